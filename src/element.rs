@@ -1,0 +1,229 @@
+//! Element types, and checked views between their values and bytes.
+
+use std::fmt;
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The type of a latent's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dtype {
+    /// IEEE 754 binary16, `float16`.
+    F16,
+    /// IEEE 754 binary32, `float32`.
+    F32,
+}
+
+impl Dtype {
+    /// Every dtype.
+    pub const ALL: [Self; 2] = [Self::F16, Self::F32];
+
+    /// Bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+
+    /// The name in a record, which is numpy's: `float16`, `float32`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "float16",
+            Self::F32 => "float32",
+        }
+    }
+
+    /// The dtype of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
+    /// The flags of a chunk header that stand for it.
+    pub(crate) const fn flags(self) -> [u8; 4] {
+        match self {
+            Self::F16 => *b"F16\0",
+            Self::F32 => *b"F32\0",
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for half::f16 {}
+    impl Sealed for f32 {}
+}
+
+/// A type that latents are made of: [`f16`] or [`f32`]. No other crate can implement it.
+pub trait Element:
+    sealed::Sealed + Copy + Default + fmt::Debug + Send + Sync + FromBytes + IntoBytes + Immutable + KnownLayout + 'static
+{
+    /// The dtype of these values.
+    const DTYPE: Dtype;
+
+    /// The value as float32, which holds all of them exactly.
+    fn to_f32(self) -> f32;
+
+    /// Whether it is neither NaN nor infinite.
+    fn is_finite(self) -> bool;
+
+    /// Widens `src` into `dst`, which is as long.
+    #[doc(hidden)]
+    fn widen(src: &[Self], dst: &mut [f32]);
+
+    /// Rounds `src` to the nearest values of this type, ties to even, into `dst`, which is as long.
+    #[doc(hidden)]
+    fn narrow(src: &[f32], dst: &mut [Self]);
+}
+
+impl Element for f16 {
+    const DTYPE: Dtype = Dtype::F16;
+
+    fn to_f32(self) -> f32 {
+        Self::to_f32(self)
+    }
+
+    fn is_finite(self) -> bool {
+        Self::is_finite(self)
+    }
+
+    fn widen(src: &[Self], dst: &mut [f32]) {
+        src.convert_to_f32_slice(dst);
+    }
+
+    fn narrow(src: &[f32], dst: &mut [Self]) {
+        dst.convert_from_f32_slice(src);
+    }
+}
+
+impl Element for f32 {
+    const DTYPE: Dtype = Dtype::F32;
+
+    fn to_f32(self) -> f32 {
+        self
+    }
+
+    fn is_finite(self) -> bool {
+        Self::is_finite(self)
+    }
+
+    fn widen(src: &[Self], dst: &mut [f32]) {
+        dst.copy_from_slice(src);
+    }
+
+    fn narrow(src: &[f32], dst: &mut [Self]) {
+        dst.copy_from_slice(src);
+    }
+}
+
+/// Elements looked at together: enough for vector instructions, few enough to stay in the first-level cache.
+const LANE_BLOCK: usize = 4096;
+
+/// The position of the first NaN or infinity.
+pub(crate) fn first_non_finite<T: Element>(values: &[T]) -> Option<usize> {
+    let block = values
+        .chunks(LANE_BLOCK)
+        .position(|block| block.iter().fold(false, |found, value| found | !value.is_finite()))?;
+    let start = block * LANE_BLOCK;
+    values.iter().skip(start).position(|value| !value.is_finite()).map(|at| start + at)
+}
+
+/// Converts `src` to `T` into `dst`, which is as long. The error is the position of the first finite value that the
+/// new type has no finite value for; what `dst` holds then is not said.
+pub(crate) fn convert<S: Element, T: Element>(src: &[S], dst: &mut [T]) -> Result<(), usize> {
+    let mut wide = [0.0_f32; LANE_BLOCK];
+    for (block, (src, dst)) in src.chunks(LANE_BLOCK).zip(dst.chunks_mut(LANE_BLOCK)).enumerate() {
+        let (wide, _) = wide.split_at_mut(src.len().min(LANE_BLOCK));
+        S::widen(src, wide);
+        T::narrow(wide, dst);
+        let overflows = |(before, after): (&f32, &T)| before.is_finite() && !after.is_finite();
+        if wide.iter().zip(&*dst).fold(false, |found, pair| found | overflows(pair)) {
+            let at = wide.iter().zip(&*dst).position(overflows).unwrap_or(0);
+            return Err(block * LANE_BLOCK + at);
+        }
+    }
+    Ok(())
+}
+
+/// The number of elements of a shape; `None` if it is over what a `u64` holds. A scalar (no axes) has one.
+pub(crate) fn element_count(shape: &[usize]) -> Option<u64> {
+    // An axis of 0 makes the whole empty, however large the other axes claim to be.
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.iter().try_fold(1_u64, |count, &axis| count.checked_mul(u64::try_from(axis).ok()?))
+}
+
+/// The size in bytes of an array; `None` if it is over what a `u64` holds.
+pub(crate) fn byte_count(shape: &[usize], dtype: Dtype) -> Option<u64> {
+    element_count(shape)?.checked_mul(dtype.size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_flags_are_pinned() {
+        let table: Vec<_> = Dtype::ALL.map(|dtype| (dtype.name(), dtype.flags(), dtype.size())).into();
+        assert_eq!(table, [("float16", *b"F16\0", 2), ("float32", *b"F32\0", 4)]);
+        assert_eq!(Dtype::from_name("float64"), None);
+        assert_eq!(Dtype::from_name("float16"), Some(Dtype::F16));
+    }
+
+    #[test]
+    fn non_finite_values_are_found_where_they_are() {
+        let mut values = vec![1.0_f32; 3 * LANE_BLOCK + 5];
+        assert_eq!(first_non_finite(&values), None);
+        for at in [0, 1, LANE_BLOCK - 1, LANE_BLOCK, 3 * LANE_BLOCK + 4] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                values[at] = bad;
+                assert_eq!(first_non_finite(&values), Some(at));
+                values[at] = 1.0;
+            }
+        }
+        assert_eq!(first_non_finite(&[f16::MAX, f16::INFINITY]), Some(1));
+        assert_eq!(first_non_finite::<f32>(&[]), None);
+    }
+
+    #[test]
+    fn narrowing_names_the_first_overflow() {
+        let mut half = vec![f16::ZERO; LANE_BLOCK + 2];
+        let mut values = vec![65504.0_f32; LANE_BLOCK + 2];
+        assert_eq!(convert(&values, &mut half), Ok(()));
+        assert!(half.iter().all(|&value| value == f16::MAX));
+        values[LANE_BLOCK + 1] = 65520.0; // the smallest value that rounds to infinity
+        assert_eq!(convert(&values, &mut half), Err(LANE_BLOCK + 1));
+        values[LANE_BLOCK + 1] = f32::INFINITY; // an infinity that was there already is not made
+        assert_eq!(convert(&values, &mut half), Ok(()));
+    }
+
+    #[test]
+    fn every_f16_survives_the_way_through_f32() {
+        let all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+        let mut wide = vec![0.0_f32; all.len()];
+        let mut back = vec![f16::ZERO; all.len()];
+        convert(&all, &mut wide).unwrap();
+        convert(&wide, &mut back).unwrap();
+        for (before, after) in all.iter().zip(&back) {
+            assert!(before.to_bits() == after.to_bits() || (before.is_nan() && after.is_nan()));
+        }
+    }
+
+    #[test]
+    fn counts_do_not_wrap() {
+        assert_eq!(element_count(&[]), Some(1));
+        assert_eq!(element_count(&[usize::MAX, usize::MAX, 0]), Some(0));
+        assert_eq!(element_count(&[usize::MAX, 2]), None);
+        assert_eq!(byte_count(&[usize::MAX / 2], Dtype::F32), None);
+        assert_eq!(byte_count(&[3, 5], Dtype::F16), Some(30));
+    }
+}

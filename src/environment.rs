@@ -1,0 +1,181 @@
+//! The environment an image was made in: a list of components, each a line of text and its digest.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Digest;
+use crate::error::{Error, Place, Result};
+use crate::manifest::Extra;
+
+/// A snapshot of what an image was made with: frameworks, operating system, devices.
+///
+/// ```
+/// use gen5::{Component, Environment};
+///
+/// let environment = Environment::new([
+///     Component::new("torch", "name=torch;version=2.15.0;cuda=13.2"),
+///     Component::new("python", "name=python;version=3.11.7"),
+/// ]);
+/// assert_eq!(environment.get("python").unwrap().canonical(), "name=python;version=3.11.7");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Environment {
+    components: Vec<Component>,
+}
+
+/// One part of an environment.
+///
+/// Several may have one id: a machine has as many `gpu` components as it has graphics cards.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Component {
+    #[serde(rename = "component_id")]
+    id: String,
+    /// The misspelling is the format's.
+    #[serde(rename = "cononical_str")]
+    canonical: String,
+    #[serde(rename = "component_sha256_digest")]
+    digest: Digest,
+    /// Members that the format does not know.
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Component {
+    /// A component: what it is (`torch`), and its canonical text (`name=torch;version=2.15.0;cuda=13.2`), whose digest
+    /// is taken here.
+    pub fn new(id: impl Into<String>, canonical: impl Into<String>) -> Self {
+        let canonical = canonical.into();
+        Self { id: id.into(), digest: Digest::of(canonical.as_bytes()), canonical, extra: Extra::new() }
+    }
+
+    /// What it is: `torch`, `gpu`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its canonical text: `name=python;version=3.11.7`.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// The SHA-256 of the canonical text.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// The version of the chunk's own layout, the only one there is.
+const ENV_VERSION: u64 = 1;
+
+impl Environment {
+    /// An environment of these components.
+    pub fn new(components: impl IntoIterator<Item = Component>) -> Self {
+        Self { components: components.into_iter().collect() }
+    }
+
+    /// The components, in the order of the file.
+    pub fn components(&self) -> &[Component] {
+        &self.components
+    }
+
+    /// The first component of this id.
+    pub fn get(&self, id: &str) -> Option<&Component> {
+        self.components.iter().find(|component| component.id == id)
+    }
+
+    /// Adds a component.
+    pub fn push(&mut self, component: Component) {
+        self.components.push(component);
+    }
+
+    /// Reads the chunk's payload, and checks every component against its digest.
+    pub(crate) fn from_json(json: &[u8], place: &Place) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Stored {
+            env_version: u64,
+            components: Vec<Extra>,
+        }
+        let malformed = |problem: String| Error::Json { place: place.clone(), problem };
+        let text = std::str::from_utf8(json)
+            .map_err(|error| malformed(format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
+        let stored: Stored = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        if stored.env_version != ENV_VERSION {
+            return Err(Error::Value {
+                place: place.clone(),
+                member: "env_version".into(),
+                expected: ENV_VERSION.to_string(),
+                found: stored.env_version.to_string(),
+            });
+        }
+        let mut components = Vec::new();
+        for (index, mut extra) in stored.components.into_iter().enumerate() {
+            let mut text = |name: &str| {
+                let raw = extra.take(name).ok_or_else(|| malformed(format!("component {index} has no {name}")))?;
+                serde_json::from_str::<String>(raw.get())
+                    .map_err(|error| malformed(format!("component {index}, {name}: {error}")))
+            };
+            let (id, canonical) = (text("component_id")?, text("cononical_str")?);
+            let stored = text("component_sha256_digest")?;
+            let digest = Digest::of(canonical.as_bytes());
+            if stored.parse() != Ok(digest) {
+                let (expected, found) = (stored.into_boxed_str(), digest.to_text());
+                return Err(Error::ComponentDigest { place: place.clone(), id, expected, found });
+            }
+            components.push(Component { id, canonical, digest, extra });
+        }
+        Ok(Self { components })
+    }
+
+    /// The chunk's payload.
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
+        #[derive(Serialize)]
+        struct Stored<'a> {
+            env_version: u64,
+            components: &'a [Component],
+        }
+        serde_json::to_vec(&Stored { env_version: ENV_VERSION, components: &self.components }).map_err(|error| {
+            Error::Metadata {
+                member: "environment".into(),
+                expected: "values that JSON can express".into(),
+                found: error.to_string(),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place = Place::Table { offset: 99 };
+
+    #[test]
+    fn json_round_trip_keeps_unknown_members() {
+        let digest = Digest::of(b"name=numpy;version=2.4.6");
+        let json = format!(
+            r#"{{"env_version":1,"components":[{{"component_id":"numpy","cononical_str":"name=numpy;version=2.4.6","component_sha256_digest":"{digest}","note":1.50}}]}}"#
+        );
+        let environment = Environment::from_json(json.as_bytes(), &PLACE).unwrap();
+        assert_eq!(environment.get("numpy").unwrap().digest(), digest);
+        assert_eq!(environment.to_json().unwrap(), json.as_bytes());
+    }
+
+    #[test]
+    fn an_altered_component_is_named() {
+        let environment = Environment::new([Component::new("torch", "name=torch;version=2")]);
+        let json = String::from_utf8(environment.to_json().unwrap()).unwrap();
+        let altered = json.replace("version=2", "version=3");
+        let error = Environment::from_json(altered.as_bytes(), &PLACE).unwrap_err();
+        assert!(matches!(error, Error::ComponentDigest { ref id, .. } if id == "torch"), "{error}");
+    }
+
+    #[test]
+    fn malformed_environments_are_refused() {
+        for json in [
+            "", "[]", "{}", r#"{"env_version":2,"components":[]}"#, r#"{"env_version":1,"components":[{}]}"#,
+            r#"{"env_version":1,"components":[{"component_id":"a","cononical_str":1,"component_sha256_digest":""}]}"#,
+        ] {
+            assert!(Environment::from_json(json.as_bytes(), &PLACE).is_err(), "{json}");
+        }
+        assert!(Environment::from_json(b"\xff", &PLACE).is_err());
+    }
+}

@@ -1,0 +1,307 @@
+//! JSON as it is found in files: members nobody foresaw are kept in their own spelling, numbers follow draft-07.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+
+/// Members of a JSON object that this crate has no type for, in the order and the spelling in which they were found.
+///
+/// They are kept through reading and writing as they are: numbers of any size and precision, escapes, spaces.
+///
+/// ```
+/// let mut extra = gen5::Extra::new();
+/// extra.insert("clip_skip", &2)?;
+/// extra.insert_json("loras", r#"["a", "b"]"#)?;
+/// assert_eq!(extra.get("loras"), Some(r#"["a", "b"]"#));
+/// # Ok::<(), gen5::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Extra(Vec<(String, Box<RawValue>)>);
+
+impl Extra {
+    /// No members.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The JSON text of a member's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// All members: names, and values as JSON text.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+    }
+
+    /// Sets a member to a value, replacing one of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Metadata`] if the value has no JSON form, such as a map whose keys are not strings.
+    pub fn insert(&mut self, name: impl Into<String>, value: &impl Serialize) -> Result<()> {
+        let name = name.into();
+        match serde_json::value::to_raw_value(value) {
+            Ok(raw) => self.put(name, raw),
+            Err(error) => return Err(not_json(name, &error)),
+        }
+        Ok(())
+    }
+
+    /// Sets a member to a value given as JSON text, replacing one of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Metadata`] if the text is not one JSON value.
+    pub fn insert_json(&mut self, name: impl Into<String>, text: impl Into<String>) -> Result<()> {
+        let name = name.into();
+        match RawValue::from_string(text.into()) {
+            Ok(raw) => self.put(name, raw),
+            Err(error) => return Err(not_json(name, &error)),
+        }
+        Ok(())
+    }
+
+    /// Takes a member out, and returns its value as JSON text.
+    pub fn remove(&mut self, name: &str) -> Option<String> {
+        self.take(name).map(|raw| raw.get().to_owned())
+    }
+
+    pub(crate) fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    pub(crate) fn put(&mut self, name: String, value: Box<RawValue>) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}
+
+fn not_json(member: String, error: &serde_json::Error) -> Error {
+    Error::Metadata { member, expected: "a value that JSON can express".into(), found: error.to_string() }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for Extra {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Extra {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Extra;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Extra, A::Error> {
+                let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                match first_repeated(members.iter().map(|(name, _)| name.as_str())) {
+                    Some(name) => Err(de::Error::custom(format_args!("member {name:?} is given twice"))),
+                    None => Ok(Extra(members)),
+                }
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A name that comes twice, if there is one.
+pub(crate) fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first()).copied()
+}
+
+/// The largest integer up to which every integer has a float64 of its own.
+const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0; // 2^53
+
+/// An integer from 0 up, as draft-07 has it: `32` and `32.0`, but not `true`, `"32"` or `1.5`.
+#[derive(Clone, Copy)]
+pub(crate) struct Integer(pub(crate) u64);
+
+impl Integer {
+    /// The integer that `value` is, if it is one and every integer around it has a float of its own.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: integral, from 0 to 2^53
+    pub(crate) fn from_float(value: f64) -> Option<Self> {
+        let exact = value.fract() == 0.0 && (0.0..=MAX_EXACT_FLOAT).contains(&value);
+        exact.then_some(Self(value as u64))
+    }
+
+    pub(crate) fn to_usize<E: de::Error>(self) -> Result<usize, E> {
+        usize::try_from(self.0).map_err(|_| E::custom(format_args!("{} is over what memory can address", self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Integer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer from 0 to 2^64 - 1")
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Integer, E> {
+                Ok(Integer(value))
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Integer, E> {
+                Integer::from_float(value).ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// Text, borrowed from the table unless it holds an escape.
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Str;
+        impl<'de> Visitor<'de> for Str {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Str)
+    }
+}
+
+/// The tokens that Python's `json` writes for floats JSON has no number for, and strings of the same length that stand
+/// in for them while the records are read. The longer ones come first, since they contain the shorter.
+const NOT_NUMBERS: [(&str, &str); 3] =
+    [("-Infinity", "\"-Infini\""), ("Infinity", "\"Infini\""), ("NaN", "\"N\"")];
+
+/// `text` with every `NaN`, `Infinity` and `-Infinity` outside of strings turned into a string of the same length, so
+/// that the rest can be parsed. A record in which one stood for a number is refused all the same: a string is none.
+/// `None` if there is no such token.
+pub(crate) fn neutralize_non_numbers(text: &str) -> Option<String> {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut in_string = false;
+    let mut changed = false;
+    while let Some(next) = rest.chars().next() {
+        let stand_in = (!in_string)
+            .then(|| NOT_NUMBERS.iter().find_map(|(token, with)| Some((rest.strip_prefix(token)?, with))))
+            .flatten();
+        if let Some((behind, with)) = stand_in {
+            clean.push_str(with);
+            rest = behind;
+            changed = true;
+            continue;
+        }
+        let mut skip = rest.chars();
+        skip.next();
+        clean.push(next);
+        match next {
+            '"' => in_string = !in_string,
+            '\\' if in_string => clean.extend(skip.next()),
+            _ => {}
+        }
+        rest = skip.as_str();
+    }
+    changed.then_some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_keeps_spelling_and_order() {
+        let text = r#"{"b":1.10,"a":{"x": 1e400},"big":1180591620717411303424,"s":"\ud800"}"#;
+        let extra: Extra = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&extra).unwrap(), text);
+        assert_eq!(extra.get("b"), Some("1.10"));
+        assert_eq!(extra.len(), 4);
+    }
+
+    #[test]
+    fn extra_refuses_a_member_given_twice() {
+        let error = serde_json::from_str::<Extra>(r#"{"a":1,"b":2,"a":3}"#).unwrap_err();
+        assert!(error.to_string().contains(r#"member "a" is given twice"#), "{error}");
+    }
+
+    #[test]
+    fn extra_is_set_and_taken() {
+        let mut extra = Extra::new();
+        extra.insert("a", &1).unwrap();
+        extra.insert("a", &"two").unwrap();
+        assert_eq!(extra.remove("a").as_deref(), Some("\"two\""));
+        assert!(extra.is_empty());
+        assert!(extra.insert_json("a", "{").is_err());
+        assert!(extra.insert_json("a", "1 2").is_err());
+    }
+
+    #[test]
+    fn integers_are_those_of_draft_07() {
+        for (text, value) in [("0", 0), ("32", 32), ("32.0", 32), ("1e3", 1000), ("18446744073709551615", u64::MAX)] {
+            assert_eq!(serde_json::from_str::<Integer>(text).unwrap().0, value);
+        }
+        for text in ["-1", "1.5", "true", "null", "\"32\"", "[]", "18446744073709551616", "1e300", "-0.5"] {
+            assert!(serde_json::from_str::<Integer>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tokens_in_strings_stay() {
+        let text = r#"{"a": NaN, "NaN \" NaN": [-Infinity, Infinity], "é\\": NaN}"#;
+        let clean = neutralize_non_numbers(text).unwrap();
+        assert_eq!(clean.len(), text.len());
+        assert_eq!(clean, r#"{"a": "N", "NaN \" NaN": ["-Infini", "Infini"], "é\\": "N"}"#);
+        assert_eq!(neutralize_non_numbers(r#"{"NaN": 1}"#), None);
+    }
+}

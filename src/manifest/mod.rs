@@ -1,0 +1,14 @@
+//! The manifest: the table of chunks, checked until it can be trusted, and the metadata of the image.
+
+mod json;
+mod layout;
+mod members;
+mod metadata;
+mod record;
+mod table;
+
+pub use json::Extra;
+pub(crate) use layout::{LatentEntry, Layout, lay_out, row_axis};
+pub use metadata::{GenerationSettings, Gpu, HardwareInfo, Metadata, MetadataBuilder, ModelInfo};
+pub use record::{ChunkRecord, Part};
+pub(crate) use table::{Manifest, TableContext};

@@ -1,0 +1,340 @@
+//! One record of the chunk table: what it says, and what can be checked of it alone.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{Extra, Integer};
+use crate::codec::Digest;
+use crate::element::{Dtype, byte_count};
+use crate::error::{Error, Place, Result};
+use crate::limits::Limits;
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FILE_HEADER_SIZE};
+
+/// A chunk, as its record in the table describes it. The record agrees with itself and lies inside the file.
+#[derive(Clone, Debug)]
+pub struct ChunkRecord {
+    pub(crate) index: usize,
+    pub(crate) kind: ChunkType,
+    pub(crate) flags: [u8; 4],
+    pub(crate) offset: u64,
+    pub(crate) stored_size: u64,
+    pub(crate) payload_size: u64,
+    pub(crate) compressed: bool,
+    pub(crate) sha256: Digest,
+    pub(crate) latent: Option<LatentRecord>,
+    pub(crate) extra: Extra,
+    pub(crate) unknown: Extra,
+}
+
+/// What the record of a latent's chunk says besides.
+#[derive(Clone, Debug)]
+pub(crate) struct LatentRecord {
+    /// `None` if it is missing or not a string: such a latent is reached by its position only.
+    pub(crate) key: Option<String>,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) part: Option<Part>,
+}
+
+/// Which part of a latent a chunk holds: `len` slices of the whole, from `start` on, along `axis`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Part {
+    /// The latent's name.
+    pub of: String,
+    /// The part's position, from 0.
+    pub index: usize,
+    /// How many parts there are.
+    pub count: usize,
+    /// The axis along which the latent is cut: the first that is longer than 1.
+    pub axis: usize,
+    /// The first slice.
+    pub start: usize,
+    /// The shape of the whole.
+    pub shape: Vec<usize>,
+}
+
+impl ChunkRecord {
+    /// Position in the table, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// What the chunk holds.
+    pub fn kind(&self) -> ChunkType {
+        self.kind
+    }
+
+    /// Where it starts in the file, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes that it takes in the file, its 12-byte header included.
+    pub fn stored_size(&self) -> u64 {
+        self.stored_size
+    }
+
+    /// Bytes of its payload, decompressed, without the header.
+    pub fn payload_size(&self) -> u64 {
+        self.payload_size
+    }
+
+    /// Whether it is stored as a zstd frame.
+    pub fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// The recorded SHA-256 of the payload, decompressed.
+    pub fn sha256(&self) -> Digest {
+        self.sha256
+    }
+
+    /// The key of a latent's chunk. A part has one of its own: [`Part::of`] is the latent's.
+    pub fn key(&self) -> Option<&str> {
+        self.latent.as_ref().and_then(|latent| latent.key.as_deref())
+    }
+
+    /// The part of a latent that this chunk is, if the latent is stored in parts.
+    pub fn part(&self) -> Option<&Part> {
+        self.latent.as_ref().and_then(|latent| latent.part.as_ref())
+    }
+
+    /// Members of the record's `extra` besides those that describe a latent.
+    pub fn extra(&self) -> &Extra {
+        &self.extra
+    }
+
+    /// Where this is, for errors.
+    pub(crate) fn place(&self) -> Place {
+        Place::Chunk {
+            index: self.index,
+            offset: Some(self.offset),
+            kind: Some(self.kind),
+            key: self.key().map(Into::into),
+        }
+    }
+
+    /// Where the payload of a raw chunk starts in the file.
+    pub(crate) fn payload_offset(&self) -> u64 {
+        self.offset + CHUNK_HEADER_SIZE
+    }
+
+    /// Where the chunk ends.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.stored_size
+    }
+}
+
+/// A record's members, typed but not yet believed.
+pub(crate) struct Claims<'a> {
+    pub(crate) index: u64,
+    pub(crate) kind: Cow<'a, str>,
+    pub(crate) flags: Cow<'a, str>,
+    pub(crate) offset: u64,
+    pub(crate) stored_size: u64,
+    pub(crate) payload_size: u64,
+    pub(crate) hash: Cow<'a, str>,
+    pub(crate) compressed: bool,
+    pub(crate) extra: Vec<(Cow<'a, str>, &'a RawValue)>,
+    pub(crate) unknown: Extra,
+}
+
+/// `text` as the four bytes of a tag, filled up with NUL.
+fn tag(text: &str) -> Option<[u8; 4]> {
+    let mut tag = [0; 4];
+    tag.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    Some(tag)
+}
+
+impl Claims<'_> {
+    /// Checks all that can be checked of the record at `position` alone, in a file whose table starts at `table_offset`.
+    pub(crate) fn check(self, position: usize, table_offset: u64, limits: &Limits) -> Result<ChunkRecord> {
+        let at = || Place::Chunk { index: position, offset: Some(self.offset), kind: None, key: None };
+        let refuse = |member: &str, expected: String, found: String| {
+            Err(Error::Value { place: at(), member: member.into(), expected, found })
+        };
+        if self.index != position as u64 {
+            return refuse("index", position.to_string(), self.index.to_string());
+        }
+        let Some(kind) = tag(&self.kind).filter(|_| self.kind.len() == 4).map(ChunkType) else {
+            return refuse("type", "four characters".into(), format!("{:?}", self.kind));
+        };
+        let Some(flags) = tag(&self.flags) else {
+            return refuse("flags", "at most four characters".into(), format!("{:?}", self.flags));
+        };
+        let Ok(sha256) = self.hash.parse() else {
+            let expected = "a SHA-256, 64 hexadecimal digits";
+            return refuse("hash", expected.into(), format!("{:?}", self.hash));
+        };
+        let end = self.offset.checked_add(self.stored_size);
+        if self.offset < FILE_HEADER_SIZE || end.is_none_or(|end| end > table_offset) {
+            return refuse(
+                "offset",
+                format!("a chunk between the file header (32) and the chunk table ({table_offset})"),
+                format!("{} with a size of {}", self.offset, self.stored_size),
+            );
+        }
+        if self.stored_size < CHUNK_HEADER_SIZE {
+            return refuse("compressed_size", "at least 12".into(), self.stored_size.to_string());
+        }
+        let whole = self.payload_size.saturating_add(CHUNK_HEADER_SIZE);
+        if !self.compressed && whole != self.stored_size {
+            return refuse(
+                "compressed_size",
+                format!("{whole} (12 more than the payload, since the chunk is raw)"),
+                self.stored_size.to_string(),
+            );
+        }
+        let (name, limit) = match kind {
+            ChunkType::IMAGE => ("image_bytes", limits.image_bytes),
+            ChunkType::ENVIRONMENT => ("environment_bytes", limits.environment_bytes),
+            _ if self.compressed => ("chunk_bytes", limits.chunk_bytes),
+            _ => ("chunk_bytes", u64::MAX),
+        };
+        if self.payload_size > limit {
+            return Err(Error::Limit { place: at(), name, unit: "bytes", limit, found: self.payload_size });
+        }
+
+        let mut record = ChunkRecord {
+            index: position,
+            kind,
+            flags,
+            offset: self.offset,
+            stored_size: self.stored_size,
+            payload_size: self.payload_size,
+            compressed: self.compressed,
+            sha256,
+            latent: None,
+            extra: Extra::new(),
+            unknown: self.unknown,
+        };
+        let mut members = LatentMembers::default();
+        for (name, value) in self.extra {
+            if kind == ChunkType::LATENT && members.claim(&name, value, &record, limits)? {
+                continue;
+            }
+            record.extra.put(name.into_owned(), value.to_owned());
+        }
+        if kind == ChunkType::LATENT {
+            record.latent = Some(members.check(&record)?);
+        }
+        Ok(record)
+    }
+}
+
+/// The members of a latent's `extra` that have a meaning.
+#[derive(Default)]
+struct LatentMembers<'a> {
+    key: Option<String>,
+    dtype: Option<Cow<'a, str>>,
+    shape: Option<Vec<usize>>,
+    part: Option<Part>,
+}
+
+/// What a shape may hold, in words.
+const SHAPE: &str = "a list of axis lengths, integers from 0";
+
+impl<'a> LatentMembers<'a> {
+    /// Takes the member if it is one of these; `false` if it is not.
+    fn claim(
+        &mut self,
+        name: &str,
+        value: &'a RawValue,
+        record: &ChunkRecord,
+        limits: &Limits,
+    ) -> Result<bool> {
+        let text = value.get();
+        match name {
+            "shape" => self.shape = Some(parse_shape(text, "extra.shape", record, limits)?),
+            "dtype" => match serde_json::from_str::<super::json::Text<'a>>(text) {
+                Ok(dtype) => self.dtype = Some(dtype.0),
+                Err(_) => return Err(refuse(record, "extra.dtype", "a string", text)),
+            },
+            "key" => match serde_json::from_str(text) {
+                Ok(key) => self.key = Some(key),
+                Err(_) => return Ok(false),
+            },
+            "part" if text.starts_with('{') => self.part = Some(parse_part(text, record, limits)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn check(self, record: &ChunkRecord) -> Result<LatentRecord> {
+        let flags = record.flags.escape_ascii().to_string();
+        let Some(dtype) = Dtype::ALL.into_iter().find(|dtype| dtype.flags() == record.flags) else {
+            let expected = "F16 or F32 (other element types need a newer version of GEN5)";
+            return Err(refuse(record, "flags", expected, &flags));
+        };
+        match &self.dtype {
+            Some(name) if name == dtype.name() => {}
+            Some(name) => return Err(refuse(record, "extra.dtype", dtype.name(), &format!("{name:?}"))),
+            None => return Err(refuse(record, "extra.dtype", dtype.name(), "missing")),
+        }
+        let Some(shape) = self.shape else { return Err(refuse(record, "extra.shape", SHAPE, "missing")) };
+        if byte_count(&shape, dtype) != Some(record.payload_size) {
+            let expected = format!("a shape of {} bytes of {dtype}", record.payload_size);
+            return Err(refuse(record, "extra.shape", &expected, &format!("{shape:?}")));
+        }
+        Ok(LatentRecord { key: self.key, dtype, shape, part: self.part })
+    }
+}
+
+fn refuse(record: &ChunkRecord, member: &str, expected: &str, found: &str) -> Error {
+    let found = shorten(found);
+    Error::Value { place: record.place(), member: member.into(), expected: expected.into(), found }
+}
+
+/// At most 200 characters of `text`: what a hostile file holds is not repeated at length.
+pub(crate) fn shorten(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+fn parse_shape(text: &str, member: &str, record: &ChunkRecord, limits: &Limits) -> Result<Vec<usize>> {
+    let axes: Option<Vec<usize>> = serde_json::from_str::<Vec<Integer>>(text)
+        .ok()
+        .and_then(|axes| axes.into_iter().map(|axis| usize::try_from(axis.0).ok()).collect());
+    let Some(axes) = axes else { return Err(refuse(record, member, SHAPE, text)) };
+    let rank = axes.len() as u64;
+    if rank > limits.rank {
+        return Err(Error::Limit {
+            place: record.place(),
+            name: "rank",
+            unit: "axes",
+            limit: limits.rank,
+            found: rank,
+        });
+    }
+    Ok(axes)
+}
+
+fn parse_part(text: &str, record: &ChunkRecord, limits: &Limits) -> Result<Part> {
+    #[derive(Deserialize)]
+    struct Members<'a> {
+        of: String,
+        index: Integer,
+        count: Integer,
+        axis: Integer,
+        start: Integer,
+        #[serde(borrow)]
+        shape: &'a RawValue,
+    }
+    let malformed = |error: serde_json::Error| {
+        let expected = "a part: of, index, count, axis, start, shape";
+        refuse(record, "extra.part", expected, &error.to_string())
+    };
+    let members: Members<'_> = serde_json::from_str(text).map_err(malformed)?;
+    Ok(Part {
+        of: members.of,
+        index: members.index.to_usize().map_err(malformed)?,
+        count: members.count.to_usize().map_err(malformed)?,
+        axis: members.axis.to_usize().map_err(malformed)?,
+        start: members.start.to_usize().map_err(malformed)?,
+        shape: parse_shape(members.shape.get(), "extra.part.shape", record, limits)?,
+    })
+}

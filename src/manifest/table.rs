@@ -1,0 +1,386 @@
+//! From the table's text to records: one pass, with the number of records bounded before they are kept.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::json::{Extra, Integer, Text, first_repeated, neutralize_non_numbers};
+use super::record::{ChunkRecord, Claims, shorten};
+use crate::error::{Error, Place, Result};
+use crate::limits::Limits;
+
+/// What the file header says of the table, and what it may cost.
+pub(crate) struct TableContext<'a> {
+    pub(crate) offset: u64,
+    pub(crate) chunk_count: u64,
+    pub(crate) version: (u8, u8),
+    pub(crate) limits: &'a Limits,
+}
+
+/// The manifest, read as far as it is needed to find the chunks.
+pub(crate) struct Manifest {
+    /// The whole text, as it is stored.
+    pub(crate) text: String,
+    /// Where the value of `model_info` is in it.
+    pub(crate) model_info: Range<usize>,
+    /// The records, in the table's order.
+    pub(crate) records: Vec<ChunkRecord>,
+}
+
+impl Manifest {
+    /// Reads the manifest and checks every record for itself.
+    pub(crate) fn parse(text: Vec<u8>, context: &TableContext<'_>) -> Result<Self> {
+        let place = Place::Table { offset: context.offset };
+        let text = String::from_utf8(text).map_err(|error| Error::Json {
+            place: place.clone(),
+            problem: format!("the manifest is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
+        })?;
+        let parsed = match Pass::new(context).run(&text) {
+            // Only a syntax error can be due to NaN and its kin, and only then is a second look worth its time.
+            Err(error) if matches!(error, Error::Json { .. }) => match neutralize_non_numbers(&text) {
+                Some(clean) => Pass::new(context).run(&clean),
+                None => Err(error),
+            },
+            result => result,
+        };
+        let (model_info, records) = parsed?;
+        Ok(Self { text, model_info, records })
+    }
+}
+
+/// One pass over the text. It notes where it is, so that an error can tell.
+struct Pass<'c> {
+    context: &'c TableContext<'c>,
+    record: Cell<Option<(usize, Option<u64>)>>,
+    member: Cell<Option<&'static str>>,
+    /// An error with more to it than the parser's own errors can carry.
+    refusal: RefCell<Option<Error>>,
+}
+
+type Parsed = (Range<usize>, Vec<ChunkRecord>);
+
+impl<'c> Pass<'c> {
+    fn new(context: &'c TableContext<'c>) -> Self {
+        Self { context, record: Cell::default(), member: Cell::default(), refusal: RefCell::default() }
+    }
+
+    fn run(&self, text: &str) -> Result<Parsed> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let parsed = (Root { pass: self, text })
+            .deserialize(&mut deserializer)
+            .and_then(|parsed| deserializer.end().map(|()| parsed));
+        parsed.map_err(|error| match self.refusal.take() {
+            Some(refusal) => refusal,
+            None => Error::Json {
+                place: self.place(),
+                problem: match self.member.get() {
+                    Some(member) => format!("{member}: {}", shorten(&error.to_string())),
+                    None => shorten(&error.to_string()),
+                },
+            },
+        })
+    }
+
+    fn place(&self) -> Place {
+        match self.record.get() {
+            Some((index, offset)) => Place::Chunk { index, offset, kind: None, key: None },
+            None => Place::Table { offset: self.context.offset },
+        }
+    }
+
+    /// Stops the parser; `error` is what the caller sees.
+    fn refuse<E: de::Error>(&self, error: Error) -> E {
+        self.refusal.replace(Some(error));
+        E::custom("refused")
+    }
+
+    fn refuse_value<E: de::Error>(&self, member: &str, expected: impl ToString, found: impl ToString) -> E {
+        self.refuse(Error::Value {
+            place: self.place(),
+            member: member.into(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        })
+    }
+
+    /// Reads the value of a member that may stand once only.
+    fn once<'de, T: de::Deserialize<'de>, A: MapAccess<'de>>(
+        &self,
+        slot: &mut Option<T>,
+        name: &'static str,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        self.member.set(Some(name));
+        if slot.is_some() {
+            return Err(de::Error::duplicate_field(name));
+        }
+        *slot = Some(map.next_value()?);
+        self.member.set(None);
+        Ok(())
+    }
+}
+
+fn required<T, E: de::Error>(slot: Option<T>, name: &'static str) -> Result<T, E> {
+    slot.ok_or_else(|| E::missing_field(name))
+}
+
+/// The outermost object.
+struct Root<'p> {
+    pass: &'p Pass<'p>,
+    text: &'p str,
+}
+
+/// The value of `gen5_metadata`.
+struct Body<'p> {
+    pass: &'p Pass<'p>,
+    text: &'p str,
+}
+
+/// The value of `file_info`.
+struct FileInfo<'p> {
+    pass: &'p Pass<'p>,
+}
+
+/// The list of records.
+struct Records<'p> {
+    pass: &'p Pass<'p>,
+}
+
+/// One record.
+struct Record<'p> {
+    pass: &'p Pass<'p>,
+}
+
+/// Reads each of these from one JSON object or list, by being the visitor of it.
+macro_rules! seeds {
+    ($($seed:ident => $method:ident;)*) => {$(
+        impl<'de> DeserializeSeed<'de> for $seed<'_> {
+            type Value = <Self as Visitor<'de>>::Value;
+
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+                deserializer.$method(self)
+            }
+        }
+    )*};
+}
+
+seeds! {
+    Root => deserialize_map;
+    Body => deserialize_map;
+    FileInfo => deserialize_map;
+    Records => deserialize_seq;
+    Record => deserialize_map;
+}
+
+impl<'de> Visitor<'de> for Root<'_> {
+    type Value = Parsed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the manifest, an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
+        let mut parsed = None;
+        while let Some(Text(name)) = map.next_key()? {
+            match &*name {
+                "gen5_metadata" if parsed.is_some() => return Err(de::Error::duplicate_field("gen5_metadata")),
+                "gen5_metadata" => {
+                    parsed = Some(map.next_value_seed(Body { pass: self.pass, text: self.text })?);
+                }
+                _ => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        required(parsed, "gen5_metadata")
+    }
+}
+
+impl<'de> Visitor<'de> for Body<'_> {
+    type Value = Parsed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("gen5_metadata, an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
+        let (mut model_info, mut count, mut records) = (None, None, None);
+        while let Some(Text(name)) = map.next_key()? {
+            match &*name {
+                "model_info" => self.pass.once::<&RawValue, _>(&mut model_info, "model_info", &mut map)?,
+                "file_info" if count.is_some() => return Err(de::Error::duplicate_field("file_info")),
+                "file_info" => count = Some(map.next_value_seed(FileInfo { pass: self.pass })?),
+                "chunks" if records.is_some() => return Err(de::Error::duplicate_field("chunks")),
+                "chunks" => records = Some(map.next_value_seed(Records { pass: self.pass })?),
+                _ => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        let model_info = required(model_info, "model_info")?.get();
+        let count = required(count, "file_info")?;
+        let records = required(records, "chunks")?;
+        if count != records.len() as u64 {
+            return Err(self.pass.refuse_value("file_info.chunk_count", records.len(), count));
+        }
+        if !model_info.starts_with('{') {
+            return Err(self.pass.refuse_value("model_info", "an object", shorten(model_info)));
+        }
+        // The value is a slice of the text, so its place is the distance between their addresses.
+        let start = model_info.as_ptr().addr() - self.text.as_ptr().addr();
+        Ok((start..start + model_info.len(), records))
+    }
+}
+
+impl<'de> Visitor<'de> for FileInfo<'_> {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("file_info, an object")
+    }
+
+    /// Checks the values against the file header; returns `chunk_count`, which is to be held against the records.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
+        let (mut magic, mut major, mut minor, mut size, mut count) = (None, None, None, None, None);
+        while let Some(Text(name)) = map.next_key()? {
+            match &*name {
+                "magic" => self.pass.once::<Text<'_>, _>(&mut magic, "file_info.magic", &mut map)?,
+                "version_major" => self.pass.once(&mut major, "file_info.version_major", &mut map)?,
+                "version_minor" => self.pass.once(&mut minor, "file_info.version_minor", &mut map)?,
+                // The reference measures it too early, so it is not looked at.
+                "file_size" => self.pass.once::<IgnoredAny, _>(&mut size, "file_info.file_size", &mut map)?,
+                "chunk_count" => self.pass.once(&mut count, "file_info.chunk_count", &mut map)?,
+                _ => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        required(size, "file_info.file_size")?;
+        let Text(magic) = required(magic, "file_info.magic")?;
+        if magic != "GEN5" {
+            return Err(self.pass.refuse_value("file_info.magic", "\"GEN5\"", shorten(&format!("{magic:?}"))));
+        }
+        let version = self.pass.context.version;
+        for (name, claimed, actual) in [
+            ("file_info.version_major", major, version.0),
+            ("file_info.version_minor", minor, version.1),
+        ] {
+            let Integer(claimed) = required(claimed, name)?;
+            if claimed != u64::from(actual) {
+                let expected = format!("{actual}, as in the file header");
+                return Err(self.pass.refuse_value(name, expected, claimed));
+            }
+        }
+        let Integer(count) = required(count, "file_info.chunk_count")?;
+        Ok(count)
+    }
+}
+
+impl<'de> Visitor<'de> for Records<'_> {
+    type Value = Vec<ChunkRecord>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("chunks, a list of records")
+    }
+
+    /// Stops as soon as there are more records than the file header announced, which the limits bound.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<ChunkRecord>, A::Error> {
+        let TableContext { offset, chunk_count, limits, .. } = *self.pass.context;
+        let mut records = Vec::new();
+        loop {
+            self.pass.record.set(Some((records.len(), None)));
+            let Some(claims) = list.next_element_seed(Record { pass: self.pass })? else { break };
+            if records.len() as u64 == chunk_count {
+                self.pass.record.set(None);
+                return Err(self.pass.refuse_value("chunks", format!("{chunk_count} records"), "more"));
+            }
+            match claims.check(records.len(), offset, limits) {
+                Ok(record) => records.push(record),
+                Err(error) => return Err(self.pass.refuse(error)),
+            }
+        }
+        self.pass.record.set(None);
+        if records.len() as u64 != chunk_count {
+            return Err(self.pass.refuse_value("chunks", format!("{chunk_count} records"), records.len()));
+        }
+        Ok(records)
+    }
+}
+
+impl<'de> Visitor<'de> for Record<'_> {
+    type Value = Claims<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record, an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims<'de>, A::Error> {
+        let pass = self.pass;
+        let (mut index, mut offset, mut stored_size, mut payload_size) = (None, None, None, None);
+        let (mut kind, mut flags, mut hash) = (None, None, None);
+        let (mut extra, mut compressed) = (None, None);
+        let mut unknown = Extra::new();
+        while let Some(Text(name)) = map.next_key()? {
+            match &*name {
+                "index" => pass.once(&mut index, "index", &mut map)?,
+                "type" => pass.once(&mut kind, "type", &mut map)?,
+                "flags" => pass.once(&mut flags, "flags", &mut map)?,
+                "offset" => {
+                    pass.once(&mut offset, "offset", &mut map)?;
+                    let known = offset.map(|Integer(offset)| offset);
+                    pass.record.set(pass.record.get().map(|(index, _)| (index, known)));
+                }
+                "compressed_size" => pass.once(&mut stored_size, "compressed_size", &mut map)?,
+                "uncompressed_size" => pass.once(&mut payload_size, "uncompressed_size", &mut map)?,
+                "hash" => pass.once(&mut hash, "hash", &mut map)?,
+                "extra" => pass.once::<ExtraMembers<'de>, _>(&mut extra, "extra", &mut map)?,
+                "compressed" => pass.once(&mut compressed, "compressed", &mut map)?,
+                _ if unknown.get(&name).is_some() => {
+                    return Err(de::Error::custom(format_args!("member {name:?} is given twice")));
+                }
+                _ => unknown.put(name.into_owned(), map.next_value::<&RawValue>()?.to_owned()),
+            }
+        }
+        let integer = |slot: Option<Integer>, name| required(slot, name).map(|Integer(value)| value);
+        let text = |slot: Option<Text<'de>>, name| required(slot, name).map(|Text(text)| text);
+        Ok(Claims {
+            index: integer(index, "index")?,
+            kind: text(kind, "type")?,
+            flags: text(flags, "flags")?,
+            offset: integer(offset, "offset")?,
+            stored_size: integer(stored_size, "compressed_size")?,
+            payload_size: integer(payload_size, "uncompressed_size")?,
+            hash: text(hash, "hash")?,
+            extra: required(extra, "extra")?.0,
+            // As in the reference, a record that does not say is one of a compressed chunk.
+            compressed: compressed.unwrap_or(true),
+            unknown,
+        })
+    }
+}
+
+/// The members of `extra`, each once, their values not looked into.
+struct ExtraMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> de::Deserialize<'de> for ExtraMembers<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = ExtraMembers<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtraMembers<'de>, A::Error> {
+                let mut members: Vec<(Cow<'de, str>, &RawValue)> = Vec::new();
+                while let Some((Text(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                match first_repeated(members.iter().map(|(name, _)| &**name)) {
+                    Some(name) => Err(de::Error::custom(format_args!("member {name:?} is given twice"))),
+                    None => Ok(ExtraMembers(members)),
+                }
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}

@@ -1,0 +1,358 @@
+//! A latent, or rows of one: what it is, and its values, borrowed or read.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::Inner;
+use super::payload::{PayloadReader, borrow_payload, zeroed};
+use crate::element::{Dtype, Element, byte_count, convert, element_count};
+use crate::error::{Error, NotBorrowable, Result};
+use crate::manifest::{ChunkRecord, Extra, LatentEntry, row_axis};
+
+/// Bytes that one task reads of a raw latent that several read together.
+const READ_TASK: usize = 8 << 20;
+
+/// A latent of a file, or rows of one.
+///
+/// It keeps the file open, may outlive the [`Reader`](crate::Reader) that gave it, and can go to another thread.
+#[derive(Clone)]
+pub struct Latent {
+    inner: Arc<Inner>,
+    /// Position among the file's latents.
+    index: usize,
+    /// The shape of these rows.
+    shape: Vec<usize>,
+    /// Where their bytes are among those of the whole.
+    bytes: Range<u64>,
+}
+
+/// The bytes of one chunk's payload that rows are made of.
+struct Segment<'a> {
+    record: &'a ChunkRecord,
+    skip: u64,
+    len: u64,
+}
+
+impl Latent {
+    pub(super) fn whole(inner: &Arc<Inner>, index: usize) -> Self {
+        let entry = inner.layout.latents.get(index);
+        let shape = entry.map_or(&[][..], |entry| entry.shape(inner.records())).to_vec();
+        // The product was found to be in range when the records were checked.
+        let size = entry.and_then(|entry| byte_count(&shape, entry.dtype(inner.records()))).unwrap_or(0);
+        Self { inner: Arc::clone(inner), index, shape, bytes: 0..size }
+    }
+
+    fn entry(&self) -> Option<&LatentEntry> {
+        self.inner.layout.latents.get(self.index)
+    }
+
+    /// The key it is found by; `None` if its record has none, or one that is not a string.
+    pub fn key(&self) -> Option<&str> {
+        self.inner.key(self.index)
+    }
+
+    /// Its position among the latents of the file, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The type of its elements.
+    pub fn dtype(&self) -> Dtype {
+        self.entry().map_or(Dtype::F32, |entry| entry.dtype(self.inner.records()))
+    }
+
+    /// Its shape, outermost axis first; values lie in C order. No axes means a scalar.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// How many elements it has.
+    pub fn len(&self) -> u64 {
+        element_count(&self.shape).unwrap_or(0)
+    }
+
+    /// Whether it has no elements: an axis of 0.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of its values.
+    pub fn payload_size(&self) -> u64 {
+        self.bytes.end - self.bytes.start
+    }
+
+    /// The records of the chunks that it is stored in, in the order of its values: one, unless it is stored in parts.
+    /// Rows have those of the chunks they touch.
+    pub fn chunks(&self) -> impl Iterator<Item = &ChunkRecord> {
+        self.segments().into_iter().map(|segment| segment.record)
+    }
+
+    /// Members of `extra` that the format does not know, of its first chunk.
+    pub fn extra(&self) -> Option<&Extra> {
+        let first = self.entry()?.chunks().first()?;
+        self.inner.records().get(*first).map(ChunkRecord::extra)
+    }
+
+    /// Whether a mapped file gives these values as a slice: they are raw, in one chunk, and start at a multiple of the
+    /// size of an element.
+    pub fn is_borrowable(&self) -> bool {
+        match &*self.segments() {
+            [] => true,
+            [segment] => {
+                let start = segment.record.payload_offset() + segment.skip;
+                !segment.record.is_compressed() && start.is_multiple_of(self.dtype().size() as u64)
+            }
+            _ => false,
+        }
+    }
+
+    /// Rows of this latent: slices along its first axis that is longer than 1, which are contiguous, and along which
+    /// parts are cut. Nothing is read yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the range ends behind the axis, or before it starts, or if the latent is a scalar.
+    pub fn rows(&self, range: Range<usize>) -> Result<Self> {
+        let axis = row_axis(&self.shape);
+        let length = axis.and_then(|axis| self.shape.get(axis)).copied();
+        let (Some(axis), Some(length)) = (axis, length) else {
+            let (expected, found) = ("at least one axis".into(), "a scalar".into());
+            return Err(Error::Argument { what: format!("rows of latent {}", self.name()), expected, found });
+        };
+        if range.start > range.end || range.end > length {
+            return Err(Error::Argument {
+                what: format!("rows of latent {} along axis {axis}", self.name()),
+                expected: format!("a range within 0..{length}"),
+                found: format!("{range:?}"),
+            });
+        }
+        let row = if length == 0 { 0 } else { self.payload_size() / length as u64 };
+        let mut shape = self.shape.clone();
+        if let Some(len) = shape.get_mut(axis) {
+            *len = range.len();
+        }
+        let start = self.bytes.start;
+        let bytes = start + row * range.start as u64..start + row * range.end as u64;
+        Ok(Self { inner: Arc::clone(&self.inner), index: self.index, shape, bytes })
+    }
+
+    /// The values where they lie in the file: no copy, no allocation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dtype`] if `T` is not its dtype; [`Error::NotBorrowable`] if it is compressed, in parts, misaligned, or
+    /// the file is not mapped; and the errors of a damaged chunk.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
+        self.borrow_from(&self.inner)
+    }
+
+    /// The values, borrowed from `inner`, which is this latent's own or the same one in other hands.
+    pub(super) fn borrow_from<'a, T: Element>(&self, inner: &'a Inner) -> Result<&'a [T]> {
+        self.expect_dtype::<T>()?;
+        let refuse = |reason| Err(Error::NotBorrowable { latent: self.name(), reason });
+        let segments = self.segments_in(inner);
+        let segment = match &*segments {
+            [] => return Ok(&[]),
+            [segment] => segment,
+            many => return refuse(NotBorrowable::Parts { count: many.len() }),
+        };
+        if segment.record.is_compressed() {
+            return refuse(NotBorrowable::Compressed);
+        }
+        let Some(payload) = borrow_payload(&inner.source, segment.record)? else {
+            return refuse(NotBorrowable::NotMapped);
+        };
+        if inner.options.check_hashes {
+            PayloadReader::open(&inner.source, segment.record, true)?.finish()?;
+        }
+        let range = usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
+        let bytes = range.and_then(|(start, end)| payload.get(start..end)).unwrap_or_default();
+        <[T]>::ref_from_bytes(bytes).or_else(|_| {
+            let (address, alignment) = (bytes.as_ptr().addr(), align_of::<T>());
+            refuse(NotBorrowable::Misaligned { address, alignment })
+        })
+    }
+
+    /// The values: borrowed where [`as_slice`](Self::as_slice) can, else read and decompressed, parts in parallel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dtype`] if `T` is not its dtype ([`read_as`](Self::read_as) converts); [`Error::Limit`] and
+    /// [`Error::Memory`] before anything is allocated; and the errors of a damaged chunk.
+    pub fn read<T: Element>(&self) -> Result<Cow<'_, [T]>> {
+        match self.as_slice() {
+            Ok(values) => Ok(Cow::Borrowed(values)),
+            Err(Error::NotBorrowable { .. }) => {
+                let mut values = self.allocate::<T>()?;
+                self.fill(values.as_mut_bytes())?;
+                Ok(Cow::Owned(values))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the values to where they belong, parts in parallel. `buffer` is as long as the latent has elements.
+    ///
+    /// After an error the buffer holds some of the values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dtype`], [`Error::Argument`] if the buffer is longer or shorter, and the errors of a damaged chunk.
+    pub fn read_into<T: Element>(&self, buffer: &mut [T]) -> Result<()> {
+        self.expect_dtype::<T>()?;
+        if buffer.len() as u64 != self.len() {
+            return Err(Error::Argument {
+                what: format!("buffer for latent {}", self.name()),
+                expected: format!("{} elements, for shape {:?}", self.len(), self.shape),
+                found: format!("{} elements", buffer.len()),
+            });
+        }
+        self.fill(buffer.as_mut_bytes())
+    }
+
+    /// The values converted to `T`: float16 to float32 exactly, float32 to float16 rounded to nearest, ties to even.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Float16Overflow`] if a finite value would become infinite; else as [`read`](Self::read).
+    pub fn read_as<T: Element>(&self) -> Result<Vec<T>> {
+        fn from<S: Element, T: Element>(latent: &Latent) -> Result<Vec<T>> {
+            let values = latent.read::<S>()?;
+            let mut converted = latent.allocate::<T>()?;
+            convert(&values, &mut converted).map_err(|index| Error::Float16Overflow {
+                latent: latent.name(),
+                index: index as u64,
+                value: values.get(index).map_or(f32::NAN, |value| value.to_f32()),
+            })?;
+            Ok(converted)
+        }
+        if T::DTYPE == self.dtype() {
+            return self.read::<T>().map(Cow::into_owned);
+        }
+        match self.dtype() {
+            Dtype::F16 => from::<half::f16, T>(self),
+            Dtype::F32 => from::<f32, T>(self),
+        }
+    }
+
+    /// Writes the values' bytes to `out`, in C order and little-endian, block by block: no more memory is used for a
+    /// large latent than for a small one.
+    ///
+    /// With [`check_hashes`](crate::ReadOptions::check_hashes) a wrong hash is an error after the last byte, so what was
+    /// written is to be kept only when this succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] from `out`, and the errors of a damaged chunk.
+    pub fn write_to(&self, out: &mut dyn Write) -> Result<()> {
+        for segment in self.segments() {
+            let check = self.inner.options.check_hashes;
+            let mut payload = PayloadReader::open(&self.inner.source, segment.record, check)?;
+            payload.skip(segment.skip)?;
+            payload.blocks(segment.len, |block| {
+                out.write_all(block).map_err(Error::io(format!("write latent {}", self.name())))
+            })?;
+            payload.finish()?;
+        }
+        Ok(())
+    }
+
+    /// How errors call it.
+    fn name(&self) -> String {
+        match self.key() {
+            Some(key) => format!("{key:?}"),
+            None => format!("number {}", self.index),
+        }
+    }
+
+    fn expect_dtype<T: Element>(&self) -> Result<()> {
+        match self.dtype() {
+            stored if stored == T::DTYPE => Ok(()),
+            stored => Err(Error::Dtype { latent: self.name(), stored, asked: T::DTYPE }),
+        }
+    }
+
+    fn allocate<T: Element>(&self) -> Result<Vec<T>> {
+        let bytes = byte_count(&self.shape, T::DTYPE).unwrap_or(u64::MAX);
+        let limit = self.inner.options.limits.latent_bytes;
+        let segments = self.segments();
+        if bytes > limit
+            && let Some(segment) = segments.first()
+        {
+            let (place, name, unit) = (segment.record.place(), "latent_bytes", "bytes");
+            return Err(Error::Limit { place, name, unit, limit, found: bytes });
+        }
+        zeroed(self.len(), bytes, &format!("latent {}", self.name()))
+    }
+
+    fn segments(&self) -> Vec<Segment<'_>> {
+        self.segments_in(&self.inner)
+    }
+
+    /// The pieces of payloads that hold these bytes, in their order. Rows of no bytes have none.
+    fn segments_in<'a>(&self, inner: &'a Inner) -> Vec<Segment<'a>> {
+        let mut segments = Vec::new();
+        let mut start = 0;
+        let chunks = inner.layout.latents.get(self.index).map_or(&[][..], LatentEntry::chunks);
+        for record in chunks.iter().filter_map(|&index| inner.records().get(index)) {
+            let end = start + record.payload_size();
+            let touched = self.bytes.start.max(start)..self.bytes.end.min(end);
+            // An empty latent is stored too: its chunk is looked at, so that damage to it is not passed over.
+            let is_all = self.bytes.start <= start && self.bytes.end >= end;
+            if touched.start < touched.end || is_all {
+                let len = touched.end - touched.start;
+                segments.push(Segment { record, skip: touched.start - start, len });
+            }
+            start = end;
+        }
+        segments
+    }
+
+    /// Reads all these bytes into `buffer`, which is as long as they are.
+    fn fill(&self, buffer: &mut [u8]) -> Result<()> {
+        let mut jobs = Vec::new();
+        let mut rest = buffer;
+        for segment in self.segments() {
+            let len = usize::try_from(segment.len).unwrap_or(usize::MAX).min(rest.len());
+            let (place, behind) = rest.split_at_mut(len);
+            jobs.push((segment, place));
+            rest = behind;
+        }
+        match jobs.len() {
+            0 | 1 => jobs.into_iter().try_for_each(|(segment, place)| self.fill_segment(&segment, place)),
+            _ => jobs.into_par_iter().try_for_each(|(segment, place)| self.fill_segment(&segment, place)),
+        }
+    }
+
+    fn fill_segment(&self, segment: &Segment<'_>, buffer: &mut [u8]) -> Result<()> {
+        let (source, check) = (&self.inner.source, self.inner.options.check_hashes);
+        let mut payload = PayloadReader::open(source, segment.record, check)?;
+        if segment.record.is_compressed() || check || buffer.len() <= READ_TASK {
+            payload.skip(segment.skip)?;
+            payload.read_exact(buffer)?;
+            return payload.finish();
+        }
+        // The header was right, and no hash ties the bytes together: tasks read them side by side.
+        let start = segment.record.payload_offset() + segment.skip;
+        buffer
+            .par_chunks_mut(READ_TASK)
+            .enumerate()
+            .try_for_each(|(task, block)| source.read_exact_at(block, start + (task * READ_TASK) as u64))
+    }
+}
+
+impl fmt::Debug for Latent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Latent")
+            .field("key", &self.key())
+            .field("dtype", &self.dtype())
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,162 @@
+//! Opening: file header, chunk table, records, each checked before the next is believed.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::{Inner, Reader, payload};
+use crate::error::{Error, Place, Result};
+use crate::limits::Limits;
+use crate::manifest::{Manifest, TableContext, lay_out};
+use crate::source::Source;
+use crate::wire::{FILE_HEADER_SIZE, FileHeader, MAGIC, VERSION};
+
+/// How to open a file.
+///
+/// ```no_run
+/// let reader = gen5::ReadOptions::new().check_hashes(true).open("batch.gen5")?;
+/// # Ok::<(), gen5::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ReadOptions {
+    pub(super) limits: Limits,
+    pub(super) check_hashes: bool,
+}
+
+impl ReadOptions {
+    /// The default limits; hashes are checked by [`Reader::verify`] alone.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the file may cost.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Whether every read of a payload compares its SHA-256. Each chunk that is touched is then hashed whole, by
+    /// [`Latent::as_slice`](crate::Latent::as_slice) and for a few rows too.
+    pub fn check_hashes(mut self, check: bool) -> Self {
+        self.check_hashes = check;
+        self
+    }
+
+    /// Opens a file for positioned reads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be opened, or is no regular file; an error of the groups format and limits if header,
+    /// table or records are not sound.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Reader> {
+        self.read(Source::open(path.as_ref())?)
+    }
+
+    /// Maps a file.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Reader::map`].
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    #[allow(unsafe_code)]
+    pub unsafe fn map(self, path: impl AsRef<Path>) -> Result<Reader> {
+        // SAFETY: the caller promises that nothing changes the file while the reader, which keeps the source, lives.
+        self.read(unsafe { Source::map(path.as_ref()) }?)
+    }
+
+    /// Reads a file that is in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), without those of the file system.
+    pub fn from_bytes(self, bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Reader> {
+        self.read(Source::from_bytes(Box::new(bytes)))
+    }
+
+    fn read(self, source: Source) -> Result<Reader> {
+        let table = read_header(&source, &self.limits)?;
+        let text = payload::read_table(&source, table.offset, table.size, self.limits.table_bytes)?;
+        let context = TableContext {
+            offset: table.offset,
+            chunk_count: table.chunk_count,
+            version: table.version,
+            limits: &self.limits,
+        };
+        let manifest = Manifest::parse(text, &context)?;
+        let layout = lay_out(&manifest.records)?;
+        let (version, names) = (table.version, OnceLock::new());
+        Ok(Reader { inner: Arc::new(Inner { source, options: self, version, manifest, layout, names }) })
+    }
+}
+
+/// Where the table is, as a file header says whose every field was checked.
+struct Table {
+    offset: u64,
+    size: u64,
+    chunk_count: u64,
+    version: (u8, u8),
+}
+
+fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
+    let length = source.len();
+    let mut header = FileHeader::new_zeroed();
+    let magic_length = length.min(4);
+    let magic = header.magic.get_mut(..usize::try_from(magic_length).unwrap_or(4)).unwrap_or_default();
+    source.read_exact_at(magic, 0)?;
+    if header.magic != MAGIC {
+        let found = header.magic.escape_ascii();
+        return Err(Error::NotGen5 {
+            problem: match length {
+                0 => "it is empty".into(),
+                _ => format!("it starts with \"{found}\", not with \"GEN5\""),
+            },
+        });
+    }
+    if length < FILE_HEADER_SIZE {
+        let problem = format!("it has {length} bytes, and the file header alone has {FILE_HEADER_SIZE}");
+        return Err(Error::NotGen5 { problem });
+    }
+    source.read_exact_at(header.as_mut_bytes(), 0)?;
+
+    let version = (header.version_major, header.version_minor);
+    if version.0 != VERSION.0 || version.1 > VERSION.1 {
+        return Err(Error::UnsupportedVersion { major: version.0, minor: version.1 });
+    }
+    if header.flags.get() != 0 {
+        return Err(Error::UnsupportedFlags { flags: header.flags.get() });
+    }
+    let refuse = |member: &str, expected: String, found: u64| {
+        let (member, found) = (member.into(), found.to_string());
+        Err(Error::Value { place: Place::Header, member, expected, found })
+    };
+    if header.reserved.get() != 0 {
+        return refuse("reserved", "0".into(), header.reserved.get());
+    }
+    if u64::from(header.file_size.get()) != length {
+        let expected = format!("{length}, the length of the file (is it cut short, or was something added?)");
+        return refuse("file_size", expected, header.file_size.get().into());
+    }
+    let offset = u64::from(header.chunk_table_offset.get());
+    let size = u64::from(header.chunk_table_size.get());
+    if offset < FILE_HEADER_SIZE || offset > length {
+        return refuse("chunk_table_offset", format!("from {FILE_HEADER_SIZE} to {length}"), offset);
+    }
+    if offset + size != length {
+        let expected = format!("{}, so that the table ends with the file", length - offset);
+        return refuse("chunk_table_size", expected, size);
+    }
+    let chunk_count = u64::from(header.chunk_count.get());
+    for (name, unit, limit, found) in
+        [("table_bytes", "bytes", limits.table_bytes, size), ("chunks", "chunks", limits.chunks, chunk_count)]
+    {
+        if found > limit {
+            return Err(Error::Limit { place: Place::Table { offset }, name, unit, limit, found });
+        }
+    }
+    Ok(Table { offset, size, chunk_count, version })
+}

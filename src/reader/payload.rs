@@ -1,0 +1,303 @@
+//! From a chunk to its payload: the chunk header is held against the record, frames are decoded, hashes are taken.
+
+use crate::codec::{FrameDecoder, Hasher, Step};
+use crate::error::{Error, FrameProblem, Place, Result};
+use crate::manifest::ChunkRecord;
+use crate::source::Source;
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType};
+use zerocopy::{FromZeros, IntoBytes};
+
+/// Bytes that are read, decoded or hashed at a time: small enough to be in cache still when they are hashed.
+pub(crate) const BLOCK: usize = 256 << 10;
+
+/// The largest piece of a frame that is read at a time.
+const INPUT_BLOCK: usize = 128 << 10;
+
+/// Bytes in the file that hold one stored chunk, raw or compressed.
+struct Stored {
+    offset: u64,
+    size: u64,
+}
+
+/// Where decompressed bytes come from.
+struct Frame<'a> {
+    source: &'a Source,
+    place: Place,
+    stored: Stored,
+    /// Bytes of the stored frame that the decoder has taken.
+    taken: u64,
+    /// What was read of the file and not taken yet, if the source cannot be borrowed from.
+    buffer: Vec<u8>,
+    buffered: std::ops::Range<usize>,
+    decoder: FrameDecoder,
+    done: bool,
+}
+
+impl<'a> Frame<'a> {
+    /// Opens a frame that has to hold `content` bytes; `None` leaves that to the caller, who gets the size.
+    fn open(source: &'a Source, stored: Stored, place: Place) -> Result<(Self, u64)> {
+        let fail = |problem| Error::Frame { place: place.clone(), problem };
+        let mut prefix = [0; 18]; // the longest frame header there is
+        let length = usize::try_from(stored.size).unwrap_or(usize::MAX).min(prefix.len());
+        let prefix = prefix.get_mut(..length).unwrap_or_default();
+        source.read_exact_at(prefix, stored.offset)?;
+        let (decoder, content) = FrameDecoder::new(prefix).map_err(fail)?;
+        let frame =
+            Self { source, place, stored, taken: 0, buffer: Vec::new(), buffered: 0..0, decoder, done: false };
+        Ok((frame, content))
+    }
+
+    fn fail(&self, problem: FrameProblem) -> Error {
+        Error::Frame { place: self.place.clone(), problem }
+    }
+
+    /// Decodes once into `output`, reading what is needed for that. Returns the bytes produced; 0 only if the frame is
+    /// done, or `output` is full or empty.
+    fn step(&mut self, output: &mut [u8]) -> Result<usize> {
+        loop {
+            let Step { consumed, produced, done } = self.step_once(output)?;
+            self.taken += consumed as u64;
+            self.done = done;
+            if produced > 0 || done || output.is_empty() && consumed == 0 {
+                return Ok(produced);
+            }
+            if consumed == 0 && self.taken == self.stored.size {
+                return Err(self.fail(FrameProblem::Truncated));
+            }
+        }
+    }
+
+    fn step_once(&mut self, output: &mut [u8]) -> Result<Step> {
+        let rest = self.stored.offset + self.taken..self.stored.offset + self.stored.size;
+        let borrowed = self.source.borrow(rest.clone())?;
+        let step = match borrowed {
+            Some(input) => self.decoder.step(input, output),
+            None => {
+                if self.buffered.is_empty() {
+                    let size = usize::try_from(rest.end - rest.start).unwrap_or(usize::MAX).min(INPUT_BLOCK);
+                    self.buffer.resize(size, 0);
+                    self.source.read_exact_at(&mut self.buffer, rest.start)?;
+                    self.buffered = 0..size;
+                }
+                let input = self.buffer.get(self.buffered.clone()).unwrap_or_default();
+                let step = self.decoder.step(input, output);
+                if let Ok(step) = &step {
+                    self.buffered.start += step.consumed;
+                }
+                step
+            }
+        };
+        step.map_err(|problem| self.fail(problem))
+    }
+
+    /// Fills `output`, which is no longer than what is left of the content.
+    fn read_exact(&mut self, mut output: &mut [u8]) -> Result<()> {
+        while !output.is_empty() {
+            if self.done {
+                return Err(self.fail(FrameProblem::Truncated));
+            }
+            let produced = self.step(output)?;
+            output = output.split_at_mut(produced).1;
+        }
+        Ok(())
+    }
+
+    /// Checks that the content ends here with the right checksum, and that nothing stands behind the frame.
+    fn finish(&mut self) -> Result<()> {
+        if !self.done {
+            self.step(&mut [])?;
+        }
+        if !self.done {
+            return Err(self.fail(FrameProblem::Truncated));
+        }
+        match self.stored.size - self.taken {
+            0 => Ok(()),
+            count => Err(self.fail(FrameProblem::Trailing { count })),
+        }
+    }
+}
+
+/// Decompresses the chunk table: its JSON text.
+pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) -> Result<Vec<u8>> {
+    let place = Place::Table { offset };
+    let (mut frame, content) = Frame::open(source, Stored { offset, size }, place.clone())?;
+    if content > limit {
+        return Err(Error::Limit { place, name: "table_bytes", unit: "bytes", limit, found: content });
+    }
+    let Some(text_size) = content.checked_sub(CHUNK_HEADER_SIZE) else {
+        return Err(frame.fail(FrameProblem::ContentSize { expected: CHUNK_HEADER_SIZE, found: content }));
+    };
+    let mut header = ChunkHeader::new_zeroed();
+    frame.read_exact(header.as_mut_bytes())?;
+    check_header(&header, ChunkType::MANIFEST, crate::wire::NO_FLAGS, text_size, &place)?;
+    let mut text = allocate(text_size, "the chunk table")?;
+    frame.read_exact(&mut text)?;
+    frame.finish()?;
+    Ok(text)
+}
+
+/// Holds a chunk's header against what its record says.
+fn check_header(header: &ChunkHeader, kind: ChunkType, flags: [u8; 4], size: u64, place: &Place) -> Result<()> {
+    let (what, record, chunk) = if header.kind != kind.0 {
+        ("type", kind.to_string(), header.kind.escape_ascii().to_string())
+    } else if header.flags != flags {
+        ("flags", flags.escape_ascii().to_string(), header.flags.escape_ascii().to_string())
+    } else if u64::from(header.size.get()) != size {
+        ("size", size.to_string(), header.size.to_string())
+    } else {
+        return Ok(());
+    };
+    Err(Error::Contradiction { place: place.clone(), what, record, chunk })
+}
+
+/// Memory for `size` bytes, or an error where there is none.
+pub(crate) fn allocate(size: u64, what: &str) -> Result<Vec<u8>> {
+    zeroed(size, size, what)
+}
+
+/// `count` zero elements, which are `bytes` bytes.
+pub(crate) fn zeroed<T: FromZeros>(count: u64, bytes: u64, what: &str) -> Result<Vec<T>> {
+    let failed = || Error::Memory { what: what.to_owned(), bytes };
+    let count = usize::try_from(count).map_err(|_| failed())?;
+    T::new_vec_zeroed(count).map_err(|_| failed())
+}
+
+enum Body<'a> {
+    /// The bytes lie in the file as they are; `position` counts from the start of the payload.
+    Raw { source: &'a Source, offset: u64, position: u64 },
+    Frame(Box<Frame<'a>>),
+}
+
+/// Reads the payload of one chunk from its start to its end.
+pub(crate) struct PayloadReader<'a> {
+    record: &'a ChunkRecord,
+    body: Body<'a>,
+    left: u64,
+    hasher: Option<Hasher>,
+}
+
+impl<'a> PayloadReader<'a> {
+    /// Opens a chunk, and holds its header against the record. With `check_hash`, [`finish`](Self::finish) compares
+    /// the hash of what was read.
+    pub(crate) fn open(source: &'a Source, record: &'a ChunkRecord, check_hash: bool) -> Result<Self> {
+        let mut header = ChunkHeader::new_zeroed();
+        let body = if record.compressed {
+            let stored = Stored { offset: record.offset, size: record.stored_size };
+            let (mut frame, found) = Frame::open(source, stored, record.place())?;
+            let expected = record.payload_size + CHUNK_HEADER_SIZE;
+            if found != expected {
+                return Err(frame.fail(FrameProblem::ContentSize { expected, found }));
+            }
+            frame.read_exact(header.as_mut_bytes())?;
+            Body::Frame(Box::new(frame))
+        } else {
+            source.read_exact_at(header.as_mut_bytes(), record.offset)?;
+            Body::Raw { source, offset: record.payload_offset(), position: 0 }
+        };
+        check_header(&header, record.kind, record.flags, record.payload_size, &record.place())?;
+        Ok(Self { record, body, left: record.payload_size, hasher: check_hash.then(Hasher::default) })
+    }
+
+    /// Fills `output` with the next bytes, of which there are enough.
+    pub(crate) fn read_exact(&mut self, output: &mut [u8]) -> Result<()> {
+        for block in output.chunks_mut(BLOCK) {
+            match &mut self.body {
+                Body::Raw { source, offset, position } => {
+                    source.read_exact_at(block, *offset + *position)?;
+                    *position += block.len() as u64;
+                }
+                Body::Frame(frame) => frame.read_exact(block)?,
+            }
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(block);
+            }
+            self.left -= block.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Passes over the next `count` bytes, which are decoded and hashed where that is needed.
+    pub(crate) fn skip(&mut self, count: u64) -> Result<()> {
+        match &mut self.body {
+            Body::Raw { position, .. } if self.hasher.is_none() => {
+                *position += count;
+                self.left -= count;
+                Ok(())
+            }
+            _ => self.blocks(count, |_| Ok(())),
+        }
+    }
+
+    /// Gives the next `count` bytes to `take`, block by block, in place where they can be borrowed.
+    pub(crate) fn blocks(&mut self, mut count: u64, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut scratch = Vec::new();
+        while count > 0 {
+            let size = usize::try_from(count).unwrap_or(usize::MAX).min(BLOCK);
+            count -= size as u64;
+            if let Body::Raw { source, offset, position } = &mut self.body {
+                let start = *offset + *position;
+                if let Some(block) = source.borrow(start..start + size as u64)? {
+                    *position += size as u64;
+                    self.left -= size as u64;
+                    if let Some(hasher) = &mut self.hasher {
+                        hasher.update(block);
+                    }
+                    take(block)?;
+                    continue;
+                }
+            }
+            scratch.resize(size, 0);
+            self.read_exact(&mut scratch)?;
+            take(&scratch)?;
+        }
+        Ok(())
+    }
+
+    /// Ends with the chunk: with `check_hash`, what is left of it is read and the hash compared. A frame that was read
+    /// to its end has to end there.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if self.hasher.is_some() {
+            self.skip(self.left)?;
+        }
+        if self.left == 0
+            && let Body::Frame(frame) = &mut self.body
+        {
+            frame.finish()?;
+        }
+        match self.hasher.map(Hasher::finish) {
+            Some(found) if found != self.record.sha256 => Err(Error::Hash {
+                place: self.record.place(),
+                expected: self.record.sha256.to_text(),
+                found: found.to_text(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The whole payload of a chunk, in memory.
+pub(crate) fn read_payload(source: &Source, record: &ChunkRecord, check_hash: bool) -> Result<Vec<u8>> {
+    let mut payload = allocate(record.payload_size, &record.place().to_string())?;
+    let mut reader = PayloadReader::open(source, record, check_hash)?;
+    reader.read_exact(&mut payload)?;
+    reader.finish()?;
+    Ok(payload)
+}
+
+/// The payload of a raw chunk where it lies, if the source can be borrowed from.
+pub(crate) fn borrow_payload<'a>(source: &'a Source, record: &ChunkRecord) -> Result<Option<&'a [u8]>> {
+    if record.compressed {
+        return Ok(None);
+    }
+    match source.borrow(record.offset..record.end())? {
+        None => Ok(None),
+        Some(chunk) => {
+            // The record's sizes are those of a chunk with a header, and the range was there: nothing is cut off.
+            let (header, payload) = chunk.split_at(chunk.len().min(size_of::<ChunkHeader>()));
+            let header = <ChunkHeader as zerocopy::FromBytes>::read_from_bytes(header)
+                .unwrap_or_else(|_| ChunkHeader::new_zeroed());
+            check_header(&header, record.kind, record.flags, record.payload_size, &record.place())?;
+            Ok(Some(payload))
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Checking every hash, in parallel.
+
+use rayon::prelude::*;
+
+use super::payload::{PayloadReader, read_payload};
+use super::{Inner, Reader};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::manifest::ChunkRecord;
+use crate::wire::ChunkType;
+
+/// What [`Reader::verify_chunks`] found, chunk by chunk, in the order of the table.
+#[derive(Debug)]
+pub struct VerifyReport {
+    chunks: Vec<ChunkReport>,
+}
+
+/// What was found of one chunk.
+#[derive(Debug)]
+pub struct ChunkReport {
+    /// Position in the table, from 0.
+    pub index: usize,
+    /// Bytes of its payload.
+    pub payload_size: u64,
+    /// What is wrong with it.
+    pub error: Option<Error>,
+}
+
+impl VerifyReport {
+    /// Every chunk, damaged or not.
+    pub fn chunks(&self) -> &[ChunkReport] {
+        &self.chunks
+    }
+
+    /// The chunks that are damaged.
+    pub fn damaged(&self) -> impl Iterator<Item = &ChunkReport> {
+        self.chunks.iter().filter(|chunk| chunk.error.is_some())
+    }
+
+    /// Whether none is damaged.
+    pub fn is_ok(&self) -> bool {
+        self.damaged().next().is_none()
+    }
+
+    /// Bytes of all payloads together.
+    pub fn payload_size(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.payload_size).sum()
+    }
+
+    /// The error of the first chunk that is damaged, or this report if none is.
+    ///
+    /// # Errors
+    ///
+    /// That error.
+    pub fn into_result(mut self) -> Result<Self> {
+        match self.chunks.iter_mut().find_map(|chunk| chunk.error.take()) {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
+}
+
+impl Reader {
+    /// Checks every chunk of the file: its header against its record, its frame, the SHA-256 of its payload, and the
+    /// digest of every component of the environment. Chunks are checked in parallel, in the caller's rayon pool.
+    ///
+    /// # Errors
+    ///
+    /// The error of the first chunk in the table that is damaged. [`verify_chunks`](Self::verify_chunks) tells of all.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.verify_chunks(|_| {}).into_result()
+    }
+
+    /// Checks every chunk as [`verify`](Self::verify) does, and reports on each. `progress` is called from several
+    /// threads, now and then, with the number of payload bytes checked since its last call.
+    pub fn verify_chunks(&self, progress: impl Fn(u64) + Sync) -> VerifyReport {
+        let chunks = self
+            .chunks()
+            .par_iter()
+            .map(|record| ChunkReport {
+                index: record.index(),
+                payload_size: record.payload_size(),
+                error: verify_chunk(&self.inner, record, &progress).err(),
+            })
+            .collect();
+        VerifyReport { chunks }
+    }
+}
+
+fn verify_chunk(inner: &Inner, record: &ChunkRecord, progress: &(impl Fn(u64) + Sync)) -> Result<()> {
+    if record.kind() == ChunkType::ENVIRONMENT {
+        let json = read_payload(&inner.source, record, true)?;
+        progress(record.payload_size());
+        return Environment::from_json(&json, &record.place()).map(|_| ());
+    }
+    let mut payload = PayloadReader::open(&inner.source, record, true)?;
+    payload.blocks(record.payload_size(), |block| {
+        progress(block.len() as u64);
+        Ok(())
+    })?;
+    payload.finish()
+}

@@ -1,0 +1,128 @@
+//! Where a file's bytes come from: a map, bytes in memory, or positioned reads. Platform calls for reading are here.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::mmap::Map;
+
+/// Anything that can be asked for its bytes again and again.
+type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
+
+enum Kind {
+    Map(Map),
+    Bytes(SharedBytes),
+    File { file: File, path: PathBuf },
+}
+
+/// A file's bytes, of a length that was fixed when it was opened.
+pub(crate) struct Source {
+    kind: Kind,
+    len: u64,
+}
+
+impl Source {
+    /// Opens a file for positioned reads.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let (file, len) = open_regular(path)?;
+        Ok(Self { kind: Kind::File { file, path: path.to_owned() }, len })
+    }
+
+    /// Maps a file.
+    ///
+    /// # Safety
+    ///
+    /// As long as the source lives, nothing writes to the file, truncates it or punches holes in it.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn map(path: &Path) -> Result<Self> {
+        let (file, len) = open_regular(path)?;
+        if len == 0 {
+            // An empty range cannot be mapped on every system.
+            return Ok(Self::from_bytes(Box::new([])));
+        }
+        // SAFETY: the caller promises just what `Map::new` asks for.
+        let map = unsafe { Map::new(&file) }.map_err(Error::io(format!("map {}", path.display())))?;
+        let len = map.bytes().len() as u64;
+        Ok(Self { kind: Kind::Map(map), len })
+    }
+
+    /// Takes bytes that are in memory already.
+    pub(crate) fn from_bytes(bytes: SharedBytes) -> Self {
+        let len = (*bytes).as_ref().len() as u64;
+        Self { kind: Kind::Bytes(bytes), len }
+    }
+
+    /// The length in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The bytes of `range` where they lie, if they are in memory; `None` if they have to be read.
+    ///
+    /// The owner of bytes in memory is asked anew at each call, and may give fewer than it did.
+    pub(crate) fn borrow(&self, range: Range<u64>) -> Result<Option<&[u8]>> {
+        let bytes = match &self.kind {
+            Kind::Map(map) => map.bytes(),
+            Kind::Bytes(bytes) => (**bytes).as_ref(),
+            Kind::File { .. } => return Ok(None),
+        };
+        let range_in_memory =
+            usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok()).map(|(start, end)| start..end);
+        match range_in_memory.and_then(|range| bytes.get(range)) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Err(Error::Changed { expected: self.len, found: bytes.len() as u64 }),
+        }
+    }
+
+    /// Fills `buffer` from `offset` on.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        let end = offset.saturating_add(buffer.len() as u64);
+        if let Some(bytes) = self.borrow(offset..end)? {
+            buffer.copy_from_slice(bytes);
+            return Ok(());
+        }
+        let Kind::File { file, path } = &self.kind else { return Ok(()) };
+        let mut done = 0;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match read_at(file, rest, offset + done as u64) {
+                Ok(0) => return Err(Error::Changed { expected: self.len, found: offset + done as u64 }),
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    let action = format!("read {} at offset {}", path.display(), offset + done as u64);
+                    return Err(Error::Io { action, source });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens `path` if it is a regular file. Folders, pipes and devices are refused before they are opened, since opening
+/// a pipe waits for somebody to write to it.
+fn open_regular(path: &Path) -> Result<(File, u64)> {
+    let failed = || Error::io(format!("open {}", path.display()));
+    let not_a_file = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first");
+    if !std::fs::metadata(path).map_err(failed())?.is_file() {
+        return Err(failed()(not_a_file()));
+    }
+    let file = File::open(path).map_err(failed())?;
+    let metadata = file.metadata().map_err(failed())?;
+    if !metadata.is_file() {
+        return Err(failed()(not_a_file()));
+    }
+    Ok((file, metadata.len()))
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+/// Written for Windows, not tested there.
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}

@@ -1,0 +1,122 @@
+//! The bytes as they lie in a file. No checks and no I/O: what a value may be is decided on higher floors.
+//!
+//! ```text
+//! file header, 32 bytes                             chunk header, 12 bytes
+//!  0      4   5   6      8        12       16        0      4       8      12
+//! +------+---+---+------+--------+--------+----      +------+-------+------+
+//! | GEN5 |maj|min|flags | table  | table  | ...      | type | flags | size |
+//! |      |   |   |      | offset | size   |          |      |       |      |
+//! +------+---+---+------+--------+--------+----      +------+-------+------+
+//!        16            20          24         32
+//!    ----+-------------+-----------+----------+
+//!        | chunk count | file size | reserved |
+//!    ----+-------------+-----------+----------+
+//! ```
+//!
+//! All integers are little-endian, all offsets count from the start of the file.
+
+use std::fmt;
+
+use zerocopy::byteorder::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The first four bytes of every file.
+pub(crate) const MAGIC: [u8; 4] = *b"GEN5";
+
+/// The version this crate writes, and the highest that it reads.
+pub(crate) const VERSION: (u8, u8) = (1, 0);
+
+/// Size of [`FileHeader`] in bytes; the first chunk can start here.
+pub(crate) const FILE_HEADER_SIZE: u64 = 32;
+
+/// Size of [`ChunkHeader`] in bytes.
+pub(crate) const CHUNK_HEADER_SIZE: u64 = 12;
+
+/// The flags of a chunk that has none: four ASCII zeros.
+pub(crate) const NO_FLAGS: [u8; 4] = *b"0000";
+
+/// The first 32 bytes of a file.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct FileHeader {
+    pub(crate) magic: [u8; 4],
+    pub(crate) version_major: u8,
+    pub(crate) version_minor: u8,
+    pub(crate) flags: U16,
+    pub(crate) chunk_table_offset: U32,
+    pub(crate) chunk_table_size: U32,
+    pub(crate) chunk_count: U32,
+    pub(crate) file_size: U32,
+    pub(crate) reserved: U64,
+}
+
+/// The 12 bytes before every payload. In a compressed chunk they are inside the zstd frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct ChunkHeader {
+    pub(crate) kind: [u8; 4],
+    pub(crate) flags: [u8; 4],
+    pub(crate) size: U32,
+}
+
+/// What a chunk holds: four ASCII characters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChunkType(pub [u8; 4]);
+
+impl ChunkType {
+    /// `LATN`: the values of a latent, or of one part of it.
+    pub const LATENT: Self = Self(*b"LATN");
+    /// `DATA`: the encoded image.
+    pub const IMAGE: Self = Self(*b"DATA");
+    /// `ENVC`: the environment, as JSON.
+    pub const ENVIRONMENT: Self = Self(*b"ENVC");
+    /// `META`: the manifest, as JSON. It is found through the file header and never listed in itself.
+    pub const MANIFEST: Self = Self(*b"META");
+}
+
+impl fmt::Display for ChunkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.escape_ascii().fmt(f)
+    }
+}
+
+impl fmt::Debug for ChunkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChunkType({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// These bytes may never change: files on disk depend on them.
+    #[test]
+    fn layout_is_pinned() {
+        let header = FileHeader {
+            magic: MAGIC,
+            version_major: 1,
+            version_minor: 2,
+            flags: U16::new(0x0403),
+            chunk_table_offset: U32::new(0x0807_0605),
+            chunk_table_size: U32::new(0x0c0b_0a09),
+            chunk_count: U32::new(0x100f_0e0d),
+            file_size: U32::new(0x1413_1211),
+            reserved: U64::new(0x1c1b_1a19_1817_1615),
+        };
+        let mut expected = b"GEN5".to_vec();
+        expected.extend(1..=28);
+        assert_eq!(header.as_bytes(), expected);
+        assert_eq!(size_of::<FileHeader>() as u64, FILE_HEADER_SIZE);
+
+        let chunk = ChunkHeader { kind: ChunkType::LATENT.0, flags: *b"F32\0", size: U32::new(0x0403_0201) };
+        assert_eq!(chunk.as_bytes(), b"LATNF32\0\x01\x02\x03\x04");
+        assert_eq!(size_of::<ChunkHeader>() as u64, CHUNK_HEADER_SIZE);
+    }
+
+    #[test]
+    fn chunk_types_print_escaped() {
+        assert_eq!(ChunkType::LATENT.to_string(), "LATN");
+        assert_eq!(ChunkType(*b"\x1b[0m").to_string(), "\\x1b[0m");
+    }
+}
