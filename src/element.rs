@@ -1,6 +1,7 @@
 //! Element types, and checked views between their values and bytes.
 
 use std::fmt;
+use std::ops::Range;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -75,6 +76,10 @@ pub trait Element:
     /// Whether it is neither NaN nor infinite.
     fn is_finite(self) -> bool;
 
+    /// `values` with their type as a value.
+    #[doc(hidden)]
+    fn erase(values: &[Self]) -> Values<'_>;
+
     /// Widens `src` into `dst`, which is as long.
     #[doc(hidden)]
     fn widen(src: &[Self], dst: &mut [f32]);
@@ -93,6 +98,10 @@ impl Element for f16 {
 
     fn is_finite(self) -> bool {
         Self::is_finite(self)
+    }
+
+    fn erase(values: &[Self]) -> Values<'_> {
+        Values::F16(values)
     }
 
     fn widen(src: &[Self], dst: &mut [f32]) {
@@ -115,6 +124,10 @@ impl Element for f32 {
         Self::is_finite(self)
     }
 
+    fn erase(values: &[Self]) -> Values<'_> {
+        Values::F32(values)
+    }
+
     fn widen(src: &[Self], dst: &mut [f32]) {
         dst.copy_from_slice(src);
     }
@@ -124,16 +137,99 @@ impl Element for f32 {
     }
 }
 
+/// Values of one of the types.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub enum Values<'a> {
+    F16(&'a [f16]),
+    F32(&'a [f32]),
+}
+
+impl<'a> Values<'a> {
+    pub(crate) fn dtype(self) -> Dtype {
+        match self {
+            Self::F16(_) => Dtype::F16,
+            Self::F32(_) => Dtype::F32,
+        }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::F16(values) => values.len(),
+            Self::F32(values) => values.len(),
+        }
+    }
+
+    /// The elements of `range`, of which there are as many.
+    pub(crate) fn slice(self, range: Range<usize>) -> Self {
+        match self {
+            Self::F16(values) => Self::F16(values.get(range).unwrap_or_default()),
+            Self::F32(values) => Self::F32(values.get(range).unwrap_or_default()),
+        }
+    }
+
+    /// The bytes as they are in memory, which is how they are in a file.
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::F16(values) => values.as_bytes(),
+            Self::F32(values) => values.as_bytes(),
+        }
+    }
+
+    /// The first element that is NaN or infinite, with its position.
+    pub(crate) fn first_non_finite(self) -> Option<(usize, f32)> {
+        fn find<T: Element>(values: &[T]) -> Option<(usize, f32)> {
+            let at = first_match(values, |value| !value.is_finite())?;
+            values.get(at).map(|value| (at, value.to_f32()))
+        }
+        match self {
+            Self::F16(values) => find(values),
+            Self::F32(values) => find(values),
+        }
+    }
+
+    /// The first finite element that would be infinite as float16, with its position.
+    pub(crate) fn first_float16_overflow(self) -> Option<(usize, f32)> {
+        match self {
+            Self::F16(_) => None,
+            Self::F32(values) => {
+                let at = first_match(values, |value| value.is_finite() && value.abs() >= FLOAT16_OVERFLOW)?;
+                values.get(at).map(|&value| (at, value))
+            }
+        }
+    }
+
+    /// The bytes of the values as `dtype`: in place if they have it, else rounded to nearest into `scratch`.
+    pub(crate) fn bytes_as<'s>(self, dtype: Dtype, scratch: &'s mut Vec<f16>) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        match (self, dtype) {
+            (Self::F32(values), Dtype::F16) => {
+                scratch.resize(values.len(), f16::ZERO);
+                scratch.convert_from_f32_slice(values);
+                scratch.as_bytes()
+            }
+            (values, _) => values.as_bytes(),
+        }
+    }
+}
+
+/// The smallest magnitude that float16 has no finite value for: halfway between 65504, its largest, and 65536, where
+/// ties go to the even neighbour, which is infinity (IEEE 754, roundTiesToEven).
+const FLOAT16_OVERFLOW: f32 = 65520.0;
+
 /// Elements looked at together: enough for vector instructions, few enough to stay in the first-level cache.
 const LANE_BLOCK: usize = 4096;
 
-/// The position of the first NaN or infinity.
-pub(crate) fn first_non_finite<T: Element>(values: &[T]) -> Option<usize> {
+/// The position of the first value that is `wanted`. Whole blocks are looked at without a branch, which compilers turn
+/// into vector instructions.
+fn first_match<T: Element>(values: &[T], wanted: impl Fn(&T) -> bool) -> Option<usize> {
     let block = values
         .chunks(LANE_BLOCK)
-        .position(|block| block.iter().fold(false, |found, value| found | !value.is_finite()))?;
+        .position(|block| block.iter().fold(false, |found, value| found | wanted(value)))?;
     let start = block * LANE_BLOCK;
-    values.iter().skip(start).position(|value| !value.is_finite()).map(|at| start + at)
+    values.iter().skip(start).position(wanted).map(|at| start + at)
 }
 
 /// Converts `src` to `T` into `dst`, which is as long. The error is the position of the first finite value that the
@@ -182,16 +278,18 @@ mod tests {
     #[test]
     fn non_finite_values_are_found_where_they_are() {
         let mut values = vec![1.0_f32; 3 * LANE_BLOCK + 5];
-        assert_eq!(first_non_finite(&values), None);
+        let first = |values: &[f32]| Values::F32(values).first_non_finite().map(|(at, _)| at);
+        assert_eq!(first(&values), None);
         for at in [0, 1, LANE_BLOCK - 1, LANE_BLOCK, 3 * LANE_BLOCK + 4] {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 values[at] = bad;
-                assert_eq!(first_non_finite(&values), Some(at));
+                assert_eq!(first(&values), Some(at));
                 values[at] = 1.0;
             }
         }
-        assert_eq!(first_non_finite(&[f16::MAX, f16::INFINITY]), Some(1));
-        assert_eq!(first_non_finite::<f32>(&[]), None);
+        let half = [f16::MAX, f16::INFINITY];
+        assert_eq!(Values::F16(&half).first_non_finite(), Some((1, f32::INFINITY)));
+        assert_eq!(first(&[]), None);
     }
 
     #[test]
@@ -202,6 +300,10 @@ mod tests {
         assert!(half.iter().all(|&value| value == f16::MAX));
         values[LANE_BLOCK + 1] = 65520.0; // the smallest value that rounds to infinity
         assert_eq!(convert(&values, &mut half), Err(LANE_BLOCK + 1));
+        assert_eq!(Values::F32(&values).first_float16_overflow(), Some((LANE_BLOCK + 1, 65520.0)));
+        values[LANE_BLOCK + 1] = 65519.996; // the largest that does not
+        assert_eq!(convert(&values, &mut half), Ok(()));
+        assert_eq!(Values::F32(&values).first_float16_overflow(), None);
         values[LANE_BLOCK + 1] = f32::INFINITY; // an infinity that was there already is not made
         assert_eq!(convert(&values, &mut half), Ok(()));
     }

@@ -10,6 +10,7 @@ mod mmap;
 mod reader;
 mod source;
 mod wire;
+mod writer;
 
 pub use codec::Digest;
 pub use element::{Dtype, Element};
@@ -22,3 +23,4 @@ pub use manifest::{
 };
 pub use reader::{ChunkReport, Latent, ReadOptions, Reader, VerifyReport};
 pub use wire::ChunkType;
+pub use writer::{Array, Compression, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer};

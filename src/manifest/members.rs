@@ -102,20 +102,13 @@ impl<'p> Members<'p> {
     /// unfit.
     fn integer(&mut self, name: &str, minimum: u64) -> Result<Option<u64>> {
         let Some(raw) = self.left.take(name) else { return Ok(None) };
-        let text = raw.get();
-        if let Ok(Integer(value)) = serde_json::from_str(text)
-            && value >= minimum
-        {
-            return Ok(Some(value));
-        }
-        // An integer in digits has any size; one spelled as a float is one only where the float is finite.
-        let in_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        match parse_number(text) {
-            Some(value) if value > 1.0 && (in_digits || (value.is_finite() && value.fract() == 0.0)) => {
+        match parse_integer(raw.get()) {
+            Some(Some(value)) if value >= minimum => Ok(Some(value)),
+            Some(None) => {
                 self.unfit = true;
                 Ok(Some(minimum))
             }
-            _ => Err(self.refuse(name, &format!("an integer from {minimum} up"), &shorten(text))),
+            _ => Err(self.refuse(name, &format!("an integer from {minimum} up"), &shorten(raw.get()))),
         }
     }
 
@@ -157,6 +150,16 @@ fn parse_string(text: &str) -> Result<String, (&'static str, String)> {
 fn parse_number(text: &str) -> Option<f64> {
     // `f64::from_str` takes more than JSON does, so the first character decides whether this is a number at all.
     text.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// The integer from 0 up that a JSON number is, by draft-07: `30`, `30.0` and `3e1`, which is `Some(None)` if a `u64`
+/// cannot hold it, or a float64 leaves open which it is; `None` if it is none.
+fn parse_integer(text: &str) -> Option<Option<u64>> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.parse().ok());
+    }
+    let value = parse_number(text).filter(|value| value.is_finite() && value.fract() == 0.0 && *value >= 0.0)?;
+    Some(Integer::from_float(value).map(|Integer(value)| value))
 }
 
 /// `model_info`.

@@ -106,6 +106,11 @@ impl ChunkRecord {
         &self.extra
     }
 
+    /// Members of the record itself that the format does not define.
+    pub fn unknown(&self) -> &Extra {
+        &self.unknown
+    }
+
     /// Where this is, for errors.
     pub(crate) fn place(&self) -> Place {
         Place::Chunk {

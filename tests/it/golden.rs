@@ -1,21 +1,9 @@
 //! Files that the reference wrote, read in every way: each decodes to what `expected.json` says.
 
-use std::path::PathBuf;
-
-use gen5::{Digest, Dtype, Reader};
+use gen5::{Digest, Dtype, Reader, f16};
 use serde_json::Value;
 
-pub fn data(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "data", name].iter().collect()
-}
-
-/// The three ways in.
-pub fn all_ways(path: &std::path::Path) -> [(&'static str, gen5::Result<Reader>); 3] {
-    // SAFETY: nothing else touches the file while the test runs.
-    #[allow(unsafe_code)]
-    let mapped = unsafe { Reader::map(path) };
-    [("open", Reader::open(path)), ("map", mapped), ("bytes", Reader::from_bytes(std::fs::read(path).unwrap()))]
-}
+use crate::support::{all_ways, data};
 
 fn expected() -> serde_json::Map<String, Value> {
     serde_json::from_slice(&std::fs::read(data("expected.json")).unwrap()).unwrap()
@@ -48,12 +36,12 @@ fn check(reader: &Reader, expected: &Value, what: &str) {
         latent.write_to(&mut bytes).unwrap();
         assert_eq!(Digest::of(&bytes).to_string(), expected["sha256"], "{what}");
         assert_eq!(latent.chunks().next().unwrap().is_compressed(), expected["compressed"], "{what}");
-        let first: Vec<f64> = serde_json::from_value(expected["first"].clone()).unwrap();
+        let first: Vec<f32> = serde_json::from_value(expected["first"].clone()).unwrap();
         let wide = latent.read_as::<f32>().unwrap();
-        assert_eq!(wide[..4].iter().map(|&value| f64::from(value)).collect::<Vec<_>>(), first, "{what}");
+        assert_eq!(wide[..4], first, "{what}");
         if latent.dtype() == Dtype::F16 {
-            assert_eq!(gen5_bytes(&latent.read::<gen5::f16>().unwrap()), bytes, "{what}");
-            assert_eq!(latent.read_as::<gen5::f16>().unwrap().len(), wide.len());
+            assert_eq!(bytes_of(&latent.read::<f16>().unwrap()), bytes, "{what}");
+            assert_eq!(latent.read_as::<f16>().unwrap().len(), wide.len());
         }
     }
 
@@ -74,7 +62,7 @@ fn check(reader: &Reader, expected: &Value, what: &str) {
     }
 }
 
-fn gen5_bytes(values: &[gen5::f16]) -> Vec<u8> {
+fn bytes_of(values: &[f16]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 

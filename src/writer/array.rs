@@ -1,0 +1,237 @@
+//! What is to be written: named arrays, and the chunks they become.
+
+use std::ops::Range;
+
+use super::options::{Compression, NonFinite, WriteOptions};
+use crate::element::{Dtype, Element, Values, byte_count, element_count};
+use crate::error::{Error, Result};
+use crate::manifest::{Extra, Part, row_axis};
+use crate::wire::CHUNK_HEADER_SIZE;
+
+/// A named array to be written, borrowed from the caller.
+///
+/// ```
+/// let noise = vec![0.5_f32; 4 * 8 * 8];
+/// let array = gen5::Array::new("noise", &[4, 8, 8], &noise);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Array<'a> {
+    pub(super) key: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) values: Values<'a>,
+    pub(super) extra: Extra,
+}
+
+impl<'a> Array<'a> {
+    /// `values` in C order, outermost axis first. No axes means a scalar.
+    pub fn new<T: Element>(key: impl Into<String>, shape: &[usize], values: &'a [T]) -> Self {
+        Self { key: key.into(), shape: shape.to_vec(), values: T::erase(values), extra: Extra::new() }
+    }
+
+    /// Members of the record's `extra` besides those that the format defines.
+    pub fn extra(mut self, extra: Extra) -> Self {
+        self.extra = extra;
+        self
+    }
+}
+
+/// What a latent is, and how it will be stored.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) key: String,
+    pub(super) shape: Vec<usize>,
+    /// As stored, which is not always as given.
+    pub(super) dtype: Dtype,
+    pub(super) extra: Extra,
+    pub(super) compressed: bool,
+    /// Where it is cut; `None` if it stays whole.
+    cuts: Option<Cuts>,
+}
+
+/// Along which axis a latent is cut, and how.
+#[derive(Clone, Copy, Debug)]
+struct Cuts {
+    axis: usize,
+    /// Slices along the axis.
+    slices: usize,
+    /// Slices in each part but the last.
+    per_part: usize,
+    /// Elements of a slice.
+    slice_len: usize,
+}
+
+/// One chunk of a latent.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) key: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) part: Option<Part>,
+    /// Which of the latent's elements.
+    pub(super) elements: Range<usize>,
+}
+
+/// The names in `extra` that have a meaning.
+const OWN_MEMBERS: [&str; 4] = ["shape", "dtype", "key", "part"];
+
+impl Plan {
+    /// Decides how an array given as `given` is stored, and refuses what version 1.0 cannot express.
+    pub(super) fn new(
+        key: String,
+        shape: Vec<usize>,
+        given: Dtype,
+        extra: Extra,
+        options: &WriteOptions,
+    ) -> Result<Self> {
+        if let Some(name) = OWN_MEMBERS.into_iter().find(|name| extra.get(name).is_some()) {
+            let what = format!("extra members of latent {key:?}");
+            let expected = "other names than shape, dtype, key and part".into();
+            return Err(Error::Argument { what, expected, found: format!("{name:?}") });
+        }
+        let dtype = if options.float16 { Dtype::F16 } else { given };
+        let compressed = options.compression == Compression::Zstd;
+        let size = byte_count(&shape, dtype).filter(|size| usize::try_from(*size).is_ok());
+        let Some(size) = size else {
+            let what = format!("shape of latent {key:?}");
+            let expected = "a shape whose size memory can address".into();
+            return Err(Error::Argument { what, expected, found: format!("{shape:?}") });
+        };
+        let cuts = options
+            .part_size
+            .filter(|part_size| compressed && size > *part_size)
+            .and_then(|part_size| Cuts::new(&shape, dtype, part_size));
+        let plan = Self { key, shape, dtype, extra, compressed, cuts };
+        let largest = plan.pieces().map(|piece| piece.elements.len() * dtype.size()).max().unwrap_or(0);
+        if largest as u64 + CHUNK_HEADER_SIZE > u64::from(u32::MAX) {
+            let what = format!("latent {:?}: a chunk of {largest} bytes, of which 4 GiB is the limit", plan.key);
+            return Err(Error::TooLarge { what });
+        }
+        Ok(plan)
+    }
+
+    /// How many elements it has.
+    pub(super) fn len(&self) -> usize {
+        element_count(&self.shape).and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX)
+    }
+
+    /// How many chunks it takes.
+    pub(super) fn piece_count(&self) -> usize {
+        self.cuts.map_or(1, |cuts| cuts.slices.div_ceil(cuts.per_part))
+    }
+
+    /// Its chunks, in order.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
+        (0..self.piece_count()).map(|index| self.piece(index))
+    }
+
+    /// The chunk at `index`.
+    pub(super) fn piece(&self, index: usize) -> Piece {
+        let Some(cuts) = self.cuts else {
+            let elements = 0..self.len();
+            return Piece { key: self.key.clone(), shape: self.shape.clone(), part: None, elements };
+        };
+        let start = index * cuts.per_part;
+        let end = (start + cuts.per_part).min(cuts.slices);
+        let mut shape = self.shape.clone();
+        if let Some(axis) = shape.get_mut(cuts.axis) {
+            *axis = end - start;
+        }
+        let part = Part {
+            of: self.key.clone(),
+            index,
+            count: self.piece_count(),
+            axis: cuts.axis,
+            start,
+            shape: self.shape.clone(),
+        };
+        let key = format!("{}[{start}:{end}]", self.key);
+        Piece { key, shape, part: Some(part), elements: start * cuts.slice_len..end * cuts.slice_len }
+    }
+}
+
+impl Cuts {
+    /// Cuts an array of more than `part_size` bytes into parts of about that size, as even as whole slices allow.
+    fn new(shape: &[usize], dtype: Dtype, part_size: u64) -> Option<Self> {
+        let axis = row_axis(shape)?;
+        let slices = shape.get(axis).copied().filter(|&slices| slices > 1)?;
+        let slice_len = usize::try_from(element_count(shape)?).ok()? / slices;
+        let slice_size = (slice_len as u64).checked_mul(dtype.size() as u64)?;
+        let most = usize::try_from(part_size / slice_size.max(1)).unwrap_or(usize::MAX).clamp(1, slices);
+        let per_part = slices.div_ceil(slices.div_ceil(most));
+        (per_part < slices).then_some(Self { axis, slices, per_part, slice_len })
+    }
+}
+
+/// Refuses values that are not to be written. `first` is the position of the first of them in the latent.
+pub(super) fn check_values(
+    values: Values<'_>,
+    key: &str,
+    first: usize,
+    dtype: Dtype,
+    options: &WriteOptions,
+) -> Result<()> {
+    if options.non_finite == NonFinite::Refuse
+        && let Some((at, value)) = values.first_non_finite()
+    {
+        return Err(Error::NonFinite { key: key.to_owned(), index: (first + at) as u64, value });
+    }
+    if dtype == Dtype::F16
+        && let Some((at, value)) = values.first_float16_overflow()
+    {
+        let latent = format!("{key:?}");
+        return Err(Error::Float16Overflow { latent, index: (first + at) as u64, value });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(shape: &[usize], part_size: u64) -> Result<Plan> {
+        let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(part_size));
+        Plan::new("k".into(), shape.to_vec(), Dtype::F32, Extra::new(), &options)
+    }
+
+    #[test]
+    fn parts_cover_the_whole_in_order() {
+        for (shape, part_size, counts) in [
+            (vec![10, 3], 24, vec![2, 2, 2, 2, 2]),
+            (vec![10, 3], 36, vec![3, 3, 3, 1]),
+            (vec![1, 4, 2], 8, vec![1, 1, 1, 1]),
+            (vec![1, 1, 5], 12, vec![3, 2]),
+            (vec![5, 100], 1, vec![1, 1, 1, 1, 1]),
+            (vec![2, 2], 1000, vec![2]),
+            (vec![1, 1, 1], 1, vec![1]),
+            (vec![0, 1000], 1, vec![0]),
+            (vec![], 1, vec![1]),
+        ] {
+            let plan = plan(&shape, part_size).unwrap();
+            let pieces: Vec<Piece> = plan.pieces().collect();
+            assert_eq!(pieces.len(), counts.len(), "{shape:?}");
+            let mut next = 0;
+            for (index, (piece, count)) in pieces.iter().zip(&counts).enumerate() {
+                assert_eq!(piece.elements.start, next, "{shape:?}");
+                next = piece.elements.end;
+                assert_eq!(piece.part.is_some(), counts.len() > 1, "{shape:?}");
+                if let Some(part) = &piece.part {
+                    assert_eq!((part.index, part.count), (index, counts.len()));
+                    assert_eq!(piece.shape[part.axis], *count, "{shape:?}");
+                    assert_eq!(piece.key, format!("k[{}:{}]", part.start, part.start + count));
+                }
+            }
+            assert_eq!(next, plan.len(), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn what_version_1_0_cannot_express_is_refused_at_once() {
+        let raw = WriteOptions::new();
+        let huge = Plan::new("k".into(), vec![1 << 30], Dtype::F32, Extra::new(), &raw);
+        assert!(matches!(huge, Err(Error::TooLarge { .. })), "{huge:?}");
+        let slice = plan(&[2, 1 << 30], 1 << 20);
+        assert!(matches!(slice, Err(Error::TooLarge { .. })), "{slice:?}");
+        assert!(plan(&[1 << 20, 1 << 12], 64 << 20).is_ok());
+        let overflow = Plan::new("k".into(), vec![usize::MAX, 3], Dtype::F32, Extra::new(), &raw);
+        assert!(matches!(overflow, Err(Error::Argument { .. })), "{overflow:?}");
+    }
+}

@@ -1,0 +1,332 @@
+//! Writing: chunks go out as they come, the table and then the header follow, and only then the file gets its name.
+
+mod array;
+mod encode;
+mod options;
+mod publish;
+mod session;
+mod sink;
+mod stream;
+mod table;
+
+use std::sync::Arc;
+
+pub use array::Array;
+pub use options::{Compression, NonFinite, WriteOptions};
+pub use stream::LatentWriter;
+
+use self::array::Plan;
+use self::encode::{Job, Payload, compress_chunk, write_jobs};
+use self::publish::Draft;
+use self::session::{LatentChunk, NewRecord, Session, chunk_header};
+use self::sink::Sink;
+use self::stream::flush_waiting;
+use crate::codec::Digest;
+use crate::element::{Dtype, Element};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::manifest::{Extra, Metadata};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkType};
+
+/// A file in the making.
+///
+/// Latents, streams, the image and the environment may come in any order; [`finish`](Self::finish) makes it a file.
+/// Dropped before that, it leaves nothing under its path.
+///
+/// Values are hashed, compressed and written in the caller's rayon pool. The same calls with the same values and the
+/// same date give the same bytes, on any number of threads.
+pub struct Writer<'w> {
+    session: Arc<Session<'w>>,
+    draft: Option<Draft>,
+    image: bool,
+    environment: bool,
+}
+
+/// What was written.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Length of the file in bytes.
+    pub file_size: u64,
+    /// Chunks in it.
+    pub chunks: usize,
+    /// The latents, in the order of the file.
+    pub latents: Vec<LatentSummary>,
+    /// What the caller may want to know: an image that could not be checked, for one.
+    pub notes: Vec<String>,
+}
+
+/// How a latent was written.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LatentSummary {
+    /// Its key.
+    pub key: String,
+    /// Its dtype in the file.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Bytes of its values.
+    pub payload_size: u64,
+    /// Bytes it takes in the file.
+    pub stored_size: u64,
+    /// Whether it is compressed.
+    pub compressed: bool,
+    /// In how many parts it is stored; 1 if it is whole.
+    pub parts: usize,
+}
+
+impl<'w> Writer<'w> {
+    fn start(options: WriteOptions, sink: Box<dyn Sink + 'w>, draft: Option<Draft>) -> Result<Self> {
+        let session = Arc::new(Session::start(sink, options)?);
+        Ok(Self { session, draft, image: false, environment: false })
+    }
+
+    /// Writes a latent.
+    ///
+    /// # Errors
+    ///
+    /// As [`latents`](Self::latents).
+    pub fn latent<T: Element>(
+        &mut self,
+        key: impl Into<String>,
+        shape: &[usize],
+        values: &[T],
+    ) -> Result<()> {
+        self.latents([Array::new(key, shape, values)])
+    }
+
+    /// Writes latents, which are hashed and compressed side by side: all of them, or after an error none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DuplicateKey`]; [`Error::Argument`] if values and shape differ in size, or `extra` has a member that the
+    /// format defines; [`Error::NonFinite`] and [`Error::Float16Overflow`] with the first such value;
+    /// [`Error::TooLarge`] for what GEN5 1.0 cannot express. After these the writer can be used on. After
+    /// [`Error::Io`] it cannot.
+    pub fn latents<'a>(&mut self, arrays: impl IntoIterator<Item = Array<'a>>) -> Result<()> {
+        self.session.check_usable()?;
+        let mut planned: Vec<(Plan, Array<'a>)> = Vec::new();
+        let written = arrays
+            .into_iter()
+            .try_for_each(|mut array| {
+                let plan = self.plan(&mut array)?;
+                planned.push((plan, array));
+                Ok(())
+            })
+            .and_then(|()| self.write_planned(&planned));
+        if written.is_err() {
+            let mut state = self.session.state();
+            planned.iter().for_each(|(plan, _)| state.release_keys(plan));
+        }
+        written
+    }
+
+    fn plan(&self, array: &mut Array<'_>) -> Result<Plan> {
+        let (key, extra) = (std::mem::take(&mut array.key), std::mem::take(&mut array.extra));
+        let shape = std::mem::take(&mut array.shape);
+        let plan = Plan::new(key, shape, array.values.dtype(), extra, &self.session.options)?;
+        if plan.len() != array.values.len() {
+            return Err(Error::Argument {
+                what: format!("values of latent {:?}", plan.key),
+                expected: format!("{} elements, for shape {:?}", plan.len(), plan.shape),
+                found: array.values.len().to_string(),
+            });
+        }
+        self.session.state().reserve_keys(&plan)?;
+        Ok(plan)
+    }
+
+    fn write_planned(&self, planned: &[(Plan, Array<'_>)]) -> Result<()> {
+        flush_waiting(&self.session)?;
+        let jobs: Vec<Job<'_>> = planned
+            .iter()
+            .flat_map(|(plan, array)| {
+                plan.pieces().map(|piece| Job {
+                    chunk: LatentChunk::new(plan, &piece),
+                    compressed: plan.compressed,
+                    first: piece.elements.start,
+                    payload: Payload::Values(array.values.slice(piece.elements)),
+                })
+            })
+            .collect();
+        write_jobs(&self.session, &jobs)
+    }
+
+    /// Opens a latent whose values come piece by piece, as `T`. Streams do not hold the writer: several may be open, and
+    /// latents be written meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DuplicateKey`]; [`Error::Argument`] for a shape that memory cannot address; [`Error::TooLarge`] for what
+    /// GEN5 1.0 cannot express; [`Error::Io`].
+    pub fn stream<T: Element>(
+        &mut self,
+        key: impl Into<String>,
+        shape: &[usize],
+    ) -> Result<LatentWriter<'w, T>> {
+        self.stream_with(key, shape, Extra::new())
+    }
+
+    /// As [`stream`](Self::stream), with members of the record's `extra` besides those that the format defines.
+    ///
+    /// # Errors
+    ///
+    /// As [`stream`](Self::stream), and [`Error::Argument`] if `extra` has a member that the format defines.
+    pub fn stream_with<T: Element>(
+        &mut self,
+        key: impl Into<String>,
+        shape: &[usize],
+        extra: Extra,
+    ) -> Result<LatentWriter<'w, T>> {
+        self.session.check_usable()?;
+        let plan = Plan::new(key.into(), shape.to_vec(), T::DTYPE, extra, &self.session.options)?;
+        flush_waiting(&self.session)?;
+        self.session.state().reserve_keys(&plan)?;
+        LatentWriter::open(&self.session, plan.clone())
+            .inspect_err(|_| self.session.state().release_keys(&plan))
+    }
+
+    /// Stores the encoded image (PNG, JPEG, WebP, …) as it is, byte for byte.
+    ///
+    /// With feature `image` it is decoded first, to be sure that it can be; one in a format that cannot be decoded here is
+    /// stored all the same, and the summary says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Image`] if it is damaged, [`Error::Argument`] if there is an image already, [`Error::TooLarge`],
+    /// [`Error::Io`].
+    pub fn image(&mut self, encoded: &[u8]) -> Result<()> {
+        self.session.check_usable()?;
+        refuse_second(self.image, "image")?;
+        if let Some(note) = check_image(encoded)? {
+            self.session.state().notes.push(note);
+        }
+        self.write_single(ChunkType::IMAGE, encoded, false)?;
+        self.image = true;
+        Ok(())
+    }
+
+    /// Stores the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if there is one already, [`Error::Io`].
+    pub fn environment(&mut self, environment: &Environment) -> Result<()> {
+        self.session.check_usable()?;
+        refuse_second(self.environment, "environment")?;
+        self.write_single(ChunkType::ENVIRONMENT, &environment.to_json()?, true)?;
+        self.environment = true;
+        Ok(())
+    }
+
+    /// Writes a chunk that is no latent: compressed if that makes it smaller, or if it has to be.
+    fn write_single(&self, kind: ChunkType, payload: &[u8], always_compressed: bool) -> Result<()> {
+        flush_waiting(&self.session)?;
+        let header = chunk_header(kind, None, payload.len() as u64)?;
+        let frame = compress_chunk(&header, payload, self.session.options.level)?;
+        let raw_size = payload.len() as u64 + CHUNK_HEADER_SIZE;
+        let compressed = always_compressed || (frame.len() as u64) < raw_size;
+        let stored_size = if compressed { frame.len() as u64 } else { raw_size };
+        let place = self.session.state().place(stored_size, None)?;
+        if compressed {
+            self.session.write(&frame, place.offset)?;
+        } else {
+            self.session.write_head(place, &header)?;
+            self.session.write(payload, place.payload_offset())?;
+        }
+        self.session.state().records.push(NewRecord {
+            kind,
+            flags: header.flags,
+            place,
+            payload_size: payload.len() as u64,
+            compressed,
+            sha256: Digest::of(payload),
+            latent: None,
+        });
+        Ok(())
+    }
+
+    /// Writes table and header, and publishes the file under its path.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Incomplete`] if a stream was not finished, [`Error::TooLarge`] for a file of 4 GiB and up,
+    /// [`Error::WriterFailed`] if an earlier write failed, [`Error::Io`]. Nothing is at the path then that was not
+    /// there before.
+    pub fn finish(self, metadata: &Metadata) -> Result<Summary> {
+        self.session.check_usable()?;
+        let unfinished = self.session.state().streams.values().next().cloned();
+        if let Some(stream) = unfinished {
+            let session::Unfinished { key, expected, found } = stream;
+            return Err(Error::Incomplete { key, expected, found });
+        }
+        flush_waiting(&self.session)?;
+        let (mut records, notes) = {
+            let mut state = self.session.state();
+            (std::mem::take(&mut state.records), std::mem::take(&mut state.notes))
+        };
+        records.sort_by_key(|record| record.place.offset);
+        let file_size = table::write_table(&self.session, &records, metadata)?;
+        if let Some(draft) = self.draft {
+            draft.publish(self.session.options.sync)?;
+        }
+        Ok(Summary { file_size, chunks: records.len(), latents: summarize(&records), notes })
+    }
+}
+
+fn refuse_second(there: bool, what: &str) -> Result<()> {
+    match there {
+        true => Err(Error::Argument {
+            what: what.into(),
+            expected: "at most one in a file".into(),
+            found: "a second".into(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Decodes an image to see whether it can be. Returns a note if there is no telling.
+#[cfg(feature = "image")]
+fn check_image(encoded: &[u8]) -> Result<Option<String>> {
+    let decode = |format| image::load_from_memory_with_format(encoded, format);
+    let unknown = "the image is stored unchecked: its format is none that can be decoded here";
+    match image::guess_format(encoded) {
+        Ok(format) if format.reading_enabled() => match decode(format) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(Error::Image { problem: error.to_string() }),
+        },
+        _ => Ok(Some(unknown.into())),
+    }
+}
+
+#[cfg(not(feature = "image"))]
+fn check_image(_: &[u8]) -> Result<Option<String>> {
+    Ok(Some("the image is stored unchecked: this build has no image decoder".into()))
+}
+
+/// Parts put together, in the order of the file.
+fn summarize(records: &[NewRecord]) -> Vec<LatentSummary> {
+    let mut latents: Vec<LatentSummary> = Vec::new();
+    let mut places: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
+    for (record, latent) in records.iter().filter_map(|record| Some((record, record.latent.as_ref()?))) {
+        let key = latent.latent_key();
+        if let Some(known) = places.get(key).and_then(|&place| latents.get_mut(place)) {
+            known.payload_size += record.payload_size;
+            known.stored_size += record.place.stored_size;
+            known.parts += 1;
+            continue;
+        }
+        places.insert(key, latents.len());
+        latents.push(LatentSummary {
+            key: key.to_owned(),
+            dtype: latent.dtype,
+            shape: latent.part.as_ref().map_or(&latent.shape, |part| &part.shape).clone(),
+            payload_size: record.payload_size,
+            stored_size: record.place.stored_size,
+            compressed: record.compressed,
+            parts: 1,
+        });
+    }
+    latents
+}

@@ -1,0 +1,205 @@
+//! How to write a file.
+
+use std::fmt;
+use std::io::{Seek, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Writer;
+use super::publish::Draft;
+use super::sink::SeekSink;
+use crate::codec::is_valid_level;
+use crate::error::{Error, Result};
+
+/// Whether latents are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// What suits the values. In this version nothing is tried, and latents stay raw.
+    #[default]
+    Auto,
+    /// Raw: a mapped file gives them as slices.
+    None,
+    /// zstd, at the level that is set.
+    Zstd,
+}
+
+/// What becomes of values that are NaN or infinite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NonFinite {
+    /// They are refused, as by the reference.
+    #[default]
+    Refuse,
+    /// They are kept. A conversion to float16 that makes an infinity of a finite value is refused all the same.
+    Keep,
+}
+
+/// Called with a number of bytes that have been taken care of.
+type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// How to write a file.
+///
+/// ```no_run
+/// use gen5::{Compression, WriteOptions};
+///
+/// let writer = WriteOptions::new().compression(Compression::Zstd).level(1).float16(true).create("batch.gen5")?;
+/// # Ok::<(), gen5::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct WriteOptions {
+    pub(super) compression: Compression,
+    pub(super) level: i32,
+    pub(super) float16: bool,
+    pub(super) non_finite: NonFinite,
+    pub(super) alignment: u64,
+    pub(super) part_size: Option<u64>,
+    pub(super) sync: bool,
+    pub(super) progress: Option<Progress>,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            compression: Compression::Auto,
+            level: 3,
+            float16: false,
+            non_finite: NonFinite::Refuse,
+            alignment: 64,
+            part_size: Some(64 << 20),
+            sync: true,
+            progress: None,
+        }
+    }
+}
+
+impl WriteOptions {
+    /// The defaults, which each method names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether latents are compressed. Default [`Compression::Auto`].
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// The level of zstd, from -131072 (fastest) to 22 (smallest). Default 3.
+    pub fn level(mut self, level: i32) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Whether float32 values are rounded to float16, to nearest, ties to even. Default no.
+    pub fn float16(mut self, float16: bool) -> Self {
+        self.float16 = float16;
+        self
+    }
+
+    /// What becomes of NaN and infinity. Default [`NonFinite::Refuse`].
+    pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
+        self.non_finite = non_finite;
+        self
+    }
+
+    /// Values of raw latents start at a multiple of this many bytes, a power of two from 4 up. Default 64.
+    pub fn alignment(mut self, alignment: u64) -> Self {
+        self.alignment = alignment;
+        self
+    }
+
+    /// A compressed latent of more bytes than this is cut into parts of about as many, which are compressed and
+    /// decompressed side by side; `None` never cuts. Default 64 MiB.
+    pub fn part_size(mut self, bytes: Option<u64>) -> Self {
+        self.part_size = bytes;
+        self
+    }
+
+    /// Whether a file under a path is on the disk, not only in the system's cache, before
+    /// [`Writer::finish`] returns. Default yes.
+    pub fn sync(mut self, sync: bool) -> Self {
+        self.sync = sync;
+        self
+    }
+
+    /// Has `progress` called now and then, from several threads, with the number of bytes of values that were written
+    /// since its last call.
+    pub fn progress(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+
+    /// Starts a file at `path`. It is written under a temporary name beside it, and takes the place of what is there
+    /// when it is finished.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the folder cannot be written to, or if something other than a file is there;
+    /// [`Error::Argument`] for options out of range.
+    pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
+        self.draft(path.as_ref(), true)
+    }
+
+    /// As [`create`](Self::create), for a path where nothing is, neither now nor when the file is finished.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), and [`Error::Io`] if something is there.
+    pub fn create_new(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
+        self.draft(path.as_ref(), false)
+    }
+
+    fn draft(self, path: &Path, replace: bool) -> Result<Writer<'static>> {
+        let options = self.check()?;
+        let draft = Draft::create(path, replace)?;
+        let sink = Box::new(draft.handle()?);
+        Writer::start(options, sink, Some(draft))
+    }
+
+    /// Starts a file in anything that can write and seek, at the place where it stands; pass `&mut` to keep it.
+    /// Nothing should follow there, since a reader wants the file to end with its table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] from `out`; [`Error::Argument`] for options out of range.
+    pub fn write_to<'w>(self, out: impl Write + Seek + Send + 'w) -> Result<Writer<'w>> {
+        let options = self.check()?;
+        let sink = SeekSink::new(out).map_err(Error::io("find the position to write at"))?;
+        Writer::start(options, Box::new(sink), None)
+    }
+
+    fn check(self) -> Result<Self> {
+        let refuse = |what: &str, expected: &str, found: String| {
+            Err(Error::Argument { what: what.into(), expected: expected.into(), found })
+        };
+        if !is_valid_level(self.level) {
+            return refuse("compression level", "from -131072 to 22", self.level.to_string());
+        }
+        if !self.alignment.is_power_of_two() || !(4..=MAX_ALIGNMENT).contains(&self.alignment) {
+            return refuse("alignment", "a power of two from 4 to 2^21", self.alignment.to_string());
+        }
+        if self.part_size == Some(0) {
+            return refuse("part size", "at least 1", "0".into());
+        }
+        Ok(self)
+    }
+}
+
+/// A huge page: more would only waste space, and the gap is written from memory.
+const MAX_ALIGNMENT: u64 = 1 << 21;
+
+impl fmt::Debug for WriteOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteOptions")
+            .field("compression", &self.compression)
+            .field("level", &self.level)
+            .field("float16", &self.float16)
+            .field("non_finite", &self.non_finite)
+            .field("alignment", &self.alignment)
+            .field("part_size", &self.part_size)
+            .field("sync", &self.sync)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,229 @@
+//! What all handles of one file share: where it goes, how far it is, and which chunks it has.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::array::{Piece, Plan};
+use super::options::WriteOptions;
+use super::sink::Sink;
+use crate::codec::Digest;
+use crate::element::Dtype;
+use crate::error::{Error, Result};
+use crate::manifest::{Extra, Part};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, FILE_HEADER_SIZE, NO_FLAGS};
+use zerocopy::IntoBytes;
+
+/// Bytes that are checked, converted, hashed and written at a time: they stay in cache between these.
+pub(super) const BLOCK: usize = 256 << 10;
+
+/// One file in the making, shared by its writer and its streams.
+pub(super) struct Session<'w> {
+    pub(super) sink: Box<dyn Sink + 'w>,
+    pub(super) options: WriteOptions,
+    /// Never held while values are hashed, compressed or written, nor when rayon is called.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Where the next chunk can start.
+    pub(super) cursor: u64,
+    pub(super) records: Vec<NewRecord>,
+    keys: HashSet<String>,
+    /// Streams that are not finished, by the order in which they were opened.
+    pub(super) streams: BTreeMap<u64, Unfinished>,
+    next_stream: u64,
+    /// Parts of streams that wait for enough company to be compressed side by side, in the order they were completed.
+    pub(super) waiting: Vec<Waiting>,
+    /// Why the file cannot be finished any more.
+    failed: Option<String>,
+    pub(super) notes: Vec<String>,
+}
+
+/// A stream that is not finished.
+#[derive(Clone)]
+pub(super) struct Unfinished {
+    pub(super) key: String,
+    pub(super) expected: u64,
+    pub(super) found: u64,
+}
+
+/// A part of a stream, checked and converted, not yet compressed.
+pub(super) struct Waiting {
+    pub(super) chunk: LatentChunk,
+    pub(super) payload: Vec<u8>,
+}
+
+/// A record of the table to come.
+pub(super) struct NewRecord {
+    pub(super) kind: ChunkType,
+    pub(super) flags: [u8; 4],
+    pub(super) place: Placement,
+    pub(super) payload_size: u64,
+    pub(super) compressed: bool,
+    pub(super) sha256: Digest,
+    pub(super) latent: Option<LatentChunk>,
+}
+
+/// What a latent's chunk has besides.
+#[derive(Clone)]
+pub(super) struct LatentChunk {
+    pub(super) key: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) dtype: Dtype,
+    pub(super) part: Option<Part>,
+    pub(super) extra: Extra,
+}
+
+impl LatentChunk {
+    pub(super) fn new(plan: &Plan, piece: &Piece) -> Self {
+        Self {
+            key: piece.key.clone(),
+            shape: piece.shape.clone(),
+            dtype: plan.dtype,
+            part: piece.part.clone(),
+            extra: plan.extra.clone(),
+        }
+    }
+
+    /// The name of the latent it belongs to.
+    pub(super) fn latent_key(&self) -> &str {
+        self.part.as_ref().map_or(&self.key, |part| &part.of)
+    }
+}
+
+/// Where a chunk lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placement {
+    /// Where the gap before it starts.
+    pub(super) gap: u64,
+    /// Where it starts.
+    pub(super) offset: u64,
+    /// Bytes it takes, header included.
+    pub(super) stored_size: u64,
+}
+
+impl Placement {
+    pub(super) fn end(self) -> u64 {
+        self.offset + self.stored_size
+    }
+
+    /// Where the payload of a raw chunk starts.
+    pub(super) fn payload_offset(self) -> u64 {
+        self.offset + CHUNK_HEADER_SIZE
+    }
+}
+
+impl State {
+    /// Gives the next free bytes to a chunk. With `alignment`, its payload starts at a multiple of that.
+    pub(super) fn place(&mut self, stored_size: u64, alignment: Option<u64>) -> Result<Placement> {
+        let gap = self.cursor;
+        let offset = match alignment {
+            Some(alignment) => {
+                (gap + CHUNK_HEADER_SIZE).next_multiple_of(alignment.max(1)) - CHUNK_HEADER_SIZE
+            }
+            None => gap,
+        };
+        let placement = Placement { gap, offset, stored_size };
+        if placement.end() > u64::from(u32::MAX) {
+            let what = format!("a file of {} bytes, of which 4 GiB is the limit", placement.end());
+            return Err(Error::TooLarge { what });
+        }
+        self.cursor = placement.end();
+        Ok(placement)
+    }
+
+    /// Reserves the keys of a latent and of its parts.
+    pub(super) fn reserve_keys(&mut self, plan: &Plan) -> Result<()> {
+        let parts = (plan.piece_count() > 1).then(|| plan.pieces().map(|piece| piece.key)).into_iter().flatten();
+        let keys: Vec<String> = std::iter::once(plan.key.clone()).chain(parts).collect();
+        match keys.iter().find(|key| self.keys.contains(*key)) {
+            Some(key) => Err(Error::DuplicateKey { key: key.clone() }),
+            None => {
+                self.keys.extend(keys);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the keys of a latent free again.
+    pub(super) fn release_keys(&mut self, plan: &Plan) {
+        for piece in plan.pieces() {
+            self.keys.remove(&piece.key);
+        }
+        self.keys.remove(&plan.key);
+    }
+
+    /// Notes a stream; returns its number.
+    pub(super) fn open_stream(&mut self, key: &str, expected: u64) -> u64 {
+        let id = self.next_stream;
+        self.next_stream += 1;
+        self.streams.insert(id, Unfinished { key: key.to_owned(), expected, found: 0 });
+        id
+    }
+}
+
+impl<'w> Session<'w> {
+    pub(super) fn start(sink: Box<dyn Sink + 'w>, options: WriteOptions) -> Result<Self> {
+        let state = State { cursor: FILE_HEADER_SIZE, ..State::default() };
+        let session = Self { sink, options, state: Mutex::new(state) };
+        // A file that is cut off starts with zeros, which no reader takes for GEN5.
+        session.write(&[0; FILE_HEADER_SIZE as usize], 0)?;
+        Ok(session)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked while it held the lock left the state as it was between two steps.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses to go on after a write has failed.
+    pub(super) fn check_usable(&self) -> Result<()> {
+        match &self.state().failed {
+            Some(cause) => Err(Error::WriterFailed { cause: cause.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes, and remembers if that fails.
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.sink.write_all_at(bytes, offset).map_err(|source| {
+            let action = format!("write {} bytes at offset {offset}", bytes.len());
+            let error = Error::Io { action, source };
+            self.state().failed.get_or_insert_with(|| error.to_string());
+            error
+        })
+    }
+
+    /// Writes a raw chunk's gap and header, which come in one piece before its payload.
+    pub(super) fn write_head(&self, place: Placement, header: &ChunkHeader) -> Result<()> {
+        let mut head = vec![0; usize::try_from(place.offset - place.gap).unwrap_or(0)];
+        head.extend_from_slice(header.as_bytes());
+        self.write(&head, place.gap)
+    }
+
+    /// Makes a gap of a chunk that is not to be: gaps are zero.
+    pub(super) fn erase(&self, place: Placement) -> Result<()> {
+        let zeros = vec![0; BLOCK];
+        let mut at = place.gap;
+        while at < place.end() {
+            let size = usize::try_from(place.end() - at).unwrap_or(BLOCK).min(BLOCK);
+            self.write(zeros.get(..size).unwrap_or_default(), at)?;
+            at += size as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn progress(&self, bytes: usize) {
+        if let Some(progress) = &self.options.progress {
+            progress(bytes as u64);
+        }
+    }
+}
+
+/// The header of a chunk of `kind`.
+pub(super) fn chunk_header(kind: ChunkType, dtype: Option<Dtype>, payload_size: u64) -> Result<ChunkHeader> {
+    let size = u32::try_from(payload_size)
+        .map_err(|_| Error::TooLarge { what: format!("a {kind} chunk of {payload_size} bytes") })?;
+    Ok(ChunkHeader { kind: kind.0, flags: dtype.map_or(NO_FLAGS, Dtype::flags), size: size.into() })
+}

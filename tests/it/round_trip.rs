@@ -1,0 +1,180 @@
+//! Any set of latents, written with any options, reads back equal, in every way of reading.
+
+use gen5::{Array, Compression, Dtype, Extra, NonFinite, ReadOptions, Reader, WriteOptions, f16};
+use proptest::prelude::*;
+
+use crate::support::{PNG, environment, metadata};
+
+#[derive(Clone, Debug)]
+struct Sample {
+    shape: Vec<usize>,
+    half: bool,
+    streamed: bool,
+    /// Sizes in which a stream is pushed.
+    pushes: Vec<usize>,
+    seed: u32,
+    extra: bool,
+}
+
+fn samples() -> impl Strategy<Value = Vec<Sample>> {
+    let axis = prop_oneof![1 => Just(0_usize), 3 => Just(1), 8 => 2..7_usize];
+    let sample = (
+        prop::collection::vec(axis, 0..=6),
+        any::<bool>(),
+        any::<bool>(),
+        prop::collection::vec(1..400_usize, 1..4),
+        any::<u32>(),
+        any::<bool>(),
+    );
+    let sample = sample.prop_map(|(shape, half, streamed, pushes, seed, extra)| Sample {
+        shape,
+        half,
+        streamed,
+        pushes,
+        seed,
+        extra,
+    });
+    prop::collection::vec(sample, 0..6)
+}
+
+fn options() -> impl Strategy<Value = WriteOptions> {
+    (
+        prop_oneof![Just(Compression::Auto), Just(Compression::None), Just(Compression::Zstd)],
+        prop_oneof![Just(-5), Just(1), Just(3), Just(9)],
+        any::<bool>(),
+        prop_oneof![Just(4_u64), Just(64), Just(4096)],
+        prop_oneof![Just(None), (1..5000_u64).prop_map(Some)],
+    )
+        .prop_map(|(compression, level, float16, alignment, part_size)| {
+            WriteOptions::new()
+                .compression(compression)
+                .level(level)
+                .float16(float16)
+                .alignment(alignment)
+                .part_size(part_size)
+                .non_finite(NonFinite::Keep)
+        })
+}
+
+/// Values over the whole range that float16 has, infinities and quiet NaNs included: those that survive a conversion to
+/// float32 and back bit by bit.
+fn values(sample: &Sample) -> Vec<f16> {
+    let len: usize = sample.shape.iter().product();
+    let value = |n: u32| f16::from_bits((sample.seed.wrapping_add(n.wrapping_mul(40_503)) >> 3) as u16);
+    (0..len as u32).map(|n| f16::from_f32(value(n).to_f32())).collect()
+}
+
+fn write(samples: &[Sample], options: WriteOptions, image: bool) -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    let mut writer = options.write_to(&mut out).unwrap();
+    let halves: Vec<Vec<f16>> = samples.iter().map(values).collect();
+    let singles: Vec<Vec<f32>> = halves.iter().map(|half| half.iter().map(|value| value.to_f32()).collect()).collect();
+    let mut together = Vec::new();
+    for (index, sample) in samples.iter().enumerate() {
+        let key = format!("latent {index}");
+        let mut extra = Extra::new();
+        if sample.extra {
+            extra.insert("note", &index).unwrap();
+        }
+        match (sample.streamed, sample.half) {
+            (false, true) => together.push(Array::new(key, &sample.shape, &halves[index]).extra(extra)),
+            (false, false) => together.push(Array::new(key, &sample.shape, &singles[index]).extra(extra)),
+            (true, true) => {
+                let mut stream = writer.stream_with::<f16>(key, &sample.shape, extra).unwrap();
+                for piece in pushed(&halves[index], &sample.pushes) {
+                    stream.push(piece).unwrap();
+                }
+                stream.finish().unwrap();
+            }
+            (true, false) => {
+                let mut stream = writer.stream_with::<f32>(key, &sample.shape, extra).unwrap();
+                for piece in pushed(&singles[index], &sample.pushes) {
+                    stream.push(piece).unwrap();
+                }
+                stream.finish().unwrap();
+            }
+        }
+    }
+    writer.latents(together).unwrap();
+    if image {
+        writer.image(PNG).unwrap();
+        writer.environment(&environment()).unwrap();
+    }
+    writer.finish(&metadata()).unwrap();
+    out.into_inner()
+}
+
+/// `values` cut into pieces of these sizes, over and over.
+fn pushed<'a, T>(mut values: &'a [T], sizes: &'a [usize]) -> impl Iterator<Item = &'a [T]> {
+    sizes.iter().cycle().map_while(move |&size| {
+        let (piece, rest) = values.split_at(size.min(values.len()));
+        values = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn bits(values: &[f16]) -> Vec<u16> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+fn check(reader: &Reader, samples: &[Sample], float16: bool) {
+    reader.verify().unwrap();
+    assert_eq!(reader.latents().len(), samples.len());
+    for (index, sample) in samples.iter().enumerate() {
+        let latent = reader.latent(&format!("latent {index}")).unwrap();
+        let expected = values(sample);
+        assert_eq!(latent.shape(), sample.shape);
+        assert_eq!(latent.extra().unwrap().get("note").is_some(), sample.extra);
+        let stored = if sample.half || float16 { Dtype::F16 } else { Dtype::F32 };
+        assert_eq!(latent.dtype(), stored);
+        if stored == Dtype::F16 {
+            assert_eq!(bits(&latent.read::<f16>().unwrap()), bits(&expected));
+        } else {
+            let singles: Vec<u32> = expected.iter().map(|value| value.to_f32().to_bits()).collect();
+            let read = latent.read::<f32>().unwrap();
+            assert_eq!(read.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), singles);
+            let mut buffer = vec![0.0; expected.len()];
+            latent.read_into(&mut buffer).unwrap();
+            assert_eq!(buffer.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), singles);
+        }
+        assert_eq!(bits(&latent.read_as::<f16>().unwrap()), bits(&expected));
+
+        let Some(axis) = sample.shape.iter().position(|&len| len > 1) else { continue };
+        let (length, row) = (sample.shape[axis], expected.len() / sample.shape[axis]);
+        for (start, end) in [(0, 1), (length / 2, length), (1, length - 1), (0, 0)] {
+            let rows = latent.rows(start..end).unwrap();
+            assert_eq!(rows.shape()[axis], end - start);
+            assert_eq!(bits(&rows.read_as::<f16>().unwrap()), bits(&expected[start * row..end * row]));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_reads_back(samples in samples(), options in options(), image in any::<bool>()) {
+        let float16 = format!("{options:?}").contains("float16: true");
+        let bytes = write(&samples, options.clone(), image);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.gen5");
+        std::fs::write(&path, &bytes).unwrap();
+        for (_, reader) in crate::support::all_ways(&path) {
+            let reader = reader.unwrap();
+            check(&reader, &samples, float16);
+            prop_assert_eq!(reader.metadata().unwrap(), metadata());
+            let stored = reader.image().unwrap();
+            prop_assert_eq!(stored.as_deref(), image.then_some(PNG));
+            prop_assert_eq!(reader.environment().unwrap(), image.then(environment));
+        }
+        check(&ReadOptions::new().check_hashes(true).from_bytes(bytes.clone()).unwrap(), &samples, float16);
+
+        // The same input gives the same bytes: on one thread, on three, and pushed in other sizes.
+        let mut other_pushes = samples.clone();
+        other_pushes.iter_mut().for_each(|sample| sample.pushes = vec![17]);
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            prop_assert_eq!(&pool.install(|| write(&other_pushes, options.clone(), image)), &bytes);
+        }
+    }
+}
