@@ -65,7 +65,17 @@ mod sealed {
 
 /// A type that latents are made of: [`f16`] or [`f32`]. No other crate can implement it.
 pub trait Element:
-    sealed::Sealed + Copy + Default + fmt::Debug + Send + Sync + FromBytes + IntoBytes + Immutable + KnownLayout + 'static
+    sealed::Sealed
+    + Copy
+    + Default
+    + fmt::Debug
+    + Send
+    + Sync
+    + FromBytes
+    + IntoBytes
+    + Immutable
+    + KnownLayout
+    + 'static
 {
     /// The dtype of these values.
     const DTYPE: Dtype;

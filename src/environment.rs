@@ -1,10 +1,10 @@
 //! The environment an image was made in: a list of components, each a line of text and its digest.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::codec::Digest;
 use crate::error::{Error, Place, Result};
-use crate::manifest::Extra;
+use crate::manifest::{Extra, shorten};
 
 /// A snapshot of what an image was made with: frameworks, operating system, devices.
 ///
@@ -89,27 +89,28 @@ impl Environment {
 
     /// Reads the chunk's payload, and checks every component against its digest.
     pub(crate) fn from_json(json: &[u8], place: &Place) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Stored {
-            env_version: u64,
-            components: Vec<Extra>,
-        }
         let malformed = |problem: String| Error::Json { place: place.clone(), problem };
         let text = std::str::from_utf8(json)
             .map_err(|error| malformed(format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
-        let stored: Stored = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
-        if stored.env_version != ENV_VERSION {
+        let mut members: Extra = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let mut take =
+            |name: &str| members.take(name).ok_or_else(|| malformed(format!("member {name} is missing")));
+        let (version, list) = (take("env_version")?, take("components")?);
+        if version.get() != ENV_VERSION.to_string() {
             return Err(Error::Value {
                 place: place.clone(),
                 member: "env_version".into(),
                 expected: ENV_VERSION.to_string(),
-                found: stored.env_version.to_string(),
+                found: shorten(version.get()),
             });
         }
+        let list: Vec<Extra> = serde_json::from_str(list.get())
+            .map_err(|error| malformed(format!("components: {}", shorten(&error.to_string()))))?;
         let mut components = Vec::new();
-        for (index, mut extra) in stored.components.into_iter().enumerate() {
+        for (index, mut extra) in list.into_iter().enumerate() {
             let mut text = |name: &str| {
-                let raw = extra.take(name).ok_or_else(|| malformed(format!("component {index} has no {name}")))?;
+                let raw =
+                    extra.take(name).ok_or_else(|| malformed(format!("component {index} has no {name}")))?;
                 serde_json::from_str::<String>(raw.get())
                     .map_err(|error| malformed(format!("component {index}, {name}: {error}")))
             };
@@ -132,13 +133,13 @@ impl Environment {
             env_version: u64,
             components: &'a [Component],
         }
-        serde_json::to_vec(&Stored { env_version: ENV_VERSION, components: &self.components }).map_err(|error| {
-            Error::Metadata {
+        serde_json::to_vec(&Stored { env_version: ENV_VERSION, components: &self.components }).map_err(
+            |error| Error::Metadata {
                 member: "environment".into(),
                 expected: "values that JSON can express".into(),
                 found: error.to_string(),
-            }
-        })
+            },
+        )
     }
 }
 
@@ -171,7 +172,13 @@ mod tests {
     #[test]
     fn malformed_environments_are_refused() {
         for json in [
-            "", "[]", "{}", r#"{"env_version":2,"components":[]}"#, r#"{"env_version":1,"components":[{}]}"#,
+            "",
+            "[]",
+            "[1,[]]",
+            "{}",
+            r#"{"env_version":1}"#,
+            r#"{"env_version":2,"components":[]}"#,
+            r#"{"env_version":1,"components":[{}]}"#,
             r#"{"env_version":1,"components":[{"component_id":"a","cononical_str":1,"component_sha256_digest":""}]}"#,
         ] {
             assert!(Environment::from_json(json.as_bytes(), &PLACE).is_err(), "{json}");

@@ -129,7 +129,9 @@ pub enum Error {
         found: Box<str>,
     },
     /// A component of the environment does not match its digest.
-    #[error("{place}: component {id:?} was altered: the SHA-256 of its text is {found}, recorded is {expected}")]
+    #[error(
+        "{place}: component {id:?} was altered: the SHA-256 of its text is {found}, recorded is {expected}"
+    )]
     ComponentDigest {
         /// Where.
         place: Place,
@@ -183,7 +185,9 @@ pub enum Error {
         hint: String,
     },
     /// Several latents have this name.
-    #[error("{count} latents are called {key:?}: take one by position with `latent_at`, the first is {first}")]
+    #[error(
+        "{count} latents are called {key:?}: take one by position with `latent_at`, the first is {first}"
+    )]
     AmbiguousKey {
         /// The name asked for.
         key: String,

@@ -1,5 +1,12 @@
-//! Reader and writer of GEN5 files.
+#![doc = include_str!("../README.md")]
 
+#[cfg(target_endian = "big")]
+compile_error!(
+    "gen5 borrows little-endian values as they lie in the file, so it needs a little-endian target"
+);
+
+#[cfg(feature = "capture")]
+mod capture;
 mod codec;
 mod element;
 mod environment;
@@ -12,15 +19,22 @@ mod source;
 mod wire;
 mod writer;
 
+// Reading.
+pub use limits::Limits;
+pub use reader::{ChunkReport, Latent, ReadOptions, Reader, VerifyReport};
+
+// Writing.
+pub use writer::{Array, Compression, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer};
+
+// What a file holds.
 pub use codec::Digest;
 pub use element::{Dtype, Element};
 pub use environment::{Component, Environment};
-pub use error::{Error, Fault, FrameProblem, NotBorrowable, Place, Result};
 pub use half::f16;
-pub use limits::Limits;
 pub use manifest::{
     ChunkRecord, Extra, GenerationSettings, Gpu, HardwareInfo, Metadata, MetadataBuilder, ModelInfo, Part,
 };
-pub use reader::{ChunkReport, Latent, ReadOptions, Reader, VerifyReport};
 pub use wire::ChunkType;
-pub use writer::{Array, Compression, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer};
+
+// What can go wrong.
+pub use error::{Error, Fault, FrameProblem, NotBorrowable, Place, Result};

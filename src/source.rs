@@ -68,8 +68,10 @@ impl Source {
             Kind::Bytes(bytes) => (**bytes).as_ref(),
             Kind::File { .. } => return Ok(None),
         };
-        let range_in_memory =
-            usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok()).map(|(start, end)| start..end);
+        let range_in_memory = usize::try_from(range.start)
+            .ok()
+            .zip(usize::try_from(range.end).ok())
+            .map(|(start, end)| start..end);
         match range_in_memory.and_then(|range| bytes.get(range)) {
             Some(bytes) => Ok(Some(bytes)),
             None => Err(Error::Changed { expected: self.len, found: bytes.len() as u64 }),
@@ -104,7 +106,8 @@ impl Source {
 /// a pipe waits for somebody to write to it.
 fn open_regular(path: &Path) -> Result<(File, u64)> {
     let failed = || Error::io(format!("open {}", path.display()));
-    let not_a_file = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first");
+    let not_a_file =
+        || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first");
     if !std::fs::metadata(path).map_err(failed())?.is_file() {
         return Err(failed()(not_a_file()));
     }

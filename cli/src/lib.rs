@@ -1,1 +1,5 @@
 //! x
+
+pub mod convert;
+pub mod names;
+pub mod terminal;

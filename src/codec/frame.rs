@@ -4,7 +4,8 @@
 use std::cell::Cell;
 
 use zstd::zstd_safe::{
-    self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, zstd_sys::ZSTD_EndDirective,
+    self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective,
+    zstd_sys::ZSTD_EndDirective,
 };
 
 use crate::error::FrameProblem;
@@ -119,7 +120,8 @@ pub(crate) fn compress(head: &[u8], payload: &[u8], level: i32) -> Result<Vec<u8
         .try_reserve_exact(zstd_safe::compress_bound(head.len() + payload.len()))
         .map_err(|_| "no memory for the compressed chunk")?;
     let mut output = OutBuffer::around(&mut frame);
-    for (input, end) in [(head, ZSTD_EndDirective::ZSTD_e_continue), (payload, ZSTD_EndDirective::ZSTD_e_end)] {
+    for (input, end) in [(head, ZSTD_EndDirective::ZSTD_e_continue), (payload, ZSTD_EndDirective::ZSTD_e_end)]
+    {
         let mut input = InBuffer::around(input);
         loop {
             let before = (input.pos(), output.pos());
@@ -208,7 +210,10 @@ mod tests {
         let mut skippable = b"\x53\x2a\x4d\x18\x00\x00\x00\x00".to_vec();
         skippable.extend(&frame);
         assert_eq!(content_size(&skippable), Err(FrameProblem::Skippable));
-        assert_eq!(content_size(b"\x1f\x8b\x08\x00rest"), Err(FrameProblem::NotZstd { found: "1f8b0800".into() }));
+        assert_eq!(
+            content_size(b"\x1f\x8b\x08\x00rest"),
+            Err(FrameProblem::NotZstd { found: "1f8b0800".into() })
+        );
         assert_eq!(content_size(b"\x28\xb5"), Err(FrameProblem::Truncated));
         assert_eq!(content_size(&frame[..5]), Err(FrameProblem::Truncated));
         // Descriptor 0: no single segment, no content size, no dictionary; then the window.

@@ -169,7 +169,8 @@ impl Integer {
     }
 
     pub(crate) fn to_usize<E: de::Error>(self) -> Result<usize, E> {
-        usize::try_from(self.0).map_err(|_| E::custom(format_args!("{} is over what memory can address", self.0)))
+        usize::try_from(self.0)
+            .map_err(|_| E::custom(format_args!("{} is over what memory can address", self.0)))
     }
 }
 
@@ -188,7 +189,8 @@ impl<'de> Deserialize<'de> for Integer {
             }
 
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Integer, E> {
-                Integer::from_float(value).ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+                Integer::from_float(value)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
             }
         }
         deserializer.deserialize_any(Number)
@@ -288,7 +290,9 @@ mod tests {
 
     #[test]
     fn integers_are_those_of_draft_07() {
-        for (text, value) in [("0", 0), ("32", 32), ("32.0", 32), ("1e3", 1000), ("18446744073709551615", u64::MAX)] {
+        for (text, value) in
+            [("0", 0), ("32", 32), ("32.0", 32), ("1e3", 1000), ("18446744073709551615", u64::MAX)]
+        {
             assert_eq!(serde_json::from_str::<Integer>(text).unwrap().0, value);
         }
         for text in ["-1", "1.5", "true", "null", "\"32\"", "[]", "18446744073709551616", "1e300", "-0.5"] {

@@ -59,9 +59,11 @@ impl<'p> Members<'p> {
         let mut strings = Vec::new();
         for (index, raw) in self.list(name, "an array of strings")?.into_iter().flatten().enumerate() {
             let string = parse_string(raw.get());
-            strings.push(string.map_err(|(expected, found)| {
-                self.refuse(&format!("{name}[{index}]"), expected, &found)
-            })?);
+            strings.push(
+                string.map_err(|(expected, found)| {
+                    self.refuse(&format!("{name}[{index}]"), expected, &found)
+                })?,
+            );
         }
         Ok(Some(strings))
     }
@@ -149,7 +151,9 @@ fn parse_string(text: &str) -> Result<String, (&'static str, String)> {
 /// The float64 nearest to a JSON number, infinite where the number is too large; `None` if it is no number.
 fn parse_number(text: &str) -> Option<f64> {
     // `f64::from_str` takes more than JSON does, so the first character decides whether this is a number at all.
-    text.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// The integer from 0 up that a JSON number is, by draft-07: `30`, `30.0` and `3e1`, which is `Some(None)` if a `u64`
@@ -158,7 +162,8 @@ fn parse_integer(text: &str) -> Option<Option<u64>> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(text.parse().ok());
     }
-    let value = parse_number(text).filter(|value| value.is_finite() && value.fract() == 0.0 && *value >= 0.0)?;
+    let value =
+        parse_number(text).filter(|value| value.is_finite() && value.fract() == 0.0 && *value >= 0.0)?;
     Some(Integer::from_float(value).map(|Integer(value)| value))
 }
 

@@ -331,10 +331,7 @@ fn check_finite(model_info: &ModelInfo) -> Result<()> {
     let gpus = hardware.clone().flat_map(|hardware| hardware.gpu.iter().flatten());
     let numbers = settings
         .flat_map(|settings| {
-            [
-                ("generation_settings.cfg_scale", settings.cfg_scale),
-                ("generation_settings.eta", settings.eta),
-            ]
+            [("generation_settings.cfg_scale", settings.cfg_scale), ("generation_settings.eta", settings.eta)]
         })
         .chain(hardware.map(|hardware| ("hardware_info.ram_gb", hardware.ram_gb)))
         .chain(gpus.map(|gpu| ("hardware_info.gpu.memory_gb", gpu.memory_gb)));

@@ -10,5 +10,6 @@ mod table;
 pub use json::Extra;
 pub(crate) use layout::{LatentEntry, Layout, lay_out, row_axis};
 pub use metadata::{GenerationSettings, Gpu, HardwareInfo, Metadata, MetadataBuilder, ModelInfo};
+pub(crate) use record::shorten;
 pub use record::{ChunkRecord, Part};
 pub(crate) use table::{Manifest, TableContext};

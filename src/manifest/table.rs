@@ -98,13 +98,8 @@ impl<'c> Pass<'c> {
         E::custom("refused")
     }
 
-    fn refuse_value<E: de::Error>(&self, member: &str, expected: impl ToString, found: impl ToString) -> E {
-        self.refuse(Error::Value {
-            place: self.place(),
-            member: member.into(),
-            expected: expected.to_string(),
-            found: found.to_string(),
-        })
+    fn refuse_value<E: de::Error>(&self, member: &str, expected: String, found: String) -> E {
+        self.refuse(Error::Value { place: self.place(), member: member.into(), expected, found })
     }
 
     /// Reads the value of a member that may stand once only.
@@ -187,7 +182,9 @@ impl<'de> Visitor<'de> for Root<'_> {
         let mut parsed = None;
         while let Some(Text(name)) = map.next_key()? {
             match &*name {
-                "gen5_metadata" if parsed.is_some() => return Err(de::Error::duplicate_field("gen5_metadata")),
+                "gen5_metadata" if parsed.is_some() => {
+                    return Err(de::Error::duplicate_field("gen5_metadata"));
+                }
                 "gen5_metadata" => {
                     parsed = Some(map.next_value_seed(Body { pass: self.pass, text: self.text })?);
                 }
@@ -221,10 +218,14 @@ impl<'de> Visitor<'de> for Body<'_> {
         let count = required(count, "file_info")?;
         let records = required(records, "chunks")?;
         if count != records.len() as u64 {
-            return Err(self.pass.refuse_value("file_info.chunk_count", records.len(), count));
+            return Err(self.pass.refuse_value(
+                "file_info.chunk_count",
+                records.len().to_string(),
+                count.to_string(),
+            ));
         }
         if !model_info.starts_with('{') {
-            return Err(self.pass.refuse_value("model_info", "an object", shorten(model_info)));
+            return Err(self.pass.refuse_value("model_info", "an object".into(), shorten(model_info)));
         }
         // The value is a slice of the text, so its place is the distance between their addresses.
         let start = model_info.as_ptr().addr() - self.text.as_ptr().addr();
@@ -256,17 +257,20 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
         required(size, "file_info.file_size")?;
         let Text(magic) = required(magic, "file_info.magic")?;
         if magic != "GEN5" {
-            return Err(self.pass.refuse_value("file_info.magic", "\"GEN5\"", shorten(&format!("{magic:?}"))));
+            return Err(self.pass.refuse_value(
+                "file_info.magic",
+                "\"GEN5\"".into(),
+                shorten(&format!("{magic:?}")),
+            ));
         }
         let version = self.pass.context.version;
-        for (name, claimed, actual) in [
-            ("file_info.version_major", major, version.0),
-            ("file_info.version_minor", minor, version.1),
-        ] {
+        for (name, claimed, actual) in
+            [("file_info.version_major", major, version.0), ("file_info.version_minor", minor, version.1)]
+        {
             let Integer(claimed) = required(claimed, name)?;
             if claimed != u64::from(actual) {
                 let expected = format!("{actual}, as in the file header");
-                return Err(self.pass.refuse_value(name, expected, claimed));
+                return Err(self.pass.refuse_value(name, expected, claimed.to_string()));
             }
         }
         let Integer(count) = required(count, "file_info.chunk_count")?;
@@ -290,7 +294,11 @@ impl<'de> Visitor<'de> for Records<'_> {
             let Some(claims) = list.next_element_seed(Record { pass: self.pass })? else { break };
             if records.len() as u64 == chunk_count {
                 self.pass.record.set(None);
-                return Err(self.pass.refuse_value("chunks", format!("{chunk_count} records"), "more"));
+                return Err(self.pass.refuse_value(
+                    "chunks",
+                    format!("{chunk_count} records"),
+                    "more".into(),
+                ));
             }
             match claims.check(records.len(), offset, limits) {
                 Ok(record) => records.push(record),
@@ -299,7 +307,11 @@ impl<'de> Visitor<'de> for Records<'_> {
         }
         self.pass.record.set(None);
         if records.len() as u64 != chunk_count {
-            return Err(self.pass.refuse_value("chunks", format!("{chunk_count} records"), records.len()));
+            return Err(self.pass.refuse_value(
+                "chunks",
+                format!("{chunk_count} records"),
+                records.len().to_string(),
+            ));
         }
         Ok(records)
     }

@@ -146,7 +146,11 @@ impl Reader {
         let count = self.inner.layout.latents.len();
         if index >= count {
             let what = "position of a latent".into();
-            return Err(Error::Argument { what, expected: format!("below {count}"), found: index.to_string() });
+            return Err(Error::Argument {
+                what,
+                expected: format!("below {count}"),
+                found: index.to_string(),
+            });
         }
         Ok(Latent::whole(&self.inner, index))
     }

@@ -42,8 +42,16 @@ impl<'a> Frame<'a> {
         let prefix = prefix.get_mut(..length).unwrap_or_default();
         source.read_exact_at(prefix, stored.offset)?;
         let (decoder, content) = FrameDecoder::new(prefix).map_err(fail)?;
-        let frame =
-            Self { source, place, stored, taken: 0, buffer: Vec::new(), buffered: 0..0, decoder, done: false };
+        let frame = Self {
+            source,
+            place,
+            stored,
+            taken: 0,
+            buffer: Vec::new(),
+            buffered: 0..0,
+            decoder,
+            done: false,
+        };
         Ok((frame, content))
     }
 
@@ -137,7 +145,13 @@ pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) ->
 }
 
 /// Holds a chunk's header against what its record says.
-fn check_header(header: &ChunkHeader, kind: ChunkType, flags: [u8; 4], size: u64, place: &Place) -> Result<()> {
+fn check_header(
+    header: &ChunkHeader,
+    kind: ChunkType,
+    flags: [u8; 4],
+    size: u64,
+    place: &Place,
+) -> Result<()> {
     let (what, record, chunk) = if header.kind != kind.0 {
         ("type", kind.to_string(), header.kind.escape_ascii().to_string())
     } else if header.flags != flags {
@@ -164,7 +178,11 @@ pub(crate) fn zeroed<T: FromZeros>(count: u64, bytes: u64, what: &str) -> Result
 
 enum Body<'a> {
     /// The bytes lie in the file as they are; `position` counts from the start of the payload.
-    Raw { source: &'a Source, offset: u64, position: u64 },
+    Raw {
+        source: &'a Source,
+        offset: u64,
+        position: u64,
+    },
     Frame(Box<Frame<'a>>),
 }
 

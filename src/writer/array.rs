@@ -102,7 +102,8 @@ impl Plan {
         let plan = Self { key, shape, dtype, extra, compressed, cuts };
         let largest = plan.pieces().map(|piece| piece.elements.len() * dtype.size()).max().unwrap_or(0);
         if largest as u64 + CHUNK_HEADER_SIZE > u64::from(u32::MAX) {
-            let what = format!("latent {:?}: a chunk of {largest} bytes, of which 4 GiB is the limit", plan.key);
+            let what =
+                format!("latent {:?}: a chunk of {largest} bytes, of which 4 GiB is the limit", plan.key);
             return Err(Error::TooLarge { what });
         }
         Ok(plan)

@@ -214,10 +214,8 @@ fn write_raw(session: &Session<'_>, job: &Job<'_>, place: Placement, alone: bool
             hasher.update(block);
             Ok(())
         };
-        let (hashed, written) = rayon::join(
-            || job.blocks(session, true, &mut hash),
-            || job.blocks(session, false, &mut write),
-        );
+        let (hashed, written) =
+            rayon::join(|| job.blocks(session, true, &mut hash), || job.blocks(session, false, &mut write));
         written.and(hashed)?;
     } else {
         job.blocks(session, true, |block| {

@@ -10,7 +10,7 @@ use crate::codec::Digest;
 use crate::element::Dtype;
 use crate::error::{Error, Result};
 use crate::manifest::{Extra, Part};
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, FILE_HEADER_SIZE, NO_FLAGS};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, FILE_HEADER_SIZE, FileHeader, NO_FLAGS};
 use zerocopy::IntoBytes;
 
 /// Bytes that are checked, converted, hashed and written at a time: they stay in cache between these.
@@ -135,7 +135,8 @@ impl State {
 
     /// Reserves the keys of a latent and of its parts.
     pub(super) fn reserve_keys(&mut self, plan: &Plan) -> Result<()> {
-        let parts = (plan.piece_count() > 1).then(|| plan.pieces().map(|piece| piece.key)).into_iter().flatten();
+        let parts =
+            (plan.piece_count() > 1).then(|| plan.pieces().map(|piece| piece.key)).into_iter().flatten();
         let keys: Vec<String> = std::iter::once(plan.key.clone()).chain(parts).collect();
         match keys.iter().find(|key| self.keys.contains(*key)) {
             Some(key) => Err(Error::DuplicateKey { key: key.clone() }),
@@ -168,7 +169,7 @@ impl<'w> Session<'w> {
         let state = State { cursor: FILE_HEADER_SIZE, ..State::default() };
         let session = Self { sink, options, state: Mutex::new(state) };
         // A file that is cut off starts with zeros, which no reader takes for GEN5.
-        session.write(&[0; FILE_HEADER_SIZE as usize], 0)?;
+        session.write(&[0; size_of::<FileHeader>()], 0)?;
         Ok(session)
     }
 

@@ -123,8 +123,9 @@ pub(super) fn write_table(session: &Session<'_>, records: &[NewRecord], metadata
 }
 
 fn in_header(value: u64) -> Result<u32> {
-    u32::try_from(value)
-        .map_err(|_| Error::TooLarge { what: format!("a file of {value} bytes, of which 4 GiB is the limit") })
+    u32::try_from(value).map_err(|_| Error::TooLarge {
+        what: format!("a file of {value} bytes, of which 4 GiB is the limit"),
+    })
 }
 
 /// The stored table of a file whose chunks end at `end`, and that file's length.

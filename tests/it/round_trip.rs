@@ -68,7 +68,8 @@ fn write(samples: &[Sample], options: WriteOptions, image: bool) -> Vec<u8> {
     let mut out = std::io::Cursor::new(Vec::new());
     let mut writer = options.write_to(&mut out).unwrap();
     let halves: Vec<Vec<f16>> = samples.iter().map(values).collect();
-    let singles: Vec<Vec<f32>> = halves.iter().map(|half| half.iter().map(|value| value.to_f32()).collect()).collect();
+    let singles: Vec<Vec<f32>> =
+        halves.iter().map(|half| half.iter().map(|value| value.to_f32()).collect()).collect();
     let mut together = Vec::new();
     for (index, sample) in samples.iter().enumerate() {
         let key = format!("latent {index}");

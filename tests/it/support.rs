@@ -14,7 +14,11 @@ pub fn all_ways(path: &Path) -> [(&'static str, gen5::Result<Reader>); 3] {
     // SAFETY: nothing else touches the file while the test runs.
     #[allow(unsafe_code)]
     let mapped = unsafe { Reader::map(path) };
-    [("open", Reader::open(path)), ("map", mapped), ("bytes", Reader::from_bytes(std::fs::read(path).unwrap()))]
+    [
+        ("open", Reader::open(path)),
+        ("map", mapped),
+        ("bytes", Reader::from_bytes(std::fs::read(path).unwrap())),
+    ]
 }
 
 /// Metadata with a fixed date, so that equal input gives equal bytes.

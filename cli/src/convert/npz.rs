@@ -1,0 +1,159 @@
+//! Arrays in a `.npz` file: a zip of `.npy` files, stored or deflated.
+//!
+//! The zip crate reads the directory. A reader of its members borrows the archive, and arrays are read long after
+//! they were found and from several threads, so a member is read here: its range of the file, inflated if it has to
+//! be, its size and CRC checked at its end.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use crc32fast::Hasher;
+use flate2::bufread::DeflateDecoder;
+use zip::{CompressionMethod, ZipArchive};
+
+use super::{Array, Place, npy, open_file, quoted};
+use crate::terminal::escape;
+
+/// The directory of a `.npz` file.
+pub(super) struct Archive<'a> {
+    path: &'a Path,
+    zip: ZipArchive<File>,
+    /// The position in the directory and the name of each array, in file order.
+    arrays: Vec<(usize, String)>,
+}
+
+impl<'a> Archive<'a> {
+    /// Reads the directory. Members that are not called `.npy` are no arrays, in numpy neither.
+    pub(super) fn open(path: &'a Path) -> Result<Self> {
+        let (file, _) = open_file(path)?;
+        let zip = ZipArchive::new(file).map_err(|error| invalid(path, &error))?;
+        ensure!(!zip.has_duplicate_names(), "{} has several members of one name", quoted(path));
+        let mut members = Vec::new();
+        for index in 0..zip.len() {
+            let entry = zip.by_index_data(index).map_err(|error| invalid(path, &error))?;
+            let name = entry.name().map_err(|error| invalid(path, &error))?;
+            if let Some(name) = name.strip_suffix(".npy") {
+                members.push((entry.header_start(), index, name.to_owned()));
+            }
+        }
+        // The directory may be in another order than the members.
+        members.sort_by_key(|&(start, index, _)| (start, index));
+        let arrays = members.into_iter().map(|(_, index, name)| (index, name)).collect();
+        Ok(Self { path, zip, arrays })
+    }
+
+    /// The names of the arrays.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.arrays.iter().map(|(_, name)| name.as_str()).collect()
+    }
+
+    /// Reads the header of the array at this position of the names.
+    pub(super) fn array(&mut self, position: usize) -> Result<Array> {
+        let (index, key) = self.arrays.get(position).context("no such array")?;
+        let name = format!("{}:{}", quoted(self.path), escape(key));
+        let member = {
+            let entry = self.zip.by_index_raw(*index).with_context(|| format!("{name} cannot be found"))?;
+            ensure!(!entry.encrypted(), "{name} is encrypted; save it without a password");
+            let deflated = match entry.compression() {
+                CompressionMethod::STORE => false,
+                CompressionMethod::DEFLATE => true,
+                other => bail!(
+                    "{name} is compressed with {}, not deflate; save it with numpy.savez",
+                    method(other)
+                ),
+            };
+            Member {
+                start: entry.data_start().with_context(|| format!("{name} cannot be found"))?,
+                packed: entry.compressed_size(),
+                size: entry.size(),
+                crc: entry.crc32(),
+                deflated,
+            }
+        };
+        let (file, _) = open_file(self.path)?;
+        let mut source = member.reader(file).with_context(|| format!("cannot read {name}"))?;
+        let header = npy::read_header(&mut source, &name)?;
+        let place = Place::Member { path: self.path.to_owned(), member, header: header.length };
+        let array = Array::new(key.clone(), header.dtype, header.shape, header.fortran_order, place, name)?;
+        array.expect_size(member.size.saturating_sub(header.length))?;
+        Ok(array)
+    }
+}
+
+fn invalid(path: &Path, error: &zip::result::ZipError) -> anyhow::Error {
+    anyhow::anyhow!("{} is not a valid .npz (zip) file: {}", quoted(path), escape(&error.to_string()))
+}
+
+fn method(method: CompressionMethod) -> String {
+    match method {
+        CompressionMethod::DEFLATE64 => "deflate64".to_owned(),
+        CompressionMethod::BZIP2 => "bzip2".to_owned(),
+        CompressionMethod::LZMA => "LZMA".to_owned(),
+        CompressionMethod::ZSTD => "zstd".to_owned(),
+        CompressionMethod::XZ => "xz".to_owned(),
+        other => format!("an unknown method ({other:?})"),
+    }
+}
+
+/// Where a member lies in the zip, and what its bytes must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    start: u64,
+    packed: u64,
+    size: u64,
+    crc: u32,
+    deflated: bool,
+}
+
+impl Member {
+    /// A reader of the whole member.
+    pub(super) fn reader(self, mut file: File) -> io::Result<Checked> {
+        file.seek(SeekFrom::Start(self.start))?;
+        let packed = BufReader::new(file.take(self.packed));
+        let source = if self.deflated {
+            Source::Deflated(DeflateDecoder::new(packed))
+        } else {
+            Source::Stored(packed)
+        };
+        Ok(Checked { source, left: self.size, crc: self.crc, hasher: Hasher::new() })
+    }
+}
+
+enum Source {
+    Stored(BufReader<Take<File>>),
+    Deflated(DeflateDecoder<BufReader<Take<File>>>),
+}
+
+/// Reads a member and checks, where it ends, that its size and CRC are those that the zip has for it.
+pub(super) struct Checked {
+    source: Source,
+    left: u64,
+    crc: u32,
+    hasher: Hasher,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = match &mut self.source {
+            Source::Stored(source) => source.read(buf)?,
+            Source::Deflated(source) => source.read(buf)?,
+        };
+        let (read, _) = buf.split_at(count);
+        self.hasher.update(read);
+        let problem = match self.left.checked_sub(count as u64) {
+            None => "it is longer than its zip says",
+            Some(left) => {
+                self.left = left;
+                match count {
+                    0 if buf.is_empty() => return Ok(0),
+                    0 if left > 0 => "it is shorter than its zip says",
+                    0 if self.hasher.clone().finalize() != self.crc => "its CRC is wrong",
+                    _ => return Ok(count),
+                }
+            }
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+    }
+}

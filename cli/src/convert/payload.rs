@@ -1,0 +1,289 @@
+//! Readers of values: exactly as many bytes as announced, and in C order.
+
+use std::io::{self, Read};
+
+/// Bytes that a transposition hands out at a time.
+const BLOCK: usize = 64 << 10;
+
+/// What has to come behind the values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// The end of the source; anything else is an error.
+    End,
+    /// Whatever there is, for an array in the middle of a file.
+    Any,
+}
+
+/// Reads exactly so many bytes from a source: one that ends before, or goes on where it must not, is an error, and
+/// every error names the source.
+///
+/// The end of the source is reached, and so its checksum checked, before the last bytes are handed out: a reader that
+/// takes the bytes it expects and no more does not miss the error.
+pub(super) struct Exact<R> {
+    inner: R,
+    left: u64,
+    tail: Tail,
+    name: String,
+}
+
+impl<R: Read> Exact<R> {
+    /// A reader of the next `length` bytes of `inner`, which is called `name` in errors.
+    pub(super) fn new(inner: R, length: u64, tail: Tail, name: String) -> io::Result<Self> {
+        let mut exact = Self { inner, left: length, tail, name };
+        if length == 0 {
+            exact.finish()?;
+        }
+        Ok(exact)
+    }
+
+    /// Checks what comes behind the values.
+    fn finish(&mut self) -> io::Result<()> {
+        if self.tail == Tail::Any {
+            return Ok(());
+        }
+        loop {
+            match self.inner.read(&mut [0]) {
+                Ok(0) => return Ok(()),
+                Ok(_) => return Err(self.corrupt("there are more bytes than its shape says")),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.named(&error)),
+            }
+        }
+    }
+
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.name))
+    }
+
+    fn corrupt(&self, problem: &str) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {problem}", self.name))
+    }
+}
+
+impl<R: Read> Read for Exact<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        let (buf, _) = buf.split_at_mut(wanted);
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let count = self.inner.read(buf).map_err(|error| self.named(&error))?;
+        if count == 0 {
+            let problem = format!("it ends {} bytes before its values do", self.left);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{}: {problem}", self.name)));
+        }
+        // `wanted` is at most `left`, so this does not saturate.
+        self.left = self.left.saturating_sub(count as u64);
+        if self.left == 0 {
+            self.finish()?;
+        }
+        Ok(count)
+    }
+}
+
+/// Whether Fortran order puts the elements of this shape elsewhere than C order does.
+pub(super) fn order_matters(shape: &[usize]) -> bool {
+    !shape.contains(&0) && shape.iter().filter(|&&axis| axis > 1).count() > 1
+}
+
+/// The values that `source` gives in Fortran order, in C order. They are loaded as they are; the other order is made
+/// while it is read. `size` is that of an element.
+pub(super) fn from_fortran(
+    mut source: Exact<impl Read>,
+    shape: &[usize],
+    size: usize,
+) -> io::Result<Box<dyn Read + Send>> {
+    let length = source.left;
+    let mut data = Vec::new();
+    // The length may be a lie of a small compressed file: an error if there is no such memory, and pages that nothing
+    // is read into are not used.
+    let capacity = usize::try_from(length).unwrap_or(usize::MAX);
+    data.try_reserve_exact(capacity).map_err(|error| {
+        let problem = format!("{}: no memory for {length} bytes in Fortran order", source.name);
+        io::Error::new(io::ErrorKind::OutOfMemory, format!("{problem}: {error}"))
+    })?;
+    source.read_to_end(&mut data)?;
+    Ok(match size {
+        2 => Box::new(Transposed::<2>::new(data, shape)),
+        _ => Box::new(Transposed::<4>::new(data, shape)),
+    })
+}
+
+/// Elements of `S` bytes in Fortran order, read in C order.
+struct Transposed<const S: usize> {
+    data: Vec<u8>,
+    /// The position in C order, last axis first.
+    axes: Vec<Axis>,
+    /// The same position in `data`, in elements; `None` behind the last one.
+    at: Option<usize>,
+    block: Vec<u8>,
+    taken: usize,
+}
+
+struct Axis {
+    index: usize,
+    length: usize,
+    /// Elements in `data` from one index to the next.
+    stride: usize,
+}
+
+impl<const S: usize> Transposed<S> {
+    /// `data` holds all elements of `shape`, so no product of axes is over `usize`.
+    fn new(data: Vec<u8>, shape: &[usize]) -> Self {
+        let mut stride = 1;
+        let mut axes = Vec::with_capacity(shape.len());
+        for &length in shape {
+            // An axis of 1 has one index, which moves nothing.
+            if length != 1 {
+                axes.push(Axis { index: 0, length, stride });
+                stride *= length;
+            }
+        }
+        axes.reverse();
+        let at = (!data.is_empty()).then_some(0);
+        Self { data, axes, at, block: Vec::new(), taken: 0 }
+    }
+
+    /// Puts the next elements in C order into the block.
+    fn refill(&mut self) {
+        self.block.clear();
+        self.taken = 0;
+        let (elements, _) = self.data.as_chunks::<S>();
+        while self.block.len() < BLOCK
+            && let Some(at) = self.at
+            && let Some(element) = elements.get(at)
+        {
+            self.block.extend_from_slice(element);
+            self.at = next(&mut self.axes, at);
+        }
+    }
+}
+
+/// Moves to the next position in C order, from `at` in the data.
+fn next(axes: &mut [Axis], mut at: usize) -> Option<usize> {
+    for axis in axes {
+        if axis.index + 1 < axis.length {
+            axis.index += 1;
+            return Some(at + axis.stride);
+        }
+        at -= axis.index * axis.stride;
+        axis.index = 0;
+    }
+    None
+}
+
+impl<const S: usize> Read for Transposed<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.block.len() {
+            self.refill();
+        }
+        let mut rest = self.block.get(self.taken..).unwrap_or_default();
+        let count = rest.read(buf)?;
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn exact(source: &[u8], length: u64, tail: Tail) -> io::Result<Vec<u8>> {
+        let mut values = Vec::new();
+        Exact::new(source, length, tail, "x.npy".to_owned())?.read_to_end(&mut values)?;
+        Ok(values)
+    }
+
+    #[test]
+    fn too_few_and_too_many_bytes_are_errors() {
+        assert_eq!(exact(b"abcd", 4, Tail::End).unwrap(), b"abcd");
+        assert_eq!(exact(b"abcd", 3, Tail::Any).unwrap(), b"abc");
+        assert_eq!(exact(b"", 0, Tail::End).unwrap(), b"");
+        assert_eq!(
+            exact(b"abcd", 6, Tail::End).unwrap_err().to_string(),
+            "x.npy: it ends 2 bytes before its values do"
+        );
+        for length in [0, 3] {
+            let error = exact(b"abcd", length, Tail::End).unwrap_err();
+            assert_eq!(error.to_string(), "x.npy: there are more bytes than its shape says");
+        }
+    }
+
+    #[test]
+    fn surplus_is_found_without_reading_past_the_values() {
+        let mut reader = Exact::new(&b"abcd"[..], 3, Tail::End, String::new()).unwrap();
+        assert!(reader.read_exact(&mut [0; 3]).is_err());
+    }
+
+    #[test]
+    fn order_matters_with_two_long_axes() {
+        for shape in [&[][..], &[5], &[1, 5, 1], &[0, 2, 2], &[1, 1]] {
+            assert!(!order_matters(shape));
+        }
+        assert!(order_matters(&[2, 1, 2]));
+    }
+
+    fn whole(data: &[u8]) -> Exact<&[u8]> {
+        Exact::new(data, data.len() as u64, Tail::End, String::new()).unwrap()
+    }
+
+    /// Reads with buffers of the sizes in turn.
+    fn read_all(mut source: impl Read, sizes: &[usize]) -> Vec<u8> {
+        let mut all = Vec::new();
+        for &size in sizes.iter().cycle() {
+            let mut buf = vec![0; size];
+            match source.read(&mut buf).unwrap() {
+                0 => break,
+                count => all.extend_from_slice(&buf[..count]),
+            }
+        }
+        all
+    }
+
+    /// Element `i` in C order, found by its indices.
+    fn naive(data: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
+        let count: usize = shape.iter().product();
+        let mut out = Vec::new();
+        for position in 0..count {
+            let (mut rest, mut indices) = (position, vec![0; shape.len()]);
+            for axis in (0..shape.len()).rev() {
+                indices[axis] = rest % shape[axis];
+                rest /= shape[axis];
+            }
+            let at: usize =
+                (0..shape.len()).map(|axis| indices[axis] * shape[..axis].iter().product::<usize>()).sum();
+            out.extend_from_slice(&data[at * size..(at + 1) * size]);
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn transposition_is_the_index_formula(
+            shape in prop::collection::vec(0_usize..6, 0..6),
+            size in prop_oneof![Just(2_usize), Just(4)],
+            sizes in prop::collection::vec(1_usize..40, 1..4),
+        ) {
+            let length = shape.iter().product::<usize>() * size;
+            let data: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            let reader = from_fortran(whole(&data), &shape, size).unwrap();
+            prop_assert_eq!(read_all(reader, &sizes), naive(&data, &shape, size));
+        }
+    }
+
+    #[test]
+    fn transposition_goes_on_over_blocks() {
+        let shape = [300, 2, 500];
+        let data: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+        let reader = from_fortran(whole(&data), &shape, 4).unwrap();
+        assert!(read_all(reader, &[1 << 20, 7, 100_000]) == naive(&data, &shape, 4));
+    }
+
+    #[test]
+    fn no_memory_is_an_error() {
+        let source = Exact::new(&b""[..], u64::MAX, Tail::End, "x.npy".to_owned()).unwrap();
+        let Err(error) = from_fortran(source, &[1 << 31, 1 << 31], 4) else { panic!("memory was there") };
+        assert!(error.to_string().starts_with("x.npy: no memory for 18446744073709551615 bytes"), "{error}");
+    }
+}

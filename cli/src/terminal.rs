@@ -1,0 +1,118 @@
+//! Text for a terminal: strings from files made harmless, sizes made readable.
+
+use std::borrow::Cow;
+
+/// `text` with every character that steers a terminal, or makes text look like other text, written as an escape:
+/// controls (C0, DEL, C1), bidirectional controls, line and paragraph separators, the byte order mark, the zero-width
+/// space and tag characters.
+///
+/// A newline becomes `\n`, the right-to-left override `\u{202e}`. A backslash stays as it is, so this is for showing
+/// and cannot be reversed. The zero-width joiner and non-joiner stay: emoji and Indic scripts need them.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find(is_unsafe) else { return Cow::Borrowed(text) };
+    let (clean, rest) = text.split_at(first);
+    let mut shown = String::with_capacity(text.len() + 16);
+    shown.push_str(clean);
+    for character in rest.chars() {
+        match character {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            other if is_unsafe(other) => shown.extend(other.escape_unicode()),
+            other => shown.push(other),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn is_unsafe(character: char) -> bool {
+    // `is_control` is the category Cc: C0, DEL and C1.
+    character.is_control()
+        || matches!(character,
+            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{200b}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A size for people: `0 B`, `1023 B`, `1.0 KiB`, `64.0 MiB`, rounded to one decimal.
+pub fn human_size(bytes: u64) -> String {
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut unit = 1_u128;
+    let mut tenths = 0;
+    for name in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
+        unit *= 1024;
+        tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
+        // Looked at after rounding, so that what rounds to 1024.0 of a unit is 1.0 of the next.
+        if tenths < 10_240 {
+            return format!("{}.{} {name}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{}.{} EiB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn harmless_text_is_borrowed() {
+        for text in ["", "a cat, 35mm", "C:\\x\\u{1b}", "héllo 世界 🏳️‍🌈", "क्\u{200d}ष \u{200c}"]
+        {
+            assert!(matches!(escape(text), Cow::Borrowed(same) if same == text));
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_escaped() {
+        let table = [
+            ("a\nb\tc\r", "a\\nb\\tc\\r"),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("\0\u{7}\u{7f}\u{85}\u{9b}", "\\u{0}\\u{7}\\u{7f}\\u{85}\\u{9b}"),
+            ("x\u{202e}gpj.exe", "x\\u{202e}gpj.exe"),
+            (
+                "\u{61c}\u{200e}\u{200f}\u{202a}\u{2066}\u{2069}",
+                "\\u{61c}\\u{200e}\\u{200f}\\u{202a}\\u{2066}\\u{2069}",
+            ),
+            ("\u{2028}\u{2029}\u{feff}\u{200b}", "\\u{2028}\\u{2029}\\u{feff}\\u{200b}"),
+            ("\u{e0001}\u{e0041}\u{e007f}", "\\u{e0001}\\u{e0041}\\u{e007f}"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(escape(text), shown);
+        }
+    }
+
+    #[test]
+    fn sizes_round_into_the_next_unit() {
+        let table = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (1023 * 1024 + 921, "1023.9 KiB"),
+            (64 << 20, "64.0 MiB"),
+            (10_000_000_000, "9.3 GiB"),
+            ((1 << 40) - 1, "1.0 TiB"),
+            (u64::MAX, "16.0 EiB"),
+        ];
+        for (bytes, shown) in table {
+            assert_eq!(human_size(bytes), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_is_safe_and_stays_so(text in any::<String>()) {
+            let shown = escape(&text);
+            prop_assert!(!shown.contains(is_unsafe));
+            prop_assert!(matches!(escape(&shown), Cow::Borrowed(_)));
+        }
+
+        #[test]
+        fn no_size_reads_1024(bytes in (0_u32..64, any::<u64>()).prop_map(|(shift, bytes)| bytes >> shift)) {
+            prop_assert!(!human_size(bytes).starts_with("1024"));
+        }
+    }
+}
