@@ -16,12 +16,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     // ---- I/O -------------------------------------------------------------------------------------------------
     /// The operating system refused, or the caller's reader or writer did.
-    #[error("could not {action}: {source}")]
+    #[error("could not {action}: {error}")]
     Io {
         /// What was being done, with the path where there is one: `open batch.gen5`.
         action: String,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said. It is part of this error's text, and so not its source: a chain says it once.
+        error: io::Error,
     },
 
     // ---- format: the file is not what it should be -----------------------------------------------------------
@@ -346,7 +346,7 @@ impl Error {
     /// Puts words to a refusal of the operating system.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
-        move |source| Self::Io { action, source }
+        move |error| Self::Io { action, error }
     }
 }
 

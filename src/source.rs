@@ -92,9 +92,9 @@ impl Source {
                 Ok(0) => return Err(Error::Changed { expected: self.len, found: offset + done as u64 }),
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
+                Err(error) => {
                     let action = format!("read {} at offset {}", path.display(), offset + done as u64);
-                    return Err(Error::Io { action, source });
+                    return Err(Error::Io { action, error });
                 }
             }
         }

@@ -96,6 +96,23 @@ impl ChunkRecord {
         self.latent.as_ref().and_then(|latent| latent.key.as_deref())
     }
 
+    /// The type of the elements, if this is a latent's chunk.
+    pub fn dtype(&self) -> Option<Dtype> {
+        self.latent.as_ref().map(|latent| latent.dtype)
+    }
+
+    /// The shape of what is in this chunk, if it is a latent's: of a part, the part's own.
+    pub fn shape(&self) -> Option<&[usize]> {
+        self.latent.as_ref().map(|latent| latent.shape.as_slice())
+    }
+
+    /// Whether a mapped file gives the values of this latent's chunk as a slice: they are raw, and start at a multiple
+    /// of the size of an element.
+    pub fn is_borrowable(&self) -> bool {
+        let aligned = |dtype: Dtype| self.payload_offset().is_multiple_of(dtype.size() as u64);
+        !self.compressed && self.dtype().is_some_and(aligned)
+    }
+
     /// The part of a latent that this chunk is, if the latent is stored in parts.
     pub fn part(&self) -> Option<&Part> {
         self.latent.as_ref().and_then(|latent| latent.part.as_ref())

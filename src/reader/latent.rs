@@ -104,10 +104,8 @@ impl Latent {
     pub fn is_borrowable(&self) -> bool {
         match &*self.segments() {
             [] => true,
-            [segment] => {
-                let start = segment.record.payload_offset() + segment.skip;
-                !segment.record.is_compressed() && start.is_multiple_of(self.dtype().size() as u64)
-            }
+            // Rows start a whole number of elements behind the payload's start.
+            [segment] => segment.record.is_borrowable(),
             _ => false,
         }
     }

@@ -193,7 +193,7 @@ fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
 pub(super) fn compress_chunk(header: &ChunkHeader, payload: &[u8], level: i32) -> Result<Vec<u8>> {
     compress(header.as_bytes(), payload, level).map_err(|problem| Error::Io {
         action: "compress a chunk".into(),
-        source: std::io::Error::other(problem),
+        error: std::io::Error::other(problem),
     })
 }
 

@@ -188,9 +188,9 @@ impl<'w> Session<'w> {
 
     /// Writes, and remembers if that fails.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.sink.write_all_at(bytes, offset).map_err(|source| {
-            let action = format!("write {} bytes at offset {offset}", bytes.len());
-            let error = Error::Io { action, source };
+        self.sink.write_all_at(bytes, offset).map_err(|error| {
+            let error =
+                Error::Io { action: format!("write {} bytes at offset {offset}", bytes.len()), error };
             self.state().failed.get_or_insert_with(|| error.to_string());
             error
         })

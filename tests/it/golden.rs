@@ -67,7 +67,7 @@ fn bytes_of(values: &[f16]) -> Vec<u8> {
 }
 
 /// Whether two JSON values are equal, 7 and 7.0 counting as the same number.
-pub fn same_values(a: &Value, b: &Value) -> bool {
+pub(crate) fn same_values(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {
             a == b || (a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64()))

@@ -7,11 +7,12 @@
     clippy::cast_lossless
 )]
 
-//mod damage;
+mod damage;
 mod golden;
 //mod metadata;
 //mod publishing;
 //mod reading;
+mod records;
 mod round_trip;
 //mod schema;
 mod support;

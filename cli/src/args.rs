@@ -1,0 +1,164 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::convert::LatentArg;
+
+/// Keep generated images with the latents, settings and environment that made them.
+///
+/// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file.
+#[derive(Debug, Parser)]
+#[command(name = "gen5", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Pack(PackArgs),
+    Unpack(UnpackArgs),
+    Info(InfoArgs),
+    Verify(VerifyArgs),
+}
+
+/// Make a GEN5 file of latents, image and metadata.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 pack run.gen5 --latent noise.npy --model-name SD3 --model-version 3.0
+  gen5 pack run.gen5 --latent initial_noise=noise.npy steps.safetensors --image out.png \\
+      --metadata model_info.json --set seed=42 --set steps=50 --set sampler=ddim --compress zstd")]
+pub(crate) struct PackArgs {
+    /// The file to write; its name ends in .gen5
+    pub(crate) out: PathBuf,
+
+    /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file under the names they
+    /// have there; KEY=FILE gives another name, FILE.npz:NAME picks one array
+    #[arg(long = "latent", value_name = "[KEY=]FILE", required = true, num_args = 1..)]
+    pub(crate) latents: Vec<LatentArg>,
+
+    /// The image, stored byte for byte
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) metadata: MetadataArgs,
+
+    /// Whether latents are compressed. In this version auto does what none does: they stay raw, so that they can be
+    /// mapped
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Compress::Auto)]
+    pub(crate) compress: Compress,
+
+    /// Level of zstd, from -131072 (fastest) to 22 (smallest)
+    #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true)]
+    pub(crate) level: i32,
+
+    /// Round float32 to float16; values that would become infinite are refused
+    #[arg(long)]
+    pub(crate) float16: bool,
+
+    /// Accept NaN and infinity
+    #[arg(long)]
+    pub(crate) allow_non_finite: bool,
+
+    /// Store no environment. In this version the environment is operating system and processor
+    #[arg(long)]
+    pub(crate) no_environment: bool,
+
+    /// Replace the file if it is there
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Metadata")]
+pub(crate) struct MetadataArgs {
+    /// A JSON object with the members of model_info (or a metadata.json that `unpack` wrote); the flags below override
+    /// it
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) metadata: Option<PathBuf>,
+
+    /// Name of the model
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model_name: Option<String>,
+
+    /// Version of the model
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) model_version: Option<String>,
+
+    /// The prompt
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+
+    /// A word to find the image by; give it as often as you like
+    #[arg(long = "tag", value_name = "WORD")]
+    pub(crate) tags: Vec<String>,
+
+    /// When the image was made, ISO 8601 [default: now]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) date: Option<String>,
+
+    /// A generation setting: seed=42, steps=50 and sampler=ddim are required if there is any; also cfg_scale,
+    /// scheduler, eta, guidance, precision, deterministic, and names of your own
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Compress {
+    Auto,
+    Zstd,
+    None,
+}
+
+/// Take a file apart: latents as .npy, image, metadata and environment.
+///
+/// DIR gets latents/*.npy, index.json (which file is which latent), image.<ext>, metadata.json (the manifest as it is
+/// stored) and environment.json. Every hash is checked on the way.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  gen5 unpack run.gen5 -o run")]
+pub(crate) struct UnpackArgs {
+    /// The file
+    pub(crate) file: PathBuf,
+
+    /// The folder to write; it has to be new or empty
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    /// Write into a folder that has files already, replacing those of the same names
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
+/// Show what files hold.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 info run.gen5
+  gen5 info --json *.gen5")]
+pub(crate) struct InfoArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// As JSON: an object, or an array of them for several files
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Check every hash of files.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 verify run.gen5
+  gen5 verify --json *.gen5")]
+pub(crate) struct VerifyArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// As JSON: an object, or an array of them for several files
+    #[arg(long)]
+    pub(crate) json: bool,
+}

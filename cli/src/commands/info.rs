@@ -1,0 +1,241 @@
+//! `gen5 info`: what files hold, for people and for programs.
+
+use std::path::Path;
+
+use anyhow::Result;
+use gen5::{ChunkRecord, Component, Extra, Latent, Reader};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Output, of_file};
+use crate::args::InfoArgs;
+use crate::failure::Status;
+use crate::terminal::{escape, human_size};
+
+#[derive(Serialize)]
+struct FileInfo {
+    path: String,
+    version: String,
+    file_size: u64,
+    latents: Vec<LatentInfo>,
+    image: Option<ImageInfo>,
+    environment: Option<Vec<Component>>,
+    /// `model_info` as it is stored; null if it is not valid JSON.
+    metadata: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct LatentInfo {
+    key: Option<String>,
+    shape: Vec<usize>,
+    dtype: &'static str,
+    borrowable: bool,
+    payload_size: u64,
+    stored_size: u64,
+    chunks: Vec<ChunkInfo>,
+}
+
+#[derive(Serialize)]
+struct ChunkInfo {
+    index: usize,
+    offset: u64,
+    stored_size: u64,
+    payload_size: u64,
+    compressed: bool,
+    sha256: String,
+}
+
+#[derive(Serialize)]
+struct ImageInfo {
+    /// Its media type, as its first bytes tell; null if they do not.
+    media_type: Option<&'static str>,
+    #[serde(flatten)]
+    chunk: ChunkInfo,
+}
+
+impl ChunkInfo {
+    fn of(record: &ChunkRecord) -> Self {
+        Self {
+            index: record.index(),
+            offset: record.offset(),
+            stored_size: record.stored_size(),
+            payload_size: record.payload_size(),
+            compressed: record.is_compressed(),
+            sha256: record.sha256().to_string(),
+        }
+    }
+}
+
+impl LatentInfo {
+    fn of(latent: &Latent) -> Self {
+        let chunks: Vec<ChunkInfo> = latent.chunks().map(ChunkInfo::of).collect();
+        Self {
+            key: latent.key().map(str::to_owned),
+            shape: latent.shape().to_vec(),
+            dtype: latent.dtype().name(),
+            borrowable: latent.is_borrowable(),
+            payload_size: latent.payload_size(),
+            stored_size: chunks.iter().map(|chunk| chunk.stored_size).sum(),
+            chunks,
+        }
+    }
+}
+
+impl FileInfo {
+    fn of(path: &Path, reader: &Reader) -> gen5::Result<Self> {
+        let (major, minor) = reader.version();
+        let image = reader.chunks().iter().find(|record| record.kind() == gen5::ChunkType::IMAGE);
+        let image = image.map(|record| -> gen5::Result<ImageInfo> {
+            let kind = infer::get(&reader.payload(record.index())?);
+            Ok(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk: ChunkInfo::of(record) })
+        });
+        Ok(Self {
+            path: path.to_string_lossy().into_owned(),
+            version: format!("{major}.{minor}"),
+            file_size: reader.file_size(),
+            latents: reader.latents().map(|latent| LatentInfo::of(&latent)).collect(),
+            image: image.transpose()?,
+            environment: reader.environment()?.map(|environment| environment.components().to_vec()),
+            metadata: RawValue::from_string(reader.model_info_json().to_owned()).ok(),
+        })
+    }
+}
+
+pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<Status> {
+    let mut worst = Status::Fine;
+    let mut infos = Vec::new();
+    for (position, path) in args.files.iter().enumerate() {
+        let looked = Reader::open(path).and_then(|reader| Ok((FileInfo::of(path, &reader)?, reader)));
+        match looked {
+            Err(error) => worst = worst.max(output.report(&of_file(error, path))),
+            Ok((info, _)) if args.json => infos.push(info),
+            Ok((info, reader)) => {
+                if position > 0 {
+                    writeln!(output.out)?;
+                }
+                print(&info, &reader, output)?;
+            }
+        }
+    }
+    if args.json && (args.files.len() > 1 || !infos.is_empty()) {
+        output.json(&infos, args.files.len() > 1)?;
+    }
+    Ok(worst)
+}
+
+fn print(info: &FileInfo, reader: &Reader, output: &mut Output<'_>) -> Result<()> {
+    let size = human_size(info.file_size);
+    writeln!(output.out, "{}: GEN5 {}, {size}", escape(&info.path), info.version)?;
+    for (name, text) in facts(info, reader) {
+        writeln!(output.out, "  {name:<12} {}", escape(&text))?;
+    }
+    if !reader.chunks().is_empty() {
+        writeln!(output.out)?;
+    }
+    let rows: Vec<[String; 8]> =
+        std::iter::once(HEADINGS.map(str::to_owned)).chain(reader.chunks().iter().map(row)).collect();
+    let widths: Vec<usize> = (0..HEADINGS.len())
+        .map(|column| rows.iter().map(|row| width(row, column)).max().unwrap_or(0))
+        .collect();
+    for row in rows.iter().filter(|_| !reader.chunks().is_empty()) {
+        let mut line = String::from(" ");
+        for (column, (cell, full)) in row.iter().zip(&widths).enumerate() {
+            let fill = " ".repeat(full - width(row, column));
+            line += " ";
+            line += &if RIGHT.contains(&column) { fill + cell } else { cell.clone() + &fill };
+            line += " ";
+        }
+        writeln!(output.out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// One line a chunk.
+const HEADINGS: [&str; 8] = ["chunk", "type", "key", "dtype", "shape", "size", "stored", "as"];
+
+/// The columns of numbers.
+const RIGHT: [usize; 3] = [0, 5, 6];
+
+fn width(row: &[String; 8], column: usize) -> usize {
+    row.get(column).map_or(0, |cell| cell.chars().count())
+}
+
+fn row(record: &ChunkRecord) -> [String; 8] {
+    let latent = record.shape().zip(record.dtype());
+    let (shape, dtype) = match latent {
+        Some((shape, dtype)) => {
+            let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
+            (if axes.is_empty() { "scalar".into() } else { axes.join("×") }, dtype.to_string())
+        }
+        None => Default::default(),
+    };
+    let stored = match record.is_compressed() {
+        true => {
+            let percent = record.stored_size().saturating_mul(100) / record.payload_size().max(1);
+            format!("zstd, {percent} %")
+        }
+        false if record.is_borrowable() => "raw, mappable".into(),
+        false => "raw".into(),
+    };
+    [
+        record.index().to_string(),
+        escape(&record.kind().to_string()).into_owned(),
+        record.key().map(|key| escape(key).into_owned()).unwrap_or_default(),
+        dtype,
+        shape,
+        human_size(record.payload_size()),
+        human_size(record.stored_size()),
+        stored,
+    ]
+}
+
+/// What the page says before the table, name and text.
+fn facts(info: &FileInfo, reader: &Reader) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    match reader.metadata() {
+        Ok(metadata) => {
+            let model = metadata.model_info();
+            facts.push(("model", format!("{}, version {}", model.model_name, model.version)));
+            facts.push(("date", model.date.clone()));
+            facts.push(("prompt", model.prompt.clone()));
+            facts.push(("tags", model.tags.join(", ")));
+            facts.push(("settings", model.generation_settings.as_ref().map(members).unwrap_or_default()));
+            facts.push(("hardware", model.hardware_info.as_ref().map(members).unwrap_or_default()));
+            facts.extend(model.extra.iter().map(|(name, value)| ("also", format!("{name} {value}"))));
+        }
+        Err(error) => {
+            facts.push(("metadata", format!("not as the format has it ({error}); as stored:")));
+            facts.push(("", reader.model_info_json().to_owned()));
+        }
+    }
+    if let Some(image) = &info.image {
+        let kind = image.media_type.unwrap_or("of unknown format");
+        facts.push(("image", format!("{kind}, {}", human_size(image.chunk.payload_size))));
+    }
+    let environment = info.environment.iter().flatten();
+    facts.extend(environment.map(|component| ("environment", describe(component))));
+    facts.retain(|(_, text)| !text.is_empty());
+    facts
+}
+
+/// A component without the name that its text repeats: `os version=Linux 6.1`.
+fn describe(component: &Component) -> String {
+    let (id, text) = (component.id(), component.canonical());
+    let rest = text
+        .strip_prefix("name=")
+        .and_then(|rest| rest.strip_prefix(id))
+        .and_then(|rest| rest.strip_prefix(';'));
+    format!("{id} {}", rest.unwrap_or(text))
+}
+
+/// An object on one line: `seed 42, steps 50`. Its members come in the order of the schema.
+fn members(object: &impl Serialize) -> String {
+    let members: Option<Extra> =
+        serde_json::to_string(object).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let members = members.unwrap_or_default();
+    let member = |(name, value): (&str, &str)| match serde_json::from_str::<String>(value) {
+        Ok(text) => format!("{name} {text}"),
+        Err(_) => format!("{name} {value}"),
+    };
+    members.iter().map(member).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,58 @@
+//! One file a command.
+
+pub(crate) mod info;
+pub(crate) mod pack;
+pub(crate) mod unpack;
+pub(crate) mod verify;
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::failure::Status;
+use crate::terminal::escape;
+
+/// Where a command's words go.
+pub(crate) struct Output<'a> {
+    /// Results.
+    pub(crate) out: &'a mut dyn Write,
+    /// Messages.
+    pub(crate) messages: &'a mut dyn Write,
+}
+
+impl Output<'_> {
+    /// Says what went wrong, and returns what it means.
+    pub(crate) fn report(&mut self, error: &anyhow::Error) -> Status {
+        // Where messages cannot go there is nobody to tell, and the exit code remains.
+        let _ = writeln!(self.messages, "gen5: {}", escape(&format!("{error:#}")));
+        Status::of(error)
+    }
+
+    /// Says something that is no result and no error.
+    pub(crate) fn note(&mut self, text: &str) {
+        let _ = writeln!(self.messages, "gen5: {}", escape(text));
+    }
+
+    /// Prints JSON: the only one of several results as it is, else an array.
+    fn json<T: Serialize>(&mut self, results: &[T], several: bool) -> Result<()> {
+        match results {
+            [only] if !several => serde_json::to_writer_pretty(&mut *self.out, only)?,
+            _ => serde_json::to_writer_pretty(&mut *self.out, results)?,
+        }
+        Ok(writeln!(self.out)?)
+    }
+}
+
+/// A path as it is shown.
+pub(crate) fn shown(path: &Path) -> String {
+    escape(&path.to_string_lossy()).into_owned()
+}
+
+/// An error of the library about this file, which those of the system name already.
+pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
+    let named = matches!(error, gen5::Error::Io { .. });
+    let error = anyhow::Error::from(error);
+    if named { error } else { error.context(shown(path)) }
+}

@@ -1,0 +1,244 @@
+//! `gen5 pack`: a file of latents, image and metadata.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use gen5::{
+    Compression, Dtype, Element, Environment, Extra, LatentWriter, Metadata, NonFinite, Summary,
+    WriteOptions, Writer, f16,
+};
+use rayon::prelude::*;
+use zerocopy::IntoBytes;
+
+use super::{Output, of_file, shown};
+use crate::args::{Compress, MetadataArgs, PackArgs};
+use crate::convert::{Array, arrays};
+use crate::failure::{Status, UsageError};
+use crate::progress;
+use crate::terminal::human_size;
+
+/// Elements that are read and pushed at a time.
+const BLOCK: usize = 1 << 20;
+
+pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<Status> {
+    if args.out.extension().is_none_or(|extension| extension != "gen5") {
+        let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(&args.out));
+        return Err(UsageError(problem).into());
+    }
+    let metadata = metadata(&args.metadata)?;
+    let mut latents = Vec::new();
+    for latent in &args.latents {
+        latents.extend(arrays(latent)?);
+    }
+    let image = args.image.as_deref().map(|path| read(path)).transpose()?;
+
+    let bar = progress::bytes(latents.iter().map(Array::payload_size).sum());
+    let counted = bar.clone();
+    let scale = if args.float16 { 2 } else { 1 };
+    let options = WriteOptions::new()
+        .compression(match args.compress {
+            Compress::Auto => Compression::Auto,
+            Compress::Zstd => Compression::Zstd,
+            Compress::None => Compression::None,
+        })
+        .level(args.level)
+        .float16(args.float16)
+        .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse })
+        .progress(move |bytes| counted.inc(bytes * scale));
+    let mut writer = create(args, options)?;
+    write_latents(&mut writer, &latents, args.compress)?;
+    if let (Some(image), Some(path)) = (&image, &args.image) {
+        writer.image(image).map_err(|error| of_file(error, path))?;
+    }
+    if !args.no_environment {
+        writer.environment(&Environment::capture())?;
+    }
+    let summary = writer.finish(&metadata)?;
+    bar.finish_and_clear();
+    tell(args, &summary, output)
+}
+
+/// Options that are out of range are the caller's mistake; everything else is not.
+fn create(args: &PackArgs, options: WriteOptions) -> Result<Writer<'static>> {
+    let writer = if args.force { options.create(&args.out) } else { options.create_new(&args.out) };
+    writer.map_err(|error| match error {
+        gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
+        gen5::Error::Io { error: ref cause, .. } if cause.kind() == std::io::ErrorKind::AlreadyExists => {
+            anyhow::Error::from(error).context("nothing was written, and --force replaces a file")
+        }
+        _ => error.into(),
+    })
+}
+
+fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<Status> {
+    for note in &summary.notes {
+        output.note(note);
+    }
+    let latents = summary.latents.len();
+    let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
+    writeln!(
+        output.out,
+        "{}: {latents} latent{}, {} of values, {} in all",
+        shown(&args.out),
+        if latents == 1 { "" } else { "s" },
+        human_size(values),
+        human_size(summary.file_size),
+    )?;
+    Ok(Status::Fine)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("could not read {}", shown(path)))
+}
+
+/// A latent's file, and where its values go.
+enum Stream<'w> {
+    F16(LatentWriter<'w, f16>),
+    F32(LatentWriter<'w, f32>),
+}
+
+/// Streams the arrays into the file, in their order. Raw ones have their places as soon as they are opened, so they are
+/// filled side by side; compressed ones follow each other, and the parts of each are compressed side by side.
+fn write_latents(writer: &mut Writer<'static>, latents: &[Array], compress: Compress) -> Result<()> {
+    let open = |writer: &mut Writer<'static>, array: &Array| {
+        let (key, shape) = (array.key.as_str(), &array.shape);
+        let stream = match array.dtype {
+            Dtype::F16 => writer.stream(key, shape).map(Stream::F16),
+            Dtype::F32 => writer.stream(key, shape).map(Stream::F32),
+            other => anyhow::bail!("latent {key} is {other}, which is not supported"),
+        };
+        stream.map_err(anyhow::Error::from)
+    };
+    if let Compress::Zstd = compress {
+        return latents.iter().try_for_each(|array| fill(open(writer, array)?, array));
+    }
+    let streams = latents.iter().map(|array| open(writer, array)).collect::<Result<Vec<_>>>()?;
+    streams.into_par_iter().zip(latents).try_for_each(|(stream, array)| fill(stream, array))
+}
+
+fn fill(stream: Stream<'_>, array: &Array) -> Result<()> {
+    let values = array.open()?;
+    match stream {
+        Stream::F16(stream) => copy(values, stream),
+        Stream::F32(stream) => copy(values, stream),
+    }
+}
+
+fn copy<T: Element>(mut values: impl Read, mut stream: LatentWriter<'_, T>) -> Result<()> {
+    let left = |stream: &LatentWriter<'_, T>| usize::try_from(stream.remaining()).unwrap_or(usize::MAX);
+    let mut block = vec![T::default(); left(&stream).min(BLOCK)];
+    while stream.remaining() > 0 {
+        block.truncate(left(&stream));
+        values.read_exact(block.as_mut_bytes())?;
+        stream.push(&block)?;
+    }
+    Ok(stream.finish()?)
+}
+
+/// The settings whose values are text, whatever they look like.
+const TEXT_SETTINGS: [&str; 4] = ["sampler", "scheduler", "guidance", "precision"];
+
+/// The settings whose values are none.
+const OTHER_SETTINGS: [&str; 5] = ["seed", "steps", "cfg_scale", "eta", "deterministic"];
+
+/// The metadata from the file that is given, and the flags that override it.
+fn metadata(args: &MetadataArgs) -> Result<Metadata> {
+    let mut model_info = match &args.metadata {
+        Some(path) => read_model_info(path)?,
+        None => Extra::new(),
+    };
+    let texts = [
+        ("model_name", &args.model_name),
+        ("version", &args.model_version),
+        ("prompt", &args.prompt),
+        ("date", &args.date),
+    ];
+    for (name, value) in texts {
+        if let Some(value) = value {
+            model_info.insert(name, value)?;
+        }
+    }
+    if !args.tags.is_empty() {
+        model_info.insert("tags", &args.tags)?;
+    }
+    for (name, flag) in [("model_name", "--model-name NAME"), ("version", "--model-version VERSION")] {
+        if model_info.get(name).is_none() {
+            let problem =
+                format!("the model's {name} is missing: give {flag}, or a --metadata file that has it");
+            return Err(UsageError(problem).into());
+        }
+    }
+    // What a fresh `Metadata` has for these is what is meant when nothing is said.
+    let defaults = Metadata::builder("", "").build()?;
+    let defaults = defaults.model_info();
+    if model_info.get("prompt").is_none() {
+        model_info.insert("prompt", &defaults.prompt)?;
+    }
+    if model_info.get("tags").is_none() {
+        model_info.insert("tags", &defaults.tags)?;
+    }
+    if model_info.get("date").is_none() {
+        model_info.insert("date", &defaults.date)?;
+    }
+    if !args.settings.is_empty() {
+        let mut settings = match model_info.get("generation_settings") {
+            Some(text) => serde_json::from_str(text).context("generation_settings is not an object")?,
+            None => Extra::new(),
+        };
+        for setting in &args.settings {
+            set(&mut settings, setting)?;
+        }
+        model_info.insert("generation_settings", &settings)?;
+    }
+    let text = serde_json::to_string(&model_info)?;
+    Metadata::from_json(&text).map_err(|error| match &error {
+        gen5::Error::Metadata { member, found, .. } if found == "missing" => {
+            let name = member.rsplit('.').next().unwrap_or_default();
+            let hint = if member.starts_with("generation_settings.") {
+                format!("{error} (give --set {name}=…)")
+            } else {
+                error.to_string()
+            };
+            UsageError(hint).into()
+        }
+        _ => error.into(),
+    })
+}
+
+/// The members of `model_info` from a file that has them, bare or inside a whole manifest.
+fn read_model_info(path: &Path) -> Result<Extra> {
+    let text = String::from_utf8(read(path)?).with_context(|| format!("{} is not UTF-8", shown(path)))?;
+    let parse = |text: &str| -> Result<Extra> {
+        serde_json::from_str(text).with_context(|| format!("{} is no JSON object", shown(path)))
+    };
+    let mut members = parse(&text)?;
+    match members.remove("gen5_metadata") {
+        None => Ok(members),
+        Some(manifest) => {
+            let model_info = parse(&manifest)?.remove("model_info");
+            parse(&model_info.with_context(|| format!("{} has no model_info", shown(path)))?)
+        }
+    }
+}
+
+/// Takes in `NAME=VALUE`: text for the settings that are text, JSON for the others that are known, and either for those
+/// that are not.
+fn set(settings: &mut Extra, setting: &str) -> Result<()> {
+    let usage = |problem: String| anyhow::Error::from(UsageError(problem));
+    let (name, value) = setting
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| usage(format!("--set {setting}: expected NAME=VALUE, such as seed=42")))?;
+    if TEXT_SETTINGS.contains(&name) {
+        return Ok(settings.insert(name, &value)?);
+    }
+    match settings.insert_json(name, value) {
+        Ok(()) => Ok(()),
+        Err(_) if OTHER_SETTINGS.contains(&name) => {
+            Err(usage(format!("--set {setting}: {value:?} is no number and neither true nor false")))
+        }
+        Err(_) => Ok(settings.insert(name, &value)?),
+    }
+}

@@ -1,0 +1,176 @@
+//! `gen5 unpack`: a file taken apart into files of common formats.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use gen5::{Latent, ReadOptions, Reader};
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use serde::Serialize;
+use tempfile::TempDir;
+
+use super::{Output, of_file, shown};
+use crate::args::UnpackArgs;
+use crate::convert::npy;
+use crate::failure::Status;
+use crate::names::file_names;
+use crate::progress;
+use crate::terminal::human_size;
+
+/// The folder of the latents, inside the one that is asked for.
+const LATENTS: &str = "latents";
+
+/// Which file holds which latent: an element of `index.json`.
+#[derive(Serialize)]
+struct IndexEntry<'a> {
+    key: Option<&'a str>,
+    /// Relative to the folder that holds `index.json`.
+    file: String,
+    shape: &'a [usize],
+    dtype: &'static str,
+}
+
+pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<Status> {
+    check_destination(&args.output, args.force)?;
+    let reader = ReadOptions::new().check_hashes(true).open(&args.file);
+    let reader = reader.map_err(|error| of_file(error, &args.file))?;
+
+    // Everything is made beside the destination first, so that a failure leaves nothing there.
+    let parent =
+        args.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let draft = tempfile::Builder::new()
+        .prefix(".gen5-unpack.")
+        .tempdir_in(parent)
+        .with_context(|| format!("could not write to {}", shown(parent)))?;
+    write_all(&reader, draft.path()).map_err(|error| match error.downcast::<gen5::Error>() {
+        Ok(error) => of_file(error, &args.file),
+        Err(error) => error,
+    })?;
+    let count = reader.latents().len();
+    publish(draft, &args.output)?;
+
+    let size = human_size(reader.latents().map(|latent| latent.payload_size()).sum());
+    let s = if count == 1 { "" } else { "s" };
+    writeln!(output.out, "{}: {count} latent{s}, {size}", shown(&args.output))?;
+    Ok(Status::Fine)
+}
+
+/// Refuses a destination that could lose something, before any work is done.
+fn check_destination(folder: &Path, force: bool) -> Result<()> {
+    let there = match fs::symlink_metadata(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        there => there.with_context(|| format!("could not look at {}", shown(folder)))?,
+    };
+    ensure!(there.is_dir(), "{} is there already, and is no folder", shown(folder));
+    let mut entries =
+        fs::read_dir(folder).with_context(|| format!("could not look into {}", shown(folder)))?;
+    ensure!(
+        force || entries.next().is_none(),
+        "{} has files already; --force replaces those of the same names",
+        shown(folder)
+    );
+    Ok(())
+}
+
+fn write_all(reader: &Reader, folder: &Path) -> Result<()> {
+    let latents: Vec<Latent> = reader.latents().collect();
+    let names = file_names(latents.iter().map(Latent::key), "npy");
+    let bar = progress::bytes(latents.iter().map(Latent::payload_size).sum());
+    fs::create_dir(folder.join(LATENTS))?;
+    latents
+        .par_iter()
+        .zip(&names)
+        .try_for_each(|(latent, name)| write_latent(latent, &folder.join(LATENTS).join(name), &bar))?;
+    bar.finish_and_clear();
+
+    let index: Vec<IndexEntry<'_>> = latents
+        .iter()
+        .zip(&names)
+        .map(|(latent, name)| IndexEntry {
+            key: latent.key(),
+            file: format!("{LATENTS}/{name}"),
+            shape: latent.shape(),
+            dtype: latent.dtype().name(),
+        })
+        .collect();
+    write(&folder.join("index.json"), &serde_json::to_vec_pretty(&index)?)?;
+    write(&folder.join("metadata.json"), reader.manifest_json().as_bytes())?;
+    if let Some(image) = reader.image()? {
+        write(&folder.join(format!("image.{}", image_extension(&image))), &image)?;
+    }
+    if let Some(environment) = reader.environment_json()? {
+        reader.environment()?; // its digests are checked, though it is written as it is
+        write(&folder.join("environment.json"), &environment)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("could not write {}", shown(path)))
+}
+
+fn write_latent(latent: &Latent, path: &Path, bar: &ProgressBar) -> Result<()> {
+    let failed = || format!("could not write {}", shown(path));
+    let mut file = BufWriter::new(File::create_new(path).with_context(failed)?);
+    npy::write_header(&mut file, latent.dtype(), latent.shape()).with_context(failed)?;
+    latent.write_to(&mut bar.wrap_write(&mut file))?;
+    file.flush().with_context(failed)
+}
+
+/// The usual extension for what these bytes are, `bin` if that cannot be told.
+fn image_extension(bytes: &[u8]) -> &'static str {
+    infer::get(bytes)
+        .filter(|kind| kind.matcher_type() == infer::MatcherType::Image)
+        .map_or("bin", |kind| kind.extension())
+}
+
+/// Puts what is in `draft` where it was asked for. A new folder appears in one step; in one that is there already, file
+/// after file is put in place, each in one step.
+fn publish(draft: TempDir, folder: &Path) -> Result<()> {
+    let failed = || format!("could not write to {}", shown(folder));
+    #[cfg(unix)]
+    {
+        // The draft was for its owner alone; the folder is to be like any other.
+        let ordinary = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .tempdir_in(draft.path())
+            .with_context(failed)?;
+        let permissions = fs::metadata(ordinary.path()).with_context(failed)?.permissions();
+        ordinary.close().with_context(failed)?;
+        fs::set_permissions(draft.path(), permissions).with_context(failed)?;
+    }
+    if !folder.exists() {
+        // If it is renamed, there is nothing left that the draft's own clean-up could remove.
+        fs::rename(draft.path(), folder).with_context(failed)?;
+        let _ = draft.keep();
+        return Ok(());
+    }
+    let latents = folder.join(LATENTS);
+    match fs::symlink_metadata(&latents) {
+        // A link that somebody planted would lead the files elsewhere.
+        Ok(there) if !there.is_dir() => bail!("{} is there already, and is no folder", shown(&latents)),
+        Ok(_) => {}
+        Err(_) => fs::create_dir(&latents).with_context(failed)?,
+    }
+    for from in files(&draft.path().join(LATENTS))?.into_iter().chain(files(draft.path())?) {
+        let to = folder.join(from.strip_prefix(draft.path())?);
+        // A rename replaces a link instead of following it.
+        fs::rename(&from, &to).with_context(|| format!("could not write {}", shown(&to)))?;
+    }
+    Ok(())
+}
+
+/// The files right in a folder, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}

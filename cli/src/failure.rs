@@ -1,0 +1,59 @@
+//! What a failure means for the exit code.
+
+use std::fmt;
+use std::io;
+
+use gen5::Fault;
+
+/// How a command ended, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Status {
+    /// All is fine.
+    Fine,
+    /// It could not be done: I/O, or something was refused.
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    /// A file is damaged, or no GEN5 file.
+    Damaged,
+}
+
+impl Status {
+    /// The exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Damaged => 3,
+        }
+    }
+
+    /// What an error means.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        if error.is::<UsageError>() {
+            return Self::Usage;
+        }
+        match error.downcast_ref::<gen5::Error>().map(gen5::Error::fault) {
+            Some(Fault::Format | Fault::Integrity) => Self::Damaged,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// A mistake in how a command was called that only the command itself can see.
+#[derive(Debug)]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Whether an error is that of results which nobody reads any more.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,71 @@
+//! The reference, run by way of `reference.py`.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// Names the Python interpreter that has the reference.
+const INTERPRETER: &str = "GEN5_REFERENCE_PYTHON";
+
+/// What the reference found in files.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Decoded {
+    pub(crate) files: usize,
+    pub(crate) latents: usize,
+    pub(crate) parts: usize,
+    /// The first of the failures.
+    failures: Vec<String>,
+    failure_count: usize,
+}
+
+/// What the reference wrote.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Encoded {
+    pub(crate) files: usize,
+    pub(crate) latents: usize,
+}
+
+/// Standard output of a command of `reference.py`.
+pub(crate) fn run(arguments: &[&OsStr]) -> String {
+    let Some(interpreter) = std::env::var_os(INTERPRETER) else {
+        panic!(
+            "{INTERPRETER} is not set. It names a Python that has the reference; to make one:\n    \
+             python3 -m venv reference\n    \
+             reference/bin/pip install gen5==0.1.0\n    \
+             {INTERPRETER}=reference/bin/python cargo test --test interop"
+        );
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/reference.py");
+    let output = Command::new(&interpreter)
+        .arg(script)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{INTERPRETER}={}: {error}", interpreter.display()));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "reference.py {arguments:?}, {}:\n{told}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The result in the last line of standard output.
+pub(crate) fn result<T: DeserializeOwned>(output: &str) -> T {
+    let last = output.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("result of reference.py: {error} in {last:?}"))
+}
+
+/// Has the reference decode the files that `expected.json` in `folder` describes, and asserts that they are as it says,
+/// and that they keep what this crate's writer promises beyond the reference's files.
+pub(crate) fn decodes_strictly(folder: &Path) -> Decoded {
+    let decoded: Decoded = result(&run(&["decode".as_ref(), folder.as_ref(), "--strict".as_ref()]));
+    let told = decoded.failures.join("\n");
+    assert_eq!(decoded.failure_count, 0, "{} failures, the first of them:\n{told}", decoded.failure_count);
+    decoded
+}
+
+/// Has the reference write random files and `expected.json` into `folder`.
+pub(crate) fn encode(folder: &Path, count: usize, seed: u64) -> Encoded {
+    let (count, seed) = (count.to_string(), seed.to_string());
+    result(&run(&["encode".as_ref(), folder.as_ref(), count.as_ref(), seed.as_ref()]))
+}
