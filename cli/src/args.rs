@@ -26,6 +26,7 @@ pub(crate) enum Command {
 
 /// Make a GEN5 file of latents, image and metadata.
 #[derive(Debug, Args)]
+#[command(override_usage = "gen5 pack <OUT> --latent <[KEY=]FILE>... [OPTIONS]")]
 #[command(after_help = "Examples:
   gen5 pack run.gen5 --latent noise.npy --model-name SD3 --model-version 3.0
   gen5 pack run.gen5 --latent initial_noise=noise.npy steps.safetensors --image out.png \\

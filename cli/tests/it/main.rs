@@ -1,5 +1,7 @@
-//! Tests of the command line's parts through files.
-
+//! The command line from outside, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod binary;
+mod commands;
 mod convert;
+mod support;

@@ -1,0 +1,63 @@
+//! The binary itself: what only a process has.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use crate::support::Folder;
+
+fn gen5() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_gen5"))
+}
+
+#[test]
+fn results_and_messages_go_their_own_ways() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let ran = gen5().arg("verify").arg(folder.path("run.gen5")).arg("/nonexistent.gen5").output().unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(String::from_utf8(ran.stdout).unwrap().contains("fine, 4 chunks"));
+    assert!(String::from_utf8(ran.stderr).unwrap().starts_with("gen5: could not open /nonexistent.gen5"));
+}
+
+#[test]
+fn help_and_version_are_results() {
+    for words in [&["--help"][..], &["--version"], &["help", "pack"], &["verify", "--help"]] {
+        let ran = gen5().args(words).output().unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{words:?}");
+        assert!(!ran.stdout.is_empty() && ran.stderr.is_empty(), "{words:?}");
+    }
+    let ran = gen5().output().unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(ran.stdout.is_empty() && !ran.stderr.is_empty());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_ends_quietly() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let path = folder.path("run.gen5");
+    // Far more than a pipe holds, so that writing goes on after the reader has gone.
+    let mut child = gen5()
+        .arg("info")
+        .args(std::iter::repeat_n(&path, 500))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!((ran.status.code(), String::from_utf8(ran.stderr).unwrap()), (Some(0), String::new()));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn results_that_cannot_be_written_are_a_failure() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let ran = gen5().arg("info").arg(folder.path("run.gen5")).stdout(full).output().unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+}

@@ -1,0 +1,376 @@
+//! Each command as a script sees it: results, messages, exit codes, files.
+
+use std::fs;
+use std::path::Path;
+
+use gen5::{Reader, WriteOptions};
+use serde_json::{Value, json};
+
+use crate::support::{Folder, PNG, names};
+
+const MODEL: [&str; 4] = ["--model-name", "SD", "--model-version", "3.0"];
+
+/// `words`, with the model that every file needs.
+fn with_model<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    words.iter().copied().chain(MODEL).collect()
+}
+
+#[test]
+fn what_is_packed_is_unpacked() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    assert_eq!(folder.ok(&["unpack", "@/run.gen5", "-o", "@/run"]), "@/run: 2 latents, 40 B\n");
+    assert_eq!(
+        names(&folder.path("run")),
+        ["environment.json", "image.png", "index.json", "latents", "metadata.json"]
+    );
+    assert_eq!(
+        folder.json("run/index.json"),
+        json!([
+            {"key": "noise", "file": "latents/noise.npy", "shape": [2, 3], "dtype": "float32"},
+            {"key": "final/latent", "file": "latents/final_latent.npy", "shape": [4], "dtype": "float32"},
+        ])
+    );
+    assert_eq!(fs::read(folder.path("run/image.png")).unwrap(), PNG);
+    let original = folder.npy("noise.npy", &[2, 3], &[0.0, 1.0, -2.0, 3.5, 4.0, 5.0]);
+    assert_eq!(fs::read(folder.path("run/latents/noise.npy")).unwrap(), fs::read(original).unwrap());
+
+    let reader = Reader::open(folder.path("run.gen5")).unwrap();
+    assert_eq!(fs::read_to_string(folder.path("run/metadata.json")).unwrap(), reader.manifest_json());
+    let model_info = &folder.json("run/metadata.json")["gen5_metadata"]["model_info"];
+    assert_eq!(
+        *model_info,
+        json!({
+            "model_name": "SD", "version": "3.0", "date": "2026-11-22", "prompt": "a \u{1b}[31mcat\u{202e}",
+            "tags": ["cat", "sea"],
+            "generation_settings": {
+                "seed": u64::MAX, "steps": 30, "sampler": "ddim", "clip_skip": 2, "note": "free text",
+            },
+        })
+    );
+    let environment = folder.json("run/environment.json");
+    assert_eq!(environment["components"][0]["component_id"], "os");
+}
+
+#[test]
+fn unpacked_metadata_can_be_packed_again_and_overridden() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    folder.ok(&["unpack", "@/run.gen5", "-o", "@/run"]);
+    let pack = |out: &str, more: &[&str]| {
+        let words = ["pack", out, "--latent", "@/run/latents/noise.npy", "--metadata", "@/run/metadata.json"];
+        folder.ok(&words.into_iter().chain(more.iter().copied()).collect::<Vec<_>>());
+    };
+    pack("@/same.gen5", &[]);
+    let model_info = |name: &str| {
+        serde_json::from_str::<Value>(Reader::open(folder.path(name)).unwrap().model_info_json()).unwrap()
+    };
+    assert_eq!(model_info("same.gen5"), model_info("run.gen5"));
+    pack("@/other.gen5", &["--prompt", "a dog", "--set", "steps=31", "--tag", "dog"]);
+    let other = model_info("other.gen5");
+    assert_eq!((&other["prompt"], &other["tags"]), (&json!("a dog"), &json!(["dog"])));
+    assert_eq!(other["generation_settings"]["steps"], 31);
+    assert_eq!(other["generation_settings"]["sampler"], "ddim");
+
+    fs::write(folder.path("info.json"), r#"{"model_name":"A","version":"1","clip":1.50}"#).unwrap();
+    folder.ok(&["pack", "@/bare.gen5", "--latent", "@/run/latents/noise.npy", "--metadata", "@/info.json"]);
+    let bare = Reader::open(folder.path("bare.gen5")).unwrap();
+    assert!(bare.model_info_json().contains("\"clip\":1.50"), "numbers keep their spelling");
+    assert_eq!(bare.metadata().unwrap().model_info().prompt, "");
+}
+
+#[test]
+fn compression_and_float16_are_what_was_asked_for() {
+    let folder = Folder::new();
+    folder.npy("zeros.npy", &[100, 100], &[0.0; 10_000]);
+    let pack = |out: &str, more: &[&str]| {
+        folder.ok(&with_model(&[&["pack", out, "--latent", "@/zeros.npy"], more].concat()));
+        Reader::open(folder.path(&out.replace("@/", ""))).unwrap().latent("zeros").unwrap()
+    };
+    assert!(pack("@/auto.gen5", &[]).is_borrowable());
+    assert!(pack("@/none.gen5", &["--compress", "none"]).is_borrowable());
+    let packed = pack("@/zstd.gen5", &["--compress", "zstd", "--level", "-3"]);
+    assert!(packed.chunks().all(|chunk| chunk.is_compressed() && chunk.stored_size() < 200));
+    assert_eq!(pack("@/half.gen5", &["--float16"]).dtype(), gen5::Dtype::F16);
+}
+
+#[test]
+fn refused_values_leave_nothing_behind() {
+    let folder = Folder::new();
+    folder.npy("bad.npy", &[3], &[0.0, f32::NAN, 1.0]);
+    folder.npy("large.npy", &[2], &[1.0, 70_000.0]);
+    let before = folder.names();
+    let refused = folder.run(&with_model(&["pack", "@/x.gen5", "--latent", "@/bad.npy"]));
+    assert_eq!(refused.code, 1);
+    assert!(refused.messages.contains("latent \"bad\": element 1 is NaN"), "{}", refused.messages);
+    let refused = folder.run(&with_model(&["pack", "@/x.gen5", "--latent", "@/large.npy", "--float16"]));
+    assert_eq!(refused.code, 1);
+    assert!(refused.messages.contains("element 1 is 70000, which float16"), "{}", refused.messages);
+    assert_eq!(folder.names(), before);
+    folder.ok(&with_model(&["pack", "@/x.gen5", "--latent", "@/bad.npy", "--allow-non-finite"]));
+}
+
+#[test]
+fn usage_errors_exit_with_2_before_anything_is_written() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[1], &[1.0]);
+    let latent = ["--latent", "@/a.npy"];
+    let pack = |words: &[&str]| {
+        let ran = folder.run(&[&["pack"], words].concat());
+        assert_eq!(ran.code, 2, "{words:?}: {ran:?}");
+        ran.messages
+    };
+    assert!(pack(&with_model(&[&["@/x.bin"], &latent[..]].concat())).contains("has to end in .gen5"));
+    assert!(pack(&["@/x.gen5", "--latent", "@/a.npy", "--model-name", "A"]).contains("--model-version"));
+    assert!(pack(&["@/x.gen5", "--latent", "@/a.npy", "--model-version", "1"]).contains("--model-name"));
+    let set = |setting: &str| pack(&with_model(&[&["@/x.gen5", "--set", setting], &latent[..]].concat()));
+    assert!(set("seed").contains("expected NAME=VALUE"));
+    assert!(set("=1").contains("expected NAME=VALUE"));
+    assert!(set("seed=forty").contains("no number"));
+    assert!(set("seed=1").contains("--set steps="));
+    pack(&with_model(&[&["@/x.gen5", "--level", "23"], &latent[..]].concat()));
+    assert_eq!(folder.names(), ["a.npy"]);
+    // These are printed by clap itself.
+    for words in [&["pack", "@/x.gen5"][..], &["nonsense"], &["info"], &["info", "--nonsense", "x"]] {
+        assert_eq!(folder.run(words).code, 2, "{words:?}");
+    }
+}
+
+#[test]
+fn metadata_that_is_not_valid_is_refused_by_member() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[1], &[1.0]);
+    for (text, complaint) in [
+        ("[]", "is no JSON object"),
+        ("{", "is no JSON object"),
+        (r#"{"tags": "cat"}"#, "metadata: tags is \"cat\""),
+        (
+            r#"{"generation_settings": {"seed": -1, "steps": 1, "sampler": ""}}"#,
+            "generation_settings.seed is -1",
+        ),
+        (r#"{"gen5_metadata": {}}"#, "has no model_info"),
+    ] {
+        fs::write(folder.path("m.json"), text).unwrap();
+        let words = with_model(&["pack", "@/x.gen5", "--latent", "@/a.npy", "--metadata", "@/m.json"]);
+        let ran = folder.run(&words);
+        assert_eq!(ran.code, 1, "{text}: {ran:?}");
+        assert!(ran.messages.contains(complaint), "{text}: {}", ran.messages);
+    }
+    assert_eq!(folder.names(), ["a.npy", "m.json"]);
+}
+
+#[test]
+fn nothing_is_overwritten_without_force() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    folder.npy("a.npy", &[1], &[1.0]);
+    let before = fs::read(folder.path("run.gen5")).unwrap();
+    let words = with_model(&["pack", "@/run.gen5", "--latent", "@/a.npy"]);
+    let refused = folder.run(&words);
+    assert_eq!(refused.code, 1);
+    assert!(refused.messages.contains("--force"), "{}", refused.messages);
+    assert_eq!(fs::read(folder.path("run.gen5")).unwrap(), before);
+    folder.ok(&[&words[..], &["--force"]].concat());
+    assert_eq!(Reader::open(folder.path("run.gen5")).unwrap().latents().len(), 1);
+
+    fs::create_dir(folder.path("out")).unwrap();
+    folder.ok(&["unpack", "@/run.gen5", "-o", "@/out"]); // empty, so nothing can be lost
+    fs::write(folder.path("out/mine.txt"), "mine").unwrap();
+    fs::write(folder.path("out/index.json"), "old").unwrap();
+    let refused = folder.run(&["unpack", "@/run.gen5", "-o", "@/out"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.messages.contains("--force"), "{}", refused.messages);
+    assert_eq!(fs::read_to_string(folder.path("out/index.json")).unwrap(), "old");
+    folder.ok(&["unpack", "@/run.gen5", "-o", "@/out", "--force"]);
+    assert_eq!(fs::read_to_string(folder.path("out/mine.txt")).unwrap(), "mine");
+    assert_eq!(folder.json("out/index.json")[0]["key"], "a");
+    assert_eq!(folder.names(), ["a.npy", "out", "run.gen5"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn planted_links_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    fs::create_dir(folder.path("elsewhere")).unwrap();
+    fs::write(folder.path("precious"), "precious").unwrap();
+    fs::create_dir(folder.path("out")).unwrap();
+    symlink(folder.path("precious"), folder.path("out/index.json")).unwrap();
+    folder.ok(&["unpack", "@/run.gen5", "-o", "@/out", "--force"]);
+    assert_eq!(fs::read_to_string(folder.path("precious")).unwrap(), "precious");
+
+    fs::remove_dir_all(folder.path("out/latents")).unwrap();
+    symlink(folder.path("elsewhere"), folder.path("out/latents")).unwrap();
+    assert_eq!(folder.run(&["unpack", "@/run.gen5", "-o", "@/out", "--force"]).code, 1);
+    assert!(names(&folder.path("elsewhere")).is_empty());
+
+    symlink(folder.path("elsewhere"), folder.path("link")).unwrap();
+    assert_eq!(folder.run(&["unpack", "@/run.gen5", "-o", "@/link"]).code, 1);
+    assert!(names(&folder.path("elsewhere")).is_empty());
+}
+
+/// A file with latents of these keys.
+fn with_keys(path: &Path, keys: &[&str]) {
+    let mut writer = WriteOptions::new().create(path).unwrap();
+    for (index, key) in (0_u16..).zip(keys) {
+        writer.latent(*key, &[1], &[f32::from(index)]).unwrap();
+    }
+    writer.finish(&gen5::Metadata::builder("m", "1").build().unwrap()).unwrap();
+}
+
+#[test]
+fn hostile_keys_stay_inside_the_folder() {
+    let folder = Folder::new();
+    let long = "x".repeat(300);
+    let keys = ["../../x", "/etc/passwd", "a\0b", "CON", &long, "Noise", "noise", "", ".."];
+    with_keys(&folder.path("keys.gen5"), &keys);
+    folder.ok(&["unpack", "@/keys.gen5", "-o", "@/out"]);
+    let index = folder.json("out/index.json");
+    let entries = index.as_array().unwrap();
+    assert_eq!(entries.len(), keys.len());
+    for ((position, key), entry) in keys.iter().enumerate().zip(entries) {
+        assert_eq!(entry["key"], *key);
+        let file = folder.path("out").join(entry["file"].as_str().unwrap());
+        assert_eq!(file.parent().unwrap(), folder.path("out/latents"));
+        let bytes = fs::read(file).unwrap();
+        assert_eq!(
+            bytes.last_chunk::<4>().unwrap(),
+            &u16::try_from(position).map(f32::from).unwrap().to_le_bytes()
+        );
+    }
+    assert_eq!(names(&folder.path("out/latents")).len(), keys.len());
+    assert_eq!(folder.names(), ["keys.gen5", "out"]);
+}
+
+#[test]
+fn info_as_json_is_the_contract() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let info: Value = serde_json::from_str(&folder.ok(&["info", "--json", "@/run.gen5"])).unwrap();
+    let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        members(&info),
+        ["environment", "file_size", "image", "latents", "metadata", "path", "version"]
+    );
+    assert_eq!((&info["path"], &info["version"]), (&json!("@/run.gen5"), &json!("1.0")));
+    assert_eq!(info["file_size"], fs::metadata(folder.path("run.gen5")).unwrap().len());
+    let noise = &info["latents"][0];
+    let sha256 = gen5::Digest::of(
+        &[0.0_f32, 1.0, -2.0, 3.5, 4.0, 5.0].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>(),
+    );
+    assert_eq!(
+        *noise,
+        json!({
+            "key": "noise", "shape": [2, 3], "dtype": "float32", "borrowable": true, "payload_size": 24,
+            "stored_size": 36,
+            "chunks": [{
+                "index": 0, "offset": 52, "stored_size": 36, "payload_size": 24, "compressed": false,
+                "sha256": sha256.to_string(),
+            }],
+        })
+    );
+    assert_eq!(info["image"]["media_type"], "image/png");
+    assert_eq!(info["environment"][0]["component_id"], "os");
+    assert_eq!(info["metadata"]["generation_settings"]["seed"], u64::MAX);
+
+    folder.sample("other.gen5");
+    let both: Value =
+        serde_json::from_str(&folder.ok(&["info", "--json", "@/run.gen5", "@/other.gen5"])).unwrap();
+    assert_eq!(both.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn info_for_people_is_escaped_and_has_a_line_a_chunk() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let page = folder.ok(&["info", "@/run.gen5"]);
+    assert!(!page.contains(['\u{1b}', '\u{202e}']), "{page}");
+    assert!(page.contains("prompt       a \\u{1b}[31mcat\\u{202e}"), "{page}");
+    assert!(page.contains("settings     seed 18446744073709551615, steps 30, sampler ddim"), "{page}");
+    let chunks: Vec<&str> = page.lines().skip_while(|line| !line.contains("chunk  type")).skip(1).collect();
+    assert_eq!(chunks.len(), 4, "{page}");
+    assert!(chunks[0].ends_with("raw, mappable") && chunks[0].contains("2×3"), "{page}");
+}
+
+#[test]
+fn damage_is_told_chunk_by_chunk_and_exits_with_3() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let mut bytes = fs::read(folder.path("run.gen5")).unwrap();
+    bytes[52 + 12] ^= 1; // the first payload byte of the first latent
+    fs::write(folder.path("bad.gen5"), &bytes).unwrap();
+    fs::write(folder.path("text.gen5"), "hello").unwrap();
+
+    let fine = folder.ok(&["verify", "@/run.gen5"]);
+    assert!(fine.starts_with("@/run.gen5: fine, 4 chunks, "), "{fine}");
+    let ran = folder.run(&["verify", "@/bad.gen5", "@/text.gen5", "@/run.gen5"]);
+    assert_eq!(ran.code, 3);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(
+        lines[0].starts_with("@/bad.gen5: chunk 0 (LATN \"noise\") at offset 52: the payload is damaged"),
+        "{ran:?}"
+    );
+    assert_eq!(lines[1], "@/bad.gen5: damaged, 1 of 4 chunks");
+    assert!(lines[2].starts_with("@/run.gen5: fine"), "one bad file does not stop the rest");
+    assert!(ran.messages.starts_with("gen5: @/text.gen5: not a GEN5 file"), "{ran:?}");
+
+    let ran = folder.run(&["verify", "--json", "@/bad.gen5", "@/missing.gen5"]);
+    assert_eq!(ran.code, 3);
+    let reports: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&reports[0]["ok"], &reports[0]["chunks"][0]["ok"]), (&json!(false), &json!(false)));
+    assert_eq!(reports[0]["chunks"][1]["ok"], true);
+    assert!(reports[1]["error"].as_str().unwrap().contains("missing.gen5"));
+
+    let before = folder.names();
+    let ran = folder.run(&["unpack", "@/bad.gen5", "-o", "@/out"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.messages.contains("@/bad.gen5: chunk 0"), "{ran:?}");
+    assert_eq!(folder.names(), before, "no partial output is left");
+    assert_eq!(folder.run(&["info", "@/text.gen5"]).code, 3);
+}
+
+#[test]
+fn what_cannot_be_read_exits_with_1() {
+    let folder = Folder::new();
+    for command in ["info", "verify"] {
+        let ran = folder.run(&[command, "@/missing.gen5"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(
+            ran.messages,
+            "gen5: could not open @/missing.gen5: No such file or directory (os error 2)\n"
+        );
+        assert_eq!(folder.run(&[command, "@"]).code, 1, "a folder");
+    }
+    assert_eq!(folder.run(&["unpack", "@/missing.gen5", "-o", "@/x"]).code, 1);
+    assert_eq!(folder.run(&with_model(&["pack", "@/x.gen5", "--latent", "@/missing.npy"])).code, 1);
+    folder.npy("a.npy", &[1], &[1.0]);
+    let words = with_model(&["pack", "@/no/x.gen5", "--latent", "@/a.npy"]);
+    assert_eq!(folder.run(&words).code, 1);
+    let words =
+        with_model(&["pack", "@/x.gen5", "--latent", "@/a.npy", "b=@/a.npy", "--latent", "b=@/a.npy"]);
+    let ran = folder.run(&words);
+    assert!(ran.code == 1 && ran.messages.contains("\"b\" is used twice"), "{ran:?}");
+    fs::write(folder.path("out.png"), &PNG[..40]).unwrap();
+    let words = with_model(&["pack", "@/x.gen5", "--latent", "@/a.npy", "--image", "@/out.png"]);
+    let ran = folder.run(&words);
+    assert!(ran.code == 1 && ran.messages.contains("@/out.png: the image is damaged"), "{ran:?}");
+    assert_eq!(folder.names(), ["a.npy", "out.png"]);
+}
+
+#[test]
+fn files_of_the_reference_are_shown_checked_and_taken_apart() {
+    let folder = Folder::new();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
+    for name in
+        ["many", "no_image", "raw_f16", "raw_f32", "raw_mixed_misaligned", "unicode", "zstd_f16", "zstd_f32"]
+    {
+        fs::copy(data.join(format!("{name}.gen5")), folder.path("x.gen5")).unwrap();
+        folder.ok(&["info", "@/x.gen5"]);
+        folder.ok(&["verify", "@/x.gen5"]);
+        folder.ok(&["unpack", "@/x.gen5", "-o", &format!("@/{name}")]);
+    }
+    let page = folder.ok(&["info", &data.join("raw_mixed_misaligned.gen5").to_string_lossy()]);
+    let single = page.lines().find(|line| line.contains("single")).unwrap();
+    assert!(single.ends_with("  raw"), "not mappable, since it is misaligned: {single}");
+}

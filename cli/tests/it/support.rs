@@ -1,0 +1,122 @@
+//! What several tests need: a folder with inputs, and a way to run a command.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gen5::Dtype;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder that commands work in; it goes away with this.
+pub struct Folder(TempDir);
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: u8,
+    pub out: String,
+    pub messages: String,
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs `gen5` with these words, in which `@` stands for the folder.
+    pub fn run(&self, words: &[&str]) -> Ran {
+        let here = self.0.path().to_str().unwrap();
+        let words = words.iter().map(|word| OsString::from(word.replace('@', here)));
+        let (mut out, mut messages) = (Vec::new(), Vec::new());
+        let code = gen5_cli::run(std::iter::once("gen5".into()).chain(words), &mut out, &mut messages);
+        // The folder's name is another one each time.
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(here, "@");
+        Ran { code, out: text(out), messages: text(messages) }
+    }
+
+    /// Runs what has to succeed; returns the results.
+    pub fn ok(&self, words: &[&str]) -> String {
+        let ran = self.run(words);
+        assert_eq!((ran.code, ran.messages.as_str()), (0, ""), "{words:?}: {ran:?}");
+        ran.out
+    }
+
+    /// Writes an array of float32 as numpy does.
+    pub fn npy(&self, name: &str, shape: &[usize], values: &[f32]) -> PathBuf {
+        let mut file = Vec::new();
+        gen5_cli::convert::npy::write_header(&mut file, Dtype::F32, shape).unwrap();
+        file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let path = self.path(name);
+        fs::write(&path, file).unwrap();
+        path
+    }
+
+    pub fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    /// The names in the folder, sorted.
+    pub fn names(&self) -> Vec<String> {
+        names(self.0.path())
+    }
+
+    /// A file with two latents, settings, an image and an environment.
+    pub fn sample(&self, name: &str) {
+        self.npy("noise.npy", &[2, 3], &[0.0, 1.0, -2.0, 3.5, 4.0, 5.0]);
+        self.npy("last.npy", &[4], &[1.0; 4]);
+        fs::write(self.path("out.png"), PNG).unwrap();
+        let out = format!("@/{name}");
+        self.ok(&[
+            "pack",
+            &out,
+            "--latent",
+            "@/noise.npy",
+            "final/latent=@/last.npy",
+            "--image",
+            "@/out.png",
+            "--model-name",
+            "SD",
+            "--model-version",
+            "3.0",
+            "--prompt",
+            "a \u{1b}[31mcat\u{202e}",
+            "--tag",
+            "cat",
+            "--tag",
+            "sea",
+            "--set",
+            "seed=18446744073709551615",
+            "--set",
+            "steps=30",
+            "--set",
+            "sampler=ddim",
+            "--set",
+            "clip_skip=2",
+            "--set",
+            "note=free text",
+            "--date",
+            "2026-11-22",
+        ]);
+        for input in ["noise.npy", "last.npy", "out.png"] {
+            fs::remove_file(self.path(input)).unwrap();
+        }
+    }
+}
+
+/// A PNG of one black pixel.
+pub const PNG: &[u8] = include_bytes!("../../../tests/data/pixel.png");
+
+/// The names in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
