@@ -24,7 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shape = [&[batch][..], &LATENT].concat();
     let noise = normal(42, batch * latent_len);
     let finished: Vec<f32> = noise.iter().map(|value| value * 0.18).collect();
-    println!("A batch of {batch} latents of 4 x 128 x 128 float32: {}", size(2 * noise.len() * size_of::<f32>()));
+    println!(
+        "A batch of {batch} latents of 4 x 128 x 128 float32: {}",
+        size(2 * noise.len() * size_of::<f32>())
+    );
 
     // Write. The trajectory is pushed step by step, as a sampler would.
     let start = Instant::now();
@@ -36,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut trajectory = writer.stream::<f16>("trajectory", &[10, 4, 128, 128])?;
     for step in 0..10_u8 {
         let scale = 1.0 - f32::from(step) / 10.0;
-        let values: Vec<f16> = noise.iter().take(latent_len).map(|value| f16::from_f32(value * scale)).collect();
+        let values: Vec<f16> =
+            noise.iter().take(latent_len).map(|value| f16::from_f32(value * scale)).collect();
         trajectory.push(&values)?;
     }
     trajectory.finish()?;
@@ -130,10 +134,5 @@ fn size(bytes: usize) -> String {
 
 fn report(what: &str, start: Instant, bytes: usize) {
     let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "{what:<28}{:>8.3} s  {:>10}  {:>6.2} GB/s",
-        seconds,
-        size(bytes),
-        bytes as f64 / seconds / 1e9
-    );
+    println!("{what:<28}{:>8.3} s  {:>10}  {:>6.2} GB/s", seconds, size(bytes), bytes as f64 / seconds / 1e9);
 }

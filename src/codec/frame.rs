@@ -153,7 +153,7 @@ mod tests {
 
     fn decode(frame: &[u8], input_step: usize, output_step: usize) -> Result<Vec<u8>, FrameProblem> {
         let (mut decoder, size) = FrameDecoder::new(frame)?;
-        let mut content = vec![0; size as usize];
+        let mut content = vec![0; usize::try_from(size).unwrap()];
         let (mut read, mut written) = (0, 0);
         loop {
             let input = &frame[read..(read + input_step).min(frame.len())];
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn damage_and_cuts_are_noticed() {
-        let payload: Vec<u8> = (0..5000_u32).map(|n| (n * n >> 7) as u8).collect();
+        let payload: Vec<u8> = (0..5000_u32).map(|n| ((n * n) >> 7).to_le_bytes()[0]).collect();
         let frame = compress(b"head", &payload, 3).unwrap();
         for cut in 0..frame.len() {
             assert!(decode(&frame[..cut], 100, 100).is_err(), "cut at {cut}");

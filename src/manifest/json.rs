@@ -87,7 +87,12 @@ impl Extra {
         Some(self.0.remove(at).1)
     }
 
-    pub(crate) fn put(&mut self, name: String, value: Box<RawValue>) {
+    /// Members whose names differ, as whoever collected them has made sure.
+    pub(crate) fn from_distinct(members: Vec<(String, Box<RawValue>)>) -> Self {
+        Self(members)
+    }
+
+    fn put(&mut self, name: String, value: Box<RawValue>) {
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
             None => self.0.push((name, value)),
@@ -136,21 +141,22 @@ impl<'de> Deserialize<'de> for Extra {
                 while let Some((name, value)) = map.next_entry()? {
                     members.push((name, value));
                 }
-                match first_repeated(members.iter().map(|(name, _)| name.as_str())) {
-                    Some(name) => Err(de::Error::custom(format_args!("member {name:?} is given twice"))),
-                    None => Ok(Extra(members)),
-                }
+                refuse_repeated(members.iter().map(|(name, _)| name.as_str()))?;
+                Ok(Extra::from_distinct(members))
             }
         }
         deserializer.deserialize_map(Members)
     }
 }
 
-/// A name that comes twice, if there is one.
-pub(crate) fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// Refuses names that come twice.
+pub(crate) fn refuse_repeated<'a, E: de::Error>(names: impl Iterator<Item = &'a str>) -> Result<(), E> {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
-    names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first()).copied()
+    match names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first()) {
+        Some(name) => Err(E::custom(format_args!("member {name:?} is given twice"))),
+        None => Ok(()),
+    }
 }
 
 /// The largest integer up to which every integer has a float64 of its own.

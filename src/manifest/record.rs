@@ -233,12 +233,14 @@ impl Claims<'_> {
             unknown: self.unknown,
         };
         let mut members = LatentMembers::default();
+        let mut extra = Vec::new();
         for (name, value) in self.extra {
             if kind == ChunkType::LATENT && members.claim(&name, value, &record, limits)? {
                 continue;
             }
-            record.extra.put(name.into_owned(), value.to_owned());
+            extra.push((name.into_owned(), value.to_owned()));
         }
+        record.extra = Extra::from_distinct(extra);
         if kind == ChunkType::LATENT {
             record.latent = Some(members.check(&record)?);
         }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Extra, Integer, Text, first_repeated, neutralize_non_numbers};
+use super::json::{Extra, Integer, Text, neutralize_non_numbers, refuse_repeated};
 use super::record::{ChunkRecord, Claims, shorten};
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
@@ -329,7 +329,7 @@ impl<'de> Visitor<'de> for Record<'_> {
         let (mut index, mut offset, mut stored_size, mut payload_size) = (None, None, None, None);
         let (mut kind, mut flags, mut hash) = (None, None, None);
         let (mut extra, mut compressed) = (None, None);
-        let mut unknown = Extra::new();
+        let mut unknown: Vec<(String, Box<RawValue>)> = Vec::new();
         while let Some(Text(name)) = map.next_key()? {
             match &*name {
                 "index" => pass.once(&mut index, "index", &mut map)?,
@@ -345,12 +345,10 @@ impl<'de> Visitor<'de> for Record<'_> {
                 "hash" => pass.once(&mut hash, "hash", &mut map)?,
                 "extra" => pass.once::<ExtraMembers<'de>, _>(&mut extra, "extra", &mut map)?,
                 "compressed" => pass.once(&mut compressed, "compressed", &mut map)?,
-                _ if unknown.get(&name).is_some() => {
-                    return Err(de::Error::custom(format_args!("member {name:?} is given twice")));
-                }
-                _ => unknown.put(name.into_owned(), map.next_value::<&RawValue>()?.to_owned()),
+                _ => unknown.push((name.into_owned(), map.next_value()?)),
             }
         }
+        refuse_repeated(unknown.iter().map(|(name, _)| name.as_str()))?;
         let integer = |slot: Option<Integer>, name| required(slot, name).map(|Integer(value)| value);
         let text = |slot: Option<Text<'de>>, name| required(slot, name).map(|Text(text)| text);
         Ok(Claims {
@@ -364,7 +362,7 @@ impl<'de> Visitor<'de> for Record<'_> {
             extra: required(extra, "extra")?.0,
             // As in the reference, a record that does not say is one of a compressed chunk.
             compressed: compressed.unwrap_or(true),
-            unknown,
+            unknown: Extra::from_distinct(unknown),
         })
     }
 }
@@ -387,10 +385,8 @@ impl<'de> de::Deserialize<'de> for ExtraMembers<'de> {
                 while let Some((Text(name), value)) = map.next_entry()? {
                     members.push((name, value));
                 }
-                match first_repeated(members.iter().map(|(name, _)| &**name)) {
-                    Some(name) => Err(de::Error::custom(format_args!("member {name:?} is given twice"))),
-                    None => Ok(ExtraMembers(members)),
-                }
+                refuse_repeated(members.iter().map(|(name, _)| &**name))?;
+                Ok(ExtraMembers(members))
             }
         }
         deserializer.deserialize_map(Members)

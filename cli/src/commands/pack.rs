@@ -32,11 +32,14 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<Status> {
     for latent in &args.latents {
         latents.extend(arrays(latent)?);
     }
-    let image = args.image.as_deref().map(|path| read(path)).transpose()?;
+    let image = args.image.as_deref().map(read).transpose()?;
 
-    let bar = progress::bytes(latents.iter().map(Array::payload_size).sum());
+    let stored_size = |array: &Array| match args.float16 {
+        true => array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64,
+        false => array.payload_size(),
+    };
+    let bar = progress::bytes(latents.iter().map(stored_size).sum());
     let counted = bar.clone();
-    let scale = if args.float16 { 2 } else { 1 };
     let options = WriteOptions::new()
         .compression(match args.compress {
             Compress::Auto => Compression::Auto,
@@ -46,7 +49,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<Status> {
         .level(args.level)
         .float16(args.float16)
         .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse })
-        .progress(move |bytes| counted.inc(bytes * scale));
+        .progress(move |bytes| counted.inc(bytes));
     let mut writer = create(args, options)?;
     write_latents(&mut writer, &latents, args.compress)?;
     if let (Some(image), Some(path)) = (&image, &args.image) {

@@ -1,0 +1,25 @@
+# The few commands that matter. `just` alone lists them.
+
+_default:
+    @just --list
+
+# Everything that needs no Python.
+test:
+    cargo test
+
+# Format and lints, as CI asks for them.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# The main job on a batch of real size; `just quickstart 1000` for a larger one.
+quickstart megabytes="256":
+    cargo run --release --example quickstart -- {{ megabytes }}
+
+# Against the live Python reference, which is installed into .cache on first use (some GB, since it brings torch).
+interop:
+    GEN5_REFERENCE_PYTHON="$(bash .ci/reference)" cargo test --test interop
+
+# All that has to pass before a change lands.
+ci:
+    bash .ci/run
