@@ -78,7 +78,9 @@ pub struct LatentSummary {
 
 impl<'w> Writer<'w> {
     fn start(options: WriteOptions, sink: Box<dyn Sink + 'w>, draft: Option<Draft>) -> Result<Self> {
-        let session = Arc::new(Session::start(sink, options)?);
+        let name =
+            draft.as_ref().map_or_else(|| "the file".into(), |draft| draft.target().display().to_string());
+        let session = Arc::new(Session::start(sink, name, options)?);
         Ok(Self { session, draft, image: false, environment: false })
     }
 

@@ -51,6 +51,11 @@ impl Draft {
         Ok(Self { file, target, replace })
     }
 
+    /// The path that the file is to have.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// A handle to write by.
     pub(crate) fn handle(&self) -> Result<File> {
         let failed = Error::io(format!("write to {}", self.file.path().display()));

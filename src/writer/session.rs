@@ -19,6 +19,8 @@ pub(super) const BLOCK: usize = 256 << 10;
 /// One file in the making, shared by its writer and its streams.
 pub(super) struct Session<'w> {
     pub(super) sink: Box<dyn Sink + 'w>,
+    /// What errors call the file.
+    name: String,
     pub(super) options: WriteOptions,
     /// Never held while values are hashed, compressed or written, nor when rayon is called.
     state: Mutex<State>,
@@ -165,9 +167,9 @@ impl State {
 }
 
 impl<'w> Session<'w> {
-    pub(super) fn start(sink: Box<dyn Sink + 'w>, options: WriteOptions) -> Result<Self> {
+    pub(super) fn start(sink: Box<dyn Sink + 'w>, name: String, options: WriteOptions) -> Result<Self> {
         let state = State { cursor: FILE_HEADER_SIZE, ..State::default() };
-        let session = Self { sink, options, state: Mutex::new(state) };
+        let session = Self { sink, name, options, state: Mutex::new(state) };
         // A file that is cut off starts with zeros, which no reader takes for GEN5.
         session.write(&[0; size_of::<FileHeader>()], 0)?;
         Ok(session)
@@ -189,8 +191,8 @@ impl<'w> Session<'w> {
     /// Writes, and remembers if that fails.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.sink.write_all_at(bytes, offset).map_err(|error| {
-            let error =
-                Error::Io { action: format!("write {} bytes at offset {offset}", bytes.len()), error };
+            let action = format!("write {} bytes at offset {offset} of {}", bytes.len(), self.name);
+            let error = Error::Io { action, error };
             self.state().failed.get_or_insert_with(|| error.to_string());
             error
         })
