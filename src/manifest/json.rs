@@ -159,16 +159,16 @@ pub(crate) fn refuse_repeated<'a, E: de::Error>(names: impl Iterator<Item = &'a 
     }
 }
 
-/// The largest integer up to which every integer has a float64 of its own.
-const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0; // 2^53
+/// The largest integer whose float64 stands for no other integer: the next, 2^53, is also what 2^53 + 1 is rounded to.
+const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_991.0; // 2^53 - 1
 
 /// An integer from 0 up, as draft-07 has it: `32` and `32.0`, but not `true`, `"32"` or `1.5`.
 #[derive(Clone, Copy)]
 pub(crate) struct Integer(pub(crate) u64);
 
 impl Integer {
-    /// The integer that `value` is, if it is one and every integer around it has a float of its own.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: integral, from 0 to 2^53
+    /// The integer that `value` stands for, if it is one and no other integer is rounded to it.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: integral, below 2^53
     pub(crate) fn from_float(value: f64) -> Option<Self> {
         let exact = value.fract() == 0.0 && (0.0..=MAX_EXACT_FLOAT).contains(&value);
         exact.then_some(Self(value as u64))

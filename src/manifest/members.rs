@@ -88,12 +88,14 @@ impl<'p> Members<'p> {
         }
     }
 
-    /// A number from 0 up. One over what a float64 holds is valid, and unfit.
+    /// A number from 0 up. One that a float64 cannot hold is valid, and unfit: too large for it, or an integer past 2^53,
+    /// which could come back as its neighbour.
     fn number(&mut self, name: &str) -> Result<Option<f64>> {
         let Some(raw) = self.left.take(name) else { return Ok(None) };
         match parse_number(raw.get()) {
             Some(value) if value >= 0.0 => {
-                self.unfit |= value.is_infinite();
+                let inexact = is_in_digits(raw.get()) && Integer::from_float(value).is_none();
+                self.unfit |= value.is_infinite() || inexact;
                 Ok(Some(value))
             }
             _ => Err(self.refuse(name, "a number from 0 up", &shorten(raw.get()))),
@@ -156,10 +158,15 @@ fn parse_number(text: &str) -> Option<f64> {
         .flatten()
 }
 
+/// Whether a JSON number is an integer from 0 up without fraction and exponent.
+fn is_in_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// The integer from 0 up that a JSON number is, by draft-07: `30`, `30.0` and `3e1`, which is `Some(None)` if a `u64`
 /// cannot hold it, or a float64 leaves open which it is; `None` if it is none.
 fn parse_integer(text: &str) -> Option<Option<u64>> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_in_digits(text) {
         return Some(text.parse().ok());
     }
     let value =

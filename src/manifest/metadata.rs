@@ -35,8 +35,8 @@ pub struct ModelInfo {
     pub prompt: String,
     /// Free words to find the image by.
     pub tags: Vec<String>,
-    /// How it was made. Settings that are valid but hold a number too large for the fields here (a seed of 2^64 and
-    /// up) are kept in `extra` as text, under their own name.
+    /// How it was made. Settings that are valid but hold a number that the fields here cannot (a seed of 2^64 and up, an
+    /// integer past 2^53 where a float64 is) are kept in `extra` as text, under their own name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation_settings: Option<GenerationSettings>,
     /// On what it was made. The same holds as for `generation_settings`.

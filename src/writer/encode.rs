@@ -108,19 +108,7 @@ fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
 
 fn write_window(session: &Session<'_>, jobs: &[Job<'_>], records: &mut Vec<NewRecord>) -> Result<()> {
     let encoded: Vec<Encoded> = jobs.par_iter().map(|job| encode(session, job)).collect::<Result<_>>()?;
-    let mut places = Vec::with_capacity(jobs.len());
-    {
-        let mut state = session.state();
-        for (job, encoded) in jobs.iter().zip(&encoded) {
-            places.push(match encoded {
-                Encoded::Frame { bytes, .. } => state.place(bytes.len() as u64, None)?,
-                Encoded::Raw => {
-                    let size = job.size() as u64 + CHUNK_HEADER_SIZE;
-                    state.place(size, Some(session.options.alignment))?
-                }
-            });
-        }
-    }
+    let places = place_all(session, jobs, &encoded)?;
     let alone = jobs.len() == 1;
     let written: Vec<Result<Digest>> = jobs
         .par_iter()
@@ -153,6 +141,26 @@ fn write_window(session: &Session<'_>, jobs: &[Job<'_>], records: &mut Vec<NewRe
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Gives all of the chunks their places, or none.
+fn place_all(session: &Session<'_>, jobs: &[Job<'_>], encoded: &[Encoded]) -> Result<Vec<Placement>> {
+    let mut state = session.state();
+    let before = state.cursor;
+    let places: Result<_> = jobs
+        .iter()
+        .zip(encoded)
+        .map(|(job, encoded)| match encoded {
+            Encoded::Frame { bytes, .. } => state.place(bytes.len() as u64, None),
+            Encoded::Raw => {
+                state.place(job.size() as u64 + CHUNK_HEADER_SIZE, Some(session.options.alignment))
+            }
+        })
+        .collect();
+    if places.is_err() {
+        state.cursor = before;
+    }
+    places
 }
 
 fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {

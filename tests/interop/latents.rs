@@ -167,7 +167,7 @@ impl Options {
         }
     }
 
-    /// Writes a file at `path`, either way round.
+    /// Writes a file at `path`: by its path, or in memory, behind some other bytes.
     pub(crate) fn write(&self, random: &mut Random, contents: &Contents, path: &Path) -> Summary {
         if random.chance(50) {
             let mut writer = self.to_write().create(path).unwrap();
@@ -196,12 +196,10 @@ impl Latent {
 
     /// What it is in a file that was written with these options.
     pub(crate) fn describe(&self, options: &Options) -> DescribedLatent {
-        let halves =
-            |values: &mut dyn Iterator<Item = f16>| values.flat_map(f16::to_le_bytes).collect::<Vec<u8>>();
-        let (dtype, bytes) = match &self.values {
-            Values::F16(values) => ("float16", halves(&mut values.iter().copied())),
+        let (dtype, bytes): (_, Vec<u8>) = match &self.values {
+            Values::F16(values) => ("float16", values.iter().flat_map(|value| value.to_le_bytes()).collect()),
             Values::F32(values) if options.float16 => {
-                ("float16", halves(&mut values.iter().map(|&value| f16::from_f32(value))))
+                ("float16", values.iter().flat_map(|&value| rounded(value).to_le_bytes()).collect())
             }
             Values::F32(values) => ("float32", values.iter().flat_map(|value| value.to_le_bytes()).collect()),
         };
@@ -287,10 +285,11 @@ fn fill<'w>(random: &mut Random, writer: &mut Writer<'w>, contents: &'w Contents
         let (next, behind) = rest.split_at(together.min(rest.len()));
         rest = behind;
         match next {
-            [latent] if random.chance(70) => streams.push(open(writer, latent)),
-            [Latent { key, shape, values: Values::F16(values), extra }] if extra.is_empty() => {
-                writer.latent(key, shape, values).unwrap();
-            }
+            [latent] if random.chance(50) => streams.push(open(writer, latent)),
+            [Latent { key, shape, values, extra }] if extra.is_empty() => match values {
+                Values::F16(values) => writer.latent(key, shape, values).unwrap(),
+                Values::F32(values) => writer.latent(key, shape, values).unwrap(),
+            },
             several => writer.latents(several.iter().map(Latent::array)).unwrap(),
         }
         streams = advance(random, streams);
