@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::element::Dtype;
 use crate::wire::ChunkType;
 
 /// A result whose error is [`Error`].
@@ -202,9 +203,9 @@ pub enum Error {
         /// Which latent.
         latent: String,
         /// Its dtype.
-        stored: crate::Dtype,
+        stored: Dtype,
         /// The dtype asked for.
-        asked: crate::Dtype,
+        asked: Dtype,
     },
     /// The values cannot be borrowed from the file.
     #[error("latent {latent} cannot be borrowed: {reason}")]

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::json::{Extra, Integer};
-use super::metadata::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
+use super::model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
 use super::record::shorten;
 use crate::error::{Error, Result};
 

@@ -4,12 +4,14 @@ mod json;
 mod layout;
 mod members;
 mod metadata;
+mod model;
 mod record;
 mod table;
 
 pub use json::Extra;
 pub(crate) use layout::{LatentEntry, Layout, lay_out, row_axis};
-pub use metadata::{GenerationSettings, Gpu, HardwareInfo, Metadata, MetadataBuilder, ModelInfo};
+pub use metadata::{Metadata, MetadataBuilder};
+pub use model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
 pub(crate) use record::shorten;
 pub use record::{ChunkRecord, Part};
 pub(crate) use table::{Manifest, TableContext};

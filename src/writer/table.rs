@@ -5,6 +5,7 @@ use serde::ser::Serializer;
 
 use super::encode::compress_chunk;
 use super::session::{NewRecord, Session, chunk_header};
+use crate::codec::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{Extra, Metadata, ModelInfo, Part};
 use crate::wire::{ChunkType, FileHeader, MAGIC, VERSION};
@@ -49,7 +50,7 @@ struct Record<'a> {
     offset: u64,
     compressed_size: u64,
     uncompressed_size: u64,
-    hash: crate::Digest,
+    hash: Digest,
     extra: RecordExtra<'a>,
     compressed: bool,
 }
