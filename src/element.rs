@@ -63,7 +63,7 @@ mod sealed {
     impl Sealed for f32 {}
 }
 
-/// A type that latents are made of: [`f16`] or [`f32`]. No other crate can implement it.
+/// A type that latents are made of: [`struct@f16`] or [`f32`]. No other crate can implement it.
 pub trait Element:
     sealed::Sealed
     + Copy

@@ -64,10 +64,13 @@ fn own() -> Vec<(&'static str, Vec<u8>)> {
         .into()
 }
 
+/// Key, shape, dtype and the bytes of the values.
+type LatentContent = (Option<String>, Vec<usize>, Dtype, Vec<u8>);
+
 /// All that can be had of a file.
 #[derive(Debug, PartialEq)]
 struct Content {
-    latents: Vec<(Option<String>, Vec<usize>, Dtype, Vec<u8>)>,
+    latents: Vec<LatentContent>,
     image: Option<Vec<u8>>,
     environment: Option<gen5::Environment>,
     metadata: gen5::Metadata,
@@ -218,8 +221,11 @@ fn every_changed_byte_is_reported_or_without_effect() {
 
         let count = |wanted: Outcome| outcomes.iter().filter(|(_, outcome)| *outcome == wanted).count();
         let (refused, reported) = (count(Outcome::Refused), count(Outcome::Reported));
-        let unchanged: Vec<usize> =
-            outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Unchanged).map(|(at, _)| *at).collect();
+        let unchanged: Vec<usize> = outcomes
+            .iter()
+            .filter(|(_, outcome)| *outcome == Outcome::Unchanged)
+            .map(|(at, _)| *at)
+            .collect();
         assert_eq!(refused + reported + unchanged.len(), 3 * file.len(), "{name}");
         assert!(refused > 32 * 3 && reported > 0, "{name}: {refused} refused, {reported} reported");
 
@@ -228,7 +234,8 @@ fn every_changed_byte_is_reported_or_without_effect() {
         let (gap, elsewhere): (Vec<usize>, Vec<usize>) = unchanged.into_iter().partition(|&at| in_gap(at));
         assert_eq!(gap.len(), expected, "{name}");
         assert!(elsewhere.iter().all(|&at| at >= 32 && !in_raw(at)), "{name}: {elsewhere:?}");
-        eprintln!("{name} {} {refused} {reported} gap {} else {elsewhere:?}", file.len(), gap.len());
+        // Some bits of a zstd frame are like a gap's, but few.
+        assert!(elsewhere.len() * 200 <= file.len(), "{name}: {elsewhere:?}");
     }
 }
 

@@ -9,11 +9,11 @@
 
 mod damage;
 mod golden;
-//mod metadata;
-//mod publishing;
-//mod reading;
+mod metadata;
+mod publishing;
+mod reading;
 mod records;
 mod round_trip;
-//mod schema;
+mod schema;
 mod support;
-//mod writing;
+mod writing;

@@ -181,14 +181,14 @@ pub(crate) struct Chunk<'a> {
 impl<'a> Chunk<'a> {
     /// A raw chunk.
     pub(crate) fn raw(kind: &str, flags: &[u8; 4], payload: &[u8], extra: Value) -> Self {
-        let record = json!({
+        let mut record = json!({
             "type": kind,
             "flags": std::str::from_utf8(flags).unwrap().trim_end_matches('\0'),
             "uncompressed_size": payload.len(),
             "hash": Digest::of(payload),
-            "extra": extra,
             "compressed": false,
         });
+        record["extra"] = extra;
         Self { gap: Vec::new(), stored: chunk_bytes(kind, flags, payload), record, edit: None }
     }
 
@@ -199,7 +199,14 @@ impl<'a> Chunk<'a> {
     }
 
     /// Part `index` of `count` of a float32 latent of shape `whole`, from slice `start` of its first axis on.
-    pub(crate) fn part(of: &str, index: usize, count: usize, start: usize, whole: &[usize], values: &[f32]) -> Self {
+    pub(crate) fn part(
+        of: &str,
+        index: usize,
+        count: usize,
+        start: usize,
+        whole: &[usize],
+        values: &[f32],
+    ) -> Self {
         let slices = values.len() / whole[1..].iter().product::<usize>();
         let mut shape = whole.to_vec();
         shape[0] = slices;
