@@ -49,7 +49,7 @@ impl Extra {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
-    /// Sets a member to a value, replacing one of that name.
+    /// Sets a member to a value, replacing one of that name. NaN and infinity, which JSON does not have, become `null`.
     ///
     /// # Errors
     ///
@@ -225,6 +225,31 @@ impl<'de> Deserialize<'de> for Text<'de> {
             }
         }
         deserializer.deserialize_str(Str)
+    }
+}
+
+/// The name of a member, as bytes: Python may have written one with a lone surrogate, which is no text.
+pub(crate) struct Name<'a>(pub(crate) Cow<'a, [u8]>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(bytes)))
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(bytes.to_owned())))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 

@@ -33,14 +33,14 @@ impl Metadata {
     /// # Errors
     ///
     /// [`Error::Metadata`] with the member that is out of bounds (`steps` or `cpu_cores` of 0, a number that is
-    /// negative, infinite or NaN), or that stands in an `extra` under a name that is the schema's own.
-    pub fn new(model_info: ModelInfo) -> Result<Self> {
+    /// negative, infinite or NaN), or that is given both in its field and in `extra`. One that stands in `extra` alone is
+    /// taken for what it is.
+    pub fn new(model_info: &ModelInfo) -> Result<Self> {
         // What serializes to JSON that the schema accepts is valid, so one set of rules serves for both ways in. The
         // only things that JSON would hide are floats that it cannot express, and members that stand twice.
-        check_finite(&model_info)?;
-        let text = to_text(&model_info)?;
-        members::model_info(&text)?;
-        Ok(Self::of(model_info))
+        check_finite(model_info)?;
+        let text = to_text(model_info)?;
+        members::model_info(&text).map(Self::of)
     }
 
     /// Reads the JSON text of a `model_info` object. It is accepted just when the reference's schema accepts it.
@@ -150,7 +150,7 @@ impl MetadataBuilder {
     ///
     /// As [`Metadata::new`].
     pub fn build(self) -> Result<Metadata> {
-        Metadata::new(self.model_info)
+        Metadata::new(&self.model_info)
     }
 }
 
@@ -158,20 +158,19 @@ impl MetadataBuilder {
 fn check_finite(model_info: &ModelInfo) -> Result<()> {
     let settings = model_info.generation_settings.iter();
     let hardware = model_info.hardware_info.iter();
-    let gpus = hardware.clone().flat_map(|hardware| hardware.gpu.iter().flatten());
-    let numbers = settings
-        .flat_map(|settings| {
-            [("generation_settings.cfg_scale", settings.cfg_scale), ("generation_settings.eta", settings.eta)]
-        })
-        .chain(hardware.map(|hardware| ("hardware_info.ram_gb", hardware.ram_gb)))
-        .chain(gpus.map(|gpu| ("hardware_info.gpu.memory_gb", gpu.memory_gb)));
-    for (member, number) in numbers {
-        if let Some(number) = number.filter(|number| !number.is_finite()) {
+    let gpus = hardware.clone().flat_map(|hardware| hardware.gpu.iter().flatten()).enumerate();
+    let mut numbers = settings
+        .flat_map(|settings| [("cfg_scale", settings.cfg_scale), ("eta", settings.eta)])
+        .map(|(name, number)| (format!("generation_settings.{name}"), number))
+        .chain(hardware.map(|hardware| ("hardware_info.ram_gb".to_owned(), hardware.ram_gb)))
+        .chain(gpus.map(|(index, gpu)| (format!("hardware_info.gpu[{index}].memory_gb"), gpu.memory_gb)));
+    match numbers.find_map(|(member, number)| Some((member, number.filter(|number| !number.is_finite())?))) {
+        Some((member, number)) => {
             let expected = "a finite number from 0 up".into();
-            return Err(Error::Metadata { member: member.into(), expected, found: number.to_string() });
+            Err(Error::Metadata { member, expected, found: number.to_string() })
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn to_text(model_info: &ModelInfo) -> Result<String> {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Extra, Integer, Text, neutralize_non_numbers, refuse_repeated};
+use super::json::{Extra, Integer, Name, Text, neutralize_non_numbers, refuse_repeated};
 use super::record::{ChunkRecord, Claims, shorten};
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
@@ -180,12 +180,12 @@ impl<'de> Visitor<'de> for Root<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
         let mut parsed = None;
-        while let Some(Text(name)) = map.next_key()? {
+        while let Some(Name(name)) = map.next_key()? {
             match &*name {
-                "gen5_metadata" if parsed.is_some() => {
+                b"gen5_metadata" if parsed.is_some() => {
                     return Err(de::Error::duplicate_field("gen5_metadata"));
                 }
-                "gen5_metadata" => {
+                b"gen5_metadata" => {
                     parsed = Some(map.next_value_seed(Body { pass: self.pass, text: self.text })?);
                 }
                 _ => _ = map.next_value::<IgnoredAny>()?,
@@ -204,13 +204,13 @@ impl<'de> Visitor<'de> for Body<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
         let (mut model_info, mut count, mut records) = (None, None, None);
-        while let Some(Text(name)) = map.next_key()? {
+        while let Some(Name(name)) = map.next_key()? {
             match &*name {
-                "model_info" => self.pass.once::<&RawValue, _>(&mut model_info, "model_info", &mut map)?,
-                "file_info" if count.is_some() => return Err(de::Error::duplicate_field("file_info")),
-                "file_info" => count = Some(map.next_value_seed(FileInfo { pass: self.pass })?),
-                "chunks" if records.is_some() => return Err(de::Error::duplicate_field("chunks")),
-                "chunks" => records = Some(map.next_value_seed(Records { pass: self.pass })?),
+                b"model_info" => self.pass.once::<&RawValue, _>(&mut model_info, "model_info", &mut map)?,
+                b"file_info" if count.is_some() => return Err(de::Error::duplicate_field("file_info")),
+                b"file_info" => count = Some(map.next_value_seed(FileInfo { pass: self.pass })?),
+                b"chunks" if records.is_some() => return Err(de::Error::duplicate_field("chunks")),
+                b"chunks" => records = Some(map.next_value_seed(Records { pass: self.pass })?),
                 _ => _ = map.next_value::<IgnoredAny>()?,
             }
         }
@@ -243,14 +243,16 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
     /// Checks the values against the file header; returns `chunk_count`, which is to be held against the records.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
         let (mut magic, mut major, mut minor, mut size, mut count) = (None, None, None, None, None);
-        while let Some(Text(name)) = map.next_key()? {
+        while let Some(Name(name)) = map.next_key()? {
             match &*name {
-                "magic" => self.pass.once::<Text<'_>, _>(&mut magic, "file_info.magic", &mut map)?,
-                "version_major" => self.pass.once(&mut major, "file_info.version_major", &mut map)?,
-                "version_minor" => self.pass.once(&mut minor, "file_info.version_minor", &mut map)?,
+                b"magic" => self.pass.once::<Text<'_>, _>(&mut magic, "file_info.magic", &mut map)?,
+                b"version_major" => self.pass.once(&mut major, "file_info.version_major", &mut map)?,
+                b"version_minor" => self.pass.once(&mut minor, "file_info.version_minor", &mut map)?,
                 // The reference measures it too early, so it is not looked at.
-                "file_size" => self.pass.once::<IgnoredAny, _>(&mut size, "file_info.file_size", &mut map)?,
-                "chunk_count" => self.pass.once(&mut count, "file_info.chunk_count", &mut map)?,
+                b"file_size" => {
+                    self.pass.once::<IgnoredAny, _>(&mut size, "file_info.file_size", &mut map)?;
+                }
+                b"chunk_count" => self.pass.once(&mut count, "file_info.chunk_count", &mut map)?,
                 _ => _ = map.next_value::<IgnoredAny>()?,
             }
         }

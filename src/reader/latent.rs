@@ -163,12 +163,9 @@ impl Latent {
         if segment.record.is_compressed() {
             return refuse(NotBorrowable::Compressed);
         }
-        let Some(payload) = borrow_payload(&inner.source, segment.record)? else {
+        let Some(payload) = borrow_payload(&inner.source, segment.record, inner.options.check_hashes)? else {
             return refuse(NotBorrowable::NotMapped);
         };
-        if inner.options.check_hashes {
-            PayloadReader::open(&inner.source, segment.record, true)?.finish()?;
-        }
         let range = usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
         let bytes = range.and_then(|(start, end)| payload.get(start..end)).unwrap_or_default();
         <[T]>::ref_from_bytes(bytes).or_else(|_| {
@@ -186,11 +183,7 @@ impl Latent {
     pub fn read<T: Element>(&self) -> Result<Cow<'_, [T]>> {
         match self.as_slice() {
             Ok(values) => Ok(Cow::Borrowed(values)),
-            Err(Error::NotBorrowable { .. }) => {
-                let mut values = self.allocate::<T>()?;
-                self.fill(values.as_mut_bytes())?;
-                Ok(Cow::Owned(values))
-            }
+            Err(Error::NotBorrowable { .. }) => self.read_owned().map(Cow::Owned),
             Err(error) => Err(error),
         }
     }
@@ -231,7 +224,7 @@ impl Latent {
             Ok(converted)
         }
         if T::DTYPE == self.dtype() {
-            return self.read::<T>().map(Cow::into_owned);
+            return self.read_owned();
         }
         match self.dtype() {
             Dtype::F16 => from::<half::f16, T>(self),
@@ -274,6 +267,13 @@ impl Latent {
             stored if stored == T::DTYPE => Ok(()),
             stored => Err(Error::Dtype { latent: self.name(), stored, asked: T::DTYPE }),
         }
+    }
+
+    /// The values in memory of their own; `T` is their dtype.
+    fn read_owned<T: Element>(&self) -> Result<Vec<T>> {
+        let mut values = self.allocate::<T>()?;
+        self.fill(values.as_mut_bytes())?;
+        Ok(values)
     }
 
     fn allocate<T: Element>(&self) -> Result<Vec<T>> {

@@ -189,10 +189,7 @@ impl Reader {
             return Err(Error::Argument { what: "position of a chunk".into(), expected, found });
         };
         let check = self.inner.options.check_hashes;
-        if let Some(payload) = payload::borrow_payload(&self.inner.source, record)? {
-            if check {
-                payload::PayloadReader::open(&self.inner.source, record, true)?.finish()?;
-            }
+        if let Some(payload) = payload::borrow_payload(&self.inner.source, record, check)? {
             return Ok(Cow::Borrowed(payload));
         }
         self.check_allocation(record)?;

@@ -1,6 +1,6 @@
 //! From a chunk to its payload: the chunk header is held against the record, frames are decoded, hashes are taken.
 
-use crate::codec::{FrameDecoder, Hasher, Step};
+use crate::codec::{Digest, FrameDecoder, Hasher, Step};
 use crate::error::{Error, FrameProblem, Place, Result};
 use crate::manifest::ChunkRecord;
 use crate::source::Source;
@@ -282,15 +282,16 @@ impl<'a> PayloadReader<'a> {
         {
             frame.finish()?;
         }
-        match self.hasher.map(Hasher::finish) {
-            Some(found) if found != self.record.sha256 => Err(Error::Hash {
-                place: self.record.place(),
-                expected: self.record.sha256.to_text(),
-                found: found.to_text(),
-            }),
-            _ => Ok(()),
-        }
+        self.hasher.map_or(Ok(()), |hasher| check_digest(self.record, hasher.finish()))
     }
+}
+
+fn check_digest(record: &ChunkRecord, found: Digest) -> Result<()> {
+    if found == record.sha256 {
+        return Ok(());
+    }
+    let (expected, found) = (record.sha256.to_text(), found.to_text());
+    Err(Error::Hash { place: record.place(), expected, found })
 }
 
 /// The whole payload of a chunk, in memory.
@@ -302,8 +303,13 @@ pub(crate) fn read_payload(source: &Source, record: &ChunkRecord, check_hash: bo
     Ok(payload)
 }
 
-/// The payload of a raw chunk where it lies, if the source can be borrowed from.
-pub(crate) fn borrow_payload<'a>(source: &'a Source, record: &ChunkRecord) -> Result<Option<&'a [u8]>> {
+/// The payload of a raw chunk where it lies, if the source can be borrowed from. With `check_hash` it is these very bytes
+/// whose hash is compared.
+pub(crate) fn borrow_payload<'a>(
+    source: &'a Source,
+    record: &ChunkRecord,
+    check_hash: bool,
+) -> Result<Option<&'a [u8]>> {
     if record.compressed {
         return Ok(None);
     }
@@ -315,6 +321,9 @@ pub(crate) fn borrow_payload<'a>(source: &'a Source, record: &ChunkRecord) -> Re
             let header = <ChunkHeader as zerocopy::FromBytes>::read_from_bytes(header)
                 .unwrap_or_else(|_| ChunkHeader::new_zeroed());
             check_header(&header, record.kind, record.flags, record.payload_size, &record.place())?;
+            if check_hash {
+                check_digest(record, Digest::of(payload))?;
+            }
             Ok(Some(payload))
         }
     }

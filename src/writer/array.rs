@@ -100,11 +100,16 @@ impl Plan {
             .filter(|part_size| compressed && size > *part_size)
             .and_then(|part_size| Cuts::new(&shape, dtype, part_size));
         let plan = Self { key, shape, dtype, extra, compressed, cuts };
-        let largest = plan.pieces().map(|piece| piece.elements.len() * dtype.size()).max().unwrap_or(0);
-        if largest as u64 + CHUNK_HEADER_SIZE > u64::from(u32::MAX) {
+        let largest = cuts.map_or(size, |cuts| cuts.part_len() as u64 * dtype.size() as u64);
+        if largest + CHUNK_HEADER_SIZE > u64::from(u32::MAX) {
             let what =
                 format!("latent {:?}: a chunk of {largest} bytes, of which 4 GiB is the limit", plan.key);
             return Err(Error::TooLarge { what });
+        }
+        if plan.piece_count() > MAX_PARTS {
+            let what = format!("part size, which cuts latent {:?}", plan.key);
+            let expected = format!("at most {MAX_PARTS} parts");
+            return Err(Error::Argument { what, expected, found: plan.piece_count().to_string() });
         }
         Ok(plan)
     }
@@ -149,13 +154,22 @@ impl Plan {
     }
 }
 
+/// Chunks that a reader takes by default.
+const MAX_PARTS: usize = 1 << 20;
+
 impl Cuts {
+    /// Elements of a part that is not the last.
+    fn part_len(self) -> usize {
+        self.per_part * self.slice_len
+    }
+
     /// Cuts an array of more than `part_size` bytes into parts of about that size, as even as whole slices allow.
     fn new(shape: &[usize], dtype: Dtype, part_size: u64) -> Option<Self> {
         let axis = row_axis(shape)?;
         let slices = shape.get(axis).copied().filter(|&slices| slices > 1)?;
+        // The size of the whole was found to fit, so those of its slices and parts do.
         let slice_len = usize::try_from(element_count(shape)?).ok()? / slices;
-        let slice_size = (slice_len as u64).checked_mul(dtype.size() as u64)?;
+        let slice_size = slice_len as u64 * dtype.size() as u64;
         let most = usize::try_from(part_size / slice_size.max(1)).unwrap_or(usize::MAX).clamp(1, slices);
         let per_part = slices.div_ceil(slices.div_ceil(most));
         (per_part < slices).then_some(Self { axis, slices, per_part, slice_len })

@@ -75,15 +75,21 @@ enum Encoded {
     Frame { bytes: Vec<u8>, sha256: Digest },
 }
 
-/// Writes chunks of latents. If a value is refused, none of them is in the file.
+/// Writes chunks of latents. If a value is refused, none of them is in the file, and the next chunk gets the place that
+/// the first of these had.
 pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> {
-    let mut records = Vec::with_capacity(jobs.len());
+    if !session.sink.can_shrink() {
+        // What was written could not be taken back, so that nothing is written before all values are known to be good.
+        first_error(jobs.par_iter().map(|job| job.blocks(session, true, |_| Ok(()))).collect())?;
+    }
+    let start = session.state().cursor;
+    let (mut places, mut records) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
     let mut rest = jobs;
     while !rest.is_empty() {
         let (window, behind) = rest.split_at(window_len(session, rest));
-        if let Err(error) = write_window(session, window, &mut records) {
+        if let Err(error) = write_window(session, window, &mut places, &mut records) {
             if !matches!(error, Error::Io { .. }) {
-                records.iter().try_for_each(|record| session.erase(record.place))?;
+                session.take_back(start, &places)?;
             }
             return Err(error);
         }
@@ -91,6 +97,11 @@ pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> 
     }
     session.state().records.append(&mut records);
     Ok(())
+}
+
+/// All of the results, or the error of the first that is one: in the order of the jobs, not of time.
+fn first_error<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
+    results.into_iter().collect()
 }
 
 /// How many of the jobs are worked on together: compressed chunks are kept in memory until they are placed, at most
@@ -106,41 +117,36 @@ fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
     fits.count().max(1)
 }
 
-fn write_window(session: &Session<'_>, jobs: &[Job<'_>], records: &mut Vec<NewRecord>) -> Result<()> {
-    let encoded: Vec<Encoded> = jobs.par_iter().map(|job| encode(session, job)).collect::<Result<_>>()?;
-    let places = place_all(session, jobs, &encoded)?;
+fn write_window(
+    session: &Session<'_>,
+    jobs: &[Job<'_>],
+    places: &mut Vec<Placement>,
+    records: &mut Vec<NewRecord>,
+) -> Result<()> {
+    let encoded = first_error(jobs.par_iter().map(|job| encode(session, job)).collect())?;
+    let placed = place_all(session, jobs, &encoded)?;
+    places.extend_from_slice(&placed);
     let alone = jobs.len() == 1;
-    let written: Vec<Result<Digest>> = jobs
+    let written = jobs
         .par_iter()
         .zip(encoded)
-        .zip(&places)
+        .zip(&placed)
         .map(|((job, encoded), &place)| match encoded {
             Encoded::Frame { bytes, sha256 } => session.write(&bytes, place.offset).map(|()| sha256),
             Encoded::Raw => write_raw(session, job, place, alone),
         })
         .collect();
-
-    let mut failed = None;
-    for ((job, place), digest) in jobs.iter().zip(&places).zip(written) {
-        match digest {
-            Ok(sha256) => records.push(NewRecord {
-                kind: ChunkType::LATENT,
-                flags: job.chunk.dtype.flags(),
-                place: *place,
-                payload_size: job.size() as u64,
-                compressed: job.compressed,
-                sha256,
-                latent: Some(job.chunk.clone()),
-            }),
-            Err(error) => {
-                if !matches!(error, Error::Io { .. }) {
-                    session.erase(*place)?;
-                }
-                failed.get_or_insert(error);
-            }
-        }
-    }
-    failed.map_or(Ok(()), Err)
+    let digests = first_error(written)?;
+    records.extend(jobs.iter().zip(placed).zip(digests).map(|((job, place), sha256)| NewRecord {
+        kind: ChunkType::LATENT,
+        flags: job.chunk.dtype.flags(),
+        place,
+        payload_size: job.size() as u64,
+        compressed: job.compressed,
+        sha256,
+        latent: Some(job.chunk.clone()),
+    }));
+    Ok(())
 }
 
 /// Gives all of the chunks their places, or none.

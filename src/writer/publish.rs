@@ -1,7 +1,6 @@
 //! A file appears under its name when it is complete, or not at all: it is written beside its target under another name,
 //! synced, and renamed. Platform calls for writing are here.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,9 @@ use crate::error::{Error, Result};
 
 /// The end of the names of files that are being written.
 const SUFFIX: &str = ".gen5-partial";
+
+/// Characters of the target's name in the temporary one: at most 200 bytes of the 255 that file systems take.
+const LONGEST_STEM: usize = 50;
 
 /// A file in the making. Dropped, it is removed.
 pub(crate) struct Draft {
@@ -40,9 +42,9 @@ impl Draft {
             let problem = "the path does not end in a file name";
             return Err(failed()(io::Error::new(io::ErrorKind::InvalidInput, problem)));
         };
-        let mut prefix = OsString::from(".");
-        prefix.push(name);
-        prefix.push(".");
+        // The temporary name tells whose it is, as far as there is room beside what makes it unique.
+        let name: String = name.to_string_lossy().chars().take(LONGEST_STEM).collect();
+        let prefix = format!(".{name}.");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(SUFFIX);
         #[cfg(unix)]

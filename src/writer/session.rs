@@ -188,12 +188,17 @@ impl<'w> Session<'w> {
         }
     }
 
+    /// Remembers why the file cannot be finished any more: the first reason there was.
+    pub(super) fn fail(&self, error: &Error) {
+        self.state().failed.get_or_insert_with(|| error.to_string());
+    }
+
     /// Writes, and remembers if that fails.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.sink.write_all_at(bytes, offset).map_err(|error| {
             let action = format!("write {} bytes at offset {offset} of {}", bytes.len(), self.name);
             let error = Error::Io { action, error };
-            self.state().failed.get_or_insert_with(|| error.to_string());
+            self.fail(&error);
             error
         })
     }
@@ -205,8 +210,20 @@ impl<'w> Session<'w> {
         self.write(&head, place.gap)
     }
 
-    /// Makes a gap of a chunk that is not to be: gaps are zero.
-    pub(super) fn erase(&self, place: Placement) -> Result<()> {
+    /// Takes back the places that one call was given after `start`. They are free again, unless somebody was given the
+    /// next place meanwhile: then they become gaps, which are zero.
+    pub(super) fn take_back(&self, start: u64, places: &[Placement]) -> Result<()> {
+        {
+            let mut state = self.state();
+            if places.last().is_none_or(|last| last.end() == state.cursor) {
+                state.cursor = start;
+                return Ok(());
+            }
+        }
+        places.iter().try_for_each(|place| self.erase(*place))
+    }
+
+    fn erase(&self, place: Placement) -> Result<()> {
         let zeros = vec![0; BLOCK];
         let mut at = place.gap;
         while at < place.end() {

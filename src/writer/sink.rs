@@ -11,6 +11,12 @@ pub(crate) trait Sink: Send + Sync {
 
     /// Hands everything to the system.
     fn flush(&self) -> io::Result<()>;
+
+    /// Whether [`set_len`](Self::set_len) works.
+    fn can_shrink(&self) -> bool;
+
+    /// Cuts off what is behind `len`.
+    fn set_len(&self, len: u64) -> io::Result<()>;
 }
 
 impl Sink for File {
@@ -39,6 +45,14 @@ impl Sink for File {
     fn flush(&self) -> io::Result<()> {
         Ok(())
     }
+
+    fn can_shrink(&self) -> bool {
+        true
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        Self::set_len(self, len)
+    }
 }
 
 /// Anything that can write and seek; one thread at a time uses it.
@@ -64,5 +78,13 @@ impl<W: Write + Seek + Send> Sink for SeekSink<W> {
 
     fn flush(&self) -> io::Result<()> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+
+    fn can_shrink(&self) -> bool {
+        false
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -190,5 +190,35 @@ pub(super) fn flush_waiting(session: &Session<'_>) -> Result<()> {
             payload: Payload::Ready(&part.payload),
         })
         .collect();
-    write_jobs(session, &jobs)
+    // These parts were taken over from their streams: without them the file is not whole.
+    write_jobs(session, &jobs).inspect_err(|error| session.fail(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::element::Dtype;
+    use crate::manifest::Extra;
+    use crate::writer::WriteOptions;
+    use crate::writer::sink::SeekSink;
+
+    /// The stream of a part that waits may have been finished, with success, long before the part finds no place.
+    #[test]
+    fn a_part_that_finds_no_place_spoils_the_file() {
+        let sink = SeekSink::new(Cursor::new(Vec::new())).unwrap();
+        let session = Session::start(Box::new(sink), "test".into(), WriteOptions::new()).unwrap();
+        let chunk = LatentChunk {
+            key: "k".into(),
+            shape: vec![2],
+            dtype: Dtype::F32,
+            part: None,
+            extra: Extra::new(),
+        };
+        session.state().cursor = u64::from(u32::MAX);
+        session.state().waiting.push(Waiting { chunk, payload: vec![0; 8] });
+        assert!(matches!(flush_waiting(&session), Err(Error::TooLarge { .. })));
+        assert!(matches!(session.check_usable(), Err(Error::WriterFailed { .. })));
+    }
 }

@@ -119,7 +119,9 @@ pub(super) fn write_table(session: &Session<'_>, records: &[NewRecord], metadata
         reserved: 0.into(),
     };
     session.write(header.as_bytes(), 0)?;
-    session.sink.flush().map_err(Error::io("write the end of the file"))?;
+    // Behind the table may be what a call wrote that was refused in the end.
+    let shrunk = if session.sink.can_shrink() { session.sink.set_len(length) } else { Ok(()) };
+    shrunk.and_then(|()| session.sink.flush()).map_err(Error::io("write the end of the file"))?;
     Ok(length)
 }
 

@@ -181,7 +181,7 @@ impl Random {
         info.generation_settings = self.maybe(Self::settings);
         info.hardware_info = self.maybe(Self::hardware);
         info.extra = self.extra();
-        Metadata::new(info).unwrap()
+        Metadata::new(&info).unwrap()
     }
 
     fn settings(&mut self) -> GenerationSettings {

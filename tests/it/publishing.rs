@@ -1,0 +1,298 @@
+//! Files under a path: complete under their name, or not there at all.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use gen5::{Error, Reader, WriteOptions};
+
+use crate::support::{metadata, noise};
+
+/// An empty folder, and a path in it.
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gen5");
+    (folder, path)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Writes a file whose only latent `x` is one number.
+fn publish(path: &Path, value: f32) -> gen5::Result<()> {
+    let mut writer = WriteOptions::new().create(path)?;
+    writer.latent("x", &[], &[value])?;
+    writer.finish(&metadata()).map(|_| ())
+}
+
+fn value(path: &Path) -> f32 {
+    let reader = Reader::open(path).unwrap();
+    reader.verify().unwrap();
+    reader.latent("x").unwrap().read::<f32>().unwrap()[0]
+}
+
+#[track_caller]
+fn io_kind<T>(result: gen5::Result<T>) -> ErrorKind {
+    match result.map(|_| ()).unwrap_err() {
+        Error::Io { error, .. } => error.kind(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_has_the_name_before_the_file_is_finished() {
+    for sync in [true, false] {
+        let (folder, path) = folder();
+        let mut writer = WriteOptions::new().sync(sync).create(&path).unwrap();
+        writer.latent("x", &[100], &noise(1, 100)).unwrap();
+        assert!(!path.exists());
+        let temporary = names(folder.path());
+        assert_eq!(temporary.len(), 1);
+        assert!(
+            temporary[0].starts_with(".x.gen5.") && temporary[0].ends_with(".gen5-partial"),
+            "{temporary:?}"
+        );
+        let error = Reader::open(folder.path().join(&temporary[0])).unwrap_err();
+        assert!(matches!(error, Error::NotGen5 { .. }), "what is not finished is no file: {error}");
+
+        let summary = writer.finish(&metadata()).unwrap();
+        assert_eq!(names(folder.path()), ["x.gen5"]);
+        assert_eq!(fs::metadata(&path).unwrap().len(), summary.file_size);
+        Reader::open(&path).unwrap().verify().unwrap();
+    }
+}
+
+#[test]
+fn a_dropped_writer_leaves_nothing() {
+    let (folder, path) = folder();
+    let mut writer = WriteOptions::new().create(&path).unwrap();
+    writer.latent("x", &[3], &noise(1, 3)).unwrap();
+    let stream = writer.stream::<f32>("y", &[3]).unwrap();
+    drop(writer);
+    drop(stream);
+    assert_eq!(names(folder.path()), [""; 0]);
+
+    publish(&path, 1.0).unwrap();
+    drop(WriteOptions::new().create(&path).unwrap());
+    assert_eq!((names(folder.path()), value(&path)), (vec!["x.gen5".into()], 1.0));
+}
+
+#[test]
+fn a_finish_that_fails_leaves_what_was_there() {
+    let (folder, path) = folder();
+    publish(&path, 1.0).unwrap();
+    let mut writer = WriteOptions::new().create(&path).unwrap();
+    drop(writer.stream::<f32>("y", &[3]).unwrap());
+    assert!(matches!(writer.finish(&metadata()), Err(Error::Incomplete { .. })));
+    assert_eq!((names(folder.path()), value(&path)), (vec!["x.gen5".into()], 1.0));
+}
+
+#[test]
+fn create_new_refuses_what_is_there_already() {
+    let (folder, path) = folder();
+    fs::write(&path, "precious").unwrap();
+    assert_eq!(io_kind(WriteOptions::new().create_new(&path)), ErrorKind::AlreadyExists);
+    assert_eq!((names(folder.path()), &*fs::read(&path).unwrap()), (vec!["x.gen5".into()], &b"precious"[..]));
+    assert_eq!(io_kind(WriteOptions::new().create_new(folder.path())), ErrorKind::AlreadyExists);
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert_eq!(io_kind(WriteOptions::new().create_new(&link)), ErrorKind::AlreadyExists);
+    }
+}
+
+#[test]
+fn create_new_refuses_what_appears_meanwhile() {
+    let (folder, path) = folder();
+    let mut writer = WriteOptions::new().create_new(&path).unwrap();
+    writer.latent("x", &[3], &noise(1, 3)).unwrap();
+    fs::write(&path, "precious").unwrap();
+    assert_eq!(io_kind(writer.finish(&metadata())), ErrorKind::AlreadyExists);
+    assert_eq!((names(folder.path()), &*fs::read(&path).unwrap()), (vec!["x.gen5".into()], &b"precious"[..]));
+
+    let (folder, path) = self::folder();
+    WriteOptions::new().create_new(&path).unwrap().finish(&metadata()).unwrap();
+    assert_eq!(names(folder.path()), ["x.gen5"]);
+}
+
+#[test]
+fn of_two_writers_to_one_path_the_last_to_finish_wins_whole() {
+    let (folder, path) = folder();
+    let mut first = WriteOptions::new().create(&path).unwrap();
+    let mut second = WriteOptions::new().create(&path).unwrap();
+    first.latent("x", &[], &[1.0_f32]).unwrap();
+    second.latent("x", &[], &[2.0_f32]).unwrap();
+    second.finish(&metadata()).unwrap();
+    assert_eq!(value(&path), 2.0);
+    first.finish(&metadata()).unwrap();
+    assert_eq!((names(folder.path()), value(&path)), (vec!["x.gen5".into()], 1.0));
+}
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_new_file_has_the_permissions_of_any_new_file() {
+        let (folder, path) = folder();
+        let plain = folder.path().join("plain");
+        fs::write(&plain, "").unwrap();
+        publish(&path, 1.0).unwrap();
+        assert_eq!(mode(&path), mode(&plain));
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_permissions() {
+        let (_folder, path) = folder();
+        for bits in [0o600, 0o640, 0o666, 0o755] {
+            fs::write(&path, "old").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+            publish(&path, 2.0).unwrap();
+            assert_eq!((mode(&path), value(&path)), (bits, 2.0));
+        }
+    }
+
+    #[test]
+    fn a_symbolic_link_stays_one_and_its_target_is_replaced() {
+        let (folder, _) = folder();
+        let inner = folder.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let target = inner.join("target.gen5");
+        publish(&target, 1.0).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+        let (link, twice) = (folder.path().join("link"), folder.path().join("twice"));
+        symlink("inner/target.gen5", &link).unwrap();
+        symlink("link", &twice).unwrap();
+
+        for (number, path) in [(2.0, &link), (3.0, &twice)] {
+            let writer = WriteOptions::new().create(path).unwrap();
+            assert_eq!(names(&inner).len(), 2, "the temporary file is beside the target, on its file system");
+            drop(writer);
+            publish(path, number).unwrap();
+            assert!(fs::symlink_metadata(path).unwrap().is_symlink());
+            assert_eq!((value(&target), value(path), mode(&target)), (number, number, 0o600));
+        }
+        assert_eq!((names(&inner), names(folder.path()).len()), (vec!["target.gen5".into()], 3));
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_refused() {
+        let (folder, path) = folder();
+        symlink("nowhere.gen5", &path).unwrap();
+        assert_eq!(io_kind(WriteOptions::new().create(&path)), ErrorKind::NotFound);
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        assert_eq!(names(folder.path()), ["x.gen5"]);
+    }
+
+    #[test]
+    fn a_link_to_a_folder_is_refused() {
+        let (folder, path) = folder();
+        symlink(".", &path).unwrap();
+        assert_eq!(io_kind(WriteOptions::new().create(&path)), ErrorKind::AlreadyExists);
+        assert_eq!(names(folder.path()), ["x.gen5"]);
+    }
+}
+
+#[test]
+fn a_map_of_a_file_outlives_its_replacement() {
+    let (_folder, path) = folder();
+    let values = noise(1, 100_000);
+    let mut writer = WriteOptions::new().create(&path).unwrap();
+    writer.latent("x", &[100_000], &values).unwrap();
+    writer.finish(&metadata()).unwrap();
+    // SAFETY: the file is replaced by renaming, not written to.
+    #[allow(unsafe_code)]
+    let old = unsafe { Reader::map(&path) }.unwrap();
+    let opened = Reader::open(&path).unwrap();
+    publish(&path, 2.0).unwrap();
+    assert_eq!(old.slice::<f32>("x").unwrap(), values);
+    assert_eq!(*opened.latent("x").unwrap().read::<f32>().unwrap(), values);
+    old.verify().unwrap();
+    assert_eq!(value(&path), 2.0);
+}
+
+#[test]
+fn a_file_may_be_written_over_the_one_that_is_being_read() {
+    let (_folder, path) = folder();
+    publish(&path, 1.0).unwrap();
+    // SAFETY: the file is replaced by renaming, not written to.
+    #[allow(unsafe_code)]
+    let old = unsafe { Reader::map(&path) }.unwrap();
+    let mut writer = WriteOptions::new().create(&path).unwrap();
+    writer.latent("x", &[], old.slice::<f32>("x").unwrap()).unwrap();
+    writer.latent("y", &[], old.slice::<f32>("x").unwrap()).unwrap();
+    writer.finish(&old.metadata().unwrap()).unwrap();
+    assert_eq!(value(&path), 1.0);
+    assert_eq!(Reader::open(&path).unwrap().latents().len(), 2);
+}
+
+#[test]
+fn a_path_that_cannot_be_written_is_refused_at_once() {
+    let (folder, path) = folder();
+    fs::write(&path, "a file").unwrap();
+    let missing = folder.path().join("missing").join("x.gen5");
+    for (path, kind) in [
+        (path.join("x.gen5"), ErrorKind::NotADirectory),
+        (missing, ErrorKind::NotFound),
+        (folder.path().to_owned(), ErrorKind::AlreadyExists),
+        (folder.path().join(".."), ErrorKind::AlreadyExists),
+        (PathBuf::new(), ErrorKind::NotFound),
+    ] {
+        for created in [WriteOptions::new().create(&path), WriteOptions::new().create_new(&path)] {
+            let found = io_kind(created);
+            let unnamed = path.as_os_str().is_empty() && found == ErrorKind::InvalidInput;
+            assert!(found == kind || unnamed, "{}: {found:?}", path.display());
+        }
+    }
+    assert_eq!((names(folder.path()), &*fs::read(&path).unwrap()), (vec!["x.gen5".into()], &b"a file"[..]));
+}
+
+#[test]
+fn a_relative_path_may_have_no_folder() {
+    // The tests run in the package's folder: a name of its own, which goes again at the end.
+    let name = format!("publishing-{}.gen5", std::process::id());
+    let path = Path::new(&name);
+    let written = publish(path, 3.0);
+    let read = written.as_ref().ok().map(|()| value(path));
+    let there = fs::remove_file(path);
+    written.unwrap();
+    there.unwrap();
+    assert_eq!(read, Some(3.0));
+}
+
+#[test]
+fn names_of_any_characters_are_written() {
+    let (folder, _) = folder();
+    for name in ["a b.gen5", "日本.gen5", ".hidden", "no extension", "-x", &"n".repeat(200)] {
+        publish(&folder.path().join(name), 1.0).unwrap();
+        assert_eq!(value(&folder.path().join(name)), 1.0);
+    }
+    #[cfg(unix)]
+    {
+        let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff.gen5");
+        publish(&folder.path().join(name), 1.0).unwrap();
+        assert_eq!(value(&folder.path().join(name)), 1.0);
+    }
+}
+
+#[test]
+fn the_longest_name_that_the_file_system_takes_is_written() {
+    let (folder, _) = folder();
+    let path = folder.path().join("n".repeat(255));
+    fs::write(&path, "possible").unwrap();
+    fs::remove_file(&path).unwrap();
+    publish(&path, 1.0).unwrap();
+    assert_eq!(value(&path), 1.0);
+}

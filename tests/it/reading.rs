@@ -1,0 +1,859 @@
+//! Reading sound files: what is borrowed and what is copied, rows, limits, hashes, and files that change meanwhile.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gen5::{
+    Component, Compression, Digest, Dtype, Error, Fault, Latent, Limits, NotBorrowable, ReadOptions, Reader,
+    WriteOptions, f16,
+};
+use serde_json::json;
+
+use crate::support::{
+    Builder, Chunk, PNG, all_ways, chunk_of, data, environment, le_bytes, metadata, noise, open, write,
+};
+
+fn map(path: &Path) -> Reader {
+    // SAFETY: nothing writes to the file while the test runs.
+    #[allow(unsafe_code)]
+    unsafe { Reader::map(path) }.unwrap()
+}
+
+/// A file in a folder of its own, which goes with the guard.
+fn stored(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gen5");
+    std::fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+/// A file in memory whose first byte lies `shift` bytes behind a multiple of 64.
+#[derive(Clone)]
+struct Placed {
+    buffer: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Placed {
+    fn new(file: &[u8], shift: usize) -> Self {
+        let mut buffer = vec![0_u8; file.len() + 128];
+        let start = buffer.as_ptr().align_offset(64) + shift;
+        buffer[start..start + file.len()].copy_from_slice(file);
+        Self { buffer: Arc::new(buffer), range: start..start + file.len() }
+    }
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
+}
+
+/// Raw: `single` [6, 4] of float32, `half` [1, 5, 2] of float16, `scalar`, an image, an environment.
+fn raw_file() -> Vec<u8> {
+    let halves: Vec<f16> = (0..10_u8).map(f16::from).collect();
+    write(WriteOptions::new(), |writer| {
+        writer.latent("single", &[6, 4], &noise(3, 24))?;
+        writer.latent("half", &[1, 5, 2], &halves)?;
+        writer.latent("scalar", &[], &[2.5_f32])?;
+        writer.image(PNG)?;
+        writer.environment(&environment())
+    })
+    .unwrap()
+    .0
+}
+
+/// Compressed: `single` [6, 4] of float32, in parts of two rows each.
+fn file_in_parts() -> Vec<u8> {
+    let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(32));
+    write(options, |writer| writer.latent("single", &[6, 4], &noise(3, 24))).unwrap().0
+}
+
+fn reason(result: gen5::Result<&[f32]>) -> NotBorrowable {
+    match result {
+        Err(Error::NotBorrowable { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn raw_latents_of_bytes_in_memory_are_borrowed_where_they_lie() {
+    let bytes = Placed::new(&raw_file(), 0);
+    let reader = Reader::from_bytes(bytes.clone()).unwrap();
+    let base = bytes.as_ref().as_ptr().addr();
+    let latent = reader.latent("single").unwrap();
+    let offset = latent.chunks().next().unwrap().offset() as usize + 12;
+    let values = latent.as_slice::<f32>().unwrap();
+    assert_eq!(values.as_ptr().addr(), base + offset);
+    assert_eq!(values, noise(3, 24));
+    assert_eq!(reader.slice::<f32>("single").unwrap().as_ptr(), values.as_ptr());
+    assert!(matches!(latent.read::<f32>().unwrap(), Cow::Borrowed(same) if same.as_ptr() == values.as_ptr()));
+    let rows = latent.rows(2..4).unwrap();
+    assert_eq!(rows.as_slice::<f32>().unwrap().as_ptr(), values[8..].as_ptr());
+    assert!(matches!(reader.image().unwrap(), Some(Cow::Borrowed(PNG))));
+    assert!(
+        matches!(reader.payload(0).unwrap(), Cow::Borrowed(payload) if payload.as_ptr().addr() == base + offset)
+    );
+}
+
+#[test]
+fn raw_latents_of_a_map_are_borrowed_and_aligned() {
+    let (_folder, path) = stored(&raw_file());
+    let reader = map(&path);
+    let mut bases = Vec::new();
+    for latent in reader.latents() {
+        assert!(latent.is_borrowable());
+        let address = match latent.dtype() {
+            Dtype::F16 => latent.as_slice::<f16>().unwrap().as_ptr().addr(),
+            _ => latent.as_slice::<f32>().unwrap().as_ptr().addr(),
+        };
+        assert_eq!(address % 64, 0);
+        bases.push(address - latent.chunks().next().unwrap().offset() as usize);
+    }
+    assert_eq!(bases, [bases[0]; 3], "all in one map");
+    assert!(matches!(reader.latent("single").unwrap().read::<f32>().unwrap(), Cow::Borrowed(_)));
+}
+
+#[test]
+fn what_cannot_be_borrowed_is_refused_with_the_reason_and_copied_by_read() {
+    let (_folder, path) = stored(&raw_file());
+    let reader = Reader::open(&path).unwrap();
+    let latent = reader.latent("single").unwrap();
+    assert_eq!(reason(latent.as_slice()), NotBorrowable::NotMapped);
+    assert_eq!(reason(reader.slice("single")), NotBorrowable::NotMapped);
+    assert!(matches!(latent.read::<f32>().unwrap(), Cow::Owned(values) if values == noise(3, 24)));
+
+    let options = WriteOptions::new().compression(Compression::Zstd);
+    let (compressed, _) = write(options, |writer| writer.latent("x", &[24], &noise(3, 24))).unwrap();
+    let latent = open(compressed).latent("x").unwrap();
+    assert!(!latent.is_borrowable());
+    assert_eq!(reason(latent.as_slice()), NotBorrowable::Compressed);
+    assert!(matches!(latent.read::<f32>().unwrap(), Cow::Owned(values) if values == noise(3, 24)));
+
+    let latent = open(file_in_parts()).latent("single").unwrap();
+    assert!(!latent.is_borrowable());
+    assert_eq!(reason(latent.as_slice()), NotBorrowable::Parts { count: 3 });
+    assert!(matches!(latent.read::<f32>().unwrap(), Cow::Owned(values) if values == noise(3, 24)));
+
+    let reader = map(&data("raw_mixed_misaligned.gen5"));
+    let (half, single) = (reader.latent("half").unwrap(), reader.latent("single").unwrap());
+    assert!(half.is_borrowable() && half.as_slice::<f16>().is_ok());
+    assert!(!single.is_borrowable());
+    match reason(single.as_slice()) {
+        NotBorrowable::Misaligned { address, alignment: 4 } => assert_eq!(address % 4, 2),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(single.read::<f32>().unwrap(), Cow::Owned(values) if values.len() == 256));
+}
+
+#[test]
+fn values_are_the_same_wherever_the_bytes_lie() {
+    for shift in 0..8 {
+        let reader = Reader::from_bytes(Placed::new(&raw_file(), shift)).unwrap();
+        let latent = reader.latent("single").unwrap();
+        assert_eq!(latent.as_slice::<f32>().is_ok(), shift % 4 == 0, "{shift}");
+        assert_eq!(*latent.read::<f32>().unwrap(), noise(3, 24));
+        let half = reader.latent("half").unwrap();
+        assert_eq!(half.as_slice::<f16>().is_ok(), shift % 2 == 0, "{shift}");
+        assert_eq!(half.read_as::<f32>().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+    }
+}
+
+#[test]
+fn a_wrong_dtype_or_buffer_is_an_error_of_the_caller() {
+    let (_folder, path) = stored(&raw_file());
+    for (way, reader) in all_ways(&path) {
+        let reader = reader.unwrap();
+        let single = reader.latent("single").unwrap();
+        let errors = [
+            single.as_slice::<f16>().map(|_| ()).unwrap_err(),
+            single.read::<f16>().map(|_| ()).unwrap_err(),
+            single.read_into(&mut [f16::ZERO; 24]).unwrap_err(),
+            reader.slice::<f16>("single").map(|_| ()).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(
+                matches!(error, Error::Dtype { stored: Dtype::F32, asked: Dtype::F16, .. }),
+                "{way}: {error}"
+            );
+            assert_eq!(error.fault(), Fault::Caller);
+        }
+        for len in [0, 23, 25] {
+            let mut buffer = vec![7.0_f32; len];
+            let error = single.read_into(&mut buffer).unwrap_err();
+            assert!(matches!(error, Error::Argument { .. }), "{way}: {error}");
+            assert!(error.to_string().contains("24 elements"), "{error}");
+            assert!(buffer.iter().all(|&value| value == 7.0));
+        }
+        let mut buffer = vec![0.0_f32; 24];
+        single.read_into(&mut buffer).unwrap();
+        assert_eq!(buffer, noise(3, 24));
+    }
+}
+
+#[test]
+fn values_are_converted_both_ways_and_overflow_is_named() {
+    let values = [1.0, 65504.0, -65519.996, 65520.0, 70000.0];
+    for compressed in [false, true] {
+        let chunk = |key, values: &[f32]| {
+            let chunk = Chunk::latent(key, &[values.len()], values);
+            if compressed { chunk.compressed() } else { chunk }
+        };
+        let reader = open(Builder::new([chunk("over", &values), chunk("fits", &values[..3])]).build());
+        let fits = reader.latent("fits").unwrap();
+        assert_eq!(fits.read_as::<f16>().unwrap(), [f16::ONE, f16::MAX, f16::MIN]);
+        assert_eq!(fits.read_as::<f32>().unwrap(), values[..3]);
+        match reader.latent("over").unwrap().read_as::<f16>().unwrap_err() {
+            Error::Float16Overflow { latent, index: 3, value: 65520.0 } => assert_eq!(latent, "\"over\""),
+            other => panic!("{other:?}"),
+        }
+        let rows = reader.latent("over").unwrap().rows(4..5).unwrap();
+        assert!(matches!(
+            rows.read_as::<f16>(),
+            Err(Error::Float16Overflow { index: 0, value: 70000.0, .. })
+        ));
+        let infinite =
+            open(Builder::new([chunk("x", &[f32::INFINITY, f32::NAN])]).build()).latent("x").unwrap();
+        let converted = infinite.read_as::<f16>().unwrap();
+        assert!(converted[0] == f16::INFINITY && converted[1].is_nan());
+    }
+}
+
+#[test]
+fn rows_are_slices_along_the_first_axis_longer_than_1() {
+    for (file, way) in [(raw_file(), "raw"), (file_in_parts(), "parts")] {
+        let reader = Reader::from_bytes(Placed::new(&file, 0)).unwrap();
+        let single = reader.latent("single").unwrap();
+        let all = noise(3, 24);
+        for start in 0..=6 {
+            for end in start..=6 {
+                let rows = single.rows(start..end).unwrap();
+                assert_eq!(rows.shape(), [end - start, 4], "{way}");
+                assert_eq!(
+                    (rows.len(), rows.payload_size()),
+                    ((end - start) as u64 * 4, (end - start) as u64 * 16)
+                );
+                let expected = &all[start * 4..end * 4];
+                assert_eq!(*rows.read::<f32>().unwrap(), *expected, "{way} {start}..{end}");
+                let mut buffer = vec![0.0_f32; expected.len()];
+                rows.read_into(&mut buffer).unwrap();
+                assert_eq!(buffer, expected, "{way} {start}..{end}");
+                let mut bytes = Vec::new();
+                rows.write_to(&mut bytes).unwrap();
+                assert_eq!(bytes, le_bytes(expected), "{way} {start}..{end}");
+                // Parts are of two rows; only those touched are read.
+                let touched =
+                    if way == "raw" { usize::from(end > start) } else { end.div_ceil(2) - start / 2 };
+                let touched = if start == end { 0 } else { touched };
+                assert_eq!(rows.chunks().count(), touched, "{way} {start}..{end}");
+
+                if end - start > 1 {
+                    let nested = rows.rows(1..end - start).unwrap();
+                    assert_eq!(*nested.read::<f32>().unwrap(), all[(start + 1) * 4..end * 4]);
+                }
+            }
+        }
+        // Of one row, rows are counted along the next axis.
+        let cell = single.rows(5..6).unwrap().rows(1..3).unwrap();
+        assert_eq!((cell.shape(), &*cell.read::<f32>().unwrap()), (&[1, 2][..], &all[21..23]));
+    }
+    let half = open(raw_file()).latent("half").unwrap();
+    let rows = half.rows(2..4).unwrap();
+    assert_eq!((rows.shape(), rows.read_as::<f32>().unwrap()), (&[1, 2, 2][..], vec![4.0, 5.0, 6.0, 7.0]));
+}
+
+#[test]
+fn rows_of_raw_parts_are_borrowed_when_they_touch_one() {
+    let values = noise(5, 24);
+    let parts = [(0, 0, 4), (1, 4, 6)].map(|(index, start, end)| {
+        Chunk::part("x", index, 2, start, &[6, 4], &values[start * 4..end * 4]).after_gap(&[0; 20])
+    });
+    let reader = Reader::from_bytes(Placed::new(&Builder::new(parts).build(), 0)).unwrap();
+    let latent = reader.latent("x").unwrap();
+    assert_eq!(reason(latent.as_slice()), NotBorrowable::Parts { count: 2 });
+    assert_eq!(reason(latent.rows(3..5).unwrap().as_slice()), NotBorrowable::Parts { count: 2 });
+    for range in [0..4, 1..3, 4..6, 5..6] {
+        let rows = latent.rows(range.clone()).unwrap();
+        assert_eq!(rows.as_slice::<f32>().unwrap(), &values[range.start * 4..range.end * 4]);
+    }
+    assert_eq!(latent.rows(2..2).unwrap().as_slice::<f32>().unwrap(), [0.0; 0]);
+}
+
+#[test]
+fn rows_that_are_not_there_are_refused() {
+    let reader = open(raw_file());
+    let single = reader.latent("single").unwrap();
+    #[allow(clippy::reversed_empty_ranges)]
+    for range in [0..7, 6..8, 7..7, 4..3, usize::MAX..usize::MAX, 0..usize::MAX] {
+        let error = single.rows(range.clone()).unwrap_err();
+        assert!(matches!(error, Error::Argument { .. }), "{range:?}: {error}");
+        assert!(error.to_string().contains("0..6"), "{error}");
+    }
+    let error = reader.latent("scalar").unwrap().rows(0..1).unwrap_err();
+    assert!(matches!(error, Error::Argument { ref found, .. } if found == "a scalar"), "{error}");
+    assert_eq!(*reader.latent("scalar").unwrap().read::<f32>().unwrap(), [2.5]);
+    let error = reader.latent_at(3).unwrap_err();
+    assert!(matches!(error, Error::Argument { .. }) && error.to_string().contains("below 3"), "{error}");
+    assert!(matches!(reader.payload(5), Err(Error::Argument { .. })));
+}
+
+#[test]
+fn a_latent_that_is_not_there_is_told_with_those_that_are() {
+    let error = open(raw_file()).latent("singel").unwrap_err();
+    assert!(matches!(error, Error::NoSuchLatent { ref key, .. } if key == "singel"));
+    assert!(error.to_string().ends_with("there are \"single\", \"half\", \"scalar\""), "{error}");
+    let many: Vec<String> = (0..9).map(|n| format!("k{n}")).collect();
+    let reader = open(Builder::new(many.iter().map(|key| Chunk::latent(key, &[], &[0.0]))).build());
+    assert!(reader.latent("k").unwrap_err().to_string().ends_with("\"k4\" and 4 more"));
+    let error = open(Builder::new([]).build()).latent("x").unwrap_err();
+    assert!(error.to_string().contains("no latent with a key"), "{error}");
+}
+
+#[test]
+fn latents_that_share_a_key_or_have_none_are_reached_by_position() {
+    let keyless = Chunk::raw("LATN", b"F32\0", &le_bytes(&[3.0]), json!({"shape": [1], "dtype": "float32"}));
+    let chunks = [Chunk::latent("x", &[1], &[1.0]), keyless, Chunk::latent("x", &[1], &[2.0])];
+    let number = Chunk::latent("x", &[1], &[4.0]).record(|record| record["extra"]["key"] = json!(17));
+    let reader = open(Builder::new(chunks.into_iter().chain([number])).build());
+    match reader.latent("x").unwrap_err() {
+        Error::AmbiguousKey { key, count: 2, first: 0 } => assert_eq!(key, "x"),
+        other => panic!("{other:?}"),
+    }
+    let values: Vec<f32> =
+        (0..4).map(|index| reader.latent_at(index).unwrap().read::<f32>().unwrap()[0]).collect();
+    assert_eq!(values, [1.0, 3.0, 2.0, 4.0]);
+    assert_eq!((reader.latent_at(1).unwrap().key(), reader.latent_at(3).unwrap().key()), (None, None));
+    assert_eq!(reader.latent_at(3).unwrap().extra().unwrap().get("key"), Some("17"));
+    assert!(matches!(reader.latent("17"), Err(Error::NoSuchLatent { .. })));
+    let error = reader.latent_at(1).unwrap().read::<f16>().unwrap_err();
+    assert!(error.to_string().starts_with("latent number 1 "), "{error}");
+}
+
+#[track_caller]
+fn limited<T>(result: gen5::Result<T>, expected: (&str, u64, u64)) {
+    match result.map(|_| ()).unwrap_err() {
+        error @ Error::Limit { name, limit, found, .. } => {
+            assert_eq!((name, limit, found), expected);
+            assert_eq!(error.fault(), Fault::Limit);
+            assert!(error.to_string().contains(&format!("Limits::{name}")), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_limit_holds_up_to_its_value_and_no_further() {
+    let file = || {
+        let single = |kind, payload: &[u8]| Chunk::raw(kind, b"0000", payload, json!({}));
+        Builder::new([
+            Chunk::latent("raw", &[2, 3], &[0.0; 6]).after_gap(&[0; 20]),
+            Chunk::latent("zstd", &[2, 1, 4], &[0.0; 8]).compressed(),
+            single("DATA", &[0; 50]),
+            single("ENVC", br#"{"env_version":1,"components":[]}"#).compressed(),
+        ])
+        .build()
+    };
+    let with = |limits: Limits| ReadOptions::new().limits(limits).from_bytes(Placed::new(&file(), 0));
+    let base = Limits::default;
+    let text = open(file()).manifest_json().len() as u64 + 12;
+
+    let exact = Limits {
+        table_bytes: text,
+        chunks: 4,
+        rank: 3,
+        chunk_bytes: 32,
+        latent_bytes: 50,
+        image_bytes: 50,
+        environment_bytes: 33,
+    };
+    let reader = with(exact).unwrap();
+    reader.verify().unwrap();
+    assert_eq!(reader.image().unwrap().unwrap().len(), 50);
+    assert_eq!(reader.environment().unwrap().unwrap().components(), []);
+
+    limited(with(Limits { table_bytes: text - 1, ..base() }), ("table_bytes", text - 1, text));
+    let stored = u64::from(u32::from_le_bytes(file()[12..16].try_into().unwrap()));
+    limited(with(Limits { table_bytes: stored - 1, ..base() }), ("table_bytes", stored - 1, stored));
+    limited(with(Limits { chunks: 3, ..base() }), ("chunks", 3, 4));
+    limited(with(Limits { rank: 2, ..base() }), ("rank", 2, 3));
+    limited(with(Limits { chunk_bytes: 31, ..base() }), ("chunk_bytes", 31, 32));
+    limited(with(Limits { image_bytes: 49, ..base() }), ("image_bytes", 49, 50));
+    limited(with(Limits { environment_bytes: 32, ..base() }), ("environment_bytes", 32, 33));
+
+    let reader = with(Limits { latent_bytes: 23, ..base() }).unwrap();
+    for (key, size) in [("raw", 24), ("zstd", 32)] {
+        let latent = reader.latent(key).unwrap();
+        if key == "zstd" {
+            limited(latent.read::<f32>(), ("latent_bytes", 23, size));
+        } else {
+            assert!(matches!(latent.read::<f32>().unwrap(), Cow::Borrowed(_)), "nothing is allocated for it");
+        }
+        limited(latent.read_as::<f16>().and_then(|_| latent.read_as::<f32>()), ("latent_bytes", 23, size));
+        latent.read_into(&mut vec![0.0_f32; size as usize / 4]).unwrap();
+        latent.rows(0..1).unwrap().read::<f32>().unwrap();
+    }
+    limited(reader.payload(1), ("latent_bytes", 23, 32));
+}
+
+#[test]
+fn a_size_that_no_memory_has_is_an_error() {
+    let huge = 1_u64 << 50;
+    let chunk = Chunk::latent("x", &[6], &[0.0; 6]).compressed().record(move |record| {
+        record["uncompressed_size"] = json!(huge);
+        record["extra"]["shape"] = json!([huge / 4]);
+    });
+    let file = Builder::new([chunk]).build();
+    let error = Reader::from_bytes(file.clone()).unwrap_err();
+    assert!(matches!(error, Error::Limit { name: "chunk_bytes", .. }), "{error}");
+    let limits = Limits { chunk_bytes: u64::MAX, latent_bytes: u64::MAX, ..Limits::default() };
+    let reader = ReadOptions::new().limits(limits).from_bytes(file).unwrap();
+    let latent = reader.latent("x").unwrap();
+    assert!(matches!(latent.read::<f32>(), Err(Error::Memory { .. } | Error::Frame { .. })));
+    assert!(matches!(reader.payload(0), Err(Error::Memory { .. } | Error::Frame { .. })));
+    assert!(matches!(latent.write_to(&mut Vec::new()), Err(Error::Frame { .. })));
+}
+
+#[test]
+fn check_hashes_finds_a_flipped_byte_in_every_way_of_reading() {
+    // The compressed chunks are sound frames over other bytes: only the hash can tell.
+    let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
+    let env = br#"{"env_version":1,"components":[]}"#;
+    let file = Builder::new([
+        Chunk::latent("raw", &[6], &noise(1, 6)).stored(|stored| stored[35] ^= 1).after_gap(&[0; 20]),
+        Chunk::latent("zstd", &[6], &noise(1, 6)).compressed().record(flip),
+        Chunk::raw("DATA", b"0000", PNG, json!({})).stored(|stored| *stored.last_mut().unwrap() ^= 1),
+        Chunk::raw("ENVC", b"0000", env, json!({})).compressed().record(flip),
+    ])
+    .build();
+    let (_folder, path) = stored(&file);
+    // SAFETY: nothing writes to the file while the test runs.
+    #[allow(unsafe_code)]
+    let mapped = |options: ReadOptions| unsafe { options.map(&path) }.unwrap();
+    let ways: [&dyn Fn(ReadOptions) -> Reader; 3] =
+        [&|options| options.open(&path).unwrap(), &mapped, &|options| {
+            options.from_bytes(Placed::new(&file, 0)).unwrap()
+        }];
+    for way in ways {
+        let trusting = way(ReadOptions::new());
+        for latent in trusting.latents() {
+            latent.read::<f32>().unwrap();
+        }
+        trusting.image().unwrap();
+        trusting.environment().unwrap();
+        assert_eq!(trusting.verify_chunks(|_| {}).damaged().count(), 4);
+
+        let reader = way(ReadOptions::new().check_hashes(true));
+        let mut found = Vec::new();
+        let mut note = |index: usize, result: gen5::Result<()>| match result {
+            Err(error @ Error::Hash { .. }) => {
+                assert_eq!((chunk_of(&error), error.fault()), (Some(index), Fault::Integrity));
+                found.push(index);
+            }
+            Err(Error::NotBorrowable { .. }) => {}
+            other => panic!("chunk {index}: {other:?}"),
+        };
+        for (index, latent) in reader.latents().enumerate() {
+            let rows = latent.rows(0..1).unwrap();
+            note(index, latent.as_slice::<f32>().map(|_| ()));
+            note(index, rows.as_slice::<f32>().map(|_| ()));
+            note(index, latent.read::<f32>().map(|_| ()));
+            note(index, rows.read::<f32>().map(|_| ()));
+            note(index, latent.read_as::<f16>().map(|_| ()));
+            note(index, latent.read_into(&mut [0.0_f32; 6]));
+            note(index, rows.read_into(&mut [0.0_f32; 1]));
+            note(index, latent.write_to(&mut Vec::new()));
+            note(index, rows.write_to(&mut Vec::new()));
+            note(index, reader.payload(index).map(|_| ()));
+        }
+        note(2, reader.image().map(|_| ()));
+        note(3, reader.environment().map(|_| ()));
+        note(3, reader.environment_json().map(|_| ()));
+        assert!(found.len() >= 19, "{found:?}");
+    }
+    let sound = ReadOptions::new().check_hashes(true).from_bytes(Placed::new(&raw_file(), 0)).unwrap();
+    assert_eq!(sound.latent("single").unwrap().as_slice::<f32>().unwrap(), noise(3, 24));
+    assert_eq!(sound.image().unwrap().as_deref(), Some(PNG));
+}
+
+#[test]
+fn readers_and_latents_are_shared_and_latents_outlive_their_reader() {
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<Reader>();
+    shared::<Latent>();
+    let (folder, path) = stored(&raw_file());
+    for (_, reader) in all_ways(&path) {
+        let latent = reader.unwrap().clone().latent("single").unwrap();
+        let rows = latent.rows(1..3).unwrap();
+        drop(latent);
+        let values = std::thread::spawn(move || rows.read::<f32>().unwrap().into_owned()).join().unwrap();
+        assert_eq!(values, noise(3, 24)[4..12]);
+    }
+    // An open file stays readable when its name goes.
+    let latent = Reader::open(&path).unwrap().latent("single").unwrap();
+    drop(folder);
+    assert_eq!(*latent.read::<f32>().unwrap(), noise(3, 24));
+}
+
+#[test]
+fn what_is_no_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let mut paths = vec![folder.path().to_owned(), missing];
+    #[cfg(unix)]
+    {
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        paths.extend([pipe, "/dev/zero".into()]);
+    }
+    for path in paths {
+        // SAFETY: nothing writes to the file while the test runs.
+        #[allow(unsafe_code)]
+        let mapped = unsafe { Reader::map(&path) };
+        for result in [Reader::open(&path), mapped] {
+            let error = result.map(|_| ()).unwrap_err();
+            assert!(matches!(error, Error::Io { .. }), "{error}");
+            assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+        }
+    }
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, b"").unwrap();
+    for (way, reader) in all_ways(&empty) {
+        let error = reader.map(|_| ()).unwrap_err();
+        assert!(
+            matches!(error, Error::NotGen5 { .. }) && error.to_string().contains("empty"),
+            "{way}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_under_its_reader_is_an_error() {
+    for (file, key) in [(raw_file(), "single"), (file_in_parts(), "single")] {
+        let (_folder, path) = stored(&file);
+        let reader = Reader::open(&path).unwrap();
+        let latent = reader.latent(key).unwrap();
+        let chunk = latent.chunks().last().unwrap();
+        let (start, end) = (chunk.offset(), chunk.offset() + chunk.stored_size());
+        for length in [end - 1, start + 13, start + 5, start, 40, 0] {
+            std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
+            let errors = [
+                latent.read::<f32>().map(|_| ()),
+                latent.read_into(&mut [0.0_f32; 24]),
+                latent.read_as::<f16>().map(|_| ()),
+                latent.write_to(&mut Vec::new()),
+                reader.payload(chunk.index()).map(|_| ()),
+                reader.verify().map(|_| ()),
+            ];
+            for error in errors.map(Result::unwrap_err) {
+                match error {
+                    Error::Changed { expected, found } => {
+                        assert_eq!(expected, file.len() as u64);
+                        assert!(found <= end, "{found}");
+                    }
+                    other => panic!("cut to {length}: {other}"),
+                }
+                assert_eq!(error.fault(), Fault::Integrity);
+            }
+        }
+        // What was read when the file was opened stays.
+        assert_eq!(reader.metadata().unwrap(), metadata());
+        std::fs::write(&path, [&file[..], b"more"].concat()).unwrap();
+        assert_eq!(*latent.read::<f32>().unwrap(), noise(3, 24));
+    }
+}
+
+/// Bytes that are `first` in all calls but those of the range, in which they are `second`.
+struct Fickle {
+    first: Vec<u8>,
+    second: Vec<u8>,
+    turn: Range<usize>,
+    calls: AtomicUsize,
+}
+
+impl AsRef<[u8]> for Fickle {
+    fn as_ref(&self) -> &[u8] {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.turn.contains(&call) { &self.second } else { &self.first }
+    }
+}
+
+#[test]
+fn bytes_that_grow_shorter_are_an_error() {
+    let raw = raw_file();
+    let parts = file_in_parts();
+    for (file, expected) in [(&raw, noise(3, 24)), (&parts, noise(3, 24))] {
+        for length in [0, 20, 60, file.len() / 2, file.len() - 1] {
+            let mut failed = 0;
+            for start in 0..40 {
+                for turn in [start..usize::MAX, start..start + 1] {
+                    let (first, second) = (file.clone(), file[..length].to_vec());
+                    let reader =
+                        Reader::from_bytes(Fickle { first, second, turn, calls: AtomicUsize::new(0) });
+                    let Ok(reader) = reader else {
+                        failed += 1;
+                        continue;
+                    };
+                    let latent = reader.latent("single").unwrap();
+                    failed += usize::from(reader.verify().is_err());
+                    match latent.read::<f32>() {
+                        Ok(values) => assert_eq!(*values, expected),
+                        Err(error) => assert!(matches!(error, Error::Changed { .. }), "{error}"),
+                    }
+                    _ = latent.as_slice::<f32>().map(<[f32]>::len);
+                    _ = latent.write_to(&mut Vec::new());
+                    _ = (reader.image(), reader.environment(), reader.payload(0));
+                }
+            }
+            assert!(failed > 5, "{failed}");
+        }
+    }
+}
+
+/// With `check_hashes`, what is verified is what is returned.
+#[test]
+fn bytes_that_change_between_two_looks_do_not_pass_unverified() {
+    let good = raw_file();
+    let reader = open(good.clone());
+    let mut bad = good.clone();
+    for chunk in reader.chunks().iter().filter(|chunk| !chunk.is_compressed()) {
+        bad[chunk.offset() as usize + 12] ^= 1;
+    }
+    for start in 0..60 {
+        for turn in [start..start + 1, start..start + 2, start..usize::MAX] {
+            let owner = Fickle {
+                first: good.clone(),
+                second: bad.clone(),
+                turn: turn.clone(),
+                calls: AtomicUsize::new(0),
+            };
+            let reader = ReadOptions::new().check_hashes(true).from_bytes(owner).unwrap();
+            let latent = reader.latent("single").unwrap();
+            let expected = noise(3, 24);
+            if let Ok(values) = latent.as_slice::<f32>() {
+                assert_eq!(values, expected, "as_slice, other bytes at the calls {turn:?}");
+            }
+            if let Ok(values) = latent.read::<f32>() {
+                assert_eq!(*values, expected, "read, other bytes at the calls {turn:?}");
+            }
+            let mut buffer = [0.0_f32; 24];
+            if latent.read_into(&mut buffer).is_ok() {
+                assert_eq!(buffer, *expected, "read_into, other bytes at the calls {turn:?}");
+            }
+            if let Ok(payload) = reader.payload(0) {
+                assert_eq!(*payload, le_bytes(&expected), "payload, other bytes at the calls {turn:?}");
+            }
+            let mut bytes = Vec::new();
+            if latent.write_to(&mut bytes).is_ok() {
+                assert_eq!(bytes, le_bytes(&expected), "write_to, other bytes at the calls {turn:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reading_works_in_a_pool_of_one_thread_and_from_its_tasks() {
+    let reader = open(file_in_parts());
+    let latent = reader.latent("single").unwrap();
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let all = pool.install(|| {
+            reader.verify().unwrap();
+            let read = || latent.read::<f32>().unwrap().into_owned();
+            let (first, second) = rayon::join(read, || rayon::join(read, read).1);
+            assert_eq!(first, second);
+            first
+        });
+        assert_eq!(all, noise(3, 24));
+    }
+}
+
+#[test]
+fn metadata_that_cannot_be_read_leaves_the_latents_readable() {
+    let latent = || Chunk::latent("x", &[3], &[1.0, 2.0, 3.0]);
+    for (from, to) in [
+        ("\"seed\":7", "\"seed\":NaN"),
+        ("\"seed\":7", "\"seed\":7,\"cfg_scale\":Infinity"),
+        ("\"seed\":7", "\"seed\":7,\"eta\":-Infinity"),
+        ("\"prompt\":\"p\"", "\"prompt\":\"\\ud800\""),
+        ("\"prompt\":\"p\"", "\"prompt\":\"p\",\"prompt\":\"q\""),
+        ("\"prompt\":\"p\"", "\"prompt\":17"),
+        ("\"prompt\":\"p\",", ""),
+        ("\"steps\":20", "\"steps\":0"),
+    ] {
+        let file = Builder::new([latent()]).replace(from, to).build();
+        let (_folder, path) = stored(&file);
+        for (way, reader) in all_ways(&path) {
+            let reader = reader.unwrap();
+            assert_eq!(*reader.latent("x").unwrap().read::<f32>().unwrap(), [1.0, 2.0, 3.0], "{way}: {to}");
+            reader.verify().unwrap();
+            assert!(
+                reader.model_info_json().contains(to) && reader.manifest_json().contains(to),
+                "{way}: {to}"
+            );
+            assert!(reader.model_info_json().starts_with('{') && reader.model_info_json().ends_with('}'));
+            let error = reader.metadata().unwrap_err();
+            assert!(matches!(error, Error::Metadata { .. }), "{way}: {to}: {error}");
+        }
+    }
+}
+
+#[test]
+fn names_that_are_no_text_leave_the_latents_readable() {
+    for at in ["\"gen5_metadata\":", "\"model_info\":", "\"magic\":", "\"seed\":"] {
+        let file = Builder::new([Chunk::latent("x", &[1], &[1.0])])
+            .replace(at, &format!("\"\\udc00\":1,{at}"))
+            .build();
+        let reader = Reader::from_bytes(file).unwrap_or_else(|error| panic!("beside {at}: {error}"));
+        assert_eq!(*reader.latent("x").unwrap().read::<f32>().unwrap(), [1.0]);
+    }
+}
+
+#[test]
+fn not_a_number_outside_of_the_known_members_is_kept_as_text() {
+    let chunk = || Chunk::latent("x", &[1], &[1.0]);
+    for (from, to) in [
+        ("\"seed\":7", "\"seed\":7,\"loss\":[NaN, -Infinity]"),
+        ("\"gen5_metadata\":", "\"loss\":NaN,\"gen5_metadata\":"),
+        ("\"index\":0", "\"index\":0,\"loss\":-Infinity"),
+        ("\"key\":\"x\"", "\"key\":\"x\",\"NaN \\\" Infinity\":Infinity"),
+    ] {
+        let reader = open(Builder::new([chunk()]).replace(from, to).build());
+        assert_eq!(*reader.latent("x").unwrap().read::<f32>().unwrap(), [1.0]);
+        assert!(reader.manifest_json().contains(to));
+    }
+}
+
+#[test]
+fn numbers_of_any_size_are_kept_as_they_are_spelled() {
+    let settings = r#""seed":1180591620717411303424,"cfg_scale":7.50,"note":1e400"#;
+    let file = Builder::new([Chunk::latent("x", &[1], &[1.0])]).replace("\"seed\":7", settings).build();
+    let reader = open(file);
+    let metadata = reader.metadata().unwrap();
+    let info = metadata.model_info();
+    assert_eq!(info.generation_settings, None);
+    let kept = info.extra.get("generation_settings").unwrap();
+    assert!(kept.contains(settings), "{kept}");
+    assert!(reader.model_info_json().contains(settings));
+}
+
+#[test]
+fn unknown_members_are_kept_wherever_they_are() {
+    let file = Builder::new([Chunk::latent("x", &[1], &[1.0]).record(|record| {
+        record["beside"] = json!({"a": 1});
+        record["extra"]["inside"] = json!("b");
+    })])
+    .manifest(|all| {
+        all["top"] = json!(1);
+        all["gen5_metadata"]["body"] = json!([2]);
+        all["gen5_metadata"]["file_info"]["file"] = json!("3");
+        all["gen5_metadata"]["model_info"]["model"] = json!(4.5);
+    })
+    .build();
+    let reader = open(file);
+    let text = reader.manifest_json();
+    for kept in ["\"top\":1", "\"body\":[2]", "\"file\":\"3\"", "\"model\":4.5"] {
+        assert!(text.contains(kept), "{text}");
+    }
+    assert_eq!(reader.chunks()[0].unknown().get("beside"), Some("{\"a\":1}"));
+    assert_eq!(reader.latent("x").unwrap().extra().unwrap().get("inside"), Some("\"b\""));
+    assert_eq!(reader.metadata().unwrap().model_info().extra.get("model"), Some("4.5"));
+}
+
+#[test]
+fn chunks_of_unknown_type_are_listed_verified_and_handed_out() {
+    for compressed in [false, true] {
+        let chunk = || {
+            let chunk = Chunk::raw("MASK", b"v2\0\0", b"what this is, nobody knows", json!({"n": 1}));
+            if compressed { chunk.compressed() } else { chunk }
+        };
+        let reader = open(Builder::new([Chunk::latent("x", &[1], &[1.0]), chunk()]).build());
+        assert_eq!((reader.chunks().len(), reader.latents().len()), (2, 1));
+        let record = &reader.chunks()[1];
+        assert_eq!((record.kind().to_string(), record.extra().get("n")), ("MASK".into(), Some("1")));
+        assert_eq!(*reader.payload(1).unwrap(), *b"what this is, nobody knows");
+        reader.verify().unwrap();
+
+        let damaged = chunk().record(|record| record["hash"] = json!(Digest::of(b"something else")));
+        let reader = open(Builder::new([Chunk::latent("x", &[1], &[1.0]), damaged]).build());
+        let error = reader.verify().unwrap_err();
+        assert!(matches!(error, Error::Hash { .. }) && chunk_of(&error) == Some(1), "{error}");
+    }
+}
+
+#[test]
+fn image_and_environment_may_be_raw_or_compressed() {
+    let (component, digest) = ("name=gpu;model=A", Digest::of(b"name=gpu;model=A"));
+    let stored =
+        json!({"component_id": "gpu", "cononical_str": component, "component_sha256_digest": digest});
+    let json = json!({"env_version": 1, "components": [stored, stored]}).to_string();
+    for compressed in [false, true] {
+        let single = |kind, payload: &[u8]| {
+            let chunk = Chunk::raw(kind, b"0000", payload, json!({}));
+            if compressed { chunk.compressed() } else { chunk }
+        };
+        let file = Builder::new([single("ENVC", json.as_bytes()), single("DATA", PNG)]).build();
+        let (_folder, path) = crate::reading::stored(&file);
+        for (way, reader) in all_ways(&path) {
+            let reader = reader.unwrap();
+            reader.verify().unwrap();
+            assert_eq!(reader.image().unwrap().as_deref(), Some(PNG), "{way}");
+            assert_eq!(reader.environment_json().unwrap().as_deref(), Some(json.as_bytes()), "{way}");
+            let environment = reader.environment().unwrap().unwrap();
+            assert_eq!(
+                environment.components(),
+                [Component::new("gpu", component), Component::new("gpu", component)]
+            );
+            let borrowed = matches!(reader.image().unwrap(), Some(Cow::Borrowed(_)));
+            assert_eq!(borrowed, !compressed && way != "open", "{way}");
+        }
+        let none = open(Builder::new([]).build());
+        assert!(none.image().unwrap().is_none() && none.environment().unwrap().is_none());
+        assert!(none.environment_json().unwrap().is_none());
+    }
+}
+
+#[test]
+fn an_environment_that_is_wrong_is_refused_when_it_is_read_and_verified() {
+    let component = json!({"component_id": "os", "cononical_str": "name=os;version=B",
+        "component_sha256_digest": Digest::of(b"name=os;version=A")});
+    for (payload, expected) in [
+        (json!({"env_version": 1, "components": [component]}).to_string().into_bytes(), "ComponentDigest"),
+        (json!({"env_version": 2, "components": []}).to_string().into_bytes(), "Value"),
+        (json!({"env_version": 1}).to_string().into_bytes(), "Json"),
+        (json!({"env_version": 1, "components": [{"component_id": "os"}]}).to_string().into_bytes(), "Json"),
+        (b"[]".to_vec(), "Json"),
+        (b"".to_vec(), "Json"),
+        (b"{\"\xff\"}".to_vec(), "Json"),
+        ([vec![b'['; 100_000], vec![b']'; 100_000]].concat(), "Json"),
+    ] {
+        let env = Chunk::raw("ENVC", b"0000", &payload, json!({}));
+        let reader = open(Builder::new([Chunk::latent("x", &[1], &[1.0]), env.compressed()]).build());
+        for error in [reader.environment().map(|_| ()).unwrap_err(), reader.verify().map(|_| ()).unwrap_err()]
+        {
+            assert!(format!("{error:?}").starts_with(expected), "{expected}: {error:?}");
+            assert_eq!(chunk_of(&error), Some(1), "{error}");
+        }
+        assert_eq!(reader.environment_json().unwrap().as_deref(), Some(&*payload));
+        assert_eq!(*reader.latent("x").unwrap().read::<f32>().unwrap(), [1.0]);
+    }
+}
+
+#[test]
+fn verification_reports_on_every_chunk_and_counts_every_byte() {
+    let damaged = Chunk::latent("b", &[2], &[1.0, 2.0]).stored(|stored| stored[15] ^= 1);
+    let chunks =
+        [Chunk::latent("a", &[3], &[0.0; 3]), damaged, Chunk::latent("c", &[70_000], &vec![0.0; 70_000])];
+    let reader = open(Builder::new(chunks).build());
+    let counted = AtomicUsize::new(0);
+    let report = reader.verify_chunks(|bytes| _ = counted.fetch_add(bytes as usize, Ordering::Relaxed));
+    assert_eq!(report.chunks().iter().map(|chunk| chunk.index).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(report.payload_size(), 12 + 8 + 280_000);
+    assert_eq!(counted.into_inner() as u64, report.payload_size());
+    assert!(!report.is_ok());
+    assert_eq!(report.damaged().map(|chunk| chunk.index).collect::<Vec<_>>(), [1]);
+    let error = report.into_result().unwrap_err();
+    assert!(matches!(error, Error::Hash { .. }) && chunk_of(&error) == Some(1));
+}
