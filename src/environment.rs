@@ -57,6 +57,11 @@ impl Component {
         &self.canonical
     }
 
+    /// Members that the format does not know.
+    pub fn extra(&self) -> &Extra {
+        &self.extra
+    }
+
     /// The SHA-256 of the canonical text.
     pub fn digest(&self) -> Digest {
         self.digest

@@ -256,7 +256,8 @@ pub enum Error {
     },
     /// A stream did not get all its values.
     #[error(
-        "latent {key:?} is incomplete: {found} of {expected} elements were pushed; push the rest and call `finish`"
+        "latent {key:?} was not finished: {found} of {expected} elements were pushed; push all, and call `finish` on its \
+         stream"
     )]
     Incomplete {
         /// Which latent.

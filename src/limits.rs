@@ -3,34 +3,35 @@
 /// Bounds on what a file can make the reader do, checked before memory is allocated.
 ///
 /// The bounds on decompressed sizes are absolute, not ratios: a latent of zeros honestly compresses 30,000 to 1.
-/// The defaults refuse no file that this crate writes. Lower them where files come from strangers and memory is short.
+/// The defaults refuse no file that this crate writes. Lower them where files come from strangers and memory is short:
+/// what is parsed of a table made for that purpose can take some ten times the memory of its text.
 ///
 /// ```
 /// let limits = gen5::Limits { latent_bytes: 1 << 30, ..gen5::Limits::default() };
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the chunk table, both as stored and decompressed. Default 256 MiB, room for about a million records.
+    /// Bytes of the chunk table, both as stored and decompressed. Default 128 MiB, room for 262,144 records.
     pub table_bytes: u64,
-    /// Records in the chunk table. Default 1,048,576.
+    /// Records in the chunk table. Default 262,144.
     pub chunks: u64,
     /// Axes of a latent. Default 64, which is also numpy's.
     pub rank: u64,
     /// Bytes of one compressed chunk when decompressed. Default 2^32, all that the format can express.
     pub chunk_bytes: u64,
-    /// Bytes that one call allocates to return a latent, or rows of one. Default 2^36 (64 GiB).
+    /// Bytes that one call allocates to return a latent, rows of one, or a chunk of unknown type. Default 2^36 (64 GiB).
     pub latent_bytes: u64,
-    /// Bytes of the image. Default 1 GiB.
+    /// Bytes of the image, looked at when it is read. Default 1 GiB.
     pub image_bytes: u64,
-    /// Bytes of the environment's JSON. Default 16 MiB.
+    /// Bytes of the environment's JSON, looked at when it is read. Default 16 MiB.
     pub environment_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            table_bytes: 256 << 20,
-            chunks: 1 << 20,
+            table_bytes: 128 << 20,
+            chunks: 1 << 18,
             rank: 64,
             chunk_bytes: 1 << 32,
             latent_bytes: 1 << 36,

@@ -34,8 +34,13 @@ impl Status {
         if error.is::<UsageError>() {
             return Self::Usage;
         }
-        match error.downcast_ref::<gen5::Error>().map(gen5::Error::fault) {
-            Some(Fault::Format | Fault::Integrity) => Self::Damaged,
+        error.downcast_ref().map_or(Self::Failed, Self::of_library)
+    }
+
+    /// What an error of the library means.
+    pub(crate) fn of_library(error: &gen5::Error) -> Self {
+        match error.fault() {
+            Fault::Format | Fault::Integrity => Self::Damaged,
             _ => Self::Failed,
         }
     }

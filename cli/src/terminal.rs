@@ -1,6 +1,7 @@
 //! Text for a terminal: strings from files made harmless, sizes made readable.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 /// `text` with every character that steers a terminal, or makes text look like other text, written as an escape:
 /// controls (C0, DEL, C1), bidirectional controls, line and paragraph separators, the byte order mark, the zero-width
@@ -23,6 +24,26 @@ pub fn escape(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// A path as it is shown.
+pub fn shown(path: &Path) -> String {
+    escape(&path.to_string_lossy()).into_owned()
+}
+
+/// JSON text in which the same characters stand as JSON's own escapes, so that it is harmless on a terminal and means
+/// what it did. ASCII controls are escaped in JSON strings already, and outside of them they are white space.
+pub fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character > '~' && is_unsafe(character) {
+            let mut units = [0; 2];
+            escaped.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }
 
 fn is_unsafe(character: char) -> bool {
@@ -62,6 +83,16 @@ mod tests {
         {
             assert!(matches!(escape(text), Cow::Borrowed(same) if same == text));
         }
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = "a\u{202e}b\u{9b}c\u{7f}\u{1b}\n\u{e0041}é🐈";
+        let json = serde_json::to_string_pretty(&[value]).unwrap();
+        let escaped = escape_json(&json);
+        assert!(!escaped.contains(['\u{202e}', '\u{9b}', '\u{7f}', '\u{1b}', '\u{e0041}']), "{escaped}");
+        assert!(escaped.contains("é🐈"));
+        assert_eq!(serde_json::from_str::<Vec<String>>(&escaped).unwrap(), [value]);
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub(crate) const MAX_FRAME_HEADER: usize = 18;
 /// Base-2 logarithm of the largest window accepted: 128 MiB, what level 22 uses and the reference accepts.
 const MAX_WINDOW_LOG: u32 = 27;
 
+/// Memory that a context may keep between chunks: enough for the default level, not for a window of 128 MiB.
+const MAX_KEPT: usize = 16 << 20;
+
 thread_local! {
     /// Contexts are kept for the thread, since making one takes longer than decoding a small chunk.
     static DECODER: Cell<Option<DCtx<'static>>> = const { Cell::new(None) };
@@ -98,7 +101,7 @@ impl FrameDecoder {
 
 impl Drop for FrameDecoder {
     fn drop(&mut self) {
-        DECODER.set(self.context.take());
+        DECODER.set(self.context.take().filter(|context| context.sizeof() <= MAX_KEPT));
     }
 }
 
@@ -135,7 +138,7 @@ pub(crate) fn compress(head: &[u8], payload: &[u8], level: i32) -> Result<Vec<u8
             }
         }
     }
-    ENCODER.set(Some(context));
+    ENCODER.set(Some(context).filter(|context| context.sizeof() <= MAX_KEPT));
     Ok(frame)
 }
 

@@ -5,4 +5,4 @@ mod frame;
 
 pub use digest::Digest;
 pub(crate) use digest::Hasher;
-pub(crate) use frame::{FrameDecoder, Step, compress, is_valid_level};
+pub(crate) use frame::{FrameDecoder, MAX_FRAME_HEADER, Step, compress, is_valid_level};

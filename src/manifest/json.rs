@@ -162,44 +162,82 @@ pub(crate) fn refuse_repeated<'a, E: de::Error>(names: impl Iterator<Item = &'a 
 /// The largest integer whose float64 stands for no other integer: the next, 2^53, is also what 2^53 + 1 is rounded to.
 const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_991.0; // 2^53 - 1
 
+/// The float64 nearest to a JSON number, infinite where the number is too large; `None` if it is no number.
+pub(crate) fn parse_number(text: &str) -> Option<f64> {
+    // `f64::from_str` takes more than JSON does, so the first character decides whether this is a number at all.
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
 /// An integer from 0 up, as draft-07 has it: `32` and `32.0`, but not `true`, `"32"` or `1.5`.
-#[derive(Clone, Copy)]
-pub(crate) struct Integer(pub(crate) u64);
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Integer {
+    /// It is this.
+    Known(u64),
+    /// A `u64` cannot hold it, or the float64 that it is written as leaves open which it is.
+    Unfit,
+}
 
 impl Integer {
-    /// The integer that `value` stands for, if it is one and no other integer is rounded to it.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: integral, below 2^53
-    pub(crate) fn from_float(value: f64) -> Option<Self> {
-        let exact = value.fract() == 0.0 && (0.0..=MAX_EXACT_FLOAT).contains(&value);
-        exact.then_some(Self(value as u64))
+    /// Reads a JSON number; `None` if it is no such integer.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if is_in_digits(text) {
+            return Some(text.parse().map_or(Self::Unfit, Self::Known));
+        }
+        let value = parse_number(text)?;
+        let is_integer = value.is_finite() && value.fract() == 0.0 && value >= 0.0;
+        is_integer.then(|| Self::of_float(value).map_or(Self::Unfit, Self::Known))
     }
 
+    /// The integer that `value` stands for, if it is one and no other integer is rounded to it.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: integral, below 2^53
+    fn of_float(value: f64) -> Option<u64> {
+        let exact = value.fract() == 0.0 && (0.0..=MAX_EXACT_FLOAT).contains(&value);
+        exact.then_some(value as u64)
+    }
+}
+
+/// Whether a JSON number is an integer from 0 up without fraction and exponent.
+fn is_in_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a JSON number is an integer that its float64 may not be told from another by.
+pub(crate) fn is_inexact_integer(text: &str) -> bool {
+    is_in_digits(text) && parse_number(text).is_none_or(|value| value > MAX_EXACT_FLOAT)
+}
+
+/// An [`Integer`] that is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Count(pub(crate) u64);
+
+impl Count {
     pub(crate) fn to_usize<E: de::Error>(self) -> Result<usize, E> {
         usize::try_from(self.0)
             .map_err(|_| E::custom(format_args!("{} is over what memory can address", self.0)))
     }
 }
 
-impl<'de> Deserialize<'de> for Integer {
+impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Integer;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an integer from 0 to 2^64 - 1")
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Integer, E> {
-                Ok(Integer(value))
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Integer, E> {
-                Integer::from_float(value)
-                    .ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+        // By way of the text, since how a parser hands over numbers depends on features that other crates may set.
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        match Integer::parse(text) {
+            Some(Integer::Known(value)) => Ok(Self(value)),
+            _ => {
+                let found = shorten(text);
+                Err(de::Error::custom(format_args!("expected an integer from 0 to 2^64 - 1, found {found}")))
             }
         }
-        deserializer.deserialize_any(Number)
+    }
+}
+
+/// At most 200 characters of `text`: what a hostile file holds is not repeated at length.
+pub(crate) fn shorten(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -253,14 +291,12 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-/// The tokens that Python's `json` writes for floats JSON has no number for, and strings of the same length that stand
-/// in for them while the records are read. The longer ones come first, since they contain the shorter.
-const NOT_NUMBERS: [(&str, &str); 3] =
-    [("-Infinity", "\"-Infini\""), ("Infinity", "\"Infini\""), ("NaN", "\"N\"")];
+/// The tokens that Python's `json` writes for floats JSON has no number for, and numbers of the same length that stand in
+/// for them: fractions, which no member of a record can be. The longer tokens come first, since they contain the shorter.
+const NOT_NUMBERS: [(&str, &str); 3] = [("-Infinity", "-0.500000"), ("Infinity", "0.500000"), ("NaN", "0.5")];
 
-/// `text` with every `NaN`, `Infinity` and `-Infinity` outside of strings turned into a string of the same length, so
-/// that the rest can be parsed. A record in which one stood for a number is refused all the same: a string is none.
-/// `None` if there is no such token.
+/// `text` with every `NaN`, `Infinity` and `-Infinity` outside of strings turned into a number of the same length, so
+/// that the rest can be parsed. `None` if there is no such token.
 pub(crate) fn neutralize_non_numbers(text: &str) -> Option<String> {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -321,13 +357,22 @@ mod tests {
 
     #[test]
     fn integers_are_those_of_draft_07() {
-        for (text, value) in
-            [("0", 0), ("32", 32), ("32.0", 32), ("1e3", 1000), ("18446744073709551615", u64::MAX)]
-        {
-            assert_eq!(serde_json::from_str::<Integer>(text).unwrap().0, value);
+        let known = [
+            ("0", 0),
+            ("-0", 0),
+            ("32", 32),
+            ("32.0", 32),
+            ("1e3", 1000),
+            ("18446744073709551615", u64::MAX),
+        ];
+        for (text, value) in known {
+            assert_eq!(Integer::parse(text), Some(Integer::Known(value)), "{text}");
         }
-        for text in ["-1", "1.5", "true", "null", "\"32\"", "[]", "18446744073709551616", "1e300", "-0.5"] {
-            assert!(serde_json::from_str::<Integer>(text).is_err(), "{text}");
+        for text in ["18446744073709551616", "1e300", "9007199254740992.0"] {
+            assert_eq!(Integer::parse(text), Some(Integer::Unfit), "{text}");
+        }
+        for text in ["-1", "1.5", "1e400", "-0.5", "true", "null", "\"32\"", "[]", ""] {
+            assert_eq!(Integer::parse(text), None, "{text}");
         }
     }
 
@@ -336,7 +381,7 @@ mod tests {
         let text = r#"{"a": NaN, "NaN \" NaN": [-Infinity, Infinity], "é\\": NaN}"#;
         let clean = neutralize_non_numbers(text).unwrap();
         assert_eq!(clean.len(), text.len());
-        assert_eq!(clean, r#"{"a": "N", "NaN \" NaN": ["-Infini", "Infini"], "é\\": "N"}"#);
+        assert_eq!(clean, r#"{"a": 0.5, "NaN \" NaN": [-0.500000, 0.500000], "é\\": 0.5}"#);
         assert_eq!(neutralize_non_numbers(r#"{"NaN": 1}"#), None);
     }
 }

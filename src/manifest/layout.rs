@@ -193,7 +193,10 @@ fn order_parts(parts: &mut [usize], records: &[ChunkRecord]) -> Result<()> {
         if slices == 0 || latent.shape != expected {
             return refuse(format!("its shape {:?} is not some slices of {:?}", latent.shape, first.shape));
         }
-        next_start = next_start.saturating_add(slices);
+        match next_start.checked_add(slices) {
+            Some(next) => next_start = next,
+            None => return refuse(format!("it ends behind slice {}", usize::MAX)),
+        }
     }
     if parts.len() != first.count {
         let problem = format!("{} of {} parts are there", parts.len(), first.count);

@@ -2,9 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Extra, Integer};
+use super::json::{Extra, Integer, is_inexact_integer, parse_number, shorten};
 use super::model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
-use super::record::shorten;
 use crate::error::{Error, Result};
 
 /// An object, and what the schema says of it.
@@ -56,16 +55,17 @@ impl<'p> Members<'p> {
     }
 
     fn strings(&mut self, name: &str) -> Result<Option<Vec<String>>> {
-        let mut strings = Vec::new();
-        for (index, raw) in self.list(name, "an array of strings")?.into_iter().flatten().enumerate() {
-            let string = parse_string(raw.get());
-            strings.push(
-                string.map_err(|(expected, found)| {
-                    self.refuse(&format!("{name}[{index}]"), expected, &found)
-                })?,
-            );
+        let Some(raw) = self.left.take(name) else { return Ok(None) };
+        if let Ok(strings) = serde_json::from_str(raw.get()) {
+            return Ok(Some(strings));
         }
-        Ok(Some(strings))
+        let elements: Vec<&RawValue> = serde_json::from_str(raw.get())
+            .map_err(|_| self.refuse(name, "an array of strings", &shorten(raw.get())))?;
+        let refusal = elements.iter().enumerate().find_map(|(index, element)| {
+            let (expected, found) = parse_string(element.get()).err()?;
+            Some(self.refuse(&format!("{name}[{index}]"), expected, &found))
+        });
+        Err(refusal.unwrap_or_else(|| self.refuse(name, "an array of strings", &shorten(raw.get()))))
     }
 
     /// An array's elements; `None` if the member is missing.
@@ -94,8 +94,7 @@ impl<'p> Members<'p> {
         let Some(raw) = self.left.take(name) else { return Ok(None) };
         match parse_number(raw.get()) {
             Some(value) if value >= 0.0 => {
-                let inexact = is_in_digits(raw.get()) && Integer::from_float(value).is_none();
-                self.unfit |= value.is_infinite() || inexact;
+                self.unfit |= value.is_infinite() || is_inexact_integer(raw.get());
                 Ok(Some(value))
             }
             _ => Err(self.refuse(name, "a number from 0 up", &shorten(raw.get()))),
@@ -106,9 +105,9 @@ impl<'p> Members<'p> {
     /// unfit.
     fn integer(&mut self, name: &str, minimum: u64) -> Result<Option<u64>> {
         let Some(raw) = self.left.take(name) else { return Ok(None) };
-        match parse_integer(raw.get()) {
-            Some(Some(value)) if value >= minimum => Ok(Some(value)),
-            Some(None) => {
+        match Integer::parse(raw.get()) {
+            Some(Integer::Known(value)) if value >= minimum => Ok(Some(value)),
+            Some(Integer::Unfit) => {
                 self.unfit = true;
                 Ok(Some(minimum))
             }
@@ -148,30 +147,6 @@ fn parse_string(text: &str) -> Result<String, (&'static str, String)> {
         let is_string = text.starts_with('"');
         (if is_string { "text that is Unicode (no lone surrogate)" } else { "a string" }, shorten(text))
     })
-}
-
-/// The float64 nearest to a JSON number, infinite where the number is too large; `None` if it is no number.
-fn parse_number(text: &str) -> Option<f64> {
-    // `f64::from_str` takes more than JSON does, so the first character decides whether this is a number at all.
-    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
-}
-
-/// Whether a JSON number is an integer from 0 up without fraction and exponent.
-fn is_in_digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// The integer from 0 up that a JSON number is, by draft-07: `30`, `30.0` and `3e1`, which is `Some(None)` if a `u64`
-/// cannot hold it, or a float64 leaves open which it is; `None` if it is none.
-fn parse_integer(text: &str) -> Option<Option<u64>> {
-    if is_in_digits(text) {
-        return Some(text.parse().ok());
-    }
-    let value =
-        parse_number(text).filter(|value| value.is_finite() && value.fract() == 0.0 && *value >= 0.0)?;
-    Some(Integer::from_float(value).map(|Integer(value)| value))
 }
 
 /// `model_info`.

@@ -9,9 +9,9 @@ mod record;
 mod table;
 
 pub use json::Extra;
+pub(crate) use json::shorten;
 pub(crate) use layout::{LatentEntry, Layout, lay_out, row_axis};
 pub use metadata::{Metadata, MetadataBuilder};
 pub use model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
-pub(crate) use record::shorten;
 pub use record::{ChunkRecord, Part};
 pub(crate) use table::{Manifest, TableContext};

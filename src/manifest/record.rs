@@ -1,11 +1,12 @@
 //! One record of the chunk table: what it says, and what can be checked of it alone.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Extra, Integer};
+use super::json::{Count, Extra, Text, shorten};
 use crate::codec::Digest;
 use crate::element::{Dtype, byte_count};
 use crate::error::{Error, Place, Result};
@@ -134,7 +135,7 @@ impl ChunkRecord {
             index: self.index,
             offset: Some(self.offset),
             kind: Some(self.kind),
-            key: self.key().map(Into::into),
+            key: self.key().map(|key| shorten(key).into()),
         }
     }
 
@@ -163,6 +164,9 @@ pub(crate) struct Claims<'a> {
     pub(crate) unknown: Extra,
 }
 
+/// The largest payload of which a chunk header can tell the size.
+const MAX_PAYLOAD: u64 = u32::MAX as u64;
+
 /// `text` as the four bytes of a tag, filled up with NUL.
 fn tag(text: &str) -> Option<[u8; 4]> {
     let mut tag = [0; 4];
@@ -190,34 +194,7 @@ impl Claims<'_> {
             let expected = "a SHA-256, 64 hexadecimal digits";
             return refuse("hash", expected.into(), format!("{:?}", self.hash));
         };
-        let end = self.offset.checked_add(self.stored_size);
-        if self.offset < FILE_HEADER_SIZE || end.is_none_or(|end| end > table_offset) {
-            return refuse(
-                "offset",
-                format!("a chunk between the file header (32) and the chunk table ({table_offset})"),
-                format!("{} with a size of {}", self.offset, self.stored_size),
-            );
-        }
-        if self.stored_size < CHUNK_HEADER_SIZE {
-            return refuse("compressed_size", "at least 12".into(), self.stored_size.to_string());
-        }
-        let whole = self.payload_size.saturating_add(CHUNK_HEADER_SIZE);
-        if !self.compressed && whole != self.stored_size {
-            return refuse(
-                "compressed_size",
-                format!("{whole} (12 more than the payload, since the chunk is raw)"),
-                self.stored_size.to_string(),
-            );
-        }
-        let (name, limit) = match kind {
-            ChunkType::IMAGE => ("image_bytes", limits.image_bytes),
-            ChunkType::ENVIRONMENT => ("environment_bytes", limits.environment_bytes),
-            _ if self.compressed => ("chunk_bytes", limits.chunk_bytes),
-            _ => ("chunk_bytes", u64::MAX),
-        };
-        if self.payload_size > limit {
-            return Err(Error::Limit { place: at(), name, unit: "bytes", limit, found: self.payload_size });
-        }
+        self.check_sizes(kind, table_offset, limits, &at)?;
 
         let mut record = ChunkRecord {
             index: position,
@@ -246,6 +223,49 @@ impl Claims<'_> {
         }
         Ok(record)
     }
+
+    /// Checks that the chunk lies between the file header and the table, and that its sizes go together.
+    fn check_sizes(
+        &self,
+        kind: ChunkType,
+        table_offset: u64,
+        limits: &Limits,
+        at: &dyn Fn() -> Place,
+    ) -> Result<()> {
+        let refuse = |member: &str, expected: String, found: String| {
+            Err(Error::Value { place: at(), member: member.into(), expected, found })
+        };
+        let end = self.offset.checked_add(self.stored_size);
+        if self.offset < FILE_HEADER_SIZE || end.is_none_or(|end| end > table_offset) {
+            return refuse(
+                "offset",
+                format!("a chunk between the file header (32) and the chunk table ({table_offset})"),
+                format!("{} with a size of {}", self.offset, self.stored_size),
+            );
+        }
+        if self.stored_size < CHUNK_HEADER_SIZE {
+            return refuse("compressed_size", "at least 12".into(), self.stored_size.to_string());
+        }
+        if self.payload_size > MAX_PAYLOAD {
+            let expected = format!("at most {MAX_PAYLOAD}, which is all that a chunk header can say");
+            return refuse("uncompressed_size", expected, self.payload_size.to_string());
+        }
+        let whole = self.payload_size + CHUNK_HEADER_SIZE;
+        if !self.compressed && whole != self.stored_size {
+            return refuse(
+                "compressed_size",
+                format!("{whole} (12 more than the payload, since the chunk is raw)"),
+                self.stored_size.to_string(),
+            );
+        }
+        // Those of image and environment are looked at when they are read, so that they cannot cost the latents.
+        let is_aside = matches!(kind, ChunkType::IMAGE | ChunkType::ENVIRONMENT);
+        if self.compressed && !is_aside && self.payload_size > limits.chunk_bytes {
+            let (name, unit, limit) = ("chunk_bytes", "bytes", limits.chunk_bytes);
+            return Err(Error::Limit { place: at(), name, unit, limit, found: self.payload_size });
+        }
+        Ok(())
+    }
 }
 
 /// The members of a latent's `extra` that have a meaning.
@@ -272,7 +292,7 @@ impl<'a> LatentMembers<'a> {
         let text = value.get();
         match name {
             "shape" => self.shape = Some(parse_shape(text, "extra.shape", record, limits)?),
-            "dtype" => match serde_json::from_str::<super::json::Text<'a>>(text) {
+            "dtype" => match serde_json::from_str::<Text<'a>>(text) {
                 Ok(dtype) => self.dtype = Some(dtype.0),
                 Err(_) => return Err(refuse(record, "extra.dtype", "a string", text)),
             },
@@ -311,40 +331,60 @@ fn refuse(record: &ChunkRecord, member: &str, expected: &str, found: &str) -> Er
     Error::Value { place: record.place(), member: member.into(), expected: expected.into(), found }
 }
 
-/// At most 200 characters of `text`: what a hostile file holds is not repeated at length.
-pub(crate) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+fn parse_shape(text: &str, member: &str, record: &ChunkRecord, limits: &Limits) -> Result<Vec<usize>> {
+    let most = usize::try_from(limits.rank).unwrap_or(usize::MAX);
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let axes = (ShapeWithin { most }).deserialize(&mut parser).and_then(|axes| parser.end().map(|()| axes));
+    match axes {
+        Ok((axes, rank)) if rank <= limits.rank => Ok(axes),
+        Ok((_, found)) => {
+            let (name, unit, limit) = ("rank", "axes", limits.rank);
+            Err(Error::Limit { place: record.place(), name, unit, limit, found })
+        }
+        Err(_) => Err(refuse(record, member, SHAPE, text)),
     }
 }
 
-fn parse_shape(text: &str, member: &str, record: &ChunkRecord, limits: &Limits) -> Result<Vec<usize>> {
-    let axes: Option<Vec<usize>> = serde_json::from_str::<Vec<Integer>>(text)
-        .ok()
-        .and_then(|axes| axes.into_iter().map(|axis| usize::try_from(axis.0).ok()).collect());
-    let Some(axes) = axes else { return Err(refuse(record, member, SHAPE, text)) };
-    let rank = axes.len() as u64;
-    if rank > limits.rank {
-        return Err(Error::Limit {
-            place: record.place(),
-            name: "rank",
-            unit: "axes",
-            limit: limits.rank,
-            found: rank,
-        });
+/// Reads a list of axis lengths, of which it keeps `most`, and tells how many there are.
+struct ShapeWithin {
+    most: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for ShapeWithin {
+    type Value = (Vec<usize>, u64);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
     }
-    Ok(axes)
+}
+
+impl<'de> Visitor<'de> for ShapeWithin {
+    type Value = (Vec<usize>, u64);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(SHAPE)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut axes, mut rank) = (Vec::new(), 0);
+        while let Some(axis) = list.next_element::<Count>()? {
+            rank += 1;
+            if axes.len() < self.most {
+                axes.push(axis.to_usize()?);
+            }
+        }
+        Ok((axes, rank))
+    }
 }
 
 fn parse_part(text: &str, record: &ChunkRecord, limits: &Limits) -> Result<Part> {
-    #[derive(Deserialize)]
+    #[derive(serde::Deserialize)]
     struct Members<'a> {
         of: String,
-        index: Integer,
-        count: Integer,
-        axis: Integer,
-        start: Integer,
+        index: Count,
+        count: Count,
+        axis: Count,
+        start: Count,
         #[serde(borrow)]
         shape: &'a RawValue,
     }

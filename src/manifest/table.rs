@@ -8,8 +8,8 @@ use std::ops::Range;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Extra, Integer, Name, Text, neutralize_non_numbers, refuse_repeated};
-use super::record::{ChunkRecord, Claims, shorten};
+use super::json::{Count, Extra, Name, Text, neutralize_non_numbers, refuse_repeated, shorten};
+use super::record::{ChunkRecord, Claims};
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
 
@@ -39,10 +39,10 @@ impl Manifest {
             place: place.clone(),
             problem: format!("the manifest is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
         })?;
-        let parsed = match Pass::new(context).run(&text) {
+        let parsed = match Pass::new(context, &text, &text).run() {
             // Only a syntax error can be due to NaN and its kin, and only then is a second look worth its time.
             Err(error) if matches!(error, Error::Json { .. }) => match neutralize_non_numbers(&text) {
-                Some(clean) => Pass::new(context).run(&clean),
+                Some(clean) => Pass::new(context, &clean, &text).run(),
                 None => Err(error),
             },
             result => result,
@@ -55,6 +55,10 @@ impl Manifest {
 /// One pass over the text. It notes where it is, so that an error can tell.
 struct Pass<'c> {
     context: &'c TableContext<'c>,
+    /// What is parsed.
+    text: &'c str,
+    /// What is stored: the same, but for tokens that are not JSON.
+    stored: &'c str,
     record: Cell<Option<(usize, Option<u64>)>>,
     member: Cell<Option<&'static str>>,
     /// An error with more to it than the parser's own errors can carry.
@@ -64,13 +68,26 @@ struct Pass<'c> {
 type Parsed = (Range<usize>, Vec<ChunkRecord>);
 
 impl<'c> Pass<'c> {
-    fn new(context: &'c TableContext<'c>) -> Self {
-        Self { context, record: Cell::default(), member: Cell::default(), refusal: RefCell::default() }
+    fn new(context: &'c TableContext<'c>, text: &'c str, stored: &'c str) -> Self {
+        let (record, member, refusal) = Default::default();
+        Self { context, text, stored, record, member, refusal }
     }
 
-    fn run(&self, text: &str) -> Result<Parsed> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let parsed = (Root { pass: self, text })
+    /// Where a value that was parsed stands in the text.
+    fn range(&self, value: &RawValue) -> Range<usize> {
+        // The value is a slice of the text, so its place is the distance between their addresses.
+        let start = value.get().as_ptr().addr() - self.text.as_ptr().addr();
+        start..start + value.get().len()
+    }
+
+    /// Whether a value is stored as it was parsed: no token in it was replaced.
+    fn is_as_stored(&self, value: &RawValue) -> bool {
+        self.stored.as_ptr() == self.text.as_ptr() || self.stored.get(self.range(value)) == Some(value.get())
+    }
+
+    fn run(&self) -> Result<Parsed> {
+        let mut deserializer = serde_json::Deserializer::from_str(self.text);
+        let parsed = (Root { pass: self })
             .deserialize(&mut deserializer)
             .and_then(|parsed| deserializer.end().map(|()| parsed));
         parsed.map_err(|error| match self.refusal.take() {
@@ -126,13 +143,11 @@ fn required<T, E: de::Error>(slot: Option<T>, name: &'static str) -> Result<T, E
 /// The outermost object.
 struct Root<'p> {
     pass: &'p Pass<'p>,
-    text: &'p str,
 }
 
 /// The value of `gen5_metadata`.
 struct Body<'p> {
     pass: &'p Pass<'p>,
-    text: &'p str,
 }
 
 /// The value of `file_info`.
@@ -186,7 +201,7 @@ impl<'de> Visitor<'de> for Root<'_> {
                     return Err(de::Error::duplicate_field("gen5_metadata"));
                 }
                 b"gen5_metadata" => {
-                    parsed = Some(map.next_value_seed(Body { pass: self.pass, text: self.text })?);
+                    parsed = Some(map.next_value_seed(Body { pass: self.pass })?);
                 }
                 _ => _ = map.next_value::<IgnoredAny>()?,
             }
@@ -214,7 +229,7 @@ impl<'de> Visitor<'de> for Body<'_> {
                 _ => _ = map.next_value::<IgnoredAny>()?,
             }
         }
-        let model_info = required(model_info, "model_info")?.get();
+        let model_info = required(model_info, "model_info")?;
         let count = required(count, "file_info")?;
         let records = required(records, "chunks")?;
         if count != records.len() as u64 {
@@ -224,12 +239,11 @@ impl<'de> Visitor<'de> for Body<'_> {
                 count.to_string(),
             ));
         }
-        if !model_info.starts_with('{') {
-            return Err(self.pass.refuse_value("model_info", "an object".into(), shorten(model_info)));
+        if !model_info.get().starts_with('{') {
+            let found = shorten(model_info.get());
+            return Err(self.pass.refuse_value("model_info", "an object".into(), found));
         }
-        // The value is a slice of the text, so its place is the distance between their addresses.
-        let start = model_info.as_ptr().addr() - self.text.as_ptr().addr();
-        Ok((start..start + model_info.len(), records))
+        Ok((self.pass.range(model_info), records))
     }
 }
 
@@ -269,13 +283,13 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
         for (name, claimed, actual) in
             [("file_info.version_major", major, version.0), ("file_info.version_minor", minor, version.1)]
         {
-            let Integer(claimed) = required(claimed, name)?;
+            let Count(claimed) = required(claimed, name)?;
             if claimed != u64::from(actual) {
                 let expected = format!("{actual}, as in the file header");
                 return Err(self.pass.refuse_value(name, expected, claimed.to_string()));
             }
         }
-        let Integer(count) = required(count, "file_info.chunk_count")?;
+        let Count(count) = required(count, "file_info.chunk_count")?;
         Ok(count)
     }
 }
@@ -339,7 +353,7 @@ impl<'de> Visitor<'de> for Record<'_> {
                 "flags" => pass.once(&mut flags, "flags", &mut map)?,
                 "offset" => {
                     pass.once(&mut offset, "offset", &mut map)?;
-                    let known = offset.map(|Integer(offset)| offset);
+                    let known = offset.map(|Count(offset)| offset);
                     pass.record.set(pass.record.get().map(|(index, _)| (index, known)));
                 }
                 "compressed_size" => pass.once(&mut stored_size, "compressed_size", &mut map)?,
@@ -347,11 +361,22 @@ impl<'de> Visitor<'de> for Record<'_> {
                 "hash" => pass.once(&mut hash, "hash", &mut map)?,
                 "extra" => pass.once::<ExtraMembers<'de>, _>(&mut extra, "extra", &mut map)?,
                 "compressed" => pass.once(&mut compressed, "compressed", &mut map)?,
-                _ => unknown.push((name.into_owned(), map.next_value()?)),
+                _ => {
+                    let value: &RawValue = map.next_value()?;
+                    if !pass.is_as_stored(value) {
+                        return Err(pass.refuse_value(&name, "valid JSON".into(), NOT_JSON.into()));
+                    }
+                    unknown.push((name.into_owned(), value.to_owned()));
+                }
             }
         }
         refuse_repeated(unknown.iter().map(|(name, _)| name.as_str()))?;
-        let integer = |slot: Option<Integer>, name| required(slot, name).map(|Integer(value)| value);
+        let extra = required(extra, "extra")?.0;
+        if let Some((name, _)) = extra.iter().find(|(_, value)| !pass.is_as_stored(value)) {
+            let name = format!("extra.{name}");
+            return Err(pass.refuse_value(&name, "valid JSON".into(), NOT_JSON.into()));
+        }
+        let integer = |slot: Option<Count>, name| required(slot, name).map(|Count(value)| value);
         let text = |slot: Option<Text<'de>>, name| required(slot, name).map(|Text(text)| text);
         Ok(Claims {
             index: integer(index, "index")?,
@@ -361,13 +386,16 @@ impl<'de> Visitor<'de> for Record<'_> {
             stored_size: integer(stored_size, "compressed_size")?,
             payload_size: integer(payload_size, "uncompressed_size")?,
             hash: text(hash, "hash")?,
-            extra: required(extra, "extra")?.0,
+            extra,
             // As in the reference, a record that does not say is one of a compressed chunk.
             compressed: compressed.unwrap_or(true),
             unknown: Extra::from_distinct(unknown),
         })
     }
 }
+
+/// What Python writes and JSON does not have: harmless outside the records, but a record is to be understood.
+const NOT_JSON: &str = "NaN or Infinity";
 
 /// The members of `extra`, each once, their values not looked into.
 struct ExtraMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);

@@ -90,7 +90,7 @@ impl Latent {
     /// The records of the chunks that it is stored in, in the order of its values: one, unless it is stored in parts.
     /// Rows have those of the chunks they touch.
     pub fn chunks(&self) -> impl Iterator<Item = &ChunkRecord> {
-        self.segments().into_iter().map(|segment| segment.record)
+        self.segments().map(|segment| segment.record)
     }
 
     /// Members of `extra` that the format does not know, of its first chunk.
@@ -102,10 +102,11 @@ impl Latent {
     /// Whether a mapped file gives these values as a slice: they are raw, in one chunk, and start at a multiple of the
     /// size of an element.
     pub fn is_borrowable(&self) -> bool {
-        match &*self.segments() {
-            [] => true,
+        let mut segments = self.segments();
+        match (segments.next(), segments.next()) {
+            (None, _) => true,
             // Rows start a whole number of elements behind the payload's start.
-            [segment] => segment.record.is_borrowable(),
+            (Some(segment), None) => segment.record.is_borrowable(),
             _ => false,
         }
     }
@@ -140,7 +141,7 @@ impl Latent {
         Ok(Self { inner: Arc::clone(&self.inner), index: self.index, shape, bytes })
     }
 
-    /// The values where they lie in the file: no copy, no allocation.
+    /// The values where they lie in the file, not copied.
     ///
     /// # Errors
     ///
@@ -154,11 +155,11 @@ impl Latent {
     pub(super) fn borrow_from<'a, T: Element>(&self, inner: &'a Inner) -> Result<&'a [T]> {
         self.expect_dtype::<T>()?;
         let refuse = |reason| Err(Error::NotBorrowable { latent: self.name(), reason });
-        let segments = self.segments_in(inner);
-        let segment = match &*segments {
-            [] => return Ok(&[]),
-            [segment] => segment,
-            many => return refuse(NotBorrowable::Parts { count: many.len() }),
+        let mut segments = self.segments_in(inner);
+        let segment = match (segments.next(), segments.next()) {
+            (None, _) => return Ok(&[]),
+            (Some(segment), None) => segment,
+            _ => return refuse(NotBorrowable::Parts { count: segments.count() + 2 }),
         };
         if segment.record.is_compressed() {
             return refuse(NotBorrowable::Compressed);
@@ -279,9 +280,8 @@ impl Latent {
     fn allocate<T: Element>(&self) -> Result<Vec<T>> {
         let bytes = byte_count(&self.shape, T::DTYPE).unwrap_or(u64::MAX);
         let limit = self.inner.options.limits.latent_bytes;
-        let segments = self.segments();
         if bytes > limit
-            && let Some(segment) = segments.first()
+            && let Some(segment) = self.segments().next()
         {
             let (place, name, unit) = (segment.record.place(), "latent_bytes", "bytes");
             return Err(Error::Limit { place, name, unit, limit, found: bytes });
@@ -289,27 +289,43 @@ impl Latent {
         zeroed(self.len(), bytes, &format!("latent {}", self.name()))
     }
 
-    fn segments(&self) -> Vec<Segment<'_>> {
+    fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
         self.segments_in(&self.inner)
     }
 
-    /// The pieces of payloads that hold these bytes, in their order. Rows of no bytes have none.
-    fn segments_in<'a>(&self, inner: &'a Inner) -> Vec<Segment<'a>> {
-        let mut segments = Vec::new();
-        let mut start = 0;
+    /// The pieces of payloads that hold these bytes, in their order. Rows of no bytes have none, but an empty latent has
+    /// its chunk, so that damage to it is not passed over.
+    fn segments_in<'a>(&self, inner: &'a Inner) -> impl Iterator<Item = Segment<'a>> + use<'a> {
+        let rows = self.bytes.clone();
         let chunks = inner.layout.latents.get(self.index).map_or(&[][..], LatentEntry::chunks);
-        for record in chunks.iter().filter_map(|&index| inner.records().get(index)) {
-            let end = start + record.payload_size();
-            let touched = self.bytes.start.max(start)..self.bytes.end.min(end);
-            // An empty latent is stored too: its chunk is looked at, so that damage to it is not passed over.
-            let is_all = self.bytes.start <= start && self.bytes.end >= end;
-            if touched.start < touched.end || is_all {
-                let len = touched.end - touched.start;
-                segments.push(Segment { record, skip: touched.start - start, len });
-            }
-            start = end;
-        }
-        segments
+        let record = |&index: &usize| inner.records().get(index);
+        // Where the values of a chunk are among those of the whole. The slices of all parts are of one size.
+        let span = |record: &ChunkRecord| {
+            let start = record.part().map_or(0, |part| {
+                let slices = record.shape().and_then(|shape| shape.get(part.axis)).copied().unwrap_or(1);
+                record.payload_size() / slices.max(1) as u64 * part.start as u64
+            });
+            start..start + record.payload_size()
+        };
+        let first = chunks.partition_point(|index| {
+            record(index).map(span).is_some_and(|span| span.end <= rows.start && !span.is_empty())
+        });
+        let last = rows.end;
+        chunks
+            .iter()
+            .skip(first)
+            .filter_map(record)
+            .map(move |record| (record, span(record)))
+            .take_while(move |(_, span)| span.start < last || span.is_empty())
+            .filter_map(move |(record, span)| {
+                let touched = rows.start.max(span.start)..rows.end.min(span.end);
+                let is_touched = touched.start < touched.end || span.is_empty();
+                is_touched.then(|| Segment {
+                    record,
+                    skip: touched.start - span.start,
+                    len: touched.end.saturating_sub(touched.start),
+                })
+            })
     }
 
     /// Reads all these bytes into `buffer`, which is as long as they are.

@@ -17,7 +17,7 @@ pub use verify::{ChunkReport, VerifyReport};
 use crate::element::Element;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata};
+use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata, shorten};
 use crate::source::Source;
 
 /// A GEN5 file that was opened, and whose header and chunk table were found sound.
@@ -169,7 +169,7 @@ impl Reader {
         let keys: Vec<String> = (0..self.inner.layout.latents.len())
             .filter_map(|latent| self.inner.key(latent))
             .take(5)
-            .map(|key| format!("{key:?}"))
+            .map(|key| format!("{:?}", shorten(key)))
             .collect();
         match self.inner.names().len().saturating_sub(keys.len()) {
             0 if keys.is_empty() => "the file has no latent with a key".into(),
@@ -184,25 +184,35 @@ impl Reader {
     ///
     /// [`Error::Argument`] if there are not that many chunks; [`Error::Limit`] and the errors of damaged chunks.
     pub fn payload(&self, index: usize) -> Result<Cow<'_, [u8]>> {
-        let Some(record) = self.chunks().get(index) else {
-            let (expected, found) = (format!("below {}", self.chunks().len()), index.to_string());
-            return Err(Error::Argument { what: "position of a chunk".into(), expected, found });
-        };
-        let check = self.inner.options.check_hashes;
-        if let Some(payload) = payload::borrow_payload(&self.inner.source, record, check)? {
-            return Ok(Cow::Borrowed(payload));
+        let (record, inner) = (self.record(index)?, &self.inner);
+        let check = inner.options.check_hashes;
+        match payload::borrow_payload(&inner.source, record, check)? {
+            Some(payload) => Ok(Cow::Borrowed(payload)),
+            None => {
+                payload::read_payload(&inner.source, record, &inner.options.limits, check).map(Cow::Owned)
+            }
         }
-        self.check_allocation(record)?;
-        payload::read_payload(&self.inner.source, record, check).map(Cow::Owned)
     }
 
-    fn check_allocation(&self, record: &ChunkRecord) -> Result<()> {
-        let limit = self.inner.options.limits.latent_bytes;
-        if record.payload_size() > limit {
-            let (name, unit, found) = ("latent_bytes", "bytes", record.payload_size());
-            return Err(Error::Limit { place: record.place(), name, unit, limit, found });
-        }
-        Ok(())
+    /// The first bytes of a chunk's payload, at most `most` of them: enough to tell what an image is without reading it.
+    /// Its hash is not checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`payload`](Self::payload).
+    pub fn payload_start(&self, index: usize, most: usize) -> Result<Vec<u8>> {
+        let record = self.record(index)?;
+        let size = record.payload_size().min(most as u64);
+        let mut start = payload::allocate(size, &record.place().to_string())?;
+        payload::PayloadReader::open(&self.inner.source, record, false)?.read_exact(&mut start)?;
+        Ok(start)
+    }
+
+    fn record(&self, index: usize) -> Result<&ChunkRecord> {
+        self.chunks().get(index).ok_or_else(|| {
+            let (expected, found) = (format!("below {}", self.chunks().len()), index.to_string());
+            Error::Argument { what: "position of a chunk".into(), expected, found }
+        })
     }
 
     /// The encoded image (PNG, JPEG, …), if the file has one.

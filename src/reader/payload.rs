@@ -1,62 +1,71 @@
 //! From a chunk to its payload: the chunk header is held against the record, frames are decoded, hashes are taken.
 
-use crate::codec::{Digest, FrameDecoder, Hasher, Step};
-use crate::error::{Error, FrameProblem, Place, Result};
-use crate::manifest::ChunkRecord;
-use crate::source::Source;
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType};
+use std::ops::Range;
+
 use zerocopy::{FromZeros, IntoBytes};
 
+use crate::codec::{Digest, FrameDecoder, Hasher, MAX_FRAME_HEADER, Step};
+use crate::error::{Error, FrameProblem, Place, Result};
+use crate::limits::Limits;
+use crate::manifest::ChunkRecord;
+use crate::source::Source;
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS};
 /// Bytes that are read, decoded or hashed at a time: small enough to be in cache still when they are hashed.
-pub(crate) const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 256 << 10;
 
 /// The largest piece of a frame that is read at a time.
 const INPUT_BLOCK: usize = 128 << 10;
 
-/// Bytes in the file that hold one stored chunk, raw or compressed.
-struct Stored {
-    offset: u64,
-    size: u64,
+/// Whose bytes are read. Only an error makes a [`Place`] of it.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    Table { offset: u64 },
+    Chunk(&'a ChunkRecord),
+}
+
+impl Owner<'_> {
+    fn place(self) -> Place {
+        match self {
+            Self::Table { offset } => Place::Table { offset },
+            Self::Chunk(record) => record.place(),
+        }
+    }
+
+    fn fail(self, problem: FrameProblem) -> Error {
+        Error::Frame { place: self.place(), problem }
+    }
 }
 
 /// Where decompressed bytes come from.
 struct Frame<'a> {
     source: &'a Source,
-    place: Place,
-    stored: Stored,
+    owner: Owner<'a>,
+    /// The bytes of the file that the frame has to fill.
+    stored: Range<u64>,
     /// Bytes of the stored frame that the decoder has taken.
     taken: u64,
     /// What was read of the file and not taken yet, if the source cannot be borrowed from.
     buffer: Vec<u8>,
-    buffered: std::ops::Range<usize>,
+    buffered: Range<usize>,
     decoder: FrameDecoder,
     done: bool,
 }
 
 impl<'a> Frame<'a> {
-    /// Opens a frame that has to hold `content` bytes; `None` leaves that to the caller, who gets the size.
-    fn open(source: &'a Source, stored: Stored, place: Place) -> Result<(Self, u64)> {
-        let fail = |problem| Error::Frame { place: place.clone(), problem };
-        let mut prefix = [0; 18]; // the longest frame header there is
-        let length = usize::try_from(stored.size).unwrap_or(usize::MAX).min(prefix.len());
+    /// Opens the frame in `stored`; returns the size of its content, too.
+    fn open(source: &'a Source, stored: Range<u64>, owner: Owner<'a>) -> Result<(Self, u64)> {
+        let mut prefix = [0; MAX_FRAME_HEADER];
+        let length = usize::try_from(stored.end - stored.start).unwrap_or(usize::MAX).min(prefix.len());
         let prefix = prefix.get_mut(..length).unwrap_or_default();
-        source.read_exact_at(prefix, stored.offset)?;
-        let (decoder, content) = FrameDecoder::new(prefix).map_err(fail)?;
-        let frame = Self {
-            source,
-            place,
-            stored,
-            taken: 0,
-            buffer: Vec::new(),
-            buffered: 0..0,
-            decoder,
-            done: false,
-        };
-        Ok((frame, content))
+        source.read_exact_at(prefix, stored.start)?;
+        let (decoder, content) = FrameDecoder::new(prefix).map_err(|problem| owner.fail(problem))?;
+        let (buffer, buffered) = (Vec::new(), 0..0);
+        Ok((Self { source, owner, stored, taken: 0, buffer, buffered, decoder, done: false }, content))
     }
 
-    fn fail(&self, problem: FrameProblem) -> Error {
-        Error::Frame { place: self.place.clone(), problem }
+    /// The bytes of the file that the decoder has not taken yet.
+    fn rest(&self) -> Range<u64> {
+        self.stored.start + self.taken..self.stored.end
     }
 
     /// Decodes once into `output`, reading what is needed for that. Returns the bytes produced; 0 only if the frame is
@@ -69,14 +78,14 @@ impl<'a> Frame<'a> {
             if produced > 0 || done || output.is_empty() && consumed == 0 {
                 return Ok(produced);
             }
-            if consumed == 0 && self.taken == self.stored.size {
-                return Err(self.fail(FrameProblem::Truncated));
+            if consumed == 0 && self.rest().is_empty() {
+                return Err(self.owner.fail(FrameProblem::Truncated));
             }
         }
     }
 
     fn step_once(&mut self, output: &mut [u8]) -> Result<Step> {
-        let rest = self.stored.offset + self.taken..self.stored.offset + self.stored.size;
+        let rest = self.rest();
         let borrowed = self.source.borrow(rest.clone())?;
         let step = match borrowed {
             Some(input) => self.decoder.step(input, output),
@@ -95,14 +104,14 @@ impl<'a> Frame<'a> {
                 step
             }
         };
-        step.map_err(|problem| self.fail(problem))
+        step.map_err(|problem| self.owner.fail(problem))
     }
 
     /// Fills `output`, which is no longer than what is left of the content.
     fn read_exact(&mut self, mut output: &mut [u8]) -> Result<()> {
         while !output.is_empty() {
             if self.done {
-                return Err(self.fail(FrameProblem::Truncated));
+                return Err(self.owner.fail(FrameProblem::Truncated));
             }
             let produced = self.step(output)?;
             output = output.split_at_mut(produced).1;
@@ -116,28 +125,30 @@ impl<'a> Frame<'a> {
             self.step(&mut [])?;
         }
         if !self.done {
-            return Err(self.fail(FrameProblem::Truncated));
+            return Err(self.owner.fail(FrameProblem::Truncated));
         }
-        match self.stored.size - self.taken {
+        let rest = self.rest();
+        match rest.end - rest.start {
             0 => Ok(()),
-            count => Err(self.fail(FrameProblem::Trailing { count })),
+            count => Err(self.owner.fail(FrameProblem::Trailing { count })),
         }
     }
 }
 
 /// Decompresses the chunk table: its JSON text.
 pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) -> Result<Vec<u8>> {
-    let place = Place::Table { offset };
-    let (mut frame, content) = Frame::open(source, Stored { offset, size }, place.clone())?;
+    let owner = Owner::Table { offset };
+    let (mut frame, content) = Frame::open(source, offset..offset + size, owner)?;
     if content > limit {
-        return Err(Error::Limit { place, name: "table_bytes", unit: "bytes", limit, found: content });
+        let (name, unit) = ("table_bytes", "bytes");
+        return Err(Error::Limit { place: owner.place(), name, unit, limit, found: content });
     }
     let Some(text_size) = content.checked_sub(CHUNK_HEADER_SIZE) else {
-        return Err(frame.fail(FrameProblem::ContentSize { expected: CHUNK_HEADER_SIZE, found: content }));
+        return Err(owner.fail(FrameProblem::ContentSize { expected: CHUNK_HEADER_SIZE, found: content }));
     };
     let mut header = ChunkHeader::new_zeroed();
     frame.read_exact(header.as_mut_bytes())?;
-    check_header(&header, ChunkType::MANIFEST, crate::wire::NO_FLAGS, text_size, &place)?;
+    check_header(&header, ChunkType::MANIFEST, NO_FLAGS, text_size, owner)?;
     let mut text = allocate(text_size, "the chunk table")?;
     frame.read_exact(&mut text)?;
     frame.finish()?;
@@ -150,7 +161,7 @@ fn check_header(
     kind: ChunkType,
     flags: [u8; 4],
     size: u64,
-    place: &Place,
+    owner: Owner<'_>,
 ) -> Result<()> {
     let (what, record, chunk) = if header.kind != kind.0 {
         ("type", kind.to_string(), header.kind.escape_ascii().to_string())
@@ -161,7 +172,12 @@ fn check_header(
     } else {
         return Ok(());
     };
-    Err(Error::Contradiction { place: place.clone(), what, record, chunk })
+    Err(Error::Contradiction { place: owner.place(), what, record, chunk })
+}
+
+/// Holds a chunk's header against its record.
+fn check_chunk_header(header: &ChunkHeader, record: &ChunkRecord) -> Result<()> {
+    check_header(header, record.kind, record.flags, record.payload_size, Owner::Chunk(record))
 }
 
 /// Memory for `size` bytes, or an error where there is none.
@@ -200,11 +216,11 @@ impl<'a> PayloadReader<'a> {
     pub(crate) fn open(source: &'a Source, record: &'a ChunkRecord, check_hash: bool) -> Result<Self> {
         let mut header = ChunkHeader::new_zeroed();
         let body = if record.compressed {
-            let stored = Stored { offset: record.offset, size: record.stored_size };
-            let (mut frame, found) = Frame::open(source, stored, record.place())?;
+            let owner = Owner::Chunk(record);
+            let (mut frame, found) = Frame::open(source, record.offset..record.end(), owner)?;
             let expected = record.payload_size + CHUNK_HEADER_SIZE;
             if found != expected {
-                return Err(frame.fail(FrameProblem::ContentSize { expected, found }));
+                return Err(owner.fail(FrameProblem::ContentSize { expected, found }));
             }
             frame.read_exact(header.as_mut_bytes())?;
             Body::Frame(Box::new(frame))
@@ -212,7 +228,7 @@ impl<'a> PayloadReader<'a> {
             source.read_exact_at(header.as_mut_bytes(), record.offset)?;
             Body::Raw { source, offset: record.payload_offset(), position: 0 }
         };
-        check_header(&header, record.kind, record.flags, record.payload_size, &record.place())?;
+        check_chunk_header(&header, record)?;
         Ok(Self { record, body, left: record.payload_size, hasher: check_hash.then(Hasher::default) })
     }
 
@@ -294,8 +310,22 @@ fn check_digest(record: &ChunkRecord, found: Digest) -> Result<()> {
     Err(Error::Hash { place: record.place(), expected, found })
 }
 
-/// The whole payload of a chunk, in memory.
-pub(crate) fn read_payload(source: &Source, record: &ChunkRecord, check_hash: bool) -> Result<Vec<u8>> {
+/// The whole payload of a chunk, in memory, if the limits allow that.
+pub(crate) fn read_payload(
+    source: &Source,
+    record: &ChunkRecord,
+    limits: &Limits,
+    check_hash: bool,
+) -> Result<Vec<u8>> {
+    let (name, limit) = match record.kind {
+        ChunkType::IMAGE => ("image_bytes", limits.image_bytes),
+        ChunkType::ENVIRONMENT => ("environment_bytes", limits.environment_bytes),
+        _ => ("latent_bytes", limits.latent_bytes),
+    };
+    if record.payload_size > limit {
+        let (place, unit, found) = (record.place(), "bytes", record.payload_size);
+        return Err(Error::Limit { place, name, unit, limit, found });
+    }
     let mut payload = allocate(record.payload_size, &record.place().to_string())?;
     let mut reader = PayloadReader::open(source, record, check_hash)?;
     reader.read_exact(&mut payload)?;
@@ -320,7 +350,7 @@ pub(crate) fn borrow_payload<'a>(
             let (header, payload) = chunk.split_at(chunk.len().min(size_of::<ChunkHeader>()));
             let header = <ChunkHeader as zerocopy::FromBytes>::read_from_bytes(header)
                 .unwrap_or_else(|_| ChunkHeader::new_zeroed());
-            check_header(&header, record.kind, record.flags, record.payload_size, &record.place())?;
+            check_chunk_header(&header, record)?;
             if check_hash {
                 check_digest(record, Digest::of(payload))?;
             }

@@ -89,7 +89,7 @@ impl Reader {
 
 fn verify_chunk(inner: &Inner, record: &ChunkRecord, progress: &(impl Fn(u64) + Sync)) -> Result<()> {
     if record.kind() == ChunkType::ENVIRONMENT {
-        let json = read_payload(&inner.source, record, true)?;
+        let json = read_payload(&inner.source, record, &inner.options.limits, true)?;
         progress(record.payload_size());
         return Environment::from_json(&json, &record.place()).map(|_| ());
     }

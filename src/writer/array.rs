@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::options::{Compression, NonFinite, WriteOptions};
 use crate::element::{Dtype, Element, Values, byte_count, element_count};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::manifest::{Extra, Part, row_axis};
 use crate::wire::CHUNK_HEADER_SIZE;
 
@@ -87,6 +88,12 @@ impl Plan {
             let expected = "other names than shape, dtype, key and part".into();
             return Err(Error::Argument { what, expected, found: format!("{name:?}") });
         }
+        let limits = Limits::default();
+        if shape.len() as u64 > limits.rank {
+            let what = format!("shape of latent {key:?}");
+            let expected = format!("at most {} axes, as readers expect", limits.rank);
+            return Err(Error::Argument { what, expected, found: shape.len().to_string() });
+        }
         let dtype = if options.float16 { Dtype::F16 } else { given };
         let compressed = options.compression == Compression::Zstd;
         let size = byte_count(&shape, dtype).filter(|size| usize::try_from(*size).is_ok());
@@ -106,9 +113,9 @@ impl Plan {
                 format!("latent {:?}: a chunk of {largest} bytes, of which 4 GiB is the limit", plan.key);
             return Err(Error::TooLarge { what });
         }
-        if plan.piece_count() > MAX_PARTS {
+        if plan.piece_count() as u64 > limits.chunks {
             let what = format!("part size, which cuts latent {:?}", plan.key);
-            let expected = format!("at most {MAX_PARTS} parts");
+            let expected = format!("at most {} parts, as readers expect", limits.chunks);
             return Err(Error::Argument { what, expected, found: plan.piece_count().to_string() });
         }
         Ok(plan)
@@ -153,9 +160,6 @@ impl Plan {
         Piece { key, shape, part: Some(part), elements: start * cuts.slice_len..end * cuts.slice_len }
     }
 }
-
-/// Chunks that a reader takes by default.
-const MAX_PARTS: usize = 1 << 20;
 
 impl Cuts {
     /// Elements of a part that is not the last.

@@ -78,18 +78,18 @@ enum Encoded {
 /// Writes chunks of latents. If a value is refused, none of them is in the file, and the next chunk gets the place that
 /// the first of these had.
 pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> {
-    if !session.sink.can_shrink() {
-        // What was written could not be taken back, so that nothing is written before all values are known to be good.
+    let _guard = session.guard();
+    if !session.sink.is_positional() {
+        // What was written could not be cut off, so that nothing is written before all values are known to be good.
         first_error(jobs.par_iter().map(|job| job.blocks(session, true, |_| Ok(()))).collect())?;
     }
-    let start = session.state().cursor;
     let (mut places, mut records) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
     let mut rest = jobs;
     while !rest.is_empty() {
         let (window, behind) = rest.split_at(window_len(session, rest));
         if let Err(error) = write_window(session, window, &mut places, &mut records) {
             if !matches!(error, Error::Io { .. }) {
-                session.take_back(start, &places)?;
+                session.take_back(places)?;
             }
             return Err(error);
         }
@@ -104,11 +104,15 @@ fn first_error<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
     results.into_iter().collect()
 }
 
-/// How many of the jobs are worked on together: compressed chunks are kept in memory until they are placed, at most
-/// about one part for each thread.
-fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
+/// Bytes that compressed chunks, or parts that wait to be, may come to in memory: about one part for each thread.
+pub(super) fn memory_budget(session: &Session<'_>) -> u64 {
     let part = session.options.part_size.unwrap_or(64 << 20);
-    let budget = part.saturating_mul(rayon::current_num_threads() as u64);
+    part.saturating_mul(rayon::current_num_threads() as u64)
+}
+
+/// How many of the jobs are worked on together: compressed chunks are kept in memory until they are placed.
+fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
+    let budget = memory_budget(session);
     let mut held = 0_u64;
     let fits = jobs.iter().take_while(|job| {
         held = held.saturating_add(if job.compressed { job.size() as u64 } else { 0 });
@@ -126,16 +130,19 @@ fn write_window(
     let encoded = first_error(jobs.par_iter().map(|job| encode(session, job)).collect())?;
     let placed = place_all(session, jobs, &encoded)?;
     places.extend_from_slice(&placed);
-    let alone = jobs.len() == 1;
-    let written = jobs
-        .par_iter()
-        .zip(encoded)
-        .zip(&placed)
-        .map(|((job, encoded), &place)| match encoded {
-            Encoded::Frame { bytes, sha256 } => session.write(&bytes, place.offset).map(|()| sha256),
-            Encoded::Raw => write_raw(session, job, place, alone),
-        })
-        .collect();
+    // A sink that takes one thread at a time is the caller's code. It is called from this thread alone, and so may use
+    // rayon itself.
+    let side_by_side = session.sink.is_positional();
+    let alone = side_by_side && jobs.len() == 1;
+    let write = |((job, encoded), &place): ((&Job<'_>, Encoded), &Placement)| match encoded {
+        Encoded::Frame { bytes, sha256 } => session.write(&bytes, place.offset).map(|()| sha256),
+        Encoded::Raw => write_raw(session, job, place, alone),
+    };
+    let written = if side_by_side {
+        jobs.par_iter().zip(encoded).zip(&placed).map(write).collect()
+    } else {
+        jobs.iter().zip(encoded).zip(&placed).map(write).collect()
+    };
     let digests = first_error(written)?;
     records.extend(jobs.iter().zip(placed).zip(digests).map(|((job, place), sha256)| NewRecord {
         kind: ChunkType::LATENT,
@@ -184,7 +191,8 @@ fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
             values.as_bytes()
         }
         Payload::Values(_) => {
-            let mut bytes = Vec::with_capacity(job.size());
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(job.size()).map_err(|_| no_memory(job.size()))?;
             job.blocks(session, true, |block| {
                 hasher.update(block);
                 bytes.extend_from_slice(block);
@@ -205,10 +213,12 @@ fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
 
 /// One chunk as a frame.
 pub(super) fn compress_chunk(header: &ChunkHeader, payload: &[u8], level: i32) -> Result<Vec<u8>> {
-    compress(header.as_bytes(), payload, level).map_err(|problem| Error::Io {
-        action: "compress a chunk".into(),
-        error: std::io::Error::other(problem),
-    })
+    // With a level that was checked, zstd has no other reason to refuse.
+    compress(header.as_bytes(), payload, level).map_err(|_| no_memory(payload.len()))
+}
+
+fn no_memory(bytes: usize) -> Error {
+    Error::Memory { what: "compressing a chunk".into(), bytes: bytes as u64 }
 }
 
 /// Writes a raw chunk, and returns the hash of its payload. A chunk that has the machine for itself is hashed on one

@@ -9,6 +9,7 @@ mod sink;
 mod stream;
 mod table;
 
+use std::fmt;
 use std::sync::Arc;
 
 pub use array::Array;
@@ -25,6 +26,7 @@ use crate::codec::Digest;
 use crate::element::{Dtype, Element};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::manifest::{Extra, Metadata};
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkType};
 
@@ -76,6 +78,12 @@ pub struct LatentSummary {
     pub parts: usize,
 }
 
+impl fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("options", &self.session.options).finish_non_exhaustive()
+    }
+}
+
 impl<'w> Writer<'w> {
     fn start(options: WriteOptions, sink: Box<dyn Sink + 'w>, draft: Option<Draft>) -> Result<Self> {
         let name =
@@ -104,8 +112,8 @@ impl<'w> Writer<'w> {
     ///
     /// [`Error::DuplicateKey`]; [`Error::Argument`] if values and shape differ in size, or `extra` has a member that the
     /// format defines; [`Error::NonFinite`] and [`Error::Float16Overflow`] with the first such value;
-    /// [`Error::TooLarge`] for what GEN5 1.0 cannot express. After these the writer can be used on. After
-    /// [`Error::Io`] it cannot.
+    /// [`Error::TooLarge`] for what GEN5 1.0 cannot express; [`Error::Memory`]. After these the writer can be used on.
+    /// After [`Error::Io`] it cannot, and further calls give [`Error::WriterFailed`].
     pub fn latents<'a>(&mut self, arrays: impl IntoIterator<Item = Array<'a>>) -> Result<()> {
         self.session.check_usable()?;
         let mut planned: Vec<(Plan, Array<'a>)> = Vec::new();
@@ -196,11 +204,12 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::Image`] if it is damaged, [`Error::Argument`] if there is an image already, [`Error::TooLarge`],
-    /// [`Error::Io`].
+    /// [`Error::Image`] if it is damaged, [`Error::Argument`] if there is an image already or this one is over 1 GiB,
+    /// [`Error::TooLarge`], [`Error::Io`].
     pub fn image(&mut self, encoded: &[u8]) -> Result<()> {
         self.session.check_usable()?;
         refuse_second(self.image, "image")?;
+        refuse_larger(encoded.len(), Limits::default().image_bytes, "image")?;
         if let Some(note) = check_image(encoded)? {
             self.session.state().notes.push(note);
         }
@@ -213,11 +222,13 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there is one already, [`Error::Io`].
+    /// [`Error::Argument`] if there is one already or this one is over 16 MiB, [`Error::Io`].
     pub fn environment(&mut self, environment: &Environment) -> Result<()> {
         self.session.check_usable()?;
         refuse_second(self.environment, "environment")?;
-        self.write_single(ChunkType::ENVIRONMENT, &environment.to_json()?, true)?;
+        let json = environment.to_json()?;
+        refuse_larger(json.len(), Limits::default().environment_bytes, "environment")?;
+        self.write_single(ChunkType::ENVIRONMENT, &json, true)?;
         self.environment = true;
         Ok(())
     }
@@ -254,8 +265,9 @@ impl<'w> Writer<'w> {
     /// # Errors
     ///
     /// [`Error::Incomplete`] if a stream was not finished, [`Error::TooLarge`] for a file of 4 GiB and up,
-    /// [`Error::WriterFailed`] if an earlier write failed, [`Error::Io`]. Nothing is at the path then that was not
-    /// there before.
+    /// [`Error::Argument`] for a manifest that readers refuse for its size, [`Error::WriterFailed`] if an earlier write
+    /// failed, [`Error::Io`]. Nothing is at the path then that was not there before; but if only the very last step
+    /// fails, syncing the folder, the complete file is there, and may not survive a power failure.
     pub fn finish(self, metadata: &Metadata) -> Result<Summary> {
         self.session.check_usable()?;
         let unfinished = self.session.state().streams.values().next().cloned();
@@ -288,14 +300,29 @@ fn refuse_second(there: bool, what: &str) -> Result<()> {
     }
 }
 
+/// Refuses what a reader with the default limits would.
+fn refuse_larger(size: usize, limit: u64, what: &str) -> Result<()> {
+    if size as u64 <= limit {
+        return Ok(());
+    }
+    let (expected, found) = (format!("at most {limit} bytes, as readers expect"), format!("{size} bytes"));
+    Err(Error::Argument { what: what.into(), expected, found })
+}
+
 /// Decodes an image to see whether it can be. Returns a note if there is no telling.
 #[cfg(feature = "image")]
 fn check_image(encoded: &[u8]) -> Result<Option<String>> {
+    use image::ImageError;
+
     let decode = |format| image::load_from_memory_with_format(encoded, format);
     let unknown = "the image is stored unchecked: its format is none that can be decoded here";
     match image::guess_format(encoded) {
         Ok(format) if format.reading_enabled() => match decode(format) {
             Ok(_) => Ok(None),
+            // What the decoder cannot do, or not in the memory it allows itself, says nothing against the image.
+            Err(error @ (ImageError::Limits(_) | ImageError::Unsupported(_))) => {
+                Ok(Some(format!("the image is stored unchecked: {error}")))
+            }
             Err(error) => Err(Error::Image { problem: error.to_string() }),
         },
         _ => Ok(Some(unknown.into())),

@@ -104,7 +104,7 @@ impl WriteOptions {
         self
     }
 
-    /// Values of raw latents start at a multiple of this many bytes, a power of two from 4 up. Default 64.
+    /// Values of raw latents start at a multiple of this many bytes, a power of two from 4 to 2^21. Default 64.
     pub fn alignment(mut self, alignment: u64) -> Self {
         self.alignment = alignment;
         self
@@ -159,7 +159,8 @@ impl WriteOptions {
     }
 
     /// Starts a file in anything that can write and seek, at the place where it stands; pass `&mut` to keep it.
-    /// Nothing should follow there, since a reader wants the file to end with its table.
+    /// Nothing should follow there, since a reader wants the file to end with its table. `out` is called from one thread at
+    /// a time; from the threads that call the writer and its streams, never from others.
     ///
     /// # Errors
     ///

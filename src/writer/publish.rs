@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 
 use tempfile::NamedTempFile;
 
@@ -18,6 +18,8 @@ const LONGEST_STEM: usize = 50;
 /// A file in the making. Dropped, it is removed.
 pub(crate) struct Draft {
     file: NamedTempFile,
+    /// Opened at the start, so that a folder that cannot be synced is known before the work is done.
+    folder: Folder,
     target: PathBuf,
     replace: bool,
 }
@@ -27,20 +29,29 @@ impl Draft {
     /// permissions, and a symbolic link stays one, its target being replaced.
     pub(crate) fn create(path: &Path, replace: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
+        let invalid = |problem: &str| failed()(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        // Such a path would name a folder, whatever its last part is.
+        let text = path.to_string_lossy();
+        let before_dot = text.strip_suffix('.').filter(|before| !before.ends_with('.'));
+        let text =
+            before_dot.filter(|before| before.is_empty() || before.ends_with(is_separator)).unwrap_or(&text);
+        if text.is_empty() || text.ends_with(is_separator) {
+            return Err(invalid("the path does not end in a file name"));
+        }
         let target = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
             Err(error) => return Err(failed()(error)),
             Ok(_) if !replace => return Err(failed()(already_there())),
-            Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path).map_err(failed())?,
+            Ok(metadata) if metadata.is_symlink() => {
+                fs::canonicalize(path).map_err(|_| invalid("a symbolic link is there that leads nowhere"))?
+            }
             Ok(_) => path.to_owned(),
         };
         if target.exists() && !target.is_file() {
-            let problem = "something that is no regular file is there";
-            return Err(failed()(io::Error::new(io::ErrorKind::AlreadyExists, problem)));
+            return Err(invalid("something that is no regular file is there"));
         }
         let Some(name) = target.file_name() else {
-            let problem = "the path does not end in a file name";
-            return Err(failed()(io::Error::new(io::ErrorKind::InvalidInput, problem)));
+            return Err(invalid("the path does not end in a file name"));
         };
         // The temporary name tells whose it is, as far as there is room beside what makes it unique.
         let name: String = name.to_string_lossy().chars().take(LONGEST_STEM).collect();
@@ -49,8 +60,9 @@ impl Draft {
         builder.prefix(&prefix).suffix(SUFFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+        let folder = Folder::open(&target).map_err(failed())?;
         let file = builder.tempfile_in(folder_of(&target)).map_err(failed())?;
-        Ok(Self { file, target, replace })
+        Ok(Self { file, folder, target, replace })
     }
 
     /// The path that the file is to have.
@@ -66,7 +78,7 @@ impl Draft {
 
     /// Gives the file its name. With `sync`, file and folder are on the disk when this returns.
     pub(crate) fn publish(self, sync: bool) -> Result<()> {
-        let Self { file, target, replace } = self;
+        let Self { file, folder, target, replace } = self;
         let failed = || Error::io(format!("finish {}", target.display()));
         if let Ok(metadata) = fs::metadata(&target) {
             file.as_file().set_permissions(metadata.permissions()).map_err(failed())?;
@@ -76,7 +88,11 @@ impl Draft {
         }
         let published = if replace { file.persist(&target) } else { file.persist_noclobber(&target) };
         published.map_err(|error| failed()(error.error))?;
-        if sync { sync_folder(folder_of(&target)).map_err(failed()) } else { Ok(()) }
+        if sync {
+            folder.sync().map_err(Error::io(format!("sync the folder of {}", target.display())))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -88,14 +104,32 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Puts the folder's entries on the disk, so that the new name outlives a power failure.
+/// The folder of the file. Its entries are put on the disk, so that the new name outlives a power failure.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+struct Folder(File);
+
+#[cfg(unix)]
+impl Folder {
+    fn open(target: &Path) -> io::Result<Self> {
+        File::open(folder_of(target)).map(Self)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
 }
 
 /// Windows cannot sync a folder; its file systems order the rename themselves. Not tested there.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
+struct Folder;
+
+#[cfg(not(unix))]
+impl Folder {
+    fn open(_: &Path) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -9,6 +9,7 @@ use super::sink::Sink;
 use crate::codec::Digest;
 use crate::element::Dtype;
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::manifest::{Extra, Part};
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, FILE_HEADER_SIZE, FileHeader, NO_FLAGS};
 use zerocopy::IntoBytes;
@@ -22,7 +23,7 @@ pub(super) struct Session<'w> {
     /// What errors call the file.
     name: String,
     pub(super) options: WriteOptions,
-    /// Never held while values are hashed, compressed or written, nor when rayon is called.
+    /// Never held while values are hashed, compressed or written, nor when rayon or the caller's code is called.
     state: Mutex<State>,
 }
 
@@ -30,6 +31,8 @@ pub(super) struct Session<'w> {
 pub(super) struct State {
     /// Where the next chunk can start.
     pub(super) cursor: u64,
+    /// How many chunks have a place.
+    chunks: u64,
     pub(super) records: Vec<NewRecord>,
     keys: HashSet<String>,
     /// Streams that are not finished, by the order in which they were opened.
@@ -119,6 +122,11 @@ impl Placement {
 impl State {
     /// Gives the next free bytes to a chunk. With `alignment`, its payload starts at a multiple of that.
     pub(super) fn place(&mut self, stored_size: u64, alignment: Option<u64>) -> Result<Placement> {
+        let most = Limits::default().chunks;
+        if self.chunks >= most {
+            let (what, expected) = ("chunks of a file".into(), format!("at most {most}, as readers expect"));
+            return Err(Error::Argument { what, expected, found: "one more".into() });
+        }
         let gap = self.cursor;
         let offset = match alignment {
             Some(alignment) => {
@@ -132,6 +140,7 @@ impl State {
             return Err(Error::TooLarge { what });
         }
         self.cursor = placement.end();
+        self.chunks += 1;
         Ok(placement)
     }
 
@@ -210,17 +219,22 @@ impl<'w> Session<'w> {
         self.write(&head, place.gap)
     }
 
-    /// Takes back the places that one call was given after `start`. They are free again, unless somebody was given the
-    /// next place meanwhile: then they become gaps, which are zero.
-    pub(super) fn take_back(&self, start: u64, places: &[Placement]) -> Result<()> {
+    /// Takes back the places that one call was given: those at the end are free again, others become gaps, which are zero.
+    pub(super) fn take_back(&self, mut places: Vec<Placement>) -> Result<()> {
         {
             let mut state = self.state();
-            if places.last().is_none_or(|last| last.end() == state.cursor) {
-                state.cursor = start;
-                return Ok(());
+            // Other threads may have been given places before, between and behind these.
+            while let Some(place) = places.pop_if(|place| place.end() == state.cursor) {
+                state.cursor = place.gap;
+                state.chunks -= 1;
             }
         }
-        places.iter().try_for_each(|place| self.erase(*place))
+        places.into_iter().try_for_each(|place| self.erase(place))
+    }
+
+    /// Spoils the file if it is dropped by a panic, which only a caller's own code can start: what was under way is lost.
+    pub(super) fn guard(&self) -> PanicGuard<'_, 'w> {
+        PanicGuard(self)
     }
 
     fn erase(&self, place: Placement) -> Result<()> {
@@ -237,6 +251,17 @@ impl<'w> Session<'w> {
     pub(super) fn progress(&self, bytes: usize) {
         if let Some(progress) = &self.options.progress {
             progress(bytes as u64);
+        }
+    }
+}
+
+/// See [`Session::guard`].
+pub(super) struct PanicGuard<'s, 'w>(&'s Session<'w>);
+
+impl Drop for PanicGuard<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.state().failed.get_or_insert_with(|| "a panic in the caller's code".into());
         }
     }
 }

@@ -12,8 +12,8 @@ pub(crate) trait Sink: Send + Sync {
     /// Hands everything to the system.
     fn flush(&self) -> io::Result<()>;
 
-    /// Whether [`set_len`](Self::set_len) works.
-    fn can_shrink(&self) -> bool;
+    /// Whether threads can write side by side, and [`set_len`](Self::set_len) works.
+    fn is_positional(&self) -> bool;
 
     /// Cuts off what is behind `len`.
     fn set_len(&self, len: u64) -> io::Result<()>;
@@ -46,7 +46,7 @@ impl Sink for File {
         Ok(())
     }
 
-    fn can_shrink(&self) -> bool {
+    fn is_positional(&self) -> bool {
         true
     }
 
@@ -72,7 +72,8 @@ impl<W: Write + Seek> SeekSink<W> {
 impl<W: Write + Seek + Send> Sink for SeekSink<W> {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.seek(SeekFrom::Start(self.start + offset))?;
+        let position = self.start.checked_add(offset).ok_or(io::ErrorKind::InvalidInput)?;
+        inner.seek(SeekFrom::Start(position))?;
         inner.write_all(bytes)
     }
 
@@ -80,7 +81,7 @@ impl<W: Write + Seek + Send> Sink for SeekSink<W> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 
-    fn can_shrink(&self) -> bool {
+    fn is_positional(&self) -> bool {
         false
     }
 

@@ -1,12 +1,13 @@
 //! A latent that comes piece by piece.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use half::f16;
 
 use super::array::{Plan, check_values};
-use super::encode::{Job, Payload, write_jobs};
+use super::encode::{Job, Payload, memory_budget, write_jobs};
 use super::session::{BLOCK, LatentChunk, NewRecord, Placement, Session, Waiting, chunk_header};
 use crate::codec::Hasher;
 use crate::element::Element;
@@ -32,6 +33,16 @@ enum Body {
     Raw { place: Placement, hasher: Hasher },
     /// The values of the part to come.
     Parts { next: usize, payload: Vec<u8> },
+}
+
+impl<T: Element> fmt::Debug for LatentWriter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LatentWriter")
+            .field("key", &self.plan.key)
+            .field("shape", &self.plan.shape)
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'w, T: Element> LatentWriter<'w, T> {
@@ -61,7 +72,8 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     /// # Errors
     ///
     /// [`Error::Argument`] if these are more than are to come, [`Error::NonFinite`] and [`Error::Float16Overflow`]: then
-    /// none of the values was taken, and others can be pushed. After [`Error::Io`] the file cannot be finished.
+    /// none of the values was taken, and others can be pushed. After [`Error::Io`], [`Error::Memory`] or
+    /// [`Error::TooLarge`] the file cannot be finished, and further calls give [`Error::WriterFailed`].
     pub fn push(&mut self, values: &[T]) -> Result<()> {
         self.session.check_usable()?;
         if values.len() as u64 > self.remaining() {
@@ -74,6 +86,8 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         let (dtype, options) = (self.plan.dtype, &self.session.options);
         check_values(T::erase(values), &self.plan.key, self.pushed, dtype, options)?;
 
+        let session = Arc::clone(&self.session);
+        let _guard = session.guard();
         let mut scratch: Vec<f16> = Vec::new();
         let mut rest = values;
         while !rest.is_empty() {
@@ -135,19 +149,20 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         *next += 1;
         let chunk = LatentChunk::new(&self.plan, &piece);
         let waiting = Waiting { chunk, payload: std::mem::take(payload) };
-        let count = {
+        let (count, bytes) = {
             let mut state = self.session.state();
             state.waiting.push(waiting);
-            state.waiting.len()
+            (state.waiting.len(), state.waiting.iter().map(|part| part.payload.len() as u64).sum::<u64>())
         };
-        if count >= rayon::current_num_threads() { flush_waiting(&self.session) } else { Ok(()) }
+        let enough = count >= rayon::current_num_threads() || bytes >= memory_budget(&self.session);
+        if enough { flush_waiting(&self.session) } else { Ok(()) }
     }
 
     /// Ends the latent, which has all its values now.
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] if values are missing; [`Error::Io`].
+    /// [`Error::Incomplete`] if values are missing; [`Error::WriterFailed`], and as [`push`](Self::push) after [`Error::Io`].
     pub fn finish(mut self) -> Result<()> {
         self.session.check_usable()?;
         if self.remaining() > 0 {

@@ -7,8 +7,9 @@ use super::encode::compress_chunk;
 use super::session::{NewRecord, Session, chunk_header};
 use crate::codec::Digest;
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::manifest::{Extra, Metadata, ModelInfo, Part};
-use crate::wire::{ChunkType, FileHeader, MAGIC, VERSION};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FileHeader, MAGIC, VERSION};
 use zerocopy::IntoBytes;
 
 /// The level of the table's frame, whatever that of the latents.
@@ -120,7 +121,7 @@ pub(super) fn write_table(session: &Session<'_>, records: &[NewRecord], metadata
     };
     session.write(header.as_bytes(), 0)?;
     // Behind the table may be what a call wrote that was refused in the end.
-    let shrunk = if session.sink.can_shrink() { session.sink.set_len(length) } else { Ok(()) };
+    let shrunk = if session.sink.is_positional() { session.sink.set_len(length) } else { Ok(()) };
     shrunk.and_then(|()| session.sink.flush()).map_err(Error::io("write the end of the file"))?;
     Ok(length)
 }
@@ -172,5 +173,11 @@ fn stored_table(file_size: u64, records: &[NewRecord], metadata: &Metadata) -> R
         expected: "values that JSON can express".into(),
         found: error.to_string(),
     })?;
+    let limit = Limits::default().table_bytes;
+    if json.len() as u64 + CHUNK_HEADER_SIZE > limit {
+        let expected = format!("at most {limit} bytes, as readers expect");
+        let (what, found) = ("manifest".into(), format!("{} bytes", json.len()));
+        return Err(Error::Argument { what, expected, found });
+    }
     compress_chunk(&chunk_header(ChunkType::MANIFEST, None, json.len() as u64)?, &json, TABLE_LEVEL)
 }

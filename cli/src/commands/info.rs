@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, Component, Extra, Latent, Reader};
+use gen5::{ChunkRecord, ChunkType, Component, Extra, Latent, Reader};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -22,6 +22,11 @@ struct FileInfo {
     environment: Option<Vec<Component>>,
     /// `model_info` as it is stored; null if it is not valid JSON.
     metadata: Option<Box<RawValue>>,
+    /// What is wrong with image or environment, if anything is; the rest can be used all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+    #[serde(skip)]
+    status: Status,
 }
 
 #[derive(Serialize)]
@@ -82,40 +87,64 @@ impl LatentInfo {
 }
 
 impl FileInfo {
-    fn of(path: &Path, reader: &Reader) -> gen5::Result<Self> {
+    fn of(path: &Path, reader: &Reader) -> Self {
         let (major, minor) = reader.version();
-        let image = reader.chunks().iter().find(|record| record.kind() == gen5::ChunkType::IMAGE);
-        let image = image.map(|record| -> gen5::Result<ImageInfo> {
-            let kind = infer::get(&reader.payload(record.index())?);
-            Ok(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk: ChunkInfo::of(record) })
-        });
-        Ok(Self {
+        let mut info = Self {
             path: path.to_string_lossy().into_owned(),
             version: format!("{major}.{minor}"),
             file_size: reader.file_size(),
             latents: reader.latents().map(|latent| LatentInfo::of(&latent)).collect(),
-            image: image.transpose()?,
-            environment: reader.environment()?.map(|environment| environment.components().to_vec()),
+            image: None,
+            environment: None,
             metadata: RawValue::from_string(reader.model_info_json().to_owned()).ok(),
-        })
+            problems: Vec::new(),
+            status: Status::Fine,
+        };
+        if let Some(record) = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE) {
+            let start = info.note_problem(reader.payload_start(record.index(), IMAGE_START));
+            let kind = start.and_then(|start| infer::get(&start));
+            let chunk = ChunkInfo::of(record);
+            info.image = Some(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk });
+        }
+        let environment = info.note_problem(reader.environment()).flatten();
+        info.environment = environment.map(|environment| environment.components().to_vec());
+        info
+    }
+
+    fn note_problem<T>(&mut self, result: gen5::Result<T>) -> Option<T> {
+        result
+            .inspect_err(|error| {
+                self.problems.push(error.to_string());
+                self.status = self.status.max(Status::of_library(error));
+            })
+            .ok()
     }
 }
+
+/// Bytes of an image that tell its format.
+const IMAGE_START: usize = 8192;
 
 pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<Status> {
     let mut worst = Status::Fine;
     let mut infos = Vec::new();
     for (position, path) in args.files.iter().enumerate() {
-        let looked = Reader::open(path).and_then(|reader| Ok((FileInfo::of(path, &reader)?, reader)));
-        match looked {
-            Err(error) => worst = worst.max(output.report(&of_file(error, path))),
-            Ok((info, _)) if args.json => infos.push(info),
-            Ok((info, reader)) => {
-                if position > 0 {
-                    writeln!(output.out)?;
-                }
-                print(&info, &reader, output)?;
+        let reader = match Reader::open(path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                worst = worst.max(output.report(&of_file(error, path)));
+                continue;
             }
+        };
+        let info = FileInfo::of(path, &reader);
+        worst = worst.max(info.status);
+        if args.json {
+            infos.push(info);
+            continue;
         }
+        if position > 0 {
+            writeln!(output.out)?;
+        }
+        print(&info, &reader, output)?;
     }
     if args.json && (args.files.len() > 1 || !infos.is_empty()) {
         output.json(&infos, args.files.len() > 1)?;
@@ -214,6 +243,7 @@ fn facts(info: &FileInfo, reader: &Reader) -> Vec<(&'static str, String)> {
     }
     let environment = info.environment.iter().flatten();
     facts.extend(environment.map(|component| ("environment", describe(component))));
+    facts.extend(info.problems.iter().map(|problem| ("damaged", problem.clone())));
     facts.retain(|(_, text)| !text.is_empty());
     facts
 }

@@ -12,7 +12,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::failure::Status;
-use crate::terminal::escape;
+use crate::terminal::{escape, escape_json, shown};
 
 /// Where a command's words go.
 pub(crate) struct Output<'a> {
@@ -37,17 +37,12 @@ impl Output<'_> {
 
     /// Prints JSON: the only one of several results as it is, else an array.
     fn json<T: Serialize>(&mut self, results: &[T], several: bool) -> Result<()> {
-        match results {
-            [only] if !several => serde_json::to_writer_pretty(&mut *self.out, only)?,
-            _ => serde_json::to_writer_pretty(&mut *self.out, results)?,
-        }
-        Ok(writeln!(self.out)?)
+        let json = match results {
+            [only] if !several => serde_json::to_string_pretty(only)?,
+            _ => serde_json::to_string_pretty(results)?,
+        };
+        Ok(writeln!(self.out, "{}", escape_json(&json))?)
     }
-}
-
-/// A path as it is shown.
-pub(crate) fn shown(path: &Path) -> String {
-    escape(&path.to_string_lossy()).into_owned()
 }
 
 /// An error of the library about this file, which those of the system name already.

@@ -12,12 +12,12 @@ use gen5::{
 use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
-use super::{Output, of_file, shown};
+use super::{Output, of_file};
 use crate::args::{Compress, MetadataArgs, PackArgs};
 use crate::convert::{Array, arrays};
 use crate::failure::{Status, UsageError};
 use crate::progress;
-use crate::terminal::human_size;
+use crate::terminal::{human_size, shown};
 
 /// Elements that are read and pushed at a time.
 const BLOCK: usize = 1 << 20;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<Status> {
         true => array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64,
         false => array.payload_size(),
     };
-    let bar = progress::bytes(latents.iter().map(stored_size).sum());
+    let bar = progress::bytes(latents.iter().map(stored_size).fold(0, u64::saturating_add));
     let counted = bar.clone();
     let options = WriteOptions::new()
         .compression(match args.compress {
@@ -152,6 +152,25 @@ fn metadata(args: &MetadataArgs) -> Result<Metadata> {
         Some(path) => read_model_info(path)?,
         None => Extra::new(),
     };
+    override_by_flags(&mut model_info, args)?;
+    complete(&mut model_info)?;
+    let text = serde_json::to_string(&model_info)?;
+    Metadata::from_json(&text).map_err(|error| match &error {
+        gen5::Error::Metadata { member, found, .. } if found == "missing" => {
+            let name = member.rsplit('.').next().unwrap_or_default();
+            let hint = if member.starts_with("generation_settings.") {
+                format!("{error} (give --set {name}=…)")
+            } else {
+                error.to_string()
+            };
+            UsageError(hint).into()
+        }
+        _ => error.into(),
+    })
+}
+
+/// Sets the members that flags give.
+fn override_by_flags(model_info: &mut Extra, args: &MetadataArgs) -> Result<()> {
     let texts = [
         ("model_name", &args.model_name),
         ("version", &args.model_version),
@@ -166,6 +185,21 @@ fn metadata(args: &MetadataArgs) -> Result<Metadata> {
     if !args.tags.is_empty() {
         model_info.insert("tags", &args.tags)?;
     }
+    if !args.settings.is_empty() {
+        let mut settings = match model_info.get("generation_settings") {
+            Some(text) => serde_json::from_str(text).context("generation_settings is not an object")?,
+            None => Extra::new(),
+        };
+        for setting in &args.settings {
+            set(&mut settings, setting)?;
+        }
+        model_info.insert("generation_settings", &settings)?;
+    }
+    Ok(())
+}
+
+/// Fills in what may be left out, and refuses what may not.
+fn complete(model_info: &mut Extra) -> Result<()> {
     for (name, flag) in [("model_name", "--model-name NAME"), ("version", "--model-version VERSION")] {
         if model_info.get(name).is_none() {
             let problem =
@@ -185,29 +219,7 @@ fn metadata(args: &MetadataArgs) -> Result<Metadata> {
     if model_info.get("date").is_none() {
         model_info.insert("date", &defaults.date)?;
     }
-    if !args.settings.is_empty() {
-        let mut settings = match model_info.get("generation_settings") {
-            Some(text) => serde_json::from_str(text).context("generation_settings is not an object")?,
-            None => Extra::new(),
-        };
-        for setting in &args.settings {
-            set(&mut settings, setting)?;
-        }
-        model_info.insert("generation_settings", &settings)?;
-    }
-    let text = serde_json::to_string(&model_info)?;
-    Metadata::from_json(&text).map_err(|error| match &error {
-        gen5::Error::Metadata { member, found, .. } if found == "missing" => {
-            let name = member.rsplit('.').next().unwrap_or_default();
-            let hint = if member.starts_with("generation_settings.") {
-                format!("{error} (give --set {name}=…)")
-            } else {
-                error.to_string()
-            };
-            UsageError(hint).into()
-        }
-        _ => error.into(),
-    })
+    Ok(())
 }
 
 /// The members of `model_info` from a file that has them, bare or inside a whole manifest.

@@ -11,13 +11,13 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::{Output, of_file, shown};
+use super::{Output, of_file};
 use crate::args::UnpackArgs;
 use crate::convert::npy;
 use crate::failure::Status;
 use crate::names::file_names;
 use crate::progress;
-use crate::terminal::human_size;
+use crate::terminal::{human_size, shown};
 
 /// The folder of the latents, inside the one that is asked for.
 const LATENTS: &str = "latents";
@@ -37,14 +37,16 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<Status> 
     let reader = ReadOptions::new().check_hashes(true).open(&args.file);
     let reader = reader.map_err(|error| of_file(error, &args.file))?;
 
-    // Everything is made beside the destination first, so that a failure leaves nothing there.
+    // Everything is made in a folder of its own first, so that a failure leaves nothing: beside the destination, or inside
+    // it if it is there, which may be another file system.
     let parent =
         args.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = if args.output.exists() { &args.output } else { parent };
     let draft = tempfile::Builder::new()
         .prefix(".gen5-unpack.")
-        .tempdir_in(parent)
-        .with_context(|| format!("could not write to {}", shown(parent)))?;
-    write_all(&reader, draft.path()).map_err(|error| match error.downcast::<gen5::Error>() {
+        .tempdir_in(place)
+        .with_context(|| format!("could not write to {}", shown(place)))?;
+    let doubt = write_all(&reader, draft.path()).map_err(|error| match error.downcast::<gen5::Error>() {
         Ok(error) => of_file(error, &args.file),
         Err(error) => error,
     })?;
@@ -54,7 +56,13 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<Status> 
     let size = human_size(reader.latents().map(|latent| latent.payload_size()).sum());
     let s = if count == 1 { "" } else { "s" };
     writeln!(output.out, "{}: {count} latent{s}, {size}", shown(&args.output))?;
-    Ok(Status::Fine)
+    match doubt {
+        None => Ok(Status::Fine),
+        Some(error) => {
+            output.note(&format!("environment.json is as it is stored, but {error}"));
+            Ok(Status::of_library(&error))
+        }
+    }
 }
 
 /// Refuses a destination that could lose something, before any work is done.
@@ -74,11 +82,13 @@ fn check_destination(folder: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-fn write_all(reader: &Reader, folder: &Path) -> Result<()> {
+/// Writes all there is. Returns what is wrong with an environment that was written all the same: its bytes are those that
+/// were stored, but they are not what the format asks for.
+fn write_all(reader: &Reader, folder: &Path) -> Result<Option<gen5::Error>> {
     let latents: Vec<Latent> = reader.latents().collect();
     let names = file_names(latents.iter().map(Latent::key), "npy");
     let bar = progress::bytes(latents.iter().map(Latent::payload_size).sum());
-    fs::create_dir(folder.join(LATENTS))?;
+    create_folder(&folder.join(LATENTS))?;
     latents
         .par_iter()
         .zip(&names)
@@ -101,10 +111,13 @@ fn write_all(reader: &Reader, folder: &Path) -> Result<()> {
         write(&folder.join(format!("image.{}", image_extension(&image))), &image)?;
     }
     if let Some(environment) = reader.environment_json()? {
-        reader.environment()?; // its digests are checked, though it is written as it is
         write(&folder.join("environment.json"), &environment)?;
     }
-    Ok(())
+    Ok(reader.environment().err())
+}
+
+fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir(path).with_context(|| format!("could not create {}", shown(path)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -148,14 +161,24 @@ fn publish(draft: TempDir, folder: &Path) -> Result<()> {
         return Ok(());
     }
     let latents = folder.join(LATENTS);
-    match fs::symlink_metadata(&latents) {
-        // A link that somebody planted would lead the files elsewhere.
-        Ok(there) if !there.is_dir() => bail!("{} is there already, and is no folder", shown(&latents)),
-        Ok(_) => {}
-        Err(_) => fs::create_dir(&latents).with_context(failed)?,
-    }
+    let mut moves = Vec::new();
     for from in files(&draft.path().join(LATENTS))?.into_iter().chain(files(draft.path())?) {
         let to = folder.join(from.strip_prefix(draft.path())?);
+        moves.push((from, to));
+    }
+    // What would stop the moves half-way is looked for before the first. A link to a folder counts too: it would lead the
+    // latents elsewhere.
+    let there = |path: &Path| fs::symlink_metadata(path).ok();
+    if there(&latents).is_some_and(|there| !there.is_dir()) {
+        bail!("{} is there already, and is no folder", shown(&latents));
+    }
+    if let Some((_, to)) = moves.iter().find(|(_, to)| there(to).is_some_and(|there| there.is_dir())) {
+        bail!("{} is there already, and is a folder", shown(to));
+    }
+    if there(&latents).is_none() {
+        create_folder(&latents)?;
+    }
+    for (from, to) in moves {
         // A rename replaces a link instead of following it.
         fs::rename(&from, &to).with_context(|| format!("could not write {}", shown(&to)))?;
     }
@@ -165,7 +188,7 @@ fn publish(draft: TempDir, folder: &Path) -> Result<()> {
 /// The files right in a folder, in the order of their names.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(folder).with_context(|| format!("could not look into {}", shown(folder)))? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
             files.push(entry.path());

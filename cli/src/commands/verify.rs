@@ -6,11 +6,11 @@ use anyhow::Result;
 use gen5::{Reader, VerifyReport};
 use serde::Serialize;
 
-use super::{Output, of_file, shown};
+use super::{Output, of_file};
 use crate::args::VerifyArgs;
 use crate::failure::Status;
 use crate::progress;
-use crate::terminal::{escape, human_size};
+use crate::terminal::{escape, human_size, shown};
 
 #[derive(Serialize)]
 struct FileReport {
@@ -47,9 +47,8 @@ pub(crate) fn run(args: &VerifyArgs, output: &mut Output<'_>) -> Result<Status> 
         });
         match checked {
             Ok((reader, report)) => {
-                if !report.is_ok() {
-                    worst = worst.max(Status::Damaged);
-                }
+                let errors = report.damaged().filter_map(|chunk| chunk.error.as_ref());
+                worst = errors.map(Status::of_library).fold(worst, Status::max);
                 if args.json {
                     reports.push(file_report(path, &reader, &report));
                 } else {

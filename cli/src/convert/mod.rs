@@ -16,7 +16,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use gen5::Dtype;
 
-use crate::terminal::escape;
+use crate::terminal::{escape, shown};
 use payload::{Exact, Tail};
 
 /// What every refusal of another dtype says.
@@ -225,14 +225,14 @@ pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
             let positions = select(&index.names(), arg)?;
             with_key(positions.into_iter().map(|position| index.array(position)), arg)
         }
-        None => bail!("{} is no .npy, .npz or .safetensors file, going by its name", quoted(path)),
+        None => bail!("{} is no .npy, .npz or .safetensors file, going by its name", shown(path)),
     }
 }
 
 /// The array of a `.npy` file.
 fn npy_array(arg: &LatentArg) -> Result<Array> {
     let path = arg.path.as_path();
-    let name = quoted(path);
+    let name = shown(path);
     ensure!(arg.member.is_none(), "{name} is one array; no other can be picked of it");
     let key = match &arg.key {
         Some(key) => key.clone(),
@@ -252,7 +252,7 @@ fn npy_array(arg: &LatentArg) -> Result<Array> {
 
 /// The positions of the arrays that the argument asks for.
 fn select(names: &[&str], arg: &LatentArg) -> Result<Vec<usize>> {
-    let file = quoted(&arg.path);
+    let file = shown(&arg.path);
     ensure!(!names.is_empty(), "{file} holds no arrays");
     if let Some(member) = &arg.member {
         let position = names.iter().position(|name| name == member);
@@ -294,16 +294,11 @@ fn list(names: &[&str]) -> String {
     }
 }
 
-/// A path for an error.
-fn quoted(path: &Path) -> String {
-    escape(&path.to_string_lossy()).into_owned()
-}
-
 /// Opens a file and tells its size. A pipe or device is refused before it is opened, which could wait for ever.
 fn open_file(path: &Path) -> Result<(File, u64)> {
-    let failed = || format!("cannot open {}", quoted(path));
+    let failed = || format!("cannot open {}", shown(path));
     let metadata = fs::metadata(path).with_context(failed)?;
-    ensure!(metadata.is_file(), "{} is not a regular file", quoted(path));
+    ensure!(metadata.is_file(), "{} is not a regular file", shown(path));
     let file = File::open(path).with_context(failed)?;
     let size = file.metadata().with_context(failed)?.len();
     Ok((file, size))

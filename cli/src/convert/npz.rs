@@ -13,8 +13,8 @@ use crc32fast::Hasher;
 use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Array, Place, npy, open_file, quoted};
-use crate::terminal::escape;
+use super::{Array, Place, npy, open_file};
+use crate::terminal::{escape, shown};
 
 /// The directory of a `.npz` file.
 pub(super) struct Archive<'a> {
@@ -29,7 +29,7 @@ impl<'a> Archive<'a> {
     pub(super) fn open(path: &'a Path) -> Result<Self> {
         let (file, _) = open_file(path)?;
         let zip = ZipArchive::new(file).map_err(|error| invalid(path, &error))?;
-        ensure!(!zip.has_duplicate_names(), "{} has several members of one name", quoted(path));
+        ensure!(!zip.has_duplicate_names(), "{} has several members of one name", shown(path));
         let mut members = Vec::new();
         for index in 0..zip.len() {
             let entry = zip.by_index_data(index).map_err(|error| invalid(path, &error))?;
@@ -52,7 +52,7 @@ impl<'a> Archive<'a> {
     /// Reads the header of the array at this position of the names.
     pub(super) fn array(&mut self, position: usize) -> Result<Array> {
         let (index, key) = self.arrays.get(position).context("no such array")?;
-        let name = format!("{}:{}", quoted(self.path), escape(key));
+        let name = format!("{}:{}", shown(self.path), escape(key));
         let member = {
             let entry = self.zip.by_index_raw(*index).with_context(|| format!("{name} cannot be found"))?;
             ensure!(!entry.encrypted(), "{name} is encrypted; save it without a password");
@@ -83,7 +83,7 @@ impl<'a> Archive<'a> {
 }
 
 fn invalid(path: &Path, error: &zip::result::ZipError) -> anyhow::Error {
-    anyhow::anyhow!("{} is not a valid .npz (zip) file: {}", quoted(path), escape(&error.to_string()))
+    anyhow::anyhow!("{} is not a valid .npz (zip) file: {}", shown(path), escape(&error.to_string()))
 }
 
 fn method(method: CompressionMethod) -> String {

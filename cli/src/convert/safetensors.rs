@@ -9,8 +9,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use gen5::Dtype;
 
 use super::payload::Tail;
-use super::{ACCEPTED, Array, Place, open_file, quoted};
-use crate::terminal::escape;
+use super::{ACCEPTED, Array, Place, open_file};
+use crate::terminal::{escape, shown};
 
 /// Bytes of the length before the header.
 const PREFIX: u64 = 8;
@@ -32,7 +32,7 @@ impl<'a> Index<'a> {
     /// is checked by the safetensors crate; that the file ends with the last of them, here.
     pub(super) fn open(path: &'a Path) -> Result<Self> {
         let (mut file, size) = open_file(path)?;
-        let name = quoted(path);
+        let name = shown(path);
         ensure!(size >= PREFIX, "{name} is too short for a .safetensors file");
         let mut length = [0; 8];
         file.read_exact(&mut length).with_context(|| format!("cannot read {name}"))?;
@@ -70,7 +70,7 @@ impl<'a> Index<'a> {
     /// The array at this position of the names.
     pub(super) fn array(&self, position: usize) -> Result<Array> {
         let (key, info) = self.tensors.get(position).context("no such array")?;
-        let name = format!("{}:{}", quoted(self.path), escape(key));
+        let name = format!("{}:{}", shown(self.path), escape(key));
         let dtype = match info.dtype {
             Type::F16 => Dtype::F16,
             Type::F32 => Dtype::F32,
