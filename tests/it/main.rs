@@ -16,4 +16,5 @@ mod records;
 mod round_trip;
 mod schema;
 mod support;
+mod trust;
 mod writing;

@@ -38,18 +38,21 @@ fn a_closed_pipe_ends_quietly() {
     let folder = Folder::new();
     folder.sample("run.gen5");
     let path = folder.path("run.gen5");
-    // Far more than a pipe holds, so that writing goes on after the reader has gone.
-    let mut child = gen5()
-        .arg("info")
-        .args(std::iter::repeat_n(&path, 500))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut first = [0; 1];
-    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-    let ran = child.wait_with_output().unwrap();
-    assert_eq!((ran.status.code(), String::from_utf8(ran.stderr).unwrap()), (Some(0), String::new()));
+    for words in [&["info"][..], &["info", "--json"], &["verify", "--json"]] {
+        // Far more than a pipe holds, so that writing goes on after the reader has gone.
+        let mut child = gen5()
+            .args(words)
+            .args(std::iter::repeat_n(&path, 500))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = [0; 1];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let ran = child.wait_with_output().unwrap();
+        let messages = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!((ran.status.code(), messages), (Some(0), String::new()), "{words:?}");
+    }
 }
 
 #[test]

@@ -330,6 +330,128 @@ fn damage_is_told_chunk_by_chunk_and_exits_with_3() {
     assert_eq!(folder.run(&["info", "@/text.gen5"]).code, 3);
 }
 
+/// The byte at the middle of a chunk of this type.
+fn middle_of(path: &Path, kind: gen5::ChunkType) -> usize {
+    let reader = Reader::open(path).unwrap();
+    let record = reader.chunks().iter().find(|record| record.kind() == kind).unwrap();
+    usize::try_from(record.offset() + record.stored_size() / 2).unwrap()
+}
+
+#[test]
+fn a_damaged_image_or_environment_does_not_hide_the_rest() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let whole = fs::read(folder.path("run.gen5")).unwrap();
+    for kind in [gen5::ChunkType::IMAGE, gen5::ChunkType::ENVIRONMENT] {
+        let mut bytes = whole.clone();
+        bytes[middle_of(&folder.path("run.gen5"), kind)] ^= 0x10;
+        fs::write(folder.path("bad.gen5"), bytes).unwrap();
+        let ran = folder.run(&["verify", "@/bad.gen5"]);
+        assert_eq!((ran.code, ran.out.contains("damaged, 1 of 4 chunks")), (3, true), "{kind}: {ran:?}");
+        let ran = folder.run(&["info", "@/bad.gen5"]);
+        assert!(ran.out.contains("noise") && ran.out.contains("model        SD"), "{kind}: {ran:?}");
+        if ran.code == 0 {
+            // The start of an image tells what it is; that the rest is damaged is for `verify` to say.
+            assert_eq!(kind, gen5::ChunkType::IMAGE);
+            continue;
+        }
+        assert!(ran.code == 3 && ran.out.contains("  damaged      chunk "), "{kind}: {ran:?}");
+        let ran = folder.run(&["info", "--json", "@/bad.gen5"]);
+        let info: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((ran.code, info["problems"].as_array().unwrap().len()), (3, 1));
+    }
+}
+
+#[test]
+fn an_altered_environment_is_unpacked_as_it_is_and_told() {
+    let folder = Folder::new();
+    let environment = gen5::Environment::new([gen5::Component::new("torch", "name=torch;version=2")]);
+    let mut writer = WriteOptions::new().create(folder.path("x.gen5")).unwrap();
+    writer.environment(&environment).unwrap();
+    writer.finish(&gen5::Metadata::builder("m", "1").build().unwrap()).unwrap();
+    assert_eq!(folder.run(&["unpack", "@/x.gen5", "-o", "@/fine"]).code, 0);
+
+    // What the digest covers is altered before the file is written, so that the chunk's own hash is right.
+    let altered = altered_environment();
+    fs::write(folder.path("altered.gen5"), altered).unwrap();
+    let ran = folder.run(&["unpack", "@/altered.gen5", "-o", "@/out"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.messages.contains("component \"torch\" was altered"), "{ran:?}");
+    let stored = fs::read_to_string(folder.path("out/environment.json")).unwrap();
+    assert!(stored.contains("version=3"), "{stored}");
+    assert_eq!(folder.run(&["verify", "@/altered.gen5"]).code, 3);
+}
+
+/// A file by hand: an environment whose text is not the one its digest is of.
+fn altered_environment() -> Vec<u8> {
+    let digest = gen5::Digest::of(b"name=torch;version=2");
+    let payload = json!({"env_version": 1, "components": [{
+        "component_id": "torch", "cononical_str": "name=torch;version=3",
+        "component_sha256_digest": digest.to_string(),
+    }]})
+    .to_string();
+    let header = |kind: &[u8; 4], size: usize| {
+        [&kind[..], b"0000", &u32::try_from(size).unwrap().to_le_bytes()].concat()
+    };
+    let chunk = [header(b"ENVC", payload.len()), payload.clone().into_bytes()].concat();
+    let table_offset = 32 + chunk.len();
+    let manifest = json!({"gen5_metadata": {
+        "file_info": {
+            "magic": "GEN5", "version_major": 1, "version_minor": 0, "file_size": 0, "chunk_count": 1,
+        },
+        "model_info": {"model_name": "m", "version": "1", "date": "", "prompt": "", "tags": []},
+        "chunks": [{
+            "index": 0, "type": "ENVC", "flags": "0000", "offset": 32, "compressed_size": chunk.len(),
+            "uncompressed_size": payload.len(), "hash": gen5::Digest::of(payload.as_bytes()).to_string(),
+            "extra": {}, "compressed": false,
+        }],
+    }})
+    .to_string();
+    let table = raw_frame(&[header(b"META", manifest.len()), manifest.into_bytes()].concat());
+    let mut file = b"GEN5\x01\0\0\0".to_vec();
+    for value in [table_offset, table.len(), 1, table_offset + table.len()] {
+        file.extend(u32::try_from(value).unwrap().to_le_bytes());
+    }
+    file.extend([0; 8]);
+    file.extend(chunk);
+    file.extend(table);
+    file
+}
+
+/// A zstd frame (RFC 8878) of one raw block: magic, a single segment with four bytes of content size, the block.
+fn raw_frame(content: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(content.len()).unwrap();
+    let block = (size << 3 | 1).to_le_bytes();
+    [&b"\x28\xb5\x2f\xfd\xa0"[..], &size.to_le_bytes(), &block[..3], content].concat()
+}
+
+#[test]
+fn unpacking_over_clashing_names_changes_nothing() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    fs::create_dir_all(folder.path("out/index.json")).unwrap();
+    fs::create_dir_all(folder.path("out/latents")).unwrap();
+    fs::write(folder.path("out/latents/noise.npy"), "old").unwrap();
+    let ran = folder.run(&["unpack", "@/run.gen5", "-o", "@/out", "--force"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.messages.contains("@/out/index.json is there already, and is a folder"), "{ran:?}");
+    assert_eq!(names(&folder.path("out")), ["index.json", "latents"]);
+    assert_eq!(fs::read_to_string(folder.path("out/latents/noise.npy")).unwrap(), "old");
+}
+
+#[test]
+fn json_is_harmless_on_a_terminal_and_means_the_same() {
+    let folder = Folder::new();
+    let mut writer = WriteOptions::new().create(folder.path("x.gen5")).unwrap();
+    writer.latent("a\u{202e}\u{9b}2J", &[1], &[1.0_f32]).unwrap();
+    writer.finish(&gen5::Metadata::builder("m", "1").prompt("\u{9b}31m\u{7f}").build().unwrap()).unwrap();
+    let text = folder.ok(&["info", "--json", "@/x.gen5"]);
+    assert!(!text.contains(['\u{202e}', '\u{9b}', '\u{7f}']), "{text}");
+    let info: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(info["latents"][0]["key"], "a\u{202e}\u{9b}2J");
+    assert_eq!(info["metadata"]["prompt"], "\u{9b}31m\u{7f}");
+}
+
 #[test]
 fn what_cannot_be_read_exits_with_1() {
     let folder = Folder::new();
@@ -351,6 +473,12 @@ fn what_cannot_be_read_exits_with_1() {
         with_model(&["pack", "@/x.gen5", "--latent", "@/a.npy", "b=@/a.npy", "--latent", "b=@/a.npy"]);
     let ran = folder.run(&words);
     assert!(ran.code == 1 && ran.messages.contains("\"b\" is used twice"), "{ran:?}");
+    fs::create_dir(folder.path("folder.gen5")).unwrap();
+    for force in [&[][..], &["--force"]] {
+        let words = with_model(&["pack", "@/folder.gen5", "--latent", "@/a.npy"]);
+        assert_eq!(folder.run(&[&words, force].concat()).code, 1);
+    }
+    fs::remove_dir(folder.path("folder.gen5")).unwrap();
     fs::write(folder.path("out.png"), &PNG[..40]).unwrap();
     let words = with_model(&["pack", "@/x.gen5", "--latent", "@/a.npy", "--image", "@/out.png"]);
     let ran = folder.run(&words);
