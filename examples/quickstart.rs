@@ -14,7 +14,10 @@ use gen5::{Array, Compression, Environment, GenerationSettings, Metadata, Reader
 const LATENT: [usize; 3] = [4, 128, 128];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let megabytes: usize = std::env::args().nth(1).map_or(Ok(256), |text| text.parse())?;
+    let megabytes: usize = std::env::args()
+        .nth(1)
+        .map_or(Ok(256), |text| text.parse())
+        .map_err(|_| "usage: quickstart [MEGABYTES]")?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("batch.gen5");
 

@@ -92,8 +92,18 @@ impl Environment {
         self.components.push(component);
     }
 
+    /// Reads the JSON text that a file keeps, `{"env_version": 1, "components": […]}`, and checks every component against
+    /// its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Json`] and [`Error::Value`] if it is not that; [`Error::ComponentDigest`].
+    pub fn from_json(json: &str) -> Result<Self> {
+        Self::read(json.as_bytes(), &Place::Environment)
+    }
+
     /// Reads the chunk's payload, and checks every component against its digest.
-    pub(crate) fn from_json(json: &[u8], place: &Place) -> Result<Self> {
+    pub(crate) fn read(json: &[u8], place: &Place) -> Result<Self> {
         let malformed = |problem: String| Error::Json { place: place.clone(), problem };
         let text = std::str::from_utf8(json)
             .map_err(|error| malformed(format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
@@ -160,7 +170,7 @@ mod tests {
         let json = format!(
             r#"{{"env_version":1,"components":[{{"component_id":"numpy","cononical_str":"name=numpy;version=2.4.6","component_sha256_digest":"{digest}","note":1.50}}]}}"#
         );
-        let environment = Environment::from_json(json.as_bytes(), &PLACE).unwrap();
+        let environment = Environment::read(json.as_bytes(), &PLACE).unwrap();
         assert_eq!(environment.get("numpy").unwrap().digest(), digest);
         assert_eq!(environment.to_json().unwrap(), json.as_bytes());
     }
@@ -170,7 +180,7 @@ mod tests {
         let environment = Environment::new([Component::new("torch", "name=torch;version=2")]);
         let json = String::from_utf8(environment.to_json().unwrap()).unwrap();
         let altered = json.replace("version=2", "version=3");
-        let error = Environment::from_json(altered.as_bytes(), &PLACE).unwrap_err();
+        let error = Environment::read(altered.as_bytes(), &PLACE).unwrap_err();
         assert!(matches!(error, Error::ComponentDigest { ref id, .. } if id == "torch"), "{error}");
     }
 
@@ -186,8 +196,8 @@ mod tests {
             r#"{"env_version":1,"components":[{}]}"#,
             r#"{"env_version":1,"components":[{"component_id":"a","cononical_str":1,"component_sha256_digest":""}]}"#,
         ] {
-            assert!(Environment::from_json(json.as_bytes(), &PLACE).is_err(), "{json}");
+            assert!(Environment::read(json.as_bytes(), &PLACE).is_err(), "{json}");
         }
-        assert!(Environment::from_json(b"\xff", &PLACE).is_err());
+        assert!(Environment::read(b"\xff", &PLACE).is_err());
     }
 }

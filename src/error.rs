@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why reading or writing did not work.
 ///
-/// The variants come in five groups, one for each [`Fault`]. Each says what was expected, what was found, and where.
+/// Each variant says what was expected, what was found, and where; [`fault`](Self::fault) says whose fault it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -358,6 +358,8 @@ impl Error {
 pub enum Place {
     /// The 32 bytes at the start.
     Header,
+    /// An environment that is not in a file.
+    Environment,
     /// The chunk table.
     Table {
         /// Where it starts.
@@ -380,6 +382,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Header => f.write_str("file header"),
+            Self::Environment => f.write_str("environment"),
             Self::Table { offset } => write!(f, "chunk table at offset {offset}"),
             Self::Chunk { index, offset, kind, key } => {
                 write!(f, "chunk {index}")?;
@@ -437,7 +440,7 @@ pub enum FrameProblem {
         count: u64,
     },
     /// zstd cannot decode it: damage, a wrong checksum, or a window over 2^27 bytes.
-    #[error("the zstd frame is damaged: {message}")]
+    #[error("the zstd frame is damaged (zstd: {message})")]
     Damaged {
         /// zstd's own words.
         message: &'static str,

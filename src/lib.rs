@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+// The README's program captures the environment, and is compiled and run as documentation.
+#![cfg_attr(feature = "capture", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "capture"), doc = "Reader and writer of GEN5 files; the README says more.")]
 
 #[cfg(target_endian = "big")]
 compile_error!(

@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Pack(PackArgs),
+    Pack(Box<PackArgs>),
     Unpack(UnpackArgs),
     Info(InfoArgs),
     Verify(VerifyArgs),
@@ -36,7 +36,7 @@ pub(crate) struct PackArgs {
     pub(crate) out: PathBuf,
 
     /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file under the names they
-    /// have there; KEY=FILE gives another name, FILE.npz:NAME picks one array
+    /// have there; KEY=FILE gives another name, FILE:NAME picks one array of several
     #[arg(long = "latent", value_name = "[KEY=]FILE", required = true, num_args = 1..)]
     pub(crate) latents: Vec<LatentArg>,
 
@@ -44,15 +44,12 @@ pub(crate) struct PackArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Option<PathBuf>,
 
-    #[command(flatten)]
-    pub(crate) metadata: MetadataArgs,
-
     /// Whether latents are compressed. In this version auto does what none does: they stay raw, so that they can be
     /// mapped
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Compress::Auto)]
     pub(crate) compress: Compress,
 
-    /// Level of zstd, from -131072 (fastest) to 22 (smallest)
+    /// Level of zstd, from -131072 (fastest) to 22 (smallest); needs --compress zstd to have an effect
     #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true)]
     pub(crate) level: i32,
 
@@ -64,13 +61,21 @@ pub(crate) struct PackArgs {
     #[arg(long)]
     pub(crate) allow_non_finite: bool,
 
-    /// Store no environment. In this version the environment is operating system and processor
+    /// The environment that made the image, as `unpack` writes it to environment.json. Without it, the environment of
+    /// this machine is stored: in this version, operating system and processor
+    #[arg(long, value_name = "FILE.json", conflicts_with = "no_environment")]
+    pub(crate) environment: Option<PathBuf>,
+
+    /// Store no environment
     #[arg(long)]
     pub(crate) no_environment: bool,
 
     /// Replace the file if it is there
     #[arg(long, short)]
     pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) metadata: MetadataArgs,
 }
 
 #[derive(Debug, Args)]
@@ -102,7 +107,8 @@ pub(crate) struct MetadataArgs {
     pub(crate) date: Option<String>,
 
     /// A generation setting: seed=42, steps=50 and sampler=ddim are required if there is any; also cfg_scale,
-    /// scheduler, eta, guidance, precision, deterministic, and names of your own
+    /// scheduler, eta, guidance, precision, deterministic, and names of your own, whose values are JSON if they can be, or
+    /// else text
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) settings: Vec<String>,
 }

@@ -9,7 +9,7 @@ mod progress;
 pub mod terminal;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 
 use clap::Parser;
 
@@ -17,8 +17,8 @@ use crate::args::{Cli, Command};
 use crate::commands::{Output, info, pack, unpack, verify};
 use crate::failure::Status;
 
-/// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`.
-/// Returns the exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file.
+/// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
+/// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file.
 pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, messages: &mut dyn Write) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -29,7 +29,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, messag
             return if printed.is_ok() { usage.code() } else { Status::Failed.code() };
         }
     };
-    let mut output = Output { out, messages };
+    let mut results = Results(out);
+    let mut output = Output { out: &mut results, messages };
     let result = match &cli.command {
         Command::Pack(args) => pack::run(args, &mut output),
         Command::Unpack(args) => unpack::run(args, &mut output),
@@ -45,5 +46,26 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, messag
         // Whoever read the results has seen enough.
         Err(error) if failure::is_closed_pipe(&error) => Status::Fine.code(),
         Err(error) => output.report(&error).code(),
+    }
+}
+
+/// Where results go; an error says that it is they that could not be written.
+struct Results<'a>(&'a mut dyn Write);
+
+impl Write for Results<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(of_results)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(of_results)
+    }
+}
+
+fn of_results(error: io::Error) -> io::Error {
+    match error.kind() {
+        // It is gone on with.
+        io::ErrorKind::Interrupted => error,
+        kind => io::Error::new(kind, format!("could not write the results: {error}")),
     }
 }

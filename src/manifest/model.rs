@@ -12,7 +12,8 @@ pub struct ModelInfo {
     pub model_name: String,
     /// Version of the model: `3.0`.
     pub version: String,
-    /// When the image was made, ISO 8601: `2026-11-22T19:20:22.571525+00:00`.
+    /// When the image was made, ISO 8601: `2026-11-22T19:20:22.571525+00:00`. As in the reference's schema, any text is
+    /// taken.
     pub date: String,
     /// The prompt.
     pub prompt: String,

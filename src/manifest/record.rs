@@ -39,7 +39,8 @@ pub(crate) struct LatentRecord {
     pub(crate) part: Option<Part>,
 }
 
-/// Which part of a latent a chunk holds: `len` slices of the whole, from `start` on, along `axis`.
+/// Which part of a latent a chunk holds: some slices of the whole along `axis`, from `start` on, as many as the chunk's own
+/// shape has there.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Part {
     /// The latent's name.

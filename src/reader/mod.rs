@@ -234,7 +234,7 @@ impl Reader {
             return Ok(None);
         };
         let json = self.payload(record.index())?;
-        Environment::from_json(&json, &record.place()).map(Some)
+        Environment::read(&json, &record.place()).map(Some)
     }
 
     /// The environment's JSON as it is stored, if the file has one.

@@ -91,7 +91,7 @@ fn verify_chunk(inner: &Inner, record: &ChunkRecord, progress: &(impl Fn(u64) + 
     if record.kind() == ChunkType::ENVIRONMENT {
         let json = read_payload(&inner.source, record, &inner.options.limits, true)?;
         progress(record.payload_size());
-        return Environment::from_json(&json, &record.place()).map(|_| ());
+        return Environment::read(&json, &record.place()).map(|_| ());
     }
     let mut payload = PayloadReader::open(&inner.source, record, true)?;
     payload.blocks(record.payload_size(), |block| {

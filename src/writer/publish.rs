@@ -41,6 +41,9 @@ impl Draft {
         let target = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
             Err(error) => return Err(failed()(error)),
+            Ok(there) if !there.is_file() && !there.is_symlink() => {
+                return Err(invalid("something that is no regular file is there"));
+            }
             Ok(_) if !replace => return Err(failed()(already_there())),
             Ok(metadata) if metadata.is_symlink() => {
                 fs::canonicalize(path).map_err(|_| invalid("a symbolic link is there that leads nowhere"))?
@@ -61,7 +64,12 @@ impl Draft {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
         let folder = Folder::open(&target).map_err(failed())?;
-        let file = builder.tempfile_in(folder_of(&target)).map_err(failed())?;
+        let file = builder.tempfile_in(folder_of(&target)).map_err(|error| {
+            // Its own words name the temporary file, which is nobody's concern.
+            let cause =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            failed()(io::Error::new(error.kind(), cause))
+        })?;
         Ok(Self { file, folder, target, replace })
     }
 

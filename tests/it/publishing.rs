@@ -99,7 +99,7 @@ fn create_new_refuses_what_is_there_already() {
     fs::write(&path, "precious").unwrap();
     assert_eq!(io_kind(WriteOptions::new().create_new(&path)), ErrorKind::AlreadyExists);
     assert_eq!((names(folder.path()), &*fs::read(&path).unwrap()), (vec!["x.gen5".into()], &b"precious"[..]));
-    assert_eq!(io_kind(WriteOptions::new().create_new(folder.path())), ErrorKind::AlreadyExists);
+    assert_eq!(io_kind(WriteOptions::new().create_new(folder.path())), ErrorKind::InvalidInput);
     #[cfg(unix)]
     {
         let link = folder.path().join("link");
@@ -248,8 +248,8 @@ fn a_path_that_cannot_be_written_is_refused_at_once() {
     for (path, kind, kind_if_new) in [
         (path.join("x.gen5"), ErrorKind::NotADirectory, ErrorKind::NotADirectory),
         (missing, ErrorKind::NotFound, ErrorKind::NotFound),
-        (folder.path().to_owned(), ErrorKind::InvalidInput, ErrorKind::AlreadyExists),
-        (folder.path().join(".."), ErrorKind::InvalidInput, ErrorKind::AlreadyExists),
+        (folder.path().to_owned(), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
+        (folder.path().join(".."), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
         (PathBuf::new(), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
         // These name a folder, whether it is there or not.
         (folder.path().join("new.gen5/"), ErrorKind::InvalidInput, ErrorKind::InvalidInput),

@@ -29,6 +29,14 @@ struct FileInfo {
     status: Status,
 }
 
+/// What came of looking at a file.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Looked {
+    Fine(Box<FileInfo>),
+    Failed { path: String, error: String },
+}
+
 #[derive(Serialize)]
 struct LatentInfo {
     key: Option<String>,
@@ -126,11 +134,13 @@ const IMAGE_START: usize = 8192;
 
 pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<Status> {
     let mut worst = Status::Fine;
-    let mut infos = Vec::new();
+    let mut infos: Vec<Looked> = Vec::new();
     for (position, path) in args.files.iter().enumerate() {
         let reader = match Reader::open(path) {
             Ok(reader) => reader,
             Err(error) => {
+                let (path_text, message) = (path.to_string_lossy().into_owned(), error.to_string());
+                infos.push(Looked::Failed { path: path_text, error: message });
                 worst = worst.max(output.report(&of_file(error, path)));
                 continue;
             }
@@ -138,7 +148,7 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<Status> {
         let info = FileInfo::of(path, &reader);
         worst = worst.max(info.status);
         if args.json {
-            infos.push(info);
+            infos.push(Looked::Fine(Box::new(info)));
             continue;
         }
         if position > 0 {
@@ -146,7 +156,7 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<Status> {
         }
         print(&info, &reader, output)?;
     }
-    if args.json && (args.files.len() > 1 || !infos.is_empty()) {
+    if args.json {
         output.json(&infos, args.files.len() > 1)?;
     }
     Ok(worst)
@@ -201,7 +211,7 @@ fn row(record: &ChunkRecord) -> [String; 8] {
     let stored = match record.is_compressed() {
         true => {
             let percent = record.stored_size().saturating_mul(100) / record.payload_size().max(1);
-            format!("zstd, {percent} %")
+            format!("zstd, {percent} % of it")
         }
         false if record.is_borrowable() => "raw, mappable".into(),
         false => "raw".into(),

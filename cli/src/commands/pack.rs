@@ -1,10 +1,11 @@
 //! `gen5 pack`: a file of latents, image and metadata.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gen5::{
     Compression, Dtype, Element, Environment, Extra, LatentWriter, Metadata, NonFinite, Summary,
     WriteOptions, Writer, f16,
@@ -32,7 +33,9 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<Status> {
     for latent in &args.latents {
         latents.extend(arrays(latent)?);
     }
+    refuse_repeated_keys(&latents)?;
     let image = args.image.as_deref().map(read).transpose()?;
+    let environment = environment(args)?;
 
     let stored_size = |array: &Array| match args.float16 {
         true => array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64,
@@ -51,12 +54,12 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<Status> {
         .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse })
         .progress(move |bytes| counted.inc(bytes));
     let mut writer = create(args, options)?;
-    write_latents(&mut writer, &latents, args.compress)?;
+    write_latents(&mut writer, &latents, args.compress).map_err(in_own_words)?;
     if let (Some(image), Some(path)) = (&image, &args.image) {
         writer.image(image).map_err(|error| of_file(error, path))?;
     }
-    if !args.no_environment {
-        writer.environment(&Environment::capture())?;
+    if let Some(environment) = &environment {
+        writer.environment(environment)?;
     }
     let summary = writer.finish(&metadata)?;
     bar.finish_and_clear();
@@ -69,15 +72,16 @@ fn create(args: &PackArgs, options: WriteOptions) -> Result<Writer<'static>> {
     writer.map_err(|error| match error {
         gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
         gen5::Error::Io { error: ref cause, .. } if cause.kind() == std::io::ErrorKind::AlreadyExists => {
-            anyhow::Error::from(error).context("nothing was written, and --force replaces a file")
+            anyhow::anyhow!("{error}; --force replaces it")
         }
         _ => error.into(),
     })
 }
 
 fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<Status> {
+    let image = args.image.as_deref().map(shown).unwrap_or_default();
     for note in &summary.notes {
-        output.note(note);
+        output.note(&format!("{image}: {note}")); // the image is all that there are notes about
     }
     let latents = summary.latents.len();
     let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
@@ -90,6 +94,45 @@ fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<S
         human_size(summary.file_size),
     )?;
     Ok(Status::Fine)
+}
+
+/// Two latents of one key are refused before anything is written, with both their files.
+fn refuse_repeated_keys(latents: &[Array]) -> Result<()> {
+    let mut names = HashMap::new();
+    for latent in latents {
+        if let Some(other) = names.insert(&latent.key, latent.name()) {
+            let (key, name) = (&latent.key, latent.name());
+            bail!("the key {key:?} is used twice, by {other} and {name}: give one another, as KEY=FILE");
+        }
+    }
+    Ok(())
+}
+
+/// The environment to be stored, if there is to be one.
+fn environment(args: &PackArgs) -> Result<Option<Environment>> {
+    match &args.environment {
+        Some(path) => {
+            let environment = Environment::from_json(&read_text(path)?);
+            environment.map(Some).map_err(|error| of_file(error, path))
+        }
+        None => Ok((!args.no_environment).then(Environment::capture)),
+    }
+}
+
+/// An error whose remedy has another name here than in the library.
+fn in_own_words(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(gen5::Error::NonFinite { key, index, value }) => {
+            anyhow::anyhow!(
+                "latent {key:?}: element {index} is {value}; --allow-non-finite keeps such values"
+            )
+        }
+        _ => error,
+    }
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).with_context(|| format!("{} is not UTF-8", shown(path)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -165,7 +208,10 @@ fn metadata(args: &MetadataArgs) -> Result<Metadata> {
             };
             UsageError(hint).into()
         }
-        _ => error.into(),
+        _ => match &args.metadata {
+            Some(path) => of_file(error, path),
+            None => error.into(),
+        },
     })
 }
 
@@ -179,6 +225,10 @@ fn override_by_flags(model_info: &mut Extra, args: &MetadataArgs) -> Result<()> 
     ];
     for (name, value) in texts {
         if let Some(value) = value {
+            if name == "date" && !is_iso_8601(value) {
+                let problem = format!("--date {value}: expected ISO 8601, such as 2026-11-22T19:20:22+00:00");
+                return Err(UsageError(problem).into());
+            }
             model_info.insert(name, value)?;
         }
     }
@@ -196,6 +246,11 @@ fn override_by_flags(model_info: &mut Extra, args: &MetadataArgs) -> Result<()> 
         model_info.insert("generation_settings", &settings)?;
     }
     Ok(())
+}
+
+/// A date, or a date and a time, with an offset from UTC or without.
+fn is_iso_8601(date: &str) -> bool {
+    date.parse::<jiff::Timestamp>().is_ok() || date.parse::<jiff::civil::DateTime>().is_ok()
 }
 
 /// Fills in what may be left out, and refuses what may not.
@@ -224,9 +279,12 @@ fn complete(model_info: &mut Extra) -> Result<()> {
 
 /// The members of `model_info` from a file that has them, bare or inside a whole manifest.
 fn read_model_info(path: &Path) -> Result<Extra> {
-    let text = String::from_utf8(read(path)?).with_context(|| format!("{} is not UTF-8", shown(path)))?;
+    let text = read_text(path)?;
     let parse = |text: &str| -> Result<Extra> {
-        serde_json::from_str(text).with_context(|| format!("{} is no JSON object", shown(path)))
+        serde_json::from_str(text).map_err(|error| match text.trim_start().starts_with('{') {
+            true => anyhow::anyhow!("{} is no JSON object: {error}", shown(path)),
+            false => anyhow::anyhow!("{} is no JSON object", shown(path)),
+        })
     };
     let mut members = parse(&text)?;
     match members.remove("gen5_metadata") {
@@ -252,7 +310,8 @@ fn set(settings: &mut Extra, setting: &str) -> Result<()> {
     match settings.insert_json(name, value) {
         Ok(()) => Ok(()),
         Err(_) if OTHER_SETTINGS.contains(&name) => {
-            Err(usage(format!("--set {setting}: {value:?} is no number and neither true nor false")))
+            let expected = if name == "deterministic" { "true or false" } else { "a number" };
+            Err(usage(format!("--set {setting}: {value:?} is not {expected}")))
         }
         Err(_) => Ok(settings.insert(name, &value)?),
     }

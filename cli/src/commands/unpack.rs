@@ -46,9 +46,9 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<Status> 
         .prefix(".gen5-unpack.")
         .tempdir_in(place)
         .with_context(|| format!("could not write to {}", shown(place)))?;
-    let doubt = write_all(&reader, draft.path()).map_err(|error| match error.downcast::<gen5::Error>() {
-        Ok(error) => of_file(error, &args.file),
-        Err(error) => error,
+    let doubt = write_all(&reader, draft.path()).map_err(|error| match Status::of(&error) {
+        Status::Damaged => error.context(shown(&args.file)),
+        _ => error,
     })?;
     let count = reader.latents().len();
     publish(draft, &args.output)?;
@@ -105,7 +105,7 @@ fn write_all(reader: &Reader, folder: &Path) -> Result<Option<gen5::Error>> {
             dtype: latent.dtype().name(),
         })
         .collect();
-    write(&folder.join("index.json"), &serde_json::to_vec_pretty(&index)?)?;
+    write(&folder.join("index.json"), format!("{}\n", serde_json::to_string_pretty(&index)?).as_bytes())?;
     write(&folder.join("metadata.json"), reader.manifest_json().as_bytes())?;
     if let Some(image) = reader.image()? {
         write(&folder.join(format!("image.{}", image_extension(&image))), &image)?;
@@ -128,7 +128,10 @@ fn write_latent(latent: &Latent, path: &Path, bar: &ProgressBar) -> Result<()> {
     let failed = || format!("could not write {}", shown(path));
     let mut file = BufWriter::new(File::create_new(path).with_context(failed)?);
     npy::write_header(&mut file, latent.dtype(), latent.shape()).with_context(failed)?;
-    latent.write_to(&mut bar.wrap_write(&mut file))?;
+    latent.write_to(&mut bar.wrap_write(&mut file)).map_err(|error| match error {
+        gen5::Error::Io { .. } => anyhow::Error::from(error).context(failed()),
+        _ => error.into(),
+    })?;
     file.flush().with_context(failed)
 }
 

@@ -89,6 +89,11 @@ impl Array {
         self.size
     }
 
+    /// What errors call it: the file, and the member if there are several.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A reader of the values in C order, little-endian: exactly [`payload_size`](Self::payload_size) bytes.
     ///
     /// The values are streamed, but those in Fortran order are held in memory while they are read. What is wrong with
@@ -225,7 +230,11 @@ pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
             let positions = select(&index.names(), arg)?;
             with_key(positions.into_iter().map(|position| index.array(position)), arg)
         }
-        None => bail!("{} is no .npy, .npz or .safetensors file, going by its name", shown(path)),
+        None => bail!(
+            "{} is no .npy, .npz or .safetensors file, going by its name; save it as one first, for example \
+             numpy.save(\"x.npy\", tensor.cpu().numpy())",
+            shown(path)
+        ),
     }
 }
 

@@ -80,6 +80,38 @@ fn unpacked_metadata_can_be_packed_again_and_overridden() {
 }
 
 #[test]
+fn an_unpacked_environment_can_be_packed_again() {
+    let folder = Folder::new();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/raw_f32.gen5");
+    folder.ok(&["unpack", data.to_str().unwrap(), "-o", "@/run"]);
+    let pack = [
+        "pack",
+        "@/x.gen5",
+        "--latent",
+        "@/run/latents/initial_noise.npy",
+        "--metadata",
+        "@/run/metadata.json",
+    ];
+    folder.ok(&[&pack[..], &["--environment", "@/run/environment.json"]].concat());
+    let environment = |path: &Path| Reader::open(path).unwrap().environment().unwrap().unwrap();
+    assert_eq!(environment(&folder.path("x.gen5")), environment(&data));
+
+    let altered = fs::read_to_string(folder.path("run/environment.json"))
+        .unwrap()
+        .replace("torch;version=", "torch;version=9");
+    fs::write(folder.path("altered.json"), altered).unwrap();
+    let ran = folder.run(&[&pack[..], &["--environment", "@/altered.json", "--force"]].concat());
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.messages.starts_with("gen5: @/altered.json: environment: component \"torch\" was altered"),
+        "{ran:?}"
+    );
+    assert_eq!(folder.run(&[&pack[..], &["--environment", "x", "--no-environment"]].concat()).code, 2);
+    folder.ok(&[&pack[..], &["--no-environment", "--force"]].concat());
+    assert!(Reader::open(folder.path("x.gen5")).unwrap().environment().unwrap().is_none());
+}
+
+#[test]
 fn compression_and_float16_are_what_was_asked_for() {
     let folder = Folder::new();
     folder.npy("zeros.npy", &[100, 100], &[0.0; 10_000]);
@@ -102,7 +134,10 @@ fn refused_values_leave_nothing_behind() {
     let before = folder.names();
     let refused = folder.run(&with_model(&["pack", "@/x.gen5", "--latent", "@/bad.npy"]));
     assert_eq!(refused.code, 1);
-    assert!(refused.messages.contains("latent \"bad\": element 1 is NaN"), "{}", refused.messages);
+    assert_eq!(
+        refused.messages,
+        "gen5: latent \"bad\": element 1 is NaN; --allow-non-finite keeps such values\n"
+    );
     let refused = folder.run(&with_model(&["pack", "@/x.gen5", "--latent", "@/large.npy", "--float16"]));
     assert_eq!(refused.code, 1);
     assert!(refused.messages.contains("element 1 is 70000, which float16"), "{}", refused.messages);
@@ -126,7 +161,11 @@ fn usage_errors_exit_with_2_before_anything_is_written() {
     let set = |setting: &str| pack(&with_model(&[&["@/x.gen5", "--set", setting], &latent[..]].concat()));
     assert!(set("seed").contains("expected NAME=VALUE"));
     assert!(set("=1").contains("expected NAME=VALUE"));
-    assert!(set("seed=forty").contains("no number"));
+    assert!(set("seed=forty").contains("\"forty\" is not a number"));
+    assert!(set("deterministic=maybe").contains("is not true or false"));
+    let date = |date: &str| pack(&with_model(&[&["@/x.gen5", "--date", date], &latent[..]].concat()));
+    assert!(date("yesterday").contains("expected ISO 8601"));
+    assert!(date("22.11.2026").contains("expected ISO 8601"));
     assert!(set("seed=1").contains("--set steps="));
     pack(&with_model(&[&["@/x.gen5", "--level", "23"], &latent[..]].concat()));
     assert_eq!(folder.names(), ["a.npy"]);
@@ -472,7 +511,10 @@ fn what_cannot_be_read_exits_with_1() {
     let words =
         with_model(&["pack", "@/x.gen5", "--latent", "@/a.npy", "b=@/a.npy", "--latent", "b=@/a.npy"]);
     let ran = folder.run(&words);
-    assert!(ran.code == 1 && ran.messages.contains("\"b\" is used twice"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.messages.contains("the key \"b\" is used twice, by @/a.npy and @/a.npy"),
+        "{ran:?}"
+    );
     fs::create_dir(folder.path("folder.gen5")).unwrap();
     for force in [&[][..], &["--force"]] {
         let words = with_model(&["pack", "@/folder.gen5", "--latent", "@/a.npy"]);
