@@ -111,14 +111,21 @@ impl Latent {
         }
     }
 
-    /// Rows of this latent: slices along its first axis that is longer than 1, which are contiguous, and along which
-    /// parts are cut. Nothing is read yet.
+    /// The axis along which rows are counted and parts are cut: the first axis of the whole latent that is longer than 1,
+    /// the last if none is; `None` for a scalar. So the rows of shape `[64, 4, 8, 8]` are 64, those of `[1, 4, 8, 8]` are 4.
+    pub fn row_axis(&self) -> Option<usize> {
+        self.entry().and_then(|entry| row_axis(entry.shape(self.inner.records())))
+    }
+
+    /// Rows of this latent: slices along its [`row_axis`](Self::row_axis), which are contiguous. Nothing is read yet.
+    ///
+    /// Rows of rows count along the same axis, from the first of these.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] if the range ends behind the axis, or before it starts, or if the latent is a scalar.
     pub fn rows(&self, range: Range<usize>) -> Result<Self> {
-        let axis = row_axis(&self.shape);
+        let axis = self.row_axis();
         let length = axis.and_then(|axis| self.shape.get(axis)).copied();
         let (Some(axis), Some(length)) = (axis, length) else {
             let (expected, found) = ("at least one axis".into(), "a scalar".into());

@@ -256,13 +256,16 @@ fn rows_are_slices_along_the_first_axis_longer_than_1() {
                 }
             }
         }
-        // Of one row, rows are counted along the next axis.
-        let cell = single.rows(5..6).unwrap().rows(1..3).unwrap();
-        assert_eq!((cell.shape(), &*cell.read::<f32>().unwrap()), (&[1, 2][..], &all[21..23]));
+        // The axis stays the same where one row is left.
+        let row = single.rows(5..6).unwrap();
+        assert_eq!((single.row_axis(), row.row_axis()), (Some(0), Some(0)), "{way}");
+        assert_eq!(*row.rows(0..1).unwrap().read::<f32>().unwrap(), all[20..24]);
+        assert!(row.rows(1..3).is_err());
     }
     let half = open(raw_file()).latent("half").unwrap();
     let rows = half.rows(2..4).unwrap();
     assert_eq!((rows.shape(), rows.read_as::<f32>().unwrap()), (&[1, 2, 2][..], vec![4.0, 5.0, 6.0, 7.0]));
+    assert_eq!(half.row_axis(), Some(1));
 }
 
 #[test]
