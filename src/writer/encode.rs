@@ -106,7 +106,7 @@ fn first_error<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
 
 /// Bytes that compressed chunks, or parts that wait to be, may come to in memory: about one part for each thread.
 pub(super) fn memory_budget(session: &Session<'_>) -> u64 {
-    let part = session.options.part_size.unwrap_or(64 << 20);
+    let part = session.options.part_size.unwrap_or(64 << 20).max(1 << 20);
     part.saturating_mul(rayon::current_num_threads() as u64)
 }
 
@@ -159,7 +159,7 @@ fn write_window(
 /// Gives all of the chunks their places, or none.
 fn place_all(session: &Session<'_>, jobs: &[Job<'_>], encoded: &[Encoded]) -> Result<Vec<Placement>> {
     let mut state = session.state();
-    let before = state.cursor;
+    let before = state.mark();
     let places: Result<_> = jobs
         .iter()
         .zip(encoded)
@@ -171,7 +171,7 @@ fn place_all(session: &Session<'_>, jobs: &[Job<'_>], encoded: &[Encoded]) -> Re
         })
         .collect();
     if places.is_err() {
-        state.cursor = before;
+        state.go_back(&before);
     }
     places
 }

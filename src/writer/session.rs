@@ -119,6 +119,12 @@ impl Placement {
     }
 }
 
+/// See [`State::mark`].
+pub(super) struct Mark {
+    cursor: u64,
+    chunks: u64,
+}
+
 impl State {
     /// Gives the next free bytes to a chunk. With `alignment`, its payload starts at a multiple of that.
     pub(super) fn place(&mut self, stored_size: u64, alignment: Option<u64>) -> Result<Placement> {
@@ -142,6 +148,16 @@ impl State {
         self.cursor = placement.end();
         self.chunks += 1;
         Ok(placement)
+    }
+
+    /// How far the file is, to go back to if not all of some chunks find a place.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { cursor: self.cursor, chunks: self.chunks }
+    }
+
+    /// Goes back to where the file was; nobody was given a place since.
+    pub(super) fn go_back(&mut self, mark: &Mark) {
+        (self.cursor, self.chunks) = (mark.cursor, mark.chunks);
     }
 
     /// Reserves the keys of a latent and of its parts.
