@@ -3,7 +3,8 @@
 /// Bounds on what a file can make the reader do, checked before memory is allocated.
 ///
 /// The bounds on decompressed sizes are absolute, not ratios: a latent of zeros honestly compresses 30,000 to 1.
-/// The defaults refuse no file that this crate writes. Lower them where files come from strangers and memory is short:
+/// The defaults refuse no file that this crate writes; only to read a compressed latent of over 64 GiB in one call,
+/// `latent_bytes` has to be raised. Lower them where files come from strangers and memory is short:
 /// what is parsed of a table made for that purpose can take some ten times the memory of its text.
 ///
 /// ```

@@ -30,23 +30,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, messag
         }
     };
     let mut results = Results(out);
-    let mut output = Output { out: &mut results, messages };
+    let mut output = Output { out: &mut results, messages, worst: Status::Fine };
     let result = match &cli.command {
         Command::Pack(args) => pack::run(args, &mut output),
         Command::Unpack(args) => unpack::run(args, &mut output),
         Command::Info(args) => info::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
     };
-    let result = result.and_then(|status| {
-        output.out.flush()?;
-        Ok(status)
-    });
-    match result {
-        Ok(status) => status.code(),
-        // Whoever read the results has seen enough.
-        Err(error) if failure::is_closed_pipe(&error) => Status::Fine.code(),
-        Err(error) => output.report(&error).code(),
+    match result.and_then(|()| Ok(output.out.flush()?)) {
+        Ok(()) => {}
+        // Whoever read the results has seen enough; what was found out by then counts all the same.
+        Err(error) if failure::is_closed_pipe(&error) => {}
+        Err(error) => output.report(&error),
     }
+    output.worst.code()
 }
 
 /// Where results go; an error says that it is they that could not be written.

@@ -116,7 +116,7 @@ impl<'c> Pass<'c> {
     }
 
     fn refuse_value<E: de::Error>(&self, member: &str, expected: String, found: String) -> E {
-        self.refuse(Error::Value { place: self.place(), member: member.into(), expected, found })
+        self.refuse(Error::Value { place: self.place(), member: shorten(member), expected, found })
     }
 
     /// Reads the value of a member that may stand once only.

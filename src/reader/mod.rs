@@ -195,11 +195,11 @@ impl Reader {
     }
 
     /// The first bytes of a chunk's payload, at most `most` of them: enough to tell what an image is without reading it.
-    /// Its hash is not checked.
+    /// Its hash is not checked, and `most` is the only limit on what is allocated.
     ///
     /// # Errors
     ///
-    /// As [`payload`](Self::payload).
+    /// [`Error::Argument`] if there are not that many chunks, and the errors of damaged chunks.
     pub fn payload_start(&self, index: usize, most: usize) -> Result<Vec<u8>> {
         let record = self.record(index)?;
         let size = record.payload_size().min(most as u64);

@@ -75,8 +75,8 @@ enum Encoded {
     Frame { bytes: Vec<u8>, sha256: Digest },
 }
 
-/// Writes chunks of latents. If a value is refused, none of them is in the file, and the next chunk gets the place that
-/// the first of these had.
+/// Writes chunks of latents. If one is refused, none of them is in the file. If it is for a value, the next chunk gets the
+/// place that the first of these had.
 pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> {
     let _guard = session.guard();
     if !session.sink.is_positional() {

@@ -210,10 +210,9 @@ impl<'w> Writer<'w> {
         self.session.check_usable()?;
         refuse_second(self.image, "image")?;
         refuse_larger(encoded.len(), Limits::default().image_bytes, "image")?;
-        if let Some(note) = check_image(encoded)? {
-            self.session.state().notes.push(note);
-        }
+        let note = check_image(encoded)?;
         self.write_single(ChunkType::IMAGE, encoded, false)?;
+        self.session.state().notes.extend(note);
         self.image = true;
         Ok(())
     }
@@ -283,7 +282,7 @@ impl<'w> Writer<'w> {
         records.sort_by_key(|record| record.place.offset);
         let file_size = table::write_table(&self.session, &records, metadata)?;
         if let Some(draft) = self.draft {
-            draft.publish(self.session.options.sync)?;
+            draft.publish()?;
         }
         Ok(Summary { file_size, chunks: records.len(), latents: summarize(&records), notes })
     }

@@ -153,7 +153,7 @@ impl WriteOptions {
 
     fn draft(self, path: &Path, replace: bool) -> Result<Writer<'static>> {
         let options = self.check()?;
-        let draft = Draft::create(path, replace)?;
+        let draft = Draft::create(path, replace, options.sync)?;
         let sink = Box::new(draft.handle()?);
         Writer::start(options, sink, Some(draft))
     }

@@ -18,8 +18,8 @@ const LONGEST_STEM: usize = 50;
 /// A file in the making. Dropped, it is removed.
 pub(crate) struct Draft {
     file: NamedTempFile,
-    /// Opened at the start, so that a folder that cannot be synced is known before the work is done.
-    folder: Folder,
+    /// What is to be synced in the end. It is opened at the start, so that what cannot be is known before the work is done.
+    folder: Option<Folder>,
     target: PathBuf,
     replace: bool,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Draft {
 impl Draft {
     /// Starts a file that is to be at `path`. With `replace`, one that is there is replaced in the end, keeping its
     /// permissions, and a symbolic link stays one, its target being replaced.
-    pub(crate) fn create(path: &Path, replace: bool) -> Result<Self> {
+    pub(crate) fn create(path: &Path, replace: bool, sync: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
         let invalid = |problem: &str| failed()(io::Error::new(io::ErrorKind::InvalidInput, problem));
         // Such a path would name a folder, whatever its last part is.
@@ -38,8 +38,10 @@ impl Draft {
         if text.is_empty() || text.ends_with(is_separator) {
             return Err(invalid("the path does not end in a file name"));
         }
+        // A program may change its folder before it is done.
+        let absolute = std::path::absolute(path).map_err(failed())?;
         let target = match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => absolute,
             Err(error) => return Err(failed()(error)),
             Ok(there) if !there.is_file() && !there.is_symlink() => {
                 return Err(invalid("something that is no regular file is there"));
@@ -48,7 +50,7 @@ impl Draft {
             Ok(metadata) if metadata.is_symlink() => {
                 fs::canonicalize(path).map_err(|_| invalid("a symbolic link is there that leads nowhere"))?
             }
-            Ok(_) => path.to_owned(),
+            Ok(_) => absolute,
         };
         if target.exists() && !target.is_file() {
             return Err(invalid("something that is no regular file is there"));
@@ -63,7 +65,7 @@ impl Draft {
         builder.prefix(&prefix).suffix(SUFFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-        let folder = Folder::open(&target).map_err(failed())?;
+        let folder = if sync { Some(Folder::open(&target).map_err(failed())?) } else { None };
         let file = builder.tempfile_in(folder_of(&target)).map_err(|error| {
             // Its own words name the temporary file, which is nobody's concern.
             let cause =
@@ -84,22 +86,23 @@ impl Draft {
         self.file.as_file().try_clone().map_err(failed)
     }
 
-    /// Gives the file its name. With `sync`, file and folder are on the disk when this returns.
-    pub(crate) fn publish(self, sync: bool) -> Result<()> {
+    /// Gives the file its name. If it is to be synced, file and folder are on the disk when this returns.
+    pub(crate) fn publish(self) -> Result<()> {
         let Self { file, folder, target, replace } = self;
         let failed = || Error::io(format!("finish {}", target.display()));
         if let Ok(metadata) = fs::metadata(&target) {
             file.as_file().set_permissions(metadata.permissions()).map_err(failed())?;
         }
-        if sync {
+        if folder.is_some() {
             file.as_file().sync_all().map_err(failed())?;
         }
         let published = if replace { file.persist(&target) } else { file.persist_noclobber(&target) };
         published.map_err(|error| failed()(error.error))?;
-        if sync {
-            folder.sync().map_err(Error::io(format!("sync the folder of {}", target.display())))
-        } else {
-            Ok(())
+        match folder {
+            Some(folder) => {
+                folder.sync().map_err(Error::io(format!("sync the folder of {}", target.display())))
+            }
+            None => Ok(()),
         }
     }
 }

@@ -235,14 +235,16 @@ impl<'w> Session<'w> {
         self.write(&head, place.gap)
     }
 
-    /// Takes back the places that one call was given: those at the end are free again, others become gaps, which are zero.
+    /// Takes back the places that one call was given. Those at the end are free again, if what is behind the table can be
+    /// cut off; others become gaps, which are zero.
     pub(super) fn take_back(&self, mut places: Vec<Placement>) -> Result<()> {
         {
             let mut state = self.state();
+            state.chunks = state.chunks.saturating_sub(places.len() as u64);
             // Other threads may have been given places before, between and behind these.
-            while let Some(place) = places.pop_if(|place| place.end() == state.cursor) {
+            let can_shrink = self.sink.is_positional();
+            while let Some(place) = places.pop_if(|place| can_shrink && place.end() == state.cursor) {
                 state.cursor = place.gap;
-                state.chunks -= 1;
             }
         }
         places.into_iter().try_for_each(|place| self.erase(place))
@@ -250,7 +252,7 @@ impl<'w> Session<'w> {
 
     /// Spoils the file if it is dropped by a panic, which only a caller's own code can start: what was under way is lost.
     pub(super) fn guard(&self) -> PanicGuard<'_, 'w> {
-        PanicGuard(self)
+        PanicGuard { session: self, panicking: std::thread::panicking() }
     }
 
     fn erase(&self, place: Placement) -> Result<()> {
@@ -272,12 +274,16 @@ impl<'w> Session<'w> {
 }
 
 /// See [`Session::guard`].
-pub(super) struct PanicGuard<'s, 'w>(&'s Session<'w>);
+pub(super) struct PanicGuard<'s, 'w> {
+    session: &'s Session<'w>,
+    /// Whether there was a panic already, in which this writer is used by somebody who cleans up.
+    panicking: bool,
+}
 
 impl Drop for PanicGuard<'_, '_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.state().failed.get_or_insert_with(|| "a panic in the caller's code".into());
+        if std::thread::panicking() && !self.panicking {
+            self.session.state().failed.get_or_insert_with(|| "a panic in the caller's code".into());
         }
     }
 }

@@ -93,7 +93,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         while !rest.is_empty() {
             let (block, behind) = rest.split_at(self.room().min(rest.len()));
             let bytes = T::erase(block).bytes_as(dtype, &mut scratch);
-            self.take(bytes)?;
+            self.take(bytes).inspect_err(|error| session.fail(error))?;
             self.pushed += block.len();
             rest = behind;
             self.complete_part()?;

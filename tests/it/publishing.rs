@@ -299,3 +299,32 @@ fn the_longest_name_that_the_file_system_takes_is_written() {
     publish(&path, 1.0).unwrap();
     assert_eq!(value(&path), 1.0);
 }
+
+/// The folder of a program is shared by all its tests, so this one has a process of its own.
+#[test]
+#[cfg(unix)]
+fn a_relative_path_is_meant_as_it_was_given() {
+    const MARK: &str = "GEN5_TEST_RELATIVE_PATH";
+    if let Some(folder) = std::env::var_os(MARK) {
+        let folder = Path::new(&folder);
+        std::env::set_current_dir(folder.join("a")).unwrap();
+        let mut writer = WriteOptions::new().create("x.gen5").unwrap();
+        std::env::set_current_dir(folder.join("b")).unwrap();
+        writer.latent("x", &[1], &[1.0_f32]).unwrap();
+        writer.finish(&metadata()).unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let name = "publishing::a_relative_path_is_meant_as_it_was_given";
+    let ran = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(MARK, folder.path())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(names(&folder.path().join("a")), ["x.gen5"]);
+    assert!(names(&folder.path().join("b")).is_empty());
+}

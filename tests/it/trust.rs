@@ -110,6 +110,29 @@ fn a_panic_in_the_callers_code_spoils_the_file() {
     }
 }
 
+/// The chunks of a file are limited, and so a call can be refused after its first windows were written.
+#[test]
+fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
+    let values = vec![1.0_f32; 150_000];
+    let fill = |writer: &mut gen5::Writer<'_>| -> gen5::Result<()> {
+        let arrays = ["a", "b"].map(|key| gen5::Array::new(key, &[150_000], &values));
+        let error = writer.latents(arrays).unwrap_err();
+        assert!(error.to_string().contains("chunks of a file"), "{error}");
+        writer.latent("c", &[3], &values[..3])
+    };
+    let (file, _) = write(zstd(4), fill).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gen5");
+    let mut writer = zstd(4).create(&path).unwrap();
+    fill(&mut writer).unwrap();
+    writer.finish(&metadata()).unwrap();
+    for file in [file, std::fs::read(path).unwrap()] {
+        let reader = Reader::from_bytes(file).unwrap();
+        reader.verify().unwrap();
+        assert_eq!(reader.latents().map(|latent| latent.len()).collect::<Vec<_>>(), [3]);
+    }
+}
+
 /// A sink that has work of its own done by rayon, in the middle of a write.
 struct Parallel(Cursor<Vec<u8>>);
 

@@ -132,8 +132,7 @@ impl FileInfo {
 /// Bytes of an image that tell its format.
 const IMAGE_START: usize = 8192;
 
-pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<Status> {
-    let mut worst = Status::Fine;
+pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
     let mut infos: Vec<Looked> = Vec::new();
     for (position, path) in args.files.iter().enumerate() {
         let reader = match Reader::open(path) {
@@ -141,12 +140,12 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<Status> {
             Err(error) => {
                 let (path_text, message) = (path.to_string_lossy().into_owned(), error.to_string());
                 infos.push(Looked::Failed { path: path_text, error: message });
-                worst = worst.max(output.report(&of_file(error, path)));
+                output.report(&of_file(error, path));
                 continue;
             }
         };
         let info = FileInfo::of(path, &reader);
-        worst = worst.max(info.status);
+        output.remember(info.status);
         if args.json {
             infos.push(Looked::Fine(Box::new(info)));
             continue;
@@ -159,7 +158,7 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<Status> {
     if args.json {
         output.json(&infos, args.files.len() > 1)?;
     }
-    Ok(worst)
+    Ok(())
 }
 
 fn print(info: &FileInfo, reader: &Reader, output: &mut Output<'_>) -> Result<()> {

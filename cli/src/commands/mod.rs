@@ -20,14 +20,21 @@ pub(crate) struct Output<'a> {
     pub(crate) out: &'a mut dyn Write,
     /// Messages.
     pub(crate) messages: &'a mut dyn Write,
+    /// The worst that has happened, which the exit code tells even if nobody reads the results to their end.
+    pub(crate) worst: Status,
 }
 
 impl Output<'_> {
-    /// Says what went wrong, and returns what it means.
-    pub(crate) fn report(&mut self, error: &anyhow::Error) -> Status {
+    /// Says what went wrong, and remembers what it means.
+    pub(crate) fn report(&mut self, error: &anyhow::Error) {
         // Where messages cannot go there is nobody to tell, and the exit code remains.
         let _ = writeln!(self.messages, "gen5: {}", escape(&format!("{error:#}")));
-        Status::of(error)
+        self.remember(Status::of(error));
+    }
+
+    /// Remembers how something ended.
+    pub(crate) fn remember(&mut self, status: Status) {
+        self.worst = self.worst.max(status);
     }
 
     /// Says something that is no result and no error.

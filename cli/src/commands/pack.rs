@@ -16,14 +16,14 @@ use zerocopy::IntoBytes;
 use super::{Output, of_file};
 use crate::args::{Compress, MetadataArgs, PackArgs};
 use crate::convert::{Array, arrays};
-use crate::failure::{Status, UsageError};
+use crate::failure::UsageError;
 use crate::progress;
 use crate::terminal::{human_size, shown};
 
 /// Elements that are read and pushed at a time.
 const BLOCK: usize = 1 << 20;
 
-pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<Status> {
+pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     if args.out.extension().is_none_or(|extension| extension != "gen5") {
         let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(&args.out));
         return Err(UsageError(problem).into());
@@ -78,7 +78,7 @@ fn create(args: &PackArgs, options: WriteOptions) -> Result<Writer<'static>> {
     })
 }
 
-fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<Status> {
+fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<()> {
     let image = args.image.as_deref().map(shown).unwrap_or_default();
     for note in &summary.notes {
         output.note(&format!("{image}: {note}")); // the image is all that there are notes about
@@ -93,7 +93,7 @@ fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<S
         human_size(values),
         human_size(summary.file_size),
     )?;
-    Ok(Status::Fine)
+    Ok(())
 }
 
 /// Two latents of one key are refused before anything is written, with both their files.

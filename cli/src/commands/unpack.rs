@@ -32,7 +32,7 @@ struct IndexEntry<'a> {
     dtype: &'static str,
 }
 
-pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<Status> {
+pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
     let reader = ReadOptions::new().check_hashes(true).open(&args.file);
     let reader = reader.map_err(|error| of_file(error, &args.file))?;
@@ -53,16 +53,14 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<Status> 
     let count = reader.latents().len();
     publish(draft, &args.output)?;
 
+    if let Some(error) = doubt {
+        output.note(&format!("environment.json is as it is stored, but {error}"));
+        output.remember(Status::of_library(&error));
+    }
     let size = human_size(reader.latents().map(|latent| latent.payload_size()).sum());
     let s = if count == 1 { "" } else { "s" };
     writeln!(output.out, "{}: {count} latent{s}, {size}", shown(&args.output))?;
-    match doubt {
-        None => Ok(Status::Fine),
-        Some(error) => {
-            output.note(&format!("environment.json is as it is stored, but {error}"));
-            Ok(Status::of_library(&error))
-        }
-    }
+    Ok(())
 }
 
 /// Refuses a destination that could lose something, before any work is done.

@@ -35,8 +35,7 @@ struct ChunkReport {
     error: Option<String>,
 }
 
-pub(crate) fn run(args: &VerifyArgs, output: &mut Output<'_>) -> Result<Status> {
-    let mut worst = Status::Fine;
+pub(crate) fn run(args: &VerifyArgs, output: &mut Output<'_>) -> Result<()> {
     let mut reports = Vec::new();
     for path in &args.files {
         let checked = Reader::open(path).map(|reader| {
@@ -48,7 +47,7 @@ pub(crate) fn run(args: &VerifyArgs, output: &mut Output<'_>) -> Result<Status> 
         match checked {
             Ok((reader, report)) => {
                 let errors = report.damaged().filter_map(|chunk| chunk.error.as_ref());
-                worst = errors.map(Status::of_library).fold(worst, Status::max);
+                errors.map(Status::of_library).for_each(|status| output.remember(status));
                 if args.json {
                     reports.push(file_report(path, &reader, &report));
                 } else {
@@ -57,7 +56,7 @@ pub(crate) fn run(args: &VerifyArgs, output: &mut Output<'_>) -> Result<Status> 
             }
             Err(error) => {
                 let message = error.to_string();
-                worst = worst.max(output.report(&of_file(error, path)));
+                output.report(&of_file(error, path));
                 let path = path.to_string_lossy().into_owned();
                 reports.push(FileReport { path, ok: false, error: Some(message), chunks: Vec::new() });
             }
@@ -66,7 +65,7 @@ pub(crate) fn run(args: &VerifyArgs, output: &mut Output<'_>) -> Result<Status> 
     if args.json {
         output.json(&reports, args.files.len() > 1)?;
     }
-    Ok(worst)
+    Ok(())
 }
 
 fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileReport {

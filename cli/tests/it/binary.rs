@@ -56,6 +56,23 @@ fn a_closed_pipe_ends_quietly() {
 }
 
 #[test]
+#[cfg(unix)]
+fn damage_is_told_by_the_exit_code_even_if_nobody_reads_on() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let path = folder.path("run.gen5");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[52 + 12] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for words in [&["verify"][..], &["verify", "--json"]] {
+        let mut child =
+            gen5().args(words).arg(&path).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{words:?}");
+    }
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn results_that_cannot_be_written_are_a_failure() {
     let folder = Folder::new();
