@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::codec::Digest;
 use crate::error::{Error, Place, Result};
-use crate::manifest::{Extra, shorten};
+use crate::manifest::{Extra, shorten, to_text};
 
 /// A snapshot of what an image was made with: frameworks, operating system, devices.
 ///
@@ -142,19 +142,14 @@ impl Environment {
     }
 
     /// The chunk's payload.
-    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
+    pub(crate) fn to_json(&self) -> Result<String> {
         #[derive(Serialize)]
         struct Stored<'a> {
             env_version: u64,
             components: &'a [Component],
         }
-        serde_json::to_vec(&Stored { env_version: ENV_VERSION, components: &self.components }).map_err(
-            |error| Error::Metadata {
-                member: "environment".into(),
-                expected: "values that JSON can express".into(),
-                found: error.to_string(),
-            },
-        )
+        let stored = Stored { env_version: ENV_VERSION, components: &self.components };
+        to_text("environment", &stored)
     }
 }
 
@@ -172,13 +167,13 @@ mod tests {
         );
         let environment = Environment::read(json.as_bytes(), &PLACE).unwrap();
         assert_eq!(environment.get("numpy").unwrap().digest(), digest);
-        assert_eq!(environment.to_json().unwrap(), json.as_bytes());
+        assert_eq!(environment.to_json().unwrap(), json);
     }
 
     #[test]
     fn an_altered_component_is_named() {
         let environment = Environment::new([Component::new("torch", "name=torch;version=2")]);
-        let json = String::from_utf8(environment.to_json().unwrap()).unwrap();
+        let json = environment.to_json().unwrap();
         let altered = json.replace("version=2", "version=3");
         let error = Environment::read(altered.as_bytes(), &PLACE).unwrap_err();
         assert!(matches!(error, Error::ComponentDigest { ref id, .. } if id == "torch"), "{error}");

@@ -100,6 +100,11 @@ impl Extra {
     }
 }
 
+/// JSON text of a value; `member` is what an error calls it.
+pub(crate) fn to_text(member: &str, value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| not_json(member.into(), &error))
+}
+
 fn not_json(member: String, error: &serde_json::Error) -> Error {
     Error::Metadata { member, expected: "a value that JSON can express".into(), found: error.to_string() }
 }

@@ -1,9 +1,6 @@
 //! The metadata of a file, valid by construction: built by a caller, or read from a manifest, by one set of rules.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::json::Extra;
+use super::json::{Extra, to_text};
 use super::members;
 use super::model::{GenerationSettings, HardwareInfo, ModelInfo};
 use crate::error::{Error, Result};
@@ -39,7 +36,7 @@ impl Metadata {
         // What serializes to JSON that the schema accepts is valid, so one set of rules serves for both ways in. The
         // only things that JSON would hide are floats that it cannot express, and members that stand twice.
         check_finite(model_info)?;
-        let text = to_text(model_info)?;
+        let text = to_text("model_info", model_info)?;
         members::model_info(&text).map(Self::of)
     }
 
@@ -64,20 +61,14 @@ impl Metadata {
 
     /// Reads all but the records of a whole manifest.
     pub(crate) fn from_manifest(manifest: &str) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Body<'a> {
-            #[serde(borrow)]
-            gen5_metadata: &'a RawValue,
-        }
         let malformed = |error: serde_json::Error| Error::Metadata {
             member: "the manifest".into(),
             expected: "valid JSON (the stored text is at `Reader::manifest_json`)".into(),
             found: error.to_string(),
         };
         let mut beside_manifest: Extra = serde_json::from_str(manifest).map_err(malformed)?;
-        beside_manifest.take("gen5_metadata");
-        let body: Body<'_> = serde_json::from_str(manifest).map_err(malformed)?;
-        let mut body: Extra = serde_json::from_str(body.gen5_metadata.get()).map_err(malformed)?;
+        let body = beside_manifest.remove("gen5_metadata").unwrap_or_default();
+        let mut body: Extra = serde_json::from_str(&body).map_err(malformed)?;
         body.take("chunks");
         let model_info = body.remove("model_info").unwrap_or_default();
         let file_info = body.remove("file_info").unwrap_or_default();
@@ -171,12 +162,4 @@ fn check_finite(model_info: &ModelInfo) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-fn to_text(model_info: &ModelInfo) -> Result<String> {
-    serde_json::to_string(model_info).map_err(|error| Error::Metadata {
-        member: "model_info".into(),
-        expected: "values that JSON can express".into(),
-        found: error.to_string(),
-    })
 }

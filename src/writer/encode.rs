@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
 use super::array::check_values;
+use super::options::DEFAULT_PART_SIZE;
 use super::session::{BLOCK, LatentChunk, NewRecord, Placement, Session, chunk_header};
 use crate::codec::{Digest, Hasher, compress};
 use crate::element::Values;
@@ -106,7 +107,7 @@ fn first_error<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
 
 /// Bytes that compressed chunks, or parts that wait to be, may come to in memory: about one part for each thread.
 pub(super) fn memory_budget(session: &Session<'_>) -> u64 {
-    let part = session.options.part_size.unwrap_or(64 << 20).max(1 << 20);
+    let part = session.options.part_size.unwrap_or(DEFAULT_PART_SIZE).max(1 << 20);
     part.saturating_mul(rayon::current_num_threads() as u64)
 }
 
@@ -128,7 +129,11 @@ fn write_window(
     records: &mut Vec<NewRecord>,
 ) -> Result<()> {
     let encoded = first_error(jobs.par_iter().map(|job| encode(session, job)).collect())?;
-    let placed = place_all(session, jobs, &encoded)?;
+    let sizes = jobs.iter().zip(&encoded).map(|(job, encoded)| match encoded {
+        Encoded::Frame { bytes, .. } => (bytes.len() as u64, None),
+        Encoded::Raw => (job.size() as u64 + CHUNK_HEADER_SIZE, Some(session.options.alignment)),
+    });
+    let placed = session.state().place_all(sizes)?;
     places.extend_from_slice(&placed);
     // A sink that takes one thread at a time is the caller's code. It is called from this thread alone, and so may use
     // rayon itself.
@@ -154,26 +159,6 @@ fn write_window(
         latent: Some(job.chunk.clone()),
     }));
     Ok(())
-}
-
-/// Gives all of the chunks their places, or none.
-fn place_all(session: &Session<'_>, jobs: &[Job<'_>], encoded: &[Encoded]) -> Result<Vec<Placement>> {
-    let mut state = session.state();
-    let before = state.mark();
-    let places: Result<_> = jobs
-        .iter()
-        .zip(encoded)
-        .map(|(job, encoded)| match encoded {
-            Encoded::Frame { bytes, .. } => state.place(bytes.len() as u64, None),
-            Encoded::Raw => {
-                state.place(job.size() as u64 + CHUNK_HEADER_SIZE, Some(session.options.alignment))
-            }
-        })
-        .collect();
-    if places.is_err() {
-        state.go_back(&before);
-    }
-    places
 }
 
 fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {

@@ -40,8 +40,6 @@ use crate::wire::{CHUNK_HEADER_SIZE, ChunkType};
 pub struct Writer<'w> {
     session: Arc<Session<'w>>,
     draft: Option<Draft>,
-    image: bool,
-    environment: bool,
 }
 
 /// What was written.
@@ -89,7 +87,7 @@ impl<'w> Writer<'w> {
         let name =
             draft.as_ref().map_or_else(|| "the file".into(), |draft| draft.target().display().to_string());
         let session = Arc::new(Session::start(sink, name, options)?);
-        Ok(Self { session, draft, image: false, environment: false })
+        Ok(Self { session, draft })
     }
 
     /// Writes a latent.
@@ -208,12 +206,11 @@ impl<'w> Writer<'w> {
     /// [`Error::TooLarge`], [`Error::Io`].
     pub fn image(&mut self, encoded: &[u8]) -> Result<()> {
         self.session.check_usable()?;
-        refuse_second(self.image, "image")?;
+        self.refuse_second(ChunkType::IMAGE, "image")?;
         refuse_larger(encoded.len(), Limits::default().image_bytes, "image")?;
         let note = check_image(encoded)?;
         self.write_single(ChunkType::IMAGE, encoded, false)?;
         self.session.state().notes.extend(note);
-        self.image = true;
         Ok(())
     }
 
@@ -224,12 +221,19 @@ impl<'w> Writer<'w> {
     /// [`Error::Argument`] if there is one already or this one is over 16 MiB, [`Error::Io`].
     pub fn environment(&mut self, environment: &Environment) -> Result<()> {
         self.session.check_usable()?;
-        refuse_second(self.environment, "environment")?;
+        self.refuse_second(ChunkType::ENVIRONMENT, "environment")?;
         let json = environment.to_json()?;
         refuse_larger(json.len(), Limits::default().environment_bytes, "environment")?;
-        self.write_single(ChunkType::ENVIRONMENT, &json, true)?;
-        self.environment = true;
-        Ok(())
+        self.write_single(ChunkType::ENVIRONMENT, json.as_bytes(), true)
+    }
+
+    /// Refuses a second chunk of a kind that stands once in a file.
+    fn refuse_second(&self, kind: ChunkType, what: &str) -> Result<()> {
+        if self.session.state().records.iter().all(|record| record.kind != kind) {
+            return Ok(());
+        }
+        let (expected, found) = ("at most one in a file".into(), "a second".into());
+        Err(Error::Argument { what: what.into(), expected, found })
     }
 
     /// Writes a chunk that is no latent: compressed if that makes it smaller, or if it has to be.
@@ -285,17 +289,6 @@ impl<'w> Writer<'w> {
             draft.publish()?;
         }
         Ok(Summary { file_size, chunks: records.len(), latents: summarize(&records), notes })
-    }
-}
-
-fn refuse_second(there: bool, what: &str) -> Result<()> {
-    match there {
-        true => Err(Error::Argument {
-            what: what.into(),
-            expected: "at most one in a file".into(),
-            found: "a second".into(),
-        }),
-        false => Ok(()),
     }
 }
 

@@ -35,6 +35,9 @@ pub enum NonFinite {
     Keep,
 }
 
+/// The size of parts, unless another is asked for.
+pub(super) const DEFAULT_PART_SIZE: u64 = 64 << 20;
+
 /// Called with a number of bytes that have been taken care of.
 type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
@@ -67,7 +70,7 @@ impl Default for WriteOptions {
             float16: false,
             non_finite: NonFinite::Refuse,
             alignment: 64,
-            part_size: Some(64 << 20),
+            part_size: Some(DEFAULT_PART_SIZE),
             sync: true,
             progress: None,
         }

@@ -119,12 +119,6 @@ impl Placement {
     }
 }
 
-/// See [`State::mark`].
-pub(super) struct Mark {
-    cursor: u64,
-    chunks: u64,
-}
-
 impl State {
     /// Gives the next free bytes to a chunk. With `alignment`, its payload starts at a multiple of that.
     pub(super) fn place(&mut self, stored_size: u64, alignment: Option<u64>) -> Result<Placement> {
@@ -150,14 +144,17 @@ impl State {
         Ok(placement)
     }
 
-    /// How far the file is, to go back to if not all of some chunks find a place.
-    pub(super) fn mark(&self) -> Mark {
-        Mark { cursor: self.cursor, chunks: self.chunks }
-    }
-
-    /// Goes back to where the file was; nobody was given a place since.
-    pub(super) fn go_back(&mut self, mark: &Mark) {
-        (self.cursor, self.chunks) = (mark.cursor, mark.chunks);
+    /// Places chunks of these sizes and alignments one behind the other: all of them, or none.
+    pub(super) fn place_all(
+        &mut self,
+        chunks: impl Iterator<Item = (u64, Option<u64>)>,
+    ) -> Result<Vec<Placement>> {
+        let before = (self.cursor, self.chunks);
+        let places: Result<_> = chunks.map(|(size, alignment)| self.place(size, alignment)).collect();
+        if places.is_err() {
+            (self.cursor, self.chunks) = before;
+        }
+        places
     }
 
     /// Reserves the keys of a latent and of its parts.

@@ -8,7 +8,7 @@ use super::session::{NewRecord, Session, chunk_header};
 use crate::codec::Digest;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::manifest::{Extra, Metadata, ModelInfo, Part};
+use crate::manifest::{Extra, Metadata, ModelInfo, Part, to_text};
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FileHeader, MAGIC, VERSION};
 use zerocopy::IntoBytes;
 
@@ -168,16 +168,12 @@ fn stored_table(file_size: u64, records: &[NewRecord], metadata: &Metadata) -> R
         },
         beside: &metadata.beside_manifest,
     };
-    let json = serde_json::to_vec(&root).map_err(|error| Error::Metadata {
-        member: "the manifest".into(),
-        expected: "values that JSON can express".into(),
-        found: error.to_string(),
-    })?;
+    let json = to_text("the manifest", &root)?;
     let limit = Limits::default().table_bytes;
     if json.len() as u64 + CHUNK_HEADER_SIZE > limit {
         let expected = format!("at most {limit} bytes, as readers expect");
         let (what, found) = ("manifest".into(), format!("{} bytes", json.len()));
         return Err(Error::Argument { what, expected, found });
     }
-    compress_chunk(&chunk_header(ChunkType::MANIFEST, None, json.len() as u64)?, &json, TABLE_LEVEL)
+    compress_chunk(&chunk_header(ChunkType::MANIFEST, None, json.len() as u64)?, json.as_bytes(), TABLE_LEVEL)
 }
