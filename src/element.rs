@@ -29,6 +29,11 @@ impl Dtype {
         }
     }
 
+    /// Bytes of an array of this shape; `None` if they are over what a `u64` holds.
+    pub fn size_of_array(self, shape: &[usize]) -> Option<u64> {
+        element_count(shape)?.checked_mul(self.size() as u64)
+    }
+
     /// The name in a record, which is numpy's: `float16`, `float32`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -90,13 +95,9 @@ pub trait Element:
     #[doc(hidden)]
     fn erase(values: &[Self]) -> Values<'_>;
 
-    /// Widens `src` into `dst`, which is as long.
+    /// Converts values into `to`, which is as long: to the nearest, ties to even.
     #[doc(hidden)]
-    fn widen(src: &[Self], dst: &mut [f32]);
-
-    /// Rounds `src` to the nearest values of this type, ties to even, into `dst`, which is as long.
-    #[doc(hidden)]
-    fn narrow(src: &[f32], dst: &mut [Self]);
+    fn convert(values: Values<'_>, to: &mut [Self]);
 }
 
 impl Element for f16 {
@@ -114,12 +115,11 @@ impl Element for f16 {
         Values::F16(values)
     }
 
-    fn widen(src: &[Self], dst: &mut [f32]) {
-        src.convert_to_f32_slice(dst);
-    }
-
-    fn narrow(src: &[f32], dst: &mut [Self]) {
-        dst.convert_from_f32_slice(src);
+    fn convert(values: Values<'_>, to: &mut [Self]) {
+        match values {
+            Values::F16(values) => to.copy_from_slice(values),
+            Values::F32(values) => to.convert_from_f32_slice(values),
+        }
     }
 }
 
@@ -138,12 +138,11 @@ impl Element for f32 {
         Values::F32(values)
     }
 
-    fn widen(src: &[Self], dst: &mut [f32]) {
-        dst.copy_from_slice(src);
-    }
-
-    fn narrow(src: &[f32], dst: &mut [Self]) {
-        dst.copy_from_slice(src);
+    fn convert(values: Values<'_>, to: &mut [Self]) {
+        match values {
+            Values::F16(values) => values.convert_to_f32_slice(to),
+            Values::F32(values) => to.copy_from_slice(values),
+        }
     }
 }
 
@@ -217,7 +216,7 @@ impl<'a> Values<'a> {
         match (self, dtype) {
             (Self::F32(values), Dtype::F16) => {
                 scratch.resize(values.len(), f16::ZERO);
-                scratch.convert_from_f32_slice(values);
+                f16::convert(self, scratch);
                 scratch.as_bytes()
             }
             (values, _) => values.as_bytes(),
@@ -242,23 +241,6 @@ fn first_match<T: Element>(values: &[T], wanted: impl Fn(&T) -> bool) -> Option<
     values.iter().skip(start).position(wanted).map(|at| start + at)
 }
 
-/// Converts `src` to `T` into `dst`, which is as long. The error is the position of the first finite value that the
-/// new type has no finite value for; what `dst` holds then is not said.
-pub(crate) fn convert<S: Element, T: Element>(src: &[S], dst: &mut [T]) -> Result<(), usize> {
-    let mut wide = [0.0_f32; LANE_BLOCK];
-    for (block, (src, dst)) in src.chunks(LANE_BLOCK).zip(dst.chunks_mut(LANE_BLOCK)).enumerate() {
-        let (wide, _) = wide.split_at_mut(src.len().min(LANE_BLOCK));
-        S::widen(src, wide);
-        T::narrow(wide, dst);
-        let overflows = |(before, after): (&f32, &T)| before.is_finite() && !after.is_finite();
-        if wide.iter().zip(&*dst).fold(false, |found, pair| found | overflows(pair)) {
-            let at = wide.iter().zip(&*dst).position(overflows).unwrap_or(0);
-            return Err(block * LANE_BLOCK + at);
-        }
-    }
-    Ok(())
-}
-
 /// The number of elements of a shape; `None` if it is over what a `u64` holds. A scalar (no axes) has one.
 pub(crate) fn element_count(shape: &[usize]) -> Option<u64> {
     // An axis of 0 makes the whole empty, however large the other axes claim to be.
@@ -266,11 +248,6 @@ pub(crate) fn element_count(shape: &[usize]) -> Option<u64> {
         return Some(0);
     }
     shape.iter().try_fold(1_u64, |count, &axis| count.checked_mul(u64::try_from(axis).ok()?))
-}
-
-/// The size in bytes of an array; `None` if it is over what a `u64` holds.
-pub(crate) fn byte_count(shape: &[usize], dtype: Dtype) -> Option<u64> {
-    element_count(shape)?.checked_mul(dtype.size() as u64)
 }
 
 #[cfg(test)]
@@ -302,20 +279,27 @@ mod tests {
         assert_eq!(first(&[]), None);
     }
 
+    /// What the first overflow is said to be has to be what the conversion does.
     #[test]
-    fn narrowing_names_the_first_overflow() {
+    fn overflow_is_where_conversion_makes_an_infinity() {
         let mut half = vec![f16::ZERO; LANE_BLOCK + 2];
         let mut values = vec![65504.0_f32; LANE_BLOCK + 2];
-        assert_eq!(convert(&values, &mut half), Ok(()));
-        assert!(half.iter().all(|&value| value == f16::MAX));
-        values[LANE_BLOCK + 1] = 65520.0; // the smallest value that rounds to infinity
-        assert_eq!(convert(&values, &mut half), Err(LANE_BLOCK + 1));
-        assert_eq!(Values::F32(&values).first_float16_overflow(), Some((LANE_BLOCK + 1, 65520.0)));
-        values[LANE_BLOCK + 1] = 65519.996; // the largest that does not
-        assert_eq!(convert(&values, &mut half), Ok(()));
-        assert_eq!(Values::F32(&values).first_float16_overflow(), None);
-        values[LANE_BLOCK + 1] = f32::INFINITY; // an infinity that was there already is not made
-        assert_eq!(convert(&values, &mut half), Ok(()));
+        for (value, overflows) in [
+            (65504.0, false),
+            (65519.996, false), // the largest that rounds down
+            (65520.0, true),    // the smallest that does not
+            (-65520.0, true),
+            (f32::MAX, true),
+            (f32::INFINITY, false), // it was there already
+            (f32::NAN, false),
+        ] {
+            values[LANE_BLOCK + 1] = value;
+            f16::convert(Values::F32(&values), &mut half);
+            let made = value.is_finite() && half[LANE_BLOCK + 1].is_infinite();
+            assert_eq!(made, overflows, "{value}");
+            let expected = overflows.then_some((LANE_BLOCK + 1, value));
+            assert_eq!(Values::F32(&values).first_float16_overflow(), expected, "{value}");
+        }
     }
 
     #[test]
@@ -323,8 +307,8 @@ mod tests {
         let all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
         let mut wide = vec![0.0_f32; all.len()];
         let mut back = vec![f16::ZERO; all.len()];
-        convert(&all, &mut wide).unwrap();
-        convert(&wide, &mut back).unwrap();
+        f32::convert(Values::F16(&all), &mut wide);
+        f16::convert(Values::F32(&wide), &mut back);
         for (before, after) in all.iter().zip(&back) {
             assert!(before.to_bits() == after.to_bits() || (before.is_nan() && after.is_nan()));
         }
@@ -335,7 +319,7 @@ mod tests {
         assert_eq!(element_count(&[]), Some(1));
         assert_eq!(element_count(&[usize::MAX, usize::MAX, 0]), Some(0));
         assert_eq!(element_count(&[usize::MAX, 2]), None);
-        assert_eq!(byte_count(&[usize::MAX / 2], Dtype::F32), None);
-        assert_eq!(byte_count(&[3, 5], Dtype::F16), Some(30));
+        assert_eq!(Dtype::F32.size_of_array(&[usize::MAX / 2]), None);
+        assert_eq!(Dtype::F16.size_of_array(&[3, 5]), Some(30));
     }
 }

@@ -63,38 +63,43 @@ impl Source {
     ///
     /// The owner of bytes in memory is asked anew at each call, and may give fewer than it did.
     pub(crate) fn borrow(&self, range: Range<u64>) -> Result<Option<&[u8]>> {
-        let bytes = match &self.kind {
-            Kind::Map(map) => map.bytes(),
-            Kind::Bytes(bytes) => (**bytes).as_ref(),
-            Kind::File { .. } => return Ok(None),
-        };
-        let range_in_memory = usize::try_from(range.start)
-            .ok()
-            .zip(usize::try_from(range.end).ok())
-            .map(|(start, end)| start..end);
-        match range_in_memory.and_then(|range| bytes.get(range)) {
-            Some(bytes) => Ok(Some(bytes)),
-            None => Err(Error::Changed { expected: self.len, found: bytes.len() as u64 }),
+        match &self.kind {
+            Kind::Map(map) => self.part_of(map.bytes(), range).map(Some),
+            Kind::Bytes(bytes) => self.part_of((**bytes).as_ref(), range).map(Some),
+            Kind::File { .. } => Ok(None),
         }
+    }
+
+    fn part_of<'b>(&self, bytes: &'b [u8], range: Range<u64>) -> Result<&'b [u8]> {
+        let ends = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let part = ends.and_then(|(start, end)| bytes.get(start..end));
+        part.ok_or(Error::Changed { expected: self.len, found: bytes.len() as u64 })
     }
 
     /// Fills `buffer` from `offset` on.
     pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let end = offset.saturating_add(buffer.len() as u64);
-        if let Some(bytes) = self.borrow(offset..end)? {
-            buffer.copy_from_slice(bytes);
-            return Ok(());
+        let range = offset..offset.saturating_add(buffer.len() as u64);
+        match &self.kind {
+            Kind::Map(map) => buffer.copy_from_slice(self.part_of(map.bytes(), range)?),
+            Kind::Bytes(bytes) => buffer.copy_from_slice(self.part_of((**bytes).as_ref(), range)?),
+            Kind::File { file, path } => return self.read_file(file, path, buffer, offset),
         }
-        let Kind::File { file, path } = &self.kind else { return Ok(()) };
+        Ok(())
+    }
+
+    fn read_file(&self, file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<()> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match read_at(file, rest, offset + done as u64) {
-                Ok(0) => return Err(Error::Changed { expected: self.len, found: offset + done as u64 }),
+            let at = offset + done as u64;
+            match read_at(file, rest, at) {
+                Ok(0) => return Err(Error::Changed { expected: self.len, found: at }),
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let action = format!("read {} at offset {}", path.display(), offset + done as u64);
-                    return Err(Error::Io { action, error });
+                    return Err(Error::Io {
+                        action: format!("read {} at offset {at}", path.display()),
+                        error,
+                    });
                 }
             }
         }

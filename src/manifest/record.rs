@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::json::{Count, Extra, Text, shorten};
 use crate::codec::Digest;
-use crate::element::{Dtype, byte_count};
+use crate::element::Dtype;
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FILE_HEADER_SIZE};
@@ -319,7 +319,7 @@ impl<'a> LatentMembers<'a> {
             None => return Err(refuse(record, "extra.dtype", dtype.name(), "missing")),
         }
         let Some(shape) = self.shape else { return Err(refuse(record, "extra.shape", SHAPE, "missing")) };
-        if byte_count(&shape, dtype) != Some(record.payload_size) {
+        if dtype.size_of_array(&shape) != Some(record.payload_size) {
             let expected = format!("a shape of {} bytes of {dtype}", record.payload_size);
             return Err(refuse(record, "extra.shape", &expected, &format!("{shape:?}")));
         }

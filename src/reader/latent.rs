@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::Inner;
 use super::payload::{PayloadReader, borrow_payload, zeroed};
-use crate::element::{Dtype, Element, byte_count, convert, element_count};
+use crate::element::{Dtype, Element, element_count};
 use crate::error::{Error, NotBorrowable, Result};
 use crate::manifest::{ChunkRecord, Extra, LatentEntry, row_axis};
 
@@ -44,7 +44,7 @@ impl Latent {
         let entry = inner.layout.latents.get(index);
         let shape = entry.map_or(&[][..], |entry| entry.shape(inner.records())).to_vec();
         // The product was found to be in range when the records were checked.
-        let size = entry.and_then(|entry| byte_count(&shape, entry.dtype(inner.records()))).unwrap_or(0);
+        let size = entry.and_then(|entry| entry.dtype(inner.records()).size_of_array(&shape)).unwrap_or(0);
         Self { inner: Arc::clone(inner), index, shape, bytes: 0..size }
     }
 
@@ -175,7 +175,10 @@ impl Latent {
             return refuse(NotBorrowable::NotMapped);
         };
         let range = usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
-        let bytes = range.and_then(|(start, end)| payload.get(start..end)).unwrap_or_default();
+        let Some(bytes) = range.and_then(|(start, end)| payload.get(start..end)) else {
+            let (expected, found) = (segment.skip + segment.len, payload.len() as u64);
+            return Err(Error::Changed { expected, found });
+        };
         <[T]>::ref_from_bytes(bytes).or_else(|_| {
             let (address, alignment) = (bytes.as_ptr().addr(), align_of::<T>());
             refuse(NotBorrowable::Misaligned { address, alignment })
@@ -223,12 +226,15 @@ impl Latent {
     pub fn read_as<T: Element>(&self) -> Result<Vec<T>> {
         fn from<S: Element, T: Element>(latent: &Latent) -> Result<Vec<T>> {
             let values = latent.read::<S>()?;
+            let values = S::erase(&values);
+            if T::DTYPE == Dtype::F16
+                && let Some((index, value)) = values.first_float16_overflow()
+            {
+                let latent = latent.name();
+                return Err(Error::Float16Overflow { latent, index: index as u64, value });
+            }
             let mut converted = latent.allocate::<T>()?;
-            convert(&values, &mut converted).map_err(|index| Error::Float16Overflow {
-                latent: latent.name(),
-                index: index as u64,
-                value: values.get(index).map_or(f32::NAN, |value| value.to_f32()),
-            })?;
+            T::convert(values, &mut converted);
             Ok(converted)
         }
         if T::DTYPE == self.dtype() {
@@ -285,7 +291,7 @@ impl Latent {
     }
 
     fn allocate<T: Element>(&self) -> Result<Vec<T>> {
-        let bytes = byte_count(&self.shape, T::DTYPE).unwrap_or(u64::MAX);
+        let bytes = T::DTYPE.size_of_array(&self.shape).unwrap_or(u64::MAX);
         let limit = self.inner.options.limits.latent_bytes;
         if bytes > limit
             && let Some(segment) = self.segments().next()

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use zerocopy::{FromZeros, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::codec::{Digest, FrameDecoder, Hasher, MAX_FRAME_HEADER, Step};
 use crate::error::{Error, FrameProblem, Place, Result};
@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
 use crate::source::Source;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS};
+
 /// Bytes that are read, decoded or hashed at a time: small enough to be in cache still when they are hashed.
 const BLOCK: usize = 256 << 10;
 
@@ -192,21 +193,14 @@ pub(crate) fn zeroed<T: FromZeros>(count: u64, bytes: u64, what: &str) -> Result
     T::new_vec_zeroed(count).map_err(|_| failed())
 }
 
-enum Body<'a> {
-    /// The bytes lie in the file as they are; `position` counts from the start of the payload.
-    Raw {
-        source: &'a Source,
-        offset: u64,
-        position: u64,
-    },
-    Frame(Box<Frame<'a>>),
-}
-
 /// Reads the payload of one chunk from its start to its end.
 pub(crate) struct PayloadReader<'a> {
+    source: &'a Source,
     record: &'a ChunkRecord,
-    body: Body<'a>,
-    left: u64,
+    /// What decompresses the chunk; `None` if its bytes lie in the file as they are.
+    frame: Option<Box<Frame<'a>>>,
+    /// Bytes of the payload that were read or passed over.
+    position: u64,
     hasher: Option<Hasher>,
 }
 
@@ -215,51 +209,54 @@ impl<'a> PayloadReader<'a> {
     /// the hash of what was read.
     pub(crate) fn open(source: &'a Source, record: &'a ChunkRecord, check_hash: bool) -> Result<Self> {
         let mut header = ChunkHeader::new_zeroed();
-        let body = if record.compressed {
+        let mut frame = None;
+        if record.compressed {
             let owner = Owner::Chunk(record);
-            let (mut frame, found) = Frame::open(source, record.offset..record.end(), owner)?;
+            let (mut opened, found) = Frame::open(source, record.offset..record.end(), owner)?;
             let expected = record.payload_size + CHUNK_HEADER_SIZE;
             if found != expected {
                 return Err(owner.fail(FrameProblem::ContentSize { expected, found }));
             }
-            frame.read_exact(header.as_mut_bytes())?;
-            Body::Frame(Box::new(frame))
+            opened.read_exact(header.as_mut_bytes())?;
+            frame = Some(Box::new(opened));
         } else {
             source.read_exact_at(header.as_mut_bytes(), record.offset)?;
-            Body::Raw { source, offset: record.payload_offset(), position: 0 }
-        };
+        }
         check_chunk_header(&header, record)?;
-        Ok(Self { record, body, left: record.payload_size, hasher: check_hash.then(Hasher::default) })
+        Ok(Self { source, record, frame, position: 0, hasher: check_hash.then(Hasher::default) })
+    }
+
+    fn left(&self) -> u64 {
+        self.record.payload_size - self.position
+    }
+
+    /// Notes that the next bytes were read, and are these.
+    fn advance(&mut self, block: &[u8]) {
+        self.position += block.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(block);
+        }
     }
 
     /// Fills `output` with the next bytes, of which there are enough.
     pub(crate) fn read_exact(&mut self, output: &mut [u8]) -> Result<()> {
         for block in output.chunks_mut(BLOCK) {
-            match &mut self.body {
-                Body::Raw { source, offset, position } => {
-                    source.read_exact_at(block, *offset + *position)?;
-                    *position += block.len() as u64;
-                }
-                Body::Frame(frame) => frame.read_exact(block)?,
+            match &mut self.frame {
+                Some(frame) => frame.read_exact(block)?,
+                None => self.source.read_exact_at(block, self.record.payload_offset() + self.position)?,
             }
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(block);
-            }
-            self.left -= block.len() as u64;
+            self.advance(block);
         }
         Ok(())
     }
 
     /// Passes over the next `count` bytes, which are decoded and hashed where that is needed.
     pub(crate) fn skip(&mut self, count: u64) -> Result<()> {
-        match &mut self.body {
-            Body::Raw { position, .. } if self.hasher.is_none() => {
-                *position += count;
-                self.left -= count;
-                Ok(())
-            }
-            _ => self.blocks(count, |_| Ok(())),
+        if self.frame.is_none() && self.hasher.is_none() {
+            self.position += count;
+            return Ok(());
         }
+        self.blocks(count, |_| Ok(()))
     }
 
     /// Gives the next `count` bytes to `take`, block by block, in place where they can be borrowed.
@@ -268,33 +265,35 @@ impl<'a> PayloadReader<'a> {
         while count > 0 {
             let size = usize::try_from(count).unwrap_or(usize::MAX).min(BLOCK);
             count -= size as u64;
-            if let Body::Raw { source, offset, position } = &mut self.body {
-                let start = *offset + *position;
-                if let Some(block) = source.borrow(start..start + size as u64)? {
-                    *position += size as u64;
-                    self.left -= size as u64;
-                    if let Some(hasher) = &mut self.hasher {
-                        hasher.update(block);
-                    }
+            match self.borrow(size as u64)? {
+                Some(block) => {
+                    self.advance(block);
                     take(block)?;
-                    continue;
+                }
+                None => {
+                    scratch.resize(size, 0);
+                    self.read_exact(&mut scratch)?;
+                    take(&scratch)?;
                 }
             }
-            scratch.resize(size, 0);
-            self.read_exact(&mut scratch)?;
-            take(&scratch)?;
         }
         Ok(())
+    }
+
+    /// The next bytes where they lie in the file, if they do so in memory.
+    fn borrow(&self, size: u64) -> Result<Option<&'a [u8]>> {
+        let start = self.record.payload_offset() + self.position;
+        if self.frame.is_some() { Ok(None) } else { self.source.borrow(start..start + size) }
     }
 
     /// Ends with the chunk: with `check_hash`, what is left of it is read and the hash compared. A frame that was read
     /// to its end has to end there.
     pub(crate) fn finish(mut self) -> Result<()> {
         if self.hasher.is_some() {
-            self.skip(self.left)?;
+            self.skip(self.left())?;
         }
-        if self.left == 0
-            && let Body::Frame(frame) = &mut self.body
+        if self.left() == 0
+            && let Some(frame) = &mut self.frame
         {
             frame.finish()?;
         }
@@ -343,18 +342,13 @@ pub(crate) fn borrow_payload<'a>(
     if record.compressed {
         return Ok(None);
     }
-    match source.borrow(record.offset..record.end())? {
-        None => Ok(None),
-        Some(chunk) => {
-            // The record's sizes are those of a chunk with a header, and the range was there: nothing is cut off.
-            let (header, payload) = chunk.split_at(chunk.len().min(size_of::<ChunkHeader>()));
-            let header = <ChunkHeader as zerocopy::FromBytes>::read_from_bytes(header)
-                .unwrap_or_else(|_| ChunkHeader::new_zeroed());
-            check_chunk_header(&header, record)?;
-            if check_hash {
-                check_digest(record, Digest::of(payload))?;
-            }
-            Ok(Some(payload))
-        }
+    let Some(chunk) = source.borrow(record.offset..record.end())? else { return Ok(None) };
+    let Ok((header, payload)) = ChunkHeader::read_from_prefix(chunk) else {
+        return Err(Error::Changed { expected: record.end(), found: record.offset + chunk.len() as u64 });
+    };
+    check_chunk_header(&header, record)?;
+    if check_hash {
+        check_digest(record, Digest::of(payload))?;
     }
+    Ok(Some(payload))
 }

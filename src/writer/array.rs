@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::options::{Compression, NonFinite, WriteOptions};
-use crate::element::{Dtype, Element, Values, byte_count, element_count};
+use crate::element::{Dtype, Element, Values, element_count};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{Extra, Part, row_axis};
@@ -96,7 +96,7 @@ impl Plan {
         }
         let dtype = if options.float16 { Dtype::F16 } else { given };
         let compressed = options.compression == Compression::Zstd;
-        let size = byte_count(&shape, dtype).filter(|size| usize::try_from(*size).is_ok());
+        let size = dtype.size_of_array(&shape).filter(|size| usize::try_from(*size).is_ok());
         let Some(size) = size else {
             let what = format!("shape of latent {key:?}");
             let expected = "a shape whose size memory can address".into();

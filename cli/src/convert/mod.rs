@@ -79,7 +79,7 @@ impl Array {
         name: String,
     ) -> Result<Self> {
         let size =
-            payload_size(dtype, &shape).with_context(|| format!("{name} claims a size over 2^64 bytes"))?;
+            dtype.size_of_array(&shape).with_context(|| format!("{name} claims a size over 2^64 bytes"))?;
         let fortran_order = fortran_order && payload::order_matters(&shape);
         Ok(Self { key, dtype, shape, size, fortran_order, place, name })
     }
@@ -132,15 +132,6 @@ impl Array {
         ensure!(found == size, "{name} has {found} bytes of values, but its shape and dtype say {size}");
         Ok(())
     }
-}
-
-/// The bytes of an array; `None` if they are over what a `u64` holds.
-fn payload_size(dtype: Dtype, shape: &[usize]) -> Option<u64> {
-    // An axis of 0 makes the whole empty, however large the other axes claim to be.
-    if shape.contains(&0) {
-        return Some(0);
-    }
-    shape.iter().try_fold(dtype.size() as u64, |size, &axis| size.checked_mul(u64::try_from(axis).ok()?))
 }
 
 /// The arrays of one file on the command line, as `[KEY=]FILE` or `[KEY=]FILE:NAME`.
