@@ -20,8 +20,16 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
     Unpack(UnpackArgs),
-    Info(InfoArgs),
-    Verify(VerifyArgs),
+    /// Show what files hold.
+    #[command(after_help = "Examples:
+  gen5 info run.gen5
+  gen5 info --json *.gen5")]
+    Info(FileArgs),
+    /// Check every hash of files.
+    #[command(after_help = "Examples:
+  gen5 verify run.gen5
+  gen5 verify --json *.gen5")]
+    Verify(FileArgs),
 }
 
 /// Make a GEN5 file of latents, image and metadata.
@@ -140,27 +148,9 @@ pub(crate) struct UnpackArgs {
     pub(crate) force: bool,
 }
 
-/// Show what files hold.
+/// Files to look at.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  gen5 info run.gen5
-  gen5 info --json *.gen5")]
-pub(crate) struct InfoArgs {
-    /// The files
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-
-    /// As JSON: an object, or an array of them for several files
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Check every hash of files.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  gen5 verify run.gen5
-  gen5 verify --json *.gen5")]
-pub(crate) struct VerifyArgs {
+pub(crate) struct FileArgs {
     /// The files
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,

@@ -18,7 +18,8 @@ use crate::commands::{Output, info, pack, unpack, verify};
 use crate::failure::Status;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
-/// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file.
+/// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the
+/// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file.
 pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, messages: &mut dyn Write) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,

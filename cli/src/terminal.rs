@@ -54,6 +54,12 @@ fn is_unsafe(character: char) -> bool {
             | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{200b}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A number of things: `1 latent`, `2 latents`.
+pub fn count(number: usize, thing: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{s}")
+}
+
 /// A size for people: `0 B`, `1023 B`, `1.0 KiB`, `64.0 MiB`, rounded to one decimal.
 pub fn human_size(bytes: u64) -> String {
     if bytes < 1024 {

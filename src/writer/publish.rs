@@ -30,6 +30,7 @@ impl Draft {
     pub(crate) fn create(path: &Path, replace: bool, sync: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
         let invalid = |problem: &str| failed()(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        let no_file = || invalid("something that is no regular file is there");
         // Such a path would name a folder, whatever its last part is.
         let text = path.to_string_lossy();
         let before_dot = text.strip_suffix('.').filter(|before| !before.ends_with('.'));
@@ -44,17 +45,19 @@ impl Draft {
             Err(error) if error.kind() == io::ErrorKind::NotFound => absolute,
             Err(error) => return Err(failed()(error)),
             Ok(there) if !there.is_file() && !there.is_symlink() => {
-                return Err(invalid("something that is no regular file is there"));
+                return Err(no_file());
             }
             Ok(_) if !replace => return Err(failed()(already_there())),
-            Ok(metadata) if metadata.is_symlink() => {
-                fs::canonicalize(path).map_err(|_| invalid("a symbolic link is there that leads nowhere"))?
+            Ok(there) if there.is_symlink() => {
+                let linked = fs::canonicalize(path)
+                    .map_err(|_| invalid("a symbolic link is there that leads nowhere"))?;
+                if !linked.is_file() {
+                    return Err(no_file());
+                }
+                linked
             }
             Ok(_) => absolute,
         };
-        if target.exists() && !target.is_file() {
-            return Err(invalid("something that is no regular file is there"));
-        }
         let Some(name) = target.file_name() else {
             return Err(invalid("the path does not end in a file name"));
         };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Output, of_file};
-use crate::args::InfoArgs;
+use crate::args::FileArgs;
 use crate::failure::Status;
 use crate::terminal::{escape, human_size};
 
@@ -132,7 +132,7 @@ impl FileInfo {
 /// Bytes of an image that tell its format.
 const IMAGE_START: usize = 8192;
 
-pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
     let mut infos: Vec<Looked> = Vec::new();
     for (position, path) in args.files.iter().enumerate() {
         let reader = match Reader::open(path) {

@@ -18,7 +18,7 @@ use crate::args::{Compress, MetadataArgs, PackArgs};
 use crate::convert::{Array, arrays};
 use crate::failure::UsageError;
 use crate::progress;
-use crate::terminal::{human_size, shown};
+use crate::terminal::{count, human_size, shown};
 
 /// Elements that are read and pushed at a time.
 const BLOCK: usize = 1 << 20;
@@ -83,13 +83,12 @@ fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<(
     for note in &summary.notes {
         output.note(&format!("{image}: {note}")); // the image is all that there are notes about
     }
-    let latents = summary.latents.len();
     let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
     writeln!(
         output.out,
-        "{}: {latents} latent{}, {} of values, {} in all",
+        "{}: {}, {} of values, {} in all",
         shown(&args.out),
-        if latents == 1 { "" } else { "s" },
+        count(summary.latents.len(), "latent"),
         human_size(values),
         human_size(summary.file_size),
     )?;

@@ -17,7 +17,7 @@ use crate::convert::npy;
 use crate::failure::Status;
 use crate::names::file_names;
 use crate::progress;
-use crate::terminal::{human_size, shown};
+use crate::terminal::{count, human_size, shown};
 
 /// The folder of the latents, inside the one that is asked for.
 const LATENTS: &str = "latents";
@@ -42,15 +42,15 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     let parent =
         args.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let place = if args.output.exists() { &args.output } else { parent };
-    let draft = tempfile::Builder::new()
-        .prefix(".gen5-unpack.")
-        .tempdir_in(place)
-        .with_context(|| format!("could not write to {}", shown(place)))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".gen5-unpack.");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask: it becomes the folder
+    let draft = builder.tempdir_in(place).with_context(|| format!("could not write to {}", shown(place)))?;
     let doubt = write_all(&reader, draft.path()).map_err(|error| match Status::of(&error) {
         Status::Damaged => error.context(shown(&args.file)),
         _ => error,
     })?;
-    let count = reader.latents().len();
     publish(draft, &args.output)?;
 
     if let Some(error) = doubt {
@@ -58,8 +58,8 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
         output.remember(Status::of_library(&error));
     }
     let size = human_size(reader.latents().map(|latent| latent.payload_size()).sum());
-    let s = if count == 1 { "" } else { "s" };
-    writeln!(output.out, "{}: {count} latent{s}, {size}", shown(&args.output))?;
+    let latents = count(reader.latents().len(), "latent");
+    writeln!(output.out, "{}: {latents}, {size}", shown(&args.output))?;
     Ok(())
 }
 
@@ -144,17 +144,6 @@ fn image_extension(bytes: &[u8]) -> &'static str {
 /// after file is put in place, each in one step.
 fn publish(draft: TempDir, folder: &Path) -> Result<()> {
     let failed = || format!("could not write to {}", shown(folder));
-    #[cfg(unix)]
-    {
-        // The draft was for its owner alone; the folder is to be like any other.
-        let ordinary = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
-            .tempdir_in(draft.path())
-            .with_context(failed)?;
-        let permissions = fs::metadata(ordinary.path()).with_context(failed)?.permissions();
-        ordinary.close().with_context(failed)?;
-        fs::set_permissions(draft.path(), permissions).with_context(failed)?;
-    }
     if !folder.exists() {
         // If it is renamed, there is nothing left that the draft's own clean-up could remove.
         fs::rename(draft.path(), folder).with_context(failed)?;

@@ -7,10 +7,10 @@ use gen5::{Reader, VerifyReport};
 use serde::Serialize;
 
 use super::{Output, of_file};
-use crate::args::VerifyArgs;
+use crate::args::FileArgs;
 use crate::failure::Status;
 use crate::progress;
-use crate::terminal::{escape, human_size, shown};
+use crate::terminal::{count, escape, human_size, shown};
 
 #[derive(Serialize)]
 struct FileReport {
@@ -35,7 +35,7 @@ struct ChunkReport {
     error: Option<String>,
 }
 
-pub(crate) fn run(args: &VerifyArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
     let mut reports = Vec::new();
     for path in &args.files {
         let checked = Reader::open(path).map(|reader| {
@@ -88,17 +88,16 @@ fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileRepor
 
 fn print(path: &Path, report: &VerifyReport, output: &mut Output<'_>) -> Result<()> {
     let path = shown(path);
-    let chunks = report.chunks().len();
+    let chunks = count(report.chunks().len(), "chunk");
     for error in report.damaged().filter_map(|chunk| chunk.error.as_ref()) {
         writeln!(output.out, "{path}: {}", escape(&error.to_string()))?;
     }
-    let s = if chunks == 1 { "" } else { "s" };
     match report.damaged().count() {
         0 => {
             let size = human_size(report.payload_size());
-            writeln!(output.out, "{path}: fine, {chunks} chunk{s}, {size}")?;
+            writeln!(output.out, "{path}: fine, {chunks}, {size}")?;
         }
-        damaged => writeln!(output.out, "{path}: damaged, {damaged} of {chunks} chunk{s}")?,
+        damaged => writeln!(output.out, "{path}: damaged, {damaged} of {chunks}")?,
     }
     Ok(())
 }

@@ -381,7 +381,8 @@ fn a_damaged_image_or_environment_does_not_hide_the_rest() {
     let folder = Folder::new();
     folder.sample("run.gen5");
     let whole = fs::read(folder.path("run.gen5")).unwrap();
-    for kind in [gen5::ChunkType::IMAGE, gen5::ChunkType::ENVIRONMENT] {
+    // This small image is stored raw, and its start tells what it is: that its middle is damaged is for `verify` to say.
+    for (kind, seen) in [(gen5::ChunkType::IMAGE, false), (gen5::ChunkType::ENVIRONMENT, true)] {
         let mut bytes = whole.clone();
         bytes[middle_of(&folder.path("run.gen5"), kind)] ^= 0x10;
         fs::write(folder.path("bad.gen5"), bytes).unwrap();
@@ -389,15 +390,11 @@ fn a_damaged_image_or_environment_does_not_hide_the_rest() {
         assert_eq!((ran.code, ran.out.contains("damaged, 1 of 4 chunks")), (3, true), "{kind}: {ran:?}");
         let ran = folder.run(&["info", "@/bad.gen5"]);
         assert!(ran.out.contains("noise") && ran.out.contains("model        SD"), "{kind}: {ran:?}");
-        if ran.code == 0 {
-            // The start of an image tells what it is; that the rest is damaged is for `verify` to say.
-            assert_eq!(kind, gen5::ChunkType::IMAGE);
-            continue;
-        }
-        assert!(ran.code == 3 && ran.out.contains("  damaged      chunk "), "{kind}: {ran:?}");
+        assert_eq!(ran.out.contains("  damaged      chunk "), seen, "{kind}: {ran:?}");
+        assert_eq!(ran.code, if seen { 3 } else { 0 }, "{kind}: {ran:?}");
         let ran = folder.run(&["info", "--json", "@/bad.gen5"]);
         let info: Value = serde_json::from_str(&ran.out).unwrap();
-        assert_eq!((ran.code, info["problems"].as_array().unwrap().len()), (3, 1));
+        assert_eq!(info["problems"].as_array().map(Vec::len), seen.then_some(1), "{kind}");
     }
 }
 
