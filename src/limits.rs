@@ -5,7 +5,8 @@
 /// The bounds on decompressed sizes are absolute, not ratios: a latent of zeros honestly compresses 30,000 to 1.
 /// The defaults refuse no file that this crate writes; only to read a compressed latent of over 64 GiB in one call,
 /// `latent_bytes` has to be raised. Lower them where files come from strangers and memory is short:
-/// what is parsed of a table made for that purpose can take some ten times the memory of its text.
+/// what is parsed of a table made for that purpose takes up to some fifteen times the memory of its text (measured: 1.7 GB
+/// for 132 MB of empty tags, 1.4 GB for 103 MB of unknown members).
 ///
 /// ```
 /// let limits = gen5::Limits { latent_bytes: 1 << 30, ..gen5::Limits::default() };

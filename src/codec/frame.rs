@@ -207,6 +207,18 @@ mod tests {
         assert!(!is_valid_level(23));
     }
 
+    /// Contexts are kept for what is common, and given back after what is not.
+    #[test]
+    fn contexts_of_the_default_level_are_kept() {
+        let part = vec![0; 64 << 20];
+        let frame = compress(b"head", &part, 3).unwrap();
+        assert!(ENCODER.take().is_some_and(|context| context.sizeof() > 0));
+        decode(&frame, usize::MAX / 2, usize::MAX / 2).unwrap();
+        assert!(DECODER.take().is_some());
+        compress(b"head", &part, 19).unwrap();
+        assert!(ENCODER.take().is_none());
+    }
+
     #[test]
     fn foreign_frames_are_refused_by_name() {
         let frame = compress(b"head", b"payload", 3).unwrap();
