@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The type of a latent's elements.
@@ -13,18 +13,20 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub enum Dtype {
     /// IEEE 754 binary16, `float16`.
     F16,
+    /// bfloat16: the upper half of a float32. Files with it are of version 1.1.
+    BF16,
     /// IEEE 754 binary32, `float32`.
     F32,
 }
 
 impl Dtype {
     /// Every dtype.
-    pub const ALL: [Self; 2] = [Self::F16, Self::F32];
+    pub const ALL: [Self; 3] = [Self::F16, Self::BF16, Self::F32];
 
     /// Bytes of one element.
     pub const fn size(self) -> usize {
         match self {
-            Self::F16 => 2,
+            Self::F16 | Self::BF16 => 2,
             Self::F32 => 4,
         }
     }
@@ -34,10 +36,11 @@ impl Dtype {
         element_count(shape)?.checked_mul(self.size() as u64)
     }
 
-    /// The name in a record, which is numpy's: `float16`, `float32`.
+    /// The name in a record, which is numpy's: `float16`, `bfloat16`, `float32`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
             Self::F32 => "float32",
         }
     }
@@ -47,12 +50,24 @@ impl Dtype {
         Self::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// The flags of a chunk header that stand for it.
-    pub(crate) const fn flags(self) -> [u8; 4] {
-        match self {
-            Self::F16 => *b"F16\0",
-            Self::F32 => *b"F32\0",
+    /// The flags of a chunk header that stand for it, its bytes being shuffled or not.
+    pub(crate) const fn flags(self, shuffled: bool) -> [u8; 4] {
+        match (self, shuffled) {
+            (Self::F16, false) => *b"F16\0",
+            (Self::BF16, false) => *b"BF16",
+            (Self::F32, false) => *b"F32\0",
+            (Self::F16, true) => *b"F16S",
+            (Self::BF16, true) => *b"B16S",
+            (Self::F32, true) => *b"F32S",
         }
+    }
+
+    /// The dtype that the flags of a chunk header stand for, and whether its bytes are shuffled.
+    pub(crate) fn from_flags(flags: [u8; 4]) -> Option<(Self, bool)> {
+        Self::ALL
+            .into_iter()
+            .flat_map(|dtype| [(dtype, false), (dtype, true)])
+            .find(|(dtype, shuffled)| dtype.flags(*shuffled) == flags)
     }
 }
 
@@ -65,10 +80,11 @@ impl fmt::Display for Dtype {
 mod sealed {
     pub trait Sealed {}
     impl Sealed for half::f16 {}
+    impl Sealed for half::bf16 {}
     impl Sealed for f32 {}
 }
 
-/// A type that latents are made of: [`struct@f16`] or [`f32`]. No other crate can implement it.
+/// A type that latents are made of: [`struct@f16`], [`struct@bf16`] or [`f32`]. No other crate can implement it.
 pub trait Element:
     sealed::Sealed
     + Copy
@@ -118,6 +134,31 @@ impl Element for f16 {
     fn convert(values: Values<'_>, to: &mut [Self]) {
         match values {
             Values::F16(values) => to.copy_from_slice(values),
+            Values::BF16(values) => by_way_of_f32(values, to),
+            Values::F32(values) => to.convert_from_f32_slice(values),
+        }
+    }
+}
+
+impl Element for bf16 {
+    const DTYPE: Dtype = Dtype::BF16;
+
+    fn to_f32(self) -> f32 {
+        Self::to_f32(self)
+    }
+
+    fn is_finite(self) -> bool {
+        Self::is_finite(self)
+    }
+
+    fn erase(values: &[Self]) -> Values<'_> {
+        Values::BF16(values)
+    }
+
+    fn convert(values: Values<'_>, to: &mut [Self]) {
+        match values {
+            Values::F16(values) => by_way_of_f32(values, to),
+            Values::BF16(values) => to.copy_from_slice(values),
             Values::F32(values) => to.convert_from_f32_slice(values),
         }
     }
@@ -141,8 +182,23 @@ impl Element for f32 {
     fn convert(values: Values<'_>, to: &mut [Self]) {
         match values {
             Values::F16(values) => values.convert_to_f32_slice(to),
+            Values::BF16(values) => values.convert_to_f32_slice(to),
             Values::F32(values) => to.copy_from_slice(values),
         }
+    }
+}
+
+/// Converts between the types of 16 bits, as fast as through float32, and rounded once since that holds both.
+fn by_way_of_f32<S, T>(values: &[S], to: &mut [T])
+where
+    [S]: HalfFloatSliceExt,
+    [T]: HalfFloatSliceExt,
+{
+    let mut wide = [0.0; LANE_BLOCK];
+    for (values, to) in values.chunks(LANE_BLOCK).zip(to.chunks_mut(LANE_BLOCK)) {
+        let (wide, _) = wide.split_at_mut(values.len());
+        values.convert_to_f32_slice(wide);
+        to.convert_from_f32_slice(wide);
     }
 }
 
@@ -151,6 +207,7 @@ impl Element for f32 {
 #[doc(hidden)]
 pub enum Values<'a> {
     F16(&'a [f16]),
+    BF16(&'a [bf16]),
     F32(&'a [f32]),
 }
 
@@ -158,6 +215,7 @@ impl<'a> Values<'a> {
     pub(crate) fn dtype(self) -> Dtype {
         match self {
             Self::F16(_) => Dtype::F16,
+            Self::BF16(_) => Dtype::BF16,
             Self::F32(_) => Dtype::F32,
         }
     }
@@ -165,6 +223,7 @@ impl<'a> Values<'a> {
     pub(crate) fn len(self) -> usize {
         match self {
             Self::F16(values) => values.len(),
+            Self::BF16(values) => values.len(),
             Self::F32(values) => values.len(),
         }
     }
@@ -173,6 +232,7 @@ impl<'a> Values<'a> {
     pub(crate) fn slice(self, range: Range<usize>) -> Self {
         match self {
             Self::F16(values) => Self::F16(values.get(range).unwrap_or_default()),
+            Self::BF16(values) => Self::BF16(values.get(range).unwrap_or_default()),
             Self::F32(values) => Self::F32(values.get(range).unwrap_or_default()),
         }
     }
@@ -181,46 +241,48 @@ impl<'a> Values<'a> {
     pub(crate) fn as_bytes(self) -> &'a [u8] {
         match self {
             Self::F16(values) => values.as_bytes(),
+            Self::BF16(values) => values.as_bytes(),
             Self::F32(values) => values.as_bytes(),
         }
     }
 
     /// The first element that is NaN or infinite, with its position.
     pub(crate) fn first_non_finite(self) -> Option<(usize, f32)> {
-        fn find<T: Element>(values: &[T]) -> Option<(usize, f32)> {
-            let at = first_match(values, |value| !value.is_finite())?;
-            values.get(at).map(|value| (at, value.to_f32()))
-        }
         match self {
-            Self::F16(values) => find(values),
-            Self::F32(values) => find(values),
+            Self::F16(values) => first_match(values, |value| !value.is_finite()),
+            Self::BF16(values) => first_match(values, |value| !value.is_finite()),
+            Self::F32(values) => first_match(values, |value| !value.is_finite()),
         }
     }
 
-    /// The first finite element that would be infinite as float16, with its position.
-    pub(crate) fn first_float16_overflow(self) -> Option<(usize, f32)> {
-        match self {
-            Self::F16(_) => None,
-            Self::F32(values) => {
-                let at = first_match(values, |value| value.is_finite() && value.abs() >= FLOAT16_OVERFLOW)?;
-                values.get(at).map(|&value| (at, value))
+    /// The first finite element that would be infinite as `dtype`, with its position.
+    pub(crate) fn first_overflow(self, dtype: Dtype) -> Option<(usize, f32)> {
+        fn find<T: Element>(values: &[T], least: f32) -> Option<(usize, f32)> {
+            first_match(values, |value| value.is_finite() && value.to_f32().abs() >= least)
+        }
+        match (self, dtype) {
+            (Self::BF16(values), Dtype::F16) => find(values, FLOAT16_OVERFLOW),
+            (Self::F32(values), Dtype::F16) => find(values, FLOAT16_OVERFLOW),
+            (Self::F32(values), Dtype::BF16) => find(values, BFLOAT16_OVERFLOW),
+            // The values of the one are among those of the other, or all smaller than its largest.
+            (Self::F16(_), _) | (Self::BF16(_), Dtype::BF16 | Dtype::F32) | (Self::F32(_), Dtype::F32) => {
+                None
             }
         }
     }
 
-    /// The bytes of the values as `dtype`: in place if they have it, else rounded to nearest into `scratch`.
-    pub(crate) fn bytes_as<'s>(self, dtype: Dtype, scratch: &'s mut Vec<f16>) -> &'s [u8]
+    /// The values as `dtype`: in place if they have it, else rounded to nearest into `scratch`. Only float16 is ever
+    /// asked for of others.
+    pub(crate) fn converted<'s>(self, dtype: Dtype, scratch: &'s mut Vec<f16>) -> Values<'s>
     where
         'a: 's,
     {
-        match (self, dtype) {
-            (Self::F32(values), Dtype::F16) => {
-                scratch.resize(values.len(), f16::ZERO);
-                f16::convert(self, scratch);
-                scratch.as_bytes()
-            }
-            (values, _) => values.as_bytes(),
+        if dtype != Dtype::F16 || self.dtype() == Dtype::F16 {
+            return self;
         }
+        scratch.resize(self.len(), f16::ZERO);
+        f16::convert(self, scratch);
+        Values::F16(scratch)
     }
 }
 
@@ -228,17 +290,21 @@ impl<'a> Values<'a> {
 /// ties go to the even neighbour, which is infinity (IEEE 754, roundTiesToEven).
 const FLOAT16_OVERFLOW: f32 = 65520.0;
 
+/// The same for bfloat16: halfway between its largest, 0x7f7f, and 2^128.
+const BFLOAT16_OVERFLOW: f32 = f32::from_bits(0x7f7f_8000);
+
 /// Elements looked at together: enough for vector instructions, few enough to stay in the first-level cache.
 const LANE_BLOCK: usize = 4096;
 
-/// The position of the first value that is `wanted`. Whole blocks are looked at without a branch, which compilers turn
+/// The first value that is `wanted`, with its position. Whole blocks are looked at without a branch, which compilers turn
 /// into vector instructions.
-fn first_match<T: Element>(values: &[T], wanted: impl Fn(&T) -> bool) -> Option<usize> {
+fn first_match<T: Element>(values: &[T], wanted: impl Fn(&T) -> bool) -> Option<(usize, f32)> {
     let block = values
         .chunks(LANE_BLOCK)
         .position(|block| block.iter().fold(false, |found, value| found | wanted(value)))?;
     let start = block * LANE_BLOCK;
-    values.iter().skip(start).position(wanted).map(|at| start + at)
+    let (at, value) = values.iter().enumerate().skip(start).find(|(_, value)| wanted(value))?;
+    Some((at, value.to_f32()))
 }
 
 /// The number of elements of a shape; `None` if it is over what a `u64` holds. A scalar (no axes) has one.
@@ -256,8 +322,21 @@ mod tests {
 
     #[test]
     fn names_and_flags_are_pinned() {
-        let table: Vec<_> = Dtype::ALL.map(|dtype| (dtype.name(), dtype.flags(), dtype.size())).into();
-        assert_eq!(table, [("float16", *b"F16\0", 2), ("float32", *b"F32\0", 4)]);
+        let table: Vec<_> = Dtype::ALL
+            .map(|dtype| (dtype.name(), dtype.flags(false), dtype.flags(true), dtype.size()))
+            .into();
+        let expected = [
+            ("float16", *b"F16\0", *b"F16S", 2),
+            ("bfloat16", *b"BF16", *b"B16S", 2),
+            ("float32", *b"F32\0", *b"F32S", 4),
+        ];
+        assert_eq!(table, expected);
+        for dtype in Dtype::ALL {
+            for shuffled in [false, true] {
+                assert_eq!(Dtype::from_flags(dtype.flags(shuffled)), Some((dtype, shuffled)));
+            }
+        }
+        assert_eq!(Dtype::from_flags(*b"F64\0"), None);
         assert_eq!(Dtype::from_name("float64"), None);
         assert_eq!(Dtype::from_name("float16"), Some(Dtype::F16));
     }
@@ -298,7 +377,34 @@ mod tests {
             let made = value.is_finite() && half[LANE_BLOCK + 1].is_infinite();
             assert_eq!(made, overflows, "{value}");
             let expected = overflows.then_some((LANE_BLOCK + 1, value));
-            assert_eq!(Values::F32(&values).first_float16_overflow(), expected, "{value}");
+            assert_eq!(Values::F32(&values).first_overflow(Dtype::F16), expected, "{value}");
+        }
+        let mut brain = [bf16::ZERO];
+        for (bits, overflows) in [(0x7f7f_7fff, false), (0x7f7f_8000, true), (0xff7f_ffff, true)] {
+            let value = f32::from_bits(bits);
+            bf16::convert(Values::F32(&[value]), &mut brain);
+            assert_eq!(brain[0].is_infinite(), overflows, "{value}");
+            let expected = overflows.then_some((0, value));
+            assert_eq!(Values::F32(&[value]).first_overflow(Dtype::BF16), expected, "{value}");
+        }
+        let large = [bf16::from_f32(65280.0), bf16::from_f32(65536.0)];
+        assert_eq!(Values::BF16(&large).first_overflow(Dtype::F16), Some((1, 65536.0)));
+        assert_eq!(Values::BF16(&large).first_overflow(Dtype::F32), None);
+    }
+
+    #[test]
+    fn types_of_16_bits_convert_as_one_by_one() {
+        let half: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+        let brain: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
+        let mut to_brain = vec![bf16::ZERO; half.len()];
+        let mut to_half = vec![f16::ZERO; brain.len()];
+        bf16::convert(Values::F16(&half), &mut to_brain);
+        f16::convert(Values::BF16(&brain), &mut to_half);
+        for at in 0..half.len() {
+            let expected = bf16::from_f32(half[at].to_f32());
+            assert!(to_brain[at] == expected || (to_brain[at].is_nan() && expected.is_nan()));
+            let expected = f16::from_f32(brain[at].to_f32());
+            assert!(to_half[at] == expected || (to_half[at].is_nan() && expected.is_nan()));
         }
     }
 

@@ -241,18 +241,19 @@ pub enum Error {
         /// The value.
         value: f32,
     },
-    /// A value is too large for float16.
+    /// A value is too large for the dtype it is to be converted to.
     #[error(
-        "latent {latent}: element {index} is {value}, which float16 (at most 65504) would turn into infinity; \
-         keep float32"
+        "latent {latent}: element {index} is {value}, which {dtype} would turn into infinity; keep its dtype"
     )]
-    Float16Overflow {
+    Overflow {
         /// Which latent.
         latent: String,
         /// Position of the first such element, in C order.
         index: u64,
         /// The value.
         value: f32,
+        /// What it was to be converted to.
+        dtype: Dtype,
     },
     /// A stream did not get all its values.
     #[error(
@@ -283,8 +284,8 @@ pub enum Error {
         /// What the decoder said.
         problem: String,
     },
-    /// Version 1.0 has no way to express this.
-    #[error("{what}: GEN5 1.0 cannot express this, and this build writes no other version")]
+    /// The format has no way to express this.
+    #[error("{what}")]
     TooLarge {
         /// What is too large, and for what.
         what: String,
@@ -337,7 +338,7 @@ impl Error {
             | Self::Argument { .. }
             | Self::DuplicateKey { .. }
             | Self::NonFinite { .. }
-            | Self::Float16Overflow { .. }
+            | Self::Overflow { .. }
             | Self::Incomplete { .. }
             | Self::Metadata { .. }
             | Self::Image { .. }

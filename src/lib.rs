@@ -32,7 +32,7 @@ pub use writer::{Array, Compression, LatentSummary, LatentWriter, NonFinite, Sum
 pub use codec::Digest;
 pub use element::{Dtype, Element};
 pub use environment::{Component, Environment};
-pub use half::f16;
+pub use half::{bf16, f16};
 pub use manifest::{
     ChunkRecord, Extra, GenerationSettings, Gpu, HardwareInfo, Metadata, MetadataBuilder, ModelInfo, Part,
 };

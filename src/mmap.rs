@@ -25,3 +25,27 @@ impl Map {
         &self.0
     }
 }
+
+/// Memory of its own pages: zero at first, large pages where the system has them.
+pub(crate) struct Pages(memmap2::MmapMut);
+
+impl Pages {
+    /// Pages for `len` bytes. Those that are not touched take no memory.
+    pub(crate) fn new(len: usize) -> io::Result<Self> {
+        let pages = memmap2::MmapMut::map_anon(len)?;
+        // Only a wish: a tenth of the faults, or as many as ever.
+        #[cfg(target_os = "linux")]
+        let _ = pages.advise(memmap2::Advice::HugePage);
+        Ok(Self(pages))
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, to be written to.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}

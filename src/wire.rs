@@ -23,8 +23,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// The first four bytes of every file.
 pub(crate) const MAGIC: [u8; 4] = *b"GEN5";
 
-/// The version this crate writes, and the highest that it reads.
-pub(crate) const VERSION: (u8, u8) = (1, 0);
+/// The version that the Python package reads and writes. A file is of this one if it can be.
+pub(crate) const VERSION_1_0: (u8, u8) = (1, 0);
+
+/// The highest version this crate reads and writes: large files, bfloat16, byte shuffle.
+pub(crate) const VERSION_1_1: (u8, u8) = (1, 1);
+
+/// The bit of a file header's flags that says the file has 4 GiB or more. What was meant for offset and length of the table
+/// and of the file then holds [`IN_RESERVED`], 0 and [`IN_RESERVED`]; the table's offset is in `reserved`, and the table
+/// runs to the end of the file.
+pub(crate) const LARGE_FILE: u16 = 1;
+
+/// What stands in a field of 32 bits whose value is elsewhere.
+pub(crate) const IN_RESERVED: u32 = u32::MAX;
 
 /// Size of [`FileHeader`] in bytes; the first chunk can start here.
 pub(crate) const FILE_HEADER_SIZE: u64 = 32;
@@ -57,6 +68,11 @@ pub(crate) struct ChunkHeader {
     pub(crate) kind: [u8; 4],
     pub(crate) flags: [u8; 4],
     pub(crate) size: U32,
+}
+
+/// What a chunk header tells of the size of a payload. In version 1.1 the largest value stands for all that it cannot tell.
+pub(crate) fn size_in_header(payload_size: u64) -> u32 {
+    u32::try_from(payload_size).unwrap_or(u32::MAX)
 }
 
 /// What a chunk holds: four ASCII characters.

@@ -1,8 +1,12 @@
-//! Bytes in, bytes out: SHA-256 and zstd frames, with their bounds. Nothing here knows of files or records.
+//! Bytes in, bytes out: SHA-256, zstd frames with their bounds, byte shuffle. Nothing here knows of files or records.
 
 mod digest;
 mod frame;
+mod shuffle;
 
 pub use digest::Digest;
 pub(crate) use digest::Hasher;
-pub(crate) use frame::{FrameDecoder, MAX_FRAME_HEADER, Step, compress, is_valid_level};
+pub(crate) use frame::{
+    FrameDecoder, FrameEncoder, MAX_FRAME_HEADER, Step, compressed_size, frame_bound, is_valid_level,
+};
+pub(crate) use shuffle::{SHUFFLE_BLOCK, shuffle, unshuffle};

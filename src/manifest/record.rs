@@ -6,12 +6,13 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::TableContext;
 use super::json::{Count, Extra, Text, shorten};
 use crate::codec::Digest;
 use crate::element::Dtype;
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FILE_HEADER_SIZE};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FILE_HEADER_SIZE, VERSION_1_1};
 
 /// A chunk, as its record in the table describes it. The record agrees with itself and lies inside the file.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct LatentRecord {
     /// `None` if it is missing or not a string: such a latent is reached by its position only.
     pub(crate) key: Option<String>,
     pub(crate) dtype: Dtype,
+    /// Whether the bytes of its elements are regrouped before they are compressed.
+    pub(crate) shuffled: bool,
     pub(crate) shape: Vec<usize>,
     pub(crate) part: Option<Part>,
 }
@@ -86,6 +89,12 @@ impl ChunkRecord {
     /// Whether it is stored as a zstd frame.
     pub fn is_compressed(&self) -> bool {
         self.compressed
+    }
+
+    /// Whether the bytes of its elements were regrouped before they were compressed
+    /// ([`Compression::Shuffled`](crate::Compression::Shuffled)).
+    pub fn is_shuffled(&self) -> bool {
+        self.latent.as_ref().is_some_and(|latent| latent.shuffled)
     }
 
     /// The recorded SHA-256 of the payload, decompressed.
@@ -165,7 +174,7 @@ pub(crate) struct Claims<'a> {
     pub(crate) unknown: Extra,
 }
 
-/// The largest payload of which a chunk header can tell the size.
+/// The largest payload of a compressed chunk, and in version 1.0 of any: a chunk header can tell no larger size.
 const MAX_PAYLOAD: u64 = u32::MAX as u64;
 
 /// `text` as the four bytes of a tag, filled up with NUL.
@@ -176,8 +185,8 @@ fn tag(text: &str) -> Option<[u8; 4]> {
 }
 
 impl Claims<'_> {
-    /// Checks all that can be checked of the record at `position` alone, in a file whose table starts at `table_offset`.
-    pub(crate) fn check(self, position: usize, table_offset: u64, limits: &Limits) -> Result<ChunkRecord> {
+    /// Checks all that can be checked of the record at `position` alone.
+    pub(crate) fn check(self, position: usize, file: &TableContext<'_>) -> Result<ChunkRecord> {
         let at = || Place::Chunk { index: position, offset: Some(self.offset), kind: None, key: None };
         let refuse = |member: &str, expected: String, found: String| {
             Err(Error::Value { place: at(), member: member.into(), expected, found })
@@ -195,7 +204,7 @@ impl Claims<'_> {
             let expected = "a SHA-256, 64 hexadecimal digits";
             return refuse("hash", expected.into(), format!("{:?}", self.hash));
         };
-        self.check_sizes(kind, table_offset, limits, &at)?;
+        self.check_sizes(kind, file, &at)?;
 
         let mut record = ChunkRecord {
             index: position,
@@ -213,56 +222,49 @@ impl Claims<'_> {
         let mut members = LatentMembers::default();
         let mut extra = Vec::new();
         for (name, value) in self.extra {
-            if kind == ChunkType::LATENT && members.claim(&name, value, &record, limits)? {
+            if kind == ChunkType::LATENT && members.claim(&name, value, &record, file.limits)? {
                 continue;
             }
             extra.push((name.into_owned(), value.to_owned()));
         }
         record.extra = Extra::from_distinct(extra);
         if kind == ChunkType::LATENT {
-            record.latent = Some(members.check(&record)?);
+            record.latent = Some(members.check(&record, file.version)?);
         }
         Ok(record)
     }
 
     /// Checks that the chunk lies between the file header and the table, and that its sizes go together.
-    fn check_sizes(
-        &self,
-        kind: ChunkType,
-        table_offset: u64,
-        limits: &Limits,
-        at: &dyn Fn() -> Place,
-    ) -> Result<()> {
+    fn check_sizes(&self, kind: ChunkType, file: &TableContext<'_>, at: &dyn Fn() -> Place) -> Result<()> {
         let refuse = |member: &str, expected: String, found: String| {
             Err(Error::Value { place: at(), member: member.into(), expected, found })
         };
         let end = self.offset.checked_add(self.stored_size);
-        if self.offset < FILE_HEADER_SIZE || end.is_none_or(|end| end > table_offset) {
+        if self.offset < FILE_HEADER_SIZE || end.is_none_or(|end| end > file.offset) {
             return refuse(
                 "offset",
-                format!("a chunk between the file header (32) and the chunk table ({table_offset})"),
+                format!("a chunk between the file header (32) and the chunk table ({})", file.offset),
                 format!("{} with a size of {}", self.offset, self.stored_size),
             );
         }
         if self.stored_size < CHUNK_HEADER_SIZE {
             return refuse("compressed_size", "at least 12".into(), self.stored_size.to_string());
         }
-        if self.payload_size > MAX_PAYLOAD {
-            let expected = format!("at most {MAX_PAYLOAD}, which is all that a chunk header can say");
+        // Of larger ones the record alone tells the size, if they are raw.
+        let may_be_larger = !self.compressed && file.version >= VERSION_1_1;
+        if self.payload_size > MAX_PAYLOAD && !may_be_larger {
+            let expected = format!("at most {MAX_PAYLOAD}, which is all that its chunk header can say");
             return refuse("uncompressed_size", expected, self.payload_size.to_string());
         }
-        let whole = self.payload_size + CHUNK_HEADER_SIZE;
+        let whole = self.payload_size.saturating_add(CHUNK_HEADER_SIZE);
         if !self.compressed && whole != self.stored_size {
-            return refuse(
-                "compressed_size",
-                format!("{whole} (12 more than the payload, since the chunk is raw)"),
-                self.stored_size.to_string(),
-            );
+            let expected = format!("{whole} (12 more than the payload, since the chunk is raw)");
+            return refuse("compressed_size", expected, self.stored_size.to_string());
         }
         // Those of image and environment are looked at when they are read, so that they cannot cost the latents.
         let is_aside = matches!(kind, ChunkType::IMAGE | ChunkType::ENVIRONMENT);
-        if self.compressed && !is_aside && self.payload_size > limits.chunk_bytes {
-            let (name, unit, limit) = ("chunk_bytes", "bytes", limits.chunk_bytes);
+        if self.compressed && !is_aside && self.payload_size > file.limits.chunk_bytes {
+            let (name, unit, limit) = ("chunk_bytes", "bytes", file.limits.chunk_bytes);
             return Err(Error::Limit { place: at(), name, unit, limit, found: self.payload_size });
         }
         Ok(())
@@ -307,12 +309,20 @@ impl<'a> LatentMembers<'a> {
         Ok(true)
     }
 
-    fn check(self, record: &ChunkRecord) -> Result<LatentRecord> {
+    fn check(self, record: &ChunkRecord, version: (u8, u8)) -> Result<LatentRecord> {
         let flags = record.flags.escape_ascii().to_string();
-        let Some(dtype) = Dtype::ALL.into_iter().find(|dtype| dtype.flags() == record.flags) else {
-            let expected = "F16 or F32 (other element types need a newer version of GEN5)";
+        let Some((dtype, shuffled)) = Dtype::from_flags(record.flags) else {
+            let expected = "F16, BF16, F32, F16S, B16S or F32S (others need a newer version of GEN5)";
             return Err(refuse(record, "flags", expected, &flags));
         };
+        if version < VERSION_1_1 && (shuffled || dtype == Dtype::BF16) {
+            let expected =
+                "F16 or F32, since bfloat16 and byte shuffle are of version 1.1, and the file of 1.0";
+            return Err(refuse(record, "flags", expected, &flags));
+        }
+        if shuffled && !record.compressed {
+            return Err(refuse(record, "flags", "those of no shuffle, since the chunk is raw", &flags));
+        }
         match &self.dtype {
             Some(name) if name == dtype.name() => {}
             Some(name) => return Err(refuse(record, "extra.dtype", dtype.name(), &format!("{name:?}"))),
@@ -323,7 +333,7 @@ impl<'a> LatentMembers<'a> {
             let expected = format!("a shape of {} bytes of {dtype}", record.payload_size);
             return Err(refuse(record, "extra.shape", &expected, &format!("{shape:?}")));
         }
-        Ok(LatentRecord { key: self.key, dtype, shape, part: self.part })
+        Ok(LatentRecord { key: self.key, dtype, shuffled, shape, part: self.part })
     }
 }
 

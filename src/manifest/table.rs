@@ -8,18 +8,10 @@ use std::ops::Range;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::TableContext;
 use super::json::{Count, Extra, Name, Text, neutralize_non_numbers, refuse_repeated, shorten};
 use super::record::{ChunkRecord, Claims};
 use crate::error::{Error, Place, Result};
-use crate::limits::Limits;
-
-/// What the file header says of the table, and what it may cost.
-pub(crate) struct TableContext<'a> {
-    pub(crate) offset: u64,
-    pub(crate) chunk_count: u64,
-    pub(crate) version: (u8, u8),
-    pub(crate) limits: &'a Limits,
-}
 
 /// The manifest, read as far as it is needed to find the chunks.
 pub(crate) struct Manifest {
@@ -303,7 +295,7 @@ impl<'de> Visitor<'de> for Records<'_> {
 
     /// Stops as soon as there are more records than the file header announced, which the limits bound.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<ChunkRecord>, A::Error> {
-        let TableContext { offset, chunk_count, limits, .. } = *self.pass.context;
+        let chunk_count = self.pass.context.chunk_count;
         let mut records = Vec::new();
         loop {
             self.pass.record.set(Some((records.len(), None)));
@@ -316,7 +308,7 @@ impl<'de> Visitor<'de> for Records<'_> {
                     "more".into(),
                 ));
             }
-            match claims.check(records.len(), offset, limits) {
+            match claims.check(records.len(), self.pass.context) {
                 Ok(record) => records.push(record),
                 Err(error) => return Err(self.pass.refuse(error)),
             }

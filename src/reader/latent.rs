@@ -218,20 +218,18 @@ impl Latent {
         self.fill(buffer.as_mut_bytes())
     }
 
-    /// The values converted to `T`: float16 to float32 exactly, float32 to float16 rounded to nearest, ties to even.
+    /// The values converted to `T`: to float32 exactly, to the others rounded to nearest, ties to even.
     ///
     /// # Errors
     ///
-    /// [`Error::Float16Overflow`] if a finite value would become infinite; else as [`read`](Self::read).
+    /// [`Error::Overflow`] if a finite value would become infinite; else as [`read`](Self::read).
     pub fn read_as<T: Element>(&self) -> Result<Vec<T>> {
         fn from<S: Element, T: Element>(latent: &Latent) -> Result<Vec<T>> {
             let values = latent.read::<S>()?;
             let values = S::erase(&values);
-            if T::DTYPE == Dtype::F16
-                && let Some((index, value)) = values.first_float16_overflow()
-            {
+            if let Some((index, value)) = values.first_overflow(T::DTYPE) {
                 let latent = latent.name();
-                return Err(Error::Float16Overflow { latent, index: index as u64, value });
+                return Err(Error::Overflow { latent, index: index as u64, value, dtype: T::DTYPE });
             }
             let mut converted = latent.allocate::<T>()?;
             T::convert(values, &mut converted);
@@ -242,6 +240,7 @@ impl Latent {
         }
         match self.dtype() {
             Dtype::F16 => from::<half::f16, T>(self),
+            Dtype::BF16 => from::<half::bf16, T>(self),
             Dtype::F32 => from::<f32, T>(self),
         }
     }

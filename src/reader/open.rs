@@ -10,7 +10,7 @@ use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
 use crate::manifest::{Manifest, TableContext, lay_out};
 use crate::source::Source;
-use crate::wire::{FILE_HEADER_SIZE, FileHeader, MAGIC, VERSION};
+use crate::wire::{FILE_HEADER_SIZE, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, VERSION_1_0, VERSION_1_1};
 
 /// How to open a file.
 ///
@@ -124,32 +124,10 @@ fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
     source.read_exact_at(header.as_mut_bytes(), 0)?;
 
     let version = (header.version_major, header.version_minor);
-    if version.0 != VERSION.0 || version.1 > VERSION.1 {
+    if !(VERSION_1_0..=VERSION_1_1).contains(&version) {
         return Err(Error::UnsupportedVersion { major: version.0, minor: version.1 });
     }
-    if header.flags.get() != 0 {
-        return Err(Error::UnsupportedFlags { flags: header.flags.get() });
-    }
-    let refuse = |member: &str, expected: String, found: u64| {
-        let (member, found) = (member.into(), found.to_string());
-        Err(Error::Value { place: Place::Header, member, expected, found })
-    };
-    if header.reserved.get() != 0 {
-        return refuse("reserved", "0".into(), header.reserved.get());
-    }
-    if u64::from(header.file_size.get()) != length {
-        let expected = format!("{length}, the length of the file (is it cut short, or was something added?)");
-        return refuse("file_size", expected, header.file_size.get().into());
-    }
-    let offset = u64::from(header.chunk_table_offset.get());
-    let size = u64::from(header.chunk_table_size.get());
-    if offset < FILE_HEADER_SIZE || offset > length {
-        return refuse("chunk_table_offset", format!("from {FILE_HEADER_SIZE} to {length}"), offset);
-    }
-    if offset + size != length {
-        let expected = format!("{}, so that the table ends with the file", length - offset);
-        return refuse("chunk_table_size", expected, size);
-    }
+    let (offset, size) = find_table(&header, length)?;
     let chunk_count = u64::from(header.chunk_count.get());
     for (name, unit, limit, found) in
         [("table_bytes", "bytes", limits.table_bytes, size), ("chunks", "chunks", limits.chunks, chunk_count)]
@@ -159,4 +137,53 @@ fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
         }
     }
     Ok(Table { offset, size, chunk_count, version })
+}
+
+/// Where a file of `length` bytes has its table, and the table's size.
+fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
+    let refuse = |member: &str, expected: String, found: u64| {
+        let (member, found) = (member.into(), found.to_string());
+        Err(Error::Value { place: Place::Header, member, expected, found })
+    };
+    let flags = header.flags.get();
+    let is_large = flags & LARGE_FILE != 0;
+    if flags & !LARGE_FILE != 0 {
+        return Err(Error::UnsupportedFlags { flags });
+    }
+    if is_large && header.version_minor < VERSION_1_1.1 {
+        return refuse("flags", "0, since large files are of version 1.1".into(), flags.into());
+    }
+    let (file_size, table_size) = (header.file_size.get(), header.chunk_table_size.get());
+    let (member, offset) = if is_large {
+        for (member, expected, found) in [
+            ("chunk_table_offset", IN_RESERVED, header.chunk_table_offset.get()),
+            ("chunk_table_size", 0, table_size),
+            ("file_size", IN_RESERVED, file_size),
+        ] {
+            if found != expected {
+                return refuse(member, format!("{expected}, as in every large file"), found.into());
+            }
+        }
+        ("reserved", header.reserved.get())
+    } else {
+        if header.reserved.get() != 0 {
+            return refuse("reserved", "0".into(), header.reserved.get());
+        }
+        if u64::from(file_size) != length {
+            let expected =
+                format!("{length}, the length of the file (is it cut short, or was something added?)");
+            return refuse("file_size", expected, file_size.into());
+        }
+        ("chunk_table_offset", u64::from(header.chunk_table_offset.get()))
+    };
+    if offset < FILE_HEADER_SIZE || offset > length {
+        let expected = format!("from {FILE_HEADER_SIZE} to {length}, where the table is in the file");
+        return refuse(member, expected, offset);
+    }
+    let size = length - offset;
+    if !is_large && u64::from(table_size) != size {
+        let expected = format!("{size}, so that the table ends with the file");
+        return refuse("chunk_table_size", expected, table_size.into());
+    }
+    Ok((offset, size))
 }

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::codec::{Digest, FrameDecoder, Hasher, MAX_FRAME_HEADER, Step};
+use crate::codec::{Digest, FrameDecoder, Hasher, MAX_FRAME_HEADER, SHUFFLE_BLOCK, Step, unshuffle};
 use crate::error::{Error, FrameProblem, Place, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
 use crate::source::Source;
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS, size_in_header};
 
 /// Bytes that are read, decoded or hashed at a time: small enough to be in cache still when they are hashed.
 const BLOCK: usize = 256 << 10;
@@ -168,7 +168,7 @@ fn check_header(
         ("type", kind.to_string(), header.kind.escape_ascii().to_string())
     } else if header.flags != flags {
         ("flags", flags.escape_ascii().to_string(), header.flags.escape_ascii().to_string())
-    } else if u64::from(header.size.get()) != size {
+    } else if header.size.get() != size_in_header(size) {
         ("size", size.to_string(), header.size.to_string())
     } else {
         return Ok(());
@@ -193,12 +193,74 @@ pub(crate) fn zeroed<T: FromZeros>(count: u64, bytes: u64, what: &str) -> Result
     T::new_vec_zeroed(count).map_err(|_| failed())
 }
 
+/// How a chunk's payload comes about.
+enum Content<'a> {
+    /// Its bytes lie in the file as they are.
+    Raw,
+    /// They are decompressed.
+    Frame(Box<Frame<'a>>),
+    /// They are decompressed and put back in order.
+    Shuffled(Box<Shuffled<'a>>),
+}
+
+/// A payload whose bytes are regrouped within each block of [`SHUFFLE_BLOCK`].
+struct Shuffled<'a> {
+    frame: Frame<'a>,
+    /// Bytes of an element.
+    size: usize,
+    /// Bytes of the payload in blocks that were not decoded yet.
+    left: u64,
+    /// A block as it comes out of the frame.
+    groups: Vec<u8>,
+    /// The values of a block of which not all were asked for, and which of them are still to come.
+    block: Vec<u8>,
+    ready: Range<usize>,
+}
+
+impl Shuffled<'_> {
+    /// Fills `output`, which is no longer than what is left of the payload.
+    fn read_exact(&mut self, mut output: &mut [u8]) -> Result<()> {
+        while !output.is_empty() {
+            let next = usize::try_from(self.left).unwrap_or(usize::MAX).min(SHUFFLE_BLOCK);
+            if self.ready.is_empty() && output.len() >= next && next > 0 {
+                let (whole, rest) = output.split_at_mut(next);
+                self.decode(next)?;
+                unshuffle(&self.groups, self.size, whole);
+                output = rest;
+                continue;
+            }
+            if self.ready.is_empty() {
+                self.decode(next)?;
+                self.block.resize(next, 0);
+                unshuffle(&self.groups, self.size, &mut self.block);
+                self.ready = 0..next;
+            }
+            let ready = self.block.get(self.ready.clone()).unwrap_or_default();
+            let count = ready.len().min(output.len());
+            if count == 0 {
+                return Err(self.frame.owner.fail(FrameProblem::Truncated));
+            }
+            let (part, rest) = output.split_at_mut(count);
+            part.copy_from_slice(ready.split_at(count).0);
+            self.ready.start += count;
+            output = rest;
+        }
+        Ok(())
+    }
+
+    /// Decodes the next block, of `size` bytes.
+    fn decode(&mut self, size: usize) -> Result<()> {
+        self.groups.resize(size, 0);
+        self.left -= size as u64;
+        self.frame.read_exact(&mut self.groups)
+    }
+}
+
 /// Reads the payload of one chunk from its start to its end.
 pub(crate) struct PayloadReader<'a> {
     source: &'a Source,
     record: &'a ChunkRecord,
-    /// What decompresses the chunk; `None` if its bytes lie in the file as they are.
-    frame: Option<Box<Frame<'a>>>,
+    content: Content<'a>,
     /// Bytes of the payload that were read or passed over.
     position: u64,
     hasher: Option<Hasher>,
@@ -209,7 +271,7 @@ impl<'a> PayloadReader<'a> {
     /// the hash of what was read.
     pub(crate) fn open(source: &'a Source, record: &'a ChunkRecord, check_hash: bool) -> Result<Self> {
         let mut header = ChunkHeader::new_zeroed();
-        let mut frame = None;
+        let mut content = Content::Raw;
         if record.compressed {
             let owner = Owner::Chunk(record);
             let (mut opened, found) = Frame::open(source, record.offset..record.end(), owner)?;
@@ -218,16 +280,34 @@ impl<'a> PayloadReader<'a> {
                 return Err(owner.fail(FrameProblem::ContentSize { expected, found }));
             }
             opened.read_exact(header.as_mut_bytes())?;
-            frame = Some(Box::new(opened));
+            content = match record.dtype().filter(|_| record.is_shuffled()) {
+                None => Content::Frame(Box::new(opened)),
+                Some(dtype) => Content::Shuffled(Box::new(Shuffled {
+                    frame: opened,
+                    size: dtype.size(),
+                    left: record.payload_size,
+                    groups: Vec::new(),
+                    block: Vec::new(),
+                    ready: 0..0,
+                })),
+            };
         } else {
             source.read_exact_at(header.as_mut_bytes(), record.offset)?;
         }
         check_chunk_header(&header, record)?;
-        Ok(Self { source, record, frame, position: 0, hasher: check_hash.then(Hasher::default) })
+        Ok(Self { source, record, content, position: 0, hasher: check_hash.then(Hasher::default) })
     }
 
     fn left(&self) -> u64 {
         self.record.payload_size - self.position
+    }
+
+    /// Bytes to ask for at a time.
+    fn block_size(&self) -> usize {
+        match self.content {
+            Content::Raw | Content::Frame(_) => BLOCK,
+            Content::Shuffled(_) => SHUFFLE_BLOCK,
+        }
     }
 
     /// Notes that the next bytes were read, and are these.
@@ -240,10 +320,13 @@ impl<'a> PayloadReader<'a> {
 
     /// Fills `output` with the next bytes, of which there are enough.
     pub(crate) fn read_exact(&mut self, output: &mut [u8]) -> Result<()> {
-        for block in output.chunks_mut(BLOCK) {
-            match &mut self.frame {
-                Some(frame) => frame.read_exact(block)?,
-                None => self.source.read_exact_at(block, self.record.payload_offset() + self.position)?,
+        for block in output.chunks_mut(self.block_size()) {
+            match &mut self.content {
+                Content::Raw => {
+                    self.source.read_exact_at(block, self.record.payload_offset() + self.position)?;
+                }
+                Content::Frame(frame) => frame.read_exact(block)?,
+                Content::Shuffled(shuffled) => shuffled.read_exact(block)?,
             }
             self.advance(block);
         }
@@ -252,7 +335,7 @@ impl<'a> PayloadReader<'a> {
 
     /// Passes over the next `count` bytes, which are decoded and hashed where that is needed.
     pub(crate) fn skip(&mut self, count: u64) -> Result<()> {
-        if self.frame.is_none() && self.hasher.is_none() {
+        if matches!(self.content, Content::Raw) && self.hasher.is_none() {
             self.position += count;
             return Ok(());
         }
@@ -263,7 +346,7 @@ impl<'a> PayloadReader<'a> {
     pub(crate) fn blocks(&mut self, mut count: u64, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut scratch = Vec::new();
         while count > 0 {
-            let size = usize::try_from(count).unwrap_or(usize::MAX).min(BLOCK);
+            let size = usize::try_from(count).unwrap_or(usize::MAX).min(self.block_size());
             count -= size as u64;
             match self.borrow(size as u64)? {
                 Some(block) => {
@@ -283,7 +366,10 @@ impl<'a> PayloadReader<'a> {
     /// The next bytes where they lie in the file, if they do so in memory.
     fn borrow(&self, size: u64) -> Result<Option<&'a [u8]>> {
         let start = self.record.payload_offset() + self.position;
-        if self.frame.is_some() { Ok(None) } else { self.source.borrow(start..start + size) }
+        match self.content {
+            Content::Raw => self.source.borrow(start..start + size),
+            Content::Frame(_) | Content::Shuffled(_) => Ok(None),
+        }
     }
 
     /// Ends with the chunk: with `check_hash`, what is left of it is read and the hash compared. A frame that was read
@@ -292,10 +378,12 @@ impl<'a> PayloadReader<'a> {
         if self.hasher.is_some() {
             self.skip(self.left())?;
         }
-        if self.left() == 0
-            && let Some(frame) = &mut self.frame
-        {
-            frame.finish()?;
+        if self.left() == 0 {
+            match &mut self.content {
+                Content::Raw => {}
+                Content::Frame(frame) => frame.finish()?,
+                Content::Shuffled(shuffled) => shuffled.frame.finish()?,
+            }
         }
         self.hasher.map_or(Ok(()), |hasher| check_digest(self.record, hasher.finish()))
     }

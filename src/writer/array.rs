@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use super::options::{Compression, NonFinite, WriteOptions};
+use super::options::{Compression, Storage, WriteOptions};
 use crate::element::{Dtype, Element, Values, element_count};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{Extra, Part, row_axis};
-use crate::wire::CHUNK_HEADER_SIZE;
 
 /// A named array to be written, borrowed from the caller.
 ///
@@ -44,7 +43,7 @@ pub(super) struct Plan {
     /// As stored, which is not always as given.
     pub(super) dtype: Dtype,
     pub(super) extra: Extra,
-    pub(super) compressed: bool,
+    pub(super) storage: Storage,
     /// Where it is cut; `None` if it stays whole.
     cuts: Option<Cuts>,
 }
@@ -71,17 +70,26 @@ pub(super) struct Piece {
     pub(super) elements: Range<usize>,
 }
 
+/// Bytes that a compressed chunk holds at most: its header, which alone tells its size, counts with 32 bits.
+const LARGEST_COMPRESSED: u64 = u32::MAX as u64;
+
+/// As which type values are stored that are given as `given`.
+pub(super) fn stored_dtype(given: Dtype, options: &WriteOptions) -> Dtype {
+    if options.float16 { Dtype::F16 } else { given }
+}
+
 /// The names in `extra` that have a meaning.
 const OWN_MEMBERS: [&str; 4] = ["shape", "dtype", "key", "part"];
 
 impl Plan {
-    /// Decides how an array given as `given` is stored, and refuses what version 1.0 cannot express.
+    /// Decides how an array given as `given` is stored, and refuses what the format cannot express.
     pub(super) fn new(
         key: String,
         shape: Vec<usize>,
         given: Dtype,
         extra: Extra,
         options: &WriteOptions,
+        storage: Storage,
     ) -> Result<Self> {
         if let Some(name) = OWN_MEMBERS.into_iter().find(|name| extra.get(name).is_some()) {
             let what = format!("extra members of latent {key:?}");
@@ -94,24 +102,31 @@ impl Plan {
             let expected = format!("at most {} axes, as readers expect", limits.rank);
             return Err(Error::Argument { what, expected, found: shape.len().to_string() });
         }
-        let dtype = if options.float16 { Dtype::F16 } else { given };
-        let compressed = options.compression == Compression::Zstd;
+        let dtype = stored_dtype(given, options);
         let size = dtype.size_of_array(&shape).filter(|size| usize::try_from(*size).is_ok());
         let Some(size) = size else {
             let what = format!("shape of latent {key:?}");
             let expected = "a shape whose size memory can address".into();
             return Err(Error::Argument { what, expected, found: format!("{shape:?}") });
         };
-        let cuts = options
-            .part_size
-            .filter(|part_size| compressed && size > *part_size)
-            .and_then(|part_size| Cuts::new(&shape, dtype, part_size));
-        let plan = Self { key, shape, dtype, extra, compressed, cuts };
-        let largest = cuts.map_or(size, |cuts| cuts.part_len() as u64 * dtype.size() as u64);
-        if largest + CHUNK_HEADER_SIZE > u64::from(u32::MAX) {
-            let what =
-                format!("latent {:?}: a chunk of {largest} bytes, of which 4 GiB is the limit", plan.key);
-            return Err(Error::TooLarge { what });
+        let mut plan = Self { key, shape, dtype, extra, storage, cuts: None };
+        if storage != Storage::Raw {
+            plan.cuts = options
+                .part_size
+                .filter(|part_size| size > *part_size)
+                .and_then(|part_size| Cuts::new(&plan.shape, dtype, part_size));
+            let largest = plan.cuts.map_or(size, |cuts| cuts.part_len() as u64 * dtype.size() as u64);
+            let is_too_much = largest > LARGEST_COMPRESSED || plan.piece_count() as u64 > limits.chunks;
+            if is_too_much && options.compression == Compression::Auto {
+                plan.make_raw();
+            } else if largest > LARGEST_COMPRESSED {
+                let what = format!(
+                    "latent {:?}: one chunk of it has {largest} bytes, and a compressed one holds at most \
+                     {LARGEST_COMPRESSED}; cut it into parts, or store it raw",
+                    plan.key
+                );
+                return Err(Error::TooLarge { what });
+            }
         }
         if plan.piece_count() as u64 > limits.chunks {
             let what = format!("part size, which cuts latent {:?}", plan.key);
@@ -121,9 +136,20 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Has it stored raw, and whole.
+    pub(super) fn make_raw(&mut self) {
+        self.storage = Storage::Raw;
+        self.cuts = None;
+    }
+
     /// How many elements it has.
     pub(super) fn len(&self) -> usize {
         element_count(&self.shape).and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of its values as they are stored: fewer than memory can address.
+    pub(super) fn payload_size(&self) -> u64 {
+        self.len() as u64 * self.dtype.size() as u64
     }
 
     /// How many chunks it takes.
@@ -180,35 +206,13 @@ impl Cuts {
     }
 }
 
-/// Refuses values that are not to be written. `first` is the position of the first of them in the latent.
-pub(super) fn check_values(
-    values: Values<'_>,
-    key: &str,
-    first: usize,
-    dtype: Dtype,
-    options: &WriteOptions,
-) -> Result<()> {
-    if options.non_finite == NonFinite::Refuse
-        && let Some((at, value)) = values.first_non_finite()
-    {
-        return Err(Error::NonFinite { key: key.to_owned(), index: (first + at) as u64, value });
-    }
-    if dtype == Dtype::F16
-        && let Some((at, value)) = values.first_float16_overflow()
-    {
-        let latent = format!("{key:?}");
-        return Err(Error::Float16Overflow { latent, index: (first + at) as u64, value });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn plan(shape: &[usize], part_size: u64) -> Result<Plan> {
         let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(part_size));
-        Plan::new("k".into(), shape.to_vec(), Dtype::F32, Extra::new(), &options)
+        Plan::new("k".into(), shape.to_vec(), Dtype::F32, Extra::new(), &options, Storage::Zstd)
     }
 
     #[test]
@@ -243,14 +247,20 @@ mod tests {
     }
 
     #[test]
-    fn what_version_1_0_cannot_express_is_refused_at_once() {
-        let raw = WriteOptions::new();
-        let huge = Plan::new("k".into(), vec![1 << 30], Dtype::F32, Extra::new(), &raw);
-        assert!(matches!(huge, Err(Error::TooLarge { .. })), "{huge:?}");
+    fn what_a_compressed_chunk_cannot_hold_is_refused_or_stays_raw() {
         let slice = plan(&[2, 1 << 30], 1 << 20);
         assert!(matches!(slice, Err(Error::TooLarge { .. })), "{slice:?}");
         assert!(plan(&[1 << 20, 1 << 12], 64 << 20).is_ok());
-        let overflow = Plan::new("k".into(), vec![usize::MAX, 3], Dtype::F32, Extra::new(), &raw);
+        let auto = |shape: &[usize], storage| {
+            let options = WriteOptions::new();
+            Plan::new("k".into(), shape.to_vec(), Dtype::F32, Extra::new(), &options, storage)
+        };
+        let largest = auto(&[1, (1 << 30) - 1], Storage::Zstd).unwrap();
+        assert_eq!((largest.storage, largest.piece_count()), (Storage::Zstd, 64));
+        let slices = auto(&[2, 1 << 30], Storage::Zstd).unwrap();
+        assert_eq!((slices.storage, slices.piece_count()), (Storage::Raw, 1));
+        assert!(auto(&[1 << 32], Storage::Raw).is_ok());
+        let overflow = auto(&[usize::MAX, 3], Storage::Raw);
         assert!(matches!(overflow, Err(Error::Argument { .. })), "{overflow:?}");
     }
 }

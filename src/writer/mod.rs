@@ -1,9 +1,13 @@
 //! Writing: chunks go out as they come, the table and then the header follow, and only then the file gets its name.
 
 mod array;
+mod auto;
+mod buffers;
 mod encode;
+mod input;
 mod options;
 mod publish;
+mod raw;
 mod session;
 mod sink;
 mod stream;
@@ -12,12 +16,16 @@ mod table;
 use std::fmt;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 pub use array::Array;
 pub use options::{Compression, NonFinite, WriteOptions};
 pub use stream::LatentWriter;
 
-use self::array::Plan;
-use self::encode::{Job, Payload, compress_chunk, write_jobs};
+use self::array::{Plan, stored_dtype};
+use self::encode::{Job, compress_whole, write_jobs};
+use self::input::{Input, Payload};
+use self::options::Storage;
 use self::publish::Draft;
 use self::session::{LatentChunk, NewRecord, Session, chunk_header};
 use self::sink::Sink;
@@ -28,7 +36,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{Extra, Metadata};
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkType};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, NO_FLAGS};
 
 /// A file in the making.
 ///
@@ -70,8 +78,10 @@ pub struct LatentSummary {
     pub payload_size: u64,
     /// Bytes it takes in the file.
     pub stored_size: u64,
-    /// Whether it is compressed.
+    /// Whether it is compressed: what was asked for, or what [`Compression::Auto`] chose.
     pub compressed: bool,
+    /// Whether its bytes were regrouped before.
+    pub shuffled: bool,
     /// In how many parts it is stored; 1 if it is whole.
     pub parts: usize,
 }
@@ -109,16 +119,19 @@ impl<'w> Writer<'w> {
     /// # Errors
     ///
     /// [`Error::DuplicateKey`]; [`Error::Argument`] if values and shape differ in size, or `extra` has a member that the
-    /// format defines; [`Error::NonFinite`] and [`Error::Float16Overflow`] with the first such value;
-    /// [`Error::TooLarge`] for what GEN5 1.0 cannot express; [`Error::Memory`]. After these the writer can be used on.
+    /// format defines; [`Error::NonFinite`] and [`Error::Overflow`] with the first such value;
+    /// [`Error::TooLarge`] for a slice of 4 GiB that is to be compressed; [`Error::Memory`]. After these the writer can be used on.
     /// After [`Error::Io`] it cannot, and further calls give [`Error::WriterFailed`].
     pub fn latents<'a>(&mut self, arrays: impl IntoIterator<Item = Array<'a>>) -> Result<()> {
         self.session.check_usable()?;
+        let arrays: Vec<Array<'a>> = arrays.into_iter().collect();
+        let storages: Vec<Storage> = arrays.par_iter().map(|array| self.storage(array)).collect();
         let mut planned: Vec<(Plan, Array<'a>)> = Vec::new();
         let written = arrays
             .into_iter()
-            .try_for_each(|mut array| {
-                let plan = self.plan(&mut array)?;
+            .zip(storages)
+            .try_for_each(|(mut array, storage)| {
+                let plan = self.plan(&mut array, storage)?;
                 planned.push((plan, array));
                 Ok(())
             })
@@ -130,10 +143,30 @@ impl<'w> Writer<'w> {
         written
     }
 
-    fn plan(&self, array: &mut Array<'_>) -> Result<Plan> {
+    /// How an array is to be stored: as the options say, or as its values suggest.
+    fn storage(&self, array: &Array<'_>) -> Storage {
+        let options = &self.session.options;
+        let dtype = stored_dtype(array.values.dtype(), options);
+        let input = Input { key: &array.key, dtype, first: 0, payload: Payload::Values(array.values) };
+        options.compression.storage().unwrap_or_else(|| auto::choose(&input))
+    }
+
+    /// Notes that a latent is stored raw which would better be compressed.
+    fn note_if_raw(&self, plan: &Plan, wanted: Storage) {
+        if plan.storage == Storage::Raw && wanted != Storage::Raw {
+            let note = format!(
+                "latent {:?} would shrink, and is stored raw all the same: a slice of it has 4 GiB or more, which no \
+                 compressed chunk holds",
+                plan.key
+            );
+            self.session.state().notes.push(note);
+        }
+    }
+
+    fn plan(&self, array: &mut Array<'_>, storage: Storage) -> Result<Plan> {
         let (key, extra) = (std::mem::take(&mut array.key), std::mem::take(&mut array.extra));
         let shape = std::mem::take(&mut array.shape);
-        let plan = Plan::new(key, shape, array.values.dtype(), extra, &self.session.options)?;
+        let plan = Plan::new(key, shape, array.values.dtype(), extra, &self.session.options, storage)?;
         if plan.len() != array.values.len() {
             return Err(Error::Argument {
                 what: format!("values of latent {:?}", plan.key),
@@ -142,6 +175,7 @@ impl<'w> Writer<'w> {
             });
         }
         self.session.state().reserve_keys(&plan)?;
+        self.note_if_raw(&plan, storage);
         Ok(plan)
     }
 
@@ -152,9 +186,12 @@ impl<'w> Writer<'w> {
             .flat_map(|(plan, array)| {
                 plan.pieces().map(|piece| Job {
                     chunk: LatentChunk::new(plan, &piece),
-                    compressed: plan.compressed,
-                    first: piece.elements.start,
-                    payload: Payload::Values(array.values.slice(piece.elements)),
+                    input: Input {
+                        key: &plan.key,
+                        dtype: plan.dtype,
+                        first: piece.elements.start,
+                        payload: Payload::Values(array.values.slice(piece.elements)),
+                    },
                 })
             })
             .collect();
@@ -166,8 +203,8 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::DuplicateKey`]; [`Error::Argument`] for a shape that memory cannot address; [`Error::TooLarge`] for what
-    /// GEN5 1.0 cannot express; [`Error::Io`].
+    /// [`Error::DuplicateKey`]; [`Error::Argument`] for a shape that memory cannot address; [`Error::TooLarge`] for a slice
+    /// of 4 GiB that is to be compressed; [`Error::Io`].
     pub fn stream<T: Element>(
         &mut self,
         key: impl Into<String>,
@@ -188,10 +225,16 @@ impl<'w> Writer<'w> {
         extra: Extra,
     ) -> Result<LatentWriter<'w, T>> {
         self.session.check_usable()?;
-        let plan = Plan::new(key.into(), shape.to_vec(), T::DTYPE, extra, &self.session.options)?;
+        let options = &self.session.options;
+        // Where the values decide, it is planned as if they shrank.
+        let (storage, undecided) = match options.compression.storage() {
+            Some(storage) => (storage, false),
+            None => (Storage::Zstd, true),
+        };
+        let plan = Plan::new(key.into(), shape.to_vec(), T::DTYPE, extra, options, storage)?;
         flush_waiting(&self.session)?;
         self.session.state().reserve_keys(&plan)?;
-        LatentWriter::open(&self.session, plan.clone())
+        LatentWriter::open(&self.session, plan.clone(), undecided)
             .inspect_err(|_| self.session.state().release_keys(&plan))
     }
 
@@ -239,14 +282,16 @@ impl<'w> Writer<'w> {
     /// Writes a chunk that is no latent: compressed if that makes it smaller, or if it has to be.
     fn write_single(&self, kind: ChunkType, payload: &[u8], always_compressed: bool) -> Result<()> {
         flush_waiting(&self.session)?;
-        let header = chunk_header(kind, None, payload.len() as u64)?;
-        let frame = compress_chunk(&header, payload, self.session.options.level)?;
+        let header = chunk_header(kind, NO_FLAGS, payload.len() as u64);
+        let level = self.session.options.level_for(Storage::Zstd);
+        let frame = compress_whole(&self.session, &header, payload, level)?;
+        let frame = frame.bytes();
         let raw_size = payload.len() as u64 + CHUNK_HEADER_SIZE;
         let compressed = always_compressed || (frame.len() as u64) < raw_size;
         let stored_size = if compressed { frame.len() as u64 } else { raw_size };
         let place = self.session.state().place(stored_size, None)?;
         if compressed {
-            self.session.write(&frame, place.offset)?;
+            self.session.write(frame, place.offset)?;
         } else {
             self.session.write_head(place, &header)?;
             self.session.write(payload, place.payload_offset())?;
@@ -267,8 +312,7 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] if a stream was not finished, [`Error::TooLarge`] for a file of 4 GiB and up,
-    /// [`Error::Argument`] for a manifest that readers refuse for its size, [`Error::WriterFailed`] if an earlier write
+    /// [`Error::Incomplete`] if a stream was not finished, [`Error::Argument`] for a manifest that readers refuse for its size, [`Error::WriterFailed`] if an earlier write
     /// failed, [`Error::Io`]. Nothing is at the path then that was not there before; but if only the very last step
     /// fails, syncing the folder, the complete file is there, and may not survive a power failure.
     pub fn finish(self, metadata: &Metadata) -> Result<Summary> {
@@ -346,6 +390,7 @@ fn summarize(records: &[NewRecord]) -> Vec<LatentSummary> {
             payload_size: record.payload_size,
             stored_size: record.place.stored_size,
             compressed: record.compressed,
+            shuffled: latent.storage == Storage::Shuffled,
             parts: 1,
         });
     }

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::array::{Piece, Plan};
-use super::options::WriteOptions;
+use super::buffers::Pool;
+use super::options::{Storage, WriteOptions};
 use super::sink::Sink;
 use crate::codec::Digest;
 use crate::element::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{Extra, Part};
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, FILE_HEADER_SIZE, FileHeader, NO_FLAGS};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, FILE_HEADER_SIZE, FileHeader, size_in_header};
 use zerocopy::IntoBytes;
 
-/// Bytes that are checked, converted, hashed and written at a time: they stay in cache between these.
-pub(super) const BLOCK: usize = 256 << 10;
+/// Bytes that are erased at a time.
+const ERASE_BLOCK: usize = 256 << 10;
 
 /// One file in the making, shared by its writer and its streams.
 pub(super) struct Session<'w> {
@@ -23,6 +24,7 @@ pub(super) struct Session<'w> {
     /// What errors call the file.
     name: String,
     pub(super) options: WriteOptions,
+    pub(super) buffers: Pool,
     /// Never held while values are hashed, compressed or written, nor when rayon or the caller's code is called.
     state: Mutex<State>,
 }
@@ -76,6 +78,7 @@ pub(super) struct LatentChunk {
     pub(super) key: String,
     pub(super) shape: Vec<usize>,
     pub(super) dtype: Dtype,
+    pub(super) storage: Storage,
     pub(super) part: Option<Part>,
     pub(super) extra: Extra,
 }
@@ -86,6 +89,7 @@ impl LatentChunk {
             key: piece.key.clone(),
             shape: piece.shape.clone(),
             dtype: plan.dtype,
+            storage: plan.storage,
             part: piece.part.clone(),
             extra: plan.extra.clone(),
         }
@@ -94,6 +98,28 @@ impl LatentChunk {
     /// The name of the latent it belongs to.
     pub(super) fn latent_key(&self) -> &str {
         self.part.as_ref().map_or(&self.key, |part| &part.of)
+    }
+
+    /// What stands before its payload of `size` bytes.
+    pub(super) fn header(&self, size: u64) -> ChunkHeader {
+        chunk_header(ChunkType::LATENT, self.flags(), size)
+    }
+
+    fn flags(&self) -> [u8; 4] {
+        self.dtype.flags(self.storage == Storage::Shuffled)
+    }
+
+    /// Its record, when it is written.
+    pub(super) fn into_record(self, place: Placement, payload_size: u64, sha256: Digest) -> NewRecord {
+        NewRecord {
+            kind: ChunkType::LATENT,
+            flags: self.flags(),
+            place,
+            payload_size,
+            compressed: self.storage != Storage::Raw,
+            sha256,
+            latent: Some(self),
+        }
     }
 }
 
@@ -134,12 +160,13 @@ impl State {
             }
             None => gap,
         };
-        let placement = Placement { gap, offset, stored_size };
-        if placement.end() > u64::from(u32::MAX) {
-            let what = format!("a file of {} bytes, of which 4 GiB is the limit", placement.end());
+        let Some(end) = offset.checked_add(stored_size) else {
+            let what =
+                format!("a file with a chunk of {stored_size} bytes at {offset}, past all that u64 counts");
             return Err(Error::TooLarge { what });
-        }
-        self.cursor = placement.end();
+        };
+        let placement = Placement { gap, offset, stored_size };
+        self.cursor = end;
         self.chunks += 1;
         Ok(placement)
     }
@@ -173,10 +200,15 @@ impl State {
 
     /// Gives the keys of a latent free again.
     pub(super) fn release_keys(&mut self, plan: &Plan) {
-        for piece in plan.pieces() {
+        self.release_parts(plan);
+        self.keys.remove(&plan.key);
+    }
+
+    /// Gives the keys of a latent's parts free again, since it is stored whole after all.
+    pub(super) fn release_parts(&mut self, plan: &Plan) {
+        for piece in plan.pieces().filter(|piece| piece.part.is_some()) {
             self.keys.remove(&piece.key);
         }
-        self.keys.remove(&plan.key);
     }
 
     /// Notes a stream; returns its number.
@@ -191,7 +223,8 @@ impl State {
 impl<'w> Session<'w> {
     pub(super) fn start(sink: Box<dyn Sink + 'w>, name: String, options: WriteOptions) -> Result<Self> {
         let state = State { cursor: FILE_HEADER_SIZE, ..State::default() };
-        let session = Self { sink, name, options, state: Mutex::new(state) };
+        let (buffers, state) = (Pool::default(), Mutex::new(state));
+        let session = Self { sink, name, options, buffers, state };
         // A file that is cut off starts with zeros, which no reader takes for GEN5.
         session.write(&[0; size_of::<FileHeader>()], 0)?;
         Ok(session)
@@ -253,10 +286,10 @@ impl<'w> Session<'w> {
     }
 
     fn erase(&self, place: Placement) -> Result<()> {
-        let zeros = vec![0; BLOCK];
+        let zeros = vec![0; ERASE_BLOCK];
         let mut at = place.gap;
         while at < place.end() {
-            let size = usize::try_from(place.end() - at).unwrap_or(BLOCK).min(BLOCK);
+            let size = usize::try_from(place.end() - at).unwrap_or(ERASE_BLOCK).min(ERASE_BLOCK);
             self.write(zeros.get(..size).unwrap_or_default(), at)?;
             at += size as u64;
         }
@@ -285,9 +318,7 @@ impl Drop for PanicGuard<'_, '_> {
     }
 }
 
-/// The header of a chunk of `kind`.
-pub(super) fn chunk_header(kind: ChunkType, dtype: Option<Dtype>, payload_size: u64) -> Result<ChunkHeader> {
-    let size = u32::try_from(payload_size)
-        .map_err(|_| Error::TooLarge { what: format!("a {kind} chunk of {payload_size} bytes") })?;
-    Ok(ChunkHeader { kind: kind.0, flags: dtype.map_or(NO_FLAGS, Dtype::flags), size: size.into() })
+/// The header of a chunk.
+pub(super) fn chunk_header(kind: ChunkType, flags: [u8; 4], payload_size: u64) -> ChunkHeader {
+    ChunkHeader { kind: kind.0, flags, size: size_in_header(payload_size).into() }
 }

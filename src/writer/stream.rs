@@ -4,15 +4,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use half::f16;
-
-use super::array::{Plan, check_values};
-use super::encode::{Job, Payload, memory_budget, write_jobs};
-use super::session::{BLOCK, LatentChunk, NewRecord, Placement, Session, Waiting, chunk_header};
+use super::array::Plan;
+use super::auto;
+use super::encode::{Job, memory_budget, write_jobs};
+use super::input::{Input, Payload, Scratch};
+use super::options::{DEFAULT_PART_SIZE, Storage};
+use super::raw::write_values;
+use super::session::{LatentChunk, Placement, Session, Waiting};
 use crate::codec::Hasher;
 use crate::element::Element;
 use crate::error::{Error, Result};
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkType};
+use crate::wire::CHUNK_HEADER_SIZE;
 
 /// A latent of known shape whose values come piece by piece: it may be larger than memory.
 ///
@@ -29,11 +31,16 @@ pub struct LatentWriter<'w, T: Element> {
 }
 
 enum Body {
-    /// Space for the whole was set aside when the stream was opened.
+    /// Space for the whole was set aside.
     Raw { place: Placement, hasher: Hasher },
     /// The values of the part to come.
     Parts { next: usize, payload: Vec<u8> },
+    /// The first values, until there are enough to tell whether they shrink.
+    Undecided { payload: Vec<u8> },
 }
+
+/// Bytes that are checked and converted at a time on the way into a part.
+const BLOCK: usize = 256 << 10;
 
 impl<T: Element> fmt::Debug for LatentWriter<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,19 +53,14 @@ impl<T: Element> fmt::Debug for LatentWriter<'_, T> {
 }
 
 impl<'w, T: Element> LatentWriter<'w, T> {
-    pub(super) fn open(session: &Arc<Session<'w>>, plan: Plan) -> Result<Self> {
-        let total = plan.len() as u64;
-        let body = if plan.compressed {
-            Body::Parts { next: 0, payload: Vec::new() }
-        } else {
-            let size = total * plan.dtype.size() as u64;
-            let header = chunk_header(ChunkType::LATENT, Some(plan.dtype), size)?;
-            let alignment = Some(session.options.alignment);
-            let place = session.state().place(size + CHUNK_HEADER_SIZE, alignment)?;
-            session.write_head(place, &header)?;
-            Body::Raw { place, hasher: Hasher::default() }
+    /// A stream for this plan. With `undecided`, its first part decides whether it stays as planned or is stored raw.
+    pub(super) fn open(session: &Arc<Session<'w>>, plan: Plan, undecided: bool) -> Result<Self> {
+        let body = match plan.storage {
+            Storage::Raw => place_raw(session, &plan)?,
+            _ if undecided => Body::Undecided { payload: Vec::new() },
+            _ => Body::Parts { next: 0, payload: Vec::new() },
         };
-        let id = session.state().open_stream(&plan.key, total);
+        let id = session.state().open_stream(&plan.key, plan.len() as u64);
         Ok(Self { session: Arc::clone(session), id, plan, pushed: 0, body, elements: PhantomData })
     }
 
@@ -71,7 +73,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if these are more than are to come, [`Error::NonFinite`] and [`Error::Float16Overflow`]: then
+    /// [`Error::Argument`] if these are more than are to come, [`Error::NonFinite`] and [`Error::Overflow`]: then
     /// none of the values was taken, and others can be pushed. After [`Error::Io`], [`Error::Memory`] or
     /// [`Error::TooLarge`] the file cannot be finished, and further calls give [`Error::WriterFailed`].
     pub fn push(&mut self, values: &[T]) -> Result<()> {
@@ -83,48 +85,54 @@ impl<'w, T: Element> LatentWriter<'w, T> {
                 found: values.len().to_string(),
             });
         }
-        let (dtype, options) = (self.plan.dtype, &self.session.options);
-        check_values(T::erase(values), &self.plan.key, self.pushed, dtype, options)?;
-
         let session = Arc::clone(&self.session);
         let _guard = session.guard();
-        let mut scratch: Vec<f16> = Vec::new();
-        let mut rest = values;
-        while !rest.is_empty() {
-            let (block, behind) = rest.split_at(self.room().min(rest.len()));
-            let bytes = T::erase(block).bytes_as(dtype, &mut scratch);
-            self.take(bytes).inspect_err(|error| session.fail(error))?;
-            self.pushed += block.len();
-            rest = behind;
-            self.complete_part()?;
+        if let Body::Raw { .. } = self.body {
+            self.write_raw(values)?;
+        } else {
+            self.input(values).check(&session.options)?;
+            self.collect(values).inspect_err(|error| session.fail(error))?;
         }
-        if let Some(stream) = self.session.state().streams.get_mut(&self.id) {
+        if let Some(stream) = session.state().streams.get_mut(&self.id) {
             stream.found = self.pushed as u64;
         }
         Ok(())
     }
 
-    /// How many elements can be taken in one step.
-    fn room(&self) -> usize {
-        let block = BLOCK / self.plan.dtype.size();
-        match &self.body {
-            Body::Raw { .. } => block,
-            Body::Parts { next, .. } => block.min(self.plan.piece(*next).elements.end - self.pushed),
-        }
+    /// The next values, for what checks and converts them.
+    fn input<'a>(&'a self, values: &'a [T]) -> Input<'a> {
+        let payload = Payload::Values(T::erase(values));
+        Input { key: &self.plan.key, dtype: self.plan.dtype, first: self.pushed, payload }
     }
 
-    /// Adds bytes to the file, or to the part to come.
-    fn take(&mut self, bytes: &[u8]) -> Result<()> {
-        match &mut self.body {
-            Body::Raw { place, hasher } => {
-                hasher.update(bytes);
-                let at = place.payload_offset() + (self.pushed * self.plan.dtype.size()) as u64;
-                self.session.write(bytes, at)?;
-                self.session.progress(bytes.len());
-            }
-            Body::Parts { next, payload } => {
+    /// Writes values to where they belong. If one is refused, those of this call are written over by the next.
+    fn write_raw(&mut self, values: &[T]) -> Result<()> {
+        let Body::Raw { place, hasher } = &self.body else { return Ok(()) };
+        let offset = place.payload_offset() + (self.pushed * self.plan.dtype.size()) as u64;
+        let mut hashed = hasher.clone();
+        write_values(&self.session, &self.input(values), offset, &mut hashed)?;
+        if let Body::Raw { hasher, .. } = &mut self.body {
+            *hasher = hashed;
+        }
+        self.pushed += values.len();
+        Ok(())
+    }
+
+    /// Adds values, which were checked, to the part to come, and hands on each part that has all its values.
+    fn collect(&mut self, mut values: &[T]) -> Result<()> {
+        let mut scratch = Scratch::new();
+        while !values.is_empty() {
+            let end = match &self.body {
+                Body::Raw { .. } => return self.write_raw(values),
+                Body::Parts { next, .. } => self.plan.piece(*next).elements.end,
+                Body::Undecided { .. } => self.decisive(),
+            };
+            let room = (end - self.pushed).min(BLOCK / self.plan.dtype.size());
+            let (block, rest) = values.split_at(room.min(values.len()));
+            let bytes = T::erase(block).converted(self.plan.dtype, &mut scratch).as_bytes();
+            if let Body::Parts { payload, .. } | Body::Undecided { payload } = &mut self.body {
                 if payload.is_empty() {
-                    let size = self.plan.piece(*next).elements.len() * self.plan.dtype.size();
+                    let size = (end - self.pushed) * self.plan.dtype.size();
                     payload.try_reserve_exact(size).map_err(|_| Error::Memory {
                         what: format!("a part of latent {:?}", self.plan.key),
                         bytes: size as u64,
@@ -132,7 +140,43 @@ impl<'w, T: Element> LatentWriter<'w, T> {
                 }
                 payload.extend_from_slice(bytes);
             }
+            self.pushed += block.len();
+            values = rest;
+            self.decide()?;
+            self.complete_part()?;
         }
+        Ok(())
+    }
+
+    /// How many elements have to be there to tell whether they shrink: those of the first part, or of a part of the usual size.
+    fn decisive(&self) -> usize {
+        let part = usize::try_from(DEFAULT_PART_SIZE).unwrap_or(usize::MAX) / self.plan.dtype.size();
+        self.plan.piece(0).elements.end.min(part)
+    }
+
+    /// Decides how the latent is stored, if it is time to.
+    fn decide(&mut self) -> Result<()> {
+        let decisive = self.decisive();
+        let Body::Undecided { payload } = &mut self.body else { return Ok(()) };
+        if self.pushed < decisive {
+            return Ok(());
+        }
+        let payload = std::mem::take(payload);
+        let ready = Payload::Ready(&payload);
+        let input = Input { key: &self.plan.key, dtype: self.plan.dtype, first: 0, payload: ready };
+        if auto::choose(&input) != Storage::Raw {
+            self.body = Body::Parts { next: 0, payload };
+            return Ok(());
+        }
+        let mut raw = self.plan.clone();
+        raw.make_raw();
+        self.session.state().release_parts(&self.plan);
+        flush_waiting(&self.session)?;
+        self.body = place_raw(&self.session, &raw)?;
+        if let Body::Raw { place, hasher } = &mut self.body {
+            write_values(&self.session, &input, place.payload_offset(), hasher)?;
+        }
+        self.plan = raw;
         Ok(())
     }
 
@@ -173,24 +217,28 @@ impl<'w, T: Element> LatentWriter<'w, T> {
             });
         }
         if self.plan.len() == 0 {
-            self.complete_part()?; // no push has done so
+            // No push has done so.
+            let session = Arc::clone(&self.session);
+            self.decide().and_then(|()| self.complete_part()).inspect_err(|error| session.fail(error))?;
         }
-        let piece = self.plan.piece(0);
+        let chunk = LatentChunk::new(&self.plan, &self.plan.piece(0));
         let mut state = self.session.state();
         if let Body::Raw { place, hasher } = &mut self.body {
-            state.records.push(NewRecord {
-                kind: ChunkType::LATENT,
-                flags: self.plan.dtype.flags(),
-                place: *place,
-                payload_size: (self.plan.len() * self.plan.dtype.size()) as u64,
-                compressed: false,
-                sha256: std::mem::take(hasher).finish(),
-                latent: Some(LatentChunk::new(&self.plan, &piece)),
-            });
+            let sha256 = std::mem::take(hasher).finish();
+            state.records.push(chunk.into_record(*place, self.plan.payload_size(), sha256));
         }
         state.streams.remove(&self.id);
         Ok(())
     }
+}
+
+/// Sets space aside for a latent that is stored raw.
+fn place_raw(session: &Session<'_>, plan: &Plan) -> Result<Body> {
+    let size = plan.payload_size();
+    let stored = size.saturating_add(CHUNK_HEADER_SIZE);
+    let place = session.state().place(stored, Some(session.options.alignment))?;
+    session.write_head(place, &LatentChunk::new(plan, &plan.piece(0)).header(size))?;
+    Ok(Body::Raw { place, hasher: Hasher::default() })
 }
 
 /// Compresses and writes the parts that wait, of all streams, in the order in which they were completed.
@@ -200,9 +248,12 @@ pub(super) fn flush_waiting(session: &Session<'_>) -> Result<()> {
         .iter()
         .map(|part| Job {
             chunk: part.chunk.clone(),
-            compressed: true,
-            first: 0,
-            payload: Payload::Ready(&part.payload),
+            input: Input {
+                key: part.chunk.latent_key(),
+                dtype: part.chunk.dtype,
+                first: 0,
+                payload: Payload::Ready(&part.payload),
+            },
         })
         .collect();
     // These parts were taken over from their streams: without them the file is not whole.
@@ -228,10 +279,11 @@ mod tests {
             key: "k".into(),
             shape: vec![2],
             dtype: Dtype::F32,
+            storage: Storage::Zstd,
             part: None,
             extra: Extra::new(),
         };
-        session.state().cursor = u64::from(u32::MAX);
+        session.state().cursor = u64::MAX;
         session.state().waiting.push(Waiting { chunk, payload: vec![0; 8] });
         assert!(matches!(flush_waiting(&session), Err(Error::TooLarge { .. })));
         assert!(matches!(session.check_usable(), Err(Error::WriterFailed { .. })));

@@ -3,13 +3,18 @@
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::encode::compress_chunk;
+use super::encode::{Frame, compress_whole};
+use super::options::Storage;
 use super::session::{NewRecord, Session, chunk_header};
 use crate::codec::Digest;
+use crate::element::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{Extra, Metadata, ModelInfo, Part, to_text};
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FileHeader, MAGIC, VERSION};
+use crate::wire::{
+    CHUNK_HEADER_SIZE, ChunkType, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, NO_FLAGS, VERSION_1_0,
+    VERSION_1_1, size_in_header,
+};
 use zerocopy::IntoBytes;
 
 /// The level of the table's frame, whatever that of the latents.
@@ -102,48 +107,74 @@ fn record(index: usize, record: &NewRecord) -> Record<'_> {
 /// Writes the table behind the chunks, and then the header, which makes the file one. Returns the file's length.
 pub(super) fn write_table(session: &Session<'_>, records: &[NewRecord], metadata: &Metadata) -> Result<u64> {
     let end = session.state().cursor;
-    let (table, length) = fit_table(end, records, metadata)?;
+    let (table, length) = fit_table(session, end, records, metadata)?;
+    let table = table.bytes();
     let offset = length - table.len() as u64;
     let mut bytes = vec![0; usize::try_from(offset - end).unwrap_or(0)];
-    bytes.extend_from_slice(&table);
+    bytes.extend_from_slice(table);
     session.write(&bytes, end)?;
-
-    let header = FileHeader {
-        magic: MAGIC,
-        version_major: VERSION.0,
-        version_minor: VERSION.1,
-        flags: 0.into(),
-        chunk_table_offset: in_header(offset)?.into(),
-        chunk_table_size: in_header(table.len() as u64)?.into(),
-        chunk_count: in_header(records.len() as u64)?.into(),
-        file_size: in_header(length)?.into(),
-        reserved: 0.into(),
-    };
-    session.write(header.as_bytes(), 0)?;
+    session.write(header(records, offset, length).as_bytes(), 0)?;
     // Behind the table may be what a call wrote that was refused in the end.
     let shrunk = if session.sink.is_positional() { session.sink.set_len(length) } else { Ok(()) };
     shrunk.and_then(|()| session.sink.flush()).map_err(Error::io("write the end of the file"))?;
     Ok(length)
 }
 
-fn in_header(value: u64) -> Result<u32> {
-    u32::try_from(value).map_err(|_| Error::TooLarge {
-        what: format!("a file of {value} bytes, of which 4 GiB is the limit"),
-    })
+/// The lowest version that can express these records in a file of this length.
+fn version(records: &[NewRecord], length: u64) -> (u8, u8) {
+    let is_new = |record: &NewRecord| {
+        let latent = record.latent.as_ref();
+        latent.is_some_and(|latent| latent.storage == Storage::Shuffled || latent.dtype == Dtype::BF16)
+    };
+    // A chunk that 1.0 cannot express for its size makes the file one, too.
+    if is_large(length) || records.iter().any(is_new) { VERSION_1_1 } else { VERSION_1_0 }
+}
+
+fn is_large(length: u64) -> bool {
+    u32::try_from(length).is_err()
+}
+
+/// The header of a file of `length` bytes whose table starts at `table_offset`.
+fn header(records: &[NewRecord], table_offset: u64, length: u64) -> FileHeader {
+    let version = version(records, length);
+    let mut header = FileHeader {
+        magic: MAGIC,
+        version_major: version.0,
+        version_minor: version.1,
+        flags: 0.into(),
+        chunk_table_offset: size_in_header(table_offset).into(),
+        chunk_table_size: size_in_header(length - table_offset).into(),
+        chunk_count: size_in_header(records.len() as u64).into(), // at most what the limits allow
+        file_size: size_in_header(length).into(),
+        reserved: 0.into(),
+    };
+    if is_large(length) {
+        header.flags = LARGE_FILE.into();
+        header.chunk_table_offset = IN_RESERVED.into();
+        header.chunk_table_size = 0.into();
+        header.file_size = IN_RESERVED.into();
+        header.reserved = table_offset.into();
+    }
+    header
 }
 
 /// The stored table of a file whose chunks end at `end`, and that file's length.
 ///
 /// The length stands in the table, whose compressed size depends on it, and a third of the time no length fits itself.
 /// So the length is chosen with some slack, and zero bytes before the table use up what is left of that.
-fn fit_table(end: u64, records: &[NewRecord], metadata: &Metadata) -> Result<(Vec<u8>, u64)> {
-    let mut room = stored_table(end, records, metadata)?.len() as u64;
+fn fit_table(
+    session: &Session<'_>,
+    end: u64,
+    records: &[NewRecord],
+    metadata: &Metadata,
+) -> Result<(Frame, u64)> {
+    let mut room = stored_table(session, end, records, metadata)?.bytes().len() as u64;
     loop {
         // A few digits that differ change the size by a few bytes; should they change it by more, there is a next time.
         room += 16;
         let length = end + room;
-        let table = stored_table(length, records, metadata)?;
-        let size = table.len() as u64;
+        let table = stored_table(session, length, records, metadata)?;
+        let size = table.bytes().len() as u64;
         if size <= room {
             return Ok((table, length));
         }
@@ -151,13 +182,19 @@ fn fit_table(end: u64, records: &[NewRecord], metadata: &Metadata) -> Result<(Ve
     }
 }
 
-fn stored_table(file_size: u64, records: &[NewRecord], metadata: &Metadata) -> Result<Vec<u8>> {
+fn stored_table(
+    session: &Session<'_>,
+    file_size: u64,
+    records: &[NewRecord],
+    metadata: &Metadata,
+) -> Result<Frame> {
+    let version = version(records, file_size);
     let root = Root {
         gen5_metadata: Body {
             file_info: FileInfo {
                 magic: "GEN5",
-                version_major: VERSION.0,
-                version_minor: VERSION.1,
+                version_major: version.0,
+                version_minor: version.1,
                 file_size,
                 chunk_count: records.len(),
                 beside: &metadata.in_file_info,
@@ -175,5 +212,6 @@ fn stored_table(file_size: u64, records: &[NewRecord], metadata: &Metadata) -> R
         let (what, found) = ("manifest".into(), format!("{} bytes", json.len()));
         return Err(Error::Argument { what, expected, found });
     }
-    compress_chunk(&chunk_header(ChunkType::MANIFEST, None, json.len() as u64)?, json.as_bytes(), TABLE_LEVEL)
+    let header = chunk_header(ChunkType::MANIFEST, NO_FLAGS, json.len() as u64);
+    compress_whole(session, &header, json.as_bytes(), TABLE_LEVEL)
 }

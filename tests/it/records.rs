@@ -618,7 +618,7 @@ fn what_a_record_says_has_to_make_sense() {
         ("a type of 5 letters", record("type", json!("LATNX")), "Value chunk 0 type", "four"),
         ("a type of none", record("type", json!("")), "Value chunk 0 type", "four"),
         ("flags of 5 letters", record("flags", json!("F32\0\0")), "Value chunk 0 flags", "four"),
-        ("flags of none", record("flags", json!("")), "Value chunk 0 flags", "F16 or F32"),
+        ("flags of none", record("flags", json!("")), "Value chunk 0 flags", "F16, BF16, F32"),
         ("flags of float64", record("flags", json!("F64")), "Value chunk 0 flags", "F64"),
         ("flags of another dtype", record("flags", json!("F16")), "Value chunk 0 extra.dtype", "float16"),
         ("an empty hash", record("hash", json!("")), "Value chunk 0 hash", "64 hexadecimal"),

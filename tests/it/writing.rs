@@ -151,9 +151,11 @@ fn what_does_not_fit_is_refused_and_the_writer_goes_on() {
                 assert!(matches!(error, Error::Argument { .. }), "{way} {shape:?}: {error}");
                 assert_eq!(error.fault(), Fault::Caller);
             }
-            // Slices of 4 GiB, which are too large for a chunk in any way.
-            let error = writer.latent("x", &[2, 1 << 30], &values).unwrap_err();
-            assert!(matches!(error, Error::TooLarge { .. }), "{way}: {error}");
+            // Slices of 4 GiB, which are too large for a compressed chunk.
+            if way != "raw" {
+                let error = writer.latent("x", &[2, 1 << 30], &values).unwrap_err();
+                assert!(matches!(error, Error::TooLarge { .. }), "{way}: {error}");
+            }
             for name in ["shape", "dtype", "key", "part"] {
                 let mut extra = Extra::new();
                 extra.insert(name, &1).unwrap();
@@ -235,10 +237,7 @@ fn values_that_are_not_finite_are_kept_on_request() {
         }
         let (file, _) = write(keep.float16(true), |writer| {
             let error = writer.latent("x", &[5], &[f32::NAN, f32::INFINITY, 1.0, -65520.0, 7e4]).unwrap_err();
-            assert!(
-                matches!(error, Error::Float16Overflow { index: 3, value: -65520.0, .. }),
-                "{way}: {error}"
-            );
+            assert!(matches!(error, Error::Overflow { index: 3, value: -65520.0, .. }), "{way}: {error}");
             writer.latent("x", &[4], &values)
         })
         .unwrap();
@@ -256,7 +255,7 @@ fn a_value_that_float16_cannot_hold_is_named_by_its_place_in_the_latent() {
         write(options.clone().float16(true), |writer| {
             let error = writer.latent("x", &[300], &values).unwrap_err();
             match error {
-                Error::Float16Overflow { ref latent, index: 123, value: 65520.0 } => {
+                Error::Overflow { ref latent, index: 123, value: 65520.0, .. } => {
                     assert_eq!(latent, "\"x\"");
                 }
                 other => panic!("{way}: {other}"),
@@ -264,7 +263,7 @@ fn a_value_that_float16_cannot_hold_is_named_by_its_place_in_the_latent() {
             let mut stream = writer.stream::<f32>("s", &[300])?;
             stream.push(&values[..100])?;
             let error = stream.push(&values[100..200]).unwrap_err();
-            assert!(matches!(error, Error::Float16Overflow { index: 123, .. }), "{way}: {error}");
+            assert!(matches!(error, Error::Overflow { index: 123, .. }), "{way}: {error}");
             values[100..].chunks(50).for_each(|chunk| {
                 let sound: Vec<f32> = chunk.iter().map(|value| value.min(65504.0)).collect();
                 stream.push(&sound).unwrap();
@@ -851,7 +850,7 @@ fn the_summary_says_how_each_latent_is_stored() {
 #[test]
 fn what_one_file_cannot_hold_is_refused_before_it_is_written() {
     let (file, _) = write(WriteOptions::new(), |writer| {
-        let error = writer.stream::<f32>("x", &[1 << 30]).map(|_| ()).unwrap_err();
+        let error = writer.stream::<f32>("x", &[usize::MAX / 4]).map(|_| ()).unwrap_err();
         assert!(matches!(error, Error::TooLarge { .. }), "{error}");
         writer.latent("x", &[1], &[1.0_f32])
     })
@@ -859,9 +858,9 @@ fn what_one_file_cannot_hold_is_refused_before_it_is_written() {
     assert_eq!(read(&open(file), "x"), [1.0]);
 
     let mut writer = WriteOptions::new().write_to(Nowhere).unwrap();
-    let half = writer.stream::<f32>("half", &[3 << 28]).unwrap();
+    let half = writer.stream::<f32>("half", &[3 << 60]).unwrap();
     for _ in 0..2 {
-        let error = writer.stream::<f32>("more", &[3 << 28]).map(|_| ()).unwrap_err();
+        let error = writer.stream::<f32>("more", &[3 << 60]).map(|_| ()).unwrap_err();
         assert!(matches!(error, Error::TooLarge { .. }), "{error}");
     }
     writer.latent("more", &[1], &[1.0_f32]).unwrap();

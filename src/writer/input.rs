@@ -1,0 +1,109 @@
+//! Values on their way into the file: checked, converted, and seen as bytes, a step at a time.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::options::{NonFinite, WriteOptions};
+use crate::element::{Dtype, Values};
+use crate::error::{Error, Result};
+
+/// Values of a latent, or of some part of it.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'a> {
+    /// The latent's key, for errors.
+    pub(super) key: &'a str,
+    /// As which type they are stored.
+    pub(super) dtype: Dtype,
+    /// Position of the first of them in the latent, for errors.
+    pub(super) first: usize,
+    pub(super) payload: Payload<'a>,
+}
+
+/// What there is of them.
+#[derive(Clone, Copy)]
+pub(super) enum Payload<'a> {
+    /// Values as the caller gave them.
+    Values(Values<'a>),
+    /// Bytes that were checked and converted already.
+    Ready(&'a [u8]),
+}
+
+/// Room for the values of one step, if they have to be converted.
+pub(super) type Scratch = Vec<f16>;
+
+impl Input<'_> {
+    /// Bytes of the payload, as it is stored.
+    pub(super) fn size(&self) -> usize {
+        match self.payload {
+            Payload::Values(values) => values.len() * self.dtype.size(),
+            Payload::Ready(bytes) => bytes.len(),
+        }
+    }
+
+    /// Ranges of elements that come to `bytes` bytes each, the last one to fewer.
+    pub(super) fn steps(&self, bytes: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (step, count) = (bytes / self.dtype.size(), self.size() / self.dtype.size());
+        (0..count).step_by(step).map(move |start| start..(start + step).min(count))
+    }
+
+    /// Refuses elements that are not to be written, and converts them into `scratch` if they are of another type.
+    pub(super) fn prepare(
+        &self,
+        range: Range<usize>,
+        options: &WriteOptions,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let Payload::Values(values) = self.payload else { return Ok(()) };
+        let first = self.first + range.start;
+        let values = values.slice(range);
+        let stored = values.converted(self.dtype, scratch);
+        // Conversion keeps what is not finite, and makes infinities of what it cannot hold. So only values that are not
+        // finite in the end can be at fault.
+        let is_checked = options.non_finite == NonFinite::Refuse || stored.dtype() != values.dtype();
+        if is_checked && stored.first_non_finite().is_some() {
+            check_values(values, self.key, first, self.dtype, options)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of elements that were [prepared](Self::prepare) with this scratch, as they are stored.
+    pub(super) fn bytes<'s>(&'s self, range: Range<usize>, scratch: &'s Scratch) -> &'s [u8] {
+        match self.payload {
+            Payload::Values(values) if values.dtype() == self.dtype => values.slice(range).as_bytes(),
+            Payload::Values(_) => Values::F16(scratch).as_bytes(),
+            Payload::Ready(bytes) => {
+                let size = self.dtype.size();
+                bytes.get(range.start * size..range.end * size).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Refuses values that are not to be written, without handing them out.
+    pub(super) fn check(&self, options: &WriteOptions) -> Result<()> {
+        match self.payload {
+            Payload::Values(values) => check_values(values, self.key, self.first, self.dtype, options),
+            Payload::Ready(_) => Ok(()),
+        }
+    }
+}
+
+/// Refuses values that are not to be written. `first` is the position of the first of them in the latent.
+fn check_values(
+    values: Values<'_>,
+    key: &str,
+    first: usize,
+    dtype: Dtype,
+    options: &WriteOptions,
+) -> Result<()> {
+    if options.non_finite == NonFinite::Refuse
+        && let Some((at, value)) = values.first_non_finite()
+    {
+        return Err(Error::NonFinite { key: key.to_owned(), index: (first + at) as u64, value });
+    }
+    if let Some((at, value)) = values.first_overflow(dtype) {
+        let latent = format!("{key:?}");
+        return Err(Error::Overflow { latent, index: (first + at) as u64, value, dtype });
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Raw payloads: each block is checked, converted, hashed and written while it is in cache.
+
+use super::input::{Input, Scratch};
+use super::session::Session;
+use crate::codec::Hasher;
+use crate::error::Result;
+
+/// Bytes that are taken care of at a time. They stay in cache, and hashing them takes long against handing a task to
+/// another thread.
+const STEP: usize = 512 << 10;
+
+/// Writes values from `offset` on, and adds them to `hasher`.
+///
+/// Where a thread has nothing else to do, it hashes a block while another writes it and prepares the next.
+pub(super) fn write_values(
+    session: &Session<'_>,
+    input: &Input<'_>,
+    offset: u64,
+    hasher: &mut Hasher,
+) -> Result<()> {
+    // A sink that takes one thread at a time is the caller's code. It is called from the caller's thread alone, and so may
+    // use rayon itself.
+    if input.size() <= STEP || !session.sink.is_positional() {
+        return write_blocks(session, input, offset, hasher, |hash, write| {
+            hash();
+            write()
+        });
+    }
+    // In the pool once and for all, since going there for every block takes time.
+    rayon::scope(|_| write_blocks(session, input, offset, hasher, |hash, write| rayon::join(hash, write).1))
+}
+
+type Hash<'h> = &'h mut (dyn FnMut() + Send);
+type Write<'w> = &'w mut (dyn FnMut() -> Result<()> + Send);
+
+fn write_blocks(
+    session: &Session<'_>,
+    input: &Input<'_>,
+    offset: u64,
+    hasher: &mut Hasher,
+    both: impl Fn(Hash<'_>, Write<'_>) -> Result<()>,
+) -> Result<()> {
+    let (mut current, mut next) = (Scratch::new(), Scratch::new());
+    let mut steps = input.steps(STEP).peekable();
+    let mut at = offset;
+    if let Some(first) = steps.peek() {
+        input.prepare(first.clone(), &session.options, &mut current)?;
+    }
+    while let Some(step) = steps.next() {
+        let bytes = input.bytes(step, &current);
+        let mut hash = || hasher.update(bytes);
+        let mut write = || {
+            session.write(bytes, at)?;
+            match steps.peek() {
+                Some(step) => input.prepare(step.clone(), &session.options, &mut next),
+                None => Ok(()),
+            }
+        };
+        both(&mut hash, &mut write)?;
+        at += bytes.len() as u64;
+        session.progress(bytes.len());
+        std::mem::swap(&mut current, &mut next);
+    }
+    Ok(())
+}
