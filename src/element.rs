@@ -111,6 +111,10 @@ pub trait Element:
     #[doc(hidden)]
     fn erase(values: &[Self]) -> Values<'_>;
 
+    /// `values` if they are of this type.
+    #[doc(hidden)]
+    fn typed(values: Values<'_>) -> Option<&[Self]>;
+
     /// Converts values into `to`, which is as long: to the nearest, ties to even.
     #[doc(hidden)]
     fn convert(values: Values<'_>, to: &mut [Self]);
@@ -129,6 +133,13 @@ impl Element for f16 {
 
     fn erase(values: &[Self]) -> Values<'_> {
         Values::F16(values)
+    }
+
+    fn typed(values: Values<'_>) -> Option<&[Self]> {
+        match values {
+            Values::F16(values) => Some(values),
+            _ => None,
+        }
     }
 
     fn convert(values: Values<'_>, to: &mut [Self]) {
@@ -155,6 +166,13 @@ impl Element for bf16 {
         Values::BF16(values)
     }
 
+    fn typed(values: Values<'_>) -> Option<&[Self]> {
+        match values {
+            Values::BF16(values) => Some(values),
+            _ => None,
+        }
+    }
+
     fn convert(values: Values<'_>, to: &mut [Self]) {
         match values {
             Values::F16(values) => by_way_of_f32(values, to),
@@ -177,6 +195,13 @@ impl Element for f32 {
 
     fn erase(values: &[Self]) -> Values<'_> {
         Values::F32(values)
+    }
+
+    fn typed(values: Values<'_>) -> Option<&[Self]> {
+        match values {
+            Values::F32(values) => Some(values),
+            _ => None,
+        }
     }
 
     fn convert(values: Values<'_>, to: &mut [Self]) {

@@ -23,7 +23,7 @@ mod writer;
 
 // Reading.
 pub use limits::Limits;
-pub use reader::{ChunkReport, Latent, ReadOptions, Reader, VerifyReport};
+pub use reader::{ChunkReport, Latent, Loaded, ReadOptions, Reader, VerifyReport};
 
 // Writing.
 pub use writer::{Array, Compression, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer};

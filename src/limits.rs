@@ -21,7 +21,8 @@ pub struct Limits {
     pub rank: u64,
     /// Bytes of one compressed chunk when decompressed. Default 2^32, all that the format can express.
     pub chunk_bytes: u64,
-    /// Bytes that one call allocates to return a latent, rows of one, or a chunk of unknown type. Default 2^36 (64 GiB).
+    /// Bytes that one call allocates to return a latent, rows of one, several latents together, or a chunk of unknown type.
+    /// Default 2^36 (64 GiB).
     pub latent_bytes: u64,
     /// Bytes of the image, looked at when it is read. Default 1 GiB.
     pub image_bytes: u64,

@@ -59,6 +59,11 @@ impl Source {
         self.len
     }
 
+    /// Whether its bytes can be borrowed.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        !matches!(self.kind, Kind::File { .. })
+    }
+
     /// The bytes of `range` where they lie, if they are in memory; `None` if they have to be read.
     ///
     /// The owner of bytes in memory is asked anew at each call, and may give fewer than it did.
@@ -74,6 +79,20 @@ impl Source {
         let ends = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
         let part = ends.and_then(|(start, end)| bytes.get(start..end));
         part.ok_or(Error::Changed { expected: self.len, found: bytes.len() as u64 })
+    }
+
+    /// Asks the system to read these bytes ahead, without waiting for it. It may decline.
+    pub(crate) fn prefetch(&self, range: Range<u64>) {
+        let len = range.end.saturating_sub(range.start);
+        match &self.kind {
+            Kind::Map(map) => {
+                if let (Ok(start), Ok(len)) = (usize::try_from(range.start), usize::try_from(len)) {
+                    map.prefetch(start, len);
+                }
+            }
+            Kind::Bytes(_) => {}
+            Kind::File { file, .. } => read_ahead(file, range.start, len),
+        }
     }
 
     /// Fills `buffer` from `offset` on.
@@ -123,6 +142,17 @@ fn open_regular(path: &Path) -> Result<(File, u64)> {
     }
     Ok((file, metadata.len()))
 }
+
+/// As far as the system has a call for it.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn read_ahead(file: &File, offset: u64, len: u64) {
+    use rustix::fs::{Advice, fadvise};
+
+    let _ = fadvise(file, offset, std::num::NonZeroU64::new(len), Advice::WillNeed);
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn read_ahead(_: &File, _: u64, _: u64) {}
 
 #[cfg(unix)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -207,15 +207,34 @@ impl Latent {
     ///
     /// [`Error::Dtype`], [`Error::Argument`] if the buffer is longer or shorter, and the errors of a damaged chunk.
     pub fn read_into<T: Element>(&self, buffer: &mut [T]) -> Result<()> {
+        self.expect_buffer(buffer)?;
+        self.fill(buffer.as_mut_bytes())
+    }
+
+    /// Refuses a buffer that these values do not fit.
+    pub(super) fn expect_buffer<T: Element>(&self, buffer: &[T]) -> Result<()> {
         self.expect_dtype::<T>()?;
-        if buffer.len() as u64 != self.len() {
-            return Err(Error::Argument {
-                what: format!("buffer for latent {}", self.name()),
-                expected: format!("{} elements, for shape {:?}", self.len(), self.shape),
-                found: format!("{} elements", buffer.len()),
+        if buffer.len() as u64 == self.len() {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            what: format!("buffer for latent {}", self.name()),
+            expected: format!("{} elements, for shape {:?}", self.len(), self.shape),
+            found: format!("{} elements", buffer.len()),
+        })
+    }
+
+    /// Tells the system that these values are to be read soon, so that it can fetch them meanwhile. It may decline; for a
+    /// file in memory there is nothing to do.
+    pub fn prefetch(&self) {
+        for segment in self.segments() {
+            let record = segment.record;
+            let start = record.payload_offset() + segment.skip;
+            self.inner.source.prefetch(match record.is_compressed() {
+                true => record.offset()..record.end(),
+                false => start..start + segment.len,
             });
         }
-        self.fill(buffer.as_mut_bytes())
     }
 
     /// The values converted to `T`: to float32 exactly, to the others rounded to nearest, ties to even.
@@ -268,14 +287,14 @@ impl Latent {
     }
 
     /// How errors call it.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self.key() {
             Some(key) => format!("{key:?}"),
             None => format!("number {}", self.index),
         }
     }
 
-    fn expect_dtype<T: Element>(&self) -> Result<()> {
+    pub(super) fn expect_dtype<T: Element>(&self) -> Result<()> {
         match self.dtype() {
             stored if stored == T::DTYPE => Ok(()),
             stored => Err(Error::Dtype { latent: self.name(), stored, asked: T::DTYPE }),
@@ -283,7 +302,7 @@ impl Latent {
     }
 
     /// The values in memory of their own; `T` is their dtype.
-    fn read_owned<T: Element>(&self) -> Result<Vec<T>> {
+    pub(super) fn read_owned<T: Element>(&self) -> Result<Vec<T>> {
         let mut values = self.allocate::<T>()?;
         self.fill(values.as_mut_bytes())?;
         Ok(values)
@@ -341,7 +360,7 @@ impl Latent {
     }
 
     /// Reads all these bytes into `buffer`, which is as long as they are.
-    fn fill(&self, buffer: &mut [u8]) -> Result<()> {
+    pub(super) fn fill(&self, buffer: &mut [u8]) -> Result<()> {
         let mut jobs = Vec::new();
         let mut rest = buffer;
         for segment in self.segments() {

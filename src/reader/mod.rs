@@ -1,6 +1,7 @@
 //! Reading: a file is checked once when it is opened, and its payloads each time they are handed out.
 
 mod latent;
+mod load;
 mod open;
 mod payload;
 mod verify;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 pub use latent::Latent;
+pub use load::Loaded;
 pub use open::ReadOptions;
 pub use verify::{ChunkReport, VerifyReport};
 
