@@ -1,0 +1,75 @@
+//! Ours, for `against_python.py`, which starts it: does what it is told on standard input, one command a line, and answers
+//! each with a line, the seconds that it took. So neither the start of a process nor a build is in any number.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `values PATH AXIS...` | takes the float32 values in PATH, of latents of this shape, one after another |
+//! | `raw PATH` | writes them as a GEN5 file |
+//! | `zstd PATH` | writes them compressed |
+//! | `read PATH` | reads all latents of a GEN5 file into memory of their own, and panics unless they are these values |
+//!
+//! Files are not synced, since Python's are not either, and have the environment, as the reference's have.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use std::io::BufRead;
+use std::path::Path;
+use std::time::Instant;
+
+use gen5::{Array, Compression, Environment, Metadata, Reader, WriteOptions};
+use rayon::prelude::*;
+
+fn main() {
+    let (mut shape, mut latents) = (Vec::new(), Vec::new());
+    for line in std::io::stdin().lock().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split('\t').collect();
+        let seconds = match *words {
+            ["values", path, ref axes @ ..] => {
+                shape = axes.iter().map(|axis| axis.parse().unwrap()).collect();
+                latents = values(path.as_ref(), shape.iter().product());
+                0.0
+            }
+            ["raw", path] => write(path.as_ref(), Compression::None, &shape, &latents),
+            ["zstd", path] => write(path.as_ref(), Compression::Zstd, &shape, &latents),
+            ["read", path] => read(path.as_ref(), &latents),
+            _ => panic!("no such command: {line}"),
+        };
+        println!("{seconds}");
+    }
+}
+
+fn values(path: &Path, len: usize) -> Vec<Vec<f32>> {
+    let bytes = std::fs::read(path).unwrap();
+    let latents = bytes.chunks_exact(len * size_of::<f32>());
+    assert!(latents.remainder().is_empty());
+    latents
+        .map(|bytes| bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
+        .collect()
+}
+
+fn write(path: &Path, compression: Compression, shape: &[usize], latents: &[Vec<f32>]) -> f64 {
+    let start = Instant::now();
+    let mut writer = WriteOptions::new().compression(compression).sync(false).create(path).unwrap();
+    let arrays = latents
+        .iter()
+        .enumerate()
+        .map(|(index, values)| Array::new(format!("latent_{index}"), shape, values));
+    writer.latents(arrays).unwrap();
+    writer.environment(&Environment::capture()).unwrap();
+    let metadata =
+        Metadata::builder("model", "1").prompt("a lighthouse at dusk").tag("benchmark").build().unwrap();
+    writer.finish(&metadata).unwrap();
+    start.elapsed().as_secs_f64()
+}
+
+fn read(path: &Path, expected: &[Vec<f32>]) -> f64 {
+    let start = Instant::now();
+    let reader = Reader::open(path).unwrap();
+    let latents: Vec<Vec<f32>> = (0..reader.latents().len())
+        .into_par_iter()
+        .map(|index| reader.latent_at(index).unwrap().read().unwrap().into_owned())
+        .collect();
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(latents == expected, "other values were read");
+    seconds
+}

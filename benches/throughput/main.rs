@@ -1,0 +1,47 @@
+//! How fast opening, reading, writing and verifying are, by scenario and size, with criterion.
+//!
+//! ```sh
+//! cargo bench --bench throughput                  # all
+//! cargo bench --bench throughput -- read          # one group
+//! ```
+//!
+//! Calls run on all cores, in rayon's global pool. Values are standard normal noise, and every result is checked. The
+//! `ratios` benchmark holds the same work against the limits of the machine.
+#![allow(unsafe_code, missing_docs, clippy::unwrap_used)] // criterion's macros make functions without docs
+
+#[path = "../common/mod.rs"]
+mod common;
+mod open;
+mod read;
+mod verify;
+mod write;
+
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use gen5::{Compression, WriteOptions};
+
+/// One iteration takes up to a second: few are enough, and fewer seconds to warm up.
+fn configuration() -> Criterion {
+    Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1))
+}
+
+fn throughput(size: usize) -> Throughput {
+    Throughput::Bytes(size as u64)
+}
+
+/// How latents are stored, by the names that scenarios have. Nothing is synced.
+fn storages() -> [(&'static str, WriteOptions); 2] {
+    let options = common::write_options();
+    [
+        ("raw", options.clone().compression(Compression::None)),
+        ("zstd_3", options.compression(Compression::Zstd).level(3).part_size(Some(16 << 20))),
+    ]
+}
+
+criterion_group! {
+    name = benches;
+    config = configuration();
+    targets = open::benches, read::benches, write::benches, verify::benches
+}
+criterion_main!(benches);

@@ -1,0 +1,50 @@
+//! `write`: from values in memory to a published file, unsynced. Each iteration writes a new file, which is removed
+//! outside what is timed.
+
+use criterion::{BatchSize, BenchmarkId, Criterion};
+use gen5::NonFinite;
+
+use super::common::{Batch, MIB, Scratch, write_options};
+use super::{storages, throughput};
+
+pub(crate) fn benches(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("write");
+    let scratch = Scratch::new();
+    for (count, each) in [(64, MIB), (1, 64 * MIB)] {
+        let batch = Batch::noise(count, each);
+        let half = batch.to_float16();
+        let size = format!("{count}x{}MiB", each / MIB);
+        group.throughput(throughput(batch.size()));
+        let [raw, compressed] = storages();
+        let unchecked = ("raw_unchecked", raw.1.clone().non_finite(NonFinite::Keep));
+        for (storage, options) in [raw, unchecked, compressed] {
+            group.bench_function(BenchmarkId::new(storage, &size), |bencher| {
+                bencher.iter_batched(
+                    || scratch.fresh(),
+                    |path| {
+                        assert_eq!(batch.write(options.clone(), &path).latents.len(), count);
+                        path
+                    },
+                    BatchSize::PerIteration,
+                );
+                let path = scratch.fresh();
+                batch.write(options.clone(), &path);
+                batch.assert_stored(&path);
+            });
+        }
+        group.bench_function(BenchmarkId::new("raw_as_float16", &size), |bencher| {
+            bencher.iter_batched(
+                || scratch.fresh(),
+                |path| {
+                    assert_eq!(batch.write(write_options().float16(true), &path).latents.len(), count);
+                    path
+                },
+                BatchSize::PerIteration,
+            );
+            let path = scratch.fresh();
+            batch.write(write_options().float16(true), &path);
+            half.assert_stored(&path);
+        });
+    }
+    group.finish();
+}
