@@ -18,7 +18,7 @@ use super::peers;
 const CHUNK_HEADER: usize = 12;
 
 /// Parts that a single latent is cut into, on both sides.
-const PARTS: usize = 4;
+pub(crate) const PARTS: usize = 4;
 
 pub(crate) fn rows(table: &mut Table) {
     let run = table.run;

@@ -40,6 +40,9 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut digest = [0; 32];
+        if text.len() != 2 * digest.len() {
+            return Err(hex::FromHexError::InvalidStringLength); // a prefix of `0x` would be passed over
+        }
         hex::decode_to_slice(text, &mut digest)?;
         Ok(Self(digest))
     }
@@ -81,7 +84,9 @@ mod tests {
 
     #[test]
     fn malformed_text_is_refused() {
-        for text in ["", "ba", &"g".repeat(64), &"a".repeat(63), &"a".repeat(66)] {
+        for text in
+            ["", "ba", &"g".repeat(64), &"a".repeat(63), &"a".repeat(66), &format!("0x{}", "a".repeat(64))]
+        {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

@@ -157,6 +157,9 @@ impl<'de> Deserialize<'de> for Extra {
 /// Refuses names that come twice.
 pub(crate) fn refuse_repeated<'a, E: de::Error>(names: impl Iterator<Item = &'a str>) -> Result<(), E> {
     let mut names: Vec<&str> = names.collect();
+    if names.len() < 2 {
+        return Ok(());
+    }
     names.sort_unstable();
     match names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first()) {
         Some(name) => Err(E::custom(format_args!("member {name:?} is given twice"))),
@@ -226,15 +229,31 @@ impl Count {
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By way of the text, since how a parser hands over numbers depends on features that other crates may set.
-        let text = <&RawValue>::deserialize(deserializer)?.get();
-        match Integer::parse(text) {
-            Some(Integer::Known(value)) => Ok(Self(value)),
-            _ => {
-                let found = shorten(text);
-                Err(de::Error::custom(format_args!("expected an integer from 0 to 2^64 - 1, found {found}")))
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer from 0 to 2^64 - 1")
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Count, E> {
+                Ok(Count(value))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Count, E> {
+                u64::try_from(value)
+                    .map(Count)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Count, E> {
+                let known = Integer::of_float(value).map(Count);
+                known.ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
             }
         }
+        // A parser that is asked for an integer does not hand over text, whatever features other crates set.
+        deserializer.deserialize_u64(Number)
     }
 }
 
@@ -251,12 +270,23 @@ pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Name(bytes) = Name::deserialize(deserializer)?;
-        let text = match bytes {
-            Cow::Borrowed(bytes) => str::from_utf8(bytes).ok().map(Cow::Borrowed),
-            Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
-        };
-        text.map(Self).ok_or_else(|| de::Error::custom("expected text, found a lone surrogate"))
+        struct Characters;
+        impl<'de> Visitor<'de> for Characters {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Characters)
     }
 }
 

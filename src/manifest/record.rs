@@ -170,6 +170,9 @@ pub(crate) struct Claims<'a> {
     pub(crate) payload_size: u64,
     pub(crate) hash: Cow<'a, str>,
     pub(crate) compressed: bool,
+    /// The members of `extra` that were read as what they are in a latent's record.
+    pub(crate) latent: LatentMembers<'a>,
+    /// The others.
     pub(crate) extra: Vec<(Cow<'a, str>, &'a RawValue)>,
     pub(crate) unknown: Extra,
 }
@@ -219,7 +222,7 @@ impl Claims<'_> {
             extra: Extra::new(),
             unknown: self.unknown,
         };
-        let mut members = LatentMembers::default();
+        let mut members = self.latent;
         let mut extra = Vec::new();
         for (name, value) in self.extra {
             if kind == ChunkType::LATENT && members.claim(&name, value, &record, file.limits)? {
@@ -273,10 +276,10 @@ impl Claims<'_> {
 
 /// The members of a latent's `extra` that have a meaning.
 #[derive(Default)]
-struct LatentMembers<'a> {
-    key: Option<String>,
-    dtype: Option<Cow<'a, str>>,
-    shape: Option<Vec<usize>>,
+pub(crate) struct LatentMembers<'a> {
+    pub(crate) key: Option<String>,
+    pub(crate) dtype: Option<Cow<'a, str>>,
+    pub(crate) shape: Option<Vec<usize>>,
     part: Option<Part>,
 }
 
@@ -357,8 +360,8 @@ fn parse_shape(text: &str, member: &str, record: &ChunkRecord, limits: &Limits) 
 }
 
 /// Reads a list of axis lengths, of which it keeps `most`, and tells how many there are.
-struct ShapeWithin {
-    most: usize,
+pub(crate) struct ShapeWithin {
+    pub(crate) most: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for ShapeWithin {

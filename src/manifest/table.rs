@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 
 use super::TableContext;
 use super::json::{Count, Extra, Name, Text, neutralize_non_numbers, refuse_repeated, shorten};
-use super::record::{ChunkRecord, Claims};
+use super::record::{ChunkRecord, Claims, LatentMembers, ShapeWithin};
 use crate::error::{Error, Place, Result};
+use crate::wire::ChunkType;
 
 /// The manifest, read as far as it is needed to find the chunks.
 pub(crate) struct Manifest {
@@ -31,22 +32,35 @@ impl Manifest {
             place: place.clone(),
             problem: format!("the manifest is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
         })?;
-        let parsed = match Pass::new(context, &text, &text).run() {
-            // Only a syntax error can be due to NaN and its kin, and only then is a second look worth its time.
-            Err(error) if matches!(error, Error::Json { .. }) => match neutralize_non_numbers(&text) {
-                Some(clean) => Pass::new(context, &clean, &text).run(),
-                None => Err(error),
-            },
-            result => result,
-        };
+        let parsed = Pass::new(context, Care::Quick, &text, &text).run().or_else(|_| {
+            // What is refused is read once more, so that the error tells what there is.
+            match Pass::new(context, Care::Thorough, &text, &text).run() {
+                // Only a syntax error can be due to NaN and its kin.
+                Err(error) if matches!(error, Error::Json { .. }) => match neutralize_non_numbers(&text) {
+                    Some(clean) => Pass::new(context, Care::Thorough, &clean, &text).run(),
+                    None => Err(error),
+                },
+                result => result,
+            }
+        });
         let (model_info, records) = parsed?;
         Ok(Self { text, model_info, records })
     }
 }
 
+/// How the members of a latent's `extra` are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// As what they have to be; an error says little.
+    Quick,
+    /// As text first, which is twice the work, and an error can show it.
+    Thorough,
+}
+
 /// One pass over the text. It notes where it is, so that an error can tell.
 struct Pass<'c> {
     context: &'c TableContext<'c>,
+    care: Care,
     /// What is parsed.
     text: &'c str,
     /// What is stored: the same, but for tokens that are not JSON.
@@ -60,9 +74,9 @@ struct Pass<'c> {
 type Parsed = (Range<usize>, Vec<ChunkRecord>);
 
 impl<'c> Pass<'c> {
-    fn new(context: &'c TableContext<'c>, text: &'c str, stored: &'c str) -> Self {
+    fn new(context: &'c TableContext<'c>, care: Care, text: &'c str, stored: &'c str) -> Self {
         let (record, member, refusal) = Default::default();
-        Self { context, text, stored, record, member, refusal }
+        Self { context, care, text, stored, record, member, refusal }
     }
 
     /// Where a value that was parsed stands in the text.
@@ -176,6 +190,7 @@ seeds! {
     FileInfo => deserialize_map;
     Records => deserialize_seq;
     Record => deserialize_map;
+    LatentExtra => deserialize_map;
 }
 
 impl<'de> Visitor<'de> for Root<'_> {
@@ -296,7 +311,10 @@ impl<'de> Visitor<'de> for Records<'_> {
     /// Stops as soon as there are more records than the file header announced, which the limits bound.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<ChunkRecord>, A::Error> {
         let chunk_count = self.pass.context.chunk_count;
-        let mut records = Vec::new();
+        // As many as are announced, if there is text enough for them.
+        let most =
+            usize::try_from(chunk_count).unwrap_or(usize::MAX).min(self.pass.text.len() / SHORTEST_RECORD);
+        let mut records = Vec::with_capacity(most);
         loop {
             self.pass.record.set(Some((records.len(), None)));
             let Some(claims) = list.next_element_seed(Record { pass: self.pass })? else { break };
@@ -336,7 +354,7 @@ impl<'de> Visitor<'de> for Record<'_> {
         let pass = self.pass;
         let (mut index, mut offset, mut stored_size, mut payload_size) = (None, None, None, None);
         let (mut kind, mut flags, mut hash) = (None, None, None);
-        let (mut extra, mut compressed) = (None, None);
+        let (mut latent, mut extra, mut compressed) = (None, None, None);
         let mut unknown: Vec<(String, Box<RawValue>)> = Vec::new();
         while let Some(Text(name)) = map.next_key()? {
             match &*name {
@@ -351,6 +369,10 @@ impl<'de> Visitor<'de> for Record<'_> {
                 "compressed_size" => pass.once(&mut stored_size, "compressed_size", &mut map)?,
                 "uncompressed_size" => pass.once(&mut payload_size, "uncompressed_size", &mut map)?,
                 "hash" => pass.once(&mut hash, "hash", &mut map)?,
+                "extra" if extra.is_none() && is_latent(&kind) && pass.care == Care::Quick => {
+                    let (known, others) = map.next_value_seed(LatentExtra { pass })?;
+                    (latent, extra) = (Some(known), Some(others));
+                }
                 "extra" => pass.once::<ExtraMembers<'de>, _>(&mut extra, "extra", &mut map)?,
                 "compressed" => pass.once(&mut compressed, "compressed", &mut map)?,
                 _ => {
@@ -378,6 +400,7 @@ impl<'de> Visitor<'de> for Record<'_> {
             stored_size: integer(stored_size, "compressed_size")?,
             payload_size: integer(payload_size, "uncompressed_size")?,
             hash: text(hash, "hash")?,
+            latent: latent.unwrap_or_default(),
             extra,
             // As in the reference, a record that does not say is one of a compressed chunk.
             compressed: compressed.unwrap_or(true),
@@ -386,8 +409,55 @@ impl<'de> Visitor<'de> for Record<'_> {
     }
 }
 
+/// No record has fewer bytes: the names of its members and the hash come to more.
+const SHORTEST_RECORD: usize = 150;
+
 /// What Python writes and JSON does not have: harmless outside the records, but a record is to be understood.
 const NOT_JSON: &str = "NaN or Infinity";
+
+/// Whether the record's type, if it came already, is that of a latent.
+fn is_latent(kind: &Option<Text<'_>>) -> bool {
+    kind.as_ref().is_some_and(|Text(kind)| kind.as_bytes() == ChunkType::LATENT.0)
+}
+
+/// Reads the `extra` of a latent: key, dtype and shape as what they are, the others not looked into.
+struct LatentExtra<'p> {
+    pass: &'p Pass<'p>,
+}
+
+impl<'de> Visitor<'de> for LatentExtra<'_> {
+    type Value = (LatentMembers<'de>, ExtraMembers<'de>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let most = usize::try_from(self.pass.context.limits.rank).unwrap_or(usize::MAX);
+        let mut known = LatentMembers::default();
+        let mut others: Vec<(Cow<'de, str>, &RawValue)> = Vec::new();
+        while let Some(Text(name)) = map.next_key()? {
+            match &*name {
+                "key" if known.key.is_none() => known.key = Some(map.next_value()?),
+                "dtype" if known.dtype.is_none() => known.dtype = Some(map.next_value::<Text<'de>>()?.0),
+                "shape" if known.shape.is_none() => {
+                    let (axes, rank) = map.next_value_seed(ShapeWithin { most })?;
+                    if rank > axes.len() as u64 {
+                        return Err(de::Error::invalid_length(
+                            axes.len(),
+                            &"no more axes than the limits allow",
+                        ));
+                    }
+                    known.shape = Some(axes);
+                }
+                "key" | "dtype" | "shape" => return Err(de::Error::custom("a member is given twice")),
+                _ => others.push((name, map.next_value()?)),
+            }
+        }
+        refuse_repeated(others.iter().map(|(name, _)| &**name))?;
+        Ok((known, ExtraMembers(others)))
+    }
+}
 
 /// The members of `extra`, each once, their values not looked into.
 struct ExtraMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
