@@ -14,7 +14,22 @@ use crate::convert::LatentArg;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// Threads to work on; all cores if it is not given
+    #[arg(long, short, global = true, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
 }
+
+/// A number of threads.
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(jobs @ 1..=MAX_JOBS) => Ok(jobs),
+        _ => Err(format!("expected a number from 1 to {MAX_JOBS}")),
+    }
+}
+
+/// More threads than this are a slip of the finger.
+const MAX_JOBS: usize = 4096;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -43,8 +58,8 @@ pub(crate) struct PackArgs {
     /// The file to write; its name ends in .gen5
     pub(crate) out: PathBuf,
 
-    /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file under the names they
-    /// have there; KEY=FILE gives another name, FILE:NAME picks one array of several
+    /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file (bfloat16, too) under the
+    /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several
     #[arg(long = "latent", value_name = "[KEY=]FILE", required = true, num_args = 1..)]
     pub(crate) latents: Vec<LatentArg>,
 
@@ -52,16 +67,16 @@ pub(crate) struct PackArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Option<PathBuf>,
 
-    /// Whether latents are compressed. In this version auto does what none does: they stay raw, so that they can be
-    /// mapped
+    /// Whether latents are compressed. auto tries some of the values, and compresses what shrinks to 85 % or less: noise
+    /// stays raw, so that it can be mapped. shuffled is best for noise, but the Python package cannot read such a file
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Compress::Auto)]
     pub(crate) compress: Compress,
 
-    /// Level of zstd, from -131072 (fastest) to 22 (smallest); needs --compress zstd to have an effect
-    #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true)]
-    pub(crate) level: i32,
+    /// Level of zstd, from -131072 (fastest) to 22 (smallest) [default: 3, and 1 for shuffled]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) level: Option<i32>,
 
-    /// Round float32 to float16; values that would become infinite are refused
+    /// Round to float16; values that would become infinite are refused
     #[arg(long)]
     pub(crate) float16: bool,
 
@@ -125,13 +140,14 @@ pub(crate) struct MetadataArgs {
 pub(crate) enum Compress {
     Auto,
     Zstd,
+    Shuffled,
     None,
 }
 
 /// Take a file apart: latents as .npy, image, metadata and environment.
 ///
-/// DIR gets latents/*.npy, index.json (which file is which latent), image.<ext>, metadata.json (the manifest as it is
-/// stored) and environment.json. Every hash is checked on the way.
+/// DIR gets latents/*.npy (bfloat16 as float32), index.json (which file is which latent), image.<ext>, metadata.json (the
+/// manifest as it is stored) and environment.json. Every hash is checked on the way.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   gen5 unpack run.gen5 -o run")]

@@ -20,7 +20,11 @@ use crate::failure::Status;
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
 /// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the
 /// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file.
-pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, messages: &mut dyn Write) -> u8 {
+pub fn run(
+    args: impl IntoIterator<Item = OsString>,
+    out: &mut (dyn Write + Send),
+    messages: &mut (dyn Write + Send),
+) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -32,11 +36,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, messag
     };
     let mut results = Results(out);
     let mut output = Output { out: &mut results, messages, worst: Status::Fine };
-    let result = match &cli.command {
+    let mut run = || match &cli.command {
         Command::Pack(args) => pack::run(args, &mut output),
         Command::Unpack(args) => unpack::run(args, &mut output),
         Command::Info(args) => info::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
+    };
+    let result = match cli.jobs {
+        None => run(),
+        Some(jobs) => match rayon::ThreadPoolBuilder::new().num_threads(jobs).build() {
+            Ok(pool) => pool.install(run),
+            Err(error) => Err(anyhow::Error::new(error).context(format!("could not start {jobs} threads"))),
+        },
     };
     match result.and_then(|()| Ok(output.out.flush()?)) {
         Ok(()) => {}
@@ -48,7 +59,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, messag
 }
 
 /// Where results go; an error says that it is they that could not be written.
-struct Results<'a>(&'a mut dyn Write);
+struct Results<'a>(&'a mut (dyn Write + Send));
 
 impl Write for Results<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

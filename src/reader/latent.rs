@@ -18,6 +18,9 @@ use crate::manifest::{ChunkRecord, Extra, LatentEntry, row_axis};
 /// Bytes that one task reads of a raw latent that several read together.
 const READ_TASK: usize = 8 << 20;
 
+/// The largest part that is decompressed in memory beside others, before they are written.
+const WRITE_TASK: u64 = 256 << 20;
+
 /// A latent of a file, or rows of one.
 ///
 /// It keeps the file open, may outlive the [`Reader`](crate::Reader) that gave it, and can go to another thread.
@@ -265,7 +268,8 @@ impl Latent {
     }
 
     /// Writes the values' bytes to `out`, in C order and little-endian, block by block: no more memory is used for a
-    /// large latent than for a small one.
+    /// large latent than for a small one. Of a latent in compressed parts, as many as there are threads are decompressed
+    /// side by side, each into memory of its own; parts of over 256 MiB one by one.
     ///
     /// With [`check_hashes`](crate::ReadOptions::check_hashes) a wrong hash is an error after the last byte, so what was
     /// written is to be kept only when this succeeds.
@@ -274,13 +278,29 @@ impl Latent {
     ///
     /// [`Error::Io`] from `out`, and the errors of a damaged chunk.
     pub fn write_to(&self, out: &mut dyn Write) -> Result<()> {
-        for segment in self.segments() {
+        let mut write =
+            |block: &[u8]| out.write_all(block).map_err(Error::io(format!("write latent {}", self.name())));
+        let segments: Vec<Segment<'_>> = self.segments().collect();
+        let mut rest = segments.as_slice();
+        let mut buffer = Vec::new();
+        while let [first, ..] = rest {
+            let (now, later) = rest.split_at(side_by_side(rest));
+            rest = later;
+            if now.len() > 1 {
+                let size = now.iter().map(|segment| segment.len).sum::<u64>();
+                if size > buffer.len() as u64 {
+                    buffer = zeroed(size, size, &format!("parts of latent {}", self.name()))?;
+                }
+                let size = usize::try_from(size).unwrap_or(usize::MAX).min(buffer.len());
+                let (parts, _) = buffer.split_at_mut(size);
+                self.fill_segments(now, parts)?;
+                write(parts)?;
+                continue;
+            }
             let check = self.inner.options.check_hashes;
-            let mut payload = PayloadReader::open(&self.inner.source, segment.record, check)?;
-            payload.skip(segment.skip)?;
-            payload.blocks(segment.len, |block| {
-                out.write_all(block).map_err(Error::io(format!("write latent {}", self.name())))
-            })?;
+            let mut payload = PayloadReader::open(&self.inner.source, first.record, check)?;
+            payload.skip(first.skip)?;
+            payload.blocks(first.len, &mut write)?;
             payload.finish()?;
         }
         Ok(())
@@ -361,17 +381,22 @@ impl Latent {
 
     /// Reads all these bytes into `buffer`, which is as long as they are.
     pub(super) fn fill(&self, buffer: &mut [u8]) -> Result<()> {
-        let mut jobs = Vec::new();
+        self.fill_segments(&self.segments().collect::<Vec<_>>(), buffer)
+    }
+
+    /// Reads these bytes into `buffer`, which is as long as they are, side by side.
+    fn fill_segments(&self, segments: &[Segment<'_>], buffer: &mut [u8]) -> Result<()> {
+        let mut jobs = Vec::with_capacity(segments.len());
         let mut rest = buffer;
-        for segment in self.segments() {
+        for segment in segments {
             let len = usize::try_from(segment.len).unwrap_or(usize::MAX).min(rest.len());
             let (place, behind) = rest.split_at_mut(len);
             jobs.push((segment, place));
             rest = behind;
         }
         match jobs.len() {
-            0 | 1 => jobs.into_iter().try_for_each(|(segment, place)| self.fill_segment(&segment, place)),
-            _ => jobs.into_par_iter().try_for_each(|(segment, place)| self.fill_segment(&segment, place)),
+            0 | 1 => jobs.into_iter().try_for_each(|(segment, place)| self.fill_segment(segment, place)),
+            _ => jobs.into_par_iter().try_for_each(|(segment, place)| self.fill_segment(segment, place)),
         }
     }
 
@@ -390,6 +415,12 @@ impl Latent {
             .enumerate()
             .try_for_each(|(task, block)| source.read_exact_at(block, start + (task * READ_TASK) as u64))
     }
+}
+
+/// How many of the segments, from the first on, are decompressed together before they are written.
+fn side_by_side(segments: &[Segment<'_>]) -> usize {
+    let fits = |segment: &&Segment<'_>| segment.record.is_compressed() && segment.len <= WRITE_TASK;
+    segments.iter().take(rayon::current_num_threads()).take_while(fits).count().max(1)
 }
 
 impl fmt::Debug for Latent {

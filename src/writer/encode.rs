@@ -81,19 +81,19 @@ fn first_error<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
     results.into_iter().collect()
 }
 
-/// Bytes that compressed chunks, or parts that wait to be, may come to in memory: about one part for each thread.
-pub(super) fn memory_budget(session: &Session<'_>) -> u64 {
-    let part = session.options.part_size.unwrap_or(DEFAULT_PART_SIZE).max(1 << 20);
-    part.saturating_mul(rayon::current_num_threads() as u64)
-}
-
-/// How many of the jobs are worked on together: compressed chunks are kept in memory until they are placed.
+/// How many of the jobs are worked on together. Compressed chunks are kept in memory until they are placed: one for each
+/// thread, or more if they come to no more than a part for each.
 fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
-    let budget = memory_budget(session);
-    let mut held = 0_u64;
+    let threads = rayon::current_num_threads();
+    let part = session.options.part_size.unwrap_or(DEFAULT_PART_SIZE).max(1 << 20);
+    let budget = part.saturating_mul(threads as u64);
+    let (mut held, mut count) = (0_u64, 0);
     let fits = jobs.iter().take_while(|job| {
-        held = held.saturating_add(if job.is_raw() { 0 } else { job.size() });
-        held <= budget
+        if !job.is_raw() {
+            held = held.saturating_add(job.size());
+            count += 1;
+        }
+        count <= threads || held <= budget
     });
     fits.count().max(1)
 }

@@ -54,6 +54,8 @@ pub struct Writer<'w> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
+    /// Major and minor version of the format: the lowest that can express the file.
+    pub version: (u8, u8),
     /// Length of the file in bytes.
     pub file_size: u64,
     /// Chunks in it.
@@ -328,11 +330,11 @@ impl<'w> Writer<'w> {
             (std::mem::take(&mut state.records), std::mem::take(&mut state.notes))
         };
         records.sort_by_key(|record| record.place.offset);
-        let file_size = table::write_table(&self.session, &records, metadata)?;
+        let (file_size, version) = table::write_table(&self.session, &records, metadata)?;
         if let Some(draft) = self.draft {
             draft.publish()?;
         }
-        Ok(Summary { file_size, chunks: records.len(), latents: summarize(&records), notes })
+        Ok(Summary { version, file_size, chunks: records.len(), latents: summarize(&records), notes })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::array::Plan;
 use super::auto;
-use super::encode::{Job, memory_budget, write_jobs};
+use super::encode::{Job, write_jobs};
 use super::input::{Input, Payload, Scratch};
 use super::options::{DEFAULT_PART_SIZE, Storage};
 use super::raw::write_values;
@@ -67,6 +67,16 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     /// How many elements are still to come.
     pub fn remaining(&self) -> u64 {
         (self.plan.len() - self.pushed) as u64
+    }
+
+    /// Whether the latent is compressed; `None` as long as [`Compression::Auto`](crate::Compression::Auto) has too few
+    /// values to tell. Its first part decides, or all its values if they are fewer.
+    pub fn is_compressed(&self) -> Option<bool> {
+        match self.body {
+            Body::Raw { .. } => Some(false),
+            Body::Parts { .. } => Some(true),
+            Body::Undecided { .. } => None,
+        }
     }
 
     /// Adds the next values, in C order: any number of them, whole rows or not.
@@ -193,13 +203,12 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         *next += 1;
         let chunk = LatentChunk::new(&self.plan, &piece);
         let waiting = Waiting { chunk, payload: std::mem::take(payload) };
-        let (count, bytes) = {
+        let count = {
             let mut state = self.session.state();
             state.waiting.push(waiting);
-            (state.waiting.len(), state.waiting.iter().map(|part| part.payload.len() as u64).sum::<u64>())
+            state.waiting.len()
         };
-        let enough = count >= rayon::current_num_threads() || bytes >= memory_budget(&self.session);
-        if enough { flush_waiting(&self.session) } else { Ok(()) }
+        if count >= rayon::current_num_threads() { flush_waiting(&self.session) } else { Ok(()) }
     }
 
     /// Ends the latent, which has all its values now.

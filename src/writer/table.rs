@@ -104,8 +104,12 @@ fn record(index: usize, record: &NewRecord) -> Record<'_> {
     }
 }
 
-/// Writes the table behind the chunks, and then the header, which makes the file one. Returns the file's length.
-pub(super) fn write_table(session: &Session<'_>, records: &[NewRecord], metadata: &Metadata) -> Result<u64> {
+/// Writes the table behind the chunks, and then the header, which makes the file one. Returns the file's length and version.
+pub(super) fn write_table(
+    session: &Session<'_>,
+    records: &[NewRecord],
+    metadata: &Metadata,
+) -> Result<(u64, (u8, u8))> {
     let end = session.state().cursor;
     let (table, length) = fit_table(session, end, records, metadata)?;
     let table = table.bytes();
@@ -117,7 +121,7 @@ pub(super) fn write_table(session: &Session<'_>, records: &[NewRecord], metadata
     // Behind the table may be what a call wrote that was refused in the end.
     let shrunk = if session.sink.is_positional() { session.sink.set_len(length) } else { Ok(()) };
     shrunk.and_then(|()| session.sink.flush()).map_err(Error::io("write the end of the file"))?;
-    Ok(length)
+    Ok((length, version(records, length)))
 }
 
 /// The lowest version that can express these records in a file of this length.

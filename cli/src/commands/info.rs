@@ -55,6 +55,7 @@ struct ChunkInfo {
     stored_size: u64,
     payload_size: u64,
     compressed: bool,
+    shuffled: bool,
     sha256: String,
 }
 
@@ -74,6 +75,7 @@ impl ChunkInfo {
             stored_size: record.stored_size(),
             payload_size: record.payload_size(),
             compressed: record.is_compressed(),
+            shuffled: record.is_shuffled(),
             sha256: record.sha256().to_string(),
         }
     }
@@ -210,7 +212,8 @@ fn row(record: &ChunkRecord) -> [String; 8] {
     let stored = match record.is_compressed() {
         true => {
             let percent = record.stored_size().saturating_mul(100) / record.payload_size().max(1);
-            format!("zstd, {percent} % of it")
+            let how = if record.is_shuffled() { "shuffled, zstd" } else { "zstd" };
+            format!("{how}, {percent} % of it")
         }
         false if record.is_borrowable() => "raw, mappable".into(),
         false => "raw".into(),

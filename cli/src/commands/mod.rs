@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod feed;
 pub(crate) mod info;
 pub(crate) mod pack;
 pub(crate) mod unpack;
@@ -17,9 +18,9 @@ use crate::terminal::{escape, escape_json, shown};
 /// Where a command's words go.
 pub(crate) struct Output<'a> {
     /// Results.
-    pub(crate) out: &'a mut dyn Write,
+    pub(crate) out: &'a mut (dyn Write + Send),
     /// Messages.
-    pub(crate) messages: &'a mut dyn Write,
+    pub(crate) messages: &'a mut (dyn Write + Send),
     /// The worst that has happened, which the exit code tells even if nobody reads the results to their end.
     pub(crate) worst: Status,
 }

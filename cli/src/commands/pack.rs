@@ -2,26 +2,18 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use gen5::{
-    Compression, Dtype, Element, Environment, Extra, LatentWriter, Metadata, NonFinite, Summary,
-    WriteOptions, Writer, f16,
-};
-use rayon::prelude::*;
-use zerocopy::IntoBytes;
+use gen5::{Compression, Dtype, Environment, Extra, Metadata, NonFinite, Summary, WriteOptions, Writer};
 
+use super::feed::write_latents;
 use super::{Output, of_file};
 use crate::args::{Compress, MetadataArgs, PackArgs};
 use crate::convert::{Array, arrays};
 use crate::failure::UsageError;
 use crate::progress;
 use crate::terminal::{count, human_size, shown};
-
-/// Elements that are read and pushed at a time.
-const BLOCK: usize = 1 << 20;
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     if args.out.extension().is_none_or(|extension| extension != "gen5") {
@@ -43,18 +35,21 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     };
     let bar = progress::bytes(latents.iter().map(stored_size).fold(0, u64::saturating_add));
     let counted = bar.clone();
-    let options = WriteOptions::new()
+    let mut options = WriteOptions::new()
         .compression(match args.compress {
             Compress::Auto => Compression::Auto,
             Compress::Zstd => Compression::Zstd,
+            Compress::Shuffled => Compression::Shuffled,
             Compress::None => Compression::None,
         })
-        .level(args.level)
         .float16(args.float16)
         .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse })
         .progress(move |bytes| counted.inc(bytes));
+    if let Some(level) = args.level {
+        options = options.level(level);
+    }
     let mut writer = create(args, options)?;
-    write_latents(&mut writer, &latents, args.compress).map_err(in_own_words)?;
+    write_latents(&mut writer, &latents).map_err(in_own_words)?;
     if let (Some(image), Some(path)) = (&image, &args.image) {
         writer.image(image).map_err(|error| of_file(error, path))?;
     }
@@ -79,20 +74,44 @@ fn create(args: &PackArgs, options: WriteOptions) -> Result<Writer<'static>> {
 }
 
 fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<()> {
-    let image = args.image.as_deref().map(shown).unwrap_or_default();
     for note in &summary.notes {
-        output.note(&format!("{image}: {note}")); // the image is all that there are notes about
+        output.note(&format!("{}: {note}", shown(&args.out)));
+    }
+    if summary.version > (1, 0) {
+        let (major, minor) = summary.version;
+        output.note(&format!(
+            "{} is of version {major}.{minor}, which the Python package gen5 cannot read: it has {}",
+            shown(&args.out),
+            newer_features(summary)
+        ));
     }
     let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
+    let compressed = summary.latents.iter().filter(|latent| latent.compressed).count();
+    let choice = match compressed {
+        0 => "stored raw".to_owned(),
+        all if all == summary.latents.len() => "compressed".to_owned(),
+        some => format!("{some} of them compressed"),
+    };
     writeln!(
         output.out,
-        "{}: {}, {} of values, {} in all",
+        "{}: {} ({choice}), {} of values, {} in all",
         shown(&args.out),
         count(summary.latents.len(), "latent"),
         human_size(values),
         human_size(summary.file_size),
     )?;
     Ok(())
+}
+
+/// What a file has that version 1.0 does not know.
+fn newer_features(summary: &Summary) -> String {
+    let features = [
+        ("4 GiB or more", summary.file_size > u64::from(u32::MAX)),
+        ("latents of bfloat16", summary.latents.iter().any(|latent| latent.dtype == Dtype::BF16)),
+        ("shuffled bytes", summary.latents.iter().any(|latent| latent.shuffled)),
+    ];
+    let there = features.into_iter().filter(|(_, there)| *there).map(|(name, _)| name);
+    there.collect::<Vec<_>>().join(", ")
 }
 
 /// Two latents of one key are refused before anything is written, with both their files.
@@ -136,50 +155,6 @@ fn read_text(path: &Path) -> Result<String> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("could not read {}", shown(path)))
-}
-
-/// A latent's file, and where its values go.
-enum Stream<'w> {
-    F16(LatentWriter<'w, f16>),
-    F32(LatentWriter<'w, f32>),
-}
-
-/// Streams the arrays into the file, in their order. Raw ones have their places as soon as they are opened, so they are
-/// filled side by side; compressed ones follow each other, and the parts of each are compressed side by side.
-fn write_latents(writer: &mut Writer<'static>, latents: &[Array], compress: Compress) -> Result<()> {
-    let open = |writer: &mut Writer<'static>, array: &Array| {
-        let (key, shape) = (array.key.as_str(), &array.shape);
-        let stream = match array.dtype {
-            Dtype::F16 => writer.stream(key, shape).map(Stream::F16),
-            Dtype::F32 => writer.stream(key, shape).map(Stream::F32),
-            other => anyhow::bail!("latent {key} is {other}, which is not supported"),
-        };
-        stream.map_err(anyhow::Error::from)
-    };
-    if let Compress::Zstd = compress {
-        return latents.iter().try_for_each(|array| fill(open(writer, array)?, array));
-    }
-    let streams = latents.iter().map(|array| open(writer, array)).collect::<Result<Vec<_>>>()?;
-    streams.into_par_iter().zip(latents).try_for_each(|(stream, array)| fill(stream, array))
-}
-
-fn fill(stream: Stream<'_>, array: &Array) -> Result<()> {
-    let values = array.open()?;
-    match stream {
-        Stream::F16(stream) => copy(values, stream),
-        Stream::F32(stream) => copy(values, stream),
-    }
-}
-
-fn copy<T: Element>(mut values: impl Read, mut stream: LatentWriter<'_, T>) -> Result<()> {
-    let left = |stream: &LatentWriter<'_, T>| usize::try_from(stream.remaining()).unwrap_or(usize::MAX);
-    let mut block = vec![T::default(); left(&stream).min(BLOCK)];
-    while stream.remaining() > 0 {
-        block.truncate(left(&stream));
-        values.read_exact(block.as_mut_bytes())?;
-        stream.push(&block)?;
-    }
-    Ok(stream.finish()?)
 }
 
 /// The settings whose values are text, whatever they look like.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use gen5::{Latent, ReadOptions, Reader};
+use gen5::{Dtype, Latent, ReadOptions, Reader};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -52,6 +52,9 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
         _ => error,
     })?;
     publish(draft, &args.output)?;
+    if reader.latents().any(|latent| latent.dtype() == Dtype::BF16) {
+        output.note("latents of bfloat16 are written as float32, which holds their values exactly");
+    }
 
     if let Some(error) = doubt {
         output.note(&format!("environment.json is as it is stored, but {error}"));
@@ -87,10 +90,13 @@ fn write_all(reader: &Reader, folder: &Path) -> Result<Option<gen5::Error>> {
     let names = file_names(latents.iter().map(Latent::key), "npy");
     let bar = progress::bytes(latents.iter().map(Latent::payload_size).sum());
     create_folder(&folder.join(LATENTS))?;
-    latents
-        .par_iter()
-        .zip(&names)
-        .try_for_each(|(latent, name)| write_latent(latent, &folder.join(LATENTS).join(name), &bar))?;
+    let write_one =
+        |(latent, name): (&Latent, &String)| write_latent(latent, &folder.join(LATENTS).join(name), &bar);
+    // A latent in compressed parts has work for all threads, and takes memory for the parts that these decompress.
+    let is_in_parts = |(latent, _): &(&Latent, &String)| latent.chunks().nth(1).is_some();
+    let (in_parts, others): (Vec<_>, Vec<_>) = latents.iter().zip(&names).partition(is_in_parts);
+    others.into_par_iter().try_for_each(write_one)?;
+    in_parts.into_iter().try_for_each(write_one)?;
     bar.finish_and_clear();
 
     let index: Vec<IndexEntry<'_>> = latents
@@ -125,12 +131,39 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 fn write_latent(latent: &Latent, path: &Path, bar: &ProgressBar) -> Result<()> {
     let failed = || format!("could not write {}", shown(path));
     let mut file = BufWriter::new(File::create_new(path).with_context(failed)?);
-    npy::write_header(&mut file, latent.dtype(), latent.shape()).with_context(failed)?;
-    latent.write_to(&mut bar.wrap_write(&mut file)).map_err(|error| match error {
+    // numpy has no bfloat16, and float32 holds it exactly.
+    let is_bf16 = latent.dtype() == Dtype::BF16;
+    let dtype = if is_bf16 { Dtype::F32 } else { latent.dtype() };
+    npy::write_header(&mut file, dtype, latent.shape()).with_context(failed)?;
+    let mut widened = Widened(&mut file);
+    let out: &mut dyn Write = if is_bf16 { &mut widened } else { widened.0 };
+    latent.write_to(&mut bar.wrap_write(out)).map_err(|error| match error {
         gen5::Error::Io { .. } => anyhow::Error::from(error).context(failed()),
         _ => error.into(),
     })?;
     file.flush().with_context(failed)
+}
+
+/// Takes bytes of bfloat16, and writes the same values as float32.
+struct Widened<'w>(&'w mut BufWriter<File>);
+
+impl Write for Widened<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (values, rest) = bytes.as_chunks::<2>();
+        if values.is_empty() && !rest.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "half a value"));
+        }
+        for value in values {
+            // A bfloat16 is the upper half of the float32 of the same value.
+            let [low, high] = *value;
+            self.0.write_all(&[0, 0, low, high])?;
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The usual extension for what these bytes are, `bin` if that cannot be told.

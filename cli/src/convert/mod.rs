@@ -20,7 +20,7 @@ use crate::terminal::{escape, shown};
 use payload::{Exact, Tail};
 
 /// What every refusal of another dtype says.
-const ACCEPTED: &str = "GEN5 keeps float16 and float32";
+const ACCEPTED: &str = "GEN5 keeps float16, bfloat16 and float32";
 
 /// Names that an error lists.
 const LISTED: usize = 10;
@@ -206,7 +206,7 @@ fn members(text: &str) -> impl Iterator<Item = (&str, &str)> {
 /// # Errors
 ///
 /// The file cannot be read or is malformed, it does not have the array that is asked for, an array that is asked for
-/// is not of little-endian float16 or float32, or there are several arrays for one key.
+/// is not of little-endian float16, bfloat16 or float32, or there are several arrays for one key.
 pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
     let path = arg.path.as_path();
     match Kind::of(path) {

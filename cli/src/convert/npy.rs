@@ -338,15 +338,15 @@ mod tests {
         let table = [
             (
                 "'<f8'",
-                "float64 ('<f8'): GEN5 keeps float16 and float32; convert it first, for example array.astype(\"float32\")",
+                "float64 ('<f8'): GEN5 keeps float16, bfloat16 and float32; convert it first, for example array.astype(\"float32\")",
             ),
             (
                 "'>f4'",
-                "big-endian float32 ('>f4'): GEN5 keeps float16 and float32; convert it first, for example array.astype(\"<f4\")",
+                "big-endian float32 ('>f4'): GEN5 keeps float16, bfloat16 and float32; convert it first, for example array.astype(\"<f4\")",
             ),
             (
                 "'>f2'",
-                "big-endian float16 ('>f2'): GEN5 keeps float16 and float32; convert it first, for example array.astype(\"<f2\")",
+                "big-endian float16 ('>f2'): GEN5 keeps float16, bfloat16 and float32; convert it first, for example array.astype(\"<f2\")",
             ),
             ("'|b1'", "bool ("),
             ("'|u1'", "uint8 ("),

@@ -73,6 +73,7 @@ impl<'a> Index<'a> {
         let name = format!("{}:{}", shown(self.path), escape(key));
         let dtype = match info.dtype {
             Type::F16 => Dtype::F16,
+            Type::BF16 => Dtype::BF16,
             Type::F32 => Dtype::F32,
             other => bail!(
                 "{name} holds {} ({other}): {ACCEPTED}; convert it first, for example tensor.to(torch.float32)",
@@ -90,7 +91,6 @@ impl<'a> Index<'a> {
 
 fn type_name(dtype: Type) -> &'static str {
     match dtype {
-        Type::BF16 => "bfloat16",
         Type::F64 => "float64",
         Type::BOOL => "bool",
         Type::U8 | Type::U16 | Type::U32 | Type::U64 => "unsigned integers",

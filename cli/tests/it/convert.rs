@@ -290,11 +290,11 @@ fn safetensors_files_give_their_arrays_in_order() {
 #[test]
 fn safetensors_of_other_types_are_refused_unless_not_asked_for() {
     let folder = TempDir::new().unwrap();
-    let bytes = safetensors_file(&[("b", Type::BF16, &[2], &[1, 2, 3, 4]), ("h", Type::F16, &[1], &[1, 2])]);
+    let bytes = safetensors_file(&[("b", Type::I16, &[2], &[1, 2, 3, 4]), ("h", Type::F16, &[1], &[1, 2])]);
     let path = save(&folder, "x.safetensors", &bytes);
     let error = error(&path);
     assert!(error.ends_with(
-        "x.safetensors:b holds bfloat16 (BF16): GEN5 keeps float16 and float32; convert it first, for example tensor.to(torch.float32)"
+        "x.safetensors:b holds integers (I16): GEN5 keeps float16, bfloat16 and float32; convert it first, for example tensor.to(torch.float32)"
     ));
     assert_eq!(keys(&arrays(&arg(None, &path, Some("h"))).unwrap()), ["h"]);
 }

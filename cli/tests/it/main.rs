@@ -4,4 +4,5 @@
 mod binary;
 mod commands;
 mod convert;
+mod storage;
 mod support;

@@ -1,0 +1,148 @@
+//! Arrays of files on their way into a GEN5 file: small ones whole and several together, large ones block by block.
+//!
+//! Which latents are compressed is decided in their order, so a file's bytes do not depend on the number of threads.
+
+use std::io::Read;
+
+use anyhow::Result;
+use gen5::{Dtype, Element, LatentWriter, Writer, bf16, f16};
+use rayon::prelude::*;
+use zerocopy::IntoBytes;
+
+use crate::convert::Array;
+
+/// Bytes of arrays that are read together. Larger arrays are streamed.
+const BATCH: u64 = 64 << 20;
+
+/// Arrays that are streamed side by side: each keeps a file open.
+const STREAMS: usize = 64;
+
+/// Elements that are read and pushed at a time.
+const BLOCK: usize = 1 << 20;
+
+/// Writes all arrays, in their order.
+pub(super) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) -> Result<()> {
+    while !arrays.is_empty() {
+        let mut bytes = 0_u64;
+        let fits = |array: &&Array| {
+            bytes = bytes.saturating_add(array.payload_size());
+            bytes <= BATCH
+        };
+        let whole = arrays.iter().take_while(fits).count();
+        let large = arrays.iter().take_while(|array| array.payload_size() > BATCH).count().min(STREAMS);
+        let (now, rest) = arrays.split_at(whole.max(large));
+        if whole > 0 {
+            write_whole(writer, now)?
+        } else {
+            stream(writer, now)?
+        }
+        arrays = rest;
+    }
+    Ok(())
+}
+
+/// The values of an array in memory.
+enum Values {
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    F32(Vec<f32>),
+}
+
+fn write_whole(writer: &mut Writer<'static>, arrays: &[Array]) -> Result<()> {
+    let values = arrays.par_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let latents = arrays.iter().zip(&values).map(|(array, values)| {
+        let (key, shape) = (array.key.as_str(), array.shape.as_slice());
+        match values {
+            Values::F16(values) => gen5::Array::new(key, shape, values),
+            Values::BF16(values) => gen5::Array::new(key, shape, values),
+            Values::F32(values) => gen5::Array::new(key, shape, values),
+        }
+    });
+    Ok(writer.latents(latents)?)
+}
+
+fn read(array: &Array) -> Result<Values> {
+    fn read_as<T: Element>(array: &Array) -> Result<Vec<T>> {
+        let size = usize::try_from(array.payload_size())?;
+        let mut values = vec![T::default(); size / size_of::<T>()];
+        array.open()?.read_exact(values.as_mut_bytes())?;
+        Ok(values)
+    }
+    match array.dtype {
+        Dtype::F16 => read_as(array).map(Values::F16),
+        Dtype::BF16 => read_as(array).map(Values::BF16),
+        Dtype::F32 => read_as(array).map(Values::F32),
+        other => Err(unsupported(array, other)),
+    }
+}
+
+fn unsupported(array: &Array, dtype: Dtype) -> anyhow::Error {
+    anyhow::anyhow!("{} is {dtype}, which is not supported", array.name())
+}
+
+/// An array that is streamed into the file.
+trait Feed: Send {
+    /// Whether the latent is compressed; `None` if more values are needed to tell.
+    fn is_compressed(&self) -> Option<bool>;
+
+    /// Pushes a block of values, unless all are pushed.
+    fn push_block(&mut self) -> Result<()>;
+
+    /// Pushes all that is left.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+struct Stream<T: Element> {
+    values: Box<dyn Read + Send>,
+    latent: LatentWriter<'static, T>,
+    block: Vec<T>,
+}
+
+impl<T: Element> Feed for Stream<T> {
+    fn is_compressed(&self) -> Option<bool> {
+        self.latent.is_compressed()
+    }
+
+    fn push_block(&mut self) -> Result<()> {
+        let left = usize::try_from(self.latent.remaining()).unwrap_or(usize::MAX);
+        self.block.resize(left.min(BLOCK), T::default());
+        self.values.read_exact(self.block.as_mut_bytes())?;
+        Ok(self.latent.push(&self.block)?)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        while self.latent.remaining() > 0 {
+            self.push_block()?;
+        }
+        Ok(self.latent.finish()?)
+    }
+}
+
+fn open(writer: &mut Writer<'static>, array: &Array) -> Result<Box<dyn Feed>> {
+    fn open_as<T: Element>(writer: &mut Writer<'static>, array: &Array) -> Result<Box<dyn Feed>> {
+        let latent = writer.stream::<T>(array.key.as_str(), &array.shape)?;
+        Ok(Box::new(Stream { values: array.open()?, latent, block: Vec::new() }))
+    }
+    match array.dtype {
+        Dtype::F16 => open_as::<f16>(writer, array),
+        Dtype::BF16 => open_as::<bf16>(writer, array),
+        Dtype::F32 => open_as::<f32>(writer, array),
+        other => Err(unsupported(array, other)),
+    }
+}
+
+/// Streams arrays of more than a batch: raw ones, whose places are known, side by side; then those that are compressed, one
+/// after the other, since the parts of each are compressed side by side.
+fn stream(writer: &mut Writer<'static>, arrays: &[Array]) -> Result<()> {
+    let (mut raw, mut compressed) = (Vec::new(), Vec::new());
+    for array in arrays {
+        let mut feed = open(writer, array)?;
+        while feed.is_compressed().is_none() {
+            feed.push_block()?;
+        }
+        let same = if feed.is_compressed() == Some(true) { &mut compressed } else { &mut raw };
+        same.push(feed);
+    }
+    raw.into_par_iter().try_for_each(Feed::finish)?;
+    compressed.into_iter().try_for_each(Feed::finish)
+}
