@@ -115,8 +115,8 @@ impl<T: Element> Batch<T> {
 
     /// Reads all latents into `buffers`, side by side.
     pub(crate) fn load_into(&self, reader: &Reader, buffers: &mut [Vec<T>]) {
-        let places = self.keys.par_iter().zip(buffers);
-        places.for_each(|(key, buffer)| reader.latent(key).unwrap().read_into(buffer).unwrap());
+        let keys = self.keys.iter().map(String::as_str);
+        reader.load_into(keys.zip(buffers.iter_mut().map(Vec::as_mut_slice))).unwrap();
     }
 }
 
