@@ -16,6 +16,15 @@ lint:
 quickstart megabytes="256":
     cargo run --release --example quickstart -- {{ megabytes }}
 
+# Ours against the limits of the machine and against peers, in turn; `just ratios --quick` for a first look.
+ratios *arguments:
+    cargo bench --bench ratios -- {{ arguments }}
+
+# The same against the Python packages.
+against-python *arguments:
+    cargo bench --no-run --bench against_python
+    "$(bash .ci/reference)" benches/against_python.py {{ arguments }}
+
 # Against the live Python reference, which is installed into .cache on first use (some GB, since it brings torch).
 interop:
     GEN5_REFERENCE_PYTHON="$(bash .ci/reference)" cargo test --test interop

@@ -115,8 +115,8 @@ impl<T: Element> Batch<T> {
 
     /// Reads all latents into `buffers`, side by side.
     pub(crate) fn load_into(&self, reader: &Reader, buffers: &mut [Vec<T>]) {
-        let targets = self.keys.iter().map(String::as_str).zip(buffers.iter_mut().map(Vec::as_mut_slice));
-        reader.load_into(targets).unwrap();
+        let keys = self.keys.iter().map(String::as_str);
+        reader.load_into(keys.zip(buffers.iter_mut().map(Vec::as_mut_slice))).unwrap();
     }
 }
 

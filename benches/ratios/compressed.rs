@@ -150,8 +150,11 @@ impl Frame {
     }
 }
 
-/// A single latent of the size measured here becomes [`PARTS`] parts.
 pub(crate) fn options(run: Run) -> WriteOptions {
-    let part_size = Some((run.size(256) / PARTS) as u64);
-    write_options().compression(Compression::Zstd).level(peers::LEVEL).part_size(part_size)
+    write_options().compression(Compression::Zstd).level(peers::LEVEL).part_size(part_size(run))
+}
+
+/// What cuts a single latent of the size measured here into [`PARTS`] parts.
+pub(crate) fn part_size(run: Run) -> Option<u64> {
+    Some((run.size(256) / PARTS) as u64)
 }

@@ -31,11 +31,12 @@ fn throughput(size: usize) -> Throughput {
 }
 
 /// How latents are stored, by the names that scenarios have. Nothing is synced.
-fn storages() -> [(&'static str, WriteOptions); 2] {
-    let options = common::write_options();
+fn storages() -> [(&'static str, WriteOptions); 3] {
+    let options = common::write_options().part_size(Some(16 << 20));
     [
         ("raw", options.clone().compression(Compression::None)),
-        ("zstd_3", options.compression(Compression::Zstd).level(3).part_size(Some(16 << 20))),
+        ("zstd", options.clone().compression(Compression::Zstd)),
+        ("shuffled", options.compression(Compression::Shuffled)),
     ]
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
 fn rows_and_conversion(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>) {
     let (batch, scratch) = (Batch::noise(1, 64 * MIB), Scratch::new());
     let values = &batch.values[0];
-    let [(_, raw), _] = storages();
+    let [(_, raw), ..] = storages();
     let reader = map(&scratch.stored(&batch, raw));
     let latent = reader.latent(&batch.keys[0]).unwrap();
     let (rows, row) = (batch.shape[0], values.len() / batch.shape[0]);
