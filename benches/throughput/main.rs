@@ -30,6 +30,12 @@ fn throughput(size: usize) -> Throughput {
     Throughput::Bytes(size as u64)
 }
 
+/// Bytes of a latent that is to have `size`. Without `--bench`, as under `cargo test`, criterion runs everything just once
+/// to see that it works, and less will do.
+fn scaled(size: usize) -> usize {
+    if std::env::args().any(|argument| argument == "--bench") { size } else { size / 32 }
+}
+
 /// How latents are stored, by the names that scenarios have. Nothing is synced.
 fn storages() -> [(&'static str, WriteOptions); 3] {
     let options = common::write_options().part_size(Some(16 << 20));

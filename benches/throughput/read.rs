@@ -4,12 +4,12 @@ use criterion::{BenchmarkId, Criterion};
 use gen5::{ReadOptions, Reader, f16};
 
 use super::common::{Batch, MIB, Scratch, map, sum};
-use super::{storages, throughput};
+use super::{scaled, storages, throughput};
 
 pub(crate) fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read");
     for (count, each) in [(64, MIB), (1, 64 * MIB)] {
-        let batch = Batch::noise(count, each);
+        let batch = Batch::noise(count, scaled(each));
         let size = format!("{count}x{}MiB", each / MIB);
         group.throughput(throughput(batch.size()));
         for (storage, options) in storages() {
@@ -45,7 +45,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
 }
 
 fn rows_and_conversion(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>) {
-    let (batch, scratch) = (Batch::noise(1, 64 * MIB), Scratch::new());
+    let (batch, scratch) = (Batch::noise(1, scaled(64 * MIB)), Scratch::new());
     let values = &batch.values[0];
     let [(_, raw), ..] = storages();
     let reader = map(&scratch.stored(&batch, raw));

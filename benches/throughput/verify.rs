@@ -4,12 +4,12 @@ use criterion::{BenchmarkId, Criterion};
 use gen5::Reader;
 
 use super::common::{Batch, MIB, Scratch, map};
-use super::{storages, throughput};
+use super::{scaled, storages, throughput};
 
 pub(crate) fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("verify");
     for (count, each) in [(64, MIB), (8, 8 * MIB)] {
-        let batch = Batch::noise(count, each);
+        let batch = Batch::noise(count, scaled(each));
         let size = format!("{count}x{}MiB", each / MIB);
         group.throughput(throughput(batch.size()));
         for (storage, options) in storages() {

@@ -5,13 +5,13 @@ use criterion::{BatchSize, BenchmarkId, Criterion};
 use gen5::NonFinite;
 
 use super::common::{Batch, MIB, Scratch, write_options};
-use super::{storages, throughput};
+use super::{scaled, storages, throughput};
 
 pub(crate) fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("write");
     let scratch = Scratch::new();
     for (count, each) in [(64, MIB), (1, 64 * MIB)] {
-        let batch = Batch::noise(count, each);
+        let batch = Batch::noise(count, scaled(each));
         let half = batch.to_float16();
         let size = format!("{count}x{}MiB", each / MIB);
         group.throughput(throughput(batch.size()));
