@@ -8,11 +8,11 @@ use crate::codec::{Digest, FrameDecoder, Hasher, MAX_FRAME_HEADER, SHUFFLE_BLOCK
 use crate::error::{Error, FrameProblem, Place, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
-use crate::source::Source;
+use crate::source::{Ahead, Source};
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS, size_in_header};
 
 /// Bytes that are read, decoded or hashed at a time: small enough to be in cache still when they are hashed.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 512 << 10;
 
 /// The largest piece of a frame that is read at a time.
 const INPUT_BLOCK: usize = 128 << 10;
@@ -50,6 +50,7 @@ struct Frame<'a> {
     buffered: Range<usize>,
     decoder: FrameDecoder,
     done: bool,
+    ahead: Ahead,
 }
 
 impl<'a> Frame<'a> {
@@ -61,7 +62,8 @@ impl<'a> Frame<'a> {
         source.read_exact_at(prefix, stored.start)?;
         let (decoder, content) = FrameDecoder::new(prefix).map_err(|problem| owner.fail(problem))?;
         let (buffer, buffered) = (Vec::new(), 0..0);
-        Ok((Self { source, owner, stored, taken: 0, buffer, buffered, decoder, done: false }, content))
+        let (taken, done, ahead) = (0, false, Ahead::default());
+        Ok((Self { source, owner, stored, taken, buffer, buffered, decoder, done, ahead }, content))
     }
 
     /// The bytes of the file that the decoder has not taken yet.
@@ -87,9 +89,13 @@ impl<'a> Frame<'a> {
 
     fn step_once(&mut self, output: &mut [u8]) -> Result<Step> {
         let rest = self.rest();
-        let borrowed = self.source.borrow(rest.clone())?;
-        let step = match borrowed {
-            Some(input) => self.decoder.step(input, output),
+        let step = match self.source.borrow(rest.clone())? {
+            Some(input) => {
+                // The input is shorter than the output, or a little longer.
+                let next = rest.start..rest.end.min(rest.start + output.len() as u64 + INPUT_BLOCK as u64);
+                self.ahead.touch(self.source, next, rest.end);
+                self.decoder.step(input, output)
+            }
             None => {
                 if self.buffered.is_empty() {
                     let size = usize::try_from(rest.end - rest.start).unwrap_or(usize::MAX).min(INPUT_BLOCK);
@@ -263,6 +269,7 @@ pub(crate) struct PayloadReader<'a> {
     content: Content<'a>,
     /// Bytes of the payload that were read or passed over.
     position: u64,
+    ahead: Ahead,
     hasher: Option<Hasher>,
 }
 
@@ -295,7 +302,8 @@ impl<'a> PayloadReader<'a> {
             source.read_exact_at(header.as_mut_bytes(), record.offset)?;
         }
         check_chunk_header(&header, record)?;
-        Ok(Self { source, record, content, position: 0, hasher: check_hash.then(Hasher::default) })
+        let ahead = Ahead::default();
+        Ok(Self { source, record, content, position: 0, ahead, hasher: check_hash.then(Hasher::default) })
     }
 
     fn left(&self) -> u64 {
@@ -320,7 +328,12 @@ impl<'a> PayloadReader<'a> {
 
     /// Fills `output` with the next bytes, of which there are enough.
     pub(crate) fn read_exact(&mut self, output: &mut [u8]) -> Result<()> {
-        for block in output.chunks_mut(self.block_size()) {
+        let block_size = match self.content {
+            // What is not hashed need not stay in cache, and zstd is fastest if it is asked once.
+            Content::Frame(_) if self.hasher.is_none() => usize::MAX,
+            _ => self.block_size(),
+        };
+        for block in output.chunks_mut(block_size) {
             match &mut self.content {
                 Content::Raw => {
                     self.source.read_exact_at(block, self.record.payload_offset() + self.position)?;
@@ -364,10 +377,13 @@ impl<'a> PayloadReader<'a> {
     }
 
     /// The next bytes where they lie in the file, if they do so in memory.
-    fn borrow(&self, size: u64) -> Result<Option<&'a [u8]>> {
+    fn borrow(&mut self, size: u64) -> Result<Option<&'a [u8]>> {
         let start = self.record.payload_offset() + self.position;
         match self.content {
-            Content::Raw => self.source.borrow(start..start + size),
+            Content::Raw => {
+                self.ahead.touch(self.source, start..start + size, self.record.end());
+                self.source.borrow(start..start + size)
+            }
             Content::Frame(_) | Content::Shuffled(_) => Ok(None),
         }
     }
@@ -436,7 +452,14 @@ pub(crate) fn borrow_payload<'a>(
     };
     check_chunk_header(&header, record)?;
     if check_hash {
-        check_digest(record, Digest::of(payload))?;
+        let (mut hasher, mut ahead, mut at) = (Hasher::default(), Ahead::default(), record.payload_offset());
+        for block in payload.chunks(BLOCK) {
+            let end = at + block.len() as u64;
+            ahead.touch(source, at..end, record.end());
+            hasher.update(block);
+            at = end;
+        }
+        check_digest(record, hasher.finish())?;
     }
     Ok(Some(payload))
 }

@@ -32,9 +32,9 @@ pub(super) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) 
         let large = arrays.iter().take_while(|array| array.payload_size() > BATCH).count().min(STREAMS);
         let (now, rest) = arrays.split_at(whole.max(large));
         if whole > 0 {
-            write_whole(writer, now)?
+            write_whole(writer, now)?;
         } else {
-            stream(writer, now)?
+            stream(writer, now)?;
         }
         arrays = rest;
     }
