@@ -30,13 +30,6 @@ impl Map {
         #[cfg(unix)]
         let _ = self.0.advise_range(memmap2::Advice::WillNeed, start, len);
     }
-
-    /// Asks the system to make these bytes, which are about to be read, present in one go instead of page by page. It may
-    /// decline.
-    pub(crate) fn populate(&self, start: usize, len: usize) {
-        #[cfg(target_os = "linux")]
-        let _ = self.0.advise_range(memmap2::Advice::PopulateRead, start, len);
-    }
 }
 
 /// Memory of its own pages: zero at first, large pages where the system has them.

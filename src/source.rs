@@ -95,15 +95,6 @@ impl Source {
         }
     }
 
-    fn populate(&self, range: Range<u64>) {
-        let len = range.end.saturating_sub(range.start);
-        if let Kind::Map(map) = &self.kind
-            && let (Ok(start), Ok(len)) = (usize::try_from(range.start), usize::try_from(len))
-        {
-            map.populate(start, len);
-        }
-    }
-
     /// Fills `buffer` from `offset` on.
     pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let range = offset..offset.saturating_add(buffer.len() as u64);
@@ -132,27 +123,6 @@ impl Source {
             }
         }
         Ok(())
-    }
-}
-
-/// Bytes of a map that are made present at a time.
-const PRESENT: u64 = 4 << 20;
-
-/// Sees to it that what is read of a map from front to back is present before it is touched: some megabytes in one call
-/// instead of a fault for every few pages, which would cost a tenth of the time that hashing takes.
-#[derive(Default)]
-pub(crate) struct Ahead {
-    /// Up to where it is.
-    present: u64,
-}
-
-impl Ahead {
-    /// To be called before the next bytes, which are `range`, are touched; all that is read ends at `end`.
-    pub(crate) fn touch(&mut self, source: &Source, range: Range<u64>, end: u64) {
-        if range.end > self.present {
-            self.present = range.end.max(range.start.saturating_add(PRESENT).min(end));
-            source.populate(range.start..self.present);
-        }
     }
 }
 

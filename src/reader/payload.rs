@@ -8,7 +8,7 @@ use crate::codec::{Digest, FrameDecoder, Hasher, MAX_FRAME_HEADER, SHUFFLE_BLOCK
 use crate::error::{Error, FrameProblem, Place, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
-use crate::source::{Ahead, Source};
+use crate::source::Source;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS, size_in_header};
 
 /// Bytes that are read, decoded or hashed at a time: small enough to be in cache still when they are hashed.
@@ -50,7 +50,6 @@ struct Frame<'a> {
     buffered: Range<usize>,
     decoder: FrameDecoder,
     done: bool,
-    ahead: Ahead,
 }
 
 impl<'a> Frame<'a> {
@@ -62,8 +61,7 @@ impl<'a> Frame<'a> {
         source.read_exact_at(prefix, stored.start)?;
         let (decoder, content) = FrameDecoder::new(prefix).map_err(|problem| owner.fail(problem))?;
         let (buffer, buffered) = (Vec::new(), 0..0);
-        let (taken, done, ahead) = (0, false, Ahead::default());
-        Ok((Self { source, owner, stored, taken, buffer, buffered, decoder, done, ahead }, content))
+        Ok((Self { source, owner, stored, taken: 0, buffer, buffered, decoder, done: false }, content))
     }
 
     /// The bytes of the file that the decoder has not taken yet.
@@ -90,12 +88,7 @@ impl<'a> Frame<'a> {
     fn step_once(&mut self, output: &mut [u8]) -> Result<Step> {
         let rest = self.rest();
         let step = match self.source.borrow(rest.clone())? {
-            Some(input) => {
-                // The input is shorter than the output, or a little longer.
-                let next = rest.start..rest.end.min(rest.start + output.len() as u64 + INPUT_BLOCK as u64);
-                self.ahead.touch(self.source, next, rest.end);
-                self.decoder.step(input, output)
-            }
+            Some(input) => self.decoder.step(input, output),
             None => {
                 if self.buffered.is_empty() {
                     let size = usize::try_from(rest.end - rest.start).unwrap_or(usize::MAX).min(INPUT_BLOCK);
@@ -269,7 +262,6 @@ pub(crate) struct PayloadReader<'a> {
     content: Content<'a>,
     /// Bytes of the payload that were read or passed over.
     position: u64,
-    ahead: Ahead,
     hasher: Option<Hasher>,
 }
 
@@ -302,8 +294,7 @@ impl<'a> PayloadReader<'a> {
             source.read_exact_at(header.as_mut_bytes(), record.offset)?;
         }
         check_chunk_header(&header, record)?;
-        let ahead = Ahead::default();
-        Ok(Self { source, record, content, position: 0, ahead, hasher: check_hash.then(Hasher::default) })
+        Ok(Self { source, record, content, position: 0, hasher: check_hash.then(Hasher::default) })
     }
 
     fn left(&self) -> u64 {
@@ -377,13 +368,10 @@ impl<'a> PayloadReader<'a> {
     }
 
     /// The next bytes where they lie in the file, if they do so in memory.
-    fn borrow(&mut self, size: u64) -> Result<Option<&'a [u8]>> {
+    fn borrow(&self, size: u64) -> Result<Option<&'a [u8]>> {
         let start = self.record.payload_offset() + self.position;
         match self.content {
-            Content::Raw => {
-                self.ahead.touch(self.source, start..start + size, self.record.end());
-                self.source.borrow(start..start + size)
-            }
+            Content::Raw => self.source.borrow(start..start + size),
             Content::Frame(_) | Content::Shuffled(_) => Ok(None),
         }
     }
@@ -452,14 +440,7 @@ pub(crate) fn borrow_payload<'a>(
     };
     check_chunk_header(&header, record)?;
     if check_hash {
-        let (mut hasher, mut ahead, mut at) = (Hasher::default(), Ahead::default(), record.payload_offset());
-        for block in payload.chunks(BLOCK) {
-            let end = at + block.len() as u64;
-            ahead.touch(source, at..end, record.end());
-            hasher.update(block);
-            at = end;
-        }
-        check_digest(record, hasher.finish())?;
+        check_digest(record, Digest::of(payload))?;
     }
     Ok(Some(payload))
 }
