@@ -157,7 +157,7 @@ fn order_parts(parts: &mut [usize], records: &[ChunkRecord]) -> Result<()> {
         parts.iter().filter_map(|&index| {
             let record = records.get(index)?;
             let latent = record.latent.as_ref()?;
-            Some((record, latent, latent.part.as_ref()?))
+            Some((record, latent, latent.part.as_deref()?))
         })
     };
     let Some((first_record, first_latent, first)) = members().next() else { return Ok(()) };

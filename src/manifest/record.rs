@@ -39,7 +39,8 @@ pub(crate) struct LatentRecord {
     /// Whether the bytes of its elements are regrouped before they are compressed.
     pub(crate) shuffled: bool,
     pub(crate) shape: Vec<usize>,
-    pub(crate) part: Option<Part>,
+    /// Boxed, since few have one and records are moved about while they are checked.
+    pub(crate) part: Option<Box<Part>>,
 }
 
 /// Which part of a latent a chunk holds: some slices of the whole along `axis`, from `start` on, as many as the chunk's own
@@ -126,7 +127,7 @@ impl ChunkRecord {
 
     /// The part of a latent that this chunk is, if the latent is stored in parts.
     pub fn part(&self) -> Option<&Part> {
-        self.latent.as_ref().and_then(|latent| latent.part.as_ref())
+        self.latent.as_ref().and_then(|latent| latent.part.as_deref())
     }
 
     /// Members of the record's `extra` besides those that describe a latent.
@@ -280,7 +281,7 @@ pub(crate) struct LatentMembers<'a> {
     pub(crate) key: Option<String>,
     pub(crate) dtype: Option<Cow<'a, str>>,
     pub(crate) shape: Option<Vec<usize>>,
-    part: Option<Part>,
+    part: Option<Box<Part>>,
 }
 
 /// What a shape may hold, in words.
@@ -306,25 +307,25 @@ impl<'a> LatentMembers<'a> {
                 Ok(key) => self.key = Some(key),
                 Err(_) => return Ok(false),
             },
-            "part" if text.starts_with('{') => self.part = Some(parse_part(text, record, limits)?),
+            "part" if text.starts_with('{') => self.part = Some(Box::new(parse_part(text, record, limits)?)),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
     fn check(self, record: &ChunkRecord, version: (u8, u8)) -> Result<LatentRecord> {
-        let flags = record.flags.escape_ascii().to_string();
+        let flags = || record.flags.escape_ascii().to_string();
         let Some((dtype, shuffled)) = Dtype::from_flags(record.flags) else {
             let expected = "F16, BF16, F32, F16S, B16S or F32S (others need a newer version of GEN5)";
-            return Err(refuse(record, "flags", expected, &flags));
+            return Err(refuse(record, "flags", expected, &flags()));
         };
         if version < VERSION_1_1 && (shuffled || dtype == Dtype::BF16) {
             let expected =
                 "F16 or F32, since bfloat16 and byte shuffle are of version 1.1, and the file of 1.0";
-            return Err(refuse(record, "flags", expected, &flags));
+            return Err(refuse(record, "flags", expected, &flags()));
         }
         if shuffled && !record.compressed {
-            return Err(refuse(record, "flags", "those of no shuffle, since the chunk is raw", &flags));
+            return Err(refuse(record, "flags", "those of no shuffle, since the chunk is raw", &flags()));
         }
         match &self.dtype {
             Some(name) if name == dtype.name() => {}
