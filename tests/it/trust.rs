@@ -10,14 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use gen5::{Component, Compression, Environment, Error, Reader, WriteOptions};
 use rayon::prelude::*;
 
-use crate::support::{metadata, noise, write};
+use crate::support::{in_pool, metadata, noise, write};
 
 fn zstd(part_size: u64) -> WriteOptions {
     WriteOptions::new().compression(Compression::Zstd).part_size(Some(part_size)).sync(false)
-}
-
-fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }
 
 #[test]

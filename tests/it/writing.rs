@@ -9,7 +9,7 @@ use gen5::{
 };
 use rayon::prelude::*;
 
-use crate::support::{PNG, environment, metadata, noise, open, write};
+use crate::support::{PNG, environment, in_pool, metadata, noise, open, within_a_minute, write};
 
 fn zstd(part_size: Option<u64>) -> WriteOptions {
     WriteOptions::new().compression(Compression::Zstd).part_size(part_size)
@@ -22,10 +22,6 @@ fn ways() -> [(&'static str, WriteOptions); 3] {
 
 fn read(reader: &Reader, key: &str) -> Vec<f32> {
     reader.latent(key).unwrap().read::<f32>().unwrap().into_owned()
-}
-
-fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }
 
 /// The bytes between the chunks, and before the table.
@@ -381,13 +377,6 @@ fn streams_are_filled_in_turn_and_beside_latents() {
         assert_eq!(summary.latents.len(), 20, "{way}");
         gaps_are_zero(&file);
     }
-}
-
-/// Fails the test instead of hanging it.
-fn within_a_minute<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || sender.send(run()));
-    receiver.recv_timeout(std::time::Duration::from_secs(60)).expect("a result, and no deadlock")
 }
 
 #[test]
