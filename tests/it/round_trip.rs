@@ -95,7 +95,7 @@ fn write(samples: &[Sample], options: WriteOptions, image: bool) -> Vec<u8> {
             (true, _) => stream(&mut writer, key, sample, extra, &singles[index]),
             (false, Dtype::F16) => together.push(Array::new(key, &sample.shape, &halves[index]).extra(extra)),
             (false, Dtype::BF16) => {
-                together.push(Array::new(key, &sample.shape, &brains[index]).extra(extra))
+                together.push(Array::new(key, &sample.shape, &brains[index]).extra(extra));
             }
             (false, _) => together.push(Array::new(key, &sample.shape, &singles[index]).extra(extra)),
         }
