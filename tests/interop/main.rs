@@ -23,3 +23,4 @@ mod random;
 mod read_here;
 mod read_there;
 mod reference;
+mod refused_there;

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use gen5::Reader;
+use gen5::{Reader, WriteOptions, f16};
 
-use crate::description::{Description, describe_environment, describe_model_info, save, sha256};
+use crate::description::{
+    DescribedLatent, Description, describe_environment, describe_model_info, save, sha256,
+};
 use crate::latents::{Contents, Latent, Options};
 use crate::random::Random;
 use crate::reference;
@@ -49,6 +51,49 @@ fn files_written_here_decode_there() {
         parts > 100 && cut_deep > 20,
         "{parts} parts, {cut_deep} latents cut along an axis behind the first"
     );
+}
+
+/// Latents that shrink, and so are compressed and cut into parts without being asked to.
+#[test]
+fn what_auto_compresses_decodes_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = Random::new(1).metadata();
+    let values: Vec<f32> = (0..20_000).map(|n| ((n * 7 % 40) / 10) as f32).collect();
+    let half: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+    let shape = [1, 40, 20, 25];
+    let mut descriptions = Vec::new();
+    for part_size in [None, Some(20_000), Some(9000)] {
+        let file = format!("{part_size:?}.gen5");
+        let options = WriteOptions::new().part_size(part_size).sync(false);
+        let mut writer = options.create(folder.path().join(&file)).unwrap();
+        let mut stream = writer.stream::<f16>("stream", &shape).unwrap();
+        half.chunks(777).for_each(|values| stream.push(values).unwrap());
+        stream.finish().unwrap();
+        writer.latent("latent", &shape, &values).unwrap();
+        let summary = writer.finish(&metadata).unwrap();
+        for latent in &summary.latents {
+            assert!(latent.compressed && (latent.parts > 1) == part_size.is_some(), "{latent:?}");
+        }
+        let latent = |key: &str, dtype: &str, bytes: Vec<u8>| DescribedLatent {
+            key: key.to_owned(),
+            dtype: dtype.to_owned(),
+            shape: shape.into(),
+            sha256: sha256(&bytes),
+        };
+        let half = half.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let single = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        descriptions.push(Description {
+            file,
+            latents: vec![latent("stream", "float16", half), latent("latent", "float32", single)],
+            image_sha256: None,
+            model_info: describe_model_info(metadata.model_info()),
+            environment: None,
+        });
+    }
+    save(folder.path(), &descriptions);
+    let decoded = reference::decodes_strictly(folder.path());
+    assert_eq!((decoded.files, decoded.latents), (3, 6));
+    assert!(decoded.parts > 20, "{}", decoded.parts);
 }
 
 /// The reference passes over what only this crate knows: that is read back here.

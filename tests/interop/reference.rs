@@ -1,7 +1,7 @@
 //! The reference, run by way of `reference.py`.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
@@ -68,4 +68,24 @@ pub(crate) fn decodes_strictly(folder: &Path) -> Decoded {
 pub(crate) fn encode(folder: &Path, count: usize, seed: u64) -> Encoded {
     let (count, seed) = (count.to_string(), seed.to_string());
     result(&run(&["encode".as_ref(), folder.as_ref(), count.as_ref(), seed.as_ref()]))
+}
+
+/// Whether the reference refuses to decode a file, and its reason.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) refused: bool,
+    pub(crate) error: Option<String>,
+}
+
+/// Has the reference decode these files, none of which has to be sound.
+pub(crate) fn refuses(files: &[PathBuf]) -> Vec<Verdict> {
+    #[derive(Deserialize)]
+    struct Verdicts {
+        verdicts: Vec<Verdict>,
+    }
+    let arguments: Vec<&OsStr> =
+        std::iter::once("refuses".as_ref()).chain(files.iter().map(|file| file.as_os_str())).collect();
+    let Verdicts { verdicts } = result(&run(&arguments));
+    assert_eq!(verdicts.len(), files.len());
+    verdicts
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use gen5::{Compression, Dtype, Error, Reader, WriteOptions, f16};
+use gen5::{Compression, Dtype, Error, Reader, WriteOptions, bf16, f16};
 use rayon::prelude::*;
 
 use crate::support::{PNG, all_ways, data, environment, noise, write};
@@ -22,7 +22,7 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
     GOLDEN.map(|name| (name, std::fs::read(data(name)).unwrap())).into()
 }
 
-/// Files that this crate writes: raw ones, parts, and streams.
+/// Files that this crate writes: raw ones, parts, streams, and some of 1.1.
 fn own() -> Vec<(&'static str, Vec<u8>)> {
     let singles = noise(1, 96);
     let halves: Vec<f16> = noise(2, 150).into_iter().map(f16::from_f32).collect();
@@ -59,9 +59,24 @@ fn own() -> Vec<(&'static str, Vec<u8>)> {
         stream.push(&singles[5..])?;
         stream.finish()
     });
-    [("raw", raw), ("parts", parts), ("streams", streams), ("streamed raw", streamed_raw)]
-        .map(|(name, written)| (name, written.unwrap().0))
-        .into()
+    let brains: Vec<bf16> = noise(3, 50).into_iter().map(bf16::from_f32).collect();
+    let options = WriteOptions::new().compression(Compression::Shuffled).part_size(Some(150));
+    let shuffled = write(options, |writer| {
+        writer.latent("single", &[8, 12], &singles)?;
+        writer.latent("half", &[150], &halves)?;
+        writer.latent("brain", &[5, 10], &brains)
+    });
+    let raw_brain = write(WriteOptions::new(), |writer| writer.latent("brain", &[50], &brains));
+    [
+        ("raw", raw),
+        ("parts", parts),
+        ("streams", streams),
+        ("streamed raw", streamed_raw),
+        ("shuffled", shuffled),
+        ("raw bfloat16", raw_brain),
+    ]
+    .map(|(name, written)| (name, written.unwrap().0))
+    .into()
 }
 
 /// Key, shape, dtype and the bytes of the values.
@@ -99,7 +114,9 @@ fn read_unchecked(reader: &Reader) {
     for latent in reader.latents() {
         _ = latent.read::<f32>().map(|values| values.len());
         _ = latent.read::<f16>().map(|values| values.len());
+        _ = latent.read::<bf16>().map(|values| values.len());
         _ = latent.read_as::<f16>();
+        _ = latent.read_as::<bf16>();
         _ = latent.as_slice::<f32>().map(<[f32]>::len);
         if let Ok(rows) = latent.rows(0..1) {
             _ = rows.read_as::<f32>();

@@ -7,6 +7,8 @@
     clippy::cast_lossless
 )]
 
+mod auto;
+mod bfloat16;
 mod damage;
 mod golden;
 mod metadata;
@@ -15,6 +17,8 @@ mod reading;
 mod records;
 mod round_trip;
 mod schema;
+mod shuffle;
 mod support;
 mod trust;
+mod version_1_1;
 mod writing;

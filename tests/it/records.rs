@@ -8,9 +8,9 @@ use crate::support::{
 };
 
 /// A file's fault and how it is told: the variant, the place and the member, then words that the message has.
-type Case<'a> = (&'a str, Vec<u8>, &'a str, &'a str);
+pub(crate) type Case<'a> = (&'a str, Vec<u8>, &'a str, &'a str);
 
-fn check<'a>(cases: impl IntoIterator<Item = Case<'a>>) {
+pub(crate) fn check<'a>(cases: impl IntoIterator<Item = Case<'a>>) {
     for (what, bytes, expected, words) in cases {
         let error = Reader::from_bytes(bytes).map(|_| ()).expect_err(what);
         assert_eq!(tell(&error), expected, "{what}: {error}");
@@ -18,7 +18,7 @@ fn check<'a>(cases: impl IntoIterator<Item = Case<'a>>) {
     }
 }
 
-fn tell(error: &Error) -> String {
+pub(crate) fn tell(error: &Error) -> String {
     let place = match place_of(error) {
         Some(Place::Header) => "header".to_owned(),
         Some(Place::Table { .. }) => "table".to_owned(),

@@ -1,6 +1,9 @@
 //! Any set of latents, written with any options, reads back equal, in every way of reading.
 
-use gen5::{Array, Compression, Dtype, Extra, NonFinite, ReadOptions, Reader, WriteOptions, f16};
+use gen5::{
+    Array, Compression, Dtype, Element, Extra, NonFinite, ReadOptions, Reader, WriteOptions, Writer, bf16,
+    f16,
+};
 use proptest::prelude::*;
 
 use crate::support::{PNG, environment, metadata};
@@ -8,7 +11,7 @@ use crate::support::{PNG, environment, metadata};
 #[derive(Clone, Debug)]
 struct Sample {
     shape: Vec<usize>,
-    half: bool,
+    dtype: Dtype,
     streamed: bool,
     /// Sizes in which a stream is pushed.
     pushes: Vec<usize>,
@@ -20,15 +23,15 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
     let axis = prop_oneof![1 => Just(0_usize), 3 => Just(1), 8 => 2..7_usize];
     let sample = (
         prop::collection::vec(axis, 0..=6),
-        any::<bool>(),
+        prop::sample::select(Dtype::ALL.to_vec()),
         any::<bool>(),
         prop::collection::vec(1..400_usize, 1..4),
         any::<u32>(),
         any::<bool>(),
     );
-    let sample = sample.prop_map(|(shape, half, streamed, pushes, seed, extra)| Sample {
+    let sample = sample.prop_map(|(shape, dtype, streamed, pushes, seed, extra)| Sample {
         shape,
-        half,
+        dtype,
         streamed,
         pushes,
         seed,
@@ -39,7 +42,12 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
 
 fn options() -> impl Strategy<Value = WriteOptions> {
     (
-        prop_oneof![Just(Compression::Auto), Just(Compression::None), Just(Compression::Zstd)],
+        prop::sample::select(vec![
+            Compression::Auto,
+            Compression::None,
+            Compression::Zstd,
+            Compression::Shuffled,
+        ]),
         prop_oneof![Just(-5), Just(1), Just(3), Just(9)],
         any::<bool>(),
         prop_oneof![Just(4_u64), Just(64), Just(4096)],
@@ -57,10 +65,12 @@ fn options() -> impl Strategy<Value = WriteOptions> {
 }
 
 /// Values over the whole range that float16 has, infinities and quiet NaNs included: those that survive a conversion to
-/// float32 and back bit by bit.
+/// float32 and back bit by bit. For bfloat16 the bits that it has no place for are zero.
 fn values(sample: &Sample) -> Vec<f16> {
     let len: usize = sample.shape.iter().product();
-    let value = |n: u32| f16::from_bits((sample.seed.wrapping_add(n.wrapping_mul(40_503)) >> 3) as u16);
+    let mask = if sample.dtype == Dtype::BF16 { 0xfff8 } else { 0xffff };
+    let value =
+        |n: u32| f16::from_bits((sample.seed.wrapping_add(n.wrapping_mul(40_503)) >> 3) as u16 & mask);
     (0..len as u32).map(|n| f16::from_f32(value(n).to_f32())).collect()
 }
 
@@ -70,6 +80,8 @@ fn write(samples: &[Sample], options: WriteOptions, image: bool) -> Vec<u8> {
     let halves: Vec<Vec<f16>> = samples.iter().map(values).collect();
     let singles: Vec<Vec<f32>> =
         halves.iter().map(|half| half.iter().map(|value| value.to_f32()).collect()).collect();
+    let brains: Vec<Vec<bf16>> =
+        singles.iter().map(|single| single.iter().map(|&value| bf16::from_f32(value)).collect()).collect();
     let mut together = Vec::new();
     for (index, sample) in samples.iter().enumerate() {
         let key = format!("latent {index}");
@@ -77,23 +89,15 @@ fn write(samples: &[Sample], options: WriteOptions, image: bool) -> Vec<u8> {
         if sample.extra {
             extra.insert("note", &index).unwrap();
         }
-        match (sample.streamed, sample.half) {
-            (false, true) => together.push(Array::new(key, &sample.shape, &halves[index]).extra(extra)),
-            (false, false) => together.push(Array::new(key, &sample.shape, &singles[index]).extra(extra)),
-            (true, true) => {
-                let mut stream = writer.stream_with::<f16>(key, &sample.shape, extra).unwrap();
-                for piece in pushed(&halves[index], &sample.pushes) {
-                    stream.push(piece).unwrap();
-                }
-                stream.finish().unwrap();
+        match (sample.streamed, sample.dtype) {
+            (true, Dtype::F16) => stream(&mut writer, key, sample, extra, &halves[index]),
+            (true, Dtype::BF16) => stream(&mut writer, key, sample, extra, &brains[index]),
+            (true, _) => stream(&mut writer, key, sample, extra, &singles[index]),
+            (false, Dtype::F16) => together.push(Array::new(key, &sample.shape, &halves[index]).extra(extra)),
+            (false, Dtype::BF16) => {
+                together.push(Array::new(key, &sample.shape, &brains[index]).extra(extra));
             }
-            (true, false) => {
-                let mut stream = writer.stream_with::<f32>(key, &sample.shape, extra).unwrap();
-                for piece in pushed(&singles[index], &sample.pushes) {
-                    stream.push(piece).unwrap();
-                }
-                stream.finish().unwrap();
-            }
+            (false, _) => together.push(Array::new(key, &sample.shape, &singles[index]).extra(extra)),
         }
     }
     writer.latents(together).unwrap();
@@ -103,6 +107,12 @@ fn write(samples: &[Sample], options: WriteOptions, image: bool) -> Vec<u8> {
     }
     writer.finish(&metadata()).unwrap();
     out.into_inner()
+}
+
+fn stream<T: Element>(writer: &mut Writer<'_>, key: String, sample: &Sample, extra: Extra, values: &[T]) {
+    let mut stream = writer.stream_with::<T>(key, &sample.shape, extra).unwrap();
+    pushed(values, &sample.pushes).for_each(|piece| stream.push(piece).unwrap());
+    stream.finish().unwrap();
 }
 
 /// `values` cut into pieces of these sizes, over and over.
@@ -126,10 +136,15 @@ fn check(reader: &Reader, samples: &[Sample], float16: bool) {
         let expected = values(sample);
         assert_eq!(latent.shape(), sample.shape);
         assert_eq!(latent.extra().unwrap().get("note").is_some(), sample.extra);
-        let stored = if sample.half || float16 { Dtype::F16 } else { Dtype::F32 };
+        let stored = if float16 { Dtype::F16 } else { sample.dtype };
         assert_eq!(latent.dtype(), stored);
         if stored == Dtype::F16 {
             assert_eq!(bits(&latent.read::<f16>().unwrap()), bits(&expected));
+        } else if stored == Dtype::BF16 {
+            let brains: Vec<u16> =
+                expected.iter().map(|value| bf16::from_f32(value.to_f32()).to_bits()).collect();
+            let read = latent.read::<bf16>().unwrap();
+            assert_eq!(read.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), brains);
         } else {
             let singles: Vec<u32> = expected.iter().map(|value| value.to_f32().to_bits()).collect();
             let read = latent.read::<f32>().unwrap();

@@ -64,6 +64,18 @@ pub(crate) fn open(bytes: Vec<u8>) -> Reader {
     Reader::from_bytes(bytes).unwrap()
 }
 
+/// Runs in a rayon pool of its own.
+pub(crate) fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+}
+
+/// Fails the test instead of hanging it.
+pub(crate) fn within_a_minute<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(run()));
+    receiver.recv_timeout(std::time::Duration::from_secs(60)).expect("a result, and no deadlock")
+}
+
 /// Standard normal values, the same for the same seed: sums of twelve uniform ones (Irwin-Hall) from SplitMix64.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed;
@@ -167,6 +179,18 @@ pub(crate) fn chunk_bytes(kind: &str, flags: &[u8; 4], payload: &[u8]) -> Vec<u8
     chunk
 }
 
+/// The bytes of a payload as format.md, section 12, groups them: within each MiB all first bytes of the elements, all second
+/// bytes, and so on.
+pub(crate) fn shuffled(payload: &[u8], size: usize) -> Vec<u8> {
+    let mut grouped = Vec::with_capacity(payload.len());
+    for block in payload.chunks(1 << 20) {
+        for byte in 0..size {
+            grouped.extend(block.chunks(size).map(|element| element[byte]));
+        }
+    }
+    grouped
+}
+
 type Edit<'a, T> = Option<Box<dyn FnOnce(&mut T) + 'a>>;
 type Store<'a> = Option<Box<dyn FnOnce(&[u8]) -> Vec<u8> + 'a>>;
 
@@ -196,6 +220,23 @@ impl<'a> Chunk<'a> {
     pub(crate) fn latent(key: &str, shape: &[usize], values: &[f32]) -> Self {
         let extra = json!({"shape": shape, "dtype": "float32", "key": key});
         Self::raw("LATN", b"F32\0", &le_bytes(values), extra)
+    }
+
+    /// A raw chunk of a latent whose elements are of `dtype`, which `flags` may say, too.
+    pub(crate) fn elements(
+        key: &str,
+        (dtype, flags): (&str, &[u8; 4]),
+        shape: &[usize],
+        payload: &[u8],
+    ) -> Self {
+        Self::raw("LATN", flags, payload, json!({"shape": shape, "dtype": dtype, "key": key}))
+    }
+
+    /// The same chunk as a frame of its bytes shuffled, for elements of `size` bytes.
+    pub(crate) fn shuffled(mut self, size: usize) -> Self {
+        let (header, payload) = self.stored.split_at(12);
+        self.stored = [header, &shuffled(payload, size)].concat();
+        self.compressed()
     }
 
     /// Part `index` of `count` of a float32 latent of shape `whole`, from slice `start` of its first axis on.
@@ -252,6 +293,8 @@ pub(crate) struct Builder<'a> {
     meta: Edit<'a, Vec<u8>>,
     table: Store<'a>,
     header: Edit<'a, Vec<u8>>,
+    minor: u8,
+    large: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -298,6 +341,18 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// Makes it a file of version 1.`minor`.
+    pub(crate) fn minor(mut self, minor: u8) -> Self {
+        self.minor = minor;
+        self
+    }
+
+    /// Has the header tell the table's place as in files of 4 GiB and more.
+    pub(crate) fn large(mut self) -> Self {
+        self.large = true;
+        self
+    }
+
     /// Puts `bytes` into the file header at `at`.
     pub(crate) fn header_bytes(self, at: usize, bytes: &'a [u8]) -> Self {
         self.header(move |header| header[at..at + bytes.len()].copy_from_slice(bytes))
@@ -317,7 +372,7 @@ impl<'a> Builder<'a> {
             records.push(record);
         }
         let count = records.len();
-        let file_info = json!({"magic": "GEN5", "version_major": 1, "version_minor": 0, "file_size": 0, "chunk_count": count});
+        let file_info = json!({"magic": "GEN5", "version_major": 1, "version_minor": self.minor, "file_size": 0, "chunk_count": count});
         let body = json!({"file_info": file_info, "model_info": model_info(), "chunks": records});
         let mut manifest = json!({ "gen5_metadata": body });
         apply(self.manifest, &mut manifest);
@@ -332,11 +387,13 @@ impl<'a> Builder<'a> {
         let offset = file.len();
         file.extend(&table);
 
-        let mut header = b"GEN5\x01\x00\x00\x00".to_vec();
-        for value in [offset, table.len(), count, file.len()] {
-            header.extend((value as u32).to_le_bytes());
-        }
-        header.extend([0; 8]);
+        let mut header = vec![b'G', b'E', b'N', b'5', 1, self.minor, u8::from(self.large), 0];
+        let (fields, reserved) = match self.large {
+            true => ([u32::MAX, 0, count as u32, u32::MAX], offset),
+            false => ([offset, table.len(), count, file.len()].map(|value| value as u32), 0),
+        };
+        header.extend(fields.map(u32::to_le_bytes).as_flattened());
+        header.extend((reserved as u64).to_le_bytes());
         apply(self.header, &mut header);
         file[..32].copy_from_slice(&header);
         file

@@ -10,21 +10,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use gen5::{Component, Compression, Environment, Error, Reader, WriteOptions};
 use rayon::prelude::*;
 
-use crate::support::{metadata, noise, write};
+use crate::support::{in_pool, metadata, noise, write};
 
 fn zstd(part_size: u64) -> WriteOptions {
     WriteOptions::new().compression(Compression::Zstd).part_size(Some(part_size)).sync(false)
 }
 
-fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
-}
-
 #[test]
 fn refused_calls_beside_a_stream_cost_it_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    for (round, options) in
-        [zstd(10_000), WriteOptions::new().sync(false), zstd(10_000), zstd(700)].into_iter().enumerate()
+    for (round, options) in [
+        zstd(10_000),
+        WriteOptions::new().compression(Compression::None).sync(false),
+        WriteOptions::new().part_size(Some(10_000)).sync(false),
+        zstd(10_000).compression(Compression::Shuffled),
+        zstd(700),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let path = folder.path().join(format!("{round}.gen5"));
         let row = noise(round as u64, 2500);
@@ -75,7 +78,8 @@ fn with_refusal(path: &Path, options: WriteOptions, refused: bool) -> Vec<u8> {
 fn a_refused_call_leaves_no_trace_in_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gen5");
-    for options in [WriteOptions::new(), zstd(u64::MAX), zstd(64_000)] {
+    let shuffled = zstd(64_000).compression(Compression::Shuffled);
+    for options in [WriteOptions::new(), zstd(u64::MAX), zstd(64_000), shuffled] {
         let plain = with_refusal(&path, options.clone(), false);
         Reader::from_bytes(plain.clone()).unwrap().verify().unwrap();
         for threads in [1, 3] {
@@ -86,7 +90,7 @@ fn a_refused_call_leaves_no_trace_in_a_file() {
 
 #[test]
 fn a_panic_in_the_callers_code_spoils_the_file() {
-    for compression in [Compression::None, Compression::Zstd] {
+    for compression in [Compression::None, Compression::Zstd, Compression::Shuffled, Compression::Auto] {
         for at in 0..6 {
             let calls = Arc::new(AtomicU64::new(0));
             let counted = Arc::clone(&calls);

@@ -1,0 +1,99 @@
+//! Files of version 1.1, which the reference does not know: it has to refuse each of them by itself, since a user of it would
+//! take wrong values for his latents.
+
+use std::path::{Path, PathBuf};
+
+use gen5::{Compression, Element, Metadata, Reader, WriteOptions, bf16, f16};
+
+use crate::reference;
+
+fn metadata() -> Metadata {
+    Metadata::builder("m", "1").prompt("p").build().unwrap()
+}
+
+/// A file of one latent of the reference's liking: four axes.
+fn write<T: Element>(folder: &Path, name: &str, options: WriteOptions, values: &[T]) -> PathBuf {
+    let path = folder.join(name);
+    let mut writer = options.sync(false).create(&path).unwrap();
+    writer.latent("x", &[1, 4, 8, values.len() / 32], values).unwrap();
+    writer.finish(&metadata()).unwrap();
+    path
+}
+
+#[test]
+fn what_is_new_in_1_1_is_refused_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let single: Vec<f32> = (0..4096).map(|n| (n as f32 * 0.37).sin()).collect();
+    let half: Vec<f16> = single.iter().map(|&value| f16::from_f32(value)).collect();
+    let brain: Vec<bf16> = single.iter().map(|&value| bf16::from_f32(value)).collect();
+    let options = |compression| WriteOptions::new().compression(compression);
+    let shuffled = || options(Compression::Shuffled);
+    let new = [
+        write(folder.path(), "bf16 raw", options(Compression::None), &brain),
+        write(folder.path(), "bf16 zstd", options(Compression::Zstd), &brain),
+        write(folder.path(), "bf16 in parts", options(Compression::Zstd).part_size(Some(2048)), &brain),
+        write(folder.path(), "f16s", shuffled(), &half),
+        write(folder.path(), "f16s of float32", shuffled().float16(true), &single),
+        write(folder.path(), "f32s", shuffled(), &single),
+        write(folder.path(), "f32s in parts", shuffled().part_size(Some(2048)), &single),
+        write(folder.path(), "b16s", shuffled(), &brain),
+    ];
+    for (path, verdict) in new.iter().zip(reference::refuses(&new)) {
+        assert_eq!(Reader::open(path).unwrap().version(), (1, 1));
+        assert!(verdict.refused, "{}", path.display());
+        let error = verdict.error.unwrap();
+        assert!(error.contains("Unknown dtype flag"), "{}: {error}", path.display());
+    }
+    // The same values in files of 1.0 are not.
+    let old = [
+        write(folder.path(), "raw", options(Compression::None), &single),
+        write(folder.path(), "zstd", options(Compression::Zstd), &half),
+        write(folder.path(), "rounded", options(Compression::None).float16(true), &brain),
+    ];
+    for (path, verdict) in old.iter().zip(reference::refuses(&old)) {
+        assert!(!verdict.refused, "{}: {verdict:?}", path.display());
+    }
+}
+
+/// A file over 4 GiB, most of which is a hole: it takes a few pages on the disk. What lies at 2^32 - 1, where the reference
+/// looks for a table, is one that it would read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_file_is_refused_there() {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let values = [1.0_f32; 64];
+    let path = write(folder.path(), "small", WriteOptions::new().compression(Compression::None), &values);
+    let small = std::fs::read(&path).unwrap();
+    let manifest = Reader::open(&path).unwrap().manifest_json().to_owned();
+    assert!(manifest.contains("\"version_minor\":0"));
+    let manifest = manifest.replace("\"version_minor\":0", "\"version_minor\":1");
+    let mut table = b"META0000".to_vec();
+    table.extend((manifest.len() as u32).to_le_bytes());
+    table.extend(manifest.as_bytes());
+    let table = zstd::bulk::compress(&table, 3).unwrap();
+
+    let (trap, end) = (u64::from(u32::MAX), (4_u64 << 30) + (1 << 20));
+    let write_large = |name: &str, table_size: u32| {
+        let path = folder.path().join(name);
+        let file = File::create(&path).unwrap();
+        let put = |bytes: &[u8], at: u64| file.write_all_at(bytes, at).unwrap();
+        put(&small[..small.len() - 100], 0); // its latent; the rest of the table is of no use
+        put(&table, trap);
+        put(&table, end);
+        put(b"GEN5\x01\x01\x01\0\xff\xff\xff\xff", 0);
+        put(&table_size.to_le_bytes(), 12);
+        put(b"\x01\0\0\0\xff\xff\xff\xff", 16);
+        put(&end.to_le_bytes(), 24);
+        path
+    };
+    let large = write_large("large", 0);
+    assert_eq!(*Reader::open(&large).unwrap().latent("x").unwrap().read::<f32>().unwrap(), values);
+    // With a size it would be led to the trap, and this crate refuses it.
+    let led = write_large("led", table.len() as u32);
+    assert!(Reader::open(&led).is_err());
+    let verdicts = reference::refuses(&[large, led]);
+    assert!(verdicts[0].refused && !verdicts[1].refused, "{verdicts:?}");
+}

@@ -1,0 +1,418 @@
+//! `Compression::Auto`: what shrinks is compressed, what does not stays raw, and neither threads nor the sizes of pushes
+//! have a say in it.
+
+use std::io::Cursor;
+
+use gen5::{Array, Compression, Element, Error, LatentWriter, Reader, Summary, WriteOptions, Writer, f16};
+use rayon::prelude::*;
+
+use crate::support::{in_pool, metadata, noise, open, within_a_minute, write};
+
+/// Elements of the latents here: 32 KiB of float32, several times what is needed for them to be tried at all.
+const LEN: usize = 8000;
+
+fn auto() -> WriteOptions {
+    WriteOptions::new().sync(false)
+}
+
+/// In parts of a fifth.
+fn in_parts() -> WriteOptions {
+    auto().part_size(Some((LEN * 4 / 5) as u64))
+}
+
+/// Values that shrink, each in a way of its own.
+fn shrinking() -> [(&'static str, Vec<f32>); 3] {
+    let quantised = noise(1, LEN).iter().map(|value| (value * 8.0).round() / 8.0).collect();
+    let sparse = noise(2, LEN).iter().map(|&value| if value > 1.0 { value } else { 0.0 }).collect();
+    [("quantised", quantised), ("sparse", sparse), ("constant", vec![0.25; LEN])]
+}
+
+fn half(values: &[f32]) -> Vec<f16> {
+    values.iter().map(|&value| f16::from_f32(value)).collect()
+}
+
+fn stream<T: Element>(mut stream: LatentWriter<'_, T>, values: &[T], pushed: usize) -> gen5::Result<()> {
+    values.chunks(pushed).try_for_each(|values| stream.push(values))?;
+    stream.finish()
+}
+
+/// Whether each latent of a summary is compressed, and in how many parts it is.
+fn stored(summary: &Summary) -> Vec<(&str, bool, usize)> {
+    summary.latents.iter().map(|latent| (&*latent.key, latent.compressed, latent.parts)).collect()
+}
+
+fn read(reader: &Reader, key: &str) -> Vec<f32> {
+    reader.latent(key).unwrap().read::<f32>().unwrap().into_owned()
+}
+
+#[test]
+fn noise_stays_raw_and_can_be_mapped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gen5");
+    let values = noise(1, LEN);
+    let mut writer = in_parts().create(&path).unwrap();
+    writer
+        .latents([Array::new("x", &[5, LEN / 5], &values), Array::new("h", &[LEN], &half(&values))])
+        .unwrap();
+    stream(writer.stream::<f32>("s", &[5, LEN / 5]).unwrap(), &values, 777).unwrap();
+    let summary = writer.finish(&metadata()).unwrap();
+    assert_eq!(stored(&summary), [("x", false, 1), ("h", false, 1), ("s", false, 1)]);
+    // SAFETY: nothing else touches the file while the test runs.
+    #[allow(unsafe_code)]
+    let mapped = unsafe { Reader::map(&path) }.unwrap();
+    mapped.verify().unwrap();
+    assert_eq!(mapped.slice::<f32>("x").unwrap(), values);
+    assert_eq!(mapped.slice::<f32>("s").unwrap(), values);
+    assert_eq!(mapped.slice::<f16>("h").unwrap(), half(&values));
+}
+
+#[test]
+fn what_shrinks_is_compressed_and_told() {
+    for (name, values) in shrinking() {
+        for (options, parts) in [(auto(), 1), (in_parts(), 5)] {
+            let (file, summary) = write(options.clone(), |writer| {
+                writer.latent("x", &[5, LEN / 5], &values)?;
+                stream(writer.stream::<f32>("s", &[5, LEN / 5])?, &values, 777)
+            })
+            .unwrap();
+            assert_eq!(stored(&summary), [("x", true, parts), ("s", true, parts)], "{name}");
+            for latent in &summary.latents {
+                assert!(latent.stored_size * 100 <= latent.payload_size * 90, "{name}: {latent:?}");
+            }
+            let reader = open(file);
+            reader.verify().unwrap();
+            assert_eq!((read(&reader, "x"), read(&reader, "s")), (values.clone(), values.clone()), "{name}");
+            let (_, summary) = write(options.float16(true), |writer| {
+                writer.latents([Array::new("x", &[LEN], &values), Array::new("h", &[LEN], &half(&values))])
+            })
+            .unwrap();
+            assert!(summary.latents.iter().all(|latent| latent.compressed), "{name} as float16");
+        }
+    }
+}
+
+/// Compressed by choice or on request, the bytes are the same.
+#[test]
+fn what_is_chosen_is_written_as_if_it_had_been_asked_for() {
+    let values = [noise(1, LEN), shrinking()[0].1.clone()];
+    for (values, asked) in values.iter().zip([Compression::None, Compression::Zstd]) {
+        for options in [auto(), in_parts(), auto().level(9), auto().float16(true)] {
+            let file = |compression| {
+                let options = options.clone().compression(compression);
+                write(options, |writer| {
+                    writer.latent("x", &[5, LEN / 5], values)?;
+                    stream(writer.stream::<f32>("s", &[5, LEN / 5])?, values, 777)
+                })
+                .unwrap()
+                .0
+            };
+            assert!(file(Compression::Auto) == file(asked), "{asked:?}, {options:?}");
+        }
+    }
+}
+
+#[test]
+fn the_first_part_of_a_stream_decides() {
+    let (noise, zeros) = (noise(1, LEN), vec![0.0; LEN]);
+    for (first, rest, compressed) in [(&noise, &zeros, false), (&zeros, &noise, true)] {
+        let values = [&first[..LEN / 5], &rest[LEN / 5..]].concat();
+        for pushed in [1, LEN / 5, LEN / 5 + 1, LEN] {
+            let (file, summary) = write(in_parts(), |writer| {
+                stream(writer.stream::<f32>("x", &[5, LEN / 5])?, &values, pushed)
+            })
+            .unwrap();
+            assert_eq!(stored(&summary), [("x", compressed, if compressed { 5 } else { 1 })]);
+            let reader = open(file);
+            reader.verify().unwrap();
+            assert_eq!(read(&reader, "x"), values, "pushes of {pushed}");
+        }
+    }
+}
+
+#[test]
+fn the_sizes_of_pushes_have_no_say() {
+    for (name, values) in shrinking().into_iter().chain([("noise", noise(1, LEN))]) {
+        for compression in [Compression::Auto, Compression::None, Compression::Zstd, Compression::Shuffled] {
+            for float16 in [false, true] {
+                let options = in_parts().compression(compression).float16(float16);
+                let file = |pushed: usize| {
+                    let fill = |writer: &mut Writer<'_>| {
+                        stream(writer.stream::<f32>("x", &[1, 40, LEN / 40])?, &values, pushed)
+                    };
+                    write(options.clone(), fill).unwrap().0
+                };
+                let expected = file(LEN);
+                for pushed in [1, 3, 999, LEN / 5 - 1, LEN / 5 + 1, LEN - 1] {
+                    assert!(file(pushed) == expected, "{name}, {compression:?}, pushes of {pushed}");
+                }
+                let reader = open(expected);
+                reader.verify().unwrap();
+                let expected = if float16 { half(&values) } else { vec![] };
+                match float16 {
+                    true => assert_eq!(*reader.latent("x").unwrap().read::<f16>().unwrap(), expected),
+                    false => assert_eq!(read(&reader, "x"), values),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn empty_and_tiny_latents_stay_raw() {
+    let (file, summary) = write(in_parts(), |writer| {
+        writer.latent::<f32>("empty", &[0, 7], &[])?;
+        writer.latent("tiny", &[1000], &[0.0_f32; 1000])?;
+        writer.stream::<f32>("empty stream", &[3, 0])?.finish()?;
+        stream(writer.stream::<f16>("tiny stream", &[1000])?, &[f16::ONE; 1000], 10)?;
+        stream(writer.stream::<f32>("scalar", &[])?, &[2.5], 1)?;
+        let mut pushed_nothing = writer.stream::<f16>("pushed nothing", &[0])?;
+        pushed_nothing.push(&[])?;
+        pushed_nothing.finish()
+    })
+    .unwrap();
+    let keys = ["empty", "tiny", "empty stream", "tiny stream", "scalar", "pushed nothing"];
+    assert_eq!(stored(&summary), keys.map(|key| (key, false, 1)));
+    let reader = open(file);
+    reader.verify().unwrap();
+    assert_eq!(reader.latent("empty stream").unwrap().shape(), [3, 0]);
+    assert_eq!(read(&reader, "scalar"), [2.5]);
+}
+
+/// Streams pushed to in turn, some to be compressed and some not, beside latents.
+fn in_turn(writer: &mut Writer<'_>) -> gen5::Result<()> {
+    let mut all: Vec<(String, Vec<f32>)> =
+        shrinking().into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
+    all.extend((0..3).map(|seed| (format!("noise {seed}"), noise(seed, LEN))));
+    let mut streams = Vec::new();
+    for (key, _) in &all {
+        streams.push(writer.stream::<f32>(key, &[20, LEN / 20])?);
+    }
+    for round in 0..8 {
+        for (stream, (_, values)) in streams.iter_mut().zip(&all) {
+            stream.push(&values[round * LEN / 8..(round + 1) * LEN / 8])?;
+        }
+        writer.latent(format!("beside {round}"), &[LEN], &all[round % 6].1)?;
+    }
+    streams.into_iter().try_for_each(LatentWriter::finish)
+}
+
+fn check_in_turn(file: &[u8], summary: &Summary) {
+    let reader = open(file.to_vec());
+    reader.verify().unwrap();
+    assert_eq!(summary.latents.len(), 14);
+    for (name, values) in shrinking() {
+        assert_eq!(read(&reader, name), values);
+    }
+    for seed in 0..3 {
+        assert_eq!(read(&reader, &format!("noise {seed}")), noise(seed, LEN));
+    }
+    for latent in &summary.latents {
+        let is_noise = match latent.key.strip_prefix("beside ") {
+            Some(round) => round.parse::<usize>().unwrap() % 6 >= 3,
+            None => latent.key.starts_with("noise"),
+        };
+        assert_eq!(latent.compressed, !is_noise, "{}", latent.key);
+    }
+}
+
+#[test]
+fn streams_side_by_side_are_the_same_on_any_number_of_threads() {
+    let (expected, summary) = in_pool(1, || write(in_parts(), in_turn).unwrap());
+    check_in_turn(&expected, &summary);
+    for threads in [2, 4] {
+        let (file, _) = in_pool(threads, || write(in_parts(), in_turn).unwrap());
+        assert!(file == expected, "{threads} threads");
+    }
+    // Not in a pool of its own, and under a path, where chunks are written side by side.
+    assert!(write(in_parts(), in_turn).unwrap().0 == expected);
+    let folder = tempfile::tempdir().unwrap();
+    for threads in [1, 4] {
+        let path = folder.path().join(format!("{threads}.gen5"));
+        in_pool(threads, || {
+            let mut writer = in_parts().create(&path).unwrap();
+            in_turn(&mut writer).unwrap();
+            writer.finish(&metadata()).unwrap();
+        });
+        assert!(std::fs::read(path).unwrap() == expected, "under a path, {threads} threads");
+    }
+}
+
+#[test]
+fn streams_are_decided_inside_rayon_tasks() {
+    for threads in [1, 2, 4] {
+        let (file, summary) = within_a_minute(move || {
+            in_pool(threads, || {
+                write(in_parts(), |writer| {
+                    let mut streams = Vec::new();
+                    for n in 0..6_u64 {
+                        streams.push((n, writer.stream::<f32>(n.to_string(), &[50, LEN / 50])?));
+                    }
+                    streams.into_par_iter().try_for_each(|(n, stream)| {
+                        let values = values_of(n);
+                        values.par_chunks(100).for_each(|_| ()); // work to steal
+                        self::stream(stream, &values, 333)
+                    })
+                })
+                .unwrap()
+            })
+        });
+        let reader = open(file);
+        reader.verify().unwrap();
+        for n in 0..6 {
+            assert_eq!(read(&reader, &n.to_string()), values_of(n), "{threads} threads");
+        }
+        for latent in &summary.latents {
+            assert_eq!(latent.compressed, latent.key.parse::<u64>().unwrap() % 2 == 1, "{latent:?}");
+        }
+    }
+}
+
+/// Noise, or a constant if `n` is odd.
+fn values_of(n: u64) -> Vec<f32> {
+    if n % 2 == 1 { vec![n as f32; LEN] } else { noise(n, LEN) }
+}
+
+#[test]
+fn a_refused_push_can_be_repeated_while_nothing_is_decided() {
+    for (_, values) in shrinking().into_iter().chain([("noise", noise(1, LEN))]) {
+        let plain = |writer: &mut Writer<'_>| stream(writer.stream::<f32>("x", &[5, LEN / 5])?, &values, LEN);
+        let (expected, _) = write(in_parts(), plain).unwrap();
+        // Refused at the start, before the decision, on the way over it, and behind it.
+        for (from, to) in
+            [(0, 10), (700, 800), (1000, LEN), (LEN / 5 - 1, LEN / 5 + 1), (LEN / 5, LEN), (LEN - 1, LEN)]
+        {
+            let (file, _) = write(in_parts(), |writer| {
+                let mut stream = writer.stream::<f32>("x", &[5, LEN / 5])?;
+                stream.push(&values[..from])?;
+                let mut bad = values[from..to].to_vec();
+                for bad_value in [f32::NAN, f32::INFINITY] {
+                    *bad.last_mut().unwrap() = bad_value;
+                    match stream.push(&bad).unwrap_err() {
+                        Error::NonFinite { index, .. } => assert_eq!(index, to as u64 - 1),
+                        other => panic!("{other}"),
+                    }
+                    assert_eq!(stream.remaining(), (LEN - from) as u64);
+                }
+                stream.push(&values[from..])?;
+                stream.finish()
+            })
+            .unwrap();
+            assert!(file == expected, "{from}..{to}");
+        }
+    }
+}
+
+/// A raw push is checked as it is written, and what was written of one that is refused is written over.
+#[test]
+fn a_large_push_whose_last_value_is_refused_takes_nothing() {
+    let count = 1_500_000;
+    let values: Vec<f32> = noise(1, 50_000).repeat(count / 50_000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gen5");
+    for (name, options) in
+        [("raw", auto().compression(Compression::None)), ("auto", auto().part_size(Some(1 << 20)))]
+    {
+        for float16 in [false, true] {
+            let options = options.clone().float16(float16);
+            let fill = |writer: &mut Writer<'_>, refused: bool| -> gen5::Result<()> {
+                let mut stream = writer.stream::<f32>("x", &[1500, count / 1500])?;
+                stream.push(&values[..600_000])?;
+                if refused {
+                    let mut bad = values[600_000..].to_vec();
+                    *bad.last_mut().unwrap() = f32::NAN;
+                    let error = stream.push(&bad).unwrap_err();
+                    assert!(
+                        matches!(error, Error::NonFinite { index, .. } if index == count as u64 - 1),
+                        "{error}"
+                    );
+                    *bad.last_mut().unwrap() = 1e6;
+                    let taken = stream.push(&bad);
+                    if float16 {
+                        let error = taken.unwrap_err();
+                        assert!(
+                            matches!(error, Error::Overflow { index, .. } if index == count as u64 - 1),
+                            "{error}"
+                        );
+                    } else {
+                        taken?;
+                        return stream.finish();
+                    }
+                    assert_eq!(stream.remaining(), (count - 600_000) as u64);
+                }
+                stream.push(&values[600_000..])?;
+                stream.finish()
+            };
+            let (expected, summary) = write(options.clone(), |writer| fill(writer, false)).unwrap();
+            assert_eq!(stored(&summary), [("x", false, 1)], "{name}");
+            let (in_memory, _) = write(options.clone(), |writer| fill(writer, true)).unwrap();
+            let mut writer = options.create(&path).unwrap();
+            fill(&mut writer, true).unwrap();
+            writer.finish(&metadata()).unwrap();
+            for file in [in_memory, std::fs::read(&path).unwrap()] {
+                let reader = open(file.clone());
+                reader.verify().unwrap();
+                if float16 {
+                    assert!(file == expected, "{name}");
+                } else {
+                    let read = read(&reader, "x");
+                    assert!(read[..count - 1] == values[..count - 1] && read[count - 1] == 1e6, "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_parts_are_free_again_when_a_stream_stays_raw() {
+    let taken = |error: Error, key: &str| {
+        assert!(matches!(error, Error::DuplicateKey { key: ref found } if found == key), "{error}");
+    };
+    let (noise, zeros) = (noise(1, LEN), vec![0.0_f32; LEN]);
+    let (file, summary) = write(in_parts(), |writer| {
+        let mut raw = writer.stream::<f32>("k", &[10, LEN / 10])?;
+        let mut compressed = writer.stream::<f32>("z", &[10, LEN / 10])?;
+        raw.push(&noise[..10])?;
+        compressed.push(&zeros[..10])?;
+        taken(writer.latent("k[0:2]", &[1], &noise[..1]).unwrap_err(), "k[0:2]");
+        raw.push(&noise[10..LEN / 5])?;
+        compressed.push(&zeros[10..LEN / 5])?;
+        writer.latent("k[0:2]", &[1], &noise[..1])?;
+        taken(writer.stream::<f32>("k[0:2]", &[1]).map(|_| ()).unwrap_err(), "k[0:2]");
+        taken(writer.latent("z[0:2]", &[1], &noise[..1]).unwrap_err(), "z[0:2]");
+        taken(writer.latent("k", &[1], &noise[..1]).unwrap_err(), "k");
+        raw.push(&noise[LEN / 5..])?;
+        compressed.push(&zeros[LEN / 5..])?;
+        raw.finish()?;
+        compressed.finish()?;
+        taken(writer.latent("z[8:10]", &[1], &noise[..1]).unwrap_err(), "z[8:10]");
+        writer.latent("k[8:10]", &[2], &noise[..2])
+    })
+    .unwrap();
+    assert_eq!(
+        stored(&summary),
+        [("k", false, 1), ("z", true, 5), ("k[0:2]", false, 1), ("k[8:10]", false, 1)]
+    );
+    let reader = open(file);
+    reader.verify().unwrap();
+    assert_eq!((read(&reader, "k"), read(&reader, "z")), (noise.clone(), zeros));
+    assert_eq!(
+        (read(&reader, "k[0:2]"), read(&reader, "k[8:10]")),
+        (noise[..1].to_vec(), noise[..2].to_vec())
+    );
+}
+
+/// A stream that is decided on its last push, or never, is named like any other if values are missing.
+#[test]
+fn an_undecided_stream_without_its_values_makes_finish_fail() {
+    for pushed in [0, 10, LEN / 5, LEN - 1] {
+        let mut writer = in_parts().write_to(Cursor::new(Vec::new())).unwrap();
+        let mut stream = writer.stream::<f32>("short", &[5, LEN / 5]).unwrap();
+        stream.push(&noise(1, pushed)).unwrap();
+        let short = |error: Error| {
+            let expected = matches!(error, Error::Incomplete { ref key, found, .. } if key == "short" && found == pushed as u64);
+            assert!(expected, "{error}");
+        };
+        short(stream.finish().unwrap_err());
+        short(writer.finish(&metadata()).unwrap_err());
+    }
+}
