@@ -1,11 +1,12 @@
-//! Memory for compressed chunks, used again: fresh pages would cost a fifth of the time that zstd takes.
+//! Memory for chunks that are to be compressed or were, used again: fresh pages would cost a fifth of the time that zstd
+//! takes.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::mmap::Pages;
 
-/// Memory for a frame; what is in it is of no meaning.
+/// Memory; what is in it is of no meaning.
 pub(super) enum Buffer {
     /// For small ones, which the allocator keeps.
     Heap(Vec<u8>),
@@ -31,14 +32,59 @@ impl Buffer {
     }
 }
 
+/// A buffer, so many bytes of which have a meaning: a chunk's payload in the making, or its frame.
+pub(super) struct Filled {
+    buffer: Buffer,
+    len: usize,
+}
+
+impl Default for Filled {
+    fn default() -> Self {
+        Self::new(Buffer::Heap(Vec::new()), 0)
+    }
+}
+
+impl Filled {
+    /// The first `len` bytes of a buffer that has as many.
+    pub(super) fn new(buffer: Buffer, len: usize) -> Self {
+        Self { buffer, len }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.bytes().get(..self.len).unwrap_or_default()
+    }
+
+    /// Sees to it that there is room for `size` bytes in all.
+    pub(super) fn reserve(&mut self, size: usize, pool: &Pool) -> Result<()> {
+        if self.buffer.bytes().len() < size {
+            let mut larger = Self::new(pool.take(size)?, 0);
+            larger.extend(self.bytes());
+            *self = larger;
+        }
+        Ok(())
+    }
+
+    /// Adds bytes, for which there is room.
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        let (_, room) = self.buffer.bytes_mut().split_at_mut(self.len);
+        room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        self.len += bytes.len();
+    }
+
+    /// Hands the buffer on to whoever needs one next.
+    pub(super) fn recycle(self, pool: &Pool) {
+        pool.give(self.buffer);
+    }
+}
+
 /// Buffers that are not in use: no more than were in use together.
 #[derive(Default)]
 pub(super) struct Pool(Mutex<Vec<Pages>>);
 
 impl Pool {
-    /// A buffer of at least `size` bytes.
+    /// A buffer of at least `size` bytes; of pages a little more, so that a part's will do for its frame, which can be longer.
     pub(super) fn take(&self, size: usize) -> Result<Buffer> {
-        let failed = || Error::Memory { what: "compressing a chunk".into(), bytes: size as u64 };
+        let failed = || Error::Memory { what: "a chunk that is to be compressed".into(), bytes: size as u64 };
         if size < LEAST_PAGES {
             let mut bytes = Vec::new();
             bytes.try_reserve_exact(size).map_err(|_| failed())?;
@@ -57,12 +103,11 @@ impl Pool {
         };
         match kept {
             Some(pages) => Ok(Buffer::Pages(pages)),
-            None => Pages::new(size).map(Buffer::Pages).map_err(|_| failed()),
+            None => Pages::new(size + size / 32).map(Buffer::Pages).map_err(|_| failed()),
         }
     }
 
-    /// Takes a buffer back.
-    pub(super) fn give(&self, buffer: Buffer) {
+    fn give(&self, buffer: Buffer) {
         if let Buffer::Pages(pages) = buffer {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pages);
         }
@@ -72,6 +117,17 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_filled_grows() {
+        let pool = Pool::default();
+        let mut filled = Filled::default();
+        filled.reserve(3, &pool).unwrap();
+        filled.extend(b"abc");
+        filled.reserve(LEAST_PAGES, &pool).unwrap();
+        filled.extend(b"de");
+        assert_eq!(filled.bytes(), b"abcde");
+    }
 
     #[test]
     fn buffers_come_back_and_no_more_are_kept_than_were_out() {
@@ -84,6 +140,9 @@ mod tests {
         let again = pool.take(size - 1).unwrap();
         assert!(addresses.contains(&again.bytes().as_ptr().addr()));
         pool.give(again);
+        let frame = pool.take(crate::codec::frame_bound(size)).unwrap();
+        assert!(addresses.contains(&frame.bytes().as_ptr().addr()));
+        pool.give(frame);
         let larger = pool.take(2 * size).unwrap();
         assert!(larger.bytes().len() >= 2 * size);
         pool.give(larger);

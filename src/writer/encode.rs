@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
-use super::buffers::Buffer;
+use super::buffers::Filled;
 use super::input::{Input, Scratch};
 use super::options::{DEFAULT_PART_SIZE, Storage};
 use super::raw::write_values;
@@ -37,19 +37,7 @@ impl Job<'_> {
 /// A chunk on its way: compressed, or to be written as it is.
 enum Encoded {
     Raw,
-    Frame(Frame, Digest),
-}
-
-/// A compressed chunk: so many bytes of the buffer.
-pub(super) struct Frame {
-    buffer: Buffer,
-    size: usize,
-}
-
-impl Frame {
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.buffer.bytes().get(..self.size).unwrap_or_default()
-    }
+    Frame(Filled, Digest),
 }
 
 /// Writes chunks of latents. If one is refused, none of them is in the file. If it is for a value, the next chunk gets the
@@ -106,7 +94,7 @@ fn write_window(
 ) -> Result<()> {
     let encoded = first_error(jobs.par_iter().map(|job| encode(session, job)).collect())?;
     let sizes = jobs.iter().zip(&encoded).map(|(job, encoded)| match encoded {
-        Encoded::Frame(frame, _) => (frame.size as u64, None),
+        Encoded::Frame(frame, _) => (frame.bytes().len() as u64, None),
         Encoded::Raw => (job.size().saturating_add(CHUNK_HEADER_SIZE), Some(session.options.alignment)),
     });
     let placed = session.state().place_all(sizes)?;
@@ -114,7 +102,7 @@ fn write_window(
     let write = |((job, encoded), &place): ((&Job<'_>, Encoded), &Placement)| match encoded {
         Encoded::Frame(frame, sha256) => {
             session.write(frame.bytes(), place.offset)?;
-            session.buffers.give(frame.buffer);
+            frame.recycle(&session.buffers);
             Ok(sha256)
         }
         Encoded::Raw => {
@@ -176,7 +164,7 @@ fn compress(
     size: usize,
     level: i32,
     fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
-) -> Result<Frame> {
+) -> Result<Filled> {
     // With a level that was checked, zstd has no other reason to refuse.
     let failed = |_| Error::Memory { what: "compressing a chunk".into(), bytes: size as u64 };
     let content = size + size_of::<ChunkHeader>();
@@ -185,7 +173,7 @@ fn compress(
     encoder.push(header.as_bytes()).map_err(failed)?;
     fill(&mut |bytes| encoder.push(bytes).map_err(failed))?;
     let size = encoder.finish().map_err(failed)?;
-    Ok(Frame { buffer, size })
+    Ok(Filled::new(buffer, size))
 }
 
 /// A chunk as a frame whose payload is in memory, and no latent.
@@ -194,6 +182,6 @@ pub(super) fn compress_whole(
     header: &ChunkHeader,
     payload: &[u8],
     level: i32,
-) -> Result<Frame> {
+) -> Result<Filled> {
     compress(session, header, payload.len(), level, |push| push(payload))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::array::{Piece, Plan};
-use super::buffers::Pool;
+use super::buffers::{Filled, Pool};
 use super::options::{Storage, WriteOptions};
 use super::sink::Sink;
 use crate::codec::Digest;
@@ -58,7 +58,7 @@ pub(super) struct Unfinished {
 /// A part of a stream, checked and converted, not yet compressed.
 pub(super) struct Waiting {
     pub(super) chunk: LatentChunk,
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Filled,
 }
 
 /// A record of the table to come.

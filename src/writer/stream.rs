@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::array::Plan;
 use super::auto;
+use super::buffers::Filled;
 use super::encode::{Job, write_jobs};
 use super::input::{Input, Payload, Scratch};
 use super::options::{DEFAULT_PART_SIZE, Storage};
@@ -34,9 +36,9 @@ enum Body {
     /// Space for the whole was set aside.
     Raw { place: Placement, hasher: Hasher },
     /// The values of the part to come.
-    Parts { next: usize, payload: Vec<u8> },
+    Parts { next: usize, payload: Filled },
     /// The first values, until there are enough to tell whether they shrink.
-    Undecided { payload: Vec<u8> },
+    Undecided { payload: Filled },
 }
 
 /// Bytes that are checked and converted at a time on the way into a part.
@@ -57,8 +59,8 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     pub(super) fn open(session: &Arc<Session<'w>>, plan: Plan, undecided: bool) -> Result<Self> {
         let body = match plan.storage {
             Storage::Raw => place_raw(session, &plan)?,
-            _ if undecided => Body::Undecided { payload: Vec::new() },
-            _ => Body::Parts { next: 0, payload: Vec::new() },
+            _ if undecided => Body::Undecided { payload: Filled::default() },
+            _ => Body::Parts { next: 0, payload: Filled::default() },
         };
         let id = session.state().open_stream(&plan.key, plan.len() as u64);
         Ok(Self { session: Arc::clone(session), id, plan, pushed: 0, body, elements: PhantomData })
@@ -132,23 +134,17 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     fn collect(&mut self, mut values: &[T]) -> Result<()> {
         let mut scratch = Scratch::new();
         while !values.is_empty() {
-            let end = match &self.body {
+            let Range { start, end } = match &self.body {
                 Body::Raw { .. } => return self.write_raw(values),
-                Body::Parts { next, .. } => self.plan.piece(*next).elements.end,
-                Body::Undecided { .. } => self.decisive(),
+                Body::Parts { next, .. } => self.plan.piece(*next).elements,
+                Body::Undecided { .. } => 0..self.decisive(),
             };
             let room = (end - self.pushed).min(BLOCK / self.plan.dtype.size());
             let (block, rest) = values.split_at(room.min(values.len()));
             let bytes = T::erase(block).converted(self.plan.dtype, &mut scratch).as_bytes();
             if let Body::Parts { payload, .. } | Body::Undecided { payload } = &mut self.body {
-                if payload.is_empty() {
-                    let size = (end - self.pushed) * self.plan.dtype.size();
-                    payload.try_reserve_exact(size).map_err(|_| Error::Memory {
-                        what: format!("a part of latent {:?}", self.plan.key),
-                        bytes: size as u64,
-                    })?;
-                }
-                payload.extend_from_slice(bytes);
+                payload.reserve((end - start) * self.plan.dtype.size(), &self.session.buffers)?;
+                payload.extend(bytes);
             }
             self.pushed += block.len();
             values = rest;
@@ -172,7 +168,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
             return Ok(());
         }
         let payload = std::mem::take(payload);
-        let ready = Payload::Ready(&payload);
+        let ready = Payload::Ready(payload.bytes());
         let input = Input { key: &self.plan.key, dtype: self.plan.dtype, first: 0, payload: ready };
         if auto::choose(&input) != Storage::Raw {
             self.body = Body::Parts { next: 0, payload };
@@ -261,12 +257,15 @@ pub(super) fn flush_waiting(session: &Session<'_>) -> Result<()> {
                 key: part.chunk.latent_key(),
                 dtype: part.chunk.dtype,
                 first: 0,
-                payload: Payload::Ready(&part.payload),
+                payload: Payload::Ready(part.payload.bytes()),
             },
         })
         .collect();
     // These parts were taken over from their streams: without them the file is not whole.
-    write_jobs(session, &jobs).inspect_err(|error| session.fail(error))
+    write_jobs(session, &jobs).inspect_err(|error| session.fail(error))?;
+    drop(jobs);
+    waiting.into_iter().for_each(|part| part.payload.recycle(&session.buffers));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -292,8 +291,11 @@ mod tests {
             part: None,
             extra: Extra::new(),
         };
+        let mut payload = Filled::default();
+        payload.reserve(8, &session.buffers).unwrap();
+        payload.extend(&[0; 8]);
         session.state().cursor = u64::MAX;
-        session.state().waiting.push(Waiting { chunk, payload: vec![0; 8] });
+        session.state().waiting.push(Waiting { chunk, payload });
         assert!(matches!(flush_waiting(&session), Err(Error::TooLarge { .. })));
         assert!(matches!(session.check_usable(), Err(Error::WriterFailed { .. })));
     }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::encode::{Frame, compress_whole};
+use super::buffers::Filled;
+use super::encode::compress_whole;
 use super::options::Storage;
 use super::session::{NewRecord, Session, chunk_header};
 use crate::codec::Digest;
@@ -171,7 +172,7 @@ fn fit_table(
     end: u64,
     records: &[NewRecord],
     metadata: &Metadata,
-) -> Result<(Frame, u64)> {
+) -> Result<(Filled, u64)> {
     let mut room = stored_table(session, end, records, metadata)?.bytes().len() as u64;
     loop {
         // A few digits that differ change the size by a few bytes; should they change it by more, there is a next time.
@@ -191,7 +192,7 @@ fn stored_table(
     file_size: u64,
     records: &[NewRecord],
     metadata: &Metadata,
-) -> Result<Frame> {
+) -> Result<Filled> {
     let version = version(records, file_size);
     let root = Root {
         gen5_metadata: Body {
