@@ -1,0 +1,92 @@
+//! The memory that `gen5` takes for files of 8 GiB. As the crate's tests of the same name, left out by plain `cargo test`:
+//!
+//! ```sh
+//! cargo test --release --test large
+//! ```
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+#![allow(unreachable_pub, clippy::cast_lossless)]
+
+#[path = "../../../tests/large/room.rs"]
+mod room;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use gen5::Dtype;
+
+use crate::room::Room;
+
+const THREADS: u64 = 2;
+const MIB: u64 = 1 << 20;
+
+/// As for the library: 64 MiB, 32 for the program and zstd's contexts, and two parts of 64 MiB for each thread.
+const LIMIT: u64 = (64 + 32 + THREADS * 2 * 64) * MIB;
+
+/// 4 GiB of float32.
+const SHAPE: [usize; 2] = [1024, 1 << 20];
+
+/// A .npy file of zeros, which takes a page on the disk.
+fn sparse_npy(path: &Path) {
+    let mut header = Vec::new();
+    gen5_cli::convert::npy::write_header(&mut header, Dtype::F32, &SHAPE).unwrap();
+    let file = File::create(path).unwrap();
+    file.write_all_at(&header, 0).unwrap();
+    file.set_len(header.len() as u64 + (4 << 30)).unwrap();
+}
+
+/// The most memory that a process had so far, in bytes; `None` when it has ended.
+fn peak_of(child: &Child) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024)
+}
+
+/// Runs `gen5` with these words in `folder`, and looks at its memory until it ends.
+fn run(folder: &Path, words: &[&str]) {
+    let start = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gen5"))
+        .args(words)
+        .current_dir(folder)
+        .env("RAYON_NUM_THREADS", THREADS.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    let status = loop {
+        peak = peak.max(peak_of(&child).unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.success(), "gen5 {words:?}: {status}");
+    println!("gen5 {}: {} MiB, {:.1} s", words[0], peak / MIB, start.elapsed().as_secs_f64());
+    assert!(peak > 0 && peak <= LIMIT, "gen5 {words:?} took {} MiB of {}", peak / MIB, LIMIT / MIB);
+}
+
+#[test]
+fn packing_verifying_and_unpacking_8_gib_take_the_memory_of_a_few_parts() {
+    let room = Room::of(10, "gen5 with 8 GiB");
+    let folder = room.folder.path();
+    sparse_npy(&folder.join("a.npy"));
+    sparse_npy(&folder.join("b.npy"));
+    let pack = ["pack", "x.gen5", "--model-name", "m", "--model-version", "1", "--latent", "a.npy", "b.npy"];
+    run(folder, &pack);
+    run(folder, &["verify", "x.gen5"]);
+    run(folder, &["info", "x.gen5"]);
+    run(folder, &["unpack", "x.gen5", "-o", "out"]);
+    for name in ["a.npy", "b.npy"] {
+        let length = |path: &Path| path.metadata().unwrap().len();
+        assert_eq!(length(&folder.join("out/latents").join(name)), length(&folder.join(name)));
+    }
+    std::fs::remove_dir_all(folder.join("out")).unwrap();
+
+    // Raw: over 4 GiB in one file.
+    let none = [&pack[..], &["--compress", "none", "--force"]].concat();
+    run(folder, &none);
+    run(folder, &["verify", "x.gen5"]);
+}
