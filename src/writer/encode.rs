@@ -1,18 +1,14 @@
-//! From values to chunks in the file: checked, converted, hashed, compressed and written, side by side.
-//!
-//! Chunks get their places in the order in which they came, so a file's bytes do not depend on the number of threads.
+//! From values to frames: checked, converted, hashed, shuffled and compressed.
 
-use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
 use super::buffers::Filled;
 use super::input::{Input, Scratch};
-use super::options::{DEFAULT_PART_SIZE, Storage};
-use super::raw::write_values;
-use super::session::{LatentChunk, NewRecord, Placement, Session};
+use super::options::Storage;
+use super::session::{LatentChunk, Session};
 use crate::codec::{Digest, FrameEncoder, Hasher, SHUFFLE_BLOCK, frame_bound, shuffle};
 use crate::error::{Error, Result};
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader};
+use crate::wire::ChunkHeader;
 
 /// Bytes that are checked, converted, hashed and compressed at a time: they stay in cache between these.
 const BLOCK: usize = 256 << 10;
@@ -24,112 +20,24 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn is_raw(&self) -> bool {
+    pub(super) fn is_raw(&self) -> bool {
         self.chunk.storage == Storage::Raw
     }
 
     /// Bytes of the payload.
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.input.size() as u64
     }
 }
 
 /// A chunk on its way: compressed, or to be written as it is.
-enum Encoded {
+pub(super) enum Encoded {
     Raw,
     Frame(Filled, Digest),
 }
 
-/// Writes chunks of latents. If one is refused, none of them is in the file. If it is for a value, the next chunk gets the
-/// place that the first of these had.
-pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> {
-    let _guard = session.guard();
-    if !session.sink.is_positional() {
-        // What was written could not be cut off, so that nothing is written before all values are known to be good.
-        first_error(jobs.par_iter().map(|job| job.input.check(&session.options)).collect())?;
-    }
-    let (mut places, mut records) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
-    let mut rest = jobs;
-    while !rest.is_empty() {
-        let (window, behind) = rest.split_at(window_len(session, rest));
-        if let Err(error) = write_window(session, window, &mut places, &mut records) {
-            if !matches!(error, Error::Io { .. }) {
-                session.take_back(places)?;
-            }
-            return Err(error);
-        }
-        rest = behind;
-    }
-    session.state().records.append(&mut records);
-    Ok(())
-}
-
-/// All of the results, or the error of the first that is one: in the order of the jobs, not of time.
-fn first_error<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
-    results.into_iter().collect()
-}
-
-/// How many of the jobs are worked on together. Compressed chunks are kept in memory until they are placed: one for each
-/// thread, or more if they come to no more than a part for each.
-fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
-    let threads = rayon::current_num_threads();
-    let part = session.options.part_size.unwrap_or(DEFAULT_PART_SIZE).max(1 << 20);
-    let budget = part.saturating_mul(threads as u64);
-    let (mut held, mut count) = (0_u64, 0);
-    let fits = jobs.iter().take_while(|job| {
-        if !job.is_raw() {
-            held = held.saturating_add(job.size());
-            count += 1;
-        }
-        count <= threads || held <= budget
-    });
-    fits.count().max(1)
-}
-
-fn write_window(
-    session: &Session<'_>,
-    jobs: &[Job<'_>],
-    places: &mut Vec<Placement>,
-    records: &mut Vec<NewRecord>,
-) -> Result<()> {
-    let encoded = first_error(jobs.par_iter().map(|job| encode(session, job)).collect())?;
-    let sizes = jobs.iter().zip(&encoded).map(|(job, encoded)| match encoded {
-        Encoded::Frame(frame, _) => (frame.bytes().len() as u64, None),
-        Encoded::Raw => (job.size().saturating_add(CHUNK_HEADER_SIZE), Some(session.options.alignment)),
-    });
-    let placed = session.state().place_all(sizes)?;
-    places.extend_from_slice(&placed);
-    let write = |((job, encoded), &place): ((&Job<'_>, Encoded), &Placement)| match encoded {
-        Encoded::Frame(frame, sha256) => {
-            session.write(frame.bytes(), place.offset)?;
-            frame.recycle(&session.buffers);
-            Ok(sha256)
-        }
-        Encoded::Raw => {
-            session.write_head(place, &job.chunk.header(job.size()))?;
-            let mut hasher = Hasher::default();
-            write_values(session, &job.input, place.payload_offset(), &mut hasher)?;
-            Ok(hasher.finish())
-        }
-    };
-    // A sink that takes one thread at a time is the caller's code: it is called from this thread alone.
-    let written = if session.sink.is_positional() {
-        jobs.par_iter().zip(encoded).zip(&placed).map(write).collect()
-    } else {
-        jobs.iter().zip(encoded).zip(&placed).map(write).collect()
-    };
-    let digests = first_error(written)?;
-    records.extend(
-        jobs.iter()
-            .zip(placed)
-            .zip(digests)
-            .map(|((job, place), sha256)| job.chunk.clone().into_record(place, job.size(), sha256)),
-    );
-    Ok(())
-}
-
 /// Checks, converts, hashes, shuffles and compresses a chunk, block by block.
-fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
+pub(super) fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
     let shuffled = match job.chunk.storage {
         Storage::Raw => return Ok(Encoded::Raw),
         Storage::Zstd => false,

@@ -171,19 +171,6 @@ impl State {
         Ok(placement)
     }
 
-    /// Places chunks of these sizes and alignments one behind the other: all of them, or none.
-    pub(super) fn place_all(
-        &mut self,
-        chunks: impl Iterator<Item = (u64, Option<u64>)>,
-    ) -> Result<Vec<Placement>> {
-        let before = (self.cursor, self.chunks);
-        let places: Result<_> = chunks.map(|(size, alignment)| self.place(size, alignment)).collect();
-        if places.is_err() {
-            (self.cursor, self.chunks) = before;
-        }
-        places
-    }
-
     /// Reserves the keys of a latent and of its parts.
     pub(super) fn reserve_keys(&mut self, plan: &Plan) -> Result<()> {
         let parts =

@@ -1,0 +1,215 @@
+//! Chunks on their way into the file, side by side: each is encoded by whoever is free, gets its place when all before it
+//! have theirs, and is written while others are still encoded.
+//!
+//! So a file's bytes do not depend on the number of threads, and writing, for which file systems take one thread at a time,
+//! is done while others compute.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use super::encode::{Encoded, Job, encode};
+use super::options::DEFAULT_PART_SIZE;
+use super::raw::write_values;
+use super::session::{NewRecord, Placement, Session};
+use crate::codec::{Digest, Hasher};
+use crate::error::{Error, Result};
+use crate::wire::CHUNK_HEADER_SIZE;
+
+/// Writes chunks of latents. If one is refused, none of them is in the file. If it is for a value, the next chunk gets the
+/// place that the first of these had.
+pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> {
+    let _guard = session.guard();
+    if !session.sink.is_positional() {
+        // What was written could not be cut off, so that nothing is written before all values are known to be good.
+        let checked: Vec<Result<()>> = jobs.par_iter().map(|job| job.input.check(&session.options)).collect();
+        checked.into_iter().collect::<Result<()>>()?;
+    }
+    let (mut places, mut records) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
+    let mut rest = jobs;
+    while !rest.is_empty() {
+        let (window, behind) = rest.split_at(window_len(session, rest));
+        let mut pipeline = Pipeline::new(session, window);
+        let written = pipeline.run();
+        places.append(&mut pipeline.ordered().places);
+        match written {
+            Ok(digests) => records.extend(new_records(window, &places, digests)),
+            Err(error) => {
+                if !matches!(error, Error::Io { .. }) {
+                    session.take_back(places)?;
+                }
+                return Err(error);
+            }
+        }
+        rest = behind;
+    }
+    session.state().records.append(&mut records);
+    Ok(())
+}
+
+/// The records of chunks that were written, to the last of the places.
+fn new_records(jobs: &[Job<'_>], places: &[Placement], digests: Vec<Digest>) -> Vec<NewRecord> {
+    let places = places.iter().skip(places.len().saturating_sub(jobs.len()));
+    let chunks = jobs.iter().zip(places).zip(digests);
+    chunks.map(|((job, place), sha256)| job.chunk.clone().into_record(*place, job.size(), sha256)).collect()
+}
+
+/// How many of the jobs are worked on together. Compressed chunks may have to be kept until those before them are there:
+/// two for each thread, or more if they come to no more than two parts for each.
+fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
+    let most = 2 * rayon::current_num_threads();
+    let part = session.options.part_size.unwrap_or(DEFAULT_PART_SIZE).max(1 << 20);
+    let budget = part.saturating_mul(most as u64);
+    let (mut held, mut count) = (0_u64, 0);
+    let fits = jobs.iter().take_while(|job| {
+        if !job.is_raw() {
+            held = held.saturating_add(job.size());
+            count += 1;
+        }
+        count <= most || held <= budget
+    });
+    fits.count().max(1)
+}
+
+/// Jobs under way.
+struct Pipeline<'p, 'w> {
+    session: &'p Session<'w>,
+    jobs: &'p [Job<'p>],
+    /// The first job that nobody has taken.
+    next: AtomicUsize,
+    /// Whether a job has failed, so that no more are taken.
+    stopped: AtomicBool,
+    ordered: Mutex<Ordered>,
+}
+
+/// What has to be in the order of the jobs.
+#[derive(Default)]
+struct Ordered {
+    /// Chunks that wait for a place, by the number of the job.
+    waiting: BTreeMap<usize, Encoded>,
+    /// The places that were given, to as many jobs, from the first on.
+    places: Vec<Placement>,
+    digests: Vec<Option<Digest>>,
+    /// The error of the first of the jobs that have failed, and its number.
+    failed: Option<(usize, Error)>,
+}
+
+impl<'p, 'w> Pipeline<'p, 'w> {
+    fn new(session: &'p Session<'w>, jobs: &'p [Job<'p>]) -> Self {
+        let digests = vec![None; jobs.len()];
+        let ordered = Mutex::new(Ordered { digests, ..Ordered::default() });
+        Self { session, jobs, next: AtomicUsize::new(0), stopped: AtomicBool::new(false), ordered }
+    }
+
+    fn ordered(&self) -> MutexGuard<'_, Ordered> {
+        self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does all the jobs, and returns the hashes of their payloads; or the error of the first that is refused, whichever
+    /// was done first.
+    fn run(&mut self) -> Result<Vec<Digest>> {
+        if self.session.sink.is_positional() {
+            let workers = rayon::current_num_threads().min(self.jobs.len());
+            (0..workers).into_par_iter().with_max_len(1).for_each(|_| self.work());
+        } else {
+            // Such a sink is the caller's code, and is called from this thread alone.
+            let encoded: Vec<Result<Encoded>> =
+                self.jobs.par_iter().map(|job| encode(self.session, job)).collect();
+            for (number, encoded) in encoded.into_iter().enumerate() {
+                for (number, encoded, place) in self.place(number, encoded) {
+                    self.write(number, encoded, place);
+                }
+            }
+        }
+        let mut ordered = self.ordered();
+        match ordered.failed.take() {
+            Some((_, error)) => Err(error),
+            None => Ok(ordered.digests.iter().flatten().copied().collect()),
+        }
+    }
+
+    /// Takes one job after the other, until there are no more.
+    fn work(&self) {
+        while !self.stopped.load(Ordering::Relaxed) {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = self.jobs.get(number) else { return };
+            let encoded = encode(self.session, job);
+            // Raw chunks that waited for this one may be many.
+            let placed = self.place(number, encoded);
+            placed.into_par_iter().for_each(|(number, encoded, place)| self.write(number, encoded, place));
+        }
+    }
+
+    /// Gives places to this chunk, and to those that waited for it, if those before it have theirs.
+    fn place(&self, number: usize, encoded: Result<Encoded>) -> Vec<(usize, Encoded, Placement)> {
+        let mut placed = Vec::new();
+        let mut ordered = self.ordered();
+        match encoded {
+            Ok(encoded) => _ = ordered.waiting.insert(number, encoded),
+            Err(error) => self.fail(&mut ordered, number, error),
+        }
+        loop {
+            let next = ordered.places.len();
+            let (Some(encoded), Some(job)) = (ordered.waiting.remove(&next), self.jobs.get(next)) else {
+                break;
+            };
+            let (size, alignment) = match &encoded {
+                Encoded::Frame(frame, _) => (frame.bytes().len() as u64, None),
+                Encoded::Raw => {
+                    (job.size().saturating_add(CHUNK_HEADER_SIZE), Some(self.session.options.alignment))
+                }
+            };
+            match self.session.state().place(size, alignment) {
+                Ok(place) => {
+                    ordered.places.push(place);
+                    placed.push((next, encoded, place));
+                }
+                Err(error) => {
+                    self.fail(&mut ordered, next, error);
+                    break;
+                }
+            }
+        }
+        placed
+    }
+
+    fn write(&self, number: usize, encoded: Encoded, place: Placement) {
+        let Some(job) = self.jobs.get(number) else { return };
+        let written = self.write_chunk(job, encoded, place);
+        let mut ordered = self.ordered();
+        match written {
+            Ok(sha256) => {
+                if let Some(digest) = ordered.digests.get_mut(number) {
+                    *digest = Some(sha256);
+                }
+            }
+            Err(error) => self.fail(&mut ordered, number, error),
+        }
+    }
+
+    fn write_chunk(&self, job: &Job<'_>, encoded: Encoded, place: Placement) -> Result<Digest> {
+        match encoded {
+            Encoded::Frame(frame, sha256) => {
+                self.session.write(frame.bytes(), place.offset)?;
+                frame.recycle(&self.session.buffers);
+                Ok(sha256)
+            }
+            Encoded::Raw => {
+                self.session.write_head(place, &job.chunk.header(job.size()))?;
+                let mut hasher = Hasher::default();
+                write_values(self.session, &job.input, place.payload_offset(), &mut hasher)?;
+                Ok(hasher.finish())
+            }
+        }
+    }
+
+    /// Notes an error. Every job before this one was taken and will be done, so the first error does not depend on time.
+    fn fail(&self, ordered: &mut Ordered, number: usize, error: Error) {
+        self.stopped.store(true, Ordering::Relaxed);
+        if ordered.failed.as_ref().is_none_or(|(first, _)| number < *first) {
+            ordered.failed = Some((number, error));
+        }
+    }
+}
