@@ -61,10 +61,11 @@ fn size(bytes: usize) -> String {
 /// writes the frames to a new file, too.
 fn write(run: Run, all: bool) -> Outcome {
     let batch = Batch::noise(1, run.size(256));
-    let scratch = Scratch::new();
+    // Kept from file to file, and with them the memory for frames, as the other side keeps its own.
+    let (scratch, options) = (Scratch::new(), options(run));
     let ours = || {
         let path = scratch.fresh();
-        let (took, _) = timed(|| batch.write(options(run), &path));
+        let (took, _) = timed(|| batch.write(options.clone(), &path));
         batch.assert_stored(&path);
         took
     };

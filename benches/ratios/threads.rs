@@ -41,9 +41,10 @@ fn verify(run: Run) -> Outcome {
 
 fn compress(run: Run) -> Outcome {
     let (batch, scratch) = (Batch::noise(1, run.size(256)), Scratch::new());
+    let options = compressed::options(run);
     two_against_one(run, batch.size(), |pool| {
         let path = scratch.fresh();
-        let (took, _) = timed(|| pool.install(|| batch.write(compressed::options(run), &path)));
+        let (took, _) = timed(|| pool.install(|| batch.write(options.clone(), &path)));
         batch.assert_stored(&path);
         took
     })

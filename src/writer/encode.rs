@@ -76,7 +76,7 @@ fn compress(
     // With a level that was checked, zstd has no other reason to refuse.
     let failed = |_| Error::Memory { what: "compressing a chunk".into(), bytes: size as u64 };
     let content = size + size_of::<ChunkHeader>();
-    let mut buffer = session.buffers.take(frame_bound(content))?;
+    let mut buffer = session.options.buffers.take(frame_bound(content))?;
     let mut encoder = FrameEncoder::new(level, content as u64, buffer.bytes_mut()).map_err(failed)?;
     encoder.push(header.as_bytes()).map_err(failed)?;
     fill(&mut |bytes| encoder.push(bytes).map_err(failed))?;

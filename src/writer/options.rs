@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Writer;
+use super::buffers::Pool;
 use super::publish::Draft;
 use super::sink::SeekSink;
 use crate::codec::is_valid_level;
@@ -74,6 +75,10 @@ type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// How to write a file.
 ///
+/// Compressed chunks are made in memory that the options keep, two parts for each thread at most: whoever writes file after
+/// file from clones of the same options does not pay for fresh memory each time. It is freed with the last clone and the
+/// last writer.
+///
 /// ```no_run
 /// use gen5::{Compression, WriteOptions};
 ///
@@ -91,6 +96,8 @@ pub struct WriteOptions {
     pub(super) part_size: Option<u64>,
     pub(super) sync: bool,
     pub(super) progress: Option<Progress>,
+    /// Shared by all writers that come of clones of these options.
+    pub(super) buffers: Arc<Pool>,
 }
 
 impl Default for WriteOptions {
@@ -104,6 +111,7 @@ impl Default for WriteOptions {
             part_size: Some(DEFAULT_PART_SIZE),
             sync: true,
             progress: None,
+            buffers: Arc::default(),
         }
     }
 }

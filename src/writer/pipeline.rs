@@ -193,7 +193,7 @@ impl<'p, 'w> Pipeline<'p, 'w> {
         match encoded {
             Encoded::Frame(frame, sha256) => {
                 self.session.write(frame.bytes(), place.offset)?;
-                frame.recycle(&self.session.buffers);
+                frame.recycle(&self.session.options.buffers);
                 Ok(sha256)
             }
             Encoded::Raw => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::array::{Piece, Plan};
-use super::buffers::{Filled, Pool};
+use super::buffers::Filled;
 use super::options::{Storage, WriteOptions};
 use super::sink::Sink;
 use crate::codec::Digest;
@@ -24,7 +24,6 @@ pub(super) struct Session<'w> {
     /// What errors call the file.
     name: String,
     pub(super) options: WriteOptions,
-    pub(super) buffers: Pool,
     /// Never held while values are hashed, compressed or written, nor when rayon or the caller's code is called.
     state: Mutex<State>,
 }
@@ -210,8 +209,7 @@ impl State {
 impl<'w> Session<'w> {
     pub(super) fn start(sink: Box<dyn Sink + 'w>, name: String, options: WriteOptions) -> Result<Self> {
         let state = State { cursor: FILE_HEADER_SIZE, ..State::default() };
-        let (buffers, state) = (Pool::default(), Mutex::new(state));
-        let session = Self { sink, name, options, buffers, state };
+        let session = Self { sink, name, options, state: Mutex::new(state) };
         // A file that is cut off starts with zeros, which no reader takes for GEN5.
         session.write(&[0; size_of::<FileHeader>()], 0)?;
         Ok(session)

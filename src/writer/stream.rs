@@ -144,7 +144,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
             let (block, rest) = values.split_at(room.min(values.len()));
             let bytes = T::erase(block).converted(self.plan.dtype, &mut scratch).as_bytes();
             if let Body::Parts { payload, .. } | Body::Undecided { payload } = &mut self.body {
-                payload.reserve((end - start) * self.plan.dtype.size(), &self.session.buffers)?;
+                payload.reserve((end - start) * self.plan.dtype.size(), &self.session.options.buffers)?;
                 payload.extend(bytes);
             }
             self.pushed += block.len();
@@ -265,7 +265,7 @@ pub(super) fn flush_waiting(session: &Session<'_>) -> Result<()> {
     // These parts were taken over from their streams: without them the file is not whole.
     write_jobs(session, &jobs).inspect_err(|error| session.fail(error))?;
     drop(jobs);
-    waiting.into_iter().for_each(|part| part.payload.recycle(&session.buffers));
+    waiting.into_iter().for_each(|part| part.payload.recycle(&session.options.buffers));
     Ok(())
 }
 
@@ -293,7 +293,7 @@ mod tests {
             extra: Extra::new(),
         };
         let mut payload = Filled::default();
-        payload.reserve(8, &session.buffers).unwrap();
+        payload.reserve(8, &session.options.buffers).unwrap();
         payload.extend(&[0; 8]);
         session.state().cursor = u64::MAX;
         session.state().waiting.push(Waiting { chunk, payload });
