@@ -33,7 +33,9 @@ pub enum Error {
         problem: String,
     },
     /// A version that this build does not read.
-    #[error("GEN5 version {major}.{minor} is not supported: this build reads 1.0; a newer gen5 may read it")]
+    #[error(
+        "GEN5 version {major}.{minor} is not supported: this build reads 1.0 and 1.1; a newer gen5 may read it"
+    )]
     UnsupportedVersion {
         /// The header's major version.
         major: u8,

@@ -150,6 +150,11 @@ impl<'o> FrameEncoder<'o> {
         self.feed(bytes, ZSTD_EndDirective::ZSTD_e_continue)
     }
 
+    /// Ends zstd's block here: what follows is of another kind, and gets statistics of its own.
+    pub(crate) fn end_block(&mut self) -> Result<(), Problem> {
+        self.feed(&[], ZSTD_EndDirective::ZSTD_e_flush)
+    }
+
     /// Ends the frame, whose content is complete; returns the bytes it takes.
     pub(crate) fn finish(mut self) -> Result<usize, Problem> {
         self.feed(&[], ZSTD_EndDirective::ZSTD_e_end)?;

@@ -46,17 +46,22 @@ pub(super) fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
     let (input, level) = (&job.input, session.options.level_for(job.chunk.storage));
     let (mut scratch, mut groups) = (Scratch::new(), Vec::new());
     let mut hasher = Hasher::default();
-    let frame = compress(session, &job.chunk.header(job.size()), input.size(), level, |push| {
+    let frame = compress(session, &job.chunk.header(job.size()), input.size(), level, |encoder| {
         for step in input.steps(if shuffled { SHUFFLE_BLOCK } else { BLOCK }) {
             input.prepare(step.clone(), &session.options, &mut scratch)?;
             let bytes = input.bytes(step, &scratch);
             hasher.update(bytes);
-            if shuffled {
-                groups.resize(bytes.len(), 0);
-                shuffle(bytes, input.dtype.size(), &mut groups);
-                push(&groups)?;
-            } else {
-                push(bytes)?;
+            if !shuffled {
+                push(encoder, bytes)?;
+                continue;
+            }
+            let size = input.dtype.size();
+            groups.resize(bytes.len(), 0);
+            shuffle(bytes, size, &mut groups);
+            // Small ones would share a block of zstd, and its statistics.
+            for group in groups.chunks((bytes.len() / size).max(1)) {
+                push(encoder, group)?;
+                encoder.end_block().map_err(|_| no_memory(group.len()))?;
             }
         }
         Ok(())
@@ -65,22 +70,30 @@ pub(super) fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
     Ok(Encoded::Frame(frame, hasher.finish()))
 }
 
+fn push(encoder: &mut FrameEncoder<'_>, bytes: &[u8]) -> Result<()> {
+    encoder.push(bytes).map_err(|_| no_memory(bytes.len()))
+}
+
+/// With a level that was checked, zstd has no other reason to refuse.
+fn no_memory(bytes: usize) -> Error {
+    Error::Memory { what: "compressing a chunk".into(), bytes: bytes as u64 }
+}
+
 /// One chunk as a frame: its header, then a payload of `size` bytes, which `fill` pushes.
 fn compress(
     session: &Session<'_>,
     header: &ChunkHeader,
     size: usize,
     level: i32,
-    fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+    fill: impl FnOnce(&mut FrameEncoder<'_>) -> Result<()>,
 ) -> Result<Filled> {
-    // With a level that was checked, zstd has no other reason to refuse.
-    let failed = |_| Error::Memory { what: "compressing a chunk".into(), bytes: size as u64 };
     let content = size + size_of::<ChunkHeader>();
     let mut buffer = session.options.buffers.take(frame_bound(content))?;
-    let mut encoder = FrameEncoder::new(level, content as u64, buffer.bytes_mut()).map_err(failed)?;
-    encoder.push(header.as_bytes()).map_err(failed)?;
-    fill(&mut |bytes| encoder.push(bytes).map_err(failed))?;
-    let size = encoder.finish().map_err(failed)?;
+    let mut encoder =
+        FrameEncoder::new(level, content as u64, buffer.bytes_mut()).map_err(|_| no_memory(size))?;
+    push(&mut encoder, header.as_bytes())?;
+    fill(&mut encoder)?;
+    let size = encoder.finish().map_err(|_| no_memory(size))?;
     Ok(Filled::new(buffer, size))
 }
 
@@ -91,5 +104,5 @@ pub(super) fn compress_whole(
     payload: &[u8],
     level: i32,
 ) -> Result<Filled> {
-    compress(session, header, payload.len(), level, |push| push(payload))
+    compress(session, header, payload.len(), level, |encoder| push(encoder, payload))
 }

@@ -255,3 +255,13 @@ fn the_bytes_depend_neither_on_threads_nor_on_the_way_in() {
     assert!(rounded == plain);
     check_stored::<f16>(&rounded, half.as_bytes());
 }
+
+/// Byte groups that share a block of zstd would share its statistics, and nothing would be won.
+#[test]
+fn small_latents_shrink_as_large_ones_do() {
+    let values: Vec<f16> = noise(5, 4 * 64 * 64).into_iter().map(f16::from_f32).collect();
+    let options = WriteOptions::new().compression(Compression::Shuffled);
+    let (_, summary) = write(options, |writer| writer.latent("x", &[4, 64, 64], &values)).unwrap();
+    let latent = &summary.latents[0];
+    assert!(latent.stored_size * 100 < latent.payload_size * 87, "{latent:?}");
+}
