@@ -195,7 +195,12 @@ impl Latent {
     /// [`Error::Dtype`] if `T` is not its dtype ([`read_as`](Self::read_as) converts); [`Error::Limit`] and
     /// [`Error::Memory`] before anything is allocated; and the errors of a damaged chunk.
     pub fn read<T: Element>(&self) -> Result<Cow<'_, [T]>> {
-        match self.as_slice() {
+        self.read_from(&self.inner)
+    }
+
+    /// The values, borrowed from `inner` where they can be.
+    pub(super) fn read_from<'a, T: Element>(&self, inner: &'a Inner) -> Result<Cow<'a, [T]>> {
+        match self.borrow_from(inner) {
             Ok(values) => Ok(Cow::Borrowed(values)),
             Err(Error::NotBorrowable { .. }) => self.read_owned().map(Cow::Owned),
             Err(error) => Err(error),
@@ -322,7 +327,7 @@ impl Latent {
     }
 
     /// The values in memory of their own; `T` is their dtype.
-    pub(super) fn read_owned<T: Element>(&self) -> Result<Vec<T>> {
+    fn read_owned<T: Element>(&self) -> Result<Vec<T>> {
         let mut values = self.allocate::<T>()?;
         self.fill(values.as_mut_bytes())?;
         Ok(values)

@@ -28,9 +28,9 @@ impl<'r> Loaded<'r> {
     /// Borrows the values where that is possible, reads them where it is not.
     fn new(latent: Latent, inner: &'r Inner) -> Result<Self> {
         let values = match latent.dtype() {
-            Dtype::F16 => AnyValues::F16(borrow_or_read(&latent, inner)?),
-            Dtype::BF16 => AnyValues::BF16(borrow_or_read(&latent, inner)?),
-            Dtype::F32 => AnyValues::F32(borrow_or_read(&latent, inner)?),
+            Dtype::F16 => AnyValues::F16(latent.read_from(inner)?),
+            Dtype::BF16 => AnyValues::BF16(latent.read_from(inner)?),
+            Dtype::F32 => AnyValues::F32(latent.read_from(inner)?),
         };
         Ok(Self { latent, values })
     }
@@ -70,14 +70,6 @@ impl<'r> Loaded<'r> {
     /// The bytes of the values, in C order and little-endian.
     pub fn as_bytes(&self) -> &[u8] {
         self.values().as_bytes()
-    }
-}
-
-fn borrow_or_read<'r, T: Element>(latent: &Latent, inner: &'r Inner) -> Result<Cow<'r, [T]>> {
-    match latent.borrow_from(inner) {
-        Ok(values) => Ok(Cow::Borrowed(values)),
-        Err(Error::NotBorrowable { .. }) => latent.read_owned().map(Cow::Owned),
-        Err(error) => Err(error),
     }
 }
 

@@ -11,6 +11,7 @@ mod auto;
 mod bfloat16;
 mod damage;
 mod golden;
+mod load;
 mod metadata;
 mod publishing;
 mod reading;
