@@ -18,6 +18,8 @@ use std::time::Instant;
 use gen5::{Array, Compression, Environment, Metadata, Reader, WriteOptions};
 
 fn main() {
+    // Kept from file to file, and with them the memory for compressed chunks.
+    let options = WriteOptions::new().sync(false);
     let (mut shape, mut latents) = (Vec::new(), Vec::new());
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
@@ -28,8 +30,12 @@ fn main() {
                 latents = values(path.as_ref(), shape.iter().product());
                 0.0
             }
-            ["raw", path] => write(path.as_ref(), Compression::None, &shape, &latents),
-            ["zstd", path] => write(path.as_ref(), Compression::Zstd, &shape, &latents),
+            ["raw", path] => {
+                write(path.as_ref(), options.clone().compression(Compression::None), &shape, &latents)
+            }
+            ["zstd", path] => {
+                write(path.as_ref(), options.clone().compression(Compression::Zstd), &shape, &latents)
+            }
             ["read", path] => read(path.as_ref(), &latents),
             _ => panic!("no such command: {line}"),
         };
@@ -46,9 +52,9 @@ fn values(path: &Path, len: usize) -> Vec<Vec<f32>> {
         .collect()
 }
 
-fn write(path: &Path, compression: Compression, shape: &[usize], latents: &[Vec<f32>]) -> f64 {
+fn write(path: &Path, options: WriteOptions, shape: &[usize], latents: &[Vec<f32>]) -> f64 {
     let start = Instant::now();
-    let mut writer = WriteOptions::new().compression(compression).sync(false).create(path).unwrap();
+    let mut writer = options.create(path).unwrap();
     let arrays = latents
         .iter()
         .enumerate()

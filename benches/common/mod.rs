@@ -4,11 +4,12 @@
 //! `tmpfs` (`TMPDIR=/dev/shm`) no disk has a part in any number.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gen5::{Array, Element, Metadata, Reader, Summary, WriteOptions, f16};
 use rayon::prelude::*;
-use tempfile::{TempDir, TempPath};
+use tempfile::TempDir;
 use zerocopy::IntoBytes;
 
 pub(crate) const KIB: usize = 1 << 10;
@@ -158,23 +159,34 @@ fn metadata() -> Metadata {
 pub(crate) struct Scratch {
     folder: TempDir,
     files: AtomicUsize,
+    last: Mutex<Option<PathBuf>>,
 }
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), files: AtomicUsize::new(0) }
+        let (files, last) = (AtomicUsize::new(0), Mutex::new(None));
+        Self { folder: tempfile::tempdir().unwrap(), files, last }
     }
 
-    /// A path at which nothing was before. What is written there is removed with the value that is returned, so that
-    /// the time for that is in no measurement.
-    pub(crate) fn fresh(&self) -> TempPath {
-        let name = format!("{}.gen5", self.files.fetch_add(1, Ordering::Relaxed));
-        TempPath::try_from_path(self.folder.path().join(name)).unwrap()
+    /// A path at which nothing was before. The file at the path that was given before is removed now: outside of what is
+    /// timed, and so that its memory is there for the next. A virtual machine may hand memory back to its host after some
+    /// seconds, and gets it again at a tenth of the speed at which files are written.
+    pub(crate) fn fresh(&self) -> PathBuf {
+        let path = self.path();
+        if let Some(last) = self.last.lock().unwrap().replace(path.clone()) {
+            std::fs::remove_file(last).unwrap();
+        }
+        path
+    }
+
+    /// A path at which nothing was before, for a file that stays as long as the folder.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join(format!("{}.gen5", self.files.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// The path of a new file of these latents, which stays as long as the folder.
     pub(crate) fn stored<T: Element>(&self, batch: &Batch<T>, options: WriteOptions) -> PathBuf {
-        let path = self.fresh().keep().unwrap();
+        let path = self.path();
         batch.write(options, &path);
         path
     }

@@ -57,7 +57,7 @@ fn safetensors(scratch: &Scratch, batch: &Batch<f32>) -> PathBuf {
     let tensors = batch.keys.iter().zip(&batch.values).map(|(key, values)| {
         (key, TensorView::new(Dtype::F32, batch.shape.clone(), values.as_bytes()).unwrap())
     });
-    let path = scratch.fresh().keep().unwrap();
+    let path = scratch.path();
     safetensors::serialize_to_file(tensors, None, &path).unwrap();
     path
 }

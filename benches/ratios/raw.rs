@@ -42,6 +42,10 @@ pub(crate) fn rows(table: &mut Table) {
     );
     table.row(&name, Goal::AtLeast(0.85), || write_one_as_float16(run));
 
+    let name =
+        format!("write 1 raw latent of {} MiB that Auto tries, against one that is not tried", mib(64));
+    table.row(&name, Goal::AtLeast(0.98), || write_tried(run));
+
     let name = format!("read 8 raw latents, {} MiB, opened, against plain pread on both threads", mib(512));
     table.row(&name, Goal::AtLeast(0.95), || read(run));
 }
@@ -163,6 +167,14 @@ fn write_one_as_float16(run: Run) -> Outcome {
     let (scratch, half) = (Scratch::new(), batch.to_float16());
     let ours = || time_write(&scratch, &batch, raw().float16(true), &half);
     run.in_turn(ours, || time_hash(&half)).speeds(half.size())
+}
+
+/// What trying the values costs that then stay raw: both sides write the same.
+fn write_tried(run: Run) -> Outcome {
+    let batch = Batch::noise(1, run.size(64));
+    let scratch = Scratch::new();
+    let tried = || time_write(&scratch, &batch, raw().compression(Compression::Auto), &batch);
+    run.in_turn(tried, || time_write(&scratch, &batch, raw(), &batch)).speeds(batch.size())
 }
 
 fn time_hash<T: Element>(batch: &Batch<T>) -> Duration {
