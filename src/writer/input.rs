@@ -47,6 +47,13 @@ impl Input<'_> {
         (0..count).step_by(step).map(move |start| start..(start + step).min(count))
     }
 
+    /// Converts elements into `scratch`, if they are of another type than they are stored as.
+    pub(super) fn convert(&self, range: Range<usize>, scratch: &mut Scratch) {
+        if let Payload::Values(values) = self.payload {
+            values.slice(range).converted(self.dtype, scratch);
+        }
+    }
+
     /// Refuses elements that are not to be written, and converts them into `scratch` if they are of another type.
     pub(super) fn prepare(
         &self,
@@ -67,7 +74,7 @@ impl Input<'_> {
         Ok(())
     }
 
-    /// The bytes of elements that were [prepared](Self::prepare) with this scratch, as they are stored.
+    /// The bytes of elements that were [prepared](Self::prepare) or [converted](Self::convert) with this scratch, as they are stored.
     pub(super) fn bytes<'s>(&'s self, range: Range<usize>, scratch: &'s Scratch) -> &'s [u8] {
         match self.payload {
             Payload::Values(values) if values.dtype() == self.dtype => values.slice(range).as_bytes(),

@@ -152,7 +152,7 @@ impl<'w> Writer<'w> {
         let options = &self.session.options;
         let dtype = stored_dtype(array.values.dtype(), options);
         let input = Input { key: &array.key, dtype, first: 0, payload: Payload::Values(array.values) };
-        options.compression.storage().unwrap_or_else(|| auto::choose(&input))
+        options.compression.storage().unwrap_or_else(|| auto::choose(&input, input.size() as u64))
     }
 
     /// Notes that a latent is stored raw which would better be compressed.

@@ -17,15 +17,16 @@ use crate::error::{Error, Result};
 #[non_exhaustive]
 pub enum Compression {
     /// What suits the values: a few blocks spread over them are tried, and a latent that shrinks to 85% or less is
-    /// compressed. Noise stays raw; the summary tells what was chosen.
+    /// compressed. Noise in float32 and float16 stays raw, in bfloat16 it shrinks to 78%; the summary tells what was chosen.
     #[default]
     Auto,
     /// Raw: a mapped file gives them as slices.
     None,
     /// zstd, at level 3 unless another is set.
     Zstd,
-    /// zstd behind a byte shuffle, at level 1 unless another is set: latents that are mostly noise become smaller, and are
-    /// written and read faster, than with zstd alone. **Files with it are of version 1.1, which the Python package
+    /// zstd behind a byte shuffle, at level 1 unless another is set: latents that are mostly noise become smaller than with
+    /// zstd alone (float16 85% instead of 92%, bfloat16 68 instead of 78, float32 84 instead of 92), and are read one and a
+    /// half times to twice as fast; writing is faster for float16 alone. **Files with it are of version 1.1, which the Python package
     /// `gen5` does not read.**
     Shuffled,
 }
@@ -178,7 +179,7 @@ impl WriteOptions {
     }
 
     /// Has `progress` called now and then, from several threads, with the number of bytes of values that were written
-    /// since its last call.
+    /// since its last call. Values of a call that is refused in the end may be among them.
     pub fn progress(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
         self

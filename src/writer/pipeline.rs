@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::encode::{Encoded, Job, encode};
 use super::options::DEFAULT_PART_SIZE;
 use super::raw::write_values;
-use super::session::{NewRecord, Placement, Session};
+use super::session::{Placement, Session};
 use crate::codec::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::wire::CHUNK_HEADER_SIZE;
@@ -31,29 +31,22 @@ pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> 
     let mut rest = jobs;
     while !rest.is_empty() {
         let (window, behind) = rest.split_at(window_len(session, rest));
-        let mut pipeline = Pipeline::new(session, window);
-        let written = pipeline.run();
-        places.append(&mut pipeline.ordered().places);
-        match written {
-            Ok(digests) => records.extend(new_records(window, &places, digests)),
-            Err(error) => {
-                if !matches!(error, Error::Io { .. }) {
-                    session.take_back(places)?;
-                }
-                return Err(error);
+        let done = Pipeline::new(session, window).run();
+        places.extend_from_slice(&done.places);
+        if let Some((_, error)) = done.failed {
+            if !matches!(error, Error::Io { .. }) {
+                session.take_back(places)?;
             }
+            return Err(error);
         }
+        let written = window.iter().zip(done.places).zip(done.digests.into_iter().flatten());
+        records.extend(
+            written.map(|((job, place), sha256)| job.chunk.clone().into_record(place, job.size(), sha256)),
+        );
         rest = behind;
     }
     session.state().records.append(&mut records);
     Ok(())
-}
-
-/// The records of chunks that were written, to the last of the places.
-fn new_records(jobs: &[Job<'_>], places: &[Placement], digests: Vec<Digest>) -> Vec<NewRecord> {
-    let places = places.iter().skip(places.len().saturating_sub(jobs.len()));
-    let chunks = jobs.iter().zip(places).zip(digests);
-    chunks.map(|((job, place), sha256)| job.chunk.clone().into_record(*place, job.size(), sha256)).collect()
 }
 
 /// How many of the jobs are worked on together. Compressed chunks may have to be kept until those before them are there:
@@ -91,6 +84,7 @@ struct Ordered {
     waiting: BTreeMap<usize, Encoded>,
     /// The places that were given, to as many jobs, from the first on.
     places: Vec<Placement>,
+    /// The hashes of the payloads that were written.
     digests: Vec<Option<Digest>>,
     /// The error of the first of the jobs that have failed, and its number.
     failed: Option<(usize, Error)>,
@@ -107,9 +101,8 @@ impl<'p, 'w> Pipeline<'p, 'w> {
         self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does all the jobs, and returns the hashes of their payloads; or the error of the first that is refused, whichever
-    /// was done first.
-    fn run(&mut self) -> Result<Vec<Digest>> {
+    /// Does all the jobs, or fails with the error of the first that is refused, whichever was done first.
+    fn run(self) -> Ordered {
         if self.session.sink.is_positional() {
             let workers = rayon::current_num_threads().min(self.jobs.len());
             (0..workers).into_par_iter().with_max_len(1).for_each(|_| self.work());
@@ -123,11 +116,7 @@ impl<'p, 'w> Pipeline<'p, 'w> {
                 }
             }
         }
-        let mut ordered = self.ordered();
-        match ordered.failed.take() {
-            Some((_, error)) => Err(error),
-            None => Ok(ordered.digests.iter().flatten().copied().collect()),
-        }
+        self.ordered.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes one job after the other, until there are no more.

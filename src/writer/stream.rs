@@ -171,7 +171,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         let payload = std::mem::take(payload);
         let ready = Payload::Ready(payload.bytes());
         let input = Input { key: &self.plan.key, dtype: self.plan.dtype, first: 0, payload: ready };
-        if auto::choose(&input) != Storage::Raw {
+        if auto::choose(&input, self.plan.payload_size()) != Storage::Raw {
             self.body = Body::Parts { next: 0, payload };
             return Ok(());
         }

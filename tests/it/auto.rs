@@ -416,3 +416,32 @@ fn an_undecided_stream_without_its_values_makes_finish_fail() {
         short(writer.finish(&metadata()).unwrap_err());
     }
 }
+
+#[test]
+fn values_all_over_a_latent_are_tried() {
+    // 4 MB of noise, of which parts are zero: at the front, at the end, in the middle.
+    for (zeros, compressed) in [
+        (0..0, false),
+        (0..1 << 18, true),
+        (3 << 18..1 << 20, true),
+        (1 << 18..3 << 18, true),
+        (0..100, false),
+    ] {
+        let mut values = noise(9, 1 << 20);
+        values[zeros.clone()].fill(0.0);
+        let (_, summary) = write(auto(), |writer| writer.latent("x", &[1 << 20], &values)).unwrap();
+        assert_eq!(summary.latents[0].compressed, compressed, "{zeros:?}");
+    }
+}
+
+/// It is the latent that has to be worth the while, not its parts.
+#[test]
+fn parts_may_be_smaller_than_what_is_tried() {
+    let options = || auto().part_size(Some(1000));
+    let zeros = vec![0.0_f32; 5000];
+    let (whole, _) = write(options(), |writer| writer.latent("x", &[5000], &zeros)).unwrap();
+    let (streamed, summary) =
+        write(options(), |writer| stream(writer.stream::<f32>("x", &[5000])?, &zeros, 777)).unwrap();
+    assert_eq!(stored(&summary), [("x", true, 20)]);
+    assert!(whole == streamed);
+}
