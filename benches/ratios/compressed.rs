@@ -73,8 +73,7 @@ fn write(run: Run, all: bool) -> Outcome {
     let part = values.len() / PARTS;
     let mut frames = vec![vec![1_u8; compress_bound(part)]; PARTS];
     let plain = || {
-        let path = scratch.fresh();
-        let file = all.then(|| File::create_new(&path).unwrap());
+        let file = all.then(|| File::create_new(scratch.fresh()).unwrap());
         let (took, sizes) = timed(|| {
             let jobs = values.par_chunks(part).zip(&mut frames).enumerate();
             jobs.map(|(index, (part, frame))| {
