@@ -8,6 +8,7 @@ use crate::codec::{Digest, FrameDecoder, Hasher, MAX_FRAME_HEADER, SHUFFLE_BLOCK
 use crate::error::{Error, FrameProblem, Place, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
+use crate::mmap::prefer_large_pages;
 use crate::source::Source;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS, size_in_header};
 
@@ -189,7 +190,9 @@ pub(crate) fn allocate(size: u64, what: &str) -> Result<Vec<u8>> {
 pub(crate) fn zeroed<T: FromZeros>(count: u64, bytes: u64, what: &str) -> Result<Vec<T>> {
     let failed = || Error::Memory { what: what.to_owned(), bytes };
     let count = usize::try_from(count).map_err(|_| failed())?;
-    T::new_vec_zeroed(count).map_err(|_| failed())
+    let mut elements = T::new_vec_zeroed(count).map_err(|_| failed())?;
+    prefer_large_pages(&mut elements);
+    Ok(elements)
 }
 
 /// How a chunk's payload comes about.
