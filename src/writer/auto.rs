@@ -4,8 +4,8 @@ use super::input::{Input, Scratch};
 use super::options::Storage;
 use crate::codec::compressed_size;
 
-/// Blocks that are tried, spread evenly over the values, and bytes of each. Together they take zstd about 0.3 ms: 1% of
-/// what it takes to write a raw latent of 64 MiB.
+/// Blocks that are tried, spread evenly over the values, and bytes of each. Together they take less than
+/// 1% of what it takes to write a raw latent of 64 MiB; the benchmark `ratios` measures it.
 const BLOCKS: usize = 8;
 const BLOCK: usize = 16 << 10;
 
