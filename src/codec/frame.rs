@@ -20,7 +20,7 @@ const SKIPPABLE_MAGIC: u32 = 0x184D_2A50;
 pub(crate) const MAX_FRAME_HEADER: usize = 18;
 
 /// Base-2 logarithm of the largest window accepted: 128 MiB, what level 22 uses and the reference accepts.
-const MAX_WINDOW_LOG: u32 = 27;
+pub(super) const MAX_WINDOW_LOG: u32 = 27;
 
 /// Memory that a context may keep between chunks: enough for the default level, not for a window of 128 MiB.
 const MAX_KEPT: usize = 16 << 20;
@@ -44,7 +44,7 @@ pub(crate) fn is_valid_level(level: i32) -> bool {
 }
 
 /// The head of a frame, checked: how many bytes it holds when decompressed.
-fn content_size(prefix: &[u8]) -> Result<u64, FrameProblem> {
+pub(super) fn content_size(prefix: &[u8]) -> Result<u64, FrameProblem> {
     let magic: [u8; 4] = match prefix.first_chunk() {
         Some(magic) => *magic,
         None => return Err(FrameProblem::Truncated),
@@ -190,11 +190,11 @@ pub(crate) fn compressed_size(bytes: &[u8], level: i32) -> Result<usize, Problem
     encoder.finish()
 }
 
-fn damaged(code: usize) -> FrameProblem {
+pub(super) fn damaged(code: usize) -> FrameProblem {
     FrameProblem::Damaged { message: zstd_safe::get_error_name(code) }
 }
 
-fn out_of_memory() -> FrameProblem {
+pub(super) fn out_of_memory() -> FrameProblem {
     FrameProblem::Damaged { message: "no memory for a zstd context" }
 }
 

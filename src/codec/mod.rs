@@ -1,9 +1,11 @@
 //! Bytes in, bytes out: SHA-256, zstd frames with their bounds, byte shuffle. Nothing here knows of files or records.
 
+mod blocks;
 mod digest;
 mod frame;
 mod shuffle;
 
+pub(crate) use blocks::{BlockDecoder, MAX_BLOCK};
 pub use digest::Digest;
 pub(crate) use digest::Hasher;
 pub(crate) use frame::{

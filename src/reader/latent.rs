@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::Inner;
-use super::payload::{PayloadReader, borrow_payload, zeroed};
+use super::payload::{PayloadReader, borrow_payload, read_payload_into, zeroed};
 use crate::element::{Dtype, Element, element_count};
 use crate::error::{Error, NotBorrowable, Result};
 use crate::manifest::{ChunkRecord, Extra, LatentEntry, row_axis};
@@ -407,6 +407,9 @@ impl Latent {
 
     fn fill_segment(&self, segment: &Segment<'_>, buffer: &mut [u8]) -> Result<()> {
         let (source, check) = (&self.inner.source, self.inner.options.check_hashes);
+        if segment.record.is_compressed() && segment.len == segment.record.payload_size() {
+            return read_payload_into(source, segment.record, check, buffer);
+        }
         let mut payload = PayloadReader::open(source, segment.record, check)?;
         if segment.record.is_compressed() || check || buffer.len() <= READ_TASK {
             payload.skip(segment.skip)?;

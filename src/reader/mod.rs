@@ -1,5 +1,6 @@
 //! Reading: a file is checked once when it is opened, and its payloads each time they are handed out.
 
+mod frame;
 mod latent;
 mod load;
 mod open;

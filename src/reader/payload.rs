@@ -1,11 +1,12 @@
-//! From a chunk to its payload: the chunk header is held against the record, frames are decoded, hashes are taken.
+//! From a chunk to its payload: the chunk header is held against the record, hashes are taken.
 
 use std::ops::Range;
 
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::codec::{Digest, FrameDecoder, Hasher, MAX_FRAME_HEADER, SHUFFLE_BLOCK, Step, unshuffle};
-use crate::error::{Error, FrameProblem, Place, Result};
+use super::frame::{Frame, Owner, read_whole};
+use crate::codec::{Digest, Hasher, SHUFFLE_BLOCK, unshuffle};
+use crate::error::{Error, FrameProblem, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
 use crate::mmap::prefer_large_pages;
@@ -14,127 +15,6 @@ use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS, size_in_h
 
 /// Bytes that are read, decoded or hashed at a time: small enough to be in cache still when they are hashed.
 const BLOCK: usize = 512 << 10;
-
-/// The largest piece of a frame that is read at a time.
-const INPUT_BLOCK: usize = 128 << 10;
-
-/// Whose bytes are read. Only an error makes a [`Place`] of it.
-#[derive(Clone, Copy)]
-enum Owner<'a> {
-    Table { offset: u64 },
-    Chunk(&'a ChunkRecord),
-}
-
-impl Owner<'_> {
-    fn place(self) -> Place {
-        match self {
-            Self::Table { offset } => Place::Table { offset },
-            Self::Chunk(record) => record.place(),
-        }
-    }
-
-    fn fail(self, problem: FrameProblem) -> Error {
-        Error::Frame { place: self.place(), problem }
-    }
-}
-
-/// Where decompressed bytes come from.
-struct Frame<'a> {
-    source: &'a Source,
-    owner: Owner<'a>,
-    /// The bytes of the file that the frame has to fill.
-    stored: Range<u64>,
-    /// Bytes of the stored frame that the decoder has taken.
-    taken: u64,
-    /// What was read of the file and not taken yet, if the source cannot be borrowed from.
-    buffer: Vec<u8>,
-    buffered: Range<usize>,
-    decoder: FrameDecoder,
-    done: bool,
-}
-
-impl<'a> Frame<'a> {
-    /// Opens the frame in `stored`; returns the size of its content, too.
-    fn open(source: &'a Source, stored: Range<u64>, owner: Owner<'a>) -> Result<(Self, u64)> {
-        let mut prefix = [0; MAX_FRAME_HEADER];
-        let length = usize::try_from(stored.end - stored.start).unwrap_or(usize::MAX).min(prefix.len());
-        let prefix = prefix.get_mut(..length).unwrap_or_default();
-        source.read_exact_at(prefix, stored.start)?;
-        let (decoder, content) = FrameDecoder::new(prefix).map_err(|problem| owner.fail(problem))?;
-        let (buffer, buffered) = (Vec::new(), 0..0);
-        Ok((Self { source, owner, stored, taken: 0, buffer, buffered, decoder, done: false }, content))
-    }
-
-    /// The bytes of the file that the decoder has not taken yet.
-    fn rest(&self) -> Range<u64> {
-        self.stored.start + self.taken..self.stored.end
-    }
-
-    /// Decodes once into `output`, reading what is needed for that. Returns the bytes produced; 0 only if the frame is
-    /// done, or `output` is full or empty.
-    fn step(&mut self, output: &mut [u8]) -> Result<usize> {
-        loop {
-            let Step { consumed, produced, done } = self.step_once(output)?;
-            self.taken += consumed as u64;
-            self.done = done;
-            if produced > 0 || done || output.is_empty() && consumed == 0 {
-                return Ok(produced);
-            }
-            if consumed == 0 && self.rest().is_empty() {
-                return Err(self.owner.fail(FrameProblem::Truncated));
-            }
-        }
-    }
-
-    fn step_once(&mut self, output: &mut [u8]) -> Result<Step> {
-        let rest = self.rest();
-        let step = match self.source.borrow(rest.clone())? {
-            Some(input) => self.decoder.step(input, output),
-            None => {
-                if self.buffered.is_empty() {
-                    let size = usize::try_from(rest.end - rest.start).unwrap_or(usize::MAX).min(INPUT_BLOCK);
-                    self.buffer.resize(size, 0);
-                    self.source.read_exact_at(&mut self.buffer, rest.start)?;
-                    self.buffered = 0..size;
-                }
-                let input = self.buffer.get(self.buffered.clone()).unwrap_or_default();
-                let step = self.decoder.step(input, output);
-                if let Ok(step) = &step {
-                    self.buffered.start += step.consumed;
-                }
-                step
-            }
-        };
-        step.map_err(|problem| self.owner.fail(problem))
-    }
-
-    /// Fills `output`, which is no longer than what is left of the content.
-    fn read_exact(&mut self, mut output: &mut [u8]) -> Result<()> {
-        while !output.is_empty() {
-            if self.done {
-                return Err(self.owner.fail(FrameProblem::Truncated));
-            }
-            let produced = self.step(output)?;
-            output = output.split_at_mut(produced).1;
-        }
-        Ok(())
-    }
-
-    /// Checks that the content ends here with the right checksum, and that nothing stands behind the frame.
-    fn finish(&mut self) -> Result<()> {
-        if !self.done {
-            self.step(&mut [])?;
-        }
-        if !self.done {
-            return Err(self.owner.fail(FrameProblem::Truncated));
-        }
-        let rest = self.rest();
-        match rest.end - rest.start {
-            0 => Ok(()),
-            count => Err(self.owner.fail(FrameProblem::Trailing { count })),
-        }
-    }
-}
 
 /// Decompresses the chunk table: its JSON text.
 pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) -> Result<Vec<u8>> {
@@ -240,7 +120,7 @@ impl Shuffled<'_> {
             let ready = self.block.get(self.ready.clone()).unwrap_or_default();
             let count = ready.len().min(output.len());
             if count == 0 {
-                return Err(self.frame.owner.fail(FrameProblem::Truncated));
+                return Err(self.frame.owner().fail(FrameProblem::Truncated));
             }
             let (part, rest) = output.split_at_mut(count);
             part.copy_from_slice(ready.split_at(count).0);
@@ -277,10 +157,7 @@ impl<'a> PayloadReader<'a> {
         if record.compressed {
             let owner = Owner::Chunk(record);
             let (mut opened, found) = Frame::open(source, record.offset..record.end(), owner)?;
-            let expected = record.payload_size + CHUNK_HEADER_SIZE;
-            if found != expected {
-                return Err(owner.fail(FrameProblem::ContentSize { expected, found }));
-            }
+            owner.expect_content(found, record.payload_size + CHUNK_HEADER_SIZE)?;
             opened.read_exact(header.as_mut_bytes())?;
             content = match record.dtype().filter(|_| record.is_shuffled()) {
                 None => Content::Frame(Box::new(opened)),
@@ -322,12 +199,7 @@ impl<'a> PayloadReader<'a> {
 
     /// Fills `output` with the next bytes, of which there are enough.
     pub(crate) fn read_exact(&mut self, output: &mut [u8]) -> Result<()> {
-        let block_size = match self.content {
-            // What is not hashed need not stay in cache, and zstd is fastest if it is asked once.
-            Content::Frame(_) if self.hasher.is_none() => usize::MAX,
-            _ => self.block_size(),
-        };
-        for block in output.chunks_mut(block_size) {
+        for block in output.chunks_mut(self.block_size()) {
             match &mut self.content {
                 Content::Raw => {
                     self.source.read_exact_at(block, self.record.payload_offset() + self.position)?;
@@ -421,10 +293,30 @@ pub(crate) fn read_payload(
         return Err(Error::Limit { place, name, unit, limit, found });
     }
     let mut payload = allocate(record.payload_size, &record.place().to_string())?;
-    let mut reader = PayloadReader::open(source, record, check_hash)?;
-    reader.read_exact(&mut payload)?;
-    reader.finish()?;
+    read_payload_into(source, record, check_hash, &mut payload)?;
     Ok(payload)
+}
+
+/// Reads the whole payload of a chunk into `payload`, which is as long.
+pub(crate) fn read_payload_into(
+    source: &Source,
+    record: &ChunkRecord,
+    check_hash: bool,
+    payload: &mut [u8],
+) -> Result<()> {
+    if !record.compressed || record.is_shuffled() {
+        let mut reader = PayloadReader::open(source, record, check_hash)?;
+        reader.read_exact(payload)?;
+        return reader.finish();
+    }
+    let mut hasher = check_hash.then(Hasher::default);
+    let hash = |block: &[u8]| {
+        if let Some(hasher) = &mut hasher {
+            hasher.update(block);
+        }
+    };
+    read_whole(source, record, payload, |header| check_chunk_header(header, record), hash)?;
+    hasher.map_or(Ok(()), |hasher| check_digest(record, hasher.finish()))
 }
 
 /// The payload of a raw chunk where it lies, if the source can be borrowed from. With `check_hash` it is these very bytes
