@@ -10,6 +10,7 @@ compile_error!(
 #[cfg(feature = "capture")]
 mod capture;
 mod codec;
+mod drift;
 mod element;
 mod environment;
 mod error;
@@ -30,6 +31,7 @@ pub use writer::{Array, Compression, LatentSummary, LatentWriter, NonFinite, Sum
 
 // What a file holds.
 pub use codec::Digest;
+pub use drift::{Drift, Severity};
 pub use element::{Dtype, Element};
 pub use environment::{Component, Environment};
 pub use half::{bf16, f16};
