@@ -153,6 +153,12 @@ pub enum Error {
         /// Where it ends now, or where reading stopped.
         found: u64,
     },
+    /// A part of the file is not what it was when the file was opened.
+    #[error("{place}: it was changed since the file was opened")]
+    Rewritten {
+        /// Which part.
+        place: Place,
+    },
 
     // ---- limits ----------------------------------------------------------------------------------------------
     /// More than the [`Limits`](crate::Limits) allow.
@@ -331,7 +337,10 @@ impl Error {
             | Self::Overlap { .. }
             | Self::SecondChunk { .. }
             | Self::Parts { .. } => Fault::Format,
-            Self::Hash { .. } | Self::ComponentDigest { .. } | Self::Changed { .. } => Fault::Integrity,
+            Self::Hash { .. }
+            | Self::ComponentDigest { .. }
+            | Self::Changed { .. }
+            | Self::Rewritten { .. } => Fault::Integrity,
             Self::Limit { .. } => Fault::Limit,
             Self::NoSuchLatent { .. }
             | Self::AmbiguousKey { .. }

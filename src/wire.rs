@@ -61,6 +61,13 @@ pub(crate) struct FileHeader {
     pub(crate) reserved: U64,
 }
 
+impl FileHeader {
+    /// Major and minor version.
+    pub(crate) fn version(&self) -> (u8, u8) {
+        (self.version_major, self.version_minor)
+    }
+}
+
 /// The 12 bytes before every payload. In a compressed chunk they are inside the zstd frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

@@ -1,5 +1,6 @@
 //! Reading: a file is checked once when it is opened, and its payloads each time they are handed out.
 
+mod fingerprint;
 mod frame;
 mod latent;
 mod load;
@@ -17,6 +18,7 @@ pub use load::Loaded;
 pub use open::ReadOptions;
 pub use verify::{ChunkReport, VerifyReport};
 
+use self::open::Table;
 use crate::element::Element;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -34,7 +36,7 @@ pub struct Reader {
 pub(crate) struct Inner {
     source: Source,
     options: ReadOptions,
-    version: (u8, u8),
+    table: Table,
     manifest: Manifest,
     layout: Layout,
     /// Positions of the latents that have a key, sorted by it. Made when a latent is first asked for by its key.
@@ -105,7 +107,7 @@ impl Reader {
 
     /// Major and minor version of the format.
     pub fn version(&self) -> (u8, u8) {
-        self.inner.version
+        self.inner.table.header.version()
     }
 
     /// Length of the file in bytes.

@@ -83,23 +83,22 @@ impl ReadOptions {
         let text = payload::read_table(&source, table.offset, table.size, self.limits.table_bytes)?;
         let context = TableContext {
             offset: table.offset,
-            chunk_count: table.chunk_count,
-            version: table.version,
+            chunk_count: u64::from(table.header.chunk_count.get()),
+            version: table.header.version(),
             limits: &self.limits,
         };
         let manifest = Manifest::parse(text, &context)?;
         let layout = lay_out(&manifest.records)?;
-        let (version, names) = (table.version, OnceLock::new());
-        Ok(Reader { inner: Arc::new(Inner { source, options: self, version, manifest, layout, names }) })
+        let names = OnceLock::new();
+        Ok(Reader { inner: Arc::new(Inner { source, options: self, table, manifest, layout, names }) })
     }
 }
 
 /// Where the table is, as a file header says whose every field was checked.
-struct Table {
-    offset: u64,
-    size: u64,
-    chunk_count: u64,
-    version: (u8, u8),
+pub(super) struct Table {
+    pub(super) header: FileHeader,
+    pub(super) offset: u64,
+    pub(super) size: u64,
 }
 
 fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
@@ -123,9 +122,9 @@ fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
     }
     source.read_exact_at(header.as_mut_bytes(), 0)?;
 
-    let version = (header.version_major, header.version_minor);
-    if !(VERSION_1_0..=VERSION_1_1).contains(&version) {
-        return Err(Error::UnsupportedVersion { major: version.0, minor: version.1 });
+    let (major, minor) = header.version();
+    if !(VERSION_1_0..=VERSION_1_1).contains(&(major, minor)) {
+        return Err(Error::UnsupportedVersion { major, minor });
     }
     let (offset, size) = find_table(&header, length)?;
     let chunk_count = u64::from(header.chunk_count.get());
@@ -136,7 +135,7 @@ fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
             return Err(Error::Limit { place: Place::Table { offset }, name, unit, limit, found });
         }
     }
-    Ok(Table { offset, size, chunk_count, version })
+    Ok(Table { header, offset, size })
 }
 
 /// Where a file of `length` bytes has its table, and the table's size.

@@ -13,6 +13,7 @@ mod damage;
 mod golden;
 mod load;
 mod metadata;
+mod provenance;
 mod publishing;
 mod reading;
 mod records;

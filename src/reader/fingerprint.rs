@@ -1,0 +1,41 @@
+//! One digest that stands for a whole file.
+
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::Reader;
+use super::payload::{allocate, read_table};
+use crate::codec::{Digest, Hasher};
+use crate::error::{Error, Place, Result};
+use crate::source::Source;
+use crate::wire::FileHeader;
+
+impl Reader {
+    /// The file's fingerprint: the SHA-256 of its header and its chunk table as they are stored. The table has the hash of
+    /// every payload, so a file of this fingerprint that [`verify`](Self::verify) finds sound has this content and no other.
+    ///
+    /// It costs no more than opening, whatever the size of the file. What is hashed is read anew, and held against what the
+    /// file was when it was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rewritten`] and [`Error::Changed`] if header or table are not those any more; [`Error::Memory`];
+    /// [`Error::Io`].
+    pub fn fingerprint(&self) -> Result<Digest> {
+        let (source, table) = (&self.inner.source, &self.inner.table);
+        let mut header = FileHeader::new_zeroed();
+        source.read_exact_at(header.as_mut_bytes(), 0)?;
+        if header.as_bytes() != table.header.as_bytes() {
+            return Err(Error::Rewritten { place: Place::Header });
+        }
+        let mut stored = allocate(table.size, "the chunk table")?;
+        source.read_exact_at(&mut stored, table.offset)?;
+        let mut hasher = Hasher::default();
+        hasher.update(header.as_bytes());
+        hasher.update(&stored);
+        let limit = self.inner.options.limits.table_bytes;
+        match read_table(&Source::from_bytes(Box::new(stored)), 0, table.size, limit) {
+            Ok(text) if text == self.inner.manifest.text.as_bytes() => Ok(hasher.finish()),
+            _ => Err(Error::Rewritten { place: Place::Table { offset: table.offset } }),
+        }
+    }
+}
