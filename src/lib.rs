@@ -18,6 +18,7 @@ mod limits;
 mod manifest;
 mod mmap;
 mod reader;
+mod rewrite;
 mod source;
 mod wire;
 mod writer;

@@ -271,6 +271,18 @@ impl Reader {
         let manifest = &self.inner.manifest;
         manifest.text.get(manifest.model_info.clone()).unwrap_or_default()
     }
+
+    /// The manifest's text before its `model_info` and behind it.
+    pub(crate) fn around_model_info(&self) -> (&str, &str) {
+        let Manifest { text, model_info, .. } = &self.inner.manifest;
+        let before = text.get(..model_info.start).unwrap_or_default();
+        (before, text.get(model_info.end..).unwrap_or_default())
+    }
+
+    /// Fills `buffer` with the file's bytes from `offset` on, as they are stored.
+    pub(crate) fn read_stored(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.inner.source.read_exact_at(buffer, offset)
+    }
 }
 
 impl fmt::Debug for Reader {

@@ -3,6 +3,7 @@
 mod array;
 mod auto;
 mod buffers;
+mod copy;
 mod encode;
 mod input;
 mod options;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use array::Array;
+pub(crate) use copy::Chunks;
 pub use options::{Compression, NonFinite, WriteOptions};
 pub use stream::LatentWriter;
 

@@ -105,80 +105,98 @@ fn record(index: usize, record: &NewRecord) -> Record<'_> {
     }
 }
 
-/// Writes the table behind the chunks, and then the header, which makes the file one. Returns the file's length and version.
-pub(super) fn write_table(
-    session: &Session<'_>,
-    records: &[NewRecord],
-    metadata: &Metadata,
-) -> Result<(u64, (u8, u8))> {
-    let end = session.state().cursor;
-    let (table, length) = fit_table(session, end, records, metadata)?;
-    let table = table.bytes();
-    let offset = length - table.len() as u64;
-    let mut bytes = vec![0; usize::try_from(offset - end).unwrap_or(0)];
-    bytes.extend_from_slice(table);
-    session.write(&bytes, end)?;
-    session.write(header(records, offset, length).as_bytes(), 0)?;
-    // Behind the table may be what a call wrote that was refused in the end.
-    let shrunk = if session.sink.is_positional() { session.sink.set_len(length) } else { Ok(()) };
-    shrunk.and_then(|()| session.sink.flush()).map_err(Error::io("write the end of the file"))?;
-    Ok((length, version(records, length)))
+/// What stands at the end of a file: the manifest, and what the header says of it.
+pub(super) struct End<'a> {
+    pub(super) chunk_count: usize,
+    /// Whether a chunk is of a kind that 1.0 does not have.
+    pub(super) is_newer: bool,
+    /// The manifest's text, for a file of this length and version.
+    pub(super) manifest: &'a dyn Fn(u64, (u8, u8)) -> Result<String>,
 }
 
-/// The lowest version that can express these records in a file of this length.
-fn version(records: &[NewRecord], length: u64) -> (u8, u8) {
-    let is_new = |record: &NewRecord| {
-        let latent = record.latent.as_ref();
-        latent.is_some_and(|latent| latent.storage == Storage::Shuffled || latent.dtype == Dtype::BF16)
-    };
-    // A chunk that 1.0 cannot express for its size makes the file one, too.
-    if is_large(length) || records.iter().any(is_new) { VERSION_1_1 } else { VERSION_1_0 }
+impl End<'_> {
+    /// The lowest version that can express these chunks in a file of this length. A chunk that 1.0 cannot express for its
+    /// size makes the file one, too.
+    fn version(&self, length: u64) -> (u8, u8) {
+        if self.is_newer || is_large(length) { VERSION_1_1 } else { VERSION_1_0 }
+    }
+
+    /// The header of a file of `length` bytes whose table starts at `table_offset`.
+    fn header(&self, table_offset: u64, length: u64) -> FileHeader {
+        let (version_major, version_minor) = self.version(length);
+        let mut header = FileHeader {
+            magic: MAGIC,
+            version_major,
+            version_minor,
+            flags: 0.into(),
+            chunk_table_offset: size_in_header(table_offset).into(),
+            chunk_table_size: size_in_header(length - table_offset).into(),
+            chunk_count: size_in_header(self.chunk_count as u64).into(), // at most what the limits allow
+            file_size: size_in_header(length).into(),
+            reserved: 0.into(),
+        };
+        if is_large(length) {
+            header.flags = LARGE_FILE.into();
+            header.chunk_table_offset = IN_RESERVED.into();
+            header.chunk_table_size = 0.into();
+            header.file_size = IN_RESERVED.into();
+            header.reserved = table_offset.into();
+        }
+        header
+    }
+
+    /// Writes the table behind the chunks, and then the header, which makes the file one. Returns the file's length and
+    /// version.
+    pub(super) fn write(&self, session: &Session<'_>) -> Result<(u64, (u8, u8))> {
+        let end = session.state().cursor;
+        let (table, length) = fit_table(session, end, self)?;
+        let table = table.bytes();
+        let offset = length - table.len() as u64;
+        let mut bytes = vec![0; usize::try_from(offset - end).unwrap_or(0)];
+        bytes.extend_from_slice(table);
+        session.write(&bytes, end)?;
+        session.write(self.header(offset, length).as_bytes(), 0)?;
+        // Behind the table may be what a call wrote that was refused in the end.
+        let shrunk = if session.sink.is_positional() { session.sink.set_len(length) } else { Ok(()) };
+        shrunk.and_then(|()| session.sink.flush()).map_err(Error::io("write the end of the file"))?;
+        Ok((length, self.version(length)))
+    }
 }
 
 fn is_large(length: u64) -> bool {
     u32::try_from(length).is_err()
 }
 
-/// The header of a file of `length` bytes whose table starts at `table_offset`.
-fn header(records: &[NewRecord], table_offset: u64, length: u64) -> FileHeader {
-    let version = version(records, length);
-    let mut header = FileHeader {
-        magic: MAGIC,
-        version_major: version.0,
-        version_minor: version.1,
-        flags: 0.into(),
-        chunk_table_offset: size_in_header(table_offset).into(),
-        chunk_table_size: size_in_header(length - table_offset).into(),
-        chunk_count: size_in_header(records.len() as u64).into(), // at most what the limits allow
-        file_size: size_in_header(length).into(),
-        reserved: 0.into(),
+/// Writes the end of a file of these chunks. Returns the file's length and version.
+pub(super) fn write_table(
+    session: &Session<'_>,
+    records: &[NewRecord],
+    metadata: &Metadata,
+) -> Result<(u64, (u8, u8))> {
+    let is_newer = |record: &NewRecord| {
+        let latent = record.latent.as_ref();
+        latent.is_some_and(|latent| latent.storage == Storage::Shuffled || latent.dtype == Dtype::BF16)
     };
-    if is_large(length) {
-        header.flags = LARGE_FILE.into();
-        header.chunk_table_offset = IN_RESERVED.into();
-        header.chunk_table_size = 0.into();
-        header.file_size = IN_RESERVED.into();
-        header.reserved = table_offset.into();
-    }
-    header
+    let end = End {
+        chunk_count: records.len(),
+        is_newer: records.iter().any(is_newer),
+        manifest: &|file_size, version| manifest(file_size, version, records, metadata),
+    };
+    end.write(session)
 }
 
-/// The stored table of a file whose chunks end at `end`, and that file's length.
+/// The stored table of a file whose chunks end at `chunks_end`, and that file's length.
 ///
 /// The length stands in the table, whose compressed size depends on it, and a third of the time no length fits itself.
 /// So the length is chosen with some slack, and zero bytes before the table use up what is left of that.
-fn fit_table(
-    session: &Session<'_>,
-    end: u64,
-    records: &[NewRecord],
-    metadata: &Metadata,
-) -> Result<(Filled, u64)> {
-    let mut room = stored_table(session, end, records, metadata)?.bytes().len() as u64;
+fn fit_table(session: &Session<'_>, chunks_end: u64, end: &End<'_>) -> Result<(Filled, u64)> {
+    let stored = |length| stored_table(session, &(end.manifest)(length, end.version(length))?);
+    let mut room = stored(chunks_end)?.bytes().len() as u64;
     loop {
         // A few digits that differ change the size by a few bytes; should they change it by more, there is a next time.
         room += 16;
-        let length = end + room;
-        let table = stored_table(session, length, records, metadata)?;
+        let length = chunks_end + room;
+        let table = stored(length)?;
         let size = table.bytes().len() as u64;
         if size <= room {
             return Ok((table, length));
@@ -187,13 +205,19 @@ fn fit_table(
     }
 }
 
-fn stored_table(
-    session: &Session<'_>,
-    file_size: u64,
-    records: &[NewRecord],
-    metadata: &Metadata,
-) -> Result<Filled> {
-    let version = version(records, file_size);
+/// The manifest as it is stored.
+fn stored_table(session: &Session<'_>, json: &str) -> Result<Filled> {
+    let limit = Limits::default().table_bytes;
+    if json.len() as u64 + CHUNK_HEADER_SIZE > limit {
+        let expected = format!("at most {limit} bytes, as readers expect");
+        let (what, found) = ("manifest".into(), format!("{} bytes", json.len()));
+        return Err(Error::Argument { what, expected, found });
+    }
+    let header = chunk_header(ChunkType::MANIFEST, NO_FLAGS, json.len() as u64);
+    compress_whole(session, &header, json.as_bytes(), TABLE_LEVEL)
+}
+
+fn manifest(file_size: u64, version: (u8, u8), records: &[NewRecord], metadata: &Metadata) -> Result<String> {
     let root = Root {
         gen5_metadata: Body {
             file_info: FileInfo {
@@ -210,13 +234,5 @@ fn stored_table(
         },
         beside: &metadata.beside_manifest,
     };
-    let json = to_text("the manifest", &root)?;
-    let limit = Limits::default().table_bytes;
-    if json.len() as u64 + CHUNK_HEADER_SIZE > limit {
-        let expected = format!("at most {limit} bytes, as readers expect");
-        let (what, found) = ("manifest".into(), format!("{} bytes", json.len()));
-        return Err(Error::Argument { what, expected, found });
-    }
-    let header = chunk_header(ChunkType::MANIFEST, NO_FLAGS, json.len() as u64);
-    compress_whole(session, &header, json.as_bytes(), TABLE_LEVEL)
+    to_text("the manifest", &root)
 }

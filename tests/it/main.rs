@@ -17,6 +17,7 @@ mod provenance;
 mod publishing;
 mod reading;
 mod records;
+mod rewrite;
 mod round_trip;
 mod schema;
 mod shuffle;

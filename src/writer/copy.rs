@@ -1,0 +1,49 @@
+//! A file whose chunks are those of another, byte for byte and at the same places, under a table of its own.
+
+use std::path::Path;
+
+use super::WriteOptions;
+use super::publish::Draft;
+use super::session::Session;
+use super::table::End;
+use crate::error::Result;
+use crate::wire::FILE_HEADER_SIZE;
+
+/// Bytes that are copied at a time.
+const BLOCK: usize = 1 << 20;
+
+/// The chunks of another file.
+pub(crate) struct Chunks<'a> {
+    /// Where the last of them ends.
+    pub(crate) end: u64,
+    pub(crate) count: usize,
+    /// Whether one is of a kind that version 1.0 does not have.
+    pub(crate) is_newer: bool,
+    /// Fills a buffer with what lies at an offset.
+    pub(crate) read: &'a dyn Fn(&mut [u8], u64) -> Result<()>,
+    /// The manifest's text, for a file of this length and version.
+    pub(crate) manifest: &'a dyn Fn(u64, (u8, u8)) -> Result<String>,
+}
+
+impl WriteOptions {
+    /// Writes a file of these chunks to `path`, and publishes it.
+    pub(crate) fn copy(self, chunks: &Chunks<'_>, path: &Path, replace: bool) -> Result<()> {
+        let draft = Draft::create(path, replace, self.sync)?;
+        let name = draft.target().display().to_string();
+        let session = Session::start(Box::new(draft.handle()?), name, self)?;
+        let mut buffer = Vec::new();
+        let mut at = FILE_HEADER_SIZE;
+        while at < chunks.end {
+            let size = usize::try_from(chunks.end - at).unwrap_or(BLOCK).min(BLOCK);
+            buffer.resize(size, 0);
+            (chunks.read)(&mut buffer, at)?;
+            session.write(&buffer, at)?;
+            session.progress(size);
+            at += size as u64;
+        }
+        session.state().cursor = at;
+        let Chunks { count: chunk_count, is_newer, manifest, .. } = *chunks;
+        End { chunk_count, is_newer, manifest }.write(&session)?;
+        draft.publish()
+    }
+}

@@ -1,0 +1,189 @@
+//! Files with other metadata: everything else is as it was.
+
+use std::fs;
+use std::path::Path;
+
+use gen5::{Error, Extra, Metadata, Reader, WriteOptions, bf16};
+use serde_json::{Value, json};
+
+use super::support::{Builder, Chunk, all_ways, data, environment, metadata, write};
+
+/// Metadata that is not that of any file here.
+fn other() -> Metadata {
+    let model = Metadata::builder("another model", "9").date("2026-11-24T00:00:00+00:00");
+    model.prompt("other \"words\"\n🐈").tag("new").build().unwrap()
+}
+
+/// The records as they are spelled.
+fn records(reader: &Reader) -> String {
+    let part = |text: &str, name: &str| {
+        let mut members: Extra = serde_json::from_str(text).unwrap();
+        members.remove(name).unwrap()
+    };
+    part(&part(reader.manifest_json(), "gen5_metadata"), "chunks")
+}
+
+/// Asserts that `path` is the file `before` with other metadata and nothing else changed.
+fn assert_rewritten(before: &Reader, path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    for (way, reader) in all_ways(path) {
+        let reader = reader.unwrap();
+        assert_eq!(reader.metadata().unwrap().model_info(), other().model_info(), "{way}");
+        assert_eq!(records(&reader), records(before), "{way}");
+        assert_eq!(reader.version(), before.version(), "{way}");
+        for index in 0..before.chunks().len() {
+            assert_eq!(
+                reader.payload(index).unwrap(),
+                before.payload(index).unwrap(),
+                "{way}, chunk {index}"
+            );
+        }
+        reader.verify().unwrap();
+        assert_ne!(reader.fingerprint().unwrap(), before.fingerprint().unwrap());
+        let manifest: Value = serde_json::from_str(reader.manifest_json()).unwrap();
+        let info = &manifest["gen5_metadata"]["file_info"];
+        assert_eq!(info["file_size"], json!(bytes.len()), "{way}");
+        assert_eq!(info["version_minor"], json!(before.version().1), "{way}");
+    }
+}
+
+#[test]
+fn everything_but_the_metadata_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.gen5");
+    for name in [
+        "many.gen5",
+        "no_image.gen5",
+        "raw_f16.gen5",
+        "raw_mixed_misaligned.gen5",
+        "unicode.gen5",
+        "zstd_f32.gen5",
+    ] {
+        for (_, before) in all_ways(&data(name)) {
+            let before = before.unwrap();
+            WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+            assert_rewritten(&before, &path);
+        }
+    }
+}
+
+#[test]
+fn kinds_of_1_1_and_unknown_chunks_are_carried() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.gen5");
+    let (bfloat16, _) =
+        write(WriteOptions::new(), |writer| writer.latent("a", &[3], &[bf16::ONE; 3])).unwrap();
+    let (plain, _) = write(WriteOptions::new(), |writer| {
+        writer.latent("a", &[3], &[1.0, 2.0, 3.0_f32])?;
+        writer.environment(&environment())
+    })
+    .unwrap();
+    let unknown = |minor| {
+        let chunks = [
+            Chunk::raw("XTRA", b"abcd", b"anything", json!({"note": 1.50})),
+            Chunk::latent("x", &[1], &[1.0]),
+        ];
+        Builder::new(chunks).minor(minor).build()
+    };
+    let apart = Builder::new([
+        Chunk::latent("x", &[1], &[1.0]).after_gap(&[0; 52]),
+        Chunk::latent("y", &[1], &[1.0]).after_gap(&[0; 5000]),
+    ]);
+    for (file, version) in [
+        (bfloat16, (1, 1)),
+        (plain, (1, 0)),
+        (unknown(0), (1, 0)),
+        (unknown(1), (1, 1)),
+        (apart.build(), (1, 0)),
+    ] {
+        let before = Reader::from_bytes(file).unwrap();
+        assert_eq!(before.version(), version);
+        WriteOptions::new().rewrite_new(&before, &other(), &path).unwrap();
+        assert_rewritten(&before, &path);
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+/// What 1.0 can say is said in 1.0, whatever the file had before.
+#[test]
+fn the_lowest_version_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.gen5");
+    let large = Builder::new([Chunk::latent("x", &[1], &[1.0])]).minor(1).large().build();
+    let before = Reader::from_bytes(large).unwrap();
+    assert_eq!(before.version(), (1, 1));
+    WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    let after = Reader::open(&path).unwrap();
+    assert_eq!(after.version(), (1, 0));
+    assert_eq!(after.latent("x").unwrap().read::<f32>().unwrap()[..], [1.0]);
+    after.verify().unwrap();
+}
+
+#[test]
+fn a_file_is_replaced_while_it_is_mapped_and_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.gen5");
+    fs::copy(data("raw_f32.gen5"), &path).unwrap();
+    // SAFETY: the file is replaced, not changed, and nothing else touches the folder.
+    #[allow(unsafe_code)]
+    let mapped = unsafe { Reader::map(&path) }.unwrap();
+    let latent = mapped.latents().next().unwrap();
+    let before = latent.read::<f32>().unwrap().into_owned();
+    let mut sizes = Vec::new();
+    for _ in 0..5 {
+        let reader = Reader::open(&path).unwrap();
+        WriteOptions::new().rewrite(&reader, &other(), &path).unwrap();
+        sizes.push(fs::metadata(&path).unwrap().len());
+    }
+    assert_eq!(latent.read::<f32>().unwrap()[..], before);
+    assert!(sizes.iter().all(|size| *size == sizes[0]), "it grows: {sizes:?}");
+    assert_rewritten(&mapped, &path);
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["run.gen5"]);
+}
+
+#[test]
+fn members_that_nobody_knows_stay_as_they_are_spelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.gen5");
+    let builder = || Builder::new([Chunk::latent("x", &[1], &[1.0])]);
+    let file = builder().text(|text| {
+        let all = String::from_utf8(text.clone()).unwrap();
+        let all = all.replace("\"gen5_metadata\":", "\"beside\":1.50,\"gen5_metadata\":");
+        *text = all
+            .replace("\"file_info\":{", "\"in\":[1e2, \"\\u00e9\"],\"file_info\":{\"own\":0.10,")
+            .into_bytes();
+    });
+    let before = Reader::from_bytes(file.build()).unwrap();
+    WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    assert_rewritten(&before, &path);
+    let text = Reader::open(&path).unwrap().manifest_json().to_owned();
+    for kept in ["\"beside\":1.50", "\"in\":[1e2, \"\\u00e9\"]", "\"own\":0.10"] {
+        assert!(text.contains(kept), "{kept} is not in {text}");
+    }
+
+    // Metadata that is no JSON is what is to be mended; what stays has to be some.
+    let file = builder().replace("\"seed\":7", "\"seed\":NaN").build();
+    let before = Reader::from_bytes(file).unwrap();
+    before.metadata().unwrap_err();
+    WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    assert_rewritten(&Reader::from_bytes(builder().build()).unwrap(), &path);
+    let file = builder().replace("\"gen5_metadata\":", "\"loss\":NaN,\"gen5_metadata\":").build();
+    let before = Reader::from_bytes(file).unwrap();
+    let there = fs::read(&path).unwrap();
+    let error = WriteOptions::new().rewrite(&before, &other(), &path).unwrap_err();
+    assert!(matches!(error, Error::Metadata { .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), there);
+}
+
+#[test]
+fn what_is_there_is_kept_by_rewrite_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.gen5");
+    fs::write(&path, "mine").unwrap();
+    let reader = Reader::open(data("raw_f32.gen5")).unwrap();
+    let error = WriteOptions::new().rewrite_new(&reader, &metadata(), &path).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"mine");
+}
