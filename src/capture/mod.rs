@@ -201,13 +201,14 @@ fn gigabytes(bytes: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Component;
 
     #[test]
     fn a_run_asks_only_what_it_is_to() {
         let captured = Capture::new().no_python().no_gpus().run();
         assert!(captured.timings.python.is_none() && captured.timings.nvml_start.is_none());
         assert!(captured.hardware.gpu.is_none() && captured.notes.is_empty());
-        let ids: Vec<&str> = captured.environment.components().iter().map(|part| part.id()).collect();
+        let ids: Vec<&str> = captured.environment.components().iter().map(Component::id).collect();
         assert!(ids.iter().all(|id| ["os", "cpu"].contains(id)), "{ids:?}");
     }
 

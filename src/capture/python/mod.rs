@@ -58,5 +58,6 @@ pub(super) fn ask(interpreter: &Interpreter, timeout: Duration) -> Asked {
     asked
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
