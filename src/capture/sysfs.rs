@@ -56,6 +56,7 @@ fn line(path: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::symlink;
 
