@@ -17,8 +17,9 @@ use crate::manifest::{Gpu, HardwareInfo};
 
 /// Captures this machine: operating system, processor, memory, graphics cards, and the packages of a Python interpreter.
 ///
-/// Each source is asked once, and they are asked side by side. What cannot be learned is left out: a machine without
-/// graphics cards, NVIDIA's library or Python is an ordinary one.
+/// Each source is asked once, and they are asked side by side, so it takes as long as Python takes to start, or NVIDIA's
+/// library if that takes longer. What cannot be learned is left out: a machine without graphics cards, NVIDIA's library
+/// or Python is an ordinary one.
 ///
 /// ```
 /// let captured = gen5::Capture::new().no_python().run();
@@ -49,7 +50,11 @@ pub struct Captured {
     /// | `gpu` | `name=gpu;model=NVIDIA A100;driver=535.129.01` | one for each |
     /// | `cpu` | `name=cpu;model=…` | from here on, what the reference does not know and passes over with a warning |
     /// | `rocm` | `name=rocm;version=6.2.41133` | that of torch |
-    /// | `diffusers` | `name=diffusers;version=0.35.1` | without what follows a `+`; likewise `transformers`, `accelerate`, `xformers`, `safetensors`, `tensorflow`, `jax`, `jaxlib`, `flax`, `onnxruntime`, and `onnxruntime-gpu` and other builds under the names that they are installed by |
+    /// | `diffusers` | `name=diffusers;version=0.35.1` | and so each package of those below, without what follows a `+` |
+    ///
+    /// Further packages are, under the names that they are installed by, `transformers`, `accelerate`, `xformers`,
+    /// `safetensors`, `tensorflow`, `jax`, `jaxlib`, `flax`, `onnxruntime`, and the builds of `tensorflow` and `onnxruntime`
+    /// that have names of their own, as `onnxruntime-gpu`.
     pub environment: Environment,
     /// The machine. Memory is in units of 2^30 bytes, as its makers count it, and rounded to two decimals; `cpu_cores` are the
     /// physical ones if they are known, and the member `logical_cores` in `extra` are all. `framework` is torch, else jax

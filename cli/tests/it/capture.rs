@@ -87,7 +87,7 @@ fn the_interpreter_that_is_given_is_asked() {
 
 #[cfg(target_os = "linux")]
 mod nvidia {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::process::Command;
 
     use super::*;
@@ -97,8 +97,7 @@ mod nvidia {
         let libraries = folder.path("lib");
         fs::create_dir_all(&libraries).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fake_nvml.c");
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let ran = Command::new(compiler)
+        let ran = Command::new("cc")
             .args(["-shared", "-fPIC", "-Wall", "-Werror", source, "-o"])
             .arg(libraries.join("libnvidia-ml.so.1"))
             .args(flags)
@@ -110,7 +109,7 @@ mod nvidia {
 
     /// Packs in a process that finds the library there, and in which this call of it fails. Returns NVIDIA's cards, of the
     /// environment and of the hardware.
-    fn cards(folder: &Folder, libraries: &PathBuf, failing: &str) -> (Vec<String>, Value) {
+    fn cards(folder: &Folder, libraries: &Path, failing: &str) -> (Vec<String>, Value) {
         let mut gen5 = Command::new(env!("CARGO_BIN_EXE_gen5"));
         let here = folder.path("");
         let words = PACK.map(|word| word.replace("@/", here.to_str().unwrap()));

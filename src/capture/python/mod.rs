@@ -10,7 +10,7 @@ pub(super) use self::interpreter::Interpreter;
 use std::time::{Duration, Instant};
 
 use self::answer::PACKAGES;
-use self::process::Silence;
+use self::process::{Silence, TimeLimit};
 
 /// What came of asking.
 #[derive(Default)]
@@ -21,8 +21,7 @@ pub(super) struct Asked {
     pub(super) took: Option<Duration>,
 }
 
-/// What the interpreter runs. It finds versions in files, in about the time that an interpreter takes to start and end:
-/// `importlib.metadata`, which would find most of them, takes half as long again to be imported.
+/// What the interpreter runs.
 const SCRIPT: &str = include_str!("ask.py");
 
 /// Begins the line that the answer is on, whatever else the interpreter prints.
@@ -33,15 +32,14 @@ const MARKER: &str = "gen5-environment: ";
 /// The caller learns why one that was named did not answer, and of any that took too long. That there is no other is
 /// ordinary.
 pub(super) fn ask(interpreter: &Interpreter, timeout: Duration) -> Asked {
-    let start = Instant::now();
+    let time = TimeLimit { start: Instant::now(), limit: timeout };
     let mut asked = Asked::default();
     for candidate in interpreter.candidates(|name| std::env::var_os(name)) {
-        // Not isolated (-I): packages of the user's own folder and of PYTHONPATH are those of a normal run.
+        // Not isolated (-I), so that packages of the user's own folder and of PYTHONPATH are found, as in a normal run.
         let arguments = ["-B", "-c", SCRIPT, MARKER].iter().chain(&PACKAGES);
-        let left = timeout.saturating_sub(start.elapsed());
-        let told = process::ask(&candidate.program, arguments, MARKER, left);
+        let told = process::ask(&candidate.program, arguments, MARKER, time);
         if !matches!(told, Err(Silence::NotStarted(_))) {
-            asked.took = Some(start.elapsed());
+            asked.took = Some(time.start.elapsed());
         }
         let problem = match told.map(|answer| Python::from_json(&answer)) {
             Ok(Some(python)) => {
@@ -49,9 +47,8 @@ pub(super) fn ask(interpreter: &Interpreter, timeout: Duration) -> Asked {
                 break;
             }
             Ok(None) => "its answer makes no sense".to_owned(),
-            Err(Silence::TooLate) => format!("it did not answer within {timeout:?}, and was ended"),
-            Err(_) if !candidate.named => continue,
-            Err(silence) => silence.to_string(),
+            Err(silence) if candidate.named || matches!(silence, Silence::TooLate(_)) => silence.to_string(),
+            Err(_) => continue,
         };
         asked.notes.push(format!("Python at {}: {problem}", candidate.program.display()));
     }

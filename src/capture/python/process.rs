@@ -15,7 +15,7 @@ pub(super) enum Silence {
     /// It ended, or closed its output.
     Ended(Option<ExitStatus>),
     TooMuch,
-    TooLate,
+    TooLate(Duration),
 }
 
 impl fmt::Display for Silence {
@@ -25,8 +25,21 @@ impl fmt::Display for Silence {
             Self::Ended(Some(status)) => write!(f, "it ended without an answer ({status})"),
             Self::Ended(None) => f.write_str("it closed its output without an answer"),
             Self::TooMuch => write!(f, "no answer in the first {MAX_OUTPUT} bytes that it printed"),
-            Self::TooLate => f.write_str("it did not answer in time"),
+            Self::TooLate(limit) => write!(f, "it did not answer within {limit:?}, and was ended"),
         }
+    }
+}
+
+/// Until when there has to be an answer.
+#[derive(Clone, Copy)]
+pub(super) struct TimeLimit {
+    pub(super) start: Instant,
+    pub(super) limit: Duration,
+}
+
+impl TimeLimit {
+    fn left(self) -> Duration {
+        self.limit.saturating_sub(self.start.elapsed())
     }
 }
 
@@ -45,16 +58,15 @@ pub(super) fn ask(
     program: &OsStr,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     marker: &str,
-    timeout: Duration,
+    time: TimeLimit,
 ) -> Result<String, Silence> {
-    let start = Instant::now();
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     // A group of its own, so that what it has started can be ended with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn().map_err(Silence::NotStarted)?;
-    let answer = listen(&mut child, marker, || timeout.saturating_sub(start.elapsed()));
+    let answer = listen(&mut child, marker, time);
     #[cfg(unix)]
     if answer.is_err() {
         end_group(&mut child);
@@ -67,20 +79,20 @@ pub(super) fn ask(
 
 /// Waits for the answer. It is read on another thread, since only that can be left alone with a process which holds the
 /// pipe open and is not the one that was started.
-fn listen(child: &mut Child, marker: &str, left: impl Fn() -> Duration) -> Result<String, Silence> {
+fn listen(child: &mut Child, marker: &str, time: TimeLimit) -> Result<String, Silence> {
     let Some(stdout) = child.stdout.take() else { return Err(Silence::Ended(None)) };
     let (sender, receiver) = mpsc::channel();
     let marker = marker.to_owned();
     let read = move || _ = sender.send(find_line(stdout, &marker));
     thread::Builder::new().spawn(read).map_err(Silence::NotStarted)?;
     loop {
-        let left = left();
+        let left = time.left();
         match receiver.recv_timeout(left.min(POLL)) {
             Ok(Err(Silence::Ended(_))) | Err(RecvTimeoutError::Disconnected) => {
                 return Err(Silence::Ended(status_soon(child)));
             }
             Ok(heard) => return heard,
-            Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(Silence::TooLate),
+            Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(Silence::TooLate(time.limit)),
             Err(RecvTimeoutError::Timeout) => {
                 if let Ok(Some(status)) = child.try_wait() {
                     let heard = receiver.recv_timeout(GRACE);
