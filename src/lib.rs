@@ -41,5 +41,9 @@ pub use manifest::{
 };
 pub use wire::ChunkType;
 
+// This machine.
+#[cfg(feature = "capture")]
+pub use capture::{Capture, CaptureTimings, Captured};
+
 // What can go wrong.
 pub use error::{Error, Fault, FrameProblem, NotBorrowable, Place, Result};

@@ -84,14 +84,20 @@ pub(crate) struct PackArgs {
     #[arg(long)]
     pub(crate) allow_non_finite: bool,
 
-    /// The environment that made the image, as `unpack` writes it to environment.json. Without it, the environment of
-    /// this machine is stored: in this version, operating system and processor
+    /// The environment that made the image, as `unpack` writes it to environment.json. Without it, that of this machine
+    /// is stored: operating system, processor, graphics cards, and the versions of Python packages; and hardware_info
+    /// is filled in from this machine if the metadata has none
     #[arg(long, value_name = "FILE.json", conflicts_with = "no_environment")]
     pub(crate) environment: Option<PathBuf>,
 
-    /// Store no environment
+    /// Store no environment, and nothing else of this machine
     #[arg(long)]
     pub(crate) no_environment: bool,
+
+    /// The Python interpreter that made the image, which tells its packages without importing them [default: that of the
+    /// active virtual or conda environment, or else python3 on PATH]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["environment", "no_environment"])]
+    pub(crate) python: Option<PathBuf>,
 
     /// Replace the file if it is there
     #[arg(long, short)]

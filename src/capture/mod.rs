@@ -1,47 +1,233 @@
-//! This machine as records. In this version: operating system and processor.
+//! This machine as records: host, graphics cards, and what a Python interpreter has installed.
 
-use sysinfo::{CpuRefreshKind, RefreshKind, System};
+mod host;
+mod nvml;
+mod python;
+mod records;
+mod sysfs;
 
-use crate::environment::{Component, Environment};
+use std::path::PathBuf;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
 
-/// The names that uname gives to systems, where they differ from Rust's.
-const SYSTEM_NAMES: [(&str, &str); 3] = [("linux", "Linux"), ("macos", "Darwin"), ("windows", "Windows")];
+use self::host::Host;
+use self::python::Interpreter;
+use crate::environment::Environment;
+use crate::manifest::{Gpu, HardwareInfo};
+
+/// Captures this machine: operating system, processor, memory, graphics cards, and the packages of a Python interpreter.
+///
+/// Each source is asked once, and they are asked side by side, so it takes as long as Python takes to start, or NVIDIA's
+/// library if that takes longer. What cannot be learned is left out: a machine without graphics cards, NVIDIA's library
+/// or Python is an ordinary one.
+///
+/// ```
+/// let captured = gen5::Capture::new().no_python().run();
+/// assert!(captured.environment.get("torch").is_none());
+/// println!("{} in {:?}", captured.hardware.os, captured.timings.total);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Capture {
+    interpreter: Interpreter,
+    python_timeout: Duration,
+    gpus: bool,
+}
+
+/// What [`Capture::run`] learned.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Captured {
+    /// What decides an image, as components in this order, those in the reference's own words first:
+    ///
+    /// | id | text | |
+    /// |---|---|---|
+    /// | `torch` | `name=torch;version=2.15.0;cuda=13.2` | without what follows a `+` in its version; `cuda=None` without CUDA |
+    /// | `numpy` | `name=numpy;version=2.4.6` | |
+    /// | `python` | `name=python;version=3.11.7` | |
+    /// | `cuda` | `name=cuda;version=13.2` | that of torch, `none` if it has none; absent without torch |
+    /// | `os` | `name=os;version=Linux 6.18.44` | system name and release as uname gives them |
+    /// | `gpu` | `name=gpu;model=NVIDIA A100;driver=535.129.01` | one for each |
+    /// | `cpu` | `name=cpu;model=…` | from here on, what the reference does not know and passes over with a warning |
+    /// | `rocm` | `name=rocm;version=6.2.41133` | that of torch |
+    /// | `diffusers` | `name=diffusers;version=0.35.1` | and so each package of those below, without what follows a `+` |
+    ///
+    /// Further packages are, under the names that they are installed by, `transformers`, `accelerate`, `xformers`,
+    /// `safetensors`, `tensorflow`, `jax`, `jaxlib`, `flax`, `onnxruntime`, and the builds of `tensorflow` and `onnxruntime`
+    /// that have names of their own, as `onnxruntime-gpu`.
+    pub environment: Environment,
+    /// The machine. Memory is in units of 2^30 bytes, as its makers count it, and rounded to two decimals; `cpu_cores` are the
+    /// physical ones if they are known, and the member `logical_cores` in `extra` are all. `framework` is torch, else jax
+    /// or tensorflow; `compute_lib` is what torch was built for.
+    pub hardware: HardwareInfo,
+    /// What the caller may want to know: that an interpreter which was named did not answer.
+    pub notes: Vec<String>,
+    /// How long it took.
+    pub timings: CaptureTimings,
+}
+
+/// How long a capture took.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct CaptureTimings {
+    /// From the call to its return.
+    pub total: Duration,
+    /// The Python interpreter, from its start to its end; `None` if none was started.
+    pub python: Option<Duration>,
+    /// The start of NVML, which is the driver's affair and can take seconds where no other program keeps the cards
+    /// ready; `None` if it did not start.
+    pub nvml_start: Option<Duration>,
+}
+
+/// How long an interpreter may take, unless the caller gives another time.
+const PYTHON_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Capture {
+    /// Everything, with 5 seconds for Python.
+    pub fn new() -> Self {
+        Self { interpreter: Interpreter::Found, python_timeout: PYTHON_TIMEOUT, gpus: true }
+    }
+
+    /// The Python interpreter to ask: a path, or a name that is on `PATH`.
+    ///
+    /// By default it is that of the active virtual environment (`VIRTUAL_ENV`) or conda environment (`CONDA_PREFIX`), else
+    /// `python3` on `PATH` (on Windows `python` or `py`). It is started once, and imports none of the packages that it
+    /// tells of.
+    pub fn python(mut self, path: impl Into<PathBuf>) -> Self {
+        self.interpreter = Interpreter::Given(path.into());
+        self
+    }
+
+    /// Does not start Python.
+    pub fn no_python(mut self) -> Self {
+        self.interpreter = Interpreter::None;
+        self
+    }
+
+    /// Does not look for graphics cards, and does not load NVIDIA's library.
+    pub fn no_gpus(mut self) -> Self {
+        self.gpus = false;
+        self
+    }
+
+    /// How long Python may take before it is killed and passed over. 5 seconds by default.
+    pub fn python_timeout(mut self, timeout: Duration) -> Self {
+        self.python_timeout = timeout;
+        self
+    }
+
+    /// Asks everything.
+    pub fn run(&self) -> Captured {
+        let start = Instant::now();
+        let (host, gpus, asked) = thread::scope(|scope| {
+            let host = beside(scope, Host::ask);
+            let gpus = beside(scope, if self.gpus { Gpus::ask } else { Gpus::default });
+            let asked = python::ask(&self.interpreter, self.python_timeout);
+            (host(), gpus(), asked)
+        });
+        let python = asked.python.unwrap_or_default();
+        Captured {
+            environment: records::environment(&host, &gpus.list, &python),
+            hardware: records::hardware(&host, gpus.list, &python),
+            notes: asked.notes,
+            timings: CaptureTimings {
+                total: start.elapsed(),
+                python: asked.took,
+                nvml_start: gpus.nvml_start,
+            },
+        }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Environment {
-    /// The environment of this machine: what can be learned without waiting.
-    ///
-    /// In this version these are `os` (`name=os;version=Linux 6.1.0`, system name and release as uname gives them) and
-    /// `cpu` (`name=cpu;model=…`, which the reference does not know and passes over with a warning). What cannot be
-    /// learned is left out.
+    /// The environment of this machine: that of [`Capture::run`], which tells more of it.
     pub fn capture() -> Self {
-        let mut environment = Self::default();
-        let name = std::env::consts::OS;
-        let name = SYSTEM_NAMES.iter().find(|(rust, _)| *rust == name).map_or(name, |(_, uname)| uname);
-        if let Ok(release) = System::kernel_version() {
-            environment.push(Component::new("os", format!("name=os;version={name} {release}")));
-        }
-        let cpus = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
-        let system = System::new_with_specifics(cpus);
-        let brand =
-            system.as_ref().ok().and_then(|system| system.cpus().first()).map(|cpu| cpu.brand().trim());
-        if let Some(brand) = brand.filter(|brand| !brand.is_empty()) {
-            environment.push(Component::new("cpu", format!("name=cpu;model={brand}")));
-        }
-        environment
+        Capture::new().run().environment
     }
+}
+
+impl HardwareInfo {
+    /// This machine: that of [`Capture::run`], which tells more of it.
+    pub fn capture() -> Self {
+        Capture::new().run().hardware
+    }
+}
+
+/// The graphics cards.
+#[derive(Default)]
+struct Gpus {
+    list: Vec<Gpu>,
+    nvml_start: Option<Duration>,
+}
+
+impl Gpus {
+    fn ask() -> Self {
+        let mut gpus = nvml::gpus();
+        // Other systems than Linux have no such folder.
+        gpus.list.extend(sysfs::gpus("/sys".as_ref()));
+        gpus
+    }
+}
+
+/// Does some work on a thread of its own, or, if the system has none to give, when its result is asked for. Work that
+/// panicked has learned nothing.
+fn beside<'scope, T: Default + Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: fn() -> T,
+) -> impl FnOnce() -> T {
+    let handle = thread::Builder::new().spawn_scoped(scope, work);
+    move || handle.map_or_else(|_| work(), |handle| handle.join().unwrap_or_default())
+}
+
+/// A text that can stand in a component: trimmed, and only if it is short, of one line and without `;`, which ends a part
+/// of a component.
+fn plain(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fits = !text.is_empty() && text.len() <= MAX_TEXT;
+    (fits && !text.contains(|c: char| c == ';' || c.is_control())).then(|| text.to_owned())
+}
+
+/// Longer than any name or version, in bytes.
+const MAX_TEXT: usize = 256;
+
+/// Bytes in units of 2^30, rounded to two decimals; no memory is none that is known.
+fn gigabytes(bytes: u64) -> Option<f64> {
+    let units = bytes as f64 / f64::from(1 << 30);
+    (bytes > 0).then(|| (units * 100.0).round() / 100.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Component;
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn the_operating_system_is_what_uname_says() {
-        let uname = std::process::Command::new("uname").arg("-sr").output().unwrap();
-        let expected = format!("name=os;version={}", String::from_utf8(uname.stdout).unwrap().trim());
-        let environment = Environment::capture();
-        assert_eq!(environment.get("os").unwrap().canonical(), expected);
-        assert!(environment.get("cpu").unwrap().canonical().starts_with("name=cpu;model="));
+    fn a_run_asks_only_what_it_is_to() {
+        let captured = Capture::new().no_python().no_gpus().run();
+        assert!(captured.timings.python.is_none() && captured.timings.nvml_start.is_none());
+        assert!(captured.hardware.gpu.is_none() && captured.notes.is_empty());
+        let ids: Vec<&str> = captured.environment.components().iter().map(Component::id).collect();
+        assert!(ids.iter().all(|id| ["os", "cpu"].contains(id)), "{ids:?}");
+    }
+
+    #[test]
+    fn texts_that_would_break_a_component_are_left_out() {
+        assert_eq!(plain(" 2.15.0\n").as_deref(), Some("2.15.0"));
+        for text in ["", " ", "1;cuda=2", "1\n2", "1\u{0}2", &"9".repeat(257)] {
+            assert_eq!(plain(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn memory_is_counted_as_its_makers_do() {
+        assert_eq!(gigabytes(85_899_345_920), Some(80.0));
+        assert_eq!(gigabytes(33_528_193_024), Some(31.23));
+        assert_eq!(gigabytes(0), None);
     }
 }

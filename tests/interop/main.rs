@@ -1,5 +1,5 @@
 //! This crate and the reference, the Python package `gen5` 0.1.0, held against each other: each decodes the files of
-//! the other, and they agree on which metadata is valid.
+//! the other, they agree on which metadata is valid, and they capture the same environment.
 //!
 //! Plain `cargo test` leaves these tests out, since they need a Python that has the reference:
 //!
@@ -16,6 +16,8 @@
     clippy::cast_lossless
 )]
 
+#[cfg(feature = "capture")]
+mod capture;
 mod description;
 mod latents;
 mod manifests;

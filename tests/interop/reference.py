@@ -9,6 +9,7 @@ tests can hold their files and verdicts against it. Run it with the Python of an
     python reference.py manifests SEED COUNT     print COUNT random manifests, each with the reference's verdict
     python reference.py validate FILE            the reference's verdict on each line of FILE, a manifest each
     python reference.py refuses FILE...          whether the reference refuses to decode each FILE
+    python reference.py environment              what the reference captures of the environment it runs in
 
 The last line of standard output is the result, one JSON object. A mismatch is a result and exits 0; what stops a
 command from doing its work is told on standard error and exits 1. ``--strict`` adds to ``decode`` what this
@@ -31,7 +32,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from PIL import Image
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from gen5 import Gen5FileHandler
+    from gen5.chunks.env import Gen5Env
     from gen5.chunks.metadata import Gen5Metadata
     from gen5.core.exceptions import Gen5MetadataError
 
@@ -852,7 +854,7 @@ def manifests(arguments: argparse.Namespace) -> Record:
     return {"manifests": arguments.count, "valid": valid_count}
 
 
-# validate and refuses
+# validate, refuses and environment
 
 
 def validate(arguments: argparse.Namespace) -> Record:
@@ -873,6 +875,12 @@ def refusal(file: str) -> Record:
 
 def refuses(arguments: argparse.Namespace) -> Record:
     return {"verdicts": [refusal(file) for file in arguments.files]}
+
+
+def environment(arguments: argparse.Namespace) -> Record:
+    with quiet():
+        captured = Gen5Env().env_chunk_populator()
+    return {"environment": describe_environment([asdict(component) for component in captured.components])}
 
 
 # Command line
@@ -905,6 +913,9 @@ def command_line() -> argparse.ArgumentParser:
     command = commands.add_parser("refuses", help="whether files are refused")
     command.add_argument("files", nargs="+", metavar="FILE")
     command.set_defaults(run=refuses)
+
+    command = commands.add_parser("environment", help="capture the environment")
+    command.set_defaults(run=environment)
     return parser
 
 

@@ -7,6 +7,8 @@ use std::process::Command;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::description::DescribedComponent;
+
 /// Names the Python interpreter that has the reference.
 const INTERPRETER: &str = "GEN5_REFERENCE_PYTHON";
 
@@ -28,8 +30,8 @@ pub(crate) struct Encoded {
     pub(crate) latents: usize,
 }
 
-/// Standard output of a command of `reference.py`.
-pub(crate) fn run(arguments: &[&OsStr]) -> String {
+/// The Python interpreter that has the reference.
+pub(crate) fn interpreter() -> PathBuf {
     let Some(interpreter) = std::env::var_os(INTERPRETER) else {
         panic!(
             "{INTERPRETER} is not set. It names a Python that has the reference; to make one:\n    \
@@ -38,6 +40,12 @@ pub(crate) fn run(arguments: &[&OsStr]) -> String {
              {INTERPRETER}=reference/bin/python cargo test --test interop"
         );
     };
+    interpreter.into()
+}
+
+/// Standard output of a command of `reference.py`.
+pub(crate) fn run(arguments: &[&OsStr]) -> String {
+    let interpreter = interpreter();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/reference.py");
     let output = Command::new(&interpreter)
         .arg(script)
@@ -68,6 +76,16 @@ pub(crate) fn decodes_strictly(folder: &Path) -> Decoded {
 pub(crate) fn encode(folder: &Path, count: usize, seed: u64) -> Encoded {
     let (count, seed) = (count.to_string(), seed.to_string());
     result(&run(&["encode".as_ref(), folder.as_ref(), count.as_ref(), seed.as_ref()]))
+}
+
+/// What the reference captures of the environment that it runs in.
+pub(crate) fn environment() -> Vec<DescribedComponent> {
+    #[derive(Deserialize)]
+    struct Captured {
+        environment: Vec<DescribedComponent>,
+    }
+    let Captured { environment } = result(&run(&["environment".as_ref()]));
+    environment
 }
 
 /// Whether the reference refuses to decode a file, and its reason.

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use gen5::{Compression, Dtype, Environment, Extra, Metadata, NonFinite, Summary, WriteOptions, Writer};
+use gen5::{
+    Capture, Captured, Compression, Dtype, Environment, Extra, Metadata, NonFinite, Summary, WriteOptions,
+    Writer,
+};
 
 use super::feed::write_latents;
 use super::{Output, of_file};
@@ -27,7 +30,9 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     }
     refuse_repeated_keys(&latents)?;
     let image = args.image.as_deref().map(read).transpose()?;
-    let environment = environment(args)?;
+    let captured = capture(args, output);
+    let metadata = with_hardware(metadata, captured.as_ref())?;
+    let environment = environment(args, captured)?;
 
     let stored_size = |array: &Array| match args.float16 {
         true => array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64,
@@ -126,14 +131,41 @@ fn refuse_repeated_keys(latents: &[Array]) -> Result<()> {
     Ok(())
 }
 
+/// This machine, unless the image was made elsewhere, or the file is to be free of where it was made.
+fn capture(args: &PackArgs, output: &mut Output<'_>) -> Option<Captured> {
+    if args.environment.is_some() || args.no_environment {
+        return None;
+    }
+    let capture = Capture::new();
+    let captured = match &args.python {
+        Some(python) => capture.python(python),
+        None => capture,
+    }
+    .run();
+    for note in &captured.notes {
+        output.note(note);
+    }
+    Some(captured)
+}
+
+/// The metadata, with what was captured of the machine if it tells of none.
+fn with_hardware(metadata: Metadata, captured: Option<&Captured>) -> Result<Metadata> {
+    let Some(captured) = captured else { return Ok(metadata) };
+    let mut model_info = metadata.into_model_info();
+    if model_info.hardware_info.is_none() && model_info.extra.get("hardware_info").is_none() {
+        model_info.hardware_info = Some(captured.hardware.clone());
+    }
+    Ok(Metadata::new(&model_info)?)
+}
+
 /// The environment to be stored, if there is to be one.
-fn environment(args: &PackArgs) -> Result<Option<Environment>> {
+fn environment(args: &PackArgs, captured: Option<Captured>) -> Result<Option<Environment>> {
     match &args.environment {
         Some(path) => {
             let environment = Environment::from_json(&read_text(path)?);
             environment.map(Some).map_err(|error| of_file(error, path))
         }
-        None => Ok((!args.no_environment).then(Environment::capture)),
+        None => Ok(captured.map(|captured| captured.environment)),
     }
 }
 
