@@ -8,7 +8,7 @@ use crate::convert::LatentArg;
 
 /// Keep generated images with the latents, settings and environment that made them.
 ///
-/// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file.
+/// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 environments differ (env).
 #[derive(Debug, Parser)]
 #[command(name = "gen5", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -39,12 +39,55 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   gen5 info run.gen5
   gen5 info --json *.gen5")]
-    Info(FileArgs),
+    Info(InfoArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:
   gen5 verify run.gen5
   gen5 verify --json *.gen5")]
     Verify(FileArgs),
+    /// Print a digest for each file that stands for all it holds: to be cited, or signed.
+    ///
+    /// It is the SHA-256 of the file's header and chunk table, which has the hash of every payload: together with `gen5
+    /// verify` it tells that a file is the one that was cited.
+    #[command(after_help = "Examples:
+  gen5 fingerprint run.gen5
+  gen5 verify run.gen5 && gen5 fingerprint run.gen5")]
+    Fingerprint(FileArgs),
+    Env(EnvArgs),
+}
+
+/// Show the environment of this machine, or how that of a file differs.
+///
+/// Without FILE, what `pack` would store: versions of Python packages, operating system, graphics cards, processor. With
+/// FILE, how its environment differs from this machine's, with OTHER from that of another file, in the words of the
+/// Python package. The exit code is 0 if they are the same, 4 if they differ.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 env
+  gen5 env run.gen5 || echo 'not as it was made'
+  gen5 env run.gen5 other.gen5 --json")]
+pub(crate) struct EnvArgs {
+    /// The file whose environment is compared
+    pub(crate) file: Option<PathBuf>,
+
+    /// The file it is compared with, instead of this machine
+    #[arg(conflicts_with = "python")]
+    pub(crate) other: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) python: PythonArg,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PythonArg {
+    /// The Python interpreter that makes images here, which tells its packages without importing them [default: that of
+    /// the active virtual or conda environment, or else python3 on PATH]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
 }
 
 /// Make a GEN5 file of latents, image and metadata.
@@ -87,17 +130,15 @@ pub(crate) struct PackArgs {
     /// The environment that made the image, as `unpack` writes it to environment.json. Without it, that of this machine
     /// is stored: operating system, processor, graphics cards, and the versions of Python packages; and hardware_info
     /// is filled in from this machine if the metadata has none
-    #[arg(long, value_name = "FILE.json", conflicts_with = "no_environment")]
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["no_environment", "python"])]
     pub(crate) environment: Option<PathBuf>,
 
     /// Store no environment, and nothing else of this machine
-    #[arg(long)]
+    #[arg(long, conflicts_with = "python")]
     pub(crate) no_environment: bool,
 
-    /// The Python interpreter that made the image, which tells its packages without importing them [default: that of the
-    /// active virtual or conda environment, or else python3 on PATH]
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["environment", "no_environment"])]
-    pub(crate) python: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) python: PythonArg,
 
     /// Replace the file if it is there
     #[arg(long, short)]
@@ -168,6 +209,27 @@ pub(crate) struct UnpackArgs {
     /// Write into a folder that has files already, replacing those of the same names
     #[arg(long, short)]
     pub(crate) force: bool,
+
+    /// Do not compare the file's environment with this machine's, of which standard error tells else
+    #[arg(long, conflicts_with = "python")]
+    pub(crate) no_environment_check: bool,
+
+    #[command(flatten)]
+    pub(crate) python: PythonArg,
+}
+
+/// What `info` shows.
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+
+    /// Tell how the environment of each file differs from this machine's, too
+    #[arg(long)]
+    pub(crate) check_environment: bool,
+
+    #[command(flatten)]
+    pub(crate) python: PythonArg,
 }
 
 /// Files to look at.

@@ -10,6 +10,8 @@ use gen5::Fault;
 pub(crate) enum Status {
     /// All is fine.
     Fine,
+    /// It was to be compared, and differs.
+    Different,
     /// It could not be done: I/O, or something was refused.
     Failed,
     /// The command line is wrong.
@@ -26,6 +28,7 @@ impl Status {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Damaged => 3,
+            Self::Different => 4,
         }
     }
 

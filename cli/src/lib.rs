@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 pub mod convert;
+mod environment;
 mod failure;
 pub mod names;
 mod progress;
@@ -14,12 +15,12 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::commands::{Output, info, pack, unpack, verify};
+use crate::commands::{Output, env, fingerprint, info, pack, unpack, verify};
 use crate::failure::Status;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
 /// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the
-/// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file.
+/// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 environments differ.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     out: &mut (dyn Write + Send),
@@ -41,6 +42,8 @@ pub fn run(
         Command::Unpack(args) => unpack::run(args, &mut output),
         Command::Info(args) => info::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
+        Command::Fingerprint(args) => fingerprint::run(args, &mut output),
+        Command::Env(args) => env::run(args, &mut output),
     };
     let result = match cli.jobs {
         None => run(),

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, ChunkType, Component, Extra, Latent, Reader};
+use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Reader};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Output, of_file};
-use crate::args::FileArgs;
+use crate::args::InfoArgs;
+use crate::environment::{Comparison, capture};
 use crate::failure::Status;
 use crate::terminal::{escape, human_size};
 
@@ -20,6 +21,9 @@ struct FileInfo {
     latents: Vec<LatentInfo>,
     image: Option<ImageInfo>,
     environment: Option<Vec<Component>>,
+    /// How it differs from this machine's, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<Comparison>,
     /// `model_info` as it is stored; null if it is not valid JSON.
     metadata: Option<Box<RawValue>>,
     /// What is wrong with image or environment, if anything is; the rest can be used all the same.
@@ -97,7 +101,8 @@ impl LatentInfo {
 }
 
 impl FileInfo {
-    fn of(path: &Path, reader: &Reader) -> Self {
+    /// `current` is the environment to compare with, if there is one.
+    fn of(path: &Path, reader: &Reader, current: Option<&Environment>) -> Self {
         let (major, minor) = reader.version();
         let mut info = Self {
             path: path.to_string_lossy().into_owned(),
@@ -106,6 +111,7 @@ impl FileInfo {
             latents: reader.latents().map(|latent| LatentInfo::of(&latent)).collect(),
             image: None,
             environment: None,
+            drift: None,
             metadata: RawValue::from_string(reader.model_info_json().to_owned()).ok(),
             problems: Vec::new(),
             status: Status::Fine,
@@ -117,6 +123,7 @@ impl FileInfo {
             info.image = Some(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk });
         }
         let environment = info.note_problem(reader.environment()).flatten();
+        info.drift = environment.as_ref().zip(current).map(|(file, current)| Comparison::new(file, current));
         info.environment = environment.map(|environment| environment.components().to_vec());
         info
     }
@@ -134,7 +141,9 @@ impl FileInfo {
 /// Bytes of an image that tell its format.
 const IMAGE_START: usize = 8192;
 
-pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
+    let current = args.check_environment.then(|| capture(args.python.python.as_deref(), output).environment);
+    let args = &args.files;
     let mut infos: Vec<Looked> = Vec::new();
     for (position, path) in args.files.iter().enumerate() {
         let reader = match Reader::open(path) {
@@ -146,7 +155,7 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
                 continue;
             }
         };
-        let info = FileInfo::of(path, &reader);
+        let info = FileInfo::of(path, &reader, current.as_ref());
         output.remember(info.status);
         if args.json {
             infos.push(Looked::Fine(Box::new(info)));
@@ -255,13 +264,18 @@ fn facts(info: &FileInfo, reader: &Reader) -> Vec<(&'static str, String)> {
     }
     let environment = info.environment.iter().flatten();
     facts.extend(environment.map(|component| ("environment", describe(component))));
+    if let Some(drift) = &info.drift {
+        let summary = if drift.is_same() { "none from this machine".into() } else { drift.summary() };
+        facts.push(("drift", summary));
+        facts.extend(drift.lines().into_iter().map(|line| ("", line)));
+    }
     facts.extend(info.problems.iter().map(|problem| ("damaged", problem.clone())));
     facts.retain(|(_, text)| !text.is_empty());
     facts
 }
 
 /// A component without the name that its text repeats: `os version=Linux 6.1`.
-fn describe(component: &Component) -> String {
+pub(super) fn describe(component: &Component) -> String {
     let (id, text) = (component.id(), component.canonical());
     let rest = text
         .strip_prefix("name=")
@@ -271,7 +285,7 @@ fn describe(component: &Component) -> String {
 }
 
 /// An object on one line: `seed 42, steps 50`. Its members come in the order of the schema.
-fn members(object: &impl Serialize) -> String {
+pub(super) fn members(object: &impl Serialize) -> String {
     let members: Option<Extra> =
         serde_json::to_string(object).ok().and_then(|text| serde_json::from_str(&text).ok());
     let members = members.unwrap_or_default();

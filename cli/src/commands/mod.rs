@@ -1,6 +1,8 @@
 //! One file a command.
 
+pub(crate) mod env;
 mod feed;
+pub(crate) mod fingerprint;
 pub(crate) mod info;
 pub(crate) mod pack;
 pub(crate) mod unpack;

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use gen5::{
-    Capture, Captured, Compression, Dtype, Environment, Extra, Metadata, NonFinite, Summary, WriteOptions,
-    Writer,
+    Captured, Compression, Dtype, Environment, Extra, Metadata, NonFinite, Summary, WriteOptions, Writer,
 };
 
 use super::feed::write_latents;
 use super::{Output, of_file};
 use crate::args::{Compress, MetadataArgs, PackArgs};
 use crate::convert::{Array, arrays};
+use crate::environment;
 use crate::failure::UsageError;
 use crate::progress;
 use crate::terminal::{count, human_size, shown};
@@ -136,16 +136,7 @@ fn capture(args: &PackArgs, output: &mut Output<'_>) -> Option<Captured> {
     if args.environment.is_some() || args.no_environment {
         return None;
     }
-    let capture = Capture::new();
-    let captured = match &args.python {
-        Some(python) => capture.python(python),
-        None => capture,
-    }
-    .run();
-    for note in &captured.notes {
-        output.note(note);
-    }
-    Some(captured)
+    Some(environment::capture(args.python.python.as_deref(), output))
 }
 
 /// The metadata, with what was captured of the machine if it tells of none.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use gen5::{Dtype, Latent, ReadOptions, Reader};
+use gen5::{Dtype, Environment, Latent, ReadOptions, Reader};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::{Output, of_file};
 use crate::args::UnpackArgs;
 use crate::convert::npy;
+use crate::environment::{Comparison, capture};
 use crate::failure::Status;
 use crate::names::file_names;
 use crate::progress;
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask: it becomes the folder
     let draft = builder.tempdir_in(place).with_context(|| format!("could not write to {}", shown(place)))?;
-    let doubt = write_all(&reader, draft.path()).map_err(|error| match Status::of(&error) {
+    let environment = write_all(&reader, draft.path()).map_err(|error| match Status::of(&error) {
         Status::Damaged => error.context(shown(&args.file)),
         _ => error,
     })?;
@@ -56,9 +57,13 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
         output.note("latents of bfloat16 are written as float32, which holds their values exactly");
     }
 
-    if let Some(error) = doubt {
-        output.note(&format!("environment.json is as it is stored, but {error}"));
-        output.remember(Status::of_library(&error));
+    match environment {
+        Err(error) => {
+            output.note(&format!("environment.json is as it is stored, but {error}"));
+            output.remember(Status::of_library(&error));
+        }
+        Ok(Some(environment)) if !args.no_environment_check => warn_of_drift(args, &environment, output),
+        Ok(_) => {}
     }
     let size = human_size(reader.latents().map(|latent| latent.payload_size()).sum());
     let latents = count(reader.latents().len(), "latent");
@@ -83,9 +88,21 @@ fn check_destination(folder: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes all there is. Returns what is wrong with an environment that was written all the same: its bytes are those that
-/// were stored, but they are not what the format asks for.
-fn write_all(reader: &Reader, folder: &Path) -> Result<Option<gen5::Error>> {
+/// Says how this machine differs from the one that made the image, if it does.
+fn warn_of_drift(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>) {
+    let current = capture(args.python.python.as_deref(), output).environment;
+    let comparison = Comparison::new(file, &current).without_notes();
+    if !comparison.is_same() {
+        let (file, summary) = (shown(&args.file), comparison.summary());
+        output.note(&format!("{file} was made in another environment: {summary} (current: this machine)"));
+        // Where messages cannot go there is nobody to tell.
+        let _ = comparison.write(output.messages);
+    }
+}
+
+/// Writes all there is. Returns the environment, or what is wrong with one that was written all the same: its bytes are
+/// those that were stored, but they are not what the format asks for.
+fn write_all(reader: &Reader, folder: &Path) -> Result<gen5::Result<Option<Environment>>> {
     let latents: Vec<Latent> = reader.latents().collect();
     let names = file_names(latents.iter().map(Latent::key), "npy");
     let bar = progress::bytes(latents.iter().map(Latent::payload_size).sum());
@@ -117,7 +134,7 @@ fn write_all(reader: &Reader, folder: &Path) -> Result<Option<gen5::Error>> {
     if let Some(environment) = reader.environment_json()? {
         write(&folder.join("environment.json"), &environment)?;
     }
-    Ok(reader.environment().err())
+    Ok(reader.environment())
 }
 
 fn create_folder(path: &Path) -> Result<()> {

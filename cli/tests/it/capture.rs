@@ -107,15 +107,18 @@ mod nvidia {
         libraries
     }
 
-    /// Packs in a process that finds the library there, and in which this call of it fails. Returns NVIDIA's cards, of the
-    /// environment and of the hardware.
-    fn cards(folder: &Folder, libraries: &Path, failing: &str) -> (Vec<String>, Value) {
+    /// The command, in a process that finds the library there, and no interpreter, since these tests are not about them.
+    fn gen5(folder: &Folder, libraries: &Path) -> Command {
         let mut gen5 = Command::new(env!("CARGO_BIN_EXE_gen5"));
-        let here = folder.path("");
-        let words = PACK.map(|word| word.replace("@/", here.to_str().unwrap()));
-        // Without interpreters, since these tests are not about them.
-        let gen5 = gen5.args(words).env("PATH", "").env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX");
-        let ran = gen5.env("LD_LIBRARY_PATH", libraries).env("FAKE_NVML_FAIL", failing).output().unwrap();
+        gen5.current_dir(folder.path("")).env("LD_LIBRARY_PATH", libraries);
+        gen5.env("PATH", "").env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX");
+        gen5
+    }
+
+    /// Packs while this call of the library fails. Returns NVIDIA's cards, of the environment and of the hardware.
+    fn cards(folder: &Folder, libraries: &Path, failing: &str) -> (Vec<String>, Value) {
+        let words = PACK.map(|word| word.replace("@/", ""));
+        let ran = gen5(folder, libraries).args(words).env("FAKE_NVML_FAIL", failing).output().unwrap();
         let told = String::from_utf8(ran.stderr).unwrap();
         assert_eq!((ran.status.code(), told.as_str()), (Some(0), ""), "{failing}");
         let (hardware, environment) = stored(folder);
@@ -187,6 +190,32 @@ mod nvidia {
         let folder = folder();
         let libraries = library(&folder, &["-DOLD"]);
         assert_eq!(cards(&folder, &libraries, ""), without("memory_gb", &[0, 1]));
+    }
+
+    #[test]
+    fn env_shows_the_cards_and_holds_files_against_them() {
+        let folder = folder();
+        let libraries = library(&folder, &[]);
+        let env = |libraries: &Path, words: &[&str]| {
+            let ran = gen5(&folder, libraries).arg("env").args(words).output().unwrap();
+            (ran.status.code(), String::from_utf8(ran.stdout).unwrap())
+        };
+        let (code, told) = env(&libraries, &[]);
+        assert_eq!(code, Some(0));
+        for line in [
+            "environment  gpu model=NVIDIA A100-SXM4-80GB;driver=535.129.01\n",
+            "environment  gpu model=NVIDIA T4;driver=535.129.01\n",
+            " ms; NVML took ",
+        ] {
+            assert!(told.contains(line), "{line} is not in {told}");
+        }
+        cards(&folder, &libraries, "");
+        let same = "x.gen5: the environment is that of this machine\n";
+        assert_eq!(env(&libraries, &["x.gen5"]), (Some(0), same.to_owned()));
+        fs::remove_dir_all(&libraries).unwrap();
+        let (code, told) = env(&libraries, &["x.gen5"]);
+        assert_eq!(code, Some(4));
+        assert!(told.contains("    Environment component 'gpu' "), "{told}");
     }
 
     #[test]

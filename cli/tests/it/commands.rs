@@ -90,7 +90,7 @@ fn unpacked_metadata_can_be_packed_again_and_overridden() {
 fn an_unpacked_environment_can_be_packed_again() {
     let folder = Folder::new();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/raw_f32.gen5");
-    folder.ok(&["unpack", data.to_str().unwrap(), "-o", "@/run"]);
+    folder.ok(&["unpack", data.to_str().unwrap(), "-o", "@/run", "--no-environment-check"]);
     let pack = [
         "pack",
         "@/x.gen5",
@@ -542,7 +542,7 @@ fn files_of_the_reference_are_shown_checked_and_taken_apart() {
         fs::copy(data.join(format!("{name}.gen5")), folder.path("x.gen5")).unwrap();
         folder.ok(&["info", "@/x.gen5"]);
         folder.ok(&["verify", "@/x.gen5"]);
-        folder.ok(&["unpack", "@/x.gen5", "-o", &format!("@/{name}")]);
+        folder.ok(&["unpack", "@/x.gen5", "-o", &format!("@/{name}"), "--no-environment-check"]);
     }
     let page = folder.ok(&["info", &data.join("raw_mixed_misaligned.gen5").to_string_lossy()]);
     let single = page.lines().find(|line| line.contains("single")).unwrap();

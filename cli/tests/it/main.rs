@@ -5,5 +5,6 @@ mod binary;
 mod capture;
 mod commands;
 mod convert;
+mod environment;
 mod storage;
 mod support;

@@ -1,0 +1,102 @@
+//! `gen5 env`: the environment of this machine, and how those of files differ from it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use gen5::{Captured, Component, Environment, HardwareInfo, Reader};
+use serde::Serialize;
+
+use super::info::{describe, members};
+use super::{Output, of_file};
+use crate::args::EnvArgs;
+use crate::environment::{Comparison, capture};
+use crate::failure::Status;
+use crate::terminal::{escape, shown};
+
+/// This machine, for programs.
+#[derive(Serialize)]
+struct Machine<'a> {
+    environment: &'a [Component],
+    hardware_info: &'a HardwareInfo,
+    notes: &'a [String],
+    milliseconds: Milliseconds,
+}
+
+#[derive(Serialize)]
+struct Milliseconds {
+    total: f64,
+    python: Option<f64>,
+    nvml_start: Option<f64>,
+}
+
+/// A file held against another or against this machine, for programs.
+#[derive(Serialize)]
+struct Compared {
+    path: String,
+    /// The other file; null for this machine.
+    other: Option<String>,
+    same: bool,
+    drift: Comparison,
+}
+
+pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
+    let Some(path) = &args.file else {
+        let captured = capture(args.python.python.as_deref(), output);
+        return show(&captured, args.json, output);
+    };
+    let file = environment_of(path)?;
+    let (other, current) = match &args.other {
+        Some(other) => (Some(other), environment_of(other)?),
+        None => (None, capture(args.python.python.as_deref(), output).environment),
+    };
+    let comparison = Comparison::new(&file, &current);
+    if !comparison.is_same() {
+        output.remember(Status::Different);
+    }
+    if args.json {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let compared = Compared {
+            path: text(path),
+            other: other.map(|path| text(path)),
+            same: comparison.is_same(),
+            drift: comparison,
+        };
+        return output.json(&[compared], false);
+    }
+    let (file, other) = (shown(path), other.map_or_else(|| "this machine".into(), |path| shown(path)));
+    match comparison.is_same() {
+        true => writeln!(output.out, "{file}: the environment is that of {other}")?,
+        false => writeln!(output.out, "{file}: {} (current: {other})", comparison.summary())?,
+    }
+    Ok(comparison.write(output.out)?)
+}
+
+fn environment_of(path: &Path) -> Result<Environment> {
+    let reader = Reader::open(path).map_err(|error| of_file(error, path))?;
+    let environment = reader.environment().map_err(|error| of_file(error, path))?;
+    environment.with_context(|| format!("{} has no environment to compare", shown(path)))
+}
+
+fn show(captured: &Captured, json: bool, output: &mut Output<'_>) -> Result<()> {
+    let Captured { environment, hardware, notes, timings, .. } = captured;
+    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e4).round() / 10.0;
+    if json {
+        let milliseconds = Milliseconds {
+            total: milliseconds(timings.total),
+            python: timings.python.map(milliseconds),
+            nvml_start: timings.nvml_start.map(milliseconds),
+        };
+        let environment = environment.components();
+        return output.json(&[Machine { environment, hardware_info: hardware, notes, milliseconds }], false);
+    }
+    let environment = environment.components().iter().map(|component| ("environment", describe(component)));
+    let mut took = format!("in {} ms", milliseconds(timings.total));
+    if let Some(start) = timings.nvml_start {
+        took += &format!("; NVML took {} ms of these to start", milliseconds(start));
+    }
+    for (name, text) in environment.chain([("hardware", members(hardware)), ("captured", took)]) {
+        writeln!(output.out, "{name:<12} {}", escape(&text))?;
+    }
+    Ok(())
+}
