@@ -19,6 +19,7 @@
 #[cfg(feature = "capture")]
 mod capture;
 mod description;
+mod drift;
 mod latents;
 mod manifests;
 mod random;

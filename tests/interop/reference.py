@@ -10,6 +10,7 @@ tests can hold their files and verdicts against it. Run it with the Python of an
     python reference.py validate FILE            the reference's verdict on each line of FILE, a manifest each
     python reference.py refuses FILE...          whether the reference refuses to decode each FILE
     python reference.py environment              what the reference captures of the environment it runs in
+    python reference.py drift DIR                its warnings on the environments in DIR/pairs.json
 
 The last line of standard output is the result, one JSON object. A mismatch is a result and exits 0; what stops a
 command from doing its work is told on standard error and exits 1. ``--strict`` adds to ``decode`` what this
@@ -43,7 +44,7 @@ from PIL import Image
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from gen5 import Gen5FileHandler
-    from gen5.chunks.env import Gen5Env
+    from gen5.chunks.env import EnvChunk, EnvComponent, Gen5Env
     from gen5.chunks.metadata import Gen5Metadata
     from gen5.core.exceptions import Gen5MetadataError
 
@@ -854,7 +855,7 @@ def manifests(arguments: argparse.Namespace) -> Record:
     return {"manifests": arguments.count, "valid": valid_count}
 
 
-# validate, refuses and environment
+# validate, refuses, environment and drift
 
 
 def validate(arguments: argparse.Namespace) -> Record:
@@ -881,6 +882,57 @@ def environment(arguments: argparse.Namespace) -> Record:
     with quiet():
         captured = Gen5Env().env_chunk_populator()
     return {"environment": describe_environment([asdict(component) for component in captured.components])}
+
+
+class MadeEnvironment(Gen5Env):
+    """The reference on a machine that has these components."""
+
+    def __init__(self, components: list[Record]) -> None:
+        super().__init__()
+        self.components = components
+
+    def env_chunk_populator(self) -> EnvChunk:
+        made = []
+        for component in self.components:
+            text = component["cononical_str"]
+            made.append(EnvComponent(component["component_id"], text, hashlib.sha256(text.encode()).digest()))
+        return EnvChunk(env_version=1, components=made)
+
+
+def warnings_on(path: Path, current: list[Record]) -> list[str]:
+    """What the reference's decoder warns of on a machine that has these components."""
+    handler = Gen5FileHandler()
+    handler.env = MadeEnvironment(current)
+    with quiet(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        handler.file_decoder(str(path))
+    return [str(warning.message) for warning in caught]
+
+
+def drift(arguments: argparse.Namespace) -> Record:
+    """Decodes each pair's file, and one that it writes itself with the same environment, under the other environment."""
+    pairs = json.loads((arguments.dir / "pairs.json").read_text(encoding="utf-8"))
+    told = []
+    for index, pair in enumerate(pairs):
+        own = arguments.dir / f"reference-{index:05}.gen5"
+        handler = Gen5FileHandler()
+        handler.env = MadeEnvironment(pair["stored"])
+        with quiet():
+            handler.file_encoder(
+                str(own),
+                {"x": np.zeros((1, 1, 1, 1), np.float32)},
+                chunk_records=[],
+                model_name="m",
+                model_version="1",
+                prompt="",
+                tags=[],
+                img_binary=None,
+                generation_settings={"seed": 0, "steps": 1, "sampler": "s"},
+                hardware_info={"os": "o"},
+            )
+        files = {"here": arguments.dir / pair["file"], "there": own}
+        told.append({"own": own.name, **{side: warnings_on(path, pair["current"]) for side, path in files.items()}})
+    return {"warnings": told}
 
 
 # Command line
@@ -916,6 +968,10 @@ def command_line() -> argparse.ArgumentParser:
 
     command = commands.add_parser("environment", help="capture the environment")
     command.set_defaults(run=environment)
+
+    command = commands.add_parser("drift", help="warnings on the pairs of environments in DIR/pairs.json")
+    command.add_argument("dir", type=Path, metavar="DIR")
+    command.set_defaults(run=drift)
     return parser
 
 

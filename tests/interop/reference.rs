@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::description::DescribedComponent;
 
@@ -86,6 +86,38 @@ pub(crate) fn environment() -> Vec<DescribedComponent> {
     }
     let Captured { environment } = result(&run(&["environment".as_ref()]));
     environment
+}
+
+/// An environment that a file keeps, and another.
+#[derive(Serialize)]
+pub(crate) struct Pair {
+    /// The file, in the folder of `pairs.json`.
+    pub(crate) file: String,
+    pub(crate) stored: Vec<DescribedComponent>,
+    pub(crate) current: Vec<DescribedComponent>,
+}
+
+/// What the reference warns of when it decodes the file of a pair under the other environment.
+#[derive(Deserialize)]
+pub(crate) struct Warnings {
+    /// A file that the reference wrote with the same environment.
+    pub(crate) own: String,
+    /// Of the pair's file.
+    pub(crate) here: Vec<String>,
+    /// Of its own.
+    pub(crate) there: Vec<String>,
+}
+
+/// Has the reference compare the environments of these pairs, whose files are in `folder`.
+pub(crate) fn drift(folder: &Path, pairs: &[Pair]) -> Vec<Warnings> {
+    #[derive(Deserialize)]
+    struct Told {
+        warnings: Vec<Warnings>,
+    }
+    std::fs::write(folder.join("pairs.json"), serde_json::to_vec(pairs).unwrap()).unwrap();
+    let Told { warnings } = result(&run(&["drift".as_ref(), folder.as_ref()]));
+    assert_eq!(warnings.len(), pairs.len());
+    warnings
 }
 
 /// Whether the reference refuses to decode a file, and its reason.
