@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gen5::{Reader, WriteOptions, f16};
+use gen5::{Metadata, Reader, WriteOptions, f16};
 
 use crate::description::{
     DescribedLatent, Description, describe_environment, describe_model_info, save, sha256,
@@ -26,6 +26,10 @@ fn files_written_here_decode_there() {
         let path = folder.path().join(&file);
         let summary = options.write(&mut random, &contents, &path);
         check_own_members(&path, &contents);
+        let metadata = match number % 3 {
+            0 => rewrite(&path, random.metadata()),
+            _ => contents.metadata.clone(),
+        };
 
         // Streams take their places as they are pushed, so the summary tells the order.
         let find = |key: &str| contents.latents.iter().find(|latent| latent.key == key).unwrap();
@@ -34,7 +38,7 @@ fn files_written_here_decode_there() {
             file,
             latents: summary.latents.iter().map(|latent| describe(find(&latent.key))).collect(),
             image_sha256: contents.image.as_deref().map(sha256),
-            model_info: describe_model_info(contents.metadata.model_info()),
+            model_info: describe_model_info(metadata.model_info()),
             environment: contents.environment.as_ref().map(describe_environment),
         });
         assert_eq!(summary.latents.len(), contents.latents.len());
@@ -94,6 +98,16 @@ fn what_auto_compresses_decodes_there() {
     let decoded = reference::decodes_strictly(folder.path());
     assert_eq!((decoded.files, decoded.latents), (3, 6));
     assert!(decoded.parts > 20, "{}", decoded.parts);
+}
+
+/// Gives a file other metadata, which is returned.
+fn rewrite(path: &Path, metadata: Metadata) -> Metadata {
+    let before = Reader::open(path).unwrap();
+    WriteOptions::new().sync(false).rewrite(&before, &metadata, path).unwrap();
+    let after = Reader::open(path).unwrap();
+    assert_eq!(after.metadata().unwrap(), metadata);
+    after.verify().unwrap();
+    metadata
 }
 
 /// The reference passes over what only this crate knows: that is read back here.
