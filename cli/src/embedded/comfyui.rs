@@ -1,6 +1,0 @@
-//! stub
-use super::Generation;
-/// stub
-pub fn parse(_text: &str) -> Option<Generation> {
-    None
-}
