@@ -89,7 +89,7 @@ impl<'a> Tiff<'a> {
                 Some(value) if tag == USER_COMMENT => found.keep(name, &self.comment(value), place),
                 Some(value) => found.keep(name, utf8_or_latin1(value).trim_end_matches('\0'), place),
                 None => {
-                    found.problem(format!("{place}: {name} lies outside of Exif or is no text; not read"))
+                    found.problem(format!("{place}: {name} lies outside of Exif or is no text; not read"));
                 }
             }
         }

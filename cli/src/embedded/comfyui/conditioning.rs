@@ -35,7 +35,7 @@ enum Side {
 }
 
 /// Finds both prompts of a sampler.
-pub(super) fn take_prompts(generation: &mut Generation, graph: Graph<'_>, sampler: Node<'_>) {
+pub(super) fn take_prompts(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>) {
     for (side, name) in [(Side::Positive, "prompt"), (Side::Negative, "negative_prompt")] {
         let texts = encoded(generation, graph, sampler, side);
         if !texts.is_empty() {
@@ -45,7 +45,7 @@ pub(super) fn take_prompts(generation: &mut Generation, graph: Graph<'_>, sample
 }
 
 /// The texts that come to a sampler on one side, each once, in the order of the inputs.
-fn encoded(generation: &mut Generation, graph: Graph<'_>, sampler: Node<'_>, side: Side) -> Vec<String> {
+fn encoded(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>, side: Side) -> Vec<String> {
     let mut texts = Vec::new();
     let mut seen = HashSet::new();
     let mut stack: Vec<(Node<'_>, Side)> = vec![(sampler, side)];
@@ -55,21 +55,21 @@ fn encoded(generation: &mut Generation, graph: Graph<'_>, sampler: Node<'_>, sid
             continue;
         }
         if let Some(guidance) = node.inputs.get("guidance").filter(|_| side == Side::Positive)
-            && let Some(value) = graph.value(guidance, &["guidance"])
+            && let Some(value) = graph.value(guidance, &["guidance"]).filter(|value| value.is_number())
         {
             generation.take("flux_guidance", &value.to_string());
         }
         let own = if node.class.contains("Encode") { texts_of_encoder(graph, node) } else { Vec::new() };
         if own.is_empty() {
             let inputs = inputs_of_side(node, side);
-            texts.extend(inputs.iter().filter_map(|input| input.as_str()).map(str::to_owned));
-            let links: Vec<Link<'_>> = inputs.into_iter().filter_map(Link::of).collect();
-            let sources = links.into_iter().filter_map(|link| {
+            let own = inputs.iter().filter_map(|input| input.as_str());
+            texts.extend(own.filter(|text| graph.has_room(text.len())).map(str::to_owned));
+            let sources = inputs.into_iter().rev().filter_map(|input| {
+                let link = Link::of(input)?;
                 let source = graph.source(link)?;
                 Some((source, side_of_output(source, link, side)))
             });
-            let sources: Vec<_> = sources.collect();
-            stack.extend(sources.into_iter().rev());
+            stack.extend(sources);
         }
         texts.extend(own);
     }
@@ -89,13 +89,14 @@ fn inputs_of_side<'a>(node: Node<'a>, side: Side) -> Vec<&'a Value> {
     if node.class.contains("Guider") && side == Side::Negative {
         return Vec::new();
     }
-    let links = || node.inputs.iter().filter(|(_, input)| Link::of(input).is_some());
-    let mut conditioning: Vec<_> = links().filter(|(name, _)| name.starts_with("cond")).collect();
+    let mut conditioning: Vec<(&str, &Value)> =
+        node.inputs().filter(|(name, input)| name.starts_with("cond") && Link::of(input).is_some()).collect();
+    if conditioning.is_empty() {
+        return node.only_link().into_iter().collect();
+    }
     // `conditioning_from` is put behind `conditioning_to`.
     conditioning.sort_by_key(|(name, _)| name.ends_with("from"));
-    let inputs =
-        if conditioning.is_empty() && links().count() == 1 { links().collect() } else { conditioning };
-    inputs.into_iter().map(|(_, input)| input).collect()
+    conditioning.into_iter().map(|(_, input)| input).collect()
 }
 
 /// The side on which to go on behind an output. A node that takes both sides gives them out in this order, unless it is a
@@ -110,28 +111,32 @@ fn side_of_output(source: Node<'_>, link: Link<'_>, side: Side) -> Side {
     }
 }
 
-fn texts_of_encoder(graph: Graph<'_>, node: Node<'_>) -> Vec<String> {
+fn texts_of_encoder(graph: &Graph<'_>, node: Node<'_>) -> Vec<String> {
     ENCODED.iter().filter_map(|name| text(graph, node.inputs.get(*name)?)).collect()
 }
 
 /// The text of an input: its own, or what the nodes behind its link make of theirs.
-fn text(graph: Graph<'_>, input: &Value) -> Option<String> {
+fn text(graph: &Graph<'_>, input: &Value) -> Option<String> {
     let mut pieces = Vec::new();
     let mut delimiter = None;
     let mut seen = HashSet::new();
     let mut stack = vec![input];
     while let Some(input) = stack.pop() {
         if let Value::String(piece) = input {
-            pieces.push(piece.as_str());
+            if graph.has_room(piece.len()) {
+                pieces.push(piece.as_str());
+            }
             continue;
         }
         let node = Link::of(input).and_then(|link| graph.source(link)).filter(|node| seen.insert(node.id));
         let Some(node) = node else { continue };
         if ["oncat", "Join", "Combine"].iter().any(|word| node.class.contains(word)) {
             delimiter = delimiter.or(node.inputs.get("delimiter").and_then(Value::as_str));
-            let joined =
-                node.inputs.iter().filter(|(name, _)| name.starts_with("text") || name.starts_with("string"));
-            let joined: Vec<&Value> = joined.map(|(_, input)| input).collect();
+            let joined: Vec<&Value> = node
+                .inputs()
+                .filter(|(name, _)| name.starts_with("text") || name.starts_with("string"))
+                .map(|(_, input)| input)
+                .collect();
             stack.extend(joined.into_iter().rev());
         } else if let Some(input) = TEXT.iter().find_map(|name| node.inputs.get(*name)) {
             stack.push(input);

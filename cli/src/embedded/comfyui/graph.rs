@@ -1,15 +1,30 @@
-//! A graph of nodes, and ways through it that end: each visits a node once, and none is a recursion.
+//! A graph of nodes, and ways through it that end: each visits a node once, none is a recursion, and all together have a
+//! number of steps, since many short ways through a graph can be a long one.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use crate::embedded::MAX_TEXT_BYTES;
+
 /// Inputs that hold the one value of a node that has nothing else to say.
 const VALUE: [&str; 8] = ["value", "Value", "int", "number", "float", "string", "text", "Number"];
 
+/// Links that are followed in one graph. A thousand nodes take some ten thousand.
+const MAX_STEPS: usize = 200_000;
+
+/// Inputs of one node that are looked at.
+const MAX_INPUTS: usize = 1000;
+
 /// The nodes of a graph, by their names.
-#[derive(Clone, Copy)]
-pub(super) struct Graph<'a>(&'a Map<String, Value>);
+pub(super) struct Graph<'a> {
+    nodes: &'a Map<String, Value>,
+    /// Links that may still be followed.
+    steps: Cell<usize>,
+    /// Bytes of text that may still be put together.
+    room: Cell<usize>,
+}
 
 /// One node.
 #[derive(Clone, Copy)]
@@ -42,39 +57,57 @@ impl<'a> Link<'a> {
 }
 
 impl<'a> Node<'a> {
+    /// The inputs, in the order of their names.
+    pub(super) fn inputs(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.inputs.iter().take(MAX_INPUTS).map(|(name, input)| (name.as_str(), input))
+    }
+
+    /// The inputs that are links.
+    pub(super) fn links(self) -> impl Iterator<Item = (&'a str, Link<'a>)> {
+        self.inputs().filter_map(|(name, input)| Some((name, Link::of(input)?)))
+    }
+
     /// The input that is a link, if it is the only one.
     pub(super) fn only_link(self) -> Option<&'a Value> {
-        let mut links = self.inputs.values().filter(|input| Link::of(input).is_some());
-        links.next().filter(|_| links.next().is_none())
+        let mut links = self.inputs().filter(|(_, input)| Link::of(input).is_some());
+        let (_, only) = links.next()?;
+        links.next().is_none().then_some(only)
     }
 }
 
 impl<'a> Graph<'a> {
     /// A graph, if the members look like one: all that are objects are nodes.
-    pub(super) fn new(members: &'a Map<String, Value>) -> Option<Self> {
-        let graph = Self(members);
-        members.keys().any(|id| graph.node(id).is_some()).then_some(graph)
+    pub(super) fn new(nodes: &'a Map<String, Value>) -> Option<Self> {
+        let graph = Self { nodes, steps: Cell::new(MAX_STEPS), room: Cell::new(MAX_TEXT_BYTES) };
+        nodes.keys().any(|id| graph.node(id).is_some()).then_some(graph)
     }
 
-    fn node(self, id: &str) -> Option<Node<'a>> {
-        let (id, value) = self.0.get_key_value(id)?;
+    fn node(&self, id: &str) -> Option<Node<'a>> {
+        let (id, value) = self.nodes.get_key_value(id)?;
         let class = value.get("class_type")?.as_str()?;
         Some(Node { id, class, inputs: value.get("inputs")?.as_object()? })
     }
 
-    /// The node that a link comes from.
-    pub(super) fn source(self, link: Link<'_>) -> Option<Node<'a>> {
+    /// The node that a link comes from; none if too many have been followed.
+    pub(super) fn source(&self, link: Link<'_>) -> Option<Node<'a>> {
+        self.steps.set(self.steps.get().checked_sub(1)?);
         self.node(link.id)
     }
 
+    /// Takes room for a text of this length; `false` if there is not so much.
+    pub(super) fn has_room(&self, length: usize) -> bool {
+        let left = self.room.get().checked_sub(length);
+        left.inspect(|&left| self.room.set(left)).is_some()
+    }
+
     /// The nodes that this one's inputs come from, in the order of their names.
-    pub(super) fn sources(self, node: Node<'a>) -> impl DoubleEndedIterator<Item = Node<'a>> {
-        node.inputs.values().filter_map(move |value| self.source(Link::of(value)?))
+    fn sources(&self, node: Node<'a>) -> impl Iterator<Item = Node<'a>> {
+        node.links().filter_map(|(_, link)| self.source(link))
     }
 
     /// This node and those behind it along the inputs of these names, of which the first that is a link is followed. A
     /// node without them that has one link only passes on what comes in.
-    pub(super) fn walk(self, start: Node<'a>, names: &[&str]) -> Vec<Node<'a>> {
+    pub(super) fn walk(&self, start: Node<'a>, names: &[&str]) -> Vec<Node<'a>> {
         let mut way = Vec::new();
         let mut seen = HashSet::new();
         let mut next = Some(start);
@@ -87,7 +120,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The value of an input: its own, or, if it is a link, what the nodes behind it have under these names.
-    pub(super) fn value(self, input: &'a Value, names: &[&str]) -> Option<&'a Value> {
+    pub(super) fn value(&self, input: &'a Value, names: &[&str]) -> Option<&'a Value> {
         let mut seen = HashSet::new();
         let mut input = input;
         loop {
@@ -103,8 +136,8 @@ impl<'a> Graph<'a> {
 
     /// The sampler that starts from noise: of the nodes that an image comes from, the first with no sampler before it.
     /// Images that are saved come before others.
-    pub(super) fn first_sampler(self) -> Option<Node<'a>> {
-        let nodes: Vec<Node<'_>> = self.0.keys().filter_map(|id| self.node(id)).collect();
+    pub(super) fn first_sampler(&self) -> Option<Node<'a>> {
+        let nodes: Vec<Node<'_>> = self.nodes.keys().filter_map(|id| self.node(id)).collect();
         let used: HashSet<&str> =
             nodes.iter().flat_map(|node| self.sources(*node).map(|source| source.id)).collect();
         let mut ends: Vec<Node<'_>> = nodes.iter().copied().filter(|node| !used.contains(node.id)).collect();
@@ -120,7 +153,7 @@ impl<'a> Graph<'a> {
 
     /// Goes through all that comes before a node, depth first, and returns the first sampler that is left: all before it
     /// has been gone through by then.
-    fn first_sampler_before(self, end: Node<'a>, seen: &mut HashSet<&'a str>) -> Option<Node<'a>> {
+    fn first_sampler_before(&self, end: Node<'a>, seen: &mut HashSet<&'a str>) -> Option<Node<'a>> {
         let mut stack = vec![(end, false)];
         while let Some((node, is_left)) = stack.pop() {
             if is_left {
@@ -129,7 +162,8 @@ impl<'a> Graph<'a> {
                 }
             } else if seen.insert(node.id) {
                 stack.push((node, true));
-                stack.extend(self.sources(node).rev().map(|source| (source, false)));
+                let sources: Vec<_> = self.sources(node).collect();
+                stack.extend(sources.into_iter().rev().map(|source| (source, false)));
             }
         }
         None

@@ -10,7 +10,6 @@ mod graph;
 use serde_json::{Map, Value};
 
 use self::graph::{Graph, Link, Node};
-use super::generation::stem;
 use super::{Generation, json};
 
 /// Reads a graph, with the name that ComfyUI puts before it in Exif (`prompt:{…}`) or without.
@@ -18,7 +17,7 @@ pub fn parse(text: &str) -> Option<Generation> {
     let text = text.trim_start();
     let text = text.strip_prefix("prompt:").or_else(|| text.strip_prefix("Prompt:")).unwrap_or(text);
     let document = json::document(text)?;
-    let graph = Graph::new(document.as_object()?)?;
+    let graph = &Graph::new(document.as_object()?)?;
     let sampler = graph.first_sampler()?;
     let mut generation = Generation::new("ComfyUI");
     take_settings(&mut generation, graph, sampler);
@@ -50,7 +49,7 @@ const SETTINGS: [Setting; 8] = [
     Setting { name: "height", inputs: &["height"], by_way_of: LATENT },
 ];
 
-fn take_settings(generation: &mut Generation, graph: Graph<'_>, sampler: Node<'_>) {
+fn take_settings(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>) {
     for setting in SETTINGS {
         let holder = graph.walk(sampler, setting.by_way_of).into_iter().find_map(|node| {
             setting.inputs.iter().find_map(|name| graph.value(node.inputs.get(*name)?, setting.inputs))
@@ -75,7 +74,10 @@ const MODEL: [&str; 6] = ["guider", "model", "model1", "base_model", "unet", "pi
 /// Inputs that name a model's file.
 const MODEL_FILES: [&str; 4] = ["ckpt_name", "unet_name", "base_ckpt_name", "model_path"];
 
-fn take_model(generation: &mut Generation, graph: Graph<'_>, sampler: Node<'_>) {
+/// The longest name of a LoRA's file, in bytes.
+const MAX_NAME: usize = 1000;
+
+fn take_model(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>) {
     let way = graph.walk(sampler, &MODEL);
     let file = way.iter().find_map(|node| {
         MODEL_FILES.iter().find_map(|name| graph.value(node.inputs.get(*name)?, &MODEL_FILES)?.as_str())
@@ -85,17 +87,17 @@ fn take_model(generation: &mut Generation, graph: Graph<'_>, sampler: Node<'_>) 
     }
     // In the order in which they are applied.
     for node in way.iter().rev() {
-        for (name, value) in node.inputs.iter().filter(|(name, _)| name.starts_with("lora")) {
-            if let Some(lora) = lora(graph, name, value) {
-                generation.tag(stem(lora));
+        for (name, value) in node.inputs().filter(|(name, _)| name.starts_with("lora")) {
+            if let Some(lora) = lora(graph, name, value).filter(|lora| lora.len() <= MAX_NAME) {
+                generation.tag(lora);
             }
         }
     }
 }
 
 /// The LoRA that an input names: as text, or in an object that also tells whether it is on.
-fn lora<'a>(graph: Graph<'a>, name: &str, value: &'a Value) -> Option<&'a str> {
-    let is_file = |text: &&str| name.starts_with("lora_name") || stem(text) != *text;
+fn lora<'a>(graph: &Graph<'a>, name: &str, value: &'a Value) -> Option<&'a str> {
+    let is_file = |text: &&str| name.starts_with("lora_name") || text.contains('.');
     let from_object = |object: &'a Map<String, Value>| {
         let on = object.get("on").and_then(Value::as_bool).unwrap_or(true);
         object.get("lora").filter(|_| on).and_then(Value::as_str)
@@ -171,6 +173,19 @@ mod tests {
                              "latent_image": [start[0], 0]});
         let found = read(&graph(sampler, nodes));
         assert_eq!((found.steps, found.seed, found.prompt), (Some(3), None, None));
+    }
+
+    #[test]
+    fn many_ways_to_one_text_are_followed_up_to_a_limit() {
+        let mut nodes = json!({"text": {"class_type": "Text", "inputs": {"text": "x".repeat(1 << 20)}}});
+        let mut combine = json!({});
+        for n in 0..900 {
+            nodes[n.to_string()] = json!({"class_type": "CLIPTextEncode", "inputs": {"text": ["text", 0]}});
+            combine[format!("conditioning_{n}")] = json!([n.to_string(), 0]);
+        }
+        nodes["all"] = json!({"class_type": "ConditioningCombine", "inputs": combine});
+        let found = read(&graph(json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
+        assert_eq!(found.prompt.map(|prompt| prompt.len()), Some(1 << 20));
     }
 
     #[test]
