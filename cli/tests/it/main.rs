@@ -4,5 +4,7 @@
 mod binary;
 mod commands;
 mod convert;
+mod embedded;
+mod images;
 mod storage;
 mod support;
