@@ -7,7 +7,7 @@
 
 pub mod a1111;
 pub mod comfyui;
-pub mod exif;
+mod exif;
 pub mod fooocus;
 mod generation;
 pub mod invokeai;
@@ -170,12 +170,8 @@ fn size_as_json(text: &str) -> usize {
 fn utf8_or_latin1(bytes: &[u8]) -> String {
     match str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => latin1(bytes),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
     }
-}
-
-fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
 }
 
 #[cfg(test)]

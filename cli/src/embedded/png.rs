@@ -2,7 +2,7 @@
 
 use crc32fast::hash;
 
-use super::{Texts, exif, latin1, utf8_or_latin1};
+use super::{Texts, exif, utf8_or_latin1};
 
 /// The first bytes of every PNG.
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -65,26 +65,20 @@ impl<'a> Chunk<'a> {
         else {
             return found.problem(format!("{place} has no keyword; not read"));
         };
-        let text = match self.kind {
-            b"tEXt" => Some(utf8_or_latin1(content)),
-            b"zTXt" => match content {
-                [0, stream @ ..] => match found.inflate(stream, place) {
-                    Some(bytes) => Some(utf8_or_latin1(&bytes)),
-                    None => return,
-                },
-                _ => None,
-            },
-            _ => match international(content) {
-                Some((false, text)) => Some(utf8_or_latin1(text)),
-                Some((true, stream)) => match found.inflate(stream, place) {
-                    Some(bytes) => Some(utf8_or_latin1(&bytes)),
-                    None => return,
-                },
-                None => None,
-            },
+        let content = match (self.kind, content) {
+            (b"tEXt", text) => Some((false, text)),
+            // The byte is the method, and there is one.
+            (b"zTXt", content) => content.strip_prefix(&[0]).map(|stream| (true, stream)),
+            (_, content) => international(content),
         };
-        match text {
-            Some(text) => found.keep(&latin1(keyword), &text, place),
+        let keyword = utf8_or_latin1(keyword);
+        match content {
+            Some((false, text)) => found.keep(&keyword, &utf8_or_latin1(text), place),
+            Some((true, stream)) => {
+                if let Some(text) = found.inflate(stream, place) {
+                    found.keep(&keyword, &utf8_or_latin1(&text), place);
+                }
+            }
             None => found.problem(format!("{place} is malformed; not read")),
         }
     }

@@ -120,8 +120,7 @@ mod tests {
     }
 
     /// A graph with a sampler, and these nodes.
-    fn graph(inputs: Value, others: Value) -> Value {
-        let mut graph = others;
+    fn graph(inputs: &Value, mut graph: Value) -> Value {
         graph["9"] = json!({"class_type": "KSampler", "inputs": inputs});
         graph
     }
@@ -129,7 +128,7 @@ mod tests {
     #[test]
     fn values_are_found_through_reroutes_and_primitives() {
         let found = read(&graph(
-            json!({"seed": ["1", 0], "steps": ["2", 0], "sampler_name": ["3", 0], "cfg": 7}),
+            &json!({"seed": ["1", 0], "steps": ["2", 0], "sampler_name": ["3", 0], "cfg": 7}),
             json!({
                 "1": {"class_type": "Reroute", "inputs": {"": ["4", 0]}},
                 "2": {"class_type": "PrimitiveInt", "inputs": {"value": 20}},
@@ -144,7 +143,7 @@ mod tests {
     #[test]
     fn circles_end() {
         let found = read(&graph(
-            json!({"seed": ["1", 0], "noise_seed": 5, "steps": 3, "model": ["9", 0], "positive": ["2", 0],
+            &json!({"seed": ["1", 0], "noise_seed": 5, "steps": 3, "model": ["9", 0], "positive": ["2", 0],
                    "latent_image": ["9", 0]}),
             json!({
                 "1": {"class_type": "Reroute", "inputs": {"": ["1", 0]}},
@@ -171,7 +170,7 @@ mod tests {
         let start = ["10000", "0"];
         let sampler = json!({"steps": 3, "seed": [start[0], 0], "positive": [start[0], 0], "model": [start[0], 0],
                              "latent_image": [start[0], 0]});
-        let found = read(&graph(sampler, nodes));
+        let found = read(&graph(&sampler, nodes));
         assert_eq!((found.steps, found.seed, found.prompt), (Some(3), None, None));
     }
 
@@ -184,7 +183,7 @@ mod tests {
             combine[format!("conditioning_{n}")] = json!([n.to_string(), 0]);
         }
         nodes["all"] = json!({"class_type": "ConditioningCombine", "inputs": combine});
-        let found = read(&graph(json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
+        let found = read(&graph(&json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
         assert_eq!(found.prompt.map(|prompt| prompt.len()), Some(1 << 20));
     }
 
