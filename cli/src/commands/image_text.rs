@@ -1,5 +1,6 @@
 //! What an image's own text adds to the metadata.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
@@ -162,17 +163,18 @@ fn insert_missing(members: &mut Extra, name: &str, value: &impl serde::Serialize
 /// The texts by their keywords. Of several under one keyword the further ones get a number: `Comment (2)`.
 fn by_keyword(texts: &[Text]) -> Result<Extra> {
     let mut members = Extra::new();
-    for Text { keyword, text } in texts {
-        let value = serde_json::to_string(text)?;
-        let names = std::iter::once(keyword.clone()).chain((2..).map(|n| format!("{keyword} ({n})")));
-        for name in names.take(embedded::MAX_TEXTS) {
-            match members.get(&name) {
-                None => members.insert_json(name, value.clone())?,
-                Some(known) if known == value => {}
-                Some(_) => continue,
-            }
-            break;
+    let (mut kept, mut names, mut numbers) = (HashSet::new(), HashSet::new(), HashMap::new());
+    for text in texts {
+        if !kept.insert((&text.keyword, &text.text)) {
+            continue;
         }
+        let number = numbers.entry(&text.keyword).or_insert(1_usize);
+        let mut name = text.keyword.clone();
+        while !names.insert(name.clone()) {
+            *number += 1;
+            name = format!("{} ({number})", text.keyword);
+        }
+        members.insert(name, &text.text)?;
     }
     Ok(members)
 }
@@ -193,10 +195,14 @@ mod tests {
     #[test]
     fn texts_under_one_keyword_are_all_kept() {
         let text = |keyword: &str, text: &str| Text { keyword: keyword.into(), text: text.into() };
-        let texts = [text("a", "1"), text("a", "2"), text("b", "3"), text("a", "1"), text("a", "4")];
+        let texts = [("a", "1"), ("a (2)", "0"), ("a", "2"), ("b", "3"), ("a", "1"), ("a", "4")]
+            .map(|(a, b)| text(a, b));
         let members = by_keyword(&texts).unwrap();
         let members: Vec<_> = members.iter().collect();
-        assert_eq!(members, [("a", "\"1\""), ("a (2)", "\"2\""), ("b", "\"3\""), ("a (3)", "\"4\"")]);
+        assert_eq!(
+            members,
+            [("a", "\"1\""), ("a (2)", "\"0\""), ("a (3)", "\"2\""), ("b", "\"3\""), ("a (4)", "\"4\"")]
+        );
     }
 
     #[test]

@@ -199,12 +199,13 @@ fn without_label<'a>(text: &'a str, label: &str) -> &'a str {
 
 /// Names of LoRAs that the prompt asks for: `<lora:NAME:WEIGHT>`.
 fn take_loras_of_prompt(generation: &mut Generation) {
-    let prompt = generation.prompt.clone().unwrap_or_default();
-    for piece in prompt.split("<lora:").skip(1).take(MAX_SETTINGS) {
+    let prompt = generation.prompt.take();
+    for piece in prompt.as_deref().unwrap_or_default().split("<lora:").skip(1).take(MAX_SETTINGS) {
         if let Some((lora, _)) = piece.split_once([':', '>']) {
             generation.tag(lora);
         }
     }
+    generation.prompt = prompt;
 }
 
 /// The program that wrote the text, if it is another one that says so.

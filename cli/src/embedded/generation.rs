@@ -46,10 +46,11 @@ impl Generation {
         prompt || self.negative_prompt.is_some() || self.seed.is_some() || self.steps.is_some()
     }
 
-    /// Takes a value, given as JSON, under GEN5's name for it, or `model` and `model_hash`. The first value of a name
-    /// counts. What the schema of GEN5 would refuse there is left out.
+    /// Takes a value, given as JSON, under GEN5's name for it, or `model` and `model_hash`, in any spelling that has this
+    /// snake case. The first value of a name counts. What the schema of GEN5 would refuse there is left out.
     pub(super) fn take(&mut self, name: &str, value: &str) {
-        match name {
+        let name = snake_case(name);
+        match name.as_str() {
             "prompt" => fill(&mut self.prompt, json::text(value)),
             "negative_prompt" => fill(&mut self.negative_prompt, some_text(value)),
             "seed" => fill(&mut self.seed, json::integer(value)),
@@ -59,7 +60,7 @@ impl Generation {
             "cfg_scale" => fill(&mut self.cfg_scale, json::number(value)),
             "model" => fill(&mut self.model_name, some_text(value).map(|name| stem(&name).to_owned())),
             "model_hash" => fill(&mut self.model_hash, some_text(value)),
-            _ => self.set(name, value),
+            _ => self.set(&name, value),
         }
     }
 
@@ -72,21 +73,15 @@ impl Generation {
 
     /// Takes a setting that has no field, if there is room for it.
     fn set(&mut self, name: &str, value: &str) {
-        let name = snake_case(name);
-        let is_text = value.starts_with('"');
-        let fits = match name.as_str() {
+        let fits = match name {
             "" => false,
             "eta" => json::is_number(value) && json::number(value).is_some(),
-            "guidance" | "precision" => is_text,
+            "guidance" | "precision" => value.starts_with('"'),
             "deterministic" => matches!(value, "true" | "false"),
-            _ => is_text || json::is_shallow(value),
+            _ => !matches!(value, "null" | "\"\""),
         };
-        if fits
-            && !matches!(value, "null" | "\"\"")
-            && self.more.len() < MAX_SETTINGS
-            && self.more.get(&name).is_none()
-        {
-            // Text that is not JSON after all is left out.
+        if fits && self.more.len() < MAX_SETTINGS && self.more.get(name).is_none() && json::is_plain(value) {
+            // It has been seen to be JSON, so this cannot fail.
             let _ = self.more.insert_json(name, value);
         }
     }
@@ -107,7 +102,7 @@ impl Generation {
     ///
     /// # Errors
     ///
-    /// None that is known: all values have a form in JSON.
+    /// [`gen5::Error::Metadata`] if a value has no form in JSON, which none has that [`read`](super::read) returns.
     pub fn settings(&self) -> gen5::Result<Extra> {
         let mut settings = Extra::new();
         for (name, number) in [("seed", self.seed), ("steps", self.steps)] {
@@ -210,7 +205,12 @@ mod tests {
             ("precision", "16"),
             ("deterministic", "\"yes\""),
             ("sampler", "{}"),
+            ("Sampler", "[1]"),
             ("a", "null"),
+            // Half a surrogate pair, which a Rust string cannot hold, and a number that no float64 can.
+            ("b", "\"\\ud800\""),
+            ("c", "[\"\\ud800\"]"),
+            ("d", "1e999"),
         ] {
             generation.take(name, value);
         }

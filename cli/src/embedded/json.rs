@@ -94,8 +94,14 @@ pub(super) fn is_number(text: &str) -> bool {
         && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
-/// Whether arrays and objects in valid JSON stand in each other no deeper than a setting may.
-pub(super) fn is_shallow(value: &str) -> bool {
+/// Whether this is JSON that every reader can read: text is Unicode, numbers are in the range of a float64, and it is not
+/// deep.
+pub(super) fn is_plain(value: &str) -> bool {
+    is_shallow(value) && serde_json::from_str::<Value>(value).is_ok()
+}
+
+/// Whether arrays and objects stand in each other no deeper than a setting may.
+fn is_shallow(value: &str) -> bool {
     let mut depth = 0_usize;
     let mut rest = value;
     while let Some(at) = rest.find(['"', '[', '{', ']', '}']) {

@@ -426,7 +426,7 @@ fn the_largest_text_can_be_packed() {
 fn text_like_theirs() -> impl Strategy<Value = String> {
     let pieces = "Steps: 20, |Seed: 7, |Sampler: |Negative prompt: |Template: |<lora:|prompt:|\"class_type\": |\
         \"inputs\": |\"KSampler\"|\\[\"1\", 0\\]|\"positive_prompt\": |\"uc\": |\"image\": |\"base_model\": |\
-        \"Comment\": |\"steps\": |\"seed\": |\"sampler\": |[{}\\[\\]\",:0-9 \\\\\n-]|NaN|\\PC";
+        \"Comment\": |\"steps\": |\"seed\": |\"Sampler\": |\"eta\": |Guidance: |Eta: |\"deterministic\": |[{}\\[\\]\",:0-9 \\\\\n-]|NaN|\\PC";
     proptest::string::string_regex(&format!("({pieces}){{0,60}}")).unwrap()
 }
 
@@ -442,13 +442,38 @@ fn images(text_inside: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
     ]
 }
 
+/// Metadata that has all that was found, and what is required besides.
+fn metadata_with(found: &Generation) -> gen5::Result<gen5::Metadata> {
+    let mut settings = found.settings()?;
+    for (name, value) in [("seed", "1"), ("steps", "1"), ("sampler", "\"s\"")] {
+        if settings.get(name).is_none() {
+            settings.insert_json(name, value)?;
+        }
+    }
+    let mut model_info = gen5::Extra::new();
+    for name in ["model_name", "version", "date", "prompt"] {
+        model_info.insert(name, &found.prompt.as_deref().unwrap_or_default())?;
+    }
+    model_info.insert("tags", &found.tags)?;
+    model_info.insert("generation_settings", &settings)?;
+    gen5::Metadata::from_json(&serde_json::to_string(&model_info).unwrap())
+}
+
+#[test]
+fn settings_are_valid_whatever_the_names_are() {
+    let text = r#"{"positive_prompt": "a", "Seed": "b", "STEPS": 0.5, "Cfg Scale": -1, "eta": "c", "Guidance": 1,
+        "precision": [], "deterministic": 1, "Sampler": {}, "scheduler": 7, "model": {"name": {}}}"#;
+    let found = embedded::read(&png(&[("invokeai_metadata", text)])).generation.unwrap();
+    metadata_with(&found).unwrap();
+    assert_eq!(found.settings().unwrap().iter().collect::<Vec<_>>(), [("sampler", "\"7\"")]);
+}
+
 proptest! {
     #[test]
     fn whatever_is_in_an_image_is_read_or_told(inside in text_like_theirs(), bytes: Vec<u8>) {
         for image in images(&inside, &bytes) {
-            let found = embedded::read(&image);
-            if let Some(generation) = found.generation {
-                prop_assert!(generation.settings().is_ok());
+            if let Some(generation) = embedded::read(&image).generation {
+                prop_assert!(metadata_with(&generation).is_ok(), "{:?}", metadata_with(&generation));
             }
         }
     }
