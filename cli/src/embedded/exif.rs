@@ -26,8 +26,7 @@ pub(crate) fn read(tiff: &[u8], place: &str, found: &mut Texts) {
         return found.problem(format!("{place} is no valid Exif; not read"));
     };
     let mut seen = Vec::new();
-    let second = tiff.directory(first, place, &mut seen, found);
-    if let Some(second) = second.filter(|&second| second != first) {
+    if let Some(second) = tiff.directory(first, place, &mut seen, found) {
         tiff.directory(second, place, &mut seen, found);
     }
 }

@@ -229,6 +229,14 @@ fn a_million_chunks_are_gone_through_and_not_kept() {
 }
 
 #[test]
+fn a_field_of_exif_is_read_once() {
+    let comment = |text: &'static [u8]| (USER_COMMENT, UNDEFINED, text);
+    let exif = tiff(Order::Big, &[comment(b"first"), comment(b"second")], &[comment(b"third")]);
+    let texts = embedded::read(&jpeg_with_exif(&exif)).texts;
+    assert_eq!(texts, [Text { keyword: "UserComment".into(), text: "first".into() }]);
+}
+
+#[test]
 fn exif_that_loops_or_lies_ends() {
     // The Exif directory is the first one, which points at itself.
     let mut circle = tiff(Order::Little, &[(USER_COMMENT, UNDEFINED, A1111.as_bytes())], &[]);

@@ -188,6 +188,48 @@ mod tests {
     }
 
     #[test]
+    fn ways_that_are_long_together_are_cut() {
+        let mut nodes = json!({"999": {"class_type": "Text", "inputs": {"text": "end"}}});
+        for n in 1000..4000 {
+            nodes[n.to_string()] = json!({"class_type": "Reroute", "inputs": {"": [(n - 1).to_string(), 0]}});
+        }
+        let mut combine = json!({});
+        for n in 0..300 {
+            nodes[n.to_string()] =
+                json!({"class_type": "CLIPTextEncode", "inputs": {"text": [format!("t{n}"), 0]}});
+            nodes[format!("t{n}")] = json!({
+                "class_type": "StringConcatenate",
+                "inputs": {"string_a": format!("text {n} "), "string_b": ["3999", 0]},
+            });
+            combine[format!("conditioning_{n:03}")] = json!([n.to_string(), 0]);
+        }
+        nodes["all"] = json!({"class_type": "ConditioningCombine", "inputs": combine});
+        let found = read(&graph(&json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
+        let whole = found.prompt.unwrap().lines().filter(|line| line.ends_with("end")).count();
+        // 200,000 steps, of which each text takes 3,000.
+        assert!((50..70).contains(&whole), "{whole}");
+    }
+
+    #[test]
+    fn the_sampler_is_that_of_the_image_that_is_saved_and_comes_first() {
+        let sampler = |seed: u64, from: &str| json!({"class_type": "KSampler", "inputs": {"seed": seed, "steps": 1, "latent_image": [from, 0]}});
+        let mut nodes = json!({
+            "1": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
+            "2": sampler(2, ""),
+            "3": {"class_type": "SaveImage", "inputs": {"images": ["4", 0]}},
+            "4": {"class_type": "ImageBlend", "inputs": {"image1": ["5", 0], "image2": ["6", 0]}},
+            "5": sampler(5, ""),
+            "6": sampler(6, ""),
+        });
+        assert_eq!(read(&nodes).seed, Some(5));
+        nodes["5"] = sampler(5, "7");
+        nodes["7"] = sampler(7, "");
+        assert_eq!(read(&nodes).seed, Some(7));
+        nodes["3"]["class_type"] = json!("PreviewImage");
+        assert_eq!(read(&nodes).seed, Some(2), "of two that are only shown, that of the lower number");
+    }
+
+    #[test]
     fn other_objects_are_no_graphs() {
         for text in [
             "",
