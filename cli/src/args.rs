@@ -95,6 +95,7 @@ pub(crate) struct PythonArg {
 #[command(override_usage = "gen5 pack <OUT> --latent <[KEY=]FILE>... [OPTIONS]")]
 #[command(after_help = "Examples:
   gen5 pack run.gen5 --latent noise.npy --model-name SD3 --model-version 3.0
+  gen5 pack run.gen5 --latent noise.npy --image out.png
   gen5 pack run.gen5 --latent initial_noise=noise.npy steps.safetensors --image out.png \\
       --metadata model_info.json --set seed=42 --set steps=50 --set sampler=ddim --compress zstd")]
 pub(crate) struct PackArgs {
@@ -106,7 +107,8 @@ pub(crate) struct PackArgs {
     #[arg(long = "latent", value_name = "[KEY=]FILE", required = true, num_args = 1..)]
     pub(crate) latents: Vec<LatentArg>,
 
-    /// The image, stored byte for byte
+    /// The image, stored byte for byte. What a generator wrote into it (prompt, settings, model, LoRAs as tags) fills the
+    /// metadata that is not given
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Option<PathBuf>,
 
@@ -181,6 +183,10 @@ pub(crate) struct MetadataArgs {
     /// else text
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) settings: Vec<String>,
+
+    /// Do not look for text in the image
+    #[arg(long)]
+    pub(crate) no_image_text: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 pub mod convert;
+pub mod embedded;
 mod environment;
 mod failure;
 pub mod names;

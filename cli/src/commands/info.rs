@@ -251,7 +251,9 @@ fn facts(info: &FileInfo, reader: &Reader) -> Vec<(&'static str, String)> {
             facts.push(("tags", model.tags.join(", ")));
             facts.push(("settings", model.generation_settings.as_ref().map(members).unwrap_or_default()));
             facts.push(("hardware", model.hardware_info.as_ref().map(members).unwrap_or_default()));
-            facts.extend(model.extra.iter().map(|(name, value)| ("also", format!("{name} {value}"))));
+            facts.extend(
+                model.extra.iter().map(|(name, value)| ("also", format!("{name} {}", beginning(value)))),
+            );
         }
         Err(error) => {
             facts.push(("metadata", format!("not as the format has it ({error}); as stored:")));
@@ -272,6 +274,20 @@ fn facts(info: &FileInfo, reader: &Reader) -> Vec<(&'static str, String)> {
     facts.extend(info.problems.iter().map(|problem| ("damaged", problem.clone())));
     facts.retain(|(_, text)| !text.is_empty());
     facts
+}
+
+/// Characters of a member's value that the page shows.
+const SHOWN: usize = 400;
+
+/// The beginning of a value that is too long for a page, such as a whole workflow, and how long it is.
+fn beginning(value: &str) -> String {
+    match value.char_indices().nth(SHOWN) {
+        Some((end, _)) => {
+            let (start, _) = value.split_at(end);
+            format!("{start}… ({} in all; --json shows it)", human_size(value.len() as u64))
+        }
+        None => value.to_owned(),
+    }
 }
 
 /// A component without the name that its text repeats: `os version=Linux 6.1`.

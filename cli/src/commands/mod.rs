@@ -3,15 +3,18 @@
 pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;
+mod image_text;
 pub(crate) mod info;
+mod metadata;
 pub(crate) mod pack;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::failure::Status;
@@ -60,4 +63,14 @@ pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
     let named = matches!(error, gen5::Error::Io { .. });
     let error = anyhow::Error::from(error);
     if named { error } else { error.context(shown(path)) }
+}
+
+/// A file that is text.
+fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).with_context(|| format!("{} is not UTF-8", shown(path)))
+}
+
+/// A file.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("could not read {}", shown(path)))
 }

@@ -5,6 +5,8 @@ mod binary;
 mod capture;
 mod commands;
 mod convert;
+mod embedded;
 mod environment;
+mod images;
 mod storage;
 mod support;

@@ -1,0 +1,216 @@
+//! What an image's own text adds to the metadata.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use anyhow::Result;
+use gen5::Extra;
+
+use super::Output;
+use crate::embedded::{self, Embedded, Generation, Text};
+use crate::terminal::{count, shown};
+
+/// The member of `model_info` with all text of the image, so that nothing is lost that is not understood.
+const TEXTS: &str = "image_text";
+
+/// The member of `model_info` for settings that cannot be `generation_settings`, because one that these need is missing.
+const LOOSE_SETTINGS: &str = "image_settings";
+
+/// The settings that `generation_settings` cannot be without.
+const REQUIRED: [&str; 3] = ["seed", "steps", "sampler"];
+
+/// The version of a model whose text tells the name and no hash.
+const UNKNOWN_VERSION: &str = "unknown";
+
+/// The text of an image.
+pub(super) struct ImageText {
+    /// What messages call the image.
+    image: String,
+    embedded: Embedded,
+}
+
+impl ImageText {
+    /// Reads the text of the image that is at this path.
+    pub(super) fn read(image: &[u8], path: &Path) -> Self {
+        Self { image: shown(path), embedded: embedded::read(image) }
+    }
+
+    /// Fills the members that are still missing, keeps all text, and says what was found.
+    pub(super) fn fill(&self, model_info: &mut Extra, output: &mut Output<'_>) -> Result<()> {
+        let Embedded { texts, generation, problems } = &self.embedded;
+        let mut notes = problems.clone();
+        if let Some(generation) = generation {
+            notes.extend(fill(model_info, generation)?);
+        } else if !texts.is_empty() {
+            let pieces = count(texts.len(), "piece");
+            notes.push(format!("{pieces} of text kept as {TEXTS}; no generator's form was recognized"));
+        }
+        if !texts.is_empty() && model_info.get(TEXTS).is_none() {
+            model_info.insert(TEXTS, &by_keyword(texts)?)?;
+        }
+        for note in notes {
+            output.note(&format!("{}: {note}", self.image));
+        }
+        Ok(())
+    }
+}
+
+/// Fills members with what the text says; returns what is to be said of it.
+fn fill(model_info: &mut Extra, generation: &Generation) -> Result<Vec<String>> {
+    let (mut taken, mut notes) = (Vec::new(), Vec::new());
+    if let Some(prompt) = &generation.prompt
+        && insert_missing(model_info, "prompt", prompt)?
+    {
+        taken.push("prompt".to_owned());
+    }
+    match fill_settings(model_info, &generation.settings()?)? {
+        Settings::Filled(0) => {}
+        Settings::Filled(settings) => taken.push(count(settings, "setting")),
+        Settings::Loose(settings, missing) => notes.push(format!(
+            "{} from {}'s text kept as {LOOSE_SETTINGS}, since {missing} is missing",
+            count(settings, "setting"),
+            generation.generator
+        )),
+    }
+    taken.extend(fill_model(model_info, generation)?.map(str::to_owned));
+    if !generation.tags.is_empty() && insert_missing(model_info, "tags", &generation.tags)? {
+        taken.push(count(generation.tags.len(), "tag"));
+    }
+    if let Some(taken) = list(&taken) {
+        notes.insert(0, format!("{taken} from {}'s text", generation.generator));
+    } else if notes.is_empty() {
+        notes.push(format!(
+            "{}'s text kept as {TEXTS}; nothing was missing that it tells",
+            generation.generator
+        ));
+    }
+    Ok(notes)
+}
+
+/// What became of settings.
+enum Settings {
+    /// So many were missing and are filled in.
+    Filled(usize),
+    /// So many are kept apart, because this one is missing.
+    Loose(usize, &'static str),
+}
+
+/// Fills the settings that are missing. If nobody gave any and these are no valid `generation_settings` by themselves,
+/// they are kept apart.
+fn fill_settings(model_info: &mut Extra, found: &Extra) -> Result<Settings> {
+    const NAME: &str = "generation_settings";
+    let given: Option<Extra> = match model_info.get(NAME) {
+        None => None,
+        Some(text) => match serde_json::from_str(text) {
+            Ok(given) => Some(given),
+            // It is refused later, with its name.
+            Err(_) => return Ok(Settings::Filled(0)),
+        },
+    };
+    let is_given = given.is_some();
+    let mut settings = given.unwrap_or_default();
+    let before = settings.len();
+    for (name, value) in found.iter() {
+        if settings.get(name).is_none() {
+            settings.insert_json(name, value)?;
+        }
+    }
+    let filled = settings.len() - before;
+    let missing = REQUIRED.into_iter().find(|name| settings.get(name).is_none());
+    if filled == 0 {
+        return Ok(Settings::Filled(0));
+    }
+    match missing {
+        Some(missing) if !is_given => {
+            insert_missing(model_info, LOOSE_SETTINGS, &settings)?;
+            Ok(Settings::Loose(filled, missing))
+        }
+        _ => {
+            model_info.insert(NAME, &settings)?;
+            Ok(Settings::Filled(filled))
+        }
+    }
+}
+
+/// Fills name and version of the model. The version is the hash of the model's file; a name from the text without one has
+/// an unknown version, while a name that was given needs one that is given.
+fn fill_model(model_info: &mut Extra, generation: &Generation) -> Result<Option<&'static str>> {
+    let named = match &generation.model_name {
+        Some(name) => insert_missing(model_info, "model_name", name)?,
+        None => false,
+    };
+    let version = generation.model_hash.as_deref().or(named.then_some(UNKNOWN_VERSION));
+    let versioned = match version {
+        Some(version) => insert_missing(model_info, "version", &version)?,
+        None => false,
+    };
+    Ok(match (named, versioned) {
+        (true, _) => Some("model"),
+        (false, true) => Some("model version"),
+        (false, false) => None,
+    })
+}
+
+/// Sets a member that is not there yet; returns whether it was missing.
+fn insert_missing(members: &mut Extra, name: &str, value: &impl serde::Serialize) -> Result<bool> {
+    let missing = members.get(name).is_none();
+    if missing {
+        members.insert(name, value)?;
+    }
+    Ok(missing)
+}
+
+/// The texts by their keywords. Of several under one keyword the further ones get a number: `Comment (2)`.
+fn by_keyword(texts: &[Text]) -> Result<Extra> {
+    let mut members = Extra::new();
+    let (mut kept, mut names, mut numbers) = (HashSet::new(), HashSet::new(), HashMap::new());
+    for text in texts {
+        if !kept.insert((&text.keyword, &text.text)) {
+            continue;
+        }
+        let number = numbers.entry(&text.keyword).or_insert(1_usize);
+        let mut name = text.keyword.clone();
+        while !names.insert(name.clone()) {
+            *number += 1;
+            name = format!("{} ({number})", text.keyword);
+        }
+        members.insert(name, &text.text)?;
+    }
+    Ok(members)
+}
+
+/// `a`, `a and b`, `a, b and c`; `None` of nothing.
+fn list(parts: &[String]) -> Option<String> {
+    match parts {
+        [] => None,
+        [only] => Some(only.clone()),
+        [first @ .., last] => Some(format!("{} and {last}", first.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_under_one_keyword_are_all_kept() {
+        let text = |keyword: &str, text: &str| Text { keyword: keyword.into(), text: text.into() };
+        let texts = [("a", "1"), ("a (2)", "0"), ("a", "2"), ("b", "3"), ("a", "1"), ("a", "4")]
+            .map(|(a, b)| text(a, b));
+        let members = by_keyword(&texts).unwrap();
+        let members: Vec<_> = members.iter().collect();
+        assert_eq!(
+            members,
+            [("a", "\"1\""), ("a (2)", "\"0\""), ("a (3)", "\"2\""), ("b", "\"3\""), ("a (4)", "\"4\"")]
+        );
+    }
+
+    #[test]
+    fn lists_read_as_english() {
+        let parts = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(list(&parts[..1]).as_deref(), Some("a"));
+        assert_eq!(list(&parts[..2]).as_deref(), Some("a and b"));
+        assert_eq!(list(&parts).as_deref(), Some("a, b and c"));
+        assert_eq!(list(&[]), None);
+    }
+}

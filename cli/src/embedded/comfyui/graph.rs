@@ -1,0 +1,179 @@
+//! A graph of nodes, and ways through it that end: each visits a node once, none is a recursion, and all together have a
+//! number of steps, since many short ways through a graph can be a long one.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use crate::embedded::MAX_TEXT_BYTES;
+
+/// Inputs that hold the one value of a node that has nothing else to say.
+const VALUE: [&str; 8] = ["value", "Value", "int", "number", "float", "string", "text", "Number"];
+
+/// Links that are followed in one graph. A thousand nodes take some ten thousand.
+const MAX_STEPS: usize = 200_000;
+
+/// Inputs of one node that are looked at.
+const MAX_INPUTS: usize = 1000;
+
+/// The nodes of a graph, by their names.
+pub(super) struct Graph<'a> {
+    nodes: &'a Map<String, Value>,
+    /// Links that may still be followed.
+    steps: Cell<usize>,
+    /// Bytes of text that may still be put together.
+    room: Cell<usize>,
+}
+
+/// One node.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'a> {
+    /// Its name in the graph.
+    pub(super) id: &'a str,
+    /// What it does.
+    pub(super) class: &'a str,
+    /// What goes into it: values and links.
+    pub(super) inputs: &'a Map<String, Value>,
+}
+
+/// An input that another node's output goes into.
+#[derive(Clone, Copy)]
+pub(super) struct Link<'a> {
+    /// The name of the other node.
+    id: &'a str,
+    /// Which of its outputs.
+    pub(super) output: u64,
+}
+
+impl<'a> Link<'a> {
+    /// `["12", 0]`; `None` for anything else.
+    pub(super) fn of(value: &'a Value) -> Option<Self> {
+        match value.as_array()?.as_slice() {
+            [Value::String(id), output] => Some(Self { id, output: output.as_u64()? }),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Node<'a> {
+    /// The inputs, in the order of their names.
+    pub(super) fn inputs(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.inputs.iter().take(MAX_INPUTS).map(|(name, input)| (name.as_str(), input))
+    }
+
+    /// The inputs that are links.
+    pub(super) fn links(self) -> impl Iterator<Item = (&'a str, Link<'a>)> {
+        self.inputs().filter_map(|(name, input)| Some((name, Link::of(input)?)))
+    }
+
+    /// The input that is a link, if it is the only one.
+    pub(super) fn only_link(self) -> Option<&'a Value> {
+        let mut links = self.inputs().filter(|(_, input)| Link::of(input).is_some());
+        let (_, only) = links.next()?;
+        links.next().is_none().then_some(only)
+    }
+}
+
+impl<'a> Graph<'a> {
+    /// A graph, if the members look like one: all that are objects are nodes.
+    pub(super) fn new(nodes: &'a Map<String, Value>) -> Option<Self> {
+        let graph = Self { nodes, steps: Cell::new(MAX_STEPS), room: Cell::new(MAX_TEXT_BYTES) };
+        nodes.keys().any(|id| graph.node(id).is_some()).then_some(graph)
+    }
+
+    fn node(&self, id: &str) -> Option<Node<'a>> {
+        let (id, value) = self.nodes.get_key_value(id)?;
+        let class = value.get("class_type")?.as_str()?;
+        Some(Node { id, class, inputs: value.get("inputs")?.as_object()? })
+    }
+
+    /// The node that a link comes from; none if too many have been followed.
+    pub(super) fn source(&self, link: Link<'_>) -> Option<Node<'a>> {
+        self.steps.set(self.steps.get().checked_sub(1)?);
+        self.node(link.id)
+    }
+
+    /// Takes room for a text of this length; `false` if there is not so much.
+    pub(super) fn has_room(&self, length: usize) -> bool {
+        let left = self.room.get().checked_sub(length);
+        left.inspect(|&left| self.room.set(left)).is_some()
+    }
+
+    /// The nodes that this one's inputs come from, in the order of their names.
+    fn sources(&self, node: Node<'a>) -> impl Iterator<Item = Node<'a>> {
+        node.links().filter_map(|(_, link)| self.source(link))
+    }
+
+    /// This node and those behind it along the inputs of these names, of which the first that is a link is followed. A
+    /// node without them that has one link only passes on what comes in.
+    pub(super) fn walk(&self, start: Node<'a>, names: &[&str]) -> Vec<Node<'a>> {
+        let mut way = Vec::new();
+        let mut seen = HashSet::new();
+        let mut next = Some(start);
+        while let Some(node) = next.filter(|node| seen.insert(node.id)) {
+            way.push(node);
+            let named = names.iter().find_map(|name| self.source(Link::of(node.inputs.get(*name)?)?));
+            next = named.or_else(|| self.source(Link::of(node.only_link()?)?));
+        }
+        way
+    }
+
+    /// The value of an input: its own, or, if it is a link, what the nodes behind it have under these names.
+    pub(super) fn value(&self, input: &'a Value, names: &[&str]) -> Option<&'a Value> {
+        let mut seen = HashSet::new();
+        let mut input = input;
+        loop {
+            match input {
+                Value::String(_) | Value::Number(_) | Value::Bool(_) => return Some(input),
+                _ => {}
+            }
+            let node = self.source(Link::of(input)?).filter(|node| seen.insert(node.id))?;
+            let named = names.iter().chain(&VALUE).find_map(|name| node.inputs.get(*name));
+            input = named.or_else(|| node.only_link())?;
+        }
+    }
+
+    /// The sampler that starts from noise: of the nodes that an image comes from, the first with no sampler before it.
+    /// Images that are saved come before others.
+    pub(super) fn first_sampler(&self) -> Option<Node<'a>> {
+        let nodes: Vec<Node<'_>> = self.nodes.keys().filter_map(|id| self.node(id)).collect();
+        let used: HashSet<&str> =
+            nodes.iter().flat_map(|node| self.sources(*node).map(|source| source.id)).collect();
+        let mut ends: Vec<Node<'_>> = nodes.iter().copied().filter(|node| !used.contains(node.id)).collect();
+        ends.sort_by_key(|node| {
+            let kept = node.class.contains("Save");
+            let number: Option<u64> = node.id.parse().ok();
+            (!kept, number.is_none(), number)
+        });
+        let mut seen = HashSet::new();
+        // In a circle no node is an end, so the others are tried behind them.
+        ends.iter().chain(&nodes).find_map(|end| self.first_sampler_before(*end, &mut seen))
+    }
+
+    /// Goes through all that comes before a node, depth first, and returns the first sampler that is left: all before it
+    /// has been gone through by then.
+    fn first_sampler_before(&self, end: Node<'a>, seen: &mut HashSet<&'a str>) -> Option<Node<'a>> {
+        let mut stack = vec![(end, false)];
+        while let Some((node, is_left)) = stack.pop() {
+            if is_left {
+                if is_sampler(node) {
+                    return Some(node);
+                }
+            } else if seen.insert(node.id) {
+                stack.push((node, true));
+                let sources: Vec<_> = self.sources(node).collect();
+                stack.extend(sources.into_iter().rev().map(|source| (source, false)));
+            }
+        }
+        None
+    }
+}
+
+/// Whether a node samples, and does not only choose how: it has a seed, and something to sample with.
+fn is_sampler(node: Node<'_>) -> bool {
+    let has = |names: &[&str]| names.iter().any(|name| node.inputs.contains_key(*name));
+    node.class.contains("Sampler")
+        && has(&["seed", "noise_seed", "noise"])
+        && has(&["steps", "sigmas", "positive", "guider"])
+}

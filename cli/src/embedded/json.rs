@@ -1,0 +1,166 @@
+//! JSON as generators write it.
+
+use std::borrow::Cow;
+
+use gen5::Extra;
+use serde_json::Value;
+
+/// Levels of arrays and objects in a value that is kept as a setting. Readers in other languages have limits, too.
+const MAX_DEPTH: usize = 16;
+
+/// The members of an object, their values as spelled; `None` if the text is none.
+pub(super) fn object(text: &str) -> Option<Extra> {
+    parse(text)
+}
+
+/// A whole document; `None` if the text is none, or deeper than serde_json goes (128 levels).
+pub(super) fn document(text: &str) -> Option<Value> {
+    parse(text)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    // Most text is no JSON, and need not be looked through for bare words.
+    let text = text.trim();
+    if !text.starts_with('{') {
+        return None;
+    }
+    serde_json::from_str(text).ok().or_else(|| match without_bare_words(text) {
+        Cow::Owned(strict) => serde_json::from_str(&strict).ok(),
+        Cow::Borrowed(_) => None,
+    })
+}
+
+/// The text with `null` for the bare words that Python writes for floats that JSON has no number for.
+fn without_bare_words(text: &str) -> Cow<'_, str> {
+    let mut strict = String::new();
+    let mut changed = false;
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', 'N', 'I', '-']) {
+        let (before, from) = rest.split_at(at);
+        strict.push_str(before);
+        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| from.starts_with(word));
+        let length = match word {
+            Some(word) => {
+                strict.push_str("null");
+                changed = true;
+                word.len()
+            }
+            None => {
+                let length = if from.starts_with('"') { string_length(from) } else { 1 };
+                strict.push_str(from.get(..length).unwrap_or_default());
+                length
+            }
+        };
+        rest = from.get(length..).unwrap_or_default();
+    }
+    strict.push_str(rest);
+    if changed { Cow::Owned(strict) } else { Cow::Borrowed(text) }
+}
+
+/// Bytes of the string literal that `text` starts with, its quotes included; of one that does not end, all.
+pub(super) fn string_length(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The text that a value is: a string, or the digits of a number.
+pub(super) fn text(value: &str) -> Option<String> {
+    if is_number(value) { Some(value.to_owned()) } else { serde_json::from_str(value).ok() }
+}
+
+/// An integer from 0 up, as a number or as text.
+pub(super) fn integer(value: &str) -> Option<u64> {
+    text(value)?.trim().parse().ok()
+}
+
+/// A number from 0 up, as a number or as text.
+pub(super) fn number(value: &str) -> Option<f64> {
+    let number: f64 = text(value)?.trim().parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number)
+}
+
+/// Whether text is a JSON number, in its spelling as it is.
+pub(super) fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && text.ends_with(|last: char| last.is_ascii_digit())
+        && serde_json::from_str::<serde_json::Number>(text).is_ok()
+}
+
+/// Whether this is JSON that every reader can read: text is Unicode, numbers are in the range of a float64, and it is not
+/// deep.
+pub(super) fn is_plain(value: &str) -> bool {
+    is_shallow(value) && serde_json::from_str::<Value>(value).is_ok()
+}
+
+/// Whether arrays and objects stand in each other no deeper than a setting may.
+fn is_shallow(value: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut rest = value;
+    while let Some(at) = rest.find(['"', '[', '{', ']', '}']) {
+        let (_, from) = rest.split_at(at);
+        let length = match from.bytes().next() {
+            Some(b'"') => string_length(from),
+            Some(b'[' | b'{') => {
+                depth += 1;
+                1
+            }
+            _ => {
+                depth = depth.saturating_sub(1);
+                1
+            }
+        };
+        if depth > MAX_DEPTH {
+            return false;
+        }
+        rest = from.get(length..).unwrap_or_default();
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_words_become_null_outside_of_strings() {
+        let text = r#"{"a": NaN, "b": [-Infinity, Infinity, -1], "c": "NaN \" Infinity", "d\\": NaN}"#;
+        let value = document(text).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({"a": null, "b": [null, null, -1], "c": "NaN \" Infinity", "d\\": null})
+        );
+        for text in ["", "null", "[1]", "{\"a\": Nan}", "{\"a", "{\"a\":\"NaN", "{NaN"] {
+            assert!(document(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_json() {
+        for text in ["0", "-1", "7.50", "1e-05", "18446744073709551616"] {
+            assert!(is_number(text), "{text}");
+        }
+        for text in ["", "-", "007", "1.", ".5", "+1", "1 ", "1e999", "NaN", "0x10", "1,2"] {
+            assert!(!is_number(text), "{text}");
+        }
+        assert_eq!(integer("\"123\""), Some(123));
+        assert_eq!(
+            (integer("-1"), integer("1.5"), number("\"nan\""), number("-2")),
+            (None, None, None, None)
+        );
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        assert!(is_shallow(r#"{"a": ["[[[[[[[[[[[[[[[[[[[[["]}"#));
+        assert!(is_shallow(&"[]".repeat(100)));
+        assert!(!is_shallow(&("[".repeat(17) + &"]".repeat(17))));
+    }
+}

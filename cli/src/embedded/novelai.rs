@@ -1,0 +1,108 @@
+//! The form of NovelAI: several texts, of which `Comment` is a JSON object with the settings.
+
+use gen5::Extra;
+
+use super::{Generation, MAX_SETTINGS, Text, json};
+
+/// Reads the texts of an image by NovelAI. In a WebP, all of them are members of one object.
+pub fn read(texts: &[Text]) -> Option<Generation> {
+    let texts: Vec<(&str, &str)> =
+        texts.iter().map(|text| (text.keyword.as_str(), text.text.as_str())).collect();
+    from_texts(&texts).or_else(|| {
+        texts.iter().find_map(|(_, text)| {
+            let members = json::object(text)?;
+            let inner: Vec<(&str, String)> = members
+                .iter()
+                .take(MAX_SETTINGS)
+                .filter_map(|(name, value)| Some((name, serde_json::from_str(value).ok()?)))
+                .collect();
+            let inner: Vec<(&str, &str)> = inner.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            from_texts(&inner)
+        })
+    })
+}
+
+const GENERATOR: &str = "NovelAI";
+
+fn from_texts(texts: &[(&str, &str)]) -> Option<Generation> {
+    let named = |name| texts.iter().find(|(keyword, _)| *keyword == name).map(|(_, text)| *text);
+    let is_known = named("Software") == Some(GENERATOR);
+    let mut generation = texts.iter().find_map(|(_, text)| {
+        let members = json::object(text)?;
+        // Without the generator's name, members that only it has tell it.
+        let is_own = members.get("uc").is_some() || members.get("v4_prompt").is_some();
+        let has_settings = members.get("sampler").is_some() && members.get("steps").is_some();
+        (has_settings && (is_known || is_own)).then(|| settings(&members))
+    })?;
+    if let Some(description) = named("Description") {
+        generation.take_text("prompt", description);
+    }
+    if let Some(source) = named("Source") {
+        // `NovelAI Diffusion V4 37442FCA`: a name, and a hash of eight digits.
+        let is_hash = |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match source.rsplit_once(' ') {
+            Some((name, hash)) if is_hash(hash) => {
+                generation.take_text("model", name);
+                generation.take_text("model_hash", hash);
+            }
+            _ => generation.take_text("model", source),
+        }
+    }
+    Some(generation)
+}
+
+/// The settings in `Comment`.
+fn settings(members: &Extra) -> Generation {
+    let mut generation = Generation::new(GENERATOR);
+    for (name, value) in members.iter() {
+        match name {
+            "scale" => generation.take("cfg_scale", value),
+            "uc" => generation.take("negative_prompt", value),
+            "noise_schedule" => generation.take("scheduler", value),
+            // What is nested or signed is only in the text.
+            "signed_hash" => {}
+            _ if value.starts_with(['{', '[']) => {}
+            _ => generation.take(name, value),
+        }
+    }
+    // Where there is no plain prompt, it is the base caption.
+    for (field, name) in [("prompt", "v4_prompt"), ("negative_prompt", "v4_negative_prompt")] {
+        let caption = members
+            .get(name)
+            .and_then(json::object)
+            .and_then(|prompt| json::object(prompt.get("caption")?)?.get("base_caption").map(str::to_owned));
+        if let Some(caption) = caption {
+            generation.take(field, &caption);
+        }
+    }
+    generation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(keyword: &str, text: &str) -> Text {
+        Text { keyword: keyword.into(), text: text.into() }
+    }
+
+    #[test]
+    fn the_source_is_model_and_hash() {
+        let comment = text("Comment", r#"{"steps": 28, "sampler": "k_euler", "uc": ""}"#);
+        for (source, name, hash) in [
+            ("NovelAI Diffusion V4 37442FCA", "NovelAI Diffusion V4", Some("37442FCA")),
+            ("Stable Diffusion", "Stable Diffusion", None),
+        ] {
+            let found = read(&[comment.clone(), text("Source", source)]).unwrap();
+            assert_eq!((found.model_name.as_deref(), found.model_hash.as_deref()), (Some(name), hash));
+        }
+    }
+
+    #[test]
+    fn another_comment_is_not_its() {
+        let comment = text("Comment", r#"{"steps": 28, "sampler": "k_euler"}"#);
+        assert!(read(std::slice::from_ref(&comment)).is_none());
+        assert!(read(&[comment.clone(), text("Software", "Paint")]).is_none());
+        assert!(read(&[comment, text("Software", "NovelAI")]).is_some());
+    }
+}

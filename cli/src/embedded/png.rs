@@ -1,0 +1,104 @@
+//! The text chunks of a PNG: tEXt, zTXt and iTXt, and eXIf.
+
+use crc32fast::hash;
+
+use super::{Texts, exif, utf8_or_latin1};
+
+/// The first bytes of every PNG.
+pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Goes through the chunks up to IEND. Only those with text are looked into, and only if their CRC is right.
+pub(super) fn read(image: &[u8], found: &mut Texts) {
+    let mut rest = image.get(SIGNATURE.len()..).unwrap_or_default();
+    while let Some(chunk) = Chunk::first_of(rest) {
+        match chunk.kind {
+            b"IEND" => return,
+            b"tEXt" | b"zTXt" | b"iTXt" | b"eXIf" => {
+                if !found.count() {
+                    return;
+                }
+                let place = format!("text chunk at byte {}", image.len() - rest.len());
+                if chunk.has_right_crc() {
+                    chunk.read(&place, found);
+                } else {
+                    found.problem(format!("{place} has a wrong CRC; not read"));
+                }
+            }
+            _ => {}
+        }
+        rest = chunk.rest;
+    }
+    found.problem(format!("cut short at byte {}; text behind it is missing", image.len() - rest.len()));
+}
+
+/// One chunk, and what comes behind it.
+struct Chunk<'a> {
+    kind: &'a [u8; 4],
+    body: &'a [u8],
+    /// Kind and body, which the CRC covers.
+    covered: &'a [u8],
+    crc: u32,
+    rest: &'a [u8],
+}
+
+impl<'a> Chunk<'a> {
+    /// The chunk that `bytes` start with, if all of it is there.
+    fn first_of(bytes: &'a [u8]) -> Option<Self> {
+        let (length, bytes) = bytes.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (covered, rest) = bytes.split_at_checked(length.checked_add(4)?)?;
+        let (kind, body) = covered.split_first_chunk()?;
+        let (crc, rest) = rest.split_first_chunk()?;
+        Some(Self { kind, body, covered, crc: u32::from_be_bytes(*crc), rest })
+    }
+
+    fn has_right_crc(&self) -> bool {
+        hash(self.covered) == self.crc
+    }
+
+    /// Takes the text out of the chunk.
+    fn read(&self, place: &str, found: &mut Texts) {
+        if self.kind == b"eXIf" {
+            return exif::read(self.body, place, found);
+        }
+        let Some((keyword, content)) = split_at_nul(self.body).filter(|(keyword, _)| !keyword.is_empty())
+        else {
+            return found.problem(format!("{place} has no keyword; not read"));
+        };
+        let content = match (self.kind, content) {
+            (b"tEXt", text) => Some((false, text)),
+            // The byte is the method, and there is one.
+            (b"zTXt", content) => content.strip_prefix(&[0]).map(|stream| (true, stream)),
+            (_, content) => international(content),
+        };
+        let keyword = utf8_or_latin1(keyword);
+        match content {
+            Some((false, text)) => found.keep(&keyword, &utf8_or_latin1(text), place),
+            Some((true, stream)) => {
+                if let Some(text) = found.inflate(stream, place) {
+                    found.keep(&keyword, &utf8_or_latin1(&text), place);
+                }
+            }
+            None => found.problem(format!("{place} is malformed; not read")),
+        }
+    }
+}
+
+/// Whether the text of an iTXt chunk is compressed, and the text, behind the language and the translated keyword.
+fn international(content: &[u8]) -> Option<(bool, &[u8])> {
+    let (flag, content) = content.split_first()?;
+    let (method, content) = content.split_first()?;
+    let compressed = match (flag, method) {
+        (0, _) => false,
+        (1, 0) => true,
+        _ => return None,
+    };
+    let (_language, content) = split_at_nul(content)?;
+    let (_translated, text) = split_at_nul(content)?;
+    Some((compressed, text))
+}
+
+fn split_at_nul(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|&byte| byte == 0)?;
+    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
+}

@@ -1,0 +1,38 @@
+//! The text of a WebP: Exif.
+
+use super::{Texts, exif};
+
+/// Whether an image is a WebP.
+pub(super) fn is_webp(image: &[u8]) -> bool {
+    image.starts_with(b"RIFF") && image.get(8..12).is_some_and(|kind| kind == b"WEBP")
+}
+
+/// Goes through the chunks to the end of the image.
+pub(super) fn read(image: &[u8], found: &mut Texts) {
+    let mut rest = image.get(12..).unwrap_or_default();
+    while !rest.is_empty() {
+        let at = image.len() - rest.len();
+        let Some((kind, body, behind)) = chunk(rest) else {
+            return found.problem(format!("cut short at byte {at}; text behind it is missing"));
+        };
+        if kind == b"EXIF" {
+            if !found.count() {
+                return;
+            }
+            // Some writers put JPEG's prefix here, too.
+            let tiff = body.strip_prefix(b"Exif\0\0").unwrap_or(body);
+            exif::read(tiff, &format!("text chunk at byte {at}"), found);
+        }
+        rest = behind;
+    }
+}
+
+/// The kind of the chunk that `bytes` start with, its body, and what comes behind it and its padding.
+fn chunk(bytes: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
+    let (kind, bytes) = bytes.split_first_chunk()?;
+    let (length, bytes) = bytes.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (body, rest) = bytes.split_at_checked(length)?;
+    let padding = (length % 2).min(rest.len());
+    Some((kind, body, rest.get(padding..)?))
+}

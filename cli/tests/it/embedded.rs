@@ -1,0 +1,516 @@
+//! Text in images: samples of every form, every container, hostile ones, and `pack`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use gen5::Reader;
+use gen5_cli::embedded::{self, Embedded, Generation, Text};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::images::{
+    ASCII, Order, UNDEFINED, deflated, itxt, jpeg, jpeg_with_exif, png, png_chunk, png_with, segment, text,
+    tiff, webp, webp_chunk, ztxt,
+};
+use crate::support::{Folder, PNG, names};
+
+const USER_COMMENT: u16 = 0x9286;
+
+/// What AUTOMATIC1111 writes, with letters outside of ASCII.
+const A1111: &str =
+    "a café, 夜\nNegative prompt: rain\nSteps: 20, Sampler: Euler a, CFG scale: 7.50, Seed: 9";
+
+fn data() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/image_text")
+}
+
+/// The texts of a sample: the file is one, under the keyword of the table, or an object of several.
+fn sample(name: &str, keyword: Option<&str>) -> Vec<(String, String)> {
+    let content = fs::read_to_string(data().join(name)).unwrap();
+    match keyword {
+        Some(keyword) => vec![(keyword.to_owned(), content)],
+        None => {
+            let texts: serde_json::Map<String, Value> = serde_json::from_str(&content).unwrap();
+            texts.into_iter().map(|(keyword, text)| (keyword, text.as_str().unwrap().to_owned())).collect()
+        }
+    }
+}
+
+fn as_json(found: &Generation) -> Value {
+    json!({
+        "generator": found.generator, "prompt": found.prompt, "model": found.model_name, "tags": found.tags,
+        "settings": found.settings().unwrap(),
+    })
+}
+
+#[test]
+fn samples_say_what_the_table_says() {
+    let table: serde_json::Map<String, Value> =
+        serde_json::from_str(&fs::read_to_string(data().join("expected.json")).unwrap()).unwrap();
+    let mut files: BTreeSet<String> = names(&data()).into_iter().collect();
+    assert!(files.remove("expected.json"));
+    assert_eq!(files, table.keys().cloned().collect(), "every sample is in the table");
+    assert!(files.len() >= 30);
+    for (name, expected) in &table {
+        let mut expected = expected.clone();
+        let keyword = expected.as_object_mut().unwrap().remove("keyword");
+        let texts = sample(name, keyword.as_ref().and_then(Value::as_str));
+        let texts: Vec<(&str, &str)> =
+            texts.iter().map(|(key, text)| (key.as_str(), text.as_str())).collect();
+        let Embedded { texts: kept, generation, problems } = embedded::read(&png(&texts));
+        assert_eq!(problems, [""; 0], "{name}");
+        let kept: Vec<(&str, &str)> = kept.iter().map(|kept| (&*kept.keyword, &*kept.text)).collect();
+        assert_eq!(kept, texts, "{name}");
+        let generation = generation.unwrap_or_else(|| panic!("{name} was not understood"));
+        assert_eq!(as_json(&generation), expected, "{name}");
+    }
+}
+
+/// What is found in an image that has A1111's text under this keyword, and nothing else.
+fn finds_a1111(image: &[u8], keyword: &str) {
+    let found = embedded::read(image);
+    assert_eq!(found.problems, [""; 0]);
+    assert_eq!(found.texts, [Text { keyword: keyword.into(), text: A1111.into() }]);
+    assert_eq!(found.generation.unwrap().seed, Some(9));
+}
+
+#[test]
+fn chunks_of_a_png_are_read_wherever_they_stand() {
+    for chunk in [
+        text("parameters", A1111.as_bytes()),
+        ztxt("parameters", A1111.as_bytes()),
+        itxt(("parameters", A1111), false),
+        itxt(("parameters", A1111), true),
+    ] {
+        finds_a1111(&png_with(std::slice::from_ref(&chunk), &[]), "parameters");
+        finds_a1111(&png_with(&[], &[chunk]), "parameters");
+    }
+    let exif = tiff(Order::Little, &[], &[(USER_COMMENT, UNDEFINED, &Order::Little.utf16(A1111))]);
+    finds_a1111(&png_with(&[png_chunk(b"eXIf", &exif)], &[]), "UserComment");
+}
+
+#[test]
+fn text_of_a_png_may_be_latin1() {
+    let image = png_with(&[png_chunk(b"tEXt", b"clich\xe9\0caf\xe9")], &[]);
+    assert_eq!(embedded::read(&image).texts, [Text { keyword: "cliché".into(), text: "café".into() }]);
+}
+
+#[test]
+fn exif_is_read_in_either_order_and_every_encoding() {
+    let utf8 = [b"ASCII\0\0\0", A1111.as_bytes()].concat();
+    let undefined = [&[0; 8], A1111.as_bytes()].concat();
+    let with_mark = [&b"UNICODE\0\xff\xfe"[..], &Order::Little.utf16(A1111)[8..]].concat();
+    let comments = [
+        Order::Little.utf16(A1111),
+        Order::Big.utf16(A1111),
+        with_mark,
+        utf8,
+        undefined,
+        [A1111.as_bytes(), b"\0\0"].concat(),
+    ];
+    for order in [Order::Little, Order::Big] {
+        for comment in &comments {
+            let in_exif = tiff(order, &[], &[(USER_COMMENT, UNDEFINED, comment)]);
+            let in_first = tiff(order, &[(USER_COMMENT, ASCII, comment)], &[]);
+            for exif in [in_exif, in_first] {
+                finds_a1111(&jpeg_with_exif(&exif), "UserComment");
+                finds_a1111(&webp(&[webp_chunk(b"EXIF", &exif)]), "UserComment");
+                finds_a1111(&webp(&[webp_chunk(b"EXIF", &[b"Exif\0\0", &exif[..]].concat())]), "UserComment");
+            }
+        }
+    }
+    // Without a zero byte, the order is that of the structure.
+    let exif = tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, &Order::Big.utf16("夜港"))]);
+    assert_eq!(embedded::read(&jpeg_with_exif(&exif)).texts[0].text, "夜港");
+}
+
+#[test]
+fn other_fields_and_comments_are_read() {
+    finds_a1111(&jpeg(&[segment(0xfe, A1111.as_bytes())]), "Comment");
+    let graph = fs::read(data().join("comfyui_exif.txt")).unwrap();
+    let fields = [(0x010f, ASCII, &b"workflow:{}\0"[..]), (0x0110, ASCII, &graph), (0x0131, ASCII, b"me\0")];
+    let found = embedded::read(&webp(&[webp_chunk(b"EXIF", &tiff(Order::Little, &fields, &[]))]));
+    let keywords: Vec<_> = found.texts.iter().map(|text| text.keyword.as_str()).collect();
+    assert_eq!(keywords, ["Make", "Model", "Software"]);
+    assert_eq!((found.texts[0].text.as_str(), found.texts[2].text.as_str()), ("workflow:{}", "me"));
+    assert_eq!(found.generation.unwrap().seed, Some(12));
+}
+
+#[test]
+fn of_several_texts_the_one_that_is_understood_counts() {
+    let found = embedded::read(&png(&[("Software", "Paint"), ("workflow", "{\"nodes\": []}"), ("x", A1111)]));
+    assert_eq!((found.texts.len(), found.generation.unwrap().generator.as_str()), (3, "AUTOMATIC1111"));
+    let found = embedded::read(&png(&[("Software", "Paint")]));
+    assert_eq!((found.texts.len(), found.generation), (1, None));
+    assert!(embedded::read(b"GIF89a").texts.is_empty());
+    assert!(embedded::read(b"").texts.is_empty());
+}
+
+#[test]
+fn a_chunk_with_a_wrong_crc_is_not_read() {
+    let mut chunk = text("parameters", A1111.as_bytes());
+    chunk[20] ^= 1;
+    let found = embedded::read(&png_with(&[chunk, text("Title", b"t")], &[]));
+    assert_eq!(found.problems, ["text chunk at byte 33 has a wrong CRC; not read"]);
+    assert_eq!((found.texts.len(), found.generation), (1, None));
+}
+
+#[test]
+fn malformed_chunks_are_told_and_others_read() {
+    let broken = [
+        png_chunk(b"tEXt", b"no keyword"),
+        png_chunk(b"tEXt", b"\0text"),
+        png_chunk(b"zTXt", b"k\0\x01x"),
+        png_chunk(b"zTXt", b"k\0"),
+        png_chunk(b"iTXt", b"k\0\x02\0\0\0x"),
+        png_chunk(b"iTXt", b"k\0\0\0no end"),
+        png_chunk(b"zTXt", b"k\0\0no stream"),
+        // A stream that is cut short gives no text, not half of it.
+        png_chunk(b"zTXt", &[b"k\0\0", &deflated(A1111.as_bytes())[..20]].concat()),
+        png_chunk(b"eXIf", b"II\x2b\0"),
+    ];
+    let found = embedded::read(&png_with(&broken, &[text("parameters", A1111.as_bytes())]));
+    assert_eq!(found.problems.len(), broken.len(), "{:?}", found.problems);
+    assert!(found.problems.iter().all(|problem| problem.contains("not read")), "{:?}", found.problems);
+    assert_eq!((found.texts.len(), found.generation.unwrap().seed), (1, Some(9)));
+}
+
+#[test]
+fn an_image_that_is_cut_short_gives_what_is_whole() {
+    let exif =
+        tiff(Order::Big, &[(0x010f, ASCII, b"maker\0")], &[(USER_COMMENT, UNDEFINED, A1111.as_bytes())]);
+    for image in [
+        png_with(&[text("parameters", A1111.as_bytes()), ztxt("b", b"b")], &[png_chunk(b"eXIf", &exif)]),
+        jpeg(&[segment(0xe1, &[b"Exif\0\0", &exif[..]].concat()), segment(0xfe, b"c")]),
+        webp(&[webp_chunk(b"EXIF", &exif)]),
+    ] {
+        let whole = embedded::read(&image).texts;
+        for length in 0..image.len() {
+            for text in embedded::read(&image[..length]).texts {
+                assert!(whole.contains(&text), "{text:?} at {length}");
+            }
+        }
+    }
+    let found = embedded::read(&png_with(&[text("a", b"b")], &[])[..60]);
+    assert_eq!((found.texts.len(), found.problems.len()), (1, 1));
+    assert!(found.problems[0].starts_with("cut short at byte "), "{:?}", found.problems);
+}
+
+#[test]
+fn bombs_and_large_texts_are_not_read() {
+    let bomb = vec![b' '; embedded::MAX_TEXT_BYTES + 1];
+    for chunk in [ztxt("a", &bomb), text("a", &bomb), itxt(("a", str::from_utf8(&bomb).unwrap()), true)] {
+        let found = embedded::read(&png_with(&vec![chunk; 3], &[]));
+        assert_eq!((found.texts.len(), found.problems.len()), (0, 3), "{:?}", found.problems);
+        assert!(found.problems[0].contains("16 MiB of text"), "{:?}", found.problems);
+    }
+    // Half of the room, twice, and once more.
+    let half = vec![b' '; embedded::MAX_TEXT_BYTES / 2 - 10];
+    let found = embedded::read(&png_with(&vec![text("a", &half); 3], &[]));
+    assert_eq!((found.texts.len(), found.problems.len()), (2, 1));
+}
+
+#[test]
+fn a_million_chunks_are_gone_through_and_not_kept() {
+    let image = png_with(&[text("a", b"b").repeat(1_000_000)], &[]);
+    let found = embedded::read(&image);
+    assert_eq!((found.texts.len(), found.problems.len()), (embedded::MAX_TEXTS, 1));
+    let others =
+        png_with(&[png_chunk(b"prVt", b"").repeat(1_000_000), text("parameters", A1111.as_bytes())], &[]);
+    assert_eq!(embedded::read(&others).generation.unwrap().seed, Some(9));
+    let comments = jpeg(&vec![segment(0xfe, b"c"); embedded::MAX_TEXTS + 1]);
+    assert_eq!(embedded::read(&comments).texts.len(), embedded::MAX_TEXTS);
+    let mut wrong = text("a", b"b");
+    wrong[9] ^= 1;
+    let found = embedded::read(&png_with(&[wrong.repeat(100)], &[]));
+    assert_eq!(found.problems.len(), embedded::MAX_PROBLEMS + 1);
+    assert_eq!(found.problems.last().unwrap(), "80 more problems with its text");
+}
+
+#[test]
+fn a_field_of_exif_is_read_once() {
+    let comment = |text: &'static [u8]| (USER_COMMENT, UNDEFINED, text);
+    let exif = tiff(Order::Big, &[comment(b"first"), comment(b"second")], &[comment(b"third")]);
+    let texts = embedded::read(&jpeg_with_exif(&exif)).texts;
+    assert_eq!(texts, [Text { keyword: "UserComment".into(), text: "first".into() }]);
+}
+
+#[test]
+fn exif_that_loops_or_lies_ends() {
+    // The Exif directory is the first one, which points at itself.
+    let mut circle = tiff(Order::Little, &[(USER_COMMENT, UNDEFINED, A1111.as_bytes())], &[]);
+    let pointer = 8 + 2 + 12 + 8;
+    circle[pointer..pointer + 4].copy_from_slice(&8_u32.to_le_bytes());
+    finds_a1111(&jpeg_with_exif(&circle), "UserComment");
+    // A count of 2^32 - 1, and one over the end.
+    for count in [u32::MAX, 1000] {
+        let mut lie = tiff(Order::Little, &[(USER_COMMENT, UNDEFINED, A1111.as_bytes())], &[]);
+        lie[14..18].copy_from_slice(&count.to_le_bytes());
+        let found = embedded::read(&jpeg_with_exif(&lie));
+        assert_eq!((found.texts.len(), found.problems.len()), (0, 1), "{:?}", found.problems);
+        assert!(found.problems[0].contains("UserComment lies outside"), "{:?}", found.problems);
+    }
+    // A directory of 65,535 entries of which one is there.
+    let mut many = tiff(Order::Little, &[(0x010f, ASCII, b"me\0")], &[]);
+    many[8..10].copy_from_slice(&u16::MAX.to_le_bytes());
+    let found = embedded::read(&jpeg_with_exif(&many));
+    assert_eq!((found.texts.len(), found.problems.len()), (1, 1), "{:?}", found.problems);
+}
+
+#[test]
+fn json_that_is_too_deep_is_kept_as_text() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let deep = format!("{{\"prompt\":{}1{}}}", open.repeat(100_000), close.repeat(100_000));
+        let found =
+            embedded::read(&png(&[("prompt", &deep), ("parameters", &deep), ("invokeai_metadata", &deep)]));
+        assert_eq!((found.texts.len(), found.generation), (3, None));
+    }
+    // A part that is too deep does not take the rest with it.
+    let deep = format!(
+        r#"{{"positive_prompt": "a", "steps": 5, "app_version": "4", "x": {}{}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
+    let found = embedded::read(&png(&[("invokeai_metadata", &deep)])).generation.unwrap();
+    assert_eq!((found.steps, found.more.len()), (Some(5), 1));
+}
+
+/// Runs `pack` with this image and further words; returns the messages, and `model_info` if it succeeded.
+fn pack(folder: &Folder, name: &str, image: &[u8], more: &[&str]) -> (u8, String, Value) {
+    folder.npy("a.npy", &[1], &[1.0]);
+    fs::write(folder.path(name), image).unwrap();
+    let path = format!("@/{name}");
+    let words =
+        ["pack", "@/x.gen5", "--latent", "@/a.npy", "--image", &path, "--force", "--date", "2026-11-24"];
+    let ran = folder.run(&[&words, more].concat());
+    if ran.code != 0 {
+        return (ran.code, ran.messages, Value::Null);
+    }
+    let reader = Reader::open(folder.path("x.gen5")).unwrap();
+    assert_eq!(reader.image().unwrap().unwrap().as_ref(), image, "the image is stored as it is");
+    reader.metadata().unwrap();
+    (0, ran.messages, serde_json::from_str(reader.model_info_json()).unwrap())
+}
+
+const FULL: &str = "a pier, <lora:tide:1>\nNegative prompt: rain\nSteps: 20, Sampler: Euler a, Schedule type: Karras, \
+    CFG scale: 7, Seed: 9, Size: 8x8, Model hash: 0123abcd, Model: coast, Denoising strength: 0.50";
+
+#[test]
+fn pack_fills_what_is_not_given() {
+    let folder = Folder::new();
+    let image = png(&[("parameters", FULL), ("Software", "x\u{1b}")]);
+    let (code, messages, info) = pack(&folder, "out.png", &image, &[]);
+    assert_eq!(code, 0, "{messages}");
+    assert_eq!(messages, "gen5: @/out.png: prompt, 9 settings, model and 1 tag from AUTOMATIC1111's text\n");
+    assert_eq!(
+        info,
+        json!({
+            "model_name": "coast", "version": "0123abcd", "date": "2026-11-24", "prompt": "a pier, <lora:tide:1>",
+            "tags": ["tide"],
+            "generation_settings": {
+                "seed": 9, "steps": 20, "sampler": "Euler a", "scheduler": "Karras", "cfg_scale": 7.0,
+                "negative_prompt": "rain", "model_hash": "0123abcd", "size": "8x8", "denoising_strength": 0.5,
+            },
+            "image_text": {"parameters": FULL, "Software": "x\u{1b}"},
+        })
+    );
+    let stored = Reader::open(folder.path("x.gen5")).unwrap().model_info_json().to_owned();
+    assert!(stored.contains(r#""denoising_strength":0.50"#), "numbers keep their spelling: {stored}");
+    folder.ok(&["verify", "@/x.gen5"]);
+}
+
+#[test]
+fn info_shows_the_beginning_of_long_text() {
+    let folder = Folder::new();
+    let long = format!("é{}", "x".repeat(5000));
+    let model = ["--model-name", "m", "--model-version", "1"];
+    pack(&folder, "out.png", &png(&[("Comment", &long)]), &model);
+    let page = folder.ok(&["info", "@/x.gen5"]);
+    let line = page.lines().find(|line| line.contains("image_text")).unwrap();
+    assert!(line.len() < 500 && line.ends_with("x… (4.9 KiB in all; --json shows it)"), "{line}");
+    let info: Value = serde_json::from_str(&folder.ok(&["info", "--json", "@/x.gen5"])).unwrap();
+    assert_eq!(info["metadata"]["image_text"]["Comment"], long);
+}
+
+#[test]
+fn what_is_given_comes_first() {
+    let folder = Folder::new();
+    let image = png(&[("parameters", FULL)]);
+    let flags = ["--prompt", "mine", "--tag", "t", "--model-name", "m", "--set", "seed=1", "--set", "size=2"];
+    let (_, messages, info) = pack(&folder, "out.png", &image, &flags);
+    assert_eq!(messages, "gen5: @/out.png: 7 settings and model version from AUTOMATIC1111's text\n");
+    assert_eq!(
+        (&info["prompt"], &info["tags"], &info["model_name"]),
+        (&json!("mine"), &json!(["t"]), &json!("m"))
+    );
+    let settings = &info["generation_settings"];
+    assert_eq!(
+        (&settings["seed"], &settings["size"], &settings["steps"]),
+        (&json!(1), &json!(2), &json!(20))
+    );
+
+    // Unpacked metadata is complete, and stays what it is.
+    folder.ok(&["unpack", "@/x.gen5", "-o", "@/run"]);
+    let (_, messages, again) = pack(&folder, "out.png", &image, &["--metadata", "@/run/metadata.json"]);
+    assert_eq!(again, info);
+    assert_eq!(
+        messages,
+        "gen5: @/out.png: AUTOMATIC1111's text kept as image_text; nothing was missing that it tells\n"
+    );
+}
+
+#[test]
+fn no_image_text_does_not_look() {
+    let folder = Folder::new();
+    let model = ["--model-name", "m", "--model-version", "1", "--no-image-text"];
+    let (_, messages, info) = pack(&folder, "out.png", &png(&[("parameters", FULL)]), &model);
+    assert_eq!(messages, "");
+    assert_eq!(info.as_object().unwrap().len(), 5, "{info}");
+    assert_eq!((&info["prompt"], &info["tags"]), (&json!(""), &json!([])));
+}
+
+#[test]
+fn settings_that_are_not_complete_are_kept_apart() {
+    let folder = Folder::new();
+    let image = png(&[("parameters", "a\nSteps: 20, Sampler: Euler, Seed: -1, Model: m")]);
+    let (code, messages, info) = pack(&folder, "out.png", &image, &[]);
+    assert_eq!(code, 0, "{messages}");
+    assert_eq!(
+        messages,
+        "gen5: @/out.png: prompt and model from AUTOMATIC1111's text\n\
+         gen5: @/out.png: 2 settings from AUTOMATIC1111's text kept as image_settings, since seed is missing\n"
+    );
+    assert_eq!(info["image_settings"], json!({"steps": 20, "sampler": "Euler"}));
+    assert_eq!((&info["version"], info.get("generation_settings")), (&json!("unknown"), None));
+    // With the one that is missing they are complete.
+    let (_, _, info) = pack(&folder, "out.png", &image, &["--set", "seed=5"]);
+    assert_eq!(info["generation_settings"], json!({"seed": 5, "steps": 20, "sampler": "Euler"}));
+    // Whoever gives settings is told which are missing.
+    let (code, messages, _) = pack(&folder, "out.png", &image, &["--set", "eta=0"]);
+    assert!(code == 2 && messages.contains("--set seed="), "{messages}");
+}
+
+#[test]
+fn a_model_needs_a_name_and_one_that_is_given_a_version() {
+    let folder = Folder::new();
+    let image = png(&[("parameters", "a\nSteps: 20, Sampler: Euler, Seed: 1")]);
+    let (code, messages, _) = pack(&folder, "out.png", &image, &[]);
+    assert!(code == 2 && messages.contains("--model-name"), "{messages}");
+    let (code, messages, _) = pack(&folder, "out.png", &image, &["--model-name", "m"]);
+    assert!(code == 2 && messages.contains("--model-version"), "{messages}");
+}
+
+#[test]
+fn a_problem_with_text_is_a_note() {
+    let folder = Folder::new();
+    let mut wrong = text("parameters", FULL.as_bytes());
+    wrong[20] ^= 1;
+    let image = png_with(&[wrong], &[text("Comment", b"hello")]);
+    let model = ["--model-name", "m", "--model-version", "1"];
+    let (code, messages, info) = pack(&folder, "out.png", &image, &model);
+    assert_eq!(code, 0, "{messages}");
+    assert_eq!(
+        messages,
+        "gen5: @/out.png: text chunk at byte 33 has a wrong CRC; not read\n\
+         gen5: @/out.png: 1 piece of text kept as image_text; no generator's form was recognized\n"
+    );
+    assert_eq!((&info["image_text"], &info["prompt"]), (&json!({"Comment": "hello"}), &json!("")));
+    assert_eq!(pack(&folder, "plain.png", PNG, &model).1, "", "without text there is nothing to say");
+}
+
+#[test]
+fn the_largest_text_can_be_packed() {
+    let folder = Folder::new();
+    // Each of its characters takes six bytes in JSON, and it is stored as text, as the prompt, and once more.
+    let large = "\u{1}".repeat(embedded::MAX_TEXT_BYTES / 6 - 200);
+    let text = format!("{large}\nSteps: 20, Sampler: Euler, Seed: 1, Model: m");
+    let (code, messages, info) = pack(&folder, "out.png", &png(&[("parameters", &text)]), &[]);
+    assert_eq!(code, 0, "{messages}");
+    assert_eq!(info["prompt"].as_str().unwrap().len(), large.len());
+}
+
+/// Text in which all that parsers look for is frequent.
+fn text_like_theirs() -> impl Strategy<Value = String> {
+    let pieces = "Steps: 20, |Seed: 7, |Sampler: |Negative prompt: |Template: |<lora:|prompt:|\"class_type\": |\
+        \"inputs\": |\"KSampler\"|\\[\"1\", 0\\]|\"positive_prompt\": |\"uc\": |\"image\": |\"base_model\": |\
+        \"Comment\": |\"steps\": |\"seed\": |\"Sampler\": |\"eta\": |Guidance: |Eta: |\"deterministic\": |[{}\\[\\]\",:0-9 \\\\\n-]|NaN|\\PC";
+    proptest::string::string_regex(&format!("({pieces}){{0,60}}")).unwrap()
+}
+
+/// An image of each kind with this text, and with these bytes instead of a text that is right.
+fn images(text_inside: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let exif = tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, text_inside.as_bytes())]);
+    vec![
+        png_with(&[text("parameters", bytes), png_chunk(b"zTXt", bytes), png_chunk(b"iTXt", bytes)], &[]),
+        png(&[("Comment", text_inside), ("Software", "NovelAI")]),
+        jpeg_with_exif(&exif),
+        jpeg_with_exif(bytes),
+        webp(&[webp_chunk(b"EXIF", bytes)]),
+    ]
+}
+
+/// Metadata that has all that was found, and what is required besides.
+fn metadata_with(found: &Generation) -> gen5::Result<gen5::Metadata> {
+    let mut settings = found.settings()?;
+    for (name, value) in [("seed", "1"), ("steps", "1"), ("sampler", "\"s\"")] {
+        if settings.get(name).is_none() {
+            settings.insert_json(name, value)?;
+        }
+    }
+    let mut model_info = gen5::Extra::new();
+    for name in ["model_name", "version", "date", "prompt"] {
+        model_info.insert(name, &found.prompt.as_deref().unwrap_or_default())?;
+    }
+    model_info.insert("tags", &found.tags)?;
+    model_info.insert("generation_settings", &settings)?;
+    gen5::Metadata::from_json(&serde_json::to_string(&model_info).unwrap())
+}
+
+#[test]
+fn settings_are_valid_whatever_the_names_are() {
+    let text = r#"{"positive_prompt": "a", "Seed": "b", "STEPS": 0.5, "Cfg Scale": -1, "eta": "c", "Guidance": 1,
+        "precision": [], "deterministic": 1, "Sampler": {}, "scheduler": 7, "model": {"name": {}}}"#;
+    let found = embedded::read(&png(&[("invokeai_metadata", text)])).generation.unwrap();
+    metadata_with(&found).unwrap();
+    assert_eq!(found.settings().unwrap().iter().collect::<Vec<_>>(), [("sampler", "\"7\"")]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_in_an_image_is_read_or_told(inside in text_like_theirs(), bytes: Vec<u8>) {
+        for image in images(&inside, &bytes) {
+            if let Some(generation) = embedded::read(&image).generation {
+                prop_assert!(metadata_with(&generation).is_ok(), "{:?}", metadata_with(&generation));
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_images_are_read_or_told(at: prop::sample::Index, byte: u8, which in 0_usize..5) {
+        let mut image = images(A1111, A1111.as_bytes()).swap_remove(which);
+        let at = at.index(image.len());
+        image[at] = byte;
+        embedded::read(&image);
+    }
+
+    /// Nothing is made up: the text that was kept has every value.
+    #[test]
+    fn values_are_found_again_in_the_text(
+        prompt in "[a-z ,:()]{1,40}[a-z]",
+        values in prop::collection::vec(("[A-Z][a-z]{2,9}( [a-z]{2,9})?", "[ -~]{0,20}"), 0..8),
+        (steps, seed) in (1_u32.., any::<u64>()),
+    ) {
+        let mut text = format!("{prompt}\nSteps: {steps}, Seed: {seed}, Sampler: Euler");
+        for (name, value) in &values {
+            text += &format!(", {name}: {}", serde_json::to_string(value).unwrap());
+        }
+        let found = embedded::read(&png(&[("parameters", &text)]));
+        prop_assert_eq!(&found.texts[0].text, &text);
+        let generation = found.generation.unwrap();
+        for (_, value) in generation.settings().unwrap().iter() {
+            prop_assert!(text.contains(value.trim_matches('"')), "{} is not in {}", value, text);
+        }
+        prop_assert_eq!((generation.steps, generation.seed), (Some(u64::from(steps)), Some(seed)));
+    }
+}
