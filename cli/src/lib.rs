@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::commands::{Output, env, fingerprint, info, pack, unpack, verify};
+use crate::commands::{Output, env, fingerprint, info, pack, set, unpack, verify};
 use crate::failure::Status;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
@@ -45,6 +45,7 @@ pub fn run(
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),
+        Command::Set(args) => set::run(args, &mut output),
     };
     let result = match cli.jobs {
         None => run(),

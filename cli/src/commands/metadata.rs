@@ -11,11 +11,35 @@ use crate::args::MetadataArgs;
 use crate::failure::UsageError;
 use crate::terminal::shown;
 
-/// The settings whose values are text, whatever they look like.
-const TEXT_SETTINGS: [&str; 4] = ["sampler", "scheduler", "guidance", "precision"];
+/// The object with the settings.
+pub(super) const SETTINGS: &str = "generation_settings";
 
-/// The settings whose values are none.
-const OTHER_SETTINGS: [&str; 5] = ["seed", "steps", "cfg_scale", "eta", "deterministic"];
+/// The object with the machine.
+pub(super) const HARDWARE: &str = "hardware_info";
+
+/// The members of `model_info` whose values are text, whatever they look like: by the object that they are in, if it is
+/// one.
+const TEXTS: [(Option<&str>, &[&str]); 3] = [
+    (None, &["model_name", "version", "date", "prompt"]),
+    (Some(SETTINGS), &["sampler", "scheduler", "guidance", "precision"]),
+    (Some(HARDWARE), &["os", "machine_name", "cpu", "framework", "compute_lib"]),
+];
+
+/// The members whose values are none.
+const OTHERS: [(Option<&str>, &[&str]); 2] = [
+    (Some(SETTINGS), &["seed", "steps", "cfg_scale", "eta", "deterministic"]),
+    (Some(HARDWARE), &["cpu_cores", "ram_gb", "gpu"]),
+];
+
+/// Whether a member is among these.
+fn is_among(list: &[(Option<&str>, &[&str])], object: Option<&str>, name: &str) -> bool {
+    list.iter().any(|(known, names)| *known == object && names.contains(&name))
+}
+
+/// Whether a name is that of a setting that the format knows.
+pub(super) fn is_setting(name: &str) -> bool {
+    [&TEXTS[..], &OTHERS].iter().any(|list| is_among(list, Some(SETTINGS), name))
+}
 
 /// The metadata from the file that is given, the flags that override it, and the image's text, which fills what is left.
 pub(super) fn metadata(
@@ -32,21 +56,23 @@ pub(super) fn metadata(
         text.fill(&mut model_info, output)?;
     }
     complete(&mut model_info)?;
-    let text = serde_json::to_string(&model_info)?;
+    check(&model_info, "--set ").map_err(|error| match (error.downcast(), &args.metadata) {
+        (Ok(error @ gen5::Error::Metadata { .. }), Some(path)) => of_file(error, path),
+        (Ok(error), _) => error.into(),
+        (Err(other), _) => other,
+    })
+}
+
+/// The metadata, if these members are some. `flag` is what a setting that is missing is given by.
+pub(super) fn check(model_info: &Extra, flag: &str) -> Result<Metadata> {
+    let text = serde_json::to_string(model_info)?;
     Metadata::from_json(&text).map_err(|error| match &error {
         gen5::Error::Metadata { member, found, .. } if found == "missing" => {
             let name = member.rsplit('.').next().unwrap_or_default();
-            let hint = if member.starts_with("generation_settings.") {
-                format!("{error} (give --set {name}=…)")
-            } else {
-                error.to_string()
-            };
-            UsageError(hint).into()
+            let is_setting = member.starts_with("generation_settings.");
+            usage(if is_setting { format!("{error} (give {flag}{name}=…)") } else { error.to_string() })
         }
-        _ => match &args.metadata {
-            Some(path) => of_file(error, path),
-            None => error.into(),
-        },
+        _ => error.into(),
     })
 }
 
@@ -60,25 +86,20 @@ fn override_by_flags(model_info: &mut Extra, args: &MetadataArgs) -> Result<()> 
     ];
     for (name, value) in texts {
         if let Some(value) = value {
-            if name == "date" && !is_iso_8601(value) {
-                let problem = format!("--date {value}: expected ISO 8601, such as 2026-11-22T19:20:22+00:00");
-                return Err(UsageError(problem).into());
-            }
-            model_info.insert(name, value)?;
+            assign(model_info, None, name, value)?;
         }
     }
     if !args.tags.is_empty() {
         model_info.insert("tags", &args.tags)?;
     }
     if !args.settings.is_empty() {
-        let mut settings = match model_info.get("generation_settings") {
-            Some(text) => serde_json::from_str(text).context("generation_settings is not an object")?,
-            None => Extra::new(),
-        };
+        let mut settings = object(model_info, SETTINGS)?;
         for setting in &args.settings {
-            set(&mut settings, setting)?;
+            let (name, value) = split_assignment(setting)
+                .ok_or_else(|| usage(format!("--set {setting}: expected NAME=VALUE, such as seed=42")))?;
+            assign(&mut settings, Some(SETTINGS), name, value)?;
         }
-        model_info.insert("generation_settings", &settings)?;
+        model_info.insert(SETTINGS, &settings)?;
     }
     Ok(())
 }
@@ -113,7 +134,7 @@ fn complete(model_info: &mut Extra) -> Result<()> {
 }
 
 /// The members of `model_info` from a file that has them, bare or inside a whole manifest.
-fn read_model_info(path: &Path) -> Result<Extra> {
+pub(super) fn read_model_info(path: &Path) -> Result<Extra> {
     let text = read_text(path)?;
     let parse = |text: &str| -> Result<Extra> {
         serde_json::from_str(text).map_err(|error| match text.trim_start().starts_with('{') {
@@ -131,23 +152,44 @@ fn read_model_info(path: &Path) -> Result<Extra> {
     }
 }
 
-/// Takes in `NAME=VALUE`: text for the settings that are text, JSON for the others that are known, and either for those
-/// that are not.
-fn set(settings: &mut Extra, setting: &str) -> Result<()> {
-    let usage = |problem: String| anyhow::Error::from(UsageError(problem));
-    let (name, value) = setting
-        .split_once('=')
-        .filter(|(name, _)| !name.is_empty())
-        .ok_or_else(|| usage(format!("--set {setting}: expected NAME=VALUE, such as seed=42")))?;
-    if TEXT_SETTINGS.contains(&name) {
-        return Ok(settings.insert(name, &value)?);
-    }
-    match settings.insert_json(name, value) {
-        Ok(()) => Ok(()),
-        Err(_) if OTHER_SETTINGS.contains(&name) => {
-            let expected = if name == "deterministic" { "true or false" } else { "a number" };
-            Err(usage(format!("--set {setting}: {value:?} is not {expected}")))
+/// The two sides of `NAME=VALUE`.
+pub(super) fn split_assignment(text: &str) -> Option<(&str, &str)> {
+    text.split_once('=').filter(|(name, _)| !name.is_empty())
+}
+
+/// Gives a member of `model_info` a value, or one of this object in it: text to those that are text, JSON to the others that
+/// are known, and either to those that are not.
+pub(super) fn assign(members: &mut Extra, object: Option<&str>, name: &str, value: &str) -> Result<()> {
+    if is_among(&TEXTS, object, name) {
+        if name == "date" && !is_iso_8601(value) {
+            return Err(usage(format!(
+                "date {value:?}: expected ISO 8601, such as 2026-11-22T19:20:22+00:00"
+            )));
         }
-        Err(_) => Ok(settings.insert(name, &value)?),
+        return Ok(members.insert(name, &value)?);
     }
+    match members.insert_json(name, value) {
+        Ok(()) => Ok(()),
+        Err(_) if is_among(&OTHERS, object, name) => {
+            let expected = match name {
+                "deterministic" => "true or false",
+                "gpu" => "a JSON array",
+                _ => "a number",
+            };
+            Err(usage(format!("{name}: {value:?} is not {expected}")))
+        }
+        Err(_) => Ok(members.insert(name, &value)?),
+    }
+}
+
+/// The members of an object in `model_info`, none if it is not there.
+pub(super) fn object(model_info: &Extra, name: &str) -> Result<Extra> {
+    match model_info.get(name) {
+        Some(text) => serde_json::from_str(text).with_context(|| format!("{name} is not an object")),
+        None => Ok(Extra::new()),
+    }
+}
+
+fn usage(problem: String) -> anyhow::Error {
+    UsageError(problem).into()
 }

@@ -7,11 +7,12 @@ mod image_text;
 pub(crate) mod info;
 mod metadata;
 pub(crate) mod pack;
+pub(crate) mod set;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -55,6 +56,16 @@ impl Output<'_> {
             _ => serde_json::to_string_pretty(results)?,
         };
         Ok(writeln!(self.out, "{}", escape_json(&json))?)
+    }
+}
+
+/// An error of the library, with what replaces a file that is in the way.
+fn hint_at_force(error: gen5::Error) -> anyhow::Error {
+    match error {
+        gen5::Error::Io { error: ref cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{error}; --force replaces it")
+        }
+        _ => error.into(),
     }
 }
 

@@ -8,7 +8,7 @@ use gen5::{Captured, Compression, Dtype, Environment, Metadata, NonFinite, Summa
 use super::feed::write_latents;
 use super::image_text::ImageText;
 use super::metadata::metadata;
-use super::{Output, of_file, read, read_text};
+use super::{Output, hint_at_force, of_file, read, read_text};
 use crate::args::{Compress, PackArgs};
 use crate::convert::{Array, arrays};
 use crate::environment;
@@ -73,10 +73,7 @@ fn create(args: &PackArgs, options: WriteOptions) -> Result<Writer<'static>> {
     let writer = if args.force { options.create(&args.out) } else { options.create_new(&args.out) };
     writer.map_err(|error| match error {
         gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
-        gen5::Error::Io { error: ref cause, .. } if cause.kind() == std::io::ErrorKind::AlreadyExists => {
-            anyhow::anyhow!("{error}; --force replaces it")
-        }
-        _ => error.into(),
+        _ => hint_at_force(error),
     })
 }
 

@@ -8,5 +8,6 @@ mod convert;
 mod embedded;
 mod environment;
 mod images;
+mod set;
 mod storage;
 mod support;

@@ -1,0 +1,137 @@
+//! `gen5 set`: other metadata, everything else as it was.
+
+use std::fs;
+
+use gen5::Reader;
+use serde_json::{Value, json};
+
+use crate::support::Folder;
+
+/// A file with two latents, settings, an image and an environment, and nothing else in the folder.
+fn sample() -> Folder {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    folder
+}
+
+fn open(folder: &Folder, name: &str) -> Reader {
+    Reader::open(folder.path(name)).unwrap()
+}
+
+fn model_info(folder: &Folder, name: &str) -> Value {
+    serde_json::from_str(open(folder, name).model_info_json()).unwrap()
+}
+
+#[test]
+fn members_are_changed_and_nothing_else_is() {
+    let folder = sample();
+    let (before, reader) = (model_info(&folder, "run.gen5"), open(&folder, "run.gen5"));
+    let changes = [
+        "prompt=a=b, 1",
+        "version=4",
+        "date=2026-11-24",
+        "tags=sea, favourite",
+        "seed=7",
+        "sampler=42",
+        "cfg_scale=7.50",
+        "generation_settings.loras=[\"a\"]",
+        "hardware_info.machine_name=render-3",
+        "hardware_info.cpu_cores=64",
+        "rating=5",
+        "note=free text",
+    ];
+    let told = folder.ok(&[&["set", "@/run.gen5"], &changes[..]].concat());
+    assert_eq!(told, "@/run.gen5: 12 changes\n");
+    let mut expected = before.clone();
+    expected["prompt"] = json!("a=b, 1");
+    expected["version"] = json!("4");
+    expected["date"] = json!("2026-11-24");
+    expected["tags"] = json!(["sea", "favourite"]);
+    expected["generation_settings"]["seed"] = json!(7);
+    expected["generation_settings"]["sampler"] = json!("42");
+    expected["generation_settings"]["cfg_scale"] = json!(7.5);
+    expected["generation_settings"]["loras"] = json!(["a"]);
+    expected["hardware_info"]["machine_name"] = json!("render-3");
+    expected["hardware_info"]["cpu_cores"] = json!(64);
+    expected["rating"] = json!(5);
+    expected["note"] = json!("free text");
+    assert_eq!(model_info(&folder, "run.gen5"), expected);
+
+    let after = open(&folder, "run.gen5");
+    after.verify().unwrap();
+    for index in 0..reader.chunks().len() {
+        assert_eq!(after.chunks()[index].offset(), reader.chunks()[index].offset());
+        assert_eq!(after.payload(index).unwrap(), reader.payload(index).unwrap());
+    }
+    assert_eq!(folder.names(), ["run.gen5"]);
+}
+
+#[test]
+fn members_are_taken_out() {
+    let folder = sample();
+    let mut expected = model_info(&folder, "run.gen5");
+    let unset = ["--unset", "hardware_info", "--unset", "generation_settings.note"];
+    assert_eq!(folder.ok(&[&["set", "@/run.gen5"], &unset[..]].concat()), "@/run.gen5: 2 changes\n");
+    expected.as_object_mut().unwrap().remove("hardware_info").unwrap();
+    expected["generation_settings"].as_object_mut().unwrap().remove("note").unwrap();
+    assert_eq!(model_info(&folder, "run.gen5"), expected);
+}
+
+#[test]
+fn another_file_is_written_and_this_one_kept() {
+    let folder = sample();
+    let bytes = fs::read(folder.path("run.gen5")).unwrap();
+    folder.ok(&["set", "@/run.gen5", "prompt=x", "-o", "@/new.gen5"]);
+    assert_eq!(fs::read(folder.path("run.gen5")).unwrap(), bytes);
+    assert_eq!(model_info(&folder, "new.gen5")["prompt"], "x");
+    let ran = folder.run(&["set", "@/run.gen5", "prompt=y", "-o", "@/new.gen5"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.messages.contains("it is there already; --force replaces it"), "{}", ran.messages);
+    assert_eq!(model_info(&folder, "new.gen5")["prompt"], "x");
+    folder.ok(&["set", "@/run.gen5", "prompt=y", "-o", "@/new.gen5", "--force"]);
+    assert_eq!(model_info(&folder, "new.gen5")["prompt"], "y");
+}
+
+#[test]
+fn metadata_can_be_edited_as_a_file() {
+    let folder = sample();
+    folder.ok(&["unpack", "@/run.gen5", "-o", "@/run"]);
+    let text = fs::read_to_string(folder.path("run/metadata.json")).unwrap();
+    fs::write(folder.path("edited.json"), text.replace("\"SD\"", "\"SDXL\"")).unwrap();
+    assert_eq!(folder.ok(&["set", "@/run.gen5", "--metadata", "@/edited.json"]), "@/run.gen5: 1 change\n");
+    assert_eq!(model_info(&folder, "run.gen5")["model_name"], "SDXL");
+}
+
+#[test]
+fn what_is_refused_leaves_the_file_as_it_is() {
+    let folder = sample();
+    let bytes = fs::read(folder.path("run.gen5")).unwrap();
+    for (change, code, problem) in [
+        ("prompt", 2, "expected NAME=VALUE"),
+        ("=x", 2, "expected NAME=VALUE"),
+        ("seed=much", 2, "seed: \"much\" is not a number"),
+        ("deterministic=yes", 2, "is not true or false"),
+        ("date=yesterday", 2, "expected ISO 8601"),
+        ("steps=0", 1, "steps is 0"),
+        ("generation_settings=1", 1, "generation_settings is 1"),
+        ("tags=[1]", 1, "tags[0] is 1"),
+    ] {
+        let ran = folder.run(&["set", "@/run.gen5", change]);
+        assert_eq!((ran.code, &*ran.out), (code, ""), "{change}: {ran:?}");
+        assert!(ran.messages.contains(problem), "{change}: {}", ran.messages);
+    }
+    let ran = folder.run(&["set", "@/run.gen5", "--unset", "steps"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.messages.contains("generation_settings.steps is missing"), "{}", ran.messages);
+    let ran = folder.run(&["set", "@/run.gen5", "--unset", "rating"]);
+    assert_eq!(
+        (ran.code, &*ran.messages),
+        (2, "gen5: --unset rating: the file has no such member (one in an object is OBJECT.NAME)\n")
+    );
+    assert_eq!(folder.run(&["set", "@/run.gen5"]).code, 2);
+    assert_eq!(fs::read(folder.path("run.gen5")).unwrap(), bytes);
+    assert_eq!(folder.names(), ["run.gen5"]);
+    assert_eq!(folder.run(&["set", "@/none.gen5", "prompt=x"]).code, 1);
+    fs::write(folder.path("no.gen5"), "no").unwrap();
+    assert_eq!(folder.run(&["set", "@/no.gen5", "prompt=x"]).code, 3);
+}
