@@ -24,7 +24,7 @@ pub struct Environment {
 
 /// One part of an environment.
 ///
-/// Several may have one id: a machine has as many `gpu` components as it has graphics cards.
+/// Several may have one id: a machine has as many `gpu` components as it has GPUs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Component {
     #[serde(rename = "component_id")]

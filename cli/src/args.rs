@@ -97,7 +97,7 @@ pub(crate) struct SetArgs {
 
 /// Show the environment of this machine, or how that of a file differs.
 ///
-/// Without FILE, what `pack` would store: versions of Python packages, operating system, graphics cards, processor. With
+/// Without FILE, what `pack` would store: versions of Python packages, operating system, GPUs, processor. With
 /// FILE, how its environment differs from this machine's, with OTHER from that of another file, in the words of the
 /// Python package. The exit code is 0 if they are the same, 4 if they differ.
 #[derive(Debug, Args)]
@@ -169,7 +169,7 @@ pub(crate) struct PackArgs {
     pub(crate) allow_non_finite: bool,
 
     /// The environment that made the image, as `unpack` writes it to environment.json. Without it, that of this machine
-    /// is stored: operating system, processor, graphics cards, and the versions of Python packages; and hardware_info
+    /// is stored: operating system, processor, GPUs, and the versions of Python packages; and hardware_info
     /// is filled in from this machine if the metadata has none
     #[arg(long, value_name = "FILE.json", conflicts_with_all = ["no_environment", "python"])]
     pub(crate) environment: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! This machine as records: host, graphics cards, and what a Python interpreter has installed.
+//! This machine as records: host, GPUs, and what a Python interpreter has installed.
 
 mod host;
 mod nvml;
@@ -15,10 +15,10 @@ use self::python::Interpreter;
 use crate::environment::Environment;
 use crate::manifest::{Gpu, HardwareInfo};
 
-/// Captures this machine: operating system, processor, memory, graphics cards, and the packages of a Python interpreter.
+/// Captures this machine: operating system, processor, memory, GPUs, and the packages of a Python interpreter.
 ///
 /// Each source is asked once, and they are asked side by side, so it takes as long as Python takes to start, or NVIDIA's
-/// library if that takes longer. What cannot be learned is left out: a machine without graphics cards, NVIDIA's library
+/// library if that takes longer. What cannot be learned is left out: a machine without GPUs, NVIDIA's library
 /// or Python is an ordinary one.
 ///
 /// ```
@@ -104,7 +104,7 @@ impl Capture {
         self
     }
 
-    /// Does not look for graphics cards, and does not load NVIDIA's library.
+    /// Does not look for GPUs, and does not load NVIDIA's library.
     pub fn no_gpus(mut self) -> Self {
         self.gpus = false;
         self
@@ -159,7 +159,7 @@ impl HardwareInfo {
     }
 }
 
-/// The graphics cards.
+/// The GPUs.
 #[derive(Default)]
 struct Gpus {
     list: Vec<Gpu>,

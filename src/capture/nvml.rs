@@ -1,4 +1,4 @@
-//! NVIDIA's graphics cards, by way of its library NVML, which is loaded here and nowhere else.
+//! NVIDIA's GPUs, by way of its library NVML, which is loaded here and nowhere else.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Graphics cards of AMD and Intel, as Linux shows them under `/sys`.
+//! GPUs of AMD and Intel, as Linux shows them under `/sys`.
 
 use std::fs;
 use std::path::Path;

@@ -82,7 +82,7 @@ pub struct HardwareInfo {
     /// Main memory in GB, from 0 up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ram_gb: Option<f64>,
-    /// Graphics cards.
+    /// GPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Vec<Gpu>>,
     /// Framework: `torch`.
@@ -96,7 +96,7 @@ pub struct HardwareInfo {
     pub extra: Extra,
 }
 
-/// A graphics card.
+/// A GPU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Gpu {

@@ -7,7 +7,7 @@ use gen5::{Capture, Captured, Metadata, WriteOptions};
 use crate::description::{Description, describe_environment, describe_model_info, save};
 use crate::reference;
 
-/// What both know. Graphics cards are not among it: the reference looks for them only if torch finds no CUDA.
+/// What both know. GPUs are not among it: the reference looks for them only if torch finds no CUDA.
 const BOTH_KNOW: [&str; 5] = ["torch", "numpy", "python", "cuda", "os"];
 
 fn capture() -> Captured {
