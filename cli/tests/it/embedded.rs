@@ -129,7 +129,8 @@ fn exif_is_read_in_either_order_and_every_encoding() {
 fn other_fields_and_comments_are_read() {
     finds_a1111(&jpeg(&[segment(0xfe, A1111.as_bytes())]), "Comment");
     let graph = fs::read(data().join("comfyui_exif.txt")).unwrap();
-    let fields = [(0x010f, ASCII, &b"workflow:{}\0"[..]), (0x0110, ASCII, &graph), (0x0131, ASCII, b"me\0")];
+    let fields =
+        [(0x010f, ASCII, &b"\0\0\0\0workflow:{}\0"[..]), (0x0110, ASCII, &graph), (0x0131, ASCII, b"me\0")];
     let found = embedded::read(&webp(&[webp_chunk(b"EXIF", &tiff(Order::Little, &fields, &[]))]));
     let keywords: Vec<_> = found.texts.iter().map(|text| text.keyword.as_str()).collect();
     assert_eq!(keywords, ["Make", "Model", "Software"]);
