@@ -5,6 +5,7 @@ mod binary;
 mod commands;
 mod convert;
 mod embedded;
+mod image_text;
 mod images;
 mod storage;
 mod support;
