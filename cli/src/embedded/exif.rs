@@ -7,7 +7,8 @@ use super::{Texts, utf8_or_latin1};
 
 /// The fields that generators write to, and what they go by. UserComment belongs in the Exif directory, but Pillow puts it
 /// where its caller does, often in the first.
-const FIELDS: [(u16, &str); 5] = [
+const FIELDS: [(u16, &str); 6] = [
+    (0x010d, "DocumentName"),
     (0x010e, "ImageDescription"),
     (0x010f, "Make"),
     (0x0110, "Model"),
@@ -85,8 +86,11 @@ impl<'a> Tiff<'a> {
             };
             seen.push(name);
             match self.value(at) {
-                Some(value) if tag == USER_COMMENT => found.keep(name, &self.comment(value), place),
-                Some(value) => found.keep(name, utf8_or_latin1(value).trim_end_matches('\0'), place),
+                Some(value) => {
+                    let text = if tag == USER_COMMENT { self.comment(value) } else { utf8_or_latin1(value) };
+                    // Zero bytes end text, and NovelAI puts some before it, too.
+                    found.keep(name, text.trim_matches('\0'), place);
+                }
                 None => {
                     found.problem(format!("{place}: {name} lies outside of Exif or is no text; not read"));
                 }
@@ -112,12 +116,11 @@ impl<'a> Tiff<'a> {
 
     /// The text of a UserComment, whose first eight bytes tell the encoding, if the writer did not leave them out.
     fn comment(self, value: &[u8]) -> String {
-        let text = match value.split_first_chunk() {
+        match value.split_first_chunk() {
             Some((b"UNICODE\0", text)) => self.utf16(text),
             Some((b"ASCII\0\0\0" | b"JIS\0\0\0\0\0" | b"\0\0\0\0\0\0\0\0", text)) => utf8_or_latin1(text),
             _ => utf8_or_latin1(value),
-        };
-        text.trim_end_matches('\0').to_owned()
+        }
     }
 
     /// UTF-16 in the order that a byte order mark tells, or else the zero bytes of Latin letters, or else the structure:

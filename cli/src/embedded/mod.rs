@@ -166,11 +166,18 @@ fn size_as_json(text: &str) -> usize {
     text.bytes().map(|byte| 1 + escapes(byte)).sum::<usize>().saturating_add(2)
 }
 
-/// Text that is UTF-8, or else Latin-1, which many formats ask for and fewer writers keep to.
+/// Text that is UTF-8, or else Latin-1, which many formats ask for and fewer writers keep to. Of UTF-8 that is damaged, the
+/// rest is kept if it has more letters outside of ASCII than damages, which Latin-1 has by no chance.
 fn utf8_or_latin1(bytes: &[u8]) -> String {
-    match str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    let (mut letters, mut damages) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        letters += chunk.valid().chars().filter(|letter| !letter.is_ascii()).count();
+        damages += usize::from(!chunk.invalid().is_empty());
+    }
+    if damages == 0 || letters > damages {
+        String::from_utf8_lossy(bytes).into_owned()
+    } else {
+        bytes.iter().copied().map(char::from).collect()
     }
 }
 
@@ -214,5 +221,7 @@ mod tests {
     fn text_is_utf8_or_latin1() {
         assert_eq!(utf8_or_latin1("Zürich 猫".as_bytes()), "Zürich 猫");
         assert_eq!(utf8_or_latin1(b"Z\xfcrich"), "Zürich");
+        let damaged = ["夜の".as_bytes(), b"\xff", "港".as_bytes()].concat();
+        assert_eq!(utf8_or_latin1(&damaged), "夜の\u{fffd}港");
     }
 }

@@ -4,7 +4,7 @@ use gen5::Extra;
 
 use super::{Generation, MAX_SETTINGS, Text, json};
 
-/// Reads the texts of an image by NovelAI. In a WebP, all of them are members of one object.
+/// Reads the texts of an image by NovelAI. In Exif, some of them are members of one object, and others stand in fields.
 pub fn read(texts: &[Text]) -> Option<Generation> {
     let texts: Vec<(&str, &str)> =
         texts.iter().map(|text| (text.keyword.as_str(), text.text.as_str())).collect();
@@ -16,8 +16,8 @@ pub fn read(texts: &[Text]) -> Option<Generation> {
                 .take(MAX_SETTINGS)
                 .filter_map(|(name, value)| Some((name, serde_json::from_str(value).ok()?)))
                 .collect();
-            let inner: Vec<(&str, &str)> = inner.iter().map(|(name, text)| (*name, text.as_str())).collect();
-            from_texts(&inner)
+            let inner = inner.iter().map(|(name, text)| (*name, text.as_str()));
+            from_texts(&inner.chain(texts.iter().copied()).collect::<Vec<_>>())
         })
     })
 }
@@ -26,29 +26,37 @@ const GENERATOR: &str = "NovelAI";
 
 fn from_texts(texts: &[(&str, &str)]) -> Option<Generation> {
     let named = |name| texts.iter().find(|(keyword, _)| *keyword == name).map(|(_, text)| *text);
-    let is_known = named("Software") == Some(GENERATOR);
-    let mut generation = texts.iter().find_map(|(_, text)| {
-        let members = json::object(text)?;
-        // Without the generator's name, members that only it has tell it.
-        let is_own = members.get("uc").is_some() || members.get("v4_prompt").is_some();
-        let has_settings = members.get("sampler").is_some() && members.get("steps").is_some();
-        (has_settings && (is_known || is_own)).then(|| settings(&members))
-    })?;
-    if let Some(description) = named("Description") {
-        generation.take_text("prompt", description);
+    let is_known = named("Software").is_some_and(|software| software.starts_with(GENERATOR));
+    let (_, comment) = texts.iter().find(|(keyword, _)| *keyword == "Comment")?;
+    let members = json::object(comment)?;
+    // Without the generator's name, members that only it has tell it.
+    let is_own = members.get("uc").is_some() || members.get("v4_prompt").is_some();
+    let has_settings = members.get("sampler").is_some() && members.get("steps").is_some();
+    if !has_settings || !(is_known || is_own) {
+        return None;
     }
-    if let Some(source) = named("Source") {
-        // `NovelAI Diffusion V4 37442FCA`: a name, and a hash of eight digits.
-        let is_hash = |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match source.rsplit_once(' ') {
-            Some((name, hash)) if is_hash(hash) => {
-                generation.take_text("model", name);
-                generation.take_text("model_hash", hash);
-            }
-            _ => generation.take_text("model", source),
-        }
+    let mut generation = settings(&members);
+    if let Some(description) = named("Description").or_else(|| named("ImageDescription")) {
+        generation.take_text("prompt", description.trim_start_matches('\0'));
+    }
+    // In Exif, Software is what Source is elsewhere.
+    if let Some(source) = named("Source").or_else(|| named("Software")).filter(|&source| source != GENERATOR)
+    {
+        take_source(&mut generation, source);
     }
     Some(generation)
+}
+
+/// `NovelAI Diffusion V4 37442FCA`: a model's name, and a hash of eight digits.
+fn take_source(generation: &mut Generation, source: &str) {
+    let is_hash = |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match source.rsplit_once(' ') {
+        Some((name, hash)) if is_hash(hash) => {
+            generation.take_text("model", name);
+            generation.take_text("model_hash", hash);
+        }
+        _ => generation.take_text("model", source),
+    }
 }
 
 /// The settings in `Comment`.

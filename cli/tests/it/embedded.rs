@@ -1,21 +1,18 @@
-//! Text in images: samples of every form, every container, hostile ones, and `pack`.
+//! Text in images: samples of every form, every container, and hostile ones.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use gen5::Reader;
 use gen5_cli::embedded::{self, Embedded, Generation, Text};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::images::{
-    ASCII, Order, UNDEFINED, deflated, itxt, jpeg, jpeg_with_exif, png, png_chunk, png_with, segment, text,
-    tiff, webp, webp_chunk, ztxt,
+    ASCII, Order, UNDEFINED, USER_COMMENT, deflated, itxt, jpeg, jpeg_with_exif, png, png_chunk, png_with,
+    segment, text, tiff, webp, webp_chunk, ztxt,
 };
-use crate::support::{Folder, PNG, names};
-
-const USER_COMMENT: u16 = 0x9286;
+use crate::support::names;
 
 /// What AUTOMATIC1111 writes, with letters outside of ASCII.
 const A1111: &str =
@@ -129,7 +126,8 @@ fn exif_is_read_in_either_order_and_every_encoding() {
 fn other_fields_and_comments_are_read() {
     finds_a1111(&jpeg(&[segment(0xfe, A1111.as_bytes())]), "Comment");
     let graph = fs::read(data().join("comfyui_exif.txt")).unwrap();
-    let fields = [(0x010f, ASCII, &b"workflow:{}\0"[..]), (0x0110, ASCII, &graph), (0x0131, ASCII, b"me\0")];
+    let fields =
+        [(0x010f, ASCII, &b"\0\0\0\0workflow:{}\0"[..]), (0x0110, ASCII, &graph), (0x0131, ASCII, b"me\0")];
     let found = embedded::read(&webp(&[webp_chunk(b"EXIF", &tiff(Order::Little, &fields, &[]))]));
     let keywords: Vec<_> = found.texts.iter().map(|text| text.keyword.as_str()).collect();
     assert_eq!(keywords, ["Make", "Model", "Software"]);
@@ -274,160 +272,6 @@ fn json_that_is_too_deep_is_kept_as_text() {
     );
     let found = embedded::read(&png(&[("invokeai_metadata", &deep)])).generation.unwrap();
     assert_eq!((found.steps, found.more.len()), (Some(5), 1));
-}
-
-/// Runs `pack` with this image and further words; returns the messages, and `model_info` if it succeeded.
-fn pack(folder: &Folder, name: &str, image: &[u8], more: &[&str]) -> (u8, String, Value) {
-    folder.npy("a.npy", &[1], &[1.0]);
-    fs::write(folder.path(name), image).unwrap();
-    let path = format!("@/{name}");
-    let words =
-        ["pack", "@/x.gen5", "--latent", "@/a.npy", "--image", &path, "--force", "--date", "2026-11-24"];
-    let ran = folder.run(&[&words, more].concat());
-    if ran.code != 0 {
-        return (ran.code, ran.messages, Value::Null);
-    }
-    let reader = Reader::open(folder.path("x.gen5")).unwrap();
-    assert_eq!(reader.image().unwrap().unwrap().as_ref(), image, "the image is stored as it is");
-    reader.metadata().unwrap();
-    (0, ran.messages, serde_json::from_str(reader.model_info_json()).unwrap())
-}
-
-const FULL: &str = "a pier, <lora:tide:1>\nNegative prompt: rain\nSteps: 20, Sampler: Euler a, Schedule type: Karras, \
-    CFG scale: 7, Seed: 9, Size: 8x8, Model hash: 0123abcd, Model: coast, Denoising strength: 0.50";
-
-#[test]
-fn pack_fills_what_is_not_given() {
-    let folder = Folder::new();
-    let image = png(&[("parameters", FULL), ("Software", "x\u{1b}")]);
-    let (code, messages, info) = pack(&folder, "out.png", &image, &[]);
-    assert_eq!(code, 0, "{messages}");
-    assert_eq!(messages, "gen5: @/out.png: prompt, 9 settings, model and 1 tag from AUTOMATIC1111's text\n");
-    assert_eq!(
-        info,
-        json!({
-            "model_name": "coast", "version": "0123abcd", "date": "2026-11-24", "prompt": "a pier, <lora:tide:1>",
-            "tags": ["tide"],
-            "generation_settings": {
-                "seed": 9, "steps": 20, "sampler": "Euler a", "scheduler": "Karras", "cfg_scale": 7.0,
-                "negative_prompt": "rain", "model_hash": "0123abcd", "size": "8x8", "denoising_strength": 0.5,
-            },
-            "image_text": {"parameters": FULL, "Software": "x\u{1b}"},
-        })
-    );
-    let stored = Reader::open(folder.path("x.gen5")).unwrap().model_info_json().to_owned();
-    assert!(stored.contains(r#""denoising_strength":0.50"#), "numbers keep their spelling: {stored}");
-    folder.ok(&["verify", "@/x.gen5"]);
-}
-
-#[test]
-fn info_shows_the_beginning_of_long_text() {
-    let folder = Folder::new();
-    let long = format!("é{}", "x".repeat(5000));
-    let model = ["--model-name", "m", "--model-version", "1"];
-    pack(&folder, "out.png", &png(&[("Comment", &long)]), &model);
-    let page = folder.ok(&["info", "@/x.gen5"]);
-    let line = page.lines().find(|line| line.contains("image_text")).unwrap();
-    assert!(line.len() < 500 && line.ends_with("x… (4.9 KiB in all; --json shows it)"), "{line}");
-    let info: Value = serde_json::from_str(&folder.ok(&["info", "--json", "@/x.gen5"])).unwrap();
-    assert_eq!(info["metadata"]["image_text"]["Comment"], long);
-}
-
-#[test]
-fn what_is_given_comes_first() {
-    let folder = Folder::new();
-    let image = png(&[("parameters", FULL)]);
-    let flags = ["--prompt", "mine", "--tag", "t", "--model-name", "m", "--set", "seed=1", "--set", "size=2"];
-    let (_, messages, info) = pack(&folder, "out.png", &image, &flags);
-    assert_eq!(messages, "gen5: @/out.png: 7 settings and model version from AUTOMATIC1111's text\n");
-    assert_eq!(
-        (&info["prompt"], &info["tags"], &info["model_name"]),
-        (&json!("mine"), &json!(["t"]), &json!("m"))
-    );
-    let settings = &info["generation_settings"];
-    assert_eq!(
-        (&settings["seed"], &settings["size"], &settings["steps"]),
-        (&json!(1), &json!(2), &json!(20))
-    );
-
-    // Unpacked metadata is complete, and stays what it is.
-    folder.ok(&["unpack", "@/x.gen5", "-o", "@/run"]);
-    let (_, messages, again) = pack(&folder, "out.png", &image, &["--metadata", "@/run/metadata.json"]);
-    assert_eq!(again, info);
-    assert_eq!(
-        messages,
-        "gen5: @/out.png: AUTOMATIC1111's text kept as image_text; nothing was missing that it tells\n"
-    );
-}
-
-#[test]
-fn no_image_text_does_not_look() {
-    let folder = Folder::new();
-    let model = ["--model-name", "m", "--model-version", "1", "--no-image-text"];
-    let (_, messages, info) = pack(&folder, "out.png", &png(&[("parameters", FULL)]), &model);
-    assert_eq!(messages, "");
-    assert_eq!(info.as_object().unwrap().len(), 5, "{info}");
-    assert_eq!((&info["prompt"], &info["tags"]), (&json!(""), &json!([])));
-}
-
-#[test]
-fn settings_that_are_not_complete_are_kept_apart() {
-    let folder = Folder::new();
-    let image = png(&[("parameters", "a\nSteps: 20, Sampler: Euler, Seed: -1, Model: m")]);
-    let (code, messages, info) = pack(&folder, "out.png", &image, &[]);
-    assert_eq!(code, 0, "{messages}");
-    assert_eq!(
-        messages,
-        "gen5: @/out.png: prompt and model from AUTOMATIC1111's text\n\
-         gen5: @/out.png: 2 settings from AUTOMATIC1111's text kept as image_settings, since seed is missing\n"
-    );
-    assert_eq!(info["image_settings"], json!({"steps": 20, "sampler": "Euler"}));
-    assert_eq!((&info["version"], info.get("generation_settings")), (&json!("unknown"), None));
-    // With the one that is missing they are complete.
-    let (_, _, info) = pack(&folder, "out.png", &image, &["--set", "seed=5"]);
-    assert_eq!(info["generation_settings"], json!({"seed": 5, "steps": 20, "sampler": "Euler"}));
-    // Whoever gives settings is told which are missing.
-    let (code, messages, _) = pack(&folder, "out.png", &image, &["--set", "eta=0"]);
-    assert!(code == 2 && messages.contains("--set seed="), "{messages}");
-}
-
-#[test]
-fn a_model_needs_a_name_and_one_that_is_given_a_version() {
-    let folder = Folder::new();
-    let image = png(&[("parameters", "a\nSteps: 20, Sampler: Euler, Seed: 1")]);
-    let (code, messages, _) = pack(&folder, "out.png", &image, &[]);
-    assert!(code == 2 && messages.contains("--model-name"), "{messages}");
-    let (code, messages, _) = pack(&folder, "out.png", &image, &["--model-name", "m"]);
-    assert!(code == 2 && messages.contains("--model-version"), "{messages}");
-}
-
-#[test]
-fn a_problem_with_text_is_a_note() {
-    let folder = Folder::new();
-    let mut wrong = text("parameters", FULL.as_bytes());
-    wrong[20] ^= 1;
-    let image = png_with(&[wrong], &[text("Comment", b"hello")]);
-    let model = ["--model-name", "m", "--model-version", "1"];
-    let (code, messages, info) = pack(&folder, "out.png", &image, &model);
-    assert_eq!(code, 0, "{messages}");
-    assert_eq!(
-        messages,
-        "gen5: @/out.png: text chunk at byte 33 has a wrong CRC; not read\n\
-         gen5: @/out.png: 1 piece of text kept as image_text; no generator's form was recognized\n"
-    );
-    assert_eq!((&info["image_text"], &info["prompt"]), (&json!({"Comment": "hello"}), &json!("")));
-    assert_eq!(pack(&folder, "plain.png", PNG, &model).1, "", "without text there is nothing to say");
-}
-
-#[test]
-fn the_largest_text_can_be_packed() {
-    let folder = Folder::new();
-    // Each of its characters takes six bytes in JSON, and it is stored as text, as the prompt, and once more.
-    let large = "\u{1}".repeat(embedded::MAX_TEXT_BYTES / 6 - 200);
-    let text = format!("{large}\nSteps: 20, Sampler: Euler, Seed: 1, Model: m");
-    let (code, messages, info) = pack(&folder, "out.png", &png(&[("parameters", &text)]), &[]);
-    assert_eq!(code, 0, "{messages}");
-    assert_eq!(info["prompt"].as_str().unwrap().len(), large.len());
 }
 
 /// Text in which all that parsers look for is frequent.

@@ -80,6 +80,9 @@ pub type Field<'a> = (u16, u16, &'a [u8]);
 pub const ASCII: u16 = 2;
 pub const UNDEFINED: u16 = 7;
 
+/// The tag of a UserComment.
+pub const USER_COMMENT: u16 = 0x9286;
+
 /// A TIFF structure with fields in its first directory, and in the Exif directory.
 pub fn tiff(order: Order, first: &[Field<'_>], exif: &[Field<'_>]) -> Vec<u8> {
     let start = 8;

@@ -7,6 +7,7 @@ mod commands;
 mod convert;
 mod embedded;
 mod environment;
+mod image_text;
 mod images;
 mod set;
 mod storage;

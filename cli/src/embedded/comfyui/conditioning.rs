@@ -44,7 +44,8 @@ pub(super) fn take_prompts(generation: &mut Generation, graph: &Graph<'_>, sampl
     }
 }
 
-/// The texts that come to a sampler on one side, each once, in the order of the inputs.
+/// The texts that come to a sampler on one side, each once, in the order of the inputs. The guidance of a distilled model,
+/// which stands along the way, is taken with them.
 fn encoded(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>, side: Side) -> Vec<String> {
     let mut texts = Vec::new();
     let mut seen = HashSet::new();
@@ -62,8 +63,9 @@ fn encoded(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>, si
         let own = if node.class.contains("Encode") { texts_of_encoder(graph, node) } else { Vec::new() };
         if own.is_empty() {
             let inputs = inputs_of_side(node, side);
-            let own = inputs.iter().filter_map(|input| input.as_str());
-            texts.extend(own.filter(|text| graph.has_room(text.len())).map(str::to_owned));
+            // Loaders that encode take text where others take conditioning.
+            let given = inputs.iter().filter_map(|input| input.as_str());
+            texts.extend(given.filter(|text| graph.has_room(text.len())).map(str::to_owned));
             let sources = inputs.into_iter().rev().filter_map(|input| {
                 let link = Link::of(input)?;
                 let source = graph.source(link)?;
@@ -92,7 +94,9 @@ fn inputs_of_side<'a>(node: Node<'a>, side: Side) -> Vec<&'a Value> {
     let mut conditioning: Vec<(&str, &Value)> =
         node.inputs().filter(|(name, input)| name.starts_with("cond") && Link::of(input).is_some()).collect();
     if conditioning.is_empty() {
-        return node.only_link().into_iter().collect();
+        // The only link of a node with sides may be the other side.
+        let has_sides = ["positive", "negative"].iter().any(|side| node.inputs.contains_key(*side));
+        return node.only_link().filter(|_| !has_sides).into_iter().collect();
     }
     // `conditioning_from` is put behind `conditioning_to`.
     conditioning.sort_by_key(|(name, _)| name.ends_with("from"));

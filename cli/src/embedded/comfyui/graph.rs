@@ -76,7 +76,7 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Graph<'a> {
-    /// A graph, if the members look like one: all that are objects are nodes.
+    /// A graph, if any of the members is a node.
     pub(super) fn new(nodes: &'a Map<String, Value>) -> Option<Self> {
         let graph = Self { nodes, steps: Cell::new(MAX_STEPS), room: Cell::new(MAX_TEXT_BYTES) };
         nodes.keys().any(|id| graph.node(id).is_some()).then_some(graph)
@@ -106,7 +106,7 @@ impl<'a> Graph<'a> {
     }
 
     /// This node and those behind it along the inputs of these names, of which the first that is a link is followed. A
-    /// node without them that has one link only passes on what comes in.
+    /// node behind it without them that has one link only passes on what comes in.
     pub(super) fn walk(&self, start: Node<'a>, names: &[&str]) -> Vec<Node<'a>> {
         let mut way = Vec::new();
         let mut seen = HashSet::new();
@@ -114,7 +114,8 @@ impl<'a> Graph<'a> {
         while let Some(node) = next.filter(|node| seen.insert(node.id)) {
             way.push(node);
             let named = names.iter().find_map(|name| self.source(Link::of(node.inputs.get(*name)?)?));
-            next = named.or_else(|| self.source(Link::of(node.only_link()?)?));
+            let passed_on = || node.only_link().filter(|_| node.id != start.id);
+            next = named.or_else(|| self.source(Link::of(passed_on()?)?));
         }
         way
     }

@@ -12,11 +12,19 @@ use serde_json::{Map, Value};
 use self::graph::{Graph, Link, Node};
 use super::{Generation, json};
 
-/// Reads a graph, with the name that ComfyUI puts before it in Exif (`prompt:{…}`) or without.
+/// Reads a graph, with the name that ComfyUI puts before it in Exif (`prompt:{…}`), in a member of this name, as some nodes
+/// save it, or alone.
 pub fn parse(text: &str) -> Option<Generation> {
     let text = text.trim_start();
     let text = text.strip_prefix("prompt:").or_else(|| text.strip_prefix("Prompt:")).unwrap_or(text);
     let document = json::document(text)?;
+    read(&document).or_else(|| match document.get("prompt")? {
+        Value::String(text) => read(&json::document(text)?),
+        graph => read(graph),
+    })
+}
+
+fn read(document: &Value) -> Option<Generation> {
     let graph = &Graph::new(document.as_object()?)?;
     let sampler = graph.first_sampler()?;
     let mut generation = Generation::new("ComfyUI");
@@ -26,7 +34,7 @@ pub fn parse(text: &str) -> Option<Generation> {
     generation.says_something().then_some(generation)
 }
 
-/// The inputs of a sampler, and of the nodes that they may be taken to.
+/// A setting, and where it is found: in the sampler, or in nodes before it.
 struct Setting {
     /// What it is called here.
     name: &'static str,
@@ -51,10 +59,10 @@ const SETTINGS: [Setting; 8] = [
 
 fn take_settings(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>) {
     for setting in SETTINGS {
-        let holder = graph.walk(sampler, setting.by_way_of).into_iter().find_map(|node| {
+        let value = graph.walk(sampler, setting.by_way_of).into_iter().find_map(|node| {
             setting.inputs.iter().find_map(|name| graph.value(node.inputs.get(*name)?, setting.inputs))
         });
-        if let Some(value) = holder {
+        if let Some(value) = value {
             generation.take(setting.name, &value.to_string());
         }
     }
@@ -115,7 +123,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn read(graph: &Value) -> Generation {
+    fn found(graph: &Value) -> Generation {
         parse(&graph.to_string()).unwrap()
     }
 
@@ -127,7 +135,7 @@ mod tests {
 
     #[test]
     fn values_are_found_through_reroutes_and_primitives() {
-        let found = read(&graph(
+        let found = found(&graph(
             &json!({"seed": ["1", 0], "steps": ["2", 0], "sampler_name": ["3", 0], "cfg": 7}),
             json!({
                 "1": {"class_type": "Reroute", "inputs": {"": ["4", 0]}},
@@ -142,7 +150,7 @@ mod tests {
 
     #[test]
     fn circles_end() {
-        let found = read(&graph(
+        let found = found(&graph(
             &json!({"seed": ["1", 0], "noise_seed": 5, "steps": 3, "model": ["9", 0], "positive": ["2", 0],
                    "latent_image": ["9", 0]}),
             json!({
@@ -170,7 +178,7 @@ mod tests {
         let start = ["10000", "0"];
         let sampler = json!({"steps": 3, "seed": [start[0], 0], "positive": [start[0], 0], "model": [start[0], 0],
                              "latent_image": [start[0], 0]});
-        let found = read(&graph(&sampler, nodes));
+        let found = found(&graph(&sampler, nodes));
         assert_eq!((found.steps, found.seed, found.prompt), (Some(3), None, None));
     }
 
@@ -183,7 +191,7 @@ mod tests {
             combine[format!("conditioning_{n}")] = json!([n.to_string(), 0]);
         }
         nodes["all"] = json!({"class_type": "ConditioningCombine", "inputs": combine});
-        let found = read(&graph(&json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
+        let found = found(&graph(&json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
         assert_eq!(found.prompt.map(|prompt| prompt.len()), Some(1 << 20));
     }
 
@@ -204,7 +212,7 @@ mod tests {
             combine[format!("conditioning_{n:03}")] = json!([n.to_string(), 0]);
         }
         nodes["all"] = json!({"class_type": "ConditioningCombine", "inputs": combine});
-        let found = read(&graph(&json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
+        let found = found(&graph(&json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
         let whole = found.prompt.unwrap().lines().filter(|line| line.ends_with("end")).count();
         // 200,000 steps, of which each text takes 3,000.
         assert!((50..70).contains(&whole), "{whole}");
@@ -221,12 +229,12 @@ mod tests {
             "5": sampler(5, ""),
             "6": sampler(6, ""),
         });
-        assert_eq!(read(&nodes).seed, Some(5));
+        assert_eq!(found(&nodes).seed, Some(5));
         nodes["5"] = sampler(5, "7");
         nodes["7"] = sampler(7, "");
-        assert_eq!(read(&nodes).seed, Some(7));
+        assert_eq!(found(&nodes).seed, Some(7));
         nodes["3"]["class_type"] = json!("PreviewImage");
-        assert_eq!(read(&nodes).seed, Some(2), "of two that are only shown, that of the lower number");
+        assert_eq!(found(&nodes).seed, Some(2), "of two that are only shown, that of the lower number");
     }
 
     #[test]
