@@ -67,7 +67,12 @@ impl Batch<f32> {
 
     /// The same rounded to float16, in half the bytes.
     pub(crate) fn to_float16(&self) -> Batch<f16> {
-        let round = |values: &Vec<f32>| values.par_iter().map(|&value| f16::from_f32(value)).collect();
+        self.to(f16::from_f32)
+    }
+
+    /// The same as another type.
+    pub(crate) fn to<T: Element>(&self, round: fn(f32) -> T) -> Batch<T> {
+        let round = |values: &Vec<f32>| values.par_iter().map(|&value| round(value)).collect();
         let values = self.values.iter().map(round).collect();
         Batch { keys: self.keys.clone(), shape: self.shape.clone(), values }
     }

@@ -1,35 +1,49 @@
-//! Byte shuffle at its default level, against our own compression at level 3 without it: float16 noise.
+//! Byte shuffle at its default level, against our own compression at level 3 without it: noise.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-use gen5::{Compression, WriteOptions, f16};
+use gen5::{Compression, Element, WriteOptions, bf16};
 
 use super::common::{Batch, Scratch, clear, map, write_options};
 use super::compare::{Goal, Outcome, Run, Table, timed};
 use super::compressed;
 
+/// Goals of one dtype.
+#[derive(Clone, Copy)]
+struct Goals {
+    write: f64,
+    read: f64,
+    size: f64,
+}
+
 pub(crate) fn rows(table: &mut Table) {
     let run = table.run;
-    let mib = 256 / run.divisor;
-    let name = format!("write 1 float16 latent of {mib} MiB, shuffled and compressed, against compressed");
-    table.row(&name, Goal::AtLeast(1.8), || write(run));
-    let name = format!("read 1 float16 latent of {mib} MiB, shuffled and compressed, against compressed");
-    table.row(&name, Goal::AtLeast(2.3), || read(run));
-    let name = format!("size of 1 float16 latent of {mib} MiB, shuffled and compressed, against raw");
-    table.row(&name, Goal::AtMost(0.85), || size(run));
+    let bytes = run.size(256);
+    rows_of(table, Goals { write: 1.8, read: 2.3, size: 0.85 }, || Batch::noise(1, 2 * bytes).to_float16());
+    rows_of(table, Goals { write: 1.0, read: 1.5, size: 0.84 }, || Batch::noise(1, bytes));
+    rows_of(table, Goals { write: 1.0, read: 1.3, size: 0.68 }, || {
+        Batch::noise(1, 2 * bytes).to(bf16::from_f32)
+    });
+}
+
+/// The rows of one dtype; `noise` makes one latent of it.
+fn rows_of<T: Element>(table: &mut Table, goals: Goals, noise: impl Fn() -> Batch<T> + Sync) {
+    let run = table.run;
+    let what = format!("1 {} latent of {} MiB, shuffled and compressed", T::DTYPE, 256 / run.divisor);
+    table.row(&format!("write {what}, against compressed"), Goal::AtLeast(goals.write), || {
+        write(run, &noise())
+    });
+    table.row(&format!("read {what}, against compressed"), Goal::AtLeast(goals.read), || read(run, &noise()));
+    table.row(&format!("size of {what}, against raw"), Goal::AtMost(goals.size), || size(run, &noise()));
 }
 
 fn shuffled(run: Run) -> WriteOptions {
     write_options().compression(Compression::Shuffled).part_size(compressed::part_size(run))
 }
 
-fn noise(run: Run) -> Batch<f16> {
-    Batch::noise(1, 2 * run.size(256)).to_float16()
-}
-
-fn write(run: Run) -> Outcome {
-    let (batch, scratch) = (noise(run), Scratch::new());
+fn write<T: Element>(run: Run, batch: &Batch<T>) -> Outcome {
+    let scratch = Scratch::new();
     let (shuffled, plain) = (shuffled(run), compressed::options(run));
     let time = |options: &WriteOptions| {
         let path = scratch.fresh();
@@ -41,9 +55,9 @@ fn write(run: Run) -> Outcome {
 }
 
 /// Both files are mapped already, and read into the same buffer.
-fn read(run: Run) -> Outcome {
-    let (batch, scratch) = (noise(run), Scratch::new());
-    let stored = |options| map(&scratch.stored(&batch, options));
+fn read<T: Element>(run: Run, batch: &Batch<T>) -> Outcome {
+    let scratch = Scratch::new();
+    let stored = |options| map(&scratch.stored(batch, options));
     let (shuffled, plain) = (stored(shuffled(run)), stored(compressed::options(run)));
     let buffers = RefCell::new(batch.warm_buffers());
     let time = |reader| -> Duration {
@@ -56,8 +70,8 @@ fn read(run: Run) -> Outcome {
     run.in_turn(|| time(&shuffled), || time(&plain)).speeds(batch.size())
 }
 
-fn size(run: Run) -> Outcome {
-    let (batch, scratch) = (noise(run), Scratch::new());
+fn size<T: Element>(run: Run, batch: &Batch<T>) -> Outcome {
+    let scratch = Scratch::new();
     let [ours, against] = [shuffled(run), write_options().compression(Compression::None)].map(|options| {
         let path = scratch.fresh();
         let summary = batch.write(options, &path);

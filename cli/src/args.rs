@@ -156,7 +156,7 @@ pub(crate) struct PackArgs {
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Compress::Auto)]
     pub(crate) compress: Compress,
 
-    /// Level of zstd, from -131072 (fastest) to 22 (smallest) [default: 3, and 1 for shuffled]
+    /// Level of zstd, from -131072 (fastest) to 22 (smallest for most data) [default: 3, and -100 for shuffled]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) level: Option<i32>,
 

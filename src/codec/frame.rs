@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use zstd::zstd_safe::{
-    self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective,
+    self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ParamSwitch, ResetDirective,
     zstd_sys::ZSTD_EndDirective,
 };
 
@@ -139,6 +139,11 @@ impl<'o> FrameEncoder<'o> {
         context.set_parameter(CParameter::CompressionLevel(level)).map_err(name)?;
         if level <= FAST_LEVEL {
             context.set_parameter(CParameter::WindowLog(FAST_WINDOW_LOG)).map_err(name)?;
+        }
+        if level < 0 {
+            // Left to itself, zstd then stores what does not repeat as it is, and values seldom repeat.
+            let entropy = CParameter::LiteralCompressionMode(ParamSwitch::Enable);
+            context.set_parameter(entropy).map_err(name)?;
         }
         context.set_parameter(CParameter::ChecksumFlag(true)).map_err(name)?;
         context.set_pledged_src_size(Some(size)).map_err(name)?;
