@@ -41,8 +41,8 @@ enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
-    /// No difference: the file does not say what it was. A file without any `gpu` component, as the reference writes on
-    /// machines that have one, says nothing about GPUs.
+    /// No difference: one side does not say. A file without any `gpu` component, as the reference writes on machines that have
+    /// one, says nothing about GPUs.
     Note,
     /// It seldom changes pixels: operating system, processor, Python, packages that load and save.
     Low,
@@ -50,17 +50,65 @@ pub enum Severity {
     High,
 }
 
-/// The components that change pixels.
-const HIGH: [&str; 9] =
-    ["gpu", "torch", "cuda", "diffusers", "xformers", "tensorflow", "jax", "flax", "onnxruntime"];
+/// The components that change pixels. Builds of TensorFlow and ONNX Runtime for one kind of device have names of their own,
+/// `onnxruntime-gpu`.
+const HIGH: [&str; 11] = [
+    "gpu",
+    "torch",
+    "cuda",
+    "rocm",
+    "diffusers",
+    "xformers",
+    "tensorflow",
+    "jax",
+    "jaxlib",
+    "flax",
+    "onnxruntime",
+];
 
-/// The components that every file of the reference has.
-const ALWAYS_RECORDED: [&str; 5] = ["torch", "numpy", "python", "cuda", "os"];
+impl Severity {
+    /// How much a difference in this component matters.
+    fn of(id: &str) -> Self {
+        let builds = ["tensorflow-", "onnxruntime-"];
+        let is_high = HIGH.contains(&id) || builds.iter().any(|name| id.starts_with(name));
+        if is_high { Self::High } else { Self::Low }
+    }
+}
+
+/// Who tells of an environment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Teller {
+    /// A file, which may come from a writer that records less.
+    File,
+    /// The current system.
+    System,
+}
+
+impl Teller {
+    /// Whether an environment that has no component of this id says that there is none. One without `python` says nothing
+    /// of what a Python interpreter would: nobody asked one.
+    fn rules_out(self, environment: &Environment, id: &str) -> bool {
+        let has_python = environment.get("python").is_some();
+        match (self, id) {
+            (_, "os") => true,
+            (_, "python" | "torch" | "numpy" | "cuda") => has_python,
+            (Self::System, "gpu" | "cpu") => true,
+            (Self::System, _) => has_python,
+            // The reference records none of the others, and GPUs only at times.
+            (Self::File, _) => false,
+        }
+    }
+}
 
 impl Drift {
     fn new(id: &str, change: Change) -> Self {
-        let severity = if HIGH.contains(&id) { Severity::High } else { Severity::Low };
-        Self { id: id.to_owned(), change, severity }
+        Self { id: id.to_owned(), change, severity: Severity::of(id) }
+    }
+
+    /// The same if the side that has no such component rules it out, or else a note.
+    fn unless_unsaid(self, is_said: bool) -> Self {
+        let severity = if is_said { self.severity } else { Severity::Note };
+        Self { severity, ..self }
     }
 
     /// What differs: `torch`, `gpu`.
@@ -129,42 +177,46 @@ impl fmt::Display for Severity {
 }
 
 impl Environment {
-    /// How this environment, a file's, differs from the current one: in the order of the file, then what the file does not
-    /// have.
+    /// How this environment, a file's, differs from that of the current system: in the order of the file, then what the file
+    /// does not have.
     ///
     /// Components of one id are compared as a multiset, so the order of GPUs does not matter and each counts. (The
     /// reference compares the last of an id alone; where no id stands twice, it warns of just these, including those of
-    /// [`Severity::Note`].) What the file does not have is a difference if every file of the reference has it (`torch`, `numpy`,
-    /// `python`, `cuda`, `os`) or if the file has others of that id, and a note otherwise: the file does not say.
+    /// [`Severity::Note`].)
+    ///
+    /// Something that one side does not have is a difference only if that side would have told of it. Files tell of `os`, and
+    /// of `torch`, `numpy`, `cuda` if they tell of `python`; the reference's files have these five and seldom others. The
+    /// current system is taken to tell of all there is, but for what Python has if it tells of no `python`.
     pub fn drift(&self, current: &Self) -> Vec<Drift> {
+        self.compare(current, Teller::System)
+    }
+
+    /// As [`drift`](Self::drift), where the other environment is a file's, too, and may leave out as much.
+    pub fn drift_between_files(&self, other: &Self) -> Vec<Drift> {
+        self.compare(other, Teller::File)
+    }
+
+    fn compare(&self, current: &Self, teller: Teller) -> Vec<Drift> {
         let mut now = by_id(current);
         let mut drift = Vec::new();
         for (id, file) in by_id(self).in_order {
-            let mut left = now.take(id);
-            let mut changed = Vec::new();
-            for text in file {
-                match left.iter().position(|other| *other == text) {
-                    Some(same) => drop(left.remove(same)),
-                    None => changed.push(text),
-                }
-            }
-            let mut left = left.into_iter();
+            let (changed, left) = without_common(file, now.take(id));
+            let is_said = current.get(id).is_some() || teller.rules_out(current, id);
+            let mut left = left.into_iter().map(str::to_owned);
             for file in changed.into_iter().map(str::to_owned) {
-                let change = match left.next() {
-                    Some(current) => Change::Differs { file, current: current.to_owned() },
-                    None => Change::MissingInCurrent { file },
-                };
-                drift.push(Drift::new(id, change));
+                drift.push(match left.next() {
+                    Some(current) => Drift::new(id, Change::Differs { file, current }),
+                    None => Drift::new(id, Change::MissingInCurrent { file }).unless_unsaid(is_said),
+                });
             }
-            drift.extend(left.map(|text| Drift::new(id, Change::MissingInFile { current: text.to_owned() })));
+            drift.extend(left.map(|current| Drift::new(id, Change::MissingInFile { current })));
         }
         for (id, texts) in now.in_order {
-            for text in texts {
-                let missing = Drift::new(id, Change::MissingInFile { current: text.to_owned() });
-                let is_recorded = ALWAYS_RECORDED.contains(&id);
-                let severity = if is_recorded { missing.severity } else { Severity::Note };
-                drift.push(Drift { severity, ..missing });
-            }
+            let is_said = Teller::File.rules_out(self, id);
+            let texts = texts.into_iter().map(str::to_owned);
+            drift.extend(
+                texts.map(|current| Drift::new(id, Change::MissingInFile { current }).unless_unsaid(is_said)),
+            );
         }
         drift
     }
@@ -193,6 +245,34 @@ impl<'e> ById<'e> {
         let texts = self.places.get(id).and_then(|&place| self.in_order.get_mut(place));
         texts.map(|(_, texts)| std::mem::take(texts)).unwrap_or_default()
     }
+}
+
+/// Two multisets of texts without what both have, in their order.
+fn without_common<'e>(file: Vec<&'e str>, current: Vec<&'e str>) -> (Vec<&'e str>, Vec<&'e str>) {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for text in &current {
+        *counts.entry(text).or_default() += 1;
+    }
+    // What is taken from the file's side is to be taken from the other, too.
+    let mut common: HashMap<&str, usize> = HashMap::new();
+    let take = |counts: &mut HashMap<&'e str, usize>, text: &'e str| match counts.get_mut(text) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    };
+    let mut changed = file;
+    changed.retain(|text| {
+        let is_common = take(&mut counts, text);
+        if is_common {
+            *common.entry(text).or_default() += 1;
+        }
+        !is_common
+    });
+    let mut left = current;
+    left.retain(|text| !take(&mut common, text));
+    (changed, left)
 }
 
 fn by_id(environment: &Environment) -> ById<'_> {
@@ -247,15 +327,65 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_does_not_say_is_a_note() {
-        let current = [("gpu", "A"), ("cpu", "B"), ("diffusers", "C"), ("python", "D")];
-        let severities: Vec<Severity> =
-            told(&[("os", "x")], &current).into_iter().map(|(_, told)| told).collect();
-        let all = [Severity::Low, Severity::Note, Severity::Note, Severity::Note, Severity::Low];
+    fn what_one_side_does_not_say_is_a_note() {
+        let severities = |drift: Vec<Drift>| -> Vec<(String, Severity)> {
+            drift.into_iter().map(|one| (one.id().to_owned(), one.severity())).collect()
+        };
+        let rich =
+            environment(&[("python", "P"), ("torch", "T"), ("gpu", "A"), ("cpu", "B"), ("diffusers", "C")]);
+        let bare = environment(&[("os", "x")]);
+        let python = environment(&[("os", "x"), ("python", "P")]);
+        let of = |all: [(&str, Severity); 5]| all.map(|(id, severity)| (id.to_owned(), severity));
+        use Severity::{High, Low, Note};
+
+        // Nobody asked an interpreter, on either side; the system has no GPU.
+        let notes = of([("os", Low), ("python", Note), ("torch", Note), ("gpu", Note), ("cpu", Note)]);
+        assert_eq!(severities(bare.drift(&rich))[..5], notes);
+        let told = severities(rich.drift(&bare));
         assert_eq!(
-            severities, all,
-            "os is missing now, gpu, cpu and diffusers are not said, python is missing"
+            told[..4],
+            of([("python", Note), ("torch", Note), ("gpu", High), ("cpu", Low), ("os", Low)])[..4]
         );
+
+        // An interpreter was asked, and has no torch and no diffusers; a file may leave out more than torch.
+        let told = severities(rich.drift(&python));
+        assert_eq!(
+            told,
+            of([("torch", High), ("gpu", High), ("cpu", Low), ("diffusers", High), ("os", Low)])
+        );
+        let told = severities(rich.drift_between_files(&python));
+        assert_eq!(
+            told,
+            of([("torch", High), ("gpu", Note), ("cpu", Note), ("diffusers", Note), ("os", Low)])
+        );
+        let told = severities(python.drift(&rich));
+        assert_eq!(
+            told,
+            of([("os", Low), ("torch", High), ("gpu", Note), ("cpu", Note), ("diffusers", Note)])
+        );
+    }
+
+    #[test]
+    fn what_computes_is_of_high_severity() {
+        for id in ["gpu", "rocm", "jaxlib", "onnxruntime-gpu", "tensorflow-rocm", "xformers"] {
+            assert_eq!(Severity::of(id), Severity::High, "{id}");
+        }
+        for id in ["os", "python", "safetensors", "onnxruntimes", "gpus"] {
+            assert_eq!(Severity::of(id), Severity::Low, "{id}");
+        }
+    }
+
+    /// As many as a file can hold.
+    #[test]
+    fn many_components_of_one_id_take_no_long_time() {
+        let many = |shift: usize| {
+            Environment::new(
+                (0..60_000).map(|n| Component::new("gpu", format!("name=gpu;model={}", n + shift))),
+            )
+        };
+        let start = std::time::Instant::now();
+        assert_eq!(many(0).drift(&many(30_000)).len(), 30_000);
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 
     proptest! {

@@ -28,6 +28,7 @@ pub use limits::Limits;
 pub use reader::{ChunkReport, Latent, Loaded, ReadOptions, Reader, VerifyReport};
 
 // Writing.
+pub use rewrite::Rewritten;
 pub use writer::{Array, Compression, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer};
 
 // What a file holds.

@@ -31,7 +31,7 @@ impl WriteOptions {
     /// [`Error::Io`]; [`Error::Changed`] if the file became shorter meanwhile; [`Error::Metadata`] if what the manifest
     /// holds beside `model_info` is not JSON; [`Error::Argument`] if the manifest becomes larger than readers take. After
     /// any of them `path` is as it was.
-    pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<()> {
+    pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
         self.rewrite_at(reader, metadata, path.as_ref(), true)
     }
 
@@ -40,11 +40,22 @@ impl WriteOptions {
     /// # Errors
     ///
     /// As [`rewrite`](Self::rewrite), and [`Error::Io`] if something is there.
-    pub fn rewrite_new(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<()> {
+    pub fn rewrite_new(
+        self,
+        reader: &Reader,
+        metadata: &Metadata,
+        path: impl AsRef<Path>,
+    ) -> Result<Rewritten> {
         self.rewrite_at(reader, metadata, path.as_ref(), false)
     }
 
-    fn rewrite_at(self, reader: &Reader, metadata: &Metadata, path: &Path, replace: bool) -> Result<()> {
+    fn rewrite_at(
+        self,
+        reader: &Reader,
+        metadata: &Metadata,
+        path: &Path,
+        replace: bool,
+    ) -> Result<Rewritten> {
         let outline = Outline::of(reader, metadata)?;
         let records = reader.chunks();
         let chunks = Chunks {
@@ -54,7 +65,8 @@ impl WriteOptions {
             read: &|buffer, at| reader.read_stored(buffer, at),
             manifest: &|file_size, version| outline.text(file_size, version),
         };
-        self.copy(&chunks, path, replace)
+        let (file_size, version) = self.copy(&chunks, path, replace)?;
+        Ok(Rewritten { version, file_size })
     }
 }
 
@@ -63,6 +75,17 @@ fn is_newer(record: &ChunkRecord) -> bool {
     const KNOWN: [ChunkType; 3] = [ChunkType::LATENT, ChunkType::IMAGE, ChunkType::ENVIRONMENT];
     let is_of_1_0 = |dtype| matches!(dtype, crate::Dtype::F16 | crate::Dtype::F32);
     record.is_shuffled() || !record.dtype().is_none_or(is_of_1_0) || !KNOWN.contains(&record.kind())
+}
+
+/// What a rewritten file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rewritten {
+    /// Major and minor version of the format: the lowest that can express the file. A file that was just under 4 GiB may need a
+    /// newer one than before.
+    pub version: (u8, u8),
+    /// Length of the file in bytes.
+    pub file_size: u64,
 }
 
 /// A manifest, open where it depends on the file.

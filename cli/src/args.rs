@@ -66,14 +66,15 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   gen5 set run.gen5 prompt='a lighthouse at dusk' tags=sea,favourite
   gen5 set run.gen5 seed=42 steps=50 sampler=ddim hardware_info.machine_name=render-3
-  gen5 set run.gen5 --unset hardware_info -o public.gen5")]
+  gen5 set run.gen5 --unset hardware_info.machine_name -o shared.gen5")]
 pub(crate) struct SetArgs {
     /// The file
     pub(crate) file: PathBuf,
 
     /// A member and its value: prompt, model_name, version (the model's), date, tags (separated by commas, or a JSON array);
-    /// the settings by their names (seed, steps, sampler, cfg_scale, …); OBJECT.NAME for a member of generation_settings or
-    /// hardware_info; other names are your own, their values JSON if they can be, or else text
+    /// the settings by their names (seed, steps, sampler, cfg_scale, negative_prompt, …, and those that the file has);
+    /// OBJECT.NAME for a member of generation_settings or hardware_info; other names are your own, their values JSON if they
+    /// can be, or else text
     #[arg(value_name = "NAME=VALUE", required_unless_present_any = ["unset", "metadata"])]
     pub(crate) changes: Vec<String>,
 
@@ -103,7 +104,7 @@ pub(crate) struct SetArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 env
-  gen5 env run.gen5 || echo 'not as it was made'
+  gen5 env run.gen5; test $? = 4 && echo 'not as it was made'
   gen5 env run.gen5 other.gen5 --json")]
 pub(crate) struct EnvArgs {
     /// The file whose environment is compared
@@ -273,8 +274,9 @@ pub(crate) struct InfoArgs {
     #[arg(long)]
     pub(crate) check_environment: bool,
 
-    #[command(flatten)]
-    pub(crate) python: PythonArg,
+    /// The Python interpreter to check with, as that of `env`
+    #[arg(long, value_name = "PATH", requires = "check_environment")]
+    pub(crate) python: Option<PathBuf>,
 }
 
 /// Files to look at.

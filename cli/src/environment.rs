@@ -38,19 +38,28 @@ struct DriftReport<'a> {
 }
 
 impl Comparison {
-    pub(crate) fn new(file: &Environment, current: &Environment) -> Self {
-        let mut drift = file.drift(current);
+    /// With the environment of this machine.
+    pub(crate) fn with_machine(file: &Environment, current: &Environment) -> Self {
+        Self::new(file.drift(current))
+    }
+
+    /// With that of another file.
+    pub(crate) fn with_file(file: &Environment, other: &Environment) -> Self {
+        Self::new(file.drift_between_files(other))
+    }
+
+    fn new(mut drift: Vec<Drift>) -> Self {
         drift.sort_by_key(|one| std::cmp::Reverse(one.severity()));
         Self(drift)
     }
 
-    /// Only what differs, without what the file does not say.
+    /// Only what differs, without what one side does not say.
     pub(crate) fn without_notes(mut self) -> Self {
         self.0.retain(Drift::is_difference);
         self
     }
 
-    /// Whether nothing differs. What the file does not say is no difference.
+    /// Whether nothing differs. What one side does not say is no difference.
     pub(crate) fn is_same(&self) -> bool {
         !self.0.iter().any(Drift::is_difference)
     }
@@ -102,7 +111,7 @@ impl Serialize for Comparison {
 
 fn meaning(severity: Severity) -> &'static str {
     match severity {
-        Severity::Note => "not said by the file, and no difference",
+        Severity::Note => "not said by one side, and no difference",
         Severity::Low => "seldom changes pixels",
         _ => "likely to change pixels",
     }

@@ -63,8 +63,8 @@ impl<'o> BlockDecoder<'o> {
         Ok((Self { context: Some(context), end: ptr::null_mut(), outputs: PhantomData }, size))
     }
 
-    /// How many bytes of the frame the next call of [`decode`](Self::decode) takes; 0 if the frame has ended, and its
-    /// checksum was right.
+    /// How many bytes of the frame the next call of [`decode`](Self::decode) takes; 0 if the frame has ended and its
+    /// checksum was right, or after an error.
     pub(crate) fn wanted(&self) -> usize {
         // SAFETY: the context is valid; the call only looks at it.
         self.context
@@ -80,12 +80,17 @@ impl<'o> BlockDecoder<'o> {
         input: &[u8],
         output: &'o mut [u8],
     ) -> Result<(&'o [u8], &'o mut [u8]), FrameProblem> {
+        // zstd itself takes nothing at the end of a frame for the start of another, and reads where there is nothing.
+        let wanted = self.wanted();
+        if wanted == 0 || input.len() != wanted {
+            return Err(FrameProblem::Damaged { message: "more or less was decoded than the frame has" });
+        }
         // What fails is not used again.
         let context = self.context.take().ok_or_else(out_of_memory)?;
         // An empty slice may lie anywhere, and zstd would take its place for the end of what it decoded.
         let start = if output.is_empty() { self.end } else { output.as_mut_ptr() };
-        // SAFETY: the context is valid and owned here alone. zstd reads `input` within its length, and refuses one that is
-        // not as long as it wants. It writes at `start` within the length of `output`, which is 0 or that of the slice that
+        // SAFETY: the context is valid and owned here alone. zstd reads `input` within its length, which is as long as it
+        // wants, and not empty. It writes at `start` within the length of `output`, which is 0 or that of the slice that
         // starts there. It also reads what it wrote in earlier calls, which lies in slices that were borrowed exclusively
         // for `'o` and of which this function has given back only a shared view, so until `'o` is over, which is not before
         // the decoder is gone, they are neither freed nor changed. How far it may reach back it knows from the
@@ -99,7 +104,7 @@ impl<'o> BlockDecoder<'o> {
                 input.len(),
             )
         })?;
-        let (decoded, rest) = output.split_at_mut_checked(decoded).ok_or_else(out_of_memory)?;
+        let (decoded, rest) = output.split_at_mut(decoded.min(output.len()));
         self.end = start.wrapping_add(decoded.len());
         self.context = Some(context);
         Ok((decoded, rest))
@@ -244,14 +249,31 @@ mod tests {
     }
 
     #[test]
+    fn a_decoder_that_has_ended_takes_nothing_more() {
+        let frame = compress(&[b"head"]);
+        let mut output = [0; 8];
+        let (mut decoder, _) = BlockDecoder::new(&frame).unwrap();
+        let (mut input, mut room) = (&frame[..], &mut output[..]);
+        while decoder.wanted() > 0 {
+            let (now, later) = input.split_at(decoder.wanted());
+            (input, room) = (later, decoder.decode(now, room).unwrap().1);
+        }
+        assert!(decoder.decode(&[], room).is_err());
+        assert_eq!(decoder.wanted(), 0);
+    }
+
+    #[test]
     fn a_decoder_that_failed_gives_nothing_more() {
         let frame = compress(&[b"head"]);
         let mut output = [0; 4];
-        let (first, second) = output.split_at_mut(2);
         let (mut decoder, size) = BlockDecoder::new(&frame).unwrap();
         assert_eq!(size, 4);
-        assert!(decoder.decode(&frame[..1], first).is_err(), "not what it wants");
+        assert!(decoder.decode(&frame[..1], &mut []).is_err(), "not as much as it wants");
+        let mut room = &mut output[..];
+        while let Ok((_, rest)) = decoder.decode(&vec![0xff; decoder.wanted()], room) {
+            room = rest;
+        }
         assert_eq!(decoder.wanted(), 0);
-        assert!(decoder.decode(&frame[..5], second).is_err());
+        assert!(decoder.decode(&frame[..5], &mut []).is_err());
     }
 }

@@ -26,8 +26,8 @@ pub(crate) struct Chunks<'a> {
 }
 
 impl WriteOptions {
-    /// Writes a file of these chunks to `path`, and publishes it.
-    pub(crate) fn copy(self, chunks: &Chunks<'_>, path: &Path, replace: bool) -> Result<()> {
+    /// Writes a file of these chunks to `path`, and publishes it. Returns its length and version.
+    pub(crate) fn copy(self, chunks: &Chunks<'_>, path: &Path, replace: bool) -> Result<(u64, (u8, u8))> {
         let draft = Draft::create(path, replace, self.sync)?;
         let name = draft.target().display().to_string();
         let session = Session::start(Box::new(draft.handle()?), name, self)?;
@@ -43,7 +43,8 @@ impl WriteOptions {
         }
         session.state().cursor = at;
         let Chunks { count: chunk_count, is_newer, manifest, .. } = *chunks;
-        End { chunk_count, is_newer, manifest }.write(&session)?;
-        draft.publish()
+        let written = End { chunk_count, is_newer, manifest }.write(&session)?;
+        draft.publish()?;
+        Ok(written)
     }
 }

@@ -49,10 +49,16 @@ fn a_captured_environment_decodes_there() {
 /// Other tests keep the machine busy meanwhile, so the best of some runs is what counts.
 #[test]
 #[allow(clippy::print_stdout)]
-fn capturing_takes_less_than_300_milliseconds() {
+fn capturing_takes_less_than_300_milliseconds_and_python_less_than_150() {
     let mut runs: Vec<_> = (0..20).map(|_| capture().timings).collect();
     runs.sort_by_key(|run| run.python);
-    println!("Python, median of {} runs: {:?}", runs.len(), runs[runs.len() / 2].python.unwrap());
+    let python = runs[0].python.unwrap();
+    println!(
+        "Python, median of {} runs: {:?}; best: {python:?}",
+        runs.len(),
+        runs[runs.len() / 2].python.unwrap()
+    );
+    assert!(python < Duration::from_millis(150), "{python:?} for Python");
     runs.sort_by_key(|run| run.total.saturating_sub(run.nvml_start.unwrap_or_default()));
     println!("all, median: {:?}; best: {:?}", runs[runs.len() / 2], runs[0]);
     let best = runs[0].total.saturating_sub(runs[0].nvml_start.unwrap_or_default());

@@ -61,7 +61,9 @@ fn everything_but_the_metadata_stays() {
     ] {
         for (_, before) in all_ways(&data(name)) {
             let before = before.unwrap();
-            WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+            let written = WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+            assert_eq!(written.file_size, fs::metadata(&path).unwrap().len());
+            assert_eq!(written.version, (1, 0));
             assert_rewritten(&before, &path);
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use gen5::{Captured, Component, Environment, HardwareInfo, Reader};
 use serde::Serialize;
 
@@ -40,36 +40,59 @@ struct Compared {
     drift: Comparison,
 }
 
+/// Files that cannot be compared, for programs.
+#[derive(Serialize)]
+struct Failed {
+    path: String,
+    error: String,
+}
+
 pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
     let Some(path) = &args.file else {
         let captured = capture(args.python.python.as_deref(), output);
         return show(&captured, args.json, output);
     };
-    let file = environment_of(path)?;
-    let (other, current) = match &args.other {
-        Some(other) => (Some(other), environment_of(other)?),
-        None => (None, capture(args.python.python.as_deref(), output).environment),
+    let comparison = match compare(args, path, output) {
+        Ok(comparison) => comparison,
+        Err(error) if args.json => {
+            output.json(&[Failed { path: text(path), error: format!("{error:#}") }], false)?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
     };
-    let comparison = Comparison::new(&file, &current);
     if !comparison.is_same() {
         output.remember(Status::Different);
     }
     if args.json {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        let compared = Compared {
-            path: text(path),
-            other: other.map(|path| text(path)),
-            same: comparison.is_same(),
-            drift: comparison,
-        };
-        return output.json(&[compared], false);
+        let other = args.other.as_deref().map(text);
+        let same = comparison.is_same();
+        return output.json(&[Compared { path: text(path), other, same, drift: comparison }], false);
     }
-    let (file, other) = (shown(path), other.map_or_else(|| "this machine".into(), |path| shown(path)));
+    let (file, other) =
+        (shown(path), args.other.as_ref().map_or_else(|| "this machine".into(), |path| shown(path)));
     match comparison.is_same() {
         true => writeln!(output.out, "{file}: the environment is that of {other}")?,
         false => writeln!(output.out, "{file}: {} (current: {other})", comparison.summary())?,
     }
     Ok(comparison.write(output.out)?)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn compare(args: &EnvArgs, path: &Path, output: &mut Output<'_>) -> Result<Comparison> {
+    let file = environment_of(path)?;
+    if let Some(other) = &args.other {
+        return Ok(Comparison::with_file(&file, &environment_of(other)?));
+    }
+    let python = args.python.python.as_deref();
+    let current = capture(python, output).environment;
+    ensure!(
+        python.is_none() || current.get("python").is_some(),
+        "the interpreter that --python names did not answer, so there is nothing to compare with"
+    );
+    Ok(Comparison::with_machine(&file, &current))
 }
 
 fn environment_of(path: &Path) -> Result<Environment> {

@@ -133,13 +133,17 @@ fn fill_settings(model_info: &mut Extra, found: &Extra) -> Result<Settings> {
 }
 
 /// Fills name and version of the model. The version is the hash of the model's file; a name from the text without one has
-/// an unknown version, while a name that was given needs one that is given.
+/// an unknown version. A name that was given and is another one needs a version that is given, too.
 fn fill_model(model_info: &mut Extra, generation: &Generation) -> Result<Option<&'static str>> {
-    let named = match &generation.model_name {
-        Some(name) => insert_missing(model_info, "model_name", name)?,
-        None => false,
+    let (named, is_this) = match &generation.model_name {
+        Some(name) => {
+            let named = insert_missing(model_info, "model_name", name)?;
+            (named, model_info.get("model_name") == Some(&*serde_json::to_string(name)?))
+        }
+        None => (false, true),
     };
-    let version = generation.model_hash.as_deref().or(named.then_some(UNKNOWN_VERSION));
+    let hash = generation.model_hash.as_deref().filter(|_| is_this);
+    let version = hash.or(named.then_some(UNKNOWN_VERSION));
     let versioned = match version {
         Some(version) => insert_missing(model_info, "version", &version)?,
         None => false,

@@ -123,7 +123,8 @@ impl FileInfo {
             info.image = Some(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk });
         }
         let environment = info.note_problem(reader.environment()).flatten();
-        info.drift = environment.as_ref().zip(current).map(|(file, current)| Comparison::new(file, current));
+        info.drift =
+            environment.as_ref().zip(current).map(|(file, current)| Comparison::with_machine(file, current));
         info.environment = environment.map(|environment| environment.components().to_vec());
         info
     }
@@ -142,7 +143,7 @@ impl FileInfo {
 const IMAGE_START: usize = 8192;
 
 pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
-    let current = args.check_environment.then(|| capture(args.python.python.as_deref(), output).environment);
+    let current = args.check_environment.then(|| capture(args.python.as_deref(), output).environment);
     let args = &args.files;
     let mut infos: Vec<Looked> = Vec::new();
     for (position, path) in args.files.iter().enumerate() {
@@ -164,7 +165,7 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
         if position > 0 {
             writeln!(output.out)?;
         }
-        print(&info, &reader, output)?;
+        print(&info, &reader, current.is_some(), output)?;
     }
     if args.json {
         output.json(&infos, args.files.len() > 1)?;
@@ -172,10 +173,10 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
     Ok(())
 }
 
-fn print(info: &FileInfo, reader: &Reader, output: &mut Output<'_>) -> Result<()> {
+fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut Output<'_>) -> Result<()> {
     let size = human_size(info.file_size);
     writeln!(output.out, "{}: GEN5 {}, {size}", escape(&info.path), info.version)?;
-    for (name, text) in facts(info, reader) {
+    for (name, text) in facts(info, reader, check_environment) {
         writeln!(output.out, "  {name:<12} {}", escape(&text))?;
     }
     if !reader.chunks().is_empty() {
@@ -240,7 +241,7 @@ fn row(record: &ChunkRecord) -> [String; 8] {
 }
 
 /// What the page says before the table, name and text.
-fn facts(info: &FileInfo, reader: &Reader) -> Vec<(&'static str, String)> {
+fn facts(info: &FileInfo, reader: &Reader, check_environment: bool) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     match reader.metadata() {
         Ok(metadata) => {
@@ -266,6 +267,9 @@ fn facts(info: &FileInfo, reader: &Reader) -> Vec<(&'static str, String)> {
     }
     let environment = info.environment.iter().flatten();
     facts.extend(environment.map(|component| ("environment", describe(component))));
+    if info.environment.is_none() && check_environment {
+        facts.push(("drift", "unknown: the file has no environment".into()));
+    }
     if let Some(drift) = &info.drift {
         let summary = if drift.is_same() { "none from this machine".into() } else { drift.summary() };
         facts.push(("drift", summary));

@@ -18,10 +18,10 @@ pub(super) const SETTINGS: &str = "generation_settings";
 pub(super) const HARDWARE: &str = "hardware_info";
 
 /// The members of `model_info` whose values are text, whatever they look like: by the object that they are in, if it is
-/// one.
+/// one. All but `negative_prompt` are the format's.
 const TEXTS: [(Option<&str>, &[&str]); 3] = [
     (None, &["model_name", "version", "date", "prompt"]),
-    (Some(SETTINGS), &["sampler", "scheduler", "guidance", "precision"]),
+    (Some(SETTINGS), &["sampler", "scheduler", "guidance", "precision", "negative_prompt"]),
     (Some(HARDWARE), &["os", "machine_name", "cpu", "framework", "compute_lib"]),
 ];
 
@@ -36,7 +36,7 @@ fn is_among(list: &[(Option<&str>, &[&str])], object: Option<&str>, name: &str) 
     list.iter().any(|(known, names)| *known == object && names.contains(&name))
 }
 
-/// Whether a name is that of a setting that the format knows.
+/// Whether a name is that of a setting that is known.
 pub(super) fn is_setting(name: &str) -> bool {
     [&TEXTS[..], &OTHERS].iter().any(|list| is_among(list, Some(SETTINGS), name))
 }

@@ -1,5 +1,7 @@
 //! `gen5 set`: a file with other metadata.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use gen5::{Extra, Reader, WriteOptions};
 
@@ -8,6 +10,7 @@ use super::metadata::{
 };
 use super::{Output, of_file};
 use crate::args::SetArgs;
+use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
 use crate::progress;
 use crate::terminal::{count, shown};
@@ -17,10 +20,7 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
         Some(path) => read_model_info(path)?,
-        None => serde_json::from_str(reader.model_info_json()).with_context(|| {
-            let file = shown(&args.file);
-            format!("{file}: its metadata is no JSON object to be changed; --metadata FILE.json replaces it")
-        })?,
+        None => stored(&reader, &args.file, output)?,
     };
     for name in &args.unset {
         unset(&mut model_info, name)?;
@@ -41,23 +41,53 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         true => options.rewrite_new(&reader, &metadata, path),
         false => options.rewrite(&reader, &metadata, path),
     };
-    written.map_err(super::hint_at_force)?;
+    let written = written.map_err(super::hint_at_force)?;
     bar.finish_and_clear();
+    if written.version > reader.version() {
+        let (major, minor) = written.version;
+        output.note(&format!(
+            "{} is of version {major}.{minor} now, which the Python package gen5 cannot read: it has 4 GiB or more",
+            shown(path)
+        ));
+    }
     let changes = args.changes.len() + args.unset.len() + usize::from(args.metadata.is_some());
     Ok(writeln!(output.out, "{}: {}", shown(path), count(changes, "change"))?)
 }
 
-/// Where a member is: the object of `model_info` that it is in, if it is in one, and its name there.
-fn place(name: &str) -> (Option<&'static str>, &str) {
+/// The metadata as it is stored, which may be no valid metadata: that can be what is to be mended.
+fn stored(reader: &Reader, path: &Path, output: &mut Output<'_>) -> Result<Extra> {
+    let text = reader.model_info_json();
+    let strict = without_bare_words(text);
+    let model_info = serde_json::from_str(&strict).with_context(|| {
+        let file = shown(path);
+        format!("{file}: its metadata is no JSON object to be changed; --metadata FILE.json replaces it")
+    })?;
+    if strict != text {
+        let file = shown(path);
+        output.note(&format!(
+            "{file}: NaN and Infinity in its metadata, for which JSON has no words, become null"
+        ));
+    }
+    Ok(model_info)
+}
+
+/// Where a member is: the object of `model_info` that it is in, if it is in one, and its name there. A setting that the file
+/// has goes by its name alone, too, unless a member of that name stands outside.
+fn place<'n>(model_info: &Extra, name: &'n str) -> Result<(Option<&'static str>, &'n str)> {
     let in_object = [SETTINGS, HARDWARE].into_iter().find_map(|object| {
         let member = name.strip_prefix(object)?.strip_prefix('.')?;
-        Some((Some(object), member))
+        (!member.is_empty()).then_some((Some(object), member))
     });
-    in_object.unwrap_or((is_setting(name).then_some(SETTINGS), name))
+    if let Some(place) = in_object {
+        return Ok(place);
+    }
+    let has_setting = || Ok::<_, anyhow::Error>(object(model_info, SETTINGS)?.get(name).is_some());
+    let is_setting = is_setting(name) || model_info.get(name).is_none() && has_setting()?;
+    Ok((is_setting.then_some(SETTINGS), name))
 }
 
 fn set(model_info: &mut Extra, name: &str, value: &str) -> Result<()> {
-    match place(name) {
+    match place(model_info, name)? {
         (Some(outer), name) => {
             let mut members = object(model_info, outer)?;
             assign(&mut members, Some(outer), name, value)?;
@@ -73,7 +103,7 @@ fn set(model_info: &mut Extra, name: &str, value: &str) -> Result<()> {
 
 /// Takes a member out, and with the last member of an object the object.
 fn unset(model_info: &mut Extra, name: &str) -> Result<()> {
-    let removed = match place(name) {
+    let removed = match place(model_info, name)? {
         (Some(outer), name) => {
             let mut members = object(model_info, outer)?;
             let removed = members.remove(name);

@@ -91,7 +91,7 @@ fn check_destination(folder: &Path, force: bool) -> Result<()> {
 /// Says how this machine differs from the one that made the image, if it does.
 fn warn_of_drift(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>) {
     let current = capture(args.python.python.as_deref(), output).environment;
-    let comparison = Comparison::new(file, &current).without_notes();
+    let comparison = Comparison::with_machine(file, &current).without_notes();
     if !comparison.is_same() {
         let (file, summary) = (shown(&args.file), comparison.summary());
         output.note(&format!("{file} was made in another environment: {summary} (current: this machine)"));

@@ -137,7 +137,7 @@ fn split_value(text: &str) -> (Value<'_>, &str) {
     // A comma ends the value only where another pair follows, so that a comma that should have been quoted is kept.
     let end = text.match_indices(',').map(|(at, _)| at).find(|at| {
         let rest = text.get(at + 1..).unwrap_or_default();
-        rest.trim().is_empty() || split_name(rest).is_some()
+        rest.trim_start().is_empty() || split_name(rest).is_some()
     });
     let (value, rest) = text.split_at(end.unwrap_or(text.len()));
     (Value::Plain(value.trim()), rest.strip_prefix(',').unwrap_or(rest))

@@ -86,6 +86,7 @@ impl<'a> Tiff<'a> {
             };
             seen.push(name);
             match self.value(at) {
+                Some(value) if !found.may_fit(value, place) => {}
                 Some(value) => {
                     let text = if tag == USER_COMMENT { self.comment(value) } else { utf8_or_latin1(value) };
                     // Zero bytes end text, and NovelAI puts some before it, too.

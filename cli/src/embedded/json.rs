@@ -31,7 +31,7 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 }
 
 /// The text with `null` for the bare words that Python writes for floats that JSON has no number for.
-fn without_bare_words(text: &str) -> Cow<'_, str> {
+pub(crate) fn without_bare_words(text: &str) -> Cow<'_, str> {
     let mut strict = String::new();
     let mut changed = false;
     let mut rest = text;
@@ -76,9 +76,12 @@ pub(super) fn text(value: &str) -> Option<String> {
     if is_number(value) { Some(value.to_owned()) } else { serde_json::from_str(value).ok() }
 }
 
-/// An integer from 0 up, as a number or as text.
+/// An integer from 0 up, as a number or as text. A number whose fraction is zeros is one, as in the schema of the format.
 pub(super) fn integer(value: &str) -> Option<u64> {
-    text(value)?.trim().parse().ok()
+    let text = text(value)?;
+    let text = text.trim();
+    let whole = text.split_once('.').filter(|(_, fraction)| fraction.bytes().all(|digit| digit == b'0'));
+    whole.map_or(text, |(whole, _)| whole).parse().ok()
 }
 
 /// A number from 0 up, as a number or as text.
@@ -150,7 +153,7 @@ mod tests {
         for text in ["", "-", "007", "1.", ".5", "+1", "1 ", "1e999", "NaN", "0x10", "1,2"] {
             assert!(!is_number(text), "{text}");
         }
-        assert_eq!(integer("\"123\""), Some(123));
+        assert_eq!((integer("\"123\""), integer("20.0")), (Some(123), Some(20)));
         assert_eq!(
             (integer("-1"), integer("1.5"), number("\"nan\""), number("-2")),
             (None, None, None, None)

@@ -22,6 +22,7 @@ use std::io::Read;
 use flate2::bufread::ZlibDecoder;
 
 pub use generation::Generation;
+pub(crate) use json::without_bare_words;
 
 /// Bytes of text that are read of one image, decompressed, and as JSON spells them.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
@@ -112,6 +113,16 @@ impl Texts {
                 false
             }
         }
+    }
+
+    /// Whether bytes may come to text for which there is room: in no encoding it takes less than half of them. What is
+    /// too much need not be decoded then.
+    fn may_fit(&mut self, bytes: &[u8], place: &str) -> bool {
+        let fits = bytes.len() / 2 <= self.room;
+        if !fits {
+            self.problem(format!("{place} {TOO_LONG}"));
+        }
+        fits
     }
 
     /// Keeps a text, if there is room for it; `place` is what a problem calls it.

@@ -11,6 +11,8 @@ pub fn read(texts: &[Text]) -> Option<Generation> {
     from_texts(&texts).or_else(|| {
         texts.iter().find_map(|(_, text)| {
             let members = json::object(text)?;
+            // Without one of its own, it would be the image's, which was no help already.
+            members.get("Comment")?;
             let inner: Vec<(&str, String)> = members
                 .iter()
                 .take(MAX_SETTINGS)

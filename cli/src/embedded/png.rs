@@ -71,9 +71,16 @@ impl<'a> Chunk<'a> {
             (b"zTXt", content) => content.strip_prefix(&[0]).map(|stream| (true, stream)),
             (_, content) => international(content),
         };
+        if !found.may_fit(keyword, place) {
+            return;
+        }
         let keyword = utf8_or_latin1(keyword);
         match content {
-            Some((false, text)) => found.keep(&keyword, &utf8_or_latin1(text), place),
+            Some((false, text)) => {
+                if found.may_fit(text, place) {
+                    found.keep(&keyword, &utf8_or_latin1(text), place);
+                }
+            }
             Some((true, stream)) => {
                 if let Some(text) = found.inflate(stream, place) {
                     found.keep(&keyword, &utf8_or_latin1(&text), place);

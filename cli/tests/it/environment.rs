@@ -34,7 +34,7 @@ fn two_files_are_compared_in_the_words_of_the_reference() {
       File: name=python;version=3.11
       Current: name=python;version=3.12
     Environment component 'os' missing in current system
-  not said by the file, and no difference:
+  not said by one side, and no difference:
     Environment component 'jax' missing in file
 ";
     assert_eq!((ran.code, &*ran.out, &*ran.messages), (4, expected, ""));
@@ -76,7 +76,7 @@ fn the_same_environment_is_the_same() {
     file(&folder, "b.gen5", &[B, ("cpu", "C"), A]);
     let told = folder.ok(&["env", "@/a.gen5", "@/b.gen5"]);
     let expected = "@/a.gen5: the environment is that of @/b.gen5
-  not said by the file, and no difference:
+  not said by one side, and no difference:
     Environment component 'cpu' missing in file
 ";
     assert_eq!(told, expected);
@@ -84,6 +84,21 @@ fn the_same_environment_is_the_same() {
         folder.ok(&["env", "@/a.gen5", "@/a.gen5"]),
         "@/a.gen5: the environment is that of @/a.gen5\n"
     );
+}
+
+/// A file may leave out more than a machine, on either side.
+#[test]
+fn what_one_of_two_files_does_not_say_is_no_difference() {
+    let folder = Folder::new();
+    file(&folder, "rich.gen5", &[("os", "x"), A, ("diffusers", "D"), ("python", "P"), ("torch", "T")]);
+    file(&folder, "bare.gen5", &[("os", "x")]);
+    for (one, other) in [("@/rich.gen5", "@/bare.gen5"), ("@/bare.gen5", "@/rich.gen5")] {
+        let told = folder.ok(&["env", one, other]);
+        assert!(
+            told.starts_with(&format!("{one}: the environment is that of {other}\n  not said by")),
+            "{told}"
+        );
+    }
 }
 
 #[test]
@@ -123,7 +138,7 @@ fn unpack_and_info_warn_when_asked_or_not_told_to_be_silent() {
     for line in lines {
         assert!(ran.messages.contains(line), "{line} is not in {}", ran.messages);
     }
-    assert!(!ran.messages.contains("not said by the file"), "{}", ran.messages);
+    assert!(!ran.messages.contains("not said by"), "{}", ran.messages);
     folder.ok(&["unpack", "@/elsewhere.gen5", "-o", "@/two", "--no-environment-check"]);
 
     assert!(!folder.ok(&["info", "@/elsewhere.gen5"]).contains("drift"));
@@ -141,7 +156,17 @@ fn unpack_and_info_warn_when_asked_or_not_told_to_be_silent() {
 fn what_cannot_be_compared_is_told() {
     let folder = Folder::new();
     folder.npy("a.npy", &[1], &[1.0]);
-    let pack = ["pack", "@/bare.gen5", "--latent", "@/a.npy", "--model-name", "SD", "--model-version", "3"];
+    let pack = [
+        "pack",
+        "@/bare.gen5",
+        "--latent",
+        "@/a.npy",
+        "--model-name",
+        "SD",
+        "--model-version",
+        "3",
+        "--force",
+    ];
     folder.ok(&[&pack[..], &["--no-environment"]].concat());
     let ran = folder.run(&["env", "@/bare.gen5"]);
     assert_eq!((ran.code, &*ran.messages), (1, "gen5: @/bare.gen5 has no environment to compare\n"));
@@ -151,6 +176,19 @@ fn what_cannot_be_compared_is_told() {
     let ran = folder.run(&["env", "--python", "@/a.npy"]);
     assert_eq!(ran.code, 0);
     assert!(ran.messages.contains("@/a.npy"), "an interpreter that was named and is none is told: {ran:?}");
+    folder.ok(&pack);
+    let ran = folder.run(&["env", "@/bare.gen5", "--python", "@/a.npy"]);
+    assert_eq!(ran.code, 1, "it is not told that something differs: {ran:?}");
+    assert!(ran.messages.contains("did not answer"), "{ran:?}");
+
+    let ran = folder.run(&["env", "--json", "@/none.gen5"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &report["path"]), (1, &json!("@/none.gen5")));
+    assert!(report["error"].as_str().unwrap().starts_with("could not open @/none.gen5"), "{report}");
+    folder.ok(&[&pack[..], &["--no-environment"]].concat());
+    let info = folder.ok(&["info", "--check-environment", "@/bare.gen5"]);
+    assert!(info.contains("drift        unknown: the file has no environment"), "{info}");
+    assert_eq!(folder.run(&["info", "@/bare.gen5", "--python", "python3"]).code, 2);
 }
 
 #[test]

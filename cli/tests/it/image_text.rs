@@ -96,12 +96,22 @@ fn what_is_given_comes_first() {
     let folder = Folder::new();
     let image = png(&[("parameters", FULL)]);
     let flags = ["--prompt", "mine", "--tag", "t", "--model-name", "m", "--set", "seed=1", "--set", "size=2"];
+    // The hash is that of another model.
+    let (code, messages, _) = pack(&folder, "out.png", &image, &flags);
+    assert_eq!(code, 2);
+    assert!(messages.contains("the model's version is missing"), "{messages}");
+    let flags = [&flags[..], &["--model-version", "7"]].concat();
     let (_, messages, info) = pack(&folder, "out.png", &image, &flags);
-    assert_eq!(messages, "gen5: @/out.png: 7 settings and model version from AUTOMATIC1111's text\n");
+    assert_eq!(messages, "gen5: @/out.png: 7 settings from AUTOMATIC1111's text\n");
     assert_eq!(
         (&info["prompt"], &info["tags"], &info["model_name"]),
         (&json!("mine"), &json!(["t"]), &json!("m"))
     );
+    assert_eq!(info["version"], "7");
+    let (_, messages, known) = pack(&folder, "out.png", &image, &["--model-name", "coast"]);
+    assert!(messages.contains("model version"), "{messages}");
+    assert_eq!(known["version"], "0123abcd");
+    pack(&folder, "out.png", &image, &flags);
     let settings = &info["generation_settings"];
     assert_eq!(
         (&settings["seed"], &settings["size"], &settings["steps"]),

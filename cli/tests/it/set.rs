@@ -38,7 +38,7 @@ fn members_are_changed_and_nothing_else_is() {
         "hardware_info.machine_name=render-3",
         "hardware_info.cpu_cores=64",
         "rating=5",
-        "note=free text",
+        "remark=free text",
     ];
     let told = folder.ok(&[&["set", "@/run.gen5"], &changes[..]].concat());
     assert_eq!(told, "@/run.gen5: 12 changes\n");
@@ -54,7 +54,7 @@ fn members_are_changed_and_nothing_else_is() {
     expected["hardware_info"]["machine_name"] = json!("render-3");
     expected["hardware_info"]["cpu_cores"] = json!(64);
     expected["rating"] = json!(5);
-    expected["note"] = json!("free text");
+    expected["remark"] = json!("free text");
     assert_eq!(model_info(&folder, "run.gen5"), expected);
 
     let after = open(&folder, "run.gen5");
@@ -75,6 +75,38 @@ fn members_are_taken_out() {
     expected.as_object_mut().unwrap().remove("hardware_info").unwrap();
     expected["generation_settings"].as_object_mut().unwrap().remove("note").unwrap();
     assert_eq!(model_info(&folder, "run.gen5"), expected);
+}
+
+/// A setting goes by its name alone if the file has it, so that it does not stand twice.
+#[test]
+fn settings_that_are_no_members_of_the_format_are_found() {
+    let folder = sample();
+    let mut expected = model_info(&folder, "run.gen5");
+    folder.ok(&["set", "@/run.gen5", "negative_prompt=7", "clip_skip=3", "--unset", "note"]);
+    expected["generation_settings"]["negative_prompt"] = json!("7");
+    expected["generation_settings"]["clip_skip"] = json!(3);
+    expected["generation_settings"].as_object_mut().unwrap().remove("note").unwrap();
+    assert_eq!(model_info(&folder, "run.gen5"), expected);
+    // One outside comes first then.
+    folder.ok(&["set", "@/run.gen5", "rating=1", "generation_settings.rating=2"]);
+    folder.ok(&["set", "@/run.gen5", "rating=3"]);
+    expected["rating"] = json!(3);
+    expected["generation_settings"]["rating"] = json!(2);
+    assert_eq!(model_info(&folder, "run.gen5"), expected);
+}
+
+/// Python writes NaN, which is no JSON.
+#[test]
+fn metadata_that_is_no_json_can_be_mended() {
+    let folder = Folder::new();
+    fs::write(folder.path("nan.gen5"), include_bytes!("../data/nan.gen5")).unwrap();
+    open(&folder, "nan.gen5").metadata().unwrap_err();
+    let ran = folder.run(&["set", "@/nan.gen5", "prompt=x"]);
+    assert_eq!((ran.code, &*ran.out), (0, "@/nan.gen5: 1 change\n"), "{ran:?}");
+    assert!(ran.messages.contains("NaN and Infinity in its metadata"), "{ran:?}");
+    let info = model_info(&folder, "nan.gen5");
+    assert_eq!((&info["prompt"], &info["loss"]), (&json!("x"), &Value::Null));
+    open(&folder, "nan.gen5").metadata().unwrap();
 }
 
 #[test]
