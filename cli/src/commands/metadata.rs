@@ -152,6 +152,17 @@ pub(super) fn read_model_info(path: &Path) -> Result<Extra> {
     }
 }
 
+/// A known name that this one, which is none, is likely a slip for.
+pub(super) fn likely_meant(name: &str) -> Option<&'static str> {
+    let known = TEXTS.iter().chain(&OTHERS).flat_map(|(_, names)| *names).chain(&["tags"]);
+    let alike =
+        known.map(|known| (strsim::jaro_winkler(name, known), *known)).filter(|(score, _)| *score > ALIKE);
+    alike.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+}
+
+/// From this score on two names are one with a slip: `sed` and `seed`, `promt` and `prompt`, but not `note` and `noise`.
+const ALIKE: f64 = 0.9;
+
 /// The two sides of `NAME=VALUE`.
 pub(super) fn split_assignment(text: &str) -> Option<(&str, &str)> {
     text.split_once('=').filter(|(name, _)| !name.is_empty())

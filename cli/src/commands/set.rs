@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use gen5::{Extra, Reader, WriteOptions};
 
 use super::metadata::{
-    HARDWARE, SETTINGS, assign, check, is_setting, object, read_model_info, split_assignment,
+    HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
 };
 use super::{Output, of_file};
 use crate::args::SetArgs;
@@ -29,7 +29,14 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         let (name, value) = split_assignment(change).ok_or_else(|| {
             UsageError(format!("{change}: expected NAME=VALUE, such as prompt='a lighthouse at dusk'"))
         })?;
+        let is_new = model_info.get(name).is_none();
         set(&mut model_info, name, value)?;
+        if is_new
+            && model_info.get(name).is_some()
+            && let Some(meant) = likely_meant(name).filter(|meant| *meant != name)
+        {
+            output.note(&format!("{name} is a member of its own now; was {meant} meant?"));
+        }
     }
     let metadata = check(&model_info, "")?;
 

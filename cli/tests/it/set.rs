@@ -110,6 +110,15 @@ fn metadata_that_is_no_json_can_be_mended() {
 }
 
 #[test]
+fn a_slip_is_told() {
+    let folder = sample();
+    let ran = folder.run(&["set", "@/run.gen5", "sed=1", "rating=5", "prompt=x", "steps=3"]);
+    assert_eq!(ran.messages, "gen5: sed is a member of its own now; was seed meant?\n", "{ran:?}");
+    folder.ok(&["set", "@/run.gen5", "sed=2"]);
+    assert_eq!(model_info(&folder, "run.gen5")["sed"], 2);
+}
+
+#[test]
 fn another_file_is_written_and_this_one_kept() {
     let folder = sample();
     let bytes = fs::read(folder.path("run.gen5")).unwrap();
