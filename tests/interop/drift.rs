@@ -68,6 +68,7 @@ fn both_tell_of_the_same_differences() {
     let (both, there, now) = ((true, true), (true, false), (false, true));
     let kinds = [
         (Severity::Note, now),
+        (Severity::Note, there),
         (Severity::Low, now),
         (Severity::Low, there),
         (Severity::Low, both),
