@@ -9,6 +9,7 @@ mod embedded;
 mod environment;
 mod image_text;
 mod images;
+mod latents;
 mod set;
 mod storage;
 mod support;
