@@ -10,7 +10,8 @@ use crate::convert::LatentArg;
 
 /// Keep generated images with the latents, settings and environment that made them.
 ///
-/// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 environments differ (env).
+/// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was
+/// compared differs (env, diff).
 #[derive(Debug, Parser)]
 #[command(name = "gen5", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Info(InfoArgs),
     Ls(LsArgs),
     Cat(CatArgs),
+    Diff(DiffArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:
   gen5 verify run.gen5
@@ -326,6 +328,40 @@ pub(crate) struct CatArgs {
     /// As a .npy array; bfloat16 as float32, which holds it exactly
     #[arg(long)]
     pub(crate) npy: bool,
+}
+
+/// Tell how two files differ.
+///
+/// Compared are metadata, member by member, environment, image and the values of the latents, however they are stored.
+/// What both files record under the same hash is not read; other latents are read block by block, and their hashes
+/// checked. The exit code is 0 if the files are the same, 4 if they differ.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 diff run.gen5 again.gen5
+  gen5 diff run.gen5 other-gpu.gen5 --tolerance 1e-3
+  gen5 diff run.gen5 again.gen5 --json | jq '.latents[] | select(.result == \"differs\")'")]
+pub(crate) struct DiffArgs {
+    /// The file
+    pub(crate) file: PathBuf,
+
+    /// The file it is compared with
+    pub(crate) other: PathBuf,
+
+    /// Latents are the same if no value differs by more than this, whatever their dtypes
+    #[arg(long, value_name = "X", value_parser = tolerance)]
+    pub(crate) tolerance: Option<f64>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A difference that is allowed.
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(tolerance) if (0.0..f64::INFINITY).contains(&tolerance) => Ok(tolerance),
+        _ => Err("expected a number from 0 on, such as 1e-3".into()),
+    }
 }
 
 /// Rows of a latent, as they are asked for.

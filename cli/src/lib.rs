@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::commands::{Output, cat, env, fingerprint, info, ls, pack, set, unpack, verify};
+use crate::commands::{Output, cat, diff, env, fingerprint, info, ls, pack, set, unpack, verify};
 use crate::failure::Status;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
@@ -60,6 +60,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Info(args) => info::run(args, &mut output),
         Command::Ls(args) => ls::run(args, &mut output),
         Command::Cat(args) => cat::run(args, &mut output),
+        Command::Diff(args) => diff::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod cat;
+pub(crate) mod diff;
 pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;

@@ -5,6 +5,7 @@ mod binary;
 mod capture;
 mod commands;
 mod convert;
+mod diff;
 mod embedded;
 mod environment;
 mod image_text;
