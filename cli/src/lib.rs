@@ -16,7 +16,9 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::commands::{Output, cat, diff, env, fingerprint, info, ls, pack, set, unpack, verify};
+use crate::commands::{
+    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, set, unpack, verify,
+};
 use crate::failure::Status;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
@@ -65,6 +67,8 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),
         Command::Set(args) => set::run(args, &mut output),
+        Command::Completions(args) => completions::run(args, &mut output),
+        Command::Man(args) => man::run(args, &mut output),
     };
     let result = match cli.jobs {
         None => run(),

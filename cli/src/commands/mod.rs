@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod cat;
+pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod env;
 mod feed;
@@ -8,6 +9,7 @@ pub(crate) mod fingerprint;
 mod image_text;
 pub(crate) mod info;
 pub(crate) mod ls;
+pub(crate) mod man;
 mod metadata;
 pub(crate) mod pack;
 pub(crate) mod set;

@@ -4,6 +4,7 @@
 mod binary;
 mod capture;
 mod commands;
+mod completions;
 mod convert;
 mod diff;
 mod embedded;
