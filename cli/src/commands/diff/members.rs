@@ -1,5 +1,7 @@
 //! The metadata of two files, member by member.
 
+use std::collections::HashMap;
+
 use gen5::Extra;
 use serde::Serialize;
 use serde_json::Value;
@@ -107,11 +109,13 @@ fn object(text: &str) -> Option<(Extra, bool)> {
 }
 
 fn compare(prefix: &str, file: &Extra, other: &Extra, changes: &mut Vec<Change>) {
-    let only_in_other = other.iter().filter(|(name, _)| file.get(name).is_none());
-    let names = file.iter().chain(only_in_other).map(|(name, _)| name);
-    for name in names {
+    // Looked up by hash: a file may have very many.
+    let (by_name, other_by_name): (HashMap<&str, &str>, HashMap<&str, &str>) =
+        (file.iter().collect(), other.iter().collect());
+    let only_in_other = other.iter().filter(|(name, _)| !by_name.contains_key(name));
+    for (name, _) in file.iter().chain(only_in_other) {
         let member = format!("{prefix}{name}");
-        match (file.get(name), other.get(name)) {
+        match (by_name.get(name).copied(), other_by_name.get(name).copied()) {
             (Some(file), Some(other)) if is_same(file, other) => {}
             (Some(file), Some(other)) if prefix.is_empty() => match (object(file), object(other)) {
                 (Some((file, _)), Some((other, _))) => {

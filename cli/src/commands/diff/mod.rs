@@ -97,42 +97,44 @@ struct Failed {
 }
 
 pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let (path, other) = (text(&args.file), text(&args.other));
     let opened = Side::open(&args.file).and_then(|file| Ok((file, Side::open(&args.other)?)));
-    let (file, other_file) = match opened {
+    let (file, other) = match opened {
         Ok(sides) => sides,
         Err(error) => {
             if args.json {
+                let (path, other) = (text(&args.file), text(&args.other));
                 output.json(&[Failed { path, other, error: format!("{error:#}") }], false)?;
             }
             return Err(error);
         }
     };
-    let (environment, drift) = compare_environments(&file, &other_file, output);
-    let mut report = Report {
-        path,
-        other,
-        same: false,
-        metadata: changes(file.reader.model_info_json(), other_file.reader.model_info_json()),
-        image: Outcome::of(file.image(), other_file.image(), |file, other| {
-            file.payload_size() == other.payload_size() && file.sha256() == other.sha256()
-        }),
-        environment,
-        drift,
-        latents: compare_latents(&file, &other_file, args.tolerance, output),
-    };
-    report.same = report.metadata.is_empty()
-        && report.image.is_same()
-        && report.environment.is_same()
-        && report.latents.iter().all(|latent| latent.result.is_same());
+    let report = compare(&file, &other, args.tolerance, output);
     if !report.same {
         output.remember(Status::Different);
     }
-    if args.json {
-        return output.json(&[report], false);
+    match args.json {
+        true => output.json(&[report], false),
+        false => print(args, &report, output),
     }
-    print(args, &report, output)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &mut Output<'_>) -> Report {
+    let metadata = changes(file.reader.model_info_json(), other.reader.model_info_json());
+    let image = Outcome::of(file.image(), other.image(), |file, other| {
+        file.payload_size() == other.payload_size() && file.sha256() == other.sha256()
+    });
+    let (environment, drift) = compare_environments(file, other, output);
+    let latents = compare_latents(file, other, tolerance, output);
+    let same = metadata.is_empty()
+        && image.is_same()
+        && environment.is_same()
+        && latents.iter().all(|latent| latent.result.is_same());
+    let (path, other) = (text(file.path), text(other.path));
+    Report { path, other, same, metadata, image, environment, drift, latents }
 }
 
 fn compare_environments(
