@@ -1,6 +1,8 @@
 //! The command line as it is typed.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -8,7 +10,8 @@ use crate::convert::LatentArg;
 
 /// Keep generated images with the latents, settings and environment that made them.
 ///
-/// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 environments differ (env).
+/// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was
+/// compared differs (env, diff).
 #[derive(Debug, Parser)]
 #[command(name = "gen5", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -40,6 +43,9 @@ pub(crate) enum Command {
   gen5 info run.gen5
   gen5 info --json *.gen5")]
     Info(InfoArgs),
+    Ls(LsArgs),
+    Cat(CatArgs),
+    Diff(DiffArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:
   gen5 verify run.gen5
@@ -55,6 +61,8 @@ pub(crate) enum Command {
     Fingerprint(FileArgs),
     Env(EnvArgs),
     Set(SetArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Change the metadata of a file.
@@ -264,6 +272,38 @@ pub(crate) struct UnpackArgs {
     pub(crate) python: PythonArg,
 }
 
+/// Print what makes a shell complete the words of gen5.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 completions bash > ~/.local/share/bash-completion/completions/gen5
+  gen5 completions fish > ~/.config/fish/completions/gen5.fish
+  gen5 completions zsh > ~/.zfunc/_gen5    # a folder of fpath, before compinit")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Write the manual: gen5.1, and a page for each command.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  gen5 man -o ~/.local/share/man/man1 && man gen5-pack")]
+pub(crate) struct ManArgs {
+    /// The folder to write to; it is made if it is not there
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    /// Replace pages that are there
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
 /// What `info` shows.
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
@@ -277,6 +317,119 @@ pub(crate) struct InfoArgs {
     /// The Python interpreter to check with, as that of `env`
     #[arg(long, value_name = "PATH", requires = "check_environment")]
     pub(crate) python: Option<PathBuf>,
+}
+
+/// List the latents of files, one a line, for pipes.
+///
+/// A line has, separated by tabs: key (nothing if the latent has none), dtype, shape (1x4x64x64, or scalar), bytes, bytes
+/// as stored, and how it is stored (raw, zstd or shuffled). With several files the path comes first.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 ls run.gen5
+  gen5 ls run.gen5 | cut -f1
+  gen5 ls --json *.gen5 | jq -r 'select(.compressed) | .key'")]
+pub(crate) struct LsArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// As JSON lines: an object for each latent
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Write the values of a latent to standard output.
+///
+/// They come as they are, little-endian and in C order, or as a .npy array, however large the latent is. Hashes are
+/// checked on the way: only when the exit code is 0 are all values those that were stored.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 cat run.gen5 noise > noise.f32
+  gen5 cat run.gen5 trajectory --rows 49.. --npy > last.npy
+  gen5 cat run.gen5 '#0' | sha256sum")]
+pub(crate) struct CatArgs {
+    /// The file
+    pub(crate) file: PathBuf,
+
+    /// The latent's key, or #N for the one at position N, from 0
+    pub(crate) key: String,
+
+    /// Only these rows, from 0, the end not included; 2.. and ..5 leave out an end. Rows count along the first axis that
+    /// is longer than 1
+    #[arg(long, value_name = "A..B")]
+    pub(crate) rows: Option<Rows>,
+
+    /// As a .npy array; bfloat16 as float32, which holds it exactly
+    #[arg(long)]
+    pub(crate) npy: bool,
+}
+
+/// Tell how two files differ.
+///
+/// Compared are metadata, member by member, environment, image and the values of the latents, however they are stored.
+/// What both files record under the same hash is not read; other latents are read block by block, and their hashes
+/// checked. The exit code is 0 if the files are the same, 4 if they differ.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 diff run.gen5 again.gen5
+  gen5 diff run.gen5 other-gpu.gen5 --tolerance 1e-3
+  gen5 diff run.gen5 again.gen5 --json | jq '.latents[] | select(.result == \"differs\")'")]
+pub(crate) struct DiffArgs {
+    /// The file
+    pub(crate) file: PathBuf,
+
+    /// The file it is compared with
+    pub(crate) other: PathBuf,
+
+    /// Latents are the same if no value differs by more than this, whatever their dtypes
+    #[arg(long, value_name = "X", value_parser = tolerance)]
+    pub(crate) tolerance: Option<f64>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A difference that is allowed.
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(tolerance) if (0.0..f64::INFINITY).contains(&tolerance) => Ok(tolerance),
+        _ => Err("expected a number from 0 on, such as 1e-3".into()),
+    }
+}
+
+/// Rows of a latent, as they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    /// The first.
+    pub(crate) start: usize,
+    /// The first that is not among them; `None` for all that come.
+    pub(crate) end: Option<usize>,
+}
+
+impl FromStr for Rows {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str, default| match text.is_empty() {
+            true => Some(default),
+            false => text.parse().ok().map(Some),
+        };
+        let rows = text
+            .split_once("..")
+            .and_then(|(start, end)| Some(Self { start: number(start, Some(0))??, end: number(end, None)? }));
+        rows.ok_or_else(|| "expected A..B, A.. or ..B, such as 0..8".to_owned())
+    }
+}
+
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { start, end } = self;
+        match end {
+            Some(end) => write!(f, "{start}..{end}"),
+            None => write!(f, "{start}.."),
+        }
+    }
 }
 
 /// Files to look at.

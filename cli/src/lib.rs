@@ -16,17 +16,35 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::commands::{Output, env, fingerprint, info, pack, set, unpack, verify};
+use crate::commands::{
+    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, set, unpack, verify,
+};
 use crate::failure::Status;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
 /// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the
-/// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 environments differ.
+/// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was compared differs.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     out: &mut (dyn Write + Send),
     messages: &mut (dyn Write + Send),
 ) -> u8 {
+    run_in(args, Streams { out, messages, is_terminal: false })
+}
+
+/// Where a command writes.
+pub struct Streams<'a> {
+    /// Results.
+    pub out: &'a mut (dyn Write + Send),
+    /// Messages.
+    pub messages: &'a mut (dyn Write + Send),
+    /// Whether results go to a terminal, which gets no binary values.
+    pub is_terminal: bool,
+}
+
+/// [`run`], told what kind of streams it has.
+pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) -> u8 {
+    let Streams { out, messages, is_terminal } = streams;
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -37,15 +55,20 @@ pub fn run(
         }
     };
     let mut results = Results(out);
-    let mut output = Output { out: &mut results, messages, worst: Status::Fine };
+    let mut output = Output { out: &mut results, is_terminal, messages, worst: Status::Fine };
     let mut run = || match &cli.command {
         Command::Pack(args) => pack::run(args, &mut output),
         Command::Unpack(args) => unpack::run(args, &mut output),
         Command::Info(args) => info::run(args, &mut output),
+        Command::Ls(args) => ls::run(args, &mut output),
+        Command::Cat(args) => cat::run(args, &mut output),
+        Command::Diff(args) => diff::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),
         Command::Set(args) => set::run(args, &mut output),
+        Command::Completions(args) => completions::run(args, &mut output),
+        Command::Man(args) => man::run(args, &mut output),
     };
     let result = match cli.jobs {
         None => run(),

@@ -1,10 +1,14 @@
 //! The `gen5` command.
 
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, IsTerminal};
 use std::process::ExitCode;
 
+use gen5_cli::Streams;
+
 fn main() -> ExitCode {
+    let is_terminal = io::stdout().is_terminal();
     let mut out = BufWriter::new(io::stdout());
-    let code = gen5_cli::run(std::env::args_os(), &mut out, &mut io::stderr());
+    let streams = Streams { out: &mut out, messages: &mut io::stderr(), is_terminal };
+    let code = gen5_cli::run_in(std::env::args_os(), streams);
     ExitCode::from(code)
 }

@@ -60,6 +60,12 @@ pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{s}")
 }
 
+/// A shape with something between its axes: `1x4x64x64`.
+pub fn dimensions(shape: &[usize], between: &str) -> String {
+    let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    if axes.is_empty() { "scalar".into() } else { axes.join(between) }
+}
+
 /// A size for people: `0 B`, `1023 B`, `1.0 KiB`, `64.0 MiB`, rounded to one decimal.
 pub fn human_size(bytes: u64) -> String {
     if bytes < 1024 {

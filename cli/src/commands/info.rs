@@ -11,7 +11,7 @@ use super::{Output, of_file};
 use crate::args::InfoArgs;
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
-use crate::terminal::{escape, human_size};
+use crate::terminal::{dimensions, escape, human_size};
 
 #[derive(Serialize)]
 struct FileInfo {
@@ -213,10 +213,7 @@ fn width(row: &[String; 8], column: usize) -> usize {
 fn row(record: &ChunkRecord) -> [String; 8] {
     let latent = record.shape().zip(record.dtype());
     let (shape, dtype) = match latent {
-        Some((shape, dtype)) => {
-            let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
-            (if axes.is_empty() { "scalar".into() } else { axes.join("×") }, dtype.to_string())
-        }
+        Some((shape, dtype)) => (dimensions(shape, "×"), dtype.to_string()),
         None => Default::default(),
     };
     let stored = match record.is_compressed() {

@@ -1,10 +1,15 @@
 //! One file a command.
 
+pub(crate) mod cat;
+pub(crate) mod completions;
+pub(crate) mod diff;
 pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;
 mod image_text;
 pub(crate) mod info;
+pub(crate) mod ls;
+pub(crate) mod man;
 mod metadata;
 pub(crate) mod pack;
 pub(crate) mod set;
@@ -25,6 +30,8 @@ use crate::terminal::{escape, escape_json, shown};
 pub(crate) struct Output<'a> {
     /// Results.
     pub(crate) out: &'a mut (dyn Write + Send),
+    /// Whether results go to a terminal.
+    pub(crate) is_terminal: bool,
     /// Messages.
     pub(crate) messages: &'a mut (dyn Write + Send),
     /// The worst that has happened, which the exit code tells even if nobody reads the results to their end.

@@ -148,39 +148,12 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 fn write_latent(latent: &Latent, path: &Path, bar: &ProgressBar) -> Result<()> {
     let failed = || format!("could not write {}", shown(path));
     let mut file = BufWriter::new(File::create_new(path).with_context(failed)?);
-    // numpy has no bfloat16, and float32 holds it exactly.
-    let is_bf16 = latent.dtype() == Dtype::BF16;
-    let dtype = if is_bf16 { Dtype::F32 } else { latent.dtype() };
-    npy::write_header(&mut file, dtype, latent.shape()).with_context(failed)?;
-    let mut widened = Widened(&mut file);
-    let out: &mut dyn Write = if is_bf16 { &mut widened } else { widened.0 };
-    latent.write_to(&mut bar.wrap_write(out)).map_err(|error| match error {
+    let values = npy::begin(&mut file, latent).with_context(failed)?;
+    latent.write_to(&mut bar.wrap_write(values)).map_err(|error| match error {
         gen5::Error::Io { .. } => anyhow::Error::from(error).context(failed()),
         _ => error.into(),
     })?;
     file.flush().with_context(failed)
-}
-
-/// Takes bytes of bfloat16, and writes the same values as float32.
-struct Widened<'w>(&'w mut BufWriter<File>);
-
-impl Write for Widened<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (values, rest) = bytes.as_chunks::<2>();
-        if values.is_empty() && !rest.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "half a value"));
-        }
-        for value in values {
-            // A bfloat16 is the upper half of the float32 of the same value.
-            let [low, high] = *value;
-            self.0.write_all(&[0, 0, low, high])?;
-        }
-        Ok(bytes.len() - rest.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
 }
 
 /// The usual extension for what these bytes are, `bin` if that cannot be told.

@@ -11,7 +11,7 @@
 use std::io::{self, Read, Write};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use gen5::Dtype;
+use gen5::{Dtype, Latent};
 
 use super::ACCEPTED;
 use crate::terminal::escape;
@@ -212,6 +212,50 @@ fn shown(text: &[u8]) -> String {
     let start: String = text.chars().take(LONGEST).collect();
     let more = if start.len() < text.len() { "…" } else { "" };
     format!("{}{more}", escape(&start))
+}
+
+/// Writes the header for a latent; what is returned takes the latent's bytes.
+pub(crate) fn begin<'w>(out: &'w mut dyn Write, latent: &Latent) -> io::Result<Values<'w>> {
+    // numpy has no bfloat16, and float32 holds it exactly.
+    let widens = latent.dtype() == Dtype::BF16;
+    let dtype = if widens { Dtype::F32 } else { latent.dtype() };
+    write_header(out, dtype, latent.shape())?;
+    Ok(Values { out, widens })
+}
+
+/// Takes a latent's bytes, and writes the values behind the header: bfloat16 as float32.
+pub(crate) struct Values<'w> {
+    out: &'w mut dyn Write,
+    widens: bool,
+}
+
+/// Values that are widened at a time.
+const WIDENED: usize = 2048;
+
+impl Write for Values<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.widens {
+            return self.out.write(bytes);
+        }
+        let (values, rest) = bytes.as_chunks::<2>();
+        if values.is_empty() && !rest.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "half a value"));
+        }
+        let mut wide = [[0; 4]; WIDENED];
+        for block in values.chunks(WIDENED) {
+            for (wide, &[low, high]) in wide.iter_mut().zip(block) {
+                // A bfloat16 is the upper half of the float32 of the same value.
+                *wide = [0, 0, low, high];
+            }
+            let wide = wide.get(..block.len()).unwrap_or_default();
+            self.out.write_all(wide.as_flattened())?;
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Writes the header of a C-order array, byte for byte as numpy does: in version 1.0, or in version 2.0 if the text is

@@ -38,7 +38,7 @@ fn a_closed_pipe_ends_quietly() {
     let folder = Folder::new();
     folder.sample("run.gen5");
     let path = folder.path("run.gen5");
-    for words in [&["info"][..], &["info", "--json"], &["verify", "--json"]] {
+    for words in [&["info"][..], &["info", "--json"], &["verify", "--json"], &["ls"], &["ls", "--json"]] {
         // Far more than a pipe holds, so that writing goes on after the reader has gone.
         let mut child = gen5()
             .args(words)
@@ -70,6 +70,42 @@ fn damage_is_told_by_the_exit_code_even_if_nobody_reads_on() {
         drop(child.stdout.take());
         assert_eq!(child.wait().unwrap().code(), Some(3), "{words:?}");
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn values_that_nobody_reads_on_end_quietly() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[1 << 20], &vec![1.5; 1 << 20]);
+    folder.ok(&[
+        "pack",
+        "@/a.gen5",
+        "--latent",
+        "@/a.npy",
+        "--model-name",
+        "SD",
+        "--model-version",
+        "3",
+        "--no-environment",
+    ]);
+    for more in [&[][..], &["--npy"]] {
+        let mut command = gen5();
+        command.arg("cat").arg(folder.path("a.gen5")).arg("a").args(more);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0; 4];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let ran = child.wait_with_output().unwrap();
+        let messages = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!((ran.status.code(), messages), (Some(0), String::new()));
+    }
+}
+
+#[test]
+fn a_slip_of_the_finger_is_met_with_a_proposal() {
+    let ran = gen5().arg("inof").output().unwrap();
+    let messages = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(messages.contains("'info'"), "{messages}");
 }
 
 #[test]

@@ -4,11 +4,14 @@
 mod binary;
 mod capture;
 mod commands;
+mod completions;
 mod convert;
+mod diff;
 mod embedded;
 mod environment;
 mod image_text;
 mod images;
+mod latents;
 mod set;
 mod storage;
 mod support;

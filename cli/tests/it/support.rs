@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gen5::Dtype;
+use gen5_cli::Streams;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -30,13 +31,35 @@ impl Folder {
 
     /// Runs `gen5` with these words, in which `@` stands for the folder.
     pub fn run(&self, words: &[&str]) -> Ran {
-        let here = self.0.path().to_str().unwrap();
-        let words = words.iter().map(|word| OsString::from(word.replace('@', here)));
+        let (code, out, messages) = self.run_for_bytes(words);
+        Ran { code, out: self.text(out), messages }
+    }
+
+    /// The same for a command whose results are no text: exit code, results, messages.
+    pub fn run_for_bytes(&self, words: &[&str]) -> (u8, Vec<u8>, String) {
         let (mut out, mut messages) = (Vec::new(), Vec::new());
-        let code = gen5_cli::run(std::iter::once("gen5".into()).chain(words), &mut out, &mut messages);
-        // The folder's name is another one each time.
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(here, "@");
-        Ran { code, out: text(out), messages: text(messages) }
+        let code = gen5_cli::run(self.words(words), &mut out, &mut messages);
+        (code, out, self.text(messages))
+    }
+
+    /// Runs `gen5` as on a terminal.
+    pub fn run_on_terminal(&self, words: &[&str]) -> Ran {
+        let (mut out, mut messages) = (Vec::new(), Vec::new());
+        let streams = Streams { out: &mut out, messages: &mut messages, is_terminal: true };
+        let code = gen5_cli::run_in(self.words(words), streams);
+        Ran { code, out: self.text(out), messages: self.text(messages) }
+    }
+
+    fn words(&self, words: &[&str]) -> Vec<OsString> {
+        let here = self.0.path().to_str().unwrap();
+        std::iter::once("gen5".into())
+            .chain(words.iter().map(|word| OsString::from(word.replace('@', here))))
+            .collect()
+    }
+
+    /// What was written, with `@` for the folder, whose name is another one each time.
+    fn text(&self, bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).unwrap().replace(self.0.path().to_str().unwrap(), "@")
     }
 
     /// Runs what has to succeed; returns the results.

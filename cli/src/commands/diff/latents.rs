@@ -1,0 +1,232 @@
+//! The latents of two files, key by key.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use gen5::{Latent, Reader};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::values::{Distance, compare};
+use super::{Outcome, Side, described};
+use crate::terminal::dimensions;
+
+/// Latents that belong together, or one that has no other.
+pub(super) struct Pair {
+    /// The key, or the position of a latent that has none.
+    name: String,
+    file: Option<Latent>,
+    other: Option<Latent>,
+}
+
+/// What came of comparing a pair.
+#[derive(Serialize)]
+pub(super) struct LatentReport {
+    #[serde(skip)]
+    name: String,
+    key: Option<String>,
+    pub(super) result: Outcome,
+    file: Option<Form>,
+    other: Option<Form>,
+    #[serde(flatten)]
+    distance: Option<Measured>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+/// What a latent is.
+#[derive(Serialize)]
+struct Form {
+    index: usize,
+    dtype: &'static str,
+    shape: Vec<usize>,
+}
+
+/// A distance, for programs; infinity becomes null.
+#[derive(Serialize)]
+struct Measured {
+    values: u64,
+    differing: u64,
+    max_abs_difference: f64,
+    mean_abs_difference: f64,
+}
+
+impl Measured {
+    fn of(distance: &Distance) -> Self {
+        let Distance { values, differing, largest, .. } = *distance;
+        Self { values, differing, max_abs_difference: largest, mean_abs_difference: distance.mean() }
+    }
+}
+
+impl Form {
+    fn of(latent: &Latent) -> Self {
+        let (dtype, shape) = (latent.dtype().name(), latent.shape().to_vec());
+        Self { index: latent.index(), dtype, shape }
+    }
+}
+
+/// What a latent is found by: its key, and how many before it have the same, or have none like it.
+type Identity = (Option<String>, usize);
+
+fn identified(reader: &Reader) -> Vec<(Identity, Latent)> {
+    let mut seen: HashMap<Option<String>, usize> = HashMap::new();
+    let identify = |latent: Latent| {
+        let key = latent.key().map(str::to_owned);
+        let before = seen.entry(key.clone()).or_default();
+        let identity = (key, *before);
+        *before += 1;
+        (identity, latent)
+    };
+    reader.latents().map(identify).collect()
+}
+
+/// The latents of two files by their keys. Of several that share a key, or have none, the first belongs to the first, the
+/// second to the second.
+pub(super) fn pair(file: &Reader, other: &Reader) -> Vec<Pair> {
+    let mut others: HashMap<Identity, Latent> = identified(other).into_iter().collect();
+    let mut pairs: Vec<Pair> = identified(file)
+        .into_iter()
+        .map(|(identity, latent)| {
+            let other = others.remove(&identity);
+            Pair { name: name(&latent, identity.1), file: Some(latent), other }
+        })
+        .collect();
+    let mut rest: Vec<(Identity, Latent)> = others.into_iter().collect();
+    rest.sort_by_key(|(_, latent)| latent.index());
+    let only_in_other = |((_, before), latent): (Identity, Latent)| Pair {
+        name: name(&latent, before),
+        file: None,
+        other: Some(latent),
+    };
+    pairs.extend(rest.into_iter().map(only_in_other));
+    pairs
+}
+
+fn name(latent: &Latent, before: usize) -> String {
+    match (latent.key(), before) {
+        (Some(key), 0) => key.to_owned(),
+        (Some(key), _) => format!("{key} (#{})", latent.index()),
+        (None, _) => format!("#{}", latent.index()),
+    }
+}
+
+impl Pair {
+    /// Bytes that are read to compare them.
+    pub(super) fn bytes(&self) -> u64 {
+        match (&self.file, &self.other) {
+            (Some(file), Some(other)) if file.shape() == other.shape() && !is_recorded_equal(file, other) => {
+                file.payload_size() + other.payload_size()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Compares them. With a tolerance, values that differ by no more are close.
+    pub(super) fn compare(
+        &self,
+        sides: (&Side<'_>, &Side<'_>),
+        tolerance: Option<f64>,
+        bar: &ProgressBar,
+    ) -> (LatentReport, Result<()>) {
+        let (result, distance, failure) = match (&self.file, &self.other) {
+            (None, _) => (Outcome::OnlyInOther, None, Ok(())),
+            (_, None) => (Outcome::OnlyInFile, None, Ok(())),
+            (Some(file), Some(other)) if file.shape() != other.shape() => (Outcome::Differs, None, Ok(())),
+            (Some(file), Some(other)) if is_recorded_equal(file, other) => (Outcome::Equal, None, Ok(())),
+            (Some(file), Some(other)) => match compare((sides.0, file), (sides.1, other), bar) {
+                Ok(distance) => {
+                    (judge(&distance, file.dtype() == other.dtype(), tolerance), Some(distance), Ok(()))
+                }
+                Err(error) => (Outcome::Failed, None, Err(error)),
+            },
+        };
+        let latent = self.file.as_ref().or(self.other.as_ref());
+        let report = LatentReport {
+            name: self.name.clone(),
+            key: latent.and_then(Latent::key).map(str::to_owned),
+            result,
+            file: self.file.as_ref().map(Form::of),
+            other: self.other.as_ref().map(Form::of),
+            distance: distance.as_ref().map(Measured::of),
+            error: failure.as_ref().err().map(|error| format!("{error:#}")),
+        };
+        (report, failure)
+    }
+}
+
+/// Whether the records alone say that the values are the same: dtype, shape, and the hashes of all chunks.
+fn is_recorded_equal(one: &Latent, other: &Latent) -> bool {
+    let payloads = |latent: &Latent| -> Vec<_> {
+        latent.chunks().map(|chunk| (chunk.payload_size(), chunk.sha256())).collect()
+    };
+    one.dtype() == other.dtype() && one.shape() == other.shape() && payloads(one) == payloads(other)
+}
+
+fn judge(distance: &Distance, same_dtype: bool, tolerance: Option<f64>) -> Outcome {
+    match tolerance {
+        _ if same_dtype && distance.differing == 0 => Outcome::Equal,
+        Some(tolerance) if distance.largest <= tolerance => Outcome::Close,
+        _ => Outcome::Differs,
+    }
+}
+
+impl LatentReport {
+    /// For people: what is not equal. `None` if all is.
+    pub(super) fn line(&self) -> Option<String> {
+        let facts = match self.result {
+            Outcome::Close | Outcome::Differs => self.facts().join(", "),
+            other => described(other)?.to_owned(),
+        };
+        let close = if self.result == Outcome::Close { " (within the tolerance)" } else { "" };
+        Some(format!("{}: {facts}{close}", self.name))
+    }
+
+    fn facts(&self) -> Vec<String> {
+        let mut facts = Vec::new();
+        if let (Some(file), Some(other)) = (&self.file, &self.other) {
+            if file.dtype != other.dtype {
+                facts.push(format!("{} → {}", file.dtype, other.dtype));
+            }
+            if file.shape != other.shape {
+                let (file, other) = (dimensions(&file.shape, "×"), dimensions(&other.shape, "×"));
+                facts.push(format!("shape {file} → {other}"));
+            }
+        }
+        match &self.distance {
+            Some(distance) if distance.differing == 0 => facts.push("the same values".into()),
+            Some(distance) => {
+                let (largest, mean) =
+                    (number(distance.max_abs_difference), number(distance.mean_abs_difference));
+                let Measured { values, differing, .. } = distance;
+                facts.push(format!(
+                    "{differing} of {values} values differ, by {largest} at most and {mean} on average"
+                ));
+            }
+            None => {}
+        }
+        facts
+    }
+}
+
+/// A number in six digits at most.
+fn number(value: f64) -> String {
+    if value.is_infinite() {
+        return "infinity".into();
+    }
+    let rounded = format!("{value:.5e}").parse().unwrap_or(value);
+    if value == 0.0 || (1e-4..1e6).contains(&value) { format!("{rounded}") } else { format!("{rounded:e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let table = [(0.0, "0"), (0.5, "0.5"), (1.0 / 3.0, "0.333333"), (1.25e-7, "1.25e-7"), (3e38, "3e38")];
+        for (value, text) in table {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(number(f64::INFINITY), "infinity");
+    }
+}

@@ -1,0 +1,220 @@
+//! The metadata of two files, member by member.
+
+use std::collections::HashMap;
+
+use gen5::Extra;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::embedded::without_bare_words;
+
+/// A member that differs.
+#[derive(Serialize)]
+pub(super) struct Change {
+    /// `prompt`, `generation_settings.seed`.
+    member: String,
+    /// Its value; not there where the file has no such member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<Box<RawValue>>,
+}
+
+impl Change {
+    fn new(member: String, file: Option<&str>, other: Option<&str>) -> Self {
+        let raw = |text: Option<&str>| {
+            let text = text?;
+            RawValue::from_string(text.to_owned()).or_else(|_| to_raw_value(text)).ok()
+        };
+        Self { member, file: raw(file), other: raw(other) }
+    }
+
+    /// For people: `generation_settings.seed: 42 → 43`.
+    pub(super) fn line(&self) -> String {
+        let text = |value: &Option<Box<RawValue>>| match value {
+            Some(value) => compact(value.get()),
+            None => "(none)".to_owned(),
+        };
+        let (file, other) = around(text(&self.file), text(&self.other));
+        format!("{}: {file} → {other}", self.member)
+    }
+}
+
+/// A JSON value on one line: text without needless escapes, all else without white space.
+fn compact(json: &str) -> String {
+    if let Some(plain) =
+        serde_json::from_str::<String>(json).ok().and_then(|text| serde_json::to_string(&text).ok())
+    {
+        return plain;
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let is_kept = |character: &char| {
+        let is_quote = *character == '"' && !escaped;
+        escaped = in_string && *character == '\\' && !escaped;
+        in_string ^= is_quote;
+        in_string || !character.is_ascii_whitespace()
+    };
+    json.chars().filter(is_kept).collect()
+}
+
+/// Characters of a value that are shown.
+const SHOWN: usize = 200;
+
+/// Characters that are shown before the first that differs.
+const BEFORE: usize = 20;
+
+/// Two values as they are, or of long ones what is around the place from which on they differ.
+fn around(one: String, other: String) -> (String, String) {
+    let is_long = |text: &str| text.chars().nth(SHOWN).is_some();
+    if !is_long(&one) && !is_long(&other) {
+        return (one, other);
+    }
+    let alike = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let skipped = alike.saturating_sub(BEFORE);
+    let cut = |text: &str| {
+        let mut rest = text.chars().skip(skipped);
+        let shown: String = rest.by_ref().take(SHOWN).collect();
+        let (before, behind) =
+            (if skipped == 0 { "" } else { "…" }, if rest.next().is_none() { "" } else { "…" });
+        format!("{before}{shown}{behind}")
+    };
+    (cut(&one), cut(&other))
+}
+
+/// How the texts of two `model_info` differ. Members are told one by one, those of objects too, one level down.
+pub(super) fn changes(file: &str, other: &str) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let whole = || Change::new("model_info".into(), Some(file), Some(other));
+    match (object(file), object(other)) {
+        (Some((file_members, file_exact)), Some((other_members, other_exact))) => {
+            compare("", &file_members, &other_members, &mut changes);
+            // What was read for NaN and infinity tells them apart no more.
+            if changes.is_empty() && !(file_exact && other_exact) && file != other {
+                changes.push(whole());
+            }
+        }
+        _ if file == other => {}
+        _ => changes.push(whole()),
+    }
+    changes
+}
+
+/// An object's members, and whether they are spelled as in the text; `None` if it is no object.
+fn object(text: &str) -> Option<(Extra, bool)> {
+    match serde_json::from_str(text) {
+        Ok(members) => Some((members, true)),
+        Err(_) => serde_json::from_str(&without_bare_words(text)).ok().map(|members| (members, false)),
+    }
+}
+
+fn compare(prefix: &str, file: &Extra, other: &Extra, changes: &mut Vec<Change>) {
+    // Looked up by hash: a file may have very many.
+    let (by_name, other_by_name): (HashMap<&str, &str>, HashMap<&str, &str>) =
+        (file.iter().collect(), other.iter().collect());
+    let only_in_other = other.iter().filter(|(name, _)| !by_name.contains_key(name));
+    for (name, _) in file.iter().chain(only_in_other) {
+        let member = format!("{prefix}{name}");
+        match (by_name.get(name).copied(), other_by_name.get(name).copied()) {
+            (Some(file), Some(other)) if is_same(file, other) => {}
+            (Some(file), Some(other)) if prefix.is_empty() => match (object(file), object(other)) {
+                (Some((file, _)), Some((other, _))) => {
+                    compare(&format!("{member}."), &file, &other, changes);
+                }
+                _ => changes.push(Change::new(member, Some(file), Some(other))),
+            },
+            (file, other) => changes.push(Change::new(member, file, other)),
+        }
+    }
+}
+
+/// Whether two JSON values mean the same, however they are spelled.
+fn is_same(one: &str, other: &str) -> bool {
+    if one == other {
+        return true;
+    }
+    let is_number = |text: &str| text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    if is_number(one) && is_number(other) {
+        let is_integer = |text: &str| !text.contains(['.', 'e', 'E']);
+        // An integer is spelled in one way, and may have more digits than a float holds.
+        return !(is_integer(one) && is_integer(other)) && one.parse::<f64>() == other.parse::<f64>();
+    }
+    match (serde_json::from_str::<Value>(one), serde_json::from_str::<Value>(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(file: &str, other: &str) -> Vec<String> {
+        changes(file, other).iter().map(Change::line).collect()
+    }
+
+    #[test]
+    fn members_are_told_one_level_down() {
+        let file = r#"{"a": 1, "s": {"seed": 42, "deep": {"x": 1}, "gone": null}, "o": {"k": 1}, "t": [1]}"#;
+        let other = r#"{"s": {"seed": 43, "deep": {"x": 2}, "new": ""}, "a": 1, "o": 5, "t": [1], "n": {}}"#;
+        let expected = [
+            "s.seed: 42 → 43",
+            r#"s.deep: {"x":1} → {"x":2}"#,
+            "s.gone: null → (none)",
+            r#"s.new: (none) → """#,
+            r#"o: {"k":1} → 5"#,
+            "n: (none) → {}",
+        ];
+        assert_eq!(lines(file, other), expected);
+        let json = serde_json::to_string(&changes(r#"{"a": null, "b": 1.50}"#, "{}")).unwrap();
+        assert_eq!(json, r#"[{"member":"a","file":null},{"member":"b","file":1.50}]"#);
+    }
+
+    #[test]
+    fn spelling_is_no_difference() {
+        for (one, other) in [
+            ("42", "42.0"),
+            ("4.2e1", "42"),
+            (r#""é\/""#, r#""\u00e9/""#),
+            ("[1,2]", "[1, 2]"),
+            (r#"{"x": {"a":1,"b":2}}"#, r#"{"x": {"b":2, "a":1}}"#),
+        ] {
+            assert!(is_same(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("1180591620717411303424", "1180591620717411303425"),
+            ("0.1", "0.2"),
+            ("1", "\"1\""),
+            ("null", "false"),
+            ("[1,2]", "[2,1]"),
+        ] {
+            assert!(!is_same(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_compared_all_the_same() {
+        assert_eq!(lines(r#"{"a": NaN, "b": 1}"#, r#"{"a": NaN, "b": 2}"#), ["b: 1 → 2"]);
+        assert_eq!(lines(r#"{"a": NaN}"#, r#"{"a": NaN}"#), [""; 0]);
+        let expected = [r#"model_info: "{\"a\": NaN}" → "{\"a\": Infinity}""#];
+        assert_eq!(lines(r#"{"a": NaN}"#, r#"{"a": Infinity}"#), expected);
+        assert_eq!(lines("[", "["), [""; 0]);
+        assert_eq!(lines("[", r#"{"a":1}"#), [r#"model_info: "[" → {"a":1}"#]);
+    }
+
+    #[test]
+    fn values_are_shown_on_one_line() {
+        assert_eq!(compact("{\n \"a b\": [1.50,\t\"\\\" x \\\\\", 2]\n}"), r#"{"a b":[1.50,"\" x \\",2]}"#);
+        assert_eq!(compact(r#""\ud83d\udc08 \n""#), r#""🐈 \n""#);
+    }
+
+    #[test]
+    fn of_long_values_the_place_where_they_differ_is_shown() {
+        let (one, other) = (format!("\"{}x\"", "é".repeat(500)), format!("\"{}y{0}\"", "é".repeat(500)));
+        let shown = around(one.clone(), other);
+        assert_eq!(shown.0, format!("…{}x\"", "é".repeat(20)));
+        assert_eq!(shown.1, format!("…{}y{}…", "é".repeat(20), "é".repeat(179)));
+        let (shown, none) = around(one, "(none)".into());
+        assert_eq!((shown, none.as_str()), (format!("\"{}…", "é".repeat(199)), "(none)"));
+    }
+}

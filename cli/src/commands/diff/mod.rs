@@ -1,0 +1,216 @@
+//! `gen5 diff`: two files held against each other.
+
+mod latents;
+mod members;
+mod values;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use gen5::{ChunkRecord, ChunkType, ReadOptions, Reader};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use serde::Serialize;
+
+use self::latents::{LatentReport, pair};
+use self::members::{Change, changes};
+use super::{Output, of_file};
+use crate::args::DiffArgs;
+use crate::environment::Comparison;
+use crate::failure::Status;
+use crate::progress;
+use crate::terminal::{count, escape, shown};
+
+/// What came of comparing something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// Neither file has it.
+    None,
+    Equal,
+    /// Not equal, but within the tolerance that was asked for.
+    Close,
+    Differs,
+    OnlyInFile,
+    OnlyInOther,
+    /// It could not be read.
+    Failed,
+}
+
+impl Outcome {
+    /// Of what may be in a file or not.
+    fn of<T>(file: Option<&T>, other: Option<&T>, is_same: impl FnOnce(&T, &T) -> bool) -> Self {
+        match (file, other) {
+            (None, None) => Self::None,
+            (Some(_), None) => Self::OnlyInFile,
+            (None, Some(_)) => Self::OnlyInOther,
+            (Some(file), Some(other)) if is_same(file, other) => Self::Equal,
+            _ => Self::Differs,
+        }
+    }
+
+    fn is_same(self) -> bool {
+        matches!(self, Self::None | Self::Equal | Self::Close)
+    }
+}
+
+/// A file to compare.
+struct Side<'a> {
+    path: &'a Path,
+    reader: Reader,
+    /// One thread that reads its latents, block by block.
+    pool: ThreadPool,
+}
+
+impl<'a> Side<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let reader =
+            ReadOptions::new().check_hashes(true).open(path).map_err(|error| of_file(error, path))?;
+        let pool = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
+        Ok(Self { path, reader, pool })
+    }
+
+    fn image(&self) -> Option<&ChunkRecord> {
+        self.reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)
+    }
+}
+
+/// How two files differ, for programs.
+#[derive(Serialize)]
+struct Report {
+    path: String,
+    other: String,
+    same: bool,
+    metadata: Vec<Change>,
+    image: Outcome,
+    environment: Outcome,
+    /// How the environments differ.
+    drift: Option<Comparison>,
+    latents: Vec<LatentReport>,
+}
+
+/// Files that cannot be compared, for programs.
+#[derive(Serialize)]
+struct Failed {
+    path: String,
+    other: String,
+    error: String,
+}
+
+pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
+    let opened = Side::open(&args.file).and_then(|file| Ok((file, Side::open(&args.other)?)));
+    let (file, other) = match opened {
+        Ok(sides) => sides,
+        Err(error) => {
+            if args.json {
+                let (path, other) = (text(&args.file), text(&args.other));
+                output.json(&[Failed { path, other, error: format!("{error:#}") }], false)?;
+            }
+            return Err(error);
+        }
+    };
+    let report = compare(&file, &other, args.tolerance, output);
+    if !report.same {
+        output.remember(Status::Different);
+    }
+    match args.json {
+        true => output.json(&[report], false),
+        false => print(args, &report, output),
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &mut Output<'_>) -> Report {
+    let metadata = changes(file.reader.model_info_json(), other.reader.model_info_json());
+    let image = Outcome::of(file.image(), other.image(), |file, other| {
+        file.payload_size() == other.payload_size() && file.sha256() == other.sha256()
+    });
+    let (environment, drift) = compare_environments(file, other, output);
+    let latents = compare_latents(file, other, tolerance, output);
+    let same = metadata.is_empty()
+        && image.is_same()
+        && environment.is_same()
+        && latents.iter().all(|latent| latent.result.is_same());
+    let (path, other) = (text(file.path), text(other.path));
+    Report { path, other, same, metadata, image, environment, drift, latents }
+}
+
+fn compare_environments(
+    file: &Side<'_>,
+    other: &Side<'_>,
+    output: &mut Output<'_>,
+) -> (Outcome, Option<Comparison>) {
+    let mut read = |side: &Side<'_>| {
+        side.reader.environment().map_err(|error| output.report(&of_file(error, side.path)))
+    };
+    let (Ok(file), Ok(other)) = (read(file), read(other)) else { return (Outcome::Failed, None) };
+    let drift = file.as_ref().zip(other.as_ref()).map(|(file, other)| Comparison::with_file(file, other));
+    let is_same = drift.as_ref().is_some_and(Comparison::is_same);
+    (Outcome::of(file.as_ref(), other.as_ref(), |_, _| is_same), drift)
+}
+
+fn compare_latents(
+    file: &Side<'_>,
+    other: &Side<'_>,
+    tolerance: Option<f64>,
+    output: &mut Output<'_>,
+) -> Vec<LatentReport> {
+    let pairs = pair(&file.reader, &other.reader);
+    let bar = progress::bytes(pairs.iter().map(latents::Pair::bytes).sum());
+    let mut reports = Vec::new();
+    for pair in &pairs {
+        let (report, failure) = pair.compare((file, other), tolerance, &bar);
+        if let Err(error) = failure {
+            bar.suspend(|| output.report(&error));
+        }
+        reports.push(report);
+    }
+    bar.finish_and_clear();
+    reports
+}
+
+fn print(args: &DiffArgs, report: &Report, output: &mut Output<'_>) -> Result<()> {
+    let is_close = report.latents.iter().any(|latent| latent.result == Outcome::Close);
+    let verdict = match (report.same, is_close) {
+        (true, false) => "are the same",
+        (true, true) => "are the same within the tolerance",
+        (false, _) => "differ",
+    };
+    writeln!(output.out, "{} and {} {verdict}", shown(&args.file), shown(&args.other))?;
+    for (name, text) in facts(report) {
+        writeln!(output.out, "  {name:<12} {}", escape(&text))?;
+    }
+    Ok(())
+}
+
+/// What differs, name and text.
+fn facts(report: &Report) -> Vec<(&'static str, String)> {
+    let mut facts: Vec<_> = report.metadata.iter().map(|change| ("metadata", change.line())).collect();
+    match (report.environment, &report.drift) {
+        (Outcome::Differs, Some(drift)) => facts.push(("environment", drift.summary())),
+        (_, Some(drift)) if !drift.lines().is_empty() => facts.push(("environment", "the same".into())),
+        (outcome, _) => facts.extend(described(outcome).map(|text| ("environment", text.to_owned()))),
+    }
+    let lines = report.drift.iter().flat_map(Comparison::lines);
+    facts.extend(lines.map(|line| ("", line)));
+    facts.extend(described(report.image).map(|text| ("image", text.to_owned())));
+    facts.extend(report.latents.iter().filter_map(LatentReport::line).map(|line| ("latent", line)));
+    let equal = report.latents.iter().filter(|latent| latent.result == Outcome::Equal).count();
+    if equal > 0 {
+        facts.push(("latents", format!("{} equal", count(equal, "latent"))));
+    }
+    facts
+}
+
+/// What there is to say of something that differs as a whole.
+fn described(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::None | Outcome::Equal | Outcome::Close => None,
+        Outcome::Differs => Some("differs"),
+        Outcome::OnlyInFile => Some("only in the first file"),
+        Outcome::OnlyInOther => Some("only in the second file"),
+        Outcome::Failed => Some("could not be compared"),
+    }
+}
