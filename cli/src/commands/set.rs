@@ -81,12 +81,15 @@ fn stored(reader: &Reader, path: &Path, output: &mut Output<'_>) -> Result<Extra
 /// Where a member is: the object of `model_info` that it is in, if it is in one, and its name there. A setting that the file
 /// has goes by its name alone, too, unless a member of that name stands outside.
 fn place<'n>(model_info: &Extra, name: &'n str) -> Result<(Option<&'static str>, &'n str)> {
-    let in_object = [SETTINGS, HARDWARE].into_iter().find_map(|object| {
-        let member = name.strip_prefix(object)?.strip_prefix('.')?;
-        (!member.is_empty()).then_some((Some(object), member))
-    });
-    if let Some(place) = in_object {
-        return Ok(place);
+    let in_object = [SETTINGS, HARDWARE]
+        .into_iter()
+        .find_map(|object| Some((object, name.strip_prefix(object)?.strip_prefix('.')?)));
+    match in_object {
+        Some((object, "")) => {
+            return Err(UsageError(format!("{name}: expected {object}.NAME, such as {object}.note")).into());
+        }
+        Some((object, member)) => return Ok((Some(object), member)),
+        None => {}
     }
     let has_setting = || Ok::<_, anyhow::Error>(object(model_info, SETTINGS)?.get(name).is_some());
     let is_setting = is_setting(name) || model_info.get(name).is_none() && has_setting()?;

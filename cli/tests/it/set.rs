@@ -150,6 +150,7 @@ fn what_is_refused_leaves_the_file_as_it_is() {
     for (change, code, problem) in [
         ("prompt", 2, "expected NAME=VALUE"),
         ("=x", 2, "expected NAME=VALUE"),
+        ("generation_settings.=5", 2, "expected generation_settings.NAME"),
         ("seed=much", 2, "seed: \"much\" is not a number"),
         ("deterministic=yes", 2, "is not true or false"),
         ("date=yesterday", 2, "expected ISO 8601"),
