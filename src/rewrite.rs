@@ -108,9 +108,12 @@ impl Outline {
         // The old metadata may be what makes it no JSON.
         let (before, after) = reader.around_model_info();
         let model_info = to_text("model_info", metadata.model_info())?;
-        let root = parse(&[before, &model_info, after].concat())?;
-        let body = parse(root.get("gen5_metadata").unwrap_or_default())?;
+        let mut root = parse(&[before, &model_info, after].concat())?;
+        let mut body = parse(root.get("gen5_metadata").unwrap_or_default())?;
         let file_info = parse(body.get("file_info").unwrap_or_default())?;
+        // What is put in again keeps its place, and need not be kept twice until then.
+        root.insert("gen5_metadata", &())?;
+        body.insert("file_info", &())?;
         Ok(Self { root, body, file_info })
     }
 

@@ -3,7 +3,8 @@
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::Reader;
-use super::payload::{allocate, read_table};
+use super::memory::allocate;
+use super::payload::read_table;
 use crate::codec::{Digest, Hasher};
 use crate::error::{Error, Place, Result};
 use crate::source::Source;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::payload::allocate;
+use super::memory::allocate;
 use crate::codec::{BlockDecoder, FrameDecoder, MAX_BLOCK, MAX_FRAME_HEADER, Step};
 use crate::error::{Error, FrameProblem, Place, Result};
 use crate::manifest::ChunkRecord;

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::Inner;
-use super::payload::{PayloadReader, borrow_payload, read_payload_into, zeroed};
+use super::memory::zeroed;
+use super::payload::{PayloadReader, borrow_payload, read_payload_into};
 use crate::element::{Dtype, Element, element_count};
 use crate::error::{Error, NotBorrowable, Result};
 use crate::manifest::{ChunkRecord, Extra, LatentEntry, row_axis};

@@ -4,6 +4,7 @@ mod fingerprint;
 mod frame;
 mod latent;
 mod load;
+mod memory;
 mod open;
 mod payload;
 mod verify;
@@ -208,7 +209,7 @@ impl Reader {
     pub fn payload_start(&self, index: usize, most: usize) -> Result<Vec<u8>> {
         let record = self.record(index)?;
         let size = record.payload_size().min(most as u64);
-        let mut start = payload::allocate(size, &record.place().to_string())?;
+        let mut start = memory::allocate(size, &record.place().to_string())?;
         payload::PayloadReader::open(&self.inner.source, record, false)?.read_exact(&mut start)?;
         Ok(start)
     }

@@ -5,11 +5,11 @@ use std::ops::Range;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::frame::{Frame, Owner, read_whole};
+use super::memory::allocate;
 use crate::codec::{Digest, Hasher, SHUFFLE_BLOCK, unshuffle};
 use crate::error::{Error, FrameProblem, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
-use crate::mmap::prefer_large_pages;
 use crate::source::Source;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS, size_in_header};
 
@@ -59,20 +59,6 @@ fn check_header(
 /// Holds a chunk's header against its record.
 fn check_chunk_header(header: &ChunkHeader, record: &ChunkRecord) -> Result<()> {
     check_header(header, record.kind, record.flags, record.payload_size, Owner::Chunk(record))
-}
-
-/// Memory for `size` bytes, or an error where there is none.
-pub(crate) fn allocate(size: u64, what: &str) -> Result<Vec<u8>> {
-    zeroed(size, size, what)
-}
-
-/// `count` zero elements, which are `bytes` bytes.
-pub(crate) fn zeroed<T: FromZeros>(count: u64, bytes: u64, what: &str) -> Result<Vec<T>> {
-    let failed = || Error::Memory { what: what.to_owned(), bytes };
-    let count = usize::try_from(count).map_err(|_| failed())?;
-    let mut elements = T::new_vec_zeroed(count).map_err(|_| failed())?;
-    prefer_large_pages(&mut elements);
-    Ok(elements)
 }
 
 /// How a chunk's payload comes about.

@@ -8,7 +8,7 @@ use gen5::{Captured, Component, Environment, HardwareInfo, Reader};
 use serde::Serialize;
 
 use super::info::{describe, members};
-use super::{Output, of_file};
+use super::{Failed, Output, of_file, path_text};
 use crate::args::EnvArgs;
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
@@ -40,13 +40,6 @@ struct Compared {
     drift: Comparison,
 }
 
-/// Files that cannot be compared, for programs.
-#[derive(Serialize)]
-struct Failed {
-    path: String,
-    error: String,
-}
-
 pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
     let Some(path) = &args.file else {
         let captured = capture(args.python.python.as_deref(), output);
@@ -55,7 +48,7 @@ pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
     let comparison = match compare(args, path, output) {
         Ok(comparison) => comparison,
         Err(error) if args.json => {
-            output.json(&[Failed { path: text(path), error: format!("{error:#}") }], false)?;
+            output.json(&[Failed { path: path_text(path), error: format!("{error:#}") }], false)?;
             return Err(error);
         }
         Err(error) => return Err(error),
@@ -64,9 +57,9 @@ pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
         output.remember(Status::Different);
     }
     if args.json {
-        let other = args.other.as_deref().map(text);
+        let other = args.other.as_deref().map(path_text);
         let same = comparison.is_same();
-        return output.json(&[Compared { path: text(path), other, same, drift: comparison }], false);
+        return output.json(&[Compared { path: path_text(path), other, same, drift: comparison }], false);
     }
     let (file, other) =
         (shown(path), args.other.as_ref().map_or_else(|| "this machine".into(), |path| shown(path)));
@@ -75,10 +68,6 @@ pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
         false => writeln!(output.out, "{file}: {} (current: {other})", comparison.summary())?,
     }
     Ok(comparison.write(output.out)?)
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 fn compare(args: &EnvArgs, path: &Path, output: &mut Output<'_>) -> Result<Comparison> {

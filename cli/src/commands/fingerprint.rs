@@ -4,7 +4,7 @@ use anyhow::Result;
 use gen5::Reader;
 use serde::Serialize;
 
-use super::{Output, of_file};
+use super::{Failed, Output, of_file, path_text};
 use crate::args::FileArgs;
 use crate::terminal::shown;
 
@@ -12,20 +12,19 @@ use crate::terminal::shown;
 #[serde(untagged)]
 enum Report {
     Fine { path: String, fingerprint: String },
-    Failed { path: String, error: String },
+    Failed(Failed),
 }
 
 pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
     let mut reports = Vec::new();
     for path in &args.files {
-        let path_text = path.to_string_lossy().into_owned();
         match Reader::open(path).and_then(|reader| reader.fingerprint()) {
             Ok(fingerprint) if args.json => {
-                reports.push(Report::Fine { path: path_text, fingerprint: fingerprint.to_string() });
+                reports.push(Report::Fine { path: path_text(path), fingerprint: fingerprint.to_string() });
             }
             Ok(fingerprint) => writeln!(output.out, "{fingerprint}  {}", shown(path))?,
             Err(error) => {
-                reports.push(Report::Failed { path: path_text, error: error.to_string() });
+                reports.push(Report::Failed(Failed { path: path_text(path), error: error.to_string() }));
                 output.report(&of_file(error, path));
             }
         }

@@ -7,7 +7,7 @@ use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Reader
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Output, of_file};
+use super::{Failed, Output, of_file, path_text};
 use crate::args::InfoArgs;
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
@@ -38,7 +38,7 @@ struct FileInfo {
 #[serde(untagged)]
 enum Looked {
     Fine(Box<FileInfo>),
-    Failed { path: String, error: String },
+    Failed(Failed),
 }
 
 #[derive(Serialize)]
@@ -105,7 +105,7 @@ impl FileInfo {
     fn of(path: &Path, reader: &Reader, current: Option<&Environment>) -> Self {
         let (major, minor) = reader.version();
         let mut info = Self {
-            path: path.to_string_lossy().into_owned(),
+            path: path_text(path),
             version: format!("{major}.{minor}"),
             file_size: reader.file_size(),
             latents: reader.latents().map(|latent| LatentInfo::of(&latent)).collect(),
@@ -150,8 +150,7 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
         let reader = match Reader::open(path) {
             Ok(reader) => reader,
             Err(error) => {
-                let (path_text, message) = (path.to_string_lossy().into_owned(), error.to_string());
-                infos.push(Looked::Failed { path: path_text, error: message });
+                infos.push(Looked::Failed(Failed { path: path_text(path), error: error.to_string() }));
                 output.report(&of_file(error, path));
                 continue;
             }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use gen5::{ChunkRecord, Latent, Reader};
 use serde::Serialize;
 
-use super::{Output, of_file};
+use super::{Failed, Output, of_file, path_text};
 use crate::args::LsArgs;
 use crate::terminal::{dimensions, escape, escape_json, shown};
 
@@ -25,13 +25,6 @@ struct Line<'a> {
     parts: usize,
 }
 
-/// A file that cannot be read, for programs.
-#[derive(Serialize)]
-struct Failed<'a> {
-    path: &'a str,
-    error: String,
-}
-
 pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
     let several = args.files.len() > 1;
     for path in &args.files {
@@ -43,7 +36,7 @@ pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
             }
             Err(error) => {
                 if args.json {
-                    json_line(&Failed { path: &path.to_string_lossy(), error: error.to_string() }, output)?;
+                    json_line(&Failed { path: path_text(path), error: error.to_string() }, output)?;
                 }
                 output.report(&of_file(error, path));
             }

@@ -83,6 +83,18 @@ pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
     if named { error } else { error.context(shown(path)) }
 }
 
+/// A file that could not be dealt with, for programs.
+#[derive(Serialize)]
+struct Failed {
+    path: String,
+    error: String,
+}
+
+/// A path, for programs.
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 /// A file that is text.
 fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).with_context(|| format!("{} is not UTF-8", shown(path)))

@@ -6,7 +6,7 @@ use anyhow::Result;
 use gen5::{Reader, VerifyReport};
 use serde::Serialize;
 
-use super::{Output, of_file};
+use super::{Output, of_file, path_text};
 use crate::args::FileArgs;
 use crate::failure::Status;
 use crate::progress;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
             Err(error) => {
                 let message = error.to_string();
                 output.report(&of_file(error, path));
-                let path = path.to_string_lossy().into_owned();
+                let path = path_text(path);
                 reports.push(FileReport { path, ok: false, error: Some(message), chunks: Vec::new() });
             }
         }
@@ -78,12 +78,7 @@ fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileRepor
         ok: chunk.error.is_none(),
         error: chunk.error.as_ref().map(ToString::to_string),
     });
-    FileReport {
-        path: path.to_string_lossy().into_owned(),
-        ok: report.is_ok(),
-        error: None,
-        chunks: chunks.collect(),
-    }
+    FileReport { path: path_text(path), ok: report.is_ok(), error: None, chunks: chunks.collect() }
 }
 
 fn print(path: &Path, report: &VerifyReport, output: &mut Output<'_>) -> Result<()> {

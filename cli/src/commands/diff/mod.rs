@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use self::latents::{LatentReport, pair};
 use self::members::{Change, changes};
-use super::{Output, of_file};
+use super::{Output, of_file, path_text};
 use crate::args::DiffArgs;
 use crate::environment::Comparison;
 use crate::failure::Status;
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
         Ok(sides) => sides,
         Err(error) => {
             if args.json {
-                let (path, other) = (text(&args.file), text(&args.other));
+                let (path, other) = (path_text(&args.file), path_text(&args.other));
                 output.json(&[Failed { path, other, error: format!("{error:#}") }], false)?;
             }
             return Err(error);
@@ -118,10 +118,6 @@ pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
     }
 }
 
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
 fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &mut Output<'_>) -> Report {
     let metadata = changes(file.reader.model_info_json(), other.reader.model_info_json());
     let image = Outcome::of(file.image(), other.image(), |file, other| {
@@ -133,7 +129,7 @@ fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &m
         && image.is_same()
         && environment.is_same()
         && latents.iter().all(|latent| latent.result.is_same());
-    let (path, other) = (text(file.path), text(other.path));
+    let (path, other) = (path_text(file.path), path_text(other.path));
     Report { path, other, same, metadata, image, environment, drift, latents }
 }
 
