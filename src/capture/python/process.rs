@@ -95,8 +95,11 @@ fn listen(child: &mut Child, marker: &str, time: TimeLimit) -> Result<String, Si
             Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(Silence::TooLate(time.limit)),
             Err(RecvTimeoutError::Timeout) => {
                 if let Ok(Some(status)) = child.try_wait() {
-                    let heard = receiver.recv_timeout(GRACE);
-                    return heard.ok().and_then(Result::ok).ok_or(Silence::Ended(Some(status)));
+                    // It may have ended because enough was heard of it, and nobody listened any more.
+                    return match receiver.recv_timeout(GRACE) {
+                        Ok(Err(Silence::Ended(_))) | Err(_) => Err(Silence::Ended(Some(status))),
+                        Ok(heard) => heard,
+                    };
                 }
             }
         }
