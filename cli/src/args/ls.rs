@@ -1,0 +1,24 @@
+//! Options of `gen5 ls`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// List the latents of files, one a line, for pipes.
+///
+/// A line has, separated by tabs: key (nothing if the latent has none), dtype, shape (1x4x64x64, or scalar), bytes, bytes
+/// as stored, and how it is stored (raw, zstd or shuffled). With several files the path comes first.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 ls run.gen5
+  gen5 ls run.gen5 | cut -f1
+  gen5 ls --json *.gen5 | jq -r 'select(.compressed) | .key'")]
+pub(crate) struct LsArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// As JSON lines: an object for each latent
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,115 @@
+//! Options of `gen5 pack`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::PythonArg;
+use crate::convert::LatentArg;
+
+/// Make a GEN5 file of latents, image and metadata.
+#[derive(Debug, Args)]
+#[command(override_usage = "gen5 pack <OUT> --latent <[KEY=]FILE>... [OPTIONS]")]
+#[command(after_help = "Examples:
+  gen5 pack run.gen5 --latent noise.npy --model-name SD3 --model-version 3.0
+  gen5 pack run.gen5 --latent noise.npy --image out.png
+  gen5 pack run.gen5 --latent initial_noise=noise.npy steps.safetensors --image out.png \\
+      --metadata model_info.json --set seed=42 --set steps=50 --set sampler=ddim --compress zstd")]
+pub(crate) struct PackArgs {
+    /// The file to write; its name ends in .gen5
+    pub(crate) out: PathBuf,
+
+    /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file (bfloat16, too) under the
+    /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several
+    #[arg(long = "latent", value_name = "[KEY=]FILE", required = true, num_args = 1..)]
+    pub(crate) latents: Vec<LatentArg>,
+
+    /// The image, stored byte for byte. What a generator wrote into it (prompt, settings, model, LoRAs as tags) fills the
+    /// metadata that is not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+
+    /// Whether latents are compressed. auto tries some of the values, and compresses what shrinks to 85 % or less: noise
+    /// stays raw, so that it can be mapped. shuffled is best for noise, but the Python package cannot read such a file
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Compress::Auto)]
+    pub(crate) compress: Compress,
+
+    /// Level of zstd, from -131072 (fastest) to 22 (smallest for most data) [default: 3, and -100 for shuffled]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) level: Option<i32>,
+
+    /// Round to float16; values that would become infinite are refused
+    #[arg(long)]
+    pub(crate) float16: bool,
+
+    /// Accept NaN and infinity
+    #[arg(long)]
+    pub(crate) allow_non_finite: bool,
+
+    /// The environment that made the image, as `unpack` writes it to environment.json. Without it, that of this machine
+    /// is stored: operating system, processor, GPUs, and the versions of Python packages; and hardware_info
+    /// is filled in from this machine if the metadata has none
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["no_environment", "python"])]
+    pub(crate) environment: Option<PathBuf>,
+
+    /// Store no environment, and nothing else of this machine
+    #[arg(long, conflicts_with = "python")]
+    pub(crate) no_environment: bool,
+
+    #[command(flatten)]
+    pub(crate) python: PythonArg,
+
+    /// Replace the file if it is there
+    #[arg(long, short)]
+    pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) metadata: MetadataArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Metadata")]
+pub(crate) struct MetadataArgs {
+    /// A JSON object with the members of model_info (or a metadata.json that `unpack` wrote); the flags below override
+    /// it
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) metadata: Option<PathBuf>,
+
+    /// Name of the model
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model_name: Option<String>,
+
+    /// Version of the model
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) model_version: Option<String>,
+
+    /// The prompt
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+
+    /// A word to find the image by; give it as often as you like
+    #[arg(long = "tag", value_name = "WORD")]
+    pub(crate) tags: Vec<String>,
+
+    /// When the image was made, ISO 8601 [default: now]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) date: Option<String>,
+
+    /// A generation setting: seed=42, steps=50 and sampler=ddim are required if there is any; also cfg_scale,
+    /// scheduler, eta, guidance, precision, deterministic, and names of your own, whose values are JSON if they can be, or
+    /// else text
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<String>,
+
+    /// Do not look for text in the image
+    #[arg(long)]
+    pub(crate) no_image_text: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Compress {
+    Auto,
+    Zstd,
+    Shuffled,
+    None,
+}
