@@ -30,6 +30,12 @@ impl Source {
         Ok(Self { kind: Kind::File { file, path: path.to_owned() }, len })
     }
 
+    /// Takes a file that is open, for positioned reads.
+    pub(crate) fn from_file(file: File) -> Result<Self> {
+        let len = regular_len(&file).map_err(Error::io("read an open file"))?;
+        Ok(Self { kind: Kind::File { file, path: "an open file".into() }, len })
+    }
+
     /// Maps a file.
     ///
     /// # Safety
@@ -130,17 +136,26 @@ impl Source {
 /// a pipe waits for somebody to write to it.
 fn open_regular(path: &Path) -> Result<(File, u64)> {
     let failed = || Error::io(format!("open {}", path.display()));
-    let not_a_file =
-        || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first");
-    if !std::fs::metadata(path).map_err(failed())?.is_file() {
-        return Err(failed()(not_a_file()));
-    }
+    check_regular(&std::fs::metadata(path).map_err(failed())?).map_err(failed())?;
     let file = File::open(path).map_err(failed())?;
-    let metadata = file.metadata().map_err(failed())?;
-    if !metadata.is_file() {
-        return Err(failed()(not_a_file()));
+    let len = regular_len(&file).map_err(failed())?;
+    Ok((file, len))
+}
+
+/// The length of a file, if it is a regular one.
+fn regular_len(file: &File) -> io::Result<u64> {
+    let metadata = file.metadata()?;
+    check_regular(&metadata)?;
+    Ok(metadata.len())
+}
+
+fn check_regular(metadata: &std::fs::Metadata) -> io::Result<()> {
+    match metadata.is_file() {
+        true => Ok(()),
+        false => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first"))
+        }
     }
-    Ok((file, metadata.len()))
 }
 
 /// As far as the system has a call for it.

@@ -1,11 +1,13 @@
 //! The command line of gen5, as a library: `main` only hands over the arguments, so that tests reach every part.
 
 mod args;
+pub mod colour;
 mod commands;
 pub mod convert;
 pub mod embedded;
 mod environment;
 mod failure;
+mod files;
 pub mod names;
 mod progress;
 pub mod terminal;
@@ -16,6 +18,7 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::args::{Cli, Command};
+use crate::colour::Colours;
 use crate::commands::{
     Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, set, unpack, verify,
 };
@@ -29,7 +32,7 @@ pub fn run(
     out: &mut (dyn Write + Send),
     messages: &mut (dyn Write + Send),
 ) -> u8 {
-    run_in(args, Streams { out, messages, is_terminal: false })
+    run_in(args, Streams { out, messages, is_terminal: false, colours: Colours::default() })
 }
 
 /// Where a command writes.
@@ -40,11 +43,13 @@ pub struct Streams<'a> {
     pub messages: &'a mut (dyn Write + Send),
     /// Whether results go to a terminal, which gets no binary values.
     pub is_terminal: bool,
+    /// Which of the two are coloured, if the command line does not say.
+    pub colours: Colours,
 }
 
 /// [`run`], told what kind of streams it has.
 pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) -> u8 {
-    let Streams { out, messages, is_terminal } = streams;
+    let Streams { out, messages, is_terminal, colours } = streams;
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -55,7 +60,8 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         }
     };
     let mut results = Results(out);
-    let mut output = Output { out: &mut results, is_terminal, messages, worst: Status::Fine };
+    let colours = cli.color.apply(colours);
+    let mut output = Output { out: &mut results, is_terminal, messages, colours, worst: Status::Fine };
     let mut run = || match &cli.command {
         Command::Pack(args) => pack::run(args, &mut output),
         Command::Unpack(args) => unpack::run(args, &mut output),

@@ -1,5 +1,6 @@
 //! Opening: file header, chunk table, records, each checked before the next is believed.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -52,6 +53,15 @@ impl ReadOptions {
     /// table or records are not sound.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Reader> {
         self.read(Source::open(path.as_ref())?)
+    }
+
+    /// Takes a file that is open, for positioned reads: they leave its position as it is. It may have no name any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_file(self, file: File) -> Result<Reader> {
+        self.read(Source::from_file(file)?)
     }
 
     /// Maps a file.

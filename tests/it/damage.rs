@@ -265,12 +265,12 @@ fn changed_files_are_refused_or_read_by_path_too() {
             let mut damaged = file.clone();
             damaged[at] = changed(file[at], at)[at % 3];
             std::fs::write(&path, &damaged).unwrap();
-            let [open, map, bytes] = all_ways(&path).map(|(_, reader)| {
+            let [open, ways @ ..] = all_ways(&path).map(|(_, reader)| {
                 let reader = reader.ok()?;
                 read_unchecked(&reader);
                 Some((reader.verify().is_ok(), decode(&reader).ok()))
             });
-            assert!(open == map && map == bytes, "{name}: byte {at} read in different ways");
+            assert!(ways.iter().all(|way| *way == open), "{name}: byte {at} read in different ways");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use gen5::{
-    Component, Digest, Environment, Error, GenerationSettings, Metadata, Place, Reader, Summary,
+    Component, Digest, Environment, Error, GenerationSettings, Metadata, Place, ReadOptions, Reader, Summary,
     WriteOptions, Writer,
 };
 use serde_json::{Value, json};
@@ -15,12 +15,13 @@ pub(crate) fn data(name: &str) -> PathBuf {
 }
 
 /// The three ways in.
-pub(crate) fn all_ways(path: &Path) -> [(&'static str, gen5::Result<Reader>); 3] {
+pub(crate) fn all_ways(path: &Path) -> [(&'static str, gen5::Result<Reader>); 4] {
     // SAFETY: nothing else touches the file while the test runs.
     #[allow(unsafe_code)]
     let mapped = unsafe { Reader::map(path) };
     [
         ("open", Reader::open(path)),
+        ("open file", ReadOptions::new().open_file(std::fs::File::open(path).unwrap())),
         ("map", mapped),
         ("bytes", Reader::from_bytes(std::fs::read(path).unwrap())),
     ]

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::FileArgs;
+use super::ReportArgs;
 
 /// What `info` shows.
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) report: ReportArgs,
 
     /// Tell how the environment of each file differs from this machine's, too
     #[arg(long)]

@@ -12,7 +12,9 @@ mod unpack;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::colour::Colours;
 
 pub(crate) use cat::{CatArgs, Rows};
 pub(crate) use diff::DiffArgs;
@@ -37,6 +39,29 @@ pub(crate) struct Cli {
     /// Threads to work on; all cores if it is not given
     #[arg(long, short, global = true, value_name = "N", value_parser = jobs)]
     pub(crate) jobs: Option<usize>,
+
+    /// Whether text is coloured; auto asks the terminal, and NO_COLOR, CLICOLOR and CLICOLOR_FORCE
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
+    pub(crate) color: Colour,
+}
+
+/// When text is coloured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Colour {
+    /// What is coloured, of what would be if nobody had said anything.
+    pub(crate) fn apply(self, detected: Colours) -> Colours {
+        match self {
+            Self::Auto => detected,
+            Self::Always => Colours { results: true, messages: true },
+            Self::Never => Colours::default(),
+        }
+    }
 }
 
 /// A number of threads.
@@ -57,7 +82,7 @@ pub(crate) enum Command {
     /// Show what files hold.
     #[command(after_help = "Examples:
   gen5 info run.gen5
-  gen5 info --json *.gen5")]
+  gen5 info --json -r runs | jq -r '.metadata.prompt'")]
     Info(InfoArgs),
     Ls(LsArgs),
     Cat(CatArgs),
@@ -65,8 +90,9 @@ pub(crate) enum Command {
     /// Check every hash of files.
     #[command(after_help = "Examples:
   gen5 verify run.gen5
-  gen5 verify --json *.gen5")]
-    Verify(FileArgs),
+  gen5 verify -r runs
+  gen5 verify --json *.gen5 | jq -r 'select(.ok | not) | .path'")]
+    Verify(ReportArgs),
     /// Print a digest for each file that stands for all it holds: to be cited, or signed.
     ///
     /// It is the SHA-256 of the file's header and chunk table, which has the hash of every payload: together with `gen5
@@ -74,7 +100,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   gen5 fingerprint run.gen5
   gen5 verify run.gen5 && gen5 fingerprint run.gen5")]
-    Fingerprint(FileArgs),
+    Fingerprint(ReportArgs),
     Env(EnvArgs),
     Set(SetArgs),
     Completions(CompletionsArgs),
@@ -91,12 +117,24 @@ pub(crate) struct PythonArg {
 
 /// Files to look at.
 #[derive(Debug, Args)]
-pub(crate) struct FileArgs {
-    /// The files
+pub(crate) struct FilesArgs {
+    /// The files; - is standard input. A pattern such as 'runs/*.gen5' stands for the files that it matches, if no shell
+    /// has put them in its place
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// As JSON: an object, or an array of them for several files
+    /// Look at all .gen5 files below folders, too, in the order of their names
+    #[arg(long, short)]
+    pub(crate) recursive: bool,
+}
+
+/// Files to report on.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
+
+    /// As JSON: an object, for several files one a line
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -9,13 +9,14 @@ use super::{Output, of_file};
 use crate::args::{CatArgs, Rows};
 use crate::convert::npy;
 use crate::failure::UsageError;
+use crate::files::open;
 
 pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
     if output.is_terminal {
         let hint = "the values are binary, and would upset the terminal; send them to a file (> FILE) or a program (|)";
         return Err(UsageError(hint.into()).into());
     }
-    let reader = ReadOptions::new().check_hashes(true).open(&args.file);
+    let reader = open(&args.file, ReadOptions::new().check_hashes(true));
     let reader = reader.map_err(|error| of_file(error, &args.file))?;
     let whole = find(&reader, &args.key).map_err(|error| of_file(error, &args.file))?;
     let latent = match args.rows {

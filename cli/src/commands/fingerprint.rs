@@ -1,36 +1,36 @@
 //! `gen5 fingerprint`: one digest that stands for a file.
 
 use anyhow::Result;
-use gen5::Reader;
+use gen5::ReadOptions;
 use serde::Serialize;
 
 use super::{Failed, Output, of_file, path_text};
-use crate::args::FileArgs;
+use crate::args::ReportArgs;
+use crate::files::{Files, open};
 use crate::terminal::shown;
 
 #[derive(Serialize)]
-#[serde(untagged)]
-enum Report {
-    Fine { path: String, fingerprint: String },
-    Failed(Failed),
+struct Cited {
+    path: String,
+    fingerprint: String,
 }
 
-pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
-    let mut reports = Vec::new();
-    for path in &args.files {
-        match Reader::open(path).and_then(|reader| reader.fingerprint()) {
+pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
+    let files = Files::of(&args.files)?;
+    let several = files.several;
+    output.for_each(files, |_, path, output| {
+        match open(path, ReadOptions::new()).and_then(|reader| reader.fingerprint()) {
             Ok(fingerprint) if args.json => {
-                reports.push(Report::Fine { path: path_text(path), fingerprint: fingerprint.to_string() });
+                let fingerprint = fingerprint.to_string();
+                output.json(&Cited { path: path_text(path), fingerprint }, several)
             }
-            Ok(fingerprint) => writeln!(output.out, "{fingerprint}  {}", shown(path))?,
+            Ok(fingerprint) => Ok(writeln!(output.out, "{fingerprint}  {}", shown(path))?),
             Err(error) => {
-                reports.push(Report::Failed(Failed { path: path_text(path), error: error.to_string() }));
-                output.report(&of_file(error, path));
+                if args.json {
+                    output.json(&Failed { path: path_text(path), error: error.to_string() }, several)?;
+                }
+                Err(of_file(error, path))
             }
         }
-    }
-    if args.json {
-        output.json(&reports, args.files.len() > 1)?;
-    }
-    Ok(())
+    })
 }

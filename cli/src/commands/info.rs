@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Reader};
+use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, ReadOptions, Reader};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Failed, Output, of_file, path_text};
 use crate::args::InfoArgs;
+use crate::colour::{HEADING, NAME};
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
+use crate::files::{Files, open};
 use crate::terminal::{dimensions, escape, human_size};
 
 #[derive(Serialize)]
@@ -31,14 +33,6 @@ struct FileInfo {
     problems: Vec<String>,
     #[serde(skip)]
     status: Status,
-}
-
-/// What came of looking at a file.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Looked {
-    Fine(Box<FileInfo>),
-    Failed(Failed),
 }
 
 #[derive(Serialize)]
@@ -143,40 +137,38 @@ impl FileInfo {
 const IMAGE_START: usize = 8192;
 
 pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
+    let files = Files::of(&args.report.files)?;
+    let (several, json) = (files.several, args.report.json);
     let current = args.check_environment.then(|| capture(args.python.as_deref(), output).environment);
-    let args = &args.files;
-    let mut infos: Vec<Looked> = Vec::new();
-    for (position, path) in args.files.iter().enumerate() {
-        let reader = match Reader::open(path) {
+    output.for_each(files, |position, path, output| {
+        let reader = match open(path, ReadOptions::new()) {
             Ok(reader) => reader,
             Err(error) => {
-                infos.push(Looked::Failed(Failed { path: path_text(path), error: error.to_string() }));
-                output.report(&of_file(error, path));
-                continue;
+                if json {
+                    output.json(&Failed { path: path_text(path), error: error.to_string() }, several)?;
+                }
+                return Err(of_file(error, path));
             }
         };
         let info = FileInfo::of(path, &reader, current.as_ref());
         output.remember(info.status);
-        if args.json {
-            infos.push(Looked::Fine(Box::new(info)));
-            continue;
+        if json {
+            return output.json(&info, several);
         }
         if position > 0 {
             writeln!(output.out)?;
         }
-        print(&info, &reader, current.is_some(), output)?;
-    }
-    if args.json {
-        output.json(&infos, args.files.len() > 1)?;
-    }
-    Ok(())
+        print(&info, &reader, current.is_some(), output)
+    })
 }
 
 fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut Output<'_>) -> Result<()> {
     let size = human_size(info.file_size);
-    writeln!(output.out, "{}: GEN5 {}, {size}", escape(&info.path), info.version)?;
+    let path = output.painted(escape(&info.path), HEADING);
+    writeln!(output.out, "{path}: GEN5 {}, {size}", info.version)?;
     for (name, text) in facts(info, reader, check_environment) {
-        writeln!(output.out, "  {name:<12} {}", escape(&text))?;
+        let name = output.painted(format_args!("{name:<12}"), NAME);
+        writeln!(output.out, "  {name} {}", escape(&text))?;
     }
     if !reader.chunks().is_empty() {
         writeln!(output.out)?;

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, Latent, Reader};
+use gen5::{ChunkRecord, Latent, ReadOptions};
 use serde::Serialize;
 
 use super::{Failed, Output, of_file, path_text};
 use crate::args::LsArgs;
-use crate::terminal::{dimensions, escape, escape_json, shown};
+use crate::files::{Files, open};
+use crate::terminal::{dimensions, escape, shown};
 
 /// A latent, for programs.
 #[derive(Serialize)]
@@ -26,23 +27,17 @@ struct Line<'a> {
 }
 
 pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
-    let several = args.files.len() > 1;
-    for path in &args.files {
-        match Reader::open(path) {
-            Ok(reader) => {
-                for latent in reader.latents() {
-                    list(path, &latent, args.json, several, output)?;
-                }
+    let files = Files::of(&args.files)?;
+    let several = files.several;
+    output.for_each(files, |_, path, output| match open(path, ReadOptions::new()) {
+        Ok(reader) => reader.latents().try_for_each(|latent| list(path, &latent, args.json, several, output)),
+        Err(error) => {
+            if args.json {
+                output.json(&Failed { path: path_text(path), error: error.to_string() }, true)?;
             }
-            Err(error) => {
-                if args.json {
-                    json_line(&Failed { path: path_text(path), error: error.to_string() }, output)?;
-                }
-                output.report(&of_file(error, path));
-            }
+            Err(of_file(error, path))
         }
-    }
-    Ok(())
+    })
 }
 
 fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Output<'_>) -> Result<()> {
@@ -62,7 +57,7 @@ fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Ou
             shuffled,
             parts: latent.chunks().count(),
         };
-        return json_line(&line, output);
+        return output.json(&line, true);
     }
     if several {
         write!(output.out, "{}\t", shown(path))?;
@@ -75,8 +70,4 @@ fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Ou
         (false, false) => "raw",
     };
     Ok(writeln!(output.out, "{key}\t{dtype}\t{shape}\t{size}\t{stored_size}\t{how}")?)
-}
-
-fn json_line(line: &impl Serialize, output: &mut Output<'_>) -> Result<()> {
-    Ok(writeln!(output.out, "{}", escape_json(&serde_json::to_string(line)?))?)
 }

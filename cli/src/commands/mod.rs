@@ -16,14 +16,19 @@ pub(crate) mod set;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use anstyle::Style;
 use anyhow::{Context, Result};
+use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::colour::{BAD, Colours, HEADING, painted};
 use crate::failure::Status;
+use crate::files::Files;
 use crate::terminal::{escape, escape_json, shown};
 
 /// Where a command's words go.
@@ -34,6 +39,8 @@ pub(crate) struct Output<'a> {
     pub(crate) is_terminal: bool,
     /// Messages.
     pub(crate) messages: &'a mut (dyn Write + Send),
+    /// Which of the two are coloured.
+    pub(crate) colours: Colours,
     /// The worst that has happened, which the exit code tells even if nobody reads the results to their end.
     pub(crate) worst: Status,
 }
@@ -42,7 +49,8 @@ impl Output<'_> {
     /// Says what went wrong, and remembers what it means.
     pub(crate) fn report(&mut self, error: &anyhow::Error) {
         // Where messages cannot go there is nobody to tell, and the exit code remains.
-        let _ = writeln!(self.messages, "gen5: {}", escape(&format!("{error:#}")));
+        let name = painted("gen5:", BAD, self.colours.messages);
+        let _ = writeln!(self.messages, "{name} {}", escape(&format!("{error:#}")));
         self.remember(Status::of(error));
     }
 
@@ -53,18 +61,58 @@ impl Output<'_> {
 
     /// Says something that is no result and no error.
     pub(crate) fn note(&mut self, text: &str) {
-        let _ = writeln!(self.messages, "gen5: {}", escape(text));
+        let name = painted("gen5:", HEADING, self.colours.messages);
+        let _ = writeln!(self.messages, "{name} {}", escape(text));
     }
 
-    /// Prints JSON: the only one of several results as it is, else an array.
-    fn json<T: Serialize>(&mut self, results: &[T], several: bool) -> Result<()> {
-        let json = match results {
-            [only] if !several => serde_json::to_string_pretty(only)?,
-            _ => serde_json::to_string_pretty(results)?,
+    /// Text of a result in a style, if results are coloured.
+    fn painted(&self, text: impl fmt::Display, style: Style) -> String {
+        painted(text, style, self.colours.results)
+    }
+
+    /// Prints a result as JSON, to be read by people too; one of several on a line of its own.
+    fn json(&mut self, result: &impl Serialize, several: bool) -> Result<()> {
+        let json = match several {
+            true => serde_json::to_string(result)?,
+            false => serde_json::to_string_pretty(result)?,
         };
         Ok(writeln!(self.out, "{}", escape_json(&json))?)
     }
+
+    /// Does the same for each file and its position, for several side by side; what is said comes in their order. One
+    /// that fails does not stop the rest.
+    fn for_each(
+        &mut self,
+        files: Files,
+        work: impl Fn(usize, &Path, &mut Output<'_>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let mut paths = files.paths.into_iter().enumerate().peekable();
+        while paths.peek().is_some() {
+            let some: Vec<(usize, Result<PathBuf>)> = paths.by_ref().take(TOGETHER).collect();
+            let (is_terminal, colours) = (self.is_terminal, self.colours);
+            let said = some.into_par_iter().map(|(position, path)| {
+                let (mut out, mut messages) = (Vec::new(), Vec::new());
+                let worst = Status::Fine;
+                let mut output =
+                    Output { out: &mut out, is_terminal, messages: &mut messages, colours, worst };
+                if let Err(error) = path.and_then(|path| work(position, &path, &mut output)) {
+                    output.report(&error);
+                }
+                let worst = output.worst;
+                (out, messages, worst)
+            });
+            for (out, messages, worst) in said.collect::<Vec<_>>() {
+                self.remember(worst);
+                self.out.write_all(&out)?;
+                let _ = self.messages.write_all(&messages);
+            }
+        }
+        Ok(())
+    }
 }
+
+/// Files that are looked at side by side, before anything is said of them.
+const TOGETHER: usize = 64;
 
 /// An error of the library, with what replaces a file that is in the way.
 fn hint_at_force(error: gen5::Error) -> anyhow::Error {

@@ -16,6 +16,7 @@ use crate::args::UnpackArgs;
 use crate::convert::npy;
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
+use crate::files::open;
 use crate::names::file_names;
 use crate::progress;
 use crate::terminal::{count, human_size, shown};
@@ -35,7 +36,7 @@ struct IndexEntry<'a> {
 
 pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
-    let reader = ReadOptions::new().check_hashes(true).open(&args.file);
+    let reader = open(&args.file, ReadOptions::new().check_hashes(true));
     let reader = reader.map_err(|error| of_file(error, &args.file))?;
 
     // Everything is made in a folder of its own first, so that a failure leaves nothing: beside the destination, or inside

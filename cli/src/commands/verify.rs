@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{Reader, VerifyReport};
+use gen5::{ReadOptions, Reader, VerifyReport};
 use serde::Serialize;
 
 use super::{Output, of_file, path_text};
-use crate::args::FileArgs;
-use crate::failure::Status;
+use crate::args::ReportArgs;
+use crate::colour::{BAD, GOOD};
+use crate::failure::{Status, is_closed_pipe};
+use crate::files::{Files, open};
 use crate::progress;
 use crate::terminal::{count, escape, human_size, shown};
 
@@ -35,37 +37,40 @@ struct ChunkReport {
     error: Option<String>,
 }
 
-pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
-    let mut reports = Vec::new();
-    for path in &args.files {
-        let checked = Reader::open(path).map(|reader| {
-            let bar = progress::bytes(reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum());
-            let report = reader.verify_chunks(|bytes| bar.inc(bytes));
-            bar.finish_and_clear();
-            (reader, report)
-        });
-        match checked {
-            Ok((reader, report)) => {
-                let errors = report.damaged().filter_map(|chunk| chunk.error.as_ref());
-                errors.map(Status::of_library).for_each(|status| output.remember(status));
-                if args.json {
-                    reports.push(file_report(path, &reader, &report));
-                } else {
-                    print(path, &report, output)?;
-                }
+pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
+    let files = Files::of(&args.files)?;
+    // One after the other: the chunks of each are hashed side by side.
+    for path in files.paths {
+        if let Err(error) = path.and_then(|path| verify(&path, args.json, files.several, output)) {
+            if is_closed_pipe(&error) {
+                return Err(error);
             }
-            Err(error) => {
-                let message = error.to_string();
-                output.report(&of_file(error, path));
-                let path = path_text(path);
-                reports.push(FileReport { path, ok: false, error: Some(message), chunks: Vec::new() });
-            }
+            output.report(&error);
         }
     }
-    if args.json {
-        output.json(&reports, args.files.len() > 1)?;
-    }
     Ok(())
+}
+
+fn verify(path: &Path, json: bool, several: bool, output: &mut Output<'_>) -> Result<()> {
+    let reader = match open(path, ReadOptions::new()) {
+        Ok(reader) => reader,
+        Err(error) => {
+            if json {
+                let (path, error) = (path_text(path), Some(error.to_string()));
+                output.json(&FileReport { path, ok: false, error, chunks: Vec::new() }, several)?;
+            }
+            return Err(of_file(error, path));
+        }
+    };
+    let bar = progress::bytes(reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum());
+    let report = reader.verify_chunks(|bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    let errors = report.damaged().filter_map(|chunk| chunk.error.as_ref());
+    errors.map(Status::of_library).for_each(|status| output.remember(status));
+    match json {
+        true => output.json(&file_report(path, &reader, &report), several),
+        false => print(path, &report, output),
+    }
 }
 
 fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileReport {
@@ -90,9 +95,12 @@ fn print(path: &Path, report: &VerifyReport, output: &mut Output<'_>) -> Result<
     match report.damaged().count() {
         0 => {
             let size = human_size(report.payload_size());
-            writeln!(output.out, "{path}: fine, {chunks}, {size}")?;
+            writeln!(output.out, "{path}: {}, {chunks}, {size}", output.painted("fine", GOOD))?;
         }
-        damaged => writeln!(output.out, "{path}: damaged, {damaged} of {chunks}")?,
+        damaged => {
+            let word = output.painted("damaged", BAD);
+            writeln!(output.out, "{path}: {word}, {damaged} of {chunks}")?;
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod convert;
 mod diff;
 mod embedded;
 mod environment;
+mod files;
 mod image_text;
 mod images;
 mod latents;

@@ -17,6 +17,7 @@ use super::{Output, of_file, path_text};
 use crate::args::DiffArgs;
 use crate::environment::Comparison;
 use crate::failure::Status;
+use crate::files::{check_standard_input, open};
 use crate::progress;
 use crate::terminal::{count, escape, shown};
 
@@ -64,7 +65,7 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn open(path: &'a Path) -> Result<Self> {
         let reader =
-            ReadOptions::new().check_hashes(true).open(path).map_err(|error| of_file(error, path))?;
+            open(path, ReadOptions::new().check_hashes(true)).map_err(|error| of_file(error, path))?;
         let pool = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
         Ok(Self { path, reader, pool })
     }
@@ -97,13 +98,14 @@ struct Failed {
 }
 
 pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
+    check_standard_input([args.file.as_path(), &args.other])?;
     let opened = Side::open(&args.file).and_then(|file| Ok((file, Side::open(&args.other)?)));
     let (file, other) = match opened {
         Ok(sides) => sides,
         Err(error) => {
             if args.json {
                 let (path, other) = (path_text(&args.file), path_text(&args.other));
-                output.json(&[Failed { path, other, error: format!("{error:#}") }], false)?;
+                output.json(&Failed { path, other, error: format!("{error:#}") }, false)?;
             }
             return Err(error);
         }
@@ -113,7 +115,7 @@ pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
         output.remember(Status::Different);
     }
     match args.json {
-        true => output.json(&[report], false),
+        true => output.json(&report, false),
         false => print(args, &report, output),
     }
 }
