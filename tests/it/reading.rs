@@ -826,7 +826,7 @@ fn image_and_environment_may_be_raw_or_compressed() {
                 [Component::new("gpu", component), Component::new("gpu", component)]
             );
             let borrowed = matches!(reader.image().unwrap(), Some(Cow::Borrowed(_)));
-            assert_eq!(borrowed, !compressed && way != "open", "{way}");
+            assert_eq!(borrowed, !compressed && !way.starts_with("open"), "{way}");
         }
         let none = open(Builder::new([]).build());
         assert!(none.image().unwrap().is_none() && none.environment().unwrap().is_none());
