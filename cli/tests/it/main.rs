@@ -13,6 +13,7 @@ mod files;
 mod image_text;
 mod images;
 mod latents;
+mod sessions;
 mod set;
 mod storage;
 mod support;
