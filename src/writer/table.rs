@@ -32,7 +32,7 @@ struct Root<'a> {
 struct Body<'a> {
     file_info: FileInfo<'a>,
     model_info: &'a ModelInfo,
-    chunks: Vec<Record<'a>>,
+    chunks: &'a Records<'a>,
     #[serde(flatten)]
     beside: &'a Extra,
 }
@@ -60,24 +60,45 @@ struct Record<'a> {
     hash: Digest,
     extra: RecordExtra<'a>,
     compressed: bool,
+    #[serde(flatten)]
+    unknown: &'a Extra,
 }
 
 #[derive(Serialize)]
 struct RecordExtra<'a> {
     #[serde(flatten)]
     latent: Option<LatentExtra<'a>>,
+    #[serde(flatten)]
+    extra: &'a Extra,
 }
 
 #[derive(Serialize)]
 struct LatentExtra<'a> {
     shape: &'a [usize],
     dtype: &'static str,
-    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<&'a Part>,
-    #[serde(flatten)]
-    extra: &'a Extra,
 }
+
+/// The records of a file.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(crate) struct Records<'a>(Vec<Record<'a>>);
+
+impl<'a> Records<'a> {
+    fn of(records: &'a [NewRecord]) -> Self {
+        Self(records.iter().enumerate().map(|(index, new)| record(index, new)).collect())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The text of a manifest, for a file of this length, version, and these records.
+pub(crate) type ManifestText<'a> = dyn Fn(u64, (u8, u8), &Records<'_>) -> Result<String> + 'a;
 
 fn display<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
@@ -96,12 +117,13 @@ fn record(index: usize, record: &NewRecord) -> Record<'_> {
             latent: record.latent.as_ref().map(|latent| LatentExtra {
                 shape: &latent.shape,
                 dtype: latent.dtype.name(),
-                key: &latent.key,
+                key: latent.key.as_deref(),
                 part: latent.part.as_ref(),
-                extra: &latent.extra,
             }),
+            extra: &record.extra,
         },
         compressed: record.compressed,
+        unknown: &record.unknown,
     }
 }
 
@@ -150,6 +172,10 @@ impl End<'_> {
     pub(super) fn write(&self, session: &Session<'_>) -> Result<(u64, (u8, u8))> {
         let end = session.state().cursor;
         let (table, length) = fit_table(session, end, self)?;
+        if session.options.compatible && self.version(length) > VERSION_1_0 {
+            let what = "a file of version 1.0 of 4 GiB or more".into();
+            return Err(Error::TooLarge { what });
+        }
         let table = table.bytes();
         let offset = length - table.len() as u64;
         let mut bytes = vec![0; usize::try_from(offset - end).unwrap_or(0)];
@@ -171,16 +197,18 @@ fn is_large(length: u64) -> bool {
 pub(super) fn write_table(
     session: &Session<'_>,
     records: &[NewRecord],
-    metadata: &Metadata,
+    manifest: &ManifestText<'_>,
 ) -> Result<(u64, (u8, u8))> {
     let is_newer = |record: &NewRecord| {
         let latent = record.latent.as_ref();
-        latent.is_some_and(|latent| latent.storage == Storage::Shuffled || latent.dtype == Dtype::BF16)
+        record.is_newer
+            || latent.is_some_and(|latent| latent.storage == Storage::Shuffled || latent.dtype == Dtype::BF16)
     };
+    let texts = Records::of(records);
     let end = End {
         chunk_count: records.len(),
         is_newer: records.iter().any(is_newer),
-        manifest: &|file_size, version| manifest(file_size, version, records, metadata),
+        manifest: &|file_size, version| manifest(file_size, version, &texts),
     };
     end.write(session)
 }
@@ -217,7 +245,13 @@ fn stored_table(session: &Session<'_>, json: &str) -> Result<Filled> {
     compress_whole(session, &header, json.as_bytes(), TABLE_LEVEL)
 }
 
-fn manifest(file_size: u64, version: (u8, u8), records: &[NewRecord], metadata: &Metadata) -> Result<String> {
+/// A manifest of this metadata.
+pub(super) fn manifest(
+    file_size: u64,
+    version: (u8, u8),
+    records: &Records<'_>,
+    metadata: &Metadata,
+) -> Result<String> {
     let root = Root {
         gen5_metadata: Body {
             file_info: FileInfo {
@@ -229,7 +263,7 @@ fn manifest(file_size: u64, version: (u8, u8), records: &[NewRecord], metadata: 
                 beside: &metadata.in_file_info,
             },
             model_info: metadata.model_info(),
-            chunks: records.iter().enumerate().map(|(index, new)| record(index, new)).collect(),
+            chunks: records,
             beside: &metadata.beside_model_info,
         },
         beside: &metadata.beside_manifest,

@@ -36,7 +36,11 @@ fn files_written_here_decode_there() {
         let describe = |latent: &Latent| latent.describe(&options);
         descriptions.push(Description {
             file,
-            latents: summary.latents.iter().map(|latent| describe(find(&latent.key))).collect(),
+            latents: summary
+                .latents
+                .iter()
+                .map(|latent| describe(find(latent.key.as_deref().unwrap())))
+                .collect(),
             image_sha256: contents.image.as_deref().map(sha256),
             model_info: describe_model_info(metadata.model_info()),
             environment: contents.environment.as_ref().map(describe_environment),
