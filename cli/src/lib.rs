@@ -17,7 +17,7 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::commands::{
-    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, set, unpack, verify,
+    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, repack, set, unpack, verify,
 };
 use crate::failure::Status;
 
@@ -67,6 +67,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),
         Command::Set(args) => set::run(args, &mut output),
+        Command::Repack(args) => repack::run(args, &mut output),
         Command::Completions(args) => completions::run(args, &mut output),
         Command::Man(args) => man::run(args, &mut output),
     };

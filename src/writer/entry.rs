@@ -54,6 +54,11 @@ impl Entry {
         self.key.as_deref()
     }
 
+    /// Whether it is compressed, if that is not left to the options.
+    pub fn stored_compression(&self) -> Option<Compression> {
+        self.compression
+    }
+
     /// Gives it a key, which no other latent has.
     pub fn renamed(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());

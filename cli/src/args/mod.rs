@@ -7,6 +7,7 @@ mod help;
 mod info;
 mod ls;
 mod pack;
+mod repack;
 mod set;
 mod unpack;
 
@@ -21,6 +22,7 @@ pub(crate) use help::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
+pub(crate) use repack::{RepackArgs, StoredType};
 pub(crate) use set::SetArgs;
 pub(crate) use unpack::UnpackArgs;
 
@@ -77,6 +79,7 @@ pub(crate) enum Command {
     Fingerprint(FileArgs),
     Env(EnvArgs),
     Set(SetArgs),
+    Repack(RepackArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

@@ -1,20 +1,25 @@
 //! One file a command.
 
+mod blocks;
+mod carry;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;
+mod folder;
 mod image_text;
 pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod man;
 mod metadata;
 pub(crate) mod pack;
+pub(crate) mod repack;
 pub(crate) mod set;
 pub(crate) mod unpack;
 pub(crate) mod verify;
+mod written;
 
 use std::fs;
 use std::io::{self, Write};

@@ -12,6 +12,10 @@ mod environment;
 mod image_text;
 mod images;
 mod latents;
+#[allow(dead_code)]
+#[path = "../../../tests/it/support.rs"]
+mod library;
+mod repack;
 mod set;
 mod storage;
 mod support;
