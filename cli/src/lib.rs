@@ -17,7 +17,8 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::commands::{
-    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, repack, set, unpack, verify,
+    Output, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, repack, set, split, unpack,
+    verify,
 };
 use crate::failure::Status;
 
@@ -68,6 +69,8 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Env(args) => env::run(args, &mut output),
         Command::Set(args) => set::run(args, &mut output),
         Command::Repack(args) => repack::run(args, &mut output),
+        Command::Merge(args) => merge::run(args, &mut output),
+        Command::Split(args) => split::run(args, &mut output),
         Command::Completions(args) => completions::run(args, &mut output),
         Command::Man(args) => man::run(args, &mut output),
     };

@@ -12,7 +12,7 @@ use super::blocks::Blocks;
 use super::of_file;
 
 /// Bytes of latents that are read together. Larger ones are streamed.
-const BATCH: u64 = 64 << 20;
+pub(super) const BATCH: u64 = 64 << 20;
 
 /// A latent to be written: the values of others, one behind the other.
 pub(super) struct Parcel<'a> {
@@ -48,7 +48,7 @@ impl<'a> Parcel<'a> {
 }
 
 /// Writes all of them, in their order. Hashes are checked if the files were opened so.
-pub(super) fn carry(writer: &mut Writer<'static>, mut parcels: &[Parcel<'_>]) -> Result<()> {
+pub(super) fn carry(writer: &mut Writer<'_>, mut parcels: &[Parcel<'_>]) -> Result<()> {
     // One thread reads while others write, and decompresses parts one by one, so that these take memory for one alone.
     let reading = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
     while let [first, ..] = parcels {
@@ -82,7 +82,7 @@ enum Values {
     F32(Vec<f32>),
 }
 
-fn write_whole(writer: &mut Writer<'static>, parcels: &[Parcel<'_>]) -> Result<()> {
+fn write_whole(writer: &mut Writer<'_>, parcels: &[Parcel<'_>]) -> Result<()> {
     let values = parcels.par_iter().map(read).collect::<Result<Vec<_>>>()?;
     let latents = parcels.iter().zip(&values).map(|(parcel, values)| {
         let (entry, shape) = (parcel.entry.clone(), parcel.shape.as_slice());
@@ -115,7 +115,7 @@ fn read(parcel: &Parcel<'_>) -> Result<Values> {
     }
 }
 
-fn stream<T: Element>(writer: &mut Writer<'static>, parcel: &Parcel<'_>, reading: &ThreadPool) -> Result<()> {
+fn stream<T: Element>(writer: &mut Writer<'_>, parcel: &Parcel<'_>, reading: &ThreadPool) -> Result<()> {
     let mut stream = writer.stream::<T>(parcel.entry.clone(), &parcel.shape)?;
     for Source { latent, path } in &parcel.sources {
         reading.in_place_scope(|scope| {

@@ -13,10 +13,12 @@ mod image_text;
 pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod merge;
 mod metadata;
 pub(crate) mod pack;
 pub(crate) mod repack;
 pub(crate) mod set;
+pub(crate) mod split;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 mod written;
@@ -98,6 +100,11 @@ struct Failed {
 /// A path, for programs.
 fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// The name of a file, without the folders it is in.
+fn file_name(path: &Path) -> String {
+    path_text(path.file_name().map_or(path, Path::new))
 }
 
 /// A file that is text.
