@@ -1,5 +1,6 @@
 //! Chunks that are no latents: the image, the environment, and those of other files that are unknown here.
 
+use super::buffers::Filled;
 use super::encode::compress_whole;
 use super::options::Storage;
 use super::session::{NewRecord, Session, chunk_header};
@@ -70,7 +71,7 @@ impl<'a> Single<'a> {
             }
         };
         let must_be = self.compressed == Some(true);
-        let frame = frame.as_ref().map(|frame| frame.bytes());
+        let frame = frame.as_ref().map(Filled::bytes);
         let frame = frame.filter(|frame| must_be || (frame.len() as u64) < raw_size);
         let stored_size = frame.map_or(raw_size, |frame| frame.len() as u64);
         let place = session.state().place(stored_size, None)?;

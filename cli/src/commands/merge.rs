@@ -66,6 +66,7 @@ struct Plan<'a> {
 
 pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     refuse_other_name(&args.output)?;
+    allow_many_files();
     let mut inputs = Vec::new();
     for path in &args.files {
         let reader = ReadOptions::new().check_hashes(true).open(path);
@@ -136,9 +137,22 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Whether a latent comes from this file; one file may have a key several times.
+/// Has the system allow as many open files as it will: many grant a thousand unless they are asked.
+fn allow_many_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // If it will not, opening the file that is too much tells so.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// Whether a latent comes from this file, of this place among the arguments; one file may have a key several times.
 fn is_from(parcel: &Parcel<'_>, input: &Input<'_>) -> bool {
-    parcel.sources.last().is_some_and(|source| source.path == input.path)
+    parcel.sources.last().is_some_and(|source| std::ptr::eq(source.path, input.path))
 }
 
 fn collision(parcel: &Parcel<'_>, input: &Input<'_>, args: &MergeArgs) -> anyhow::Error {
@@ -188,26 +202,25 @@ fn model_info(inputs: &[Input<'_>], places: Vec<Vec<Place>>, output: &mut Output
     // The file is no part any more, and comes from others than it did.
     model_info.remove(PART_OF);
     model_info.remove(MERGED_FROM);
-    let mut origins = Vec::new();
-    for (input, latents) in inputs.iter().zip(places) {
-        let (part_of, rest) = metadata_of(&input.reader, &model_info)?;
-        let fingerprint = input.reader.fingerprint().map_err(|error| of_file(error, input.path))?.to_string();
-        let file = file_name(input.path);
-        origins.push(Origin { file, fingerprint, latents, part_of, model_info: rest });
-    }
+    let origins = inputs.iter().zip(places).map(|(input, latents)| origin(input, latents, &model_info));
+    let origins = origins.collect::<Result<Vec<_>>>()?;
     model_info.insert(MERGED_FROM, &origins)?;
     Ok(serde_json::to_string(&model_info)?)
 }
 
-/// What a file was a part of, and its other metadata if they are not these.
-fn metadata_of(reader: &Reader, merged: &Extra) -> Result<(Option<Box<RawValue>>, Option<Box<RawValue>>)> {
-    let text = reader.model_info_json();
-    let Ok(mut members) = serde_json::from_str::<Extra>(text) else {
-        return Ok((None, Some(to_raw_value(text)?)));
+/// What came from a file, for one of this metadata.
+fn origin(input: &Input<'_>, latents: Vec<Place>, merged: &Extra) -> Result<Origin> {
+    let fingerprint = input.reader.fingerprint().map_err(|error| of_file(error, input.path))?.to_string();
+    let text = input.reader.model_info_json();
+    let (part_of, model_info) = match serde_json::from_str::<Extra>(text) {
+        Ok(mut members) => {
+            let part_of = members.remove(PART_OF).map(RawValue::from_string).transpose()?;
+            let is_same = members == *merged;
+            (part_of, if is_same { None } else { Some(to_raw_value(&members)?) })
+        }
+        Err(_) => (None, Some(to_raw_value(text)?)),
     };
-    let part_of = members.remove(PART_OF).map(RawValue::from_string).transpose()?;
-    let rest = if members == *merged { None } else { Some(to_raw_value(&members)?) };
-    Ok((part_of, rest))
+    Ok(Origin { file: file_name(input.path), fingerprint, latents, part_of, model_info })
 }
 
 /// Tells what other files have, and a file has once.
@@ -216,14 +229,14 @@ fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
     let is_in_first = |chunk: &ChunkRecord| {
         others(&first.reader).any(|own| own.kind() == chunk.kind() && own.sha256() == chunk.sha256())
     };
-    let kinds: [(&str, fn(ChunkType) -> bool); 3] = [
-        ("image", |kind| kind == ChunkType::IMAGE),
-        ("environment", |kind| kind == ChunkType::ENVIRONMENT),
-        ("chunks of unknown types", |kind| kind != ChunkType::IMAGE && kind != ChunkType::ENVIRONMENT),
-    ];
-    for (name, is_of_kind) in kinds {
+    let name_of = |chunk: &ChunkRecord| match chunk.kind() {
+        ChunkType::IMAGE => "image",
+        ChunkType::ENVIRONMENT => "environment",
+        _ => "chunks of unknown types",
+    };
+    for name in ["image", "environment", "chunks of unknown types"] {
         let has_other = |input: &&Input<'_>| {
-            others(&input.reader).any(|chunk| is_of_kind(chunk.kind()) && !is_in_first(chunk))
+            others(&input.reader).any(|chunk| name_of(chunk) == name && !is_in_first(chunk))
         };
         let mut left = rest.iter().filter(has_other);
         if let Some(input) = left.next() {

@@ -12,10 +12,12 @@ mod environment;
 mod image_text;
 mod images;
 mod latents;
-#[allow(dead_code)]
+#[allow(dead_code, clippy::cast_possible_truncation)]
 #[path = "../../../tests/it/support.rs"]
 mod library;
+mod merge;
 mod repack;
 mod set;
+mod split;
 mod storage;
 mod support;

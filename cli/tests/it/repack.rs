@@ -218,7 +218,7 @@ fn damage_leaves_nothing() {
         open(&folder, "a.gen5").chunks().iter().map(|chunk| (chunk.offset(), chunk.stored_size())).collect();
     for (offset, size) in chunks {
         let mut bytes = whole.clone();
-        bytes[(offset + size - 2) as usize] ^= 1;
+        bytes[usize::try_from(offset + size - 2).unwrap()] ^= 1;
         fs::write(folder.path("a.gen5"), bytes).unwrap();
         fs::write(folder.path("old.gen5"), b"old").unwrap();
         for out in ["@/new.gen5", "@/old.gen5"] {
