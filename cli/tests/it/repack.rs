@@ -266,12 +266,13 @@ fn values_are_converted_as_half_does_it() {
     let folder = Folder::new();
     all_kinds(&folder, "a.gen5");
     let before = open(&folder, "a.gen5");
-    let conversions: [(&str, Dtype, fn(f32) -> f32); 3] = [
-        ("float32", Dtype::F32, |value| value),
-        ("float16", Dtype::F16, |value| f16::from_f32(value).to_f32()),
-        ("bfloat16", Dtype::BF16, |value| bf16::from_f32(value).to_f32()),
-    ];
-    for (name, dtype, convert) in conversions {
+    for dtype in Dtype::ALL {
+        let name = dtype.name();
+        let convert = |value: f32| match dtype {
+            Dtype::F16 => f16::from_f32(value).to_f32(),
+            Dtype::BF16 => bf16::from_f32(value).to_f32(),
+            _ => value,
+        };
         for compress in ["none", "zstd", "shuffled"] {
             let words =
                 ["repack", "@/a.gen5", "@/b.gen5", "--dtype", name, "--compress", compress, "--force"];
