@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use gen5::{Array, Dtype, Element, Entry, Latent, LatentWriter, Writer, bf16, f16};
+use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::blocks::Blocks;
@@ -49,8 +49,6 @@ impl<'a> Parcel<'a> {
 
 /// Writes all of them, in their order. Hashes are checked if the files were opened so.
 pub(super) fn carry(writer: &mut Writer<'_>, mut parcels: &[Parcel<'_>]) -> Result<()> {
-    // One thread reads while others write, and decompresses parts one by one, so that these take memory for one alone.
-    let reading = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
     while let [first, ..] = parcels {
         let mut bytes = 0_u64;
         let fits = |parcel: &&Parcel<'_>| {
@@ -61,9 +59,9 @@ pub(super) fn carry(writer: &mut Writer<'_>, mut parcels: &[Parcel<'_>]) -> Resu
         let (now, rest) = parcels.split_at(whole.max(1));
         match (whole, first.dtype()) {
             (1.., _) => write_whole(writer, now)?,
-            (0, Dtype::F16) => stream::<f16>(writer, first, &reading)?,
-            (0, Dtype::BF16) => stream::<bf16>(writer, first, &reading)?,
-            (0, Dtype::F32) => stream::<f32>(writer, first, &reading)?,
+            (0, Dtype::F16) => stream::<f16>(writer, first)?,
+            (0, Dtype::BF16) => stream::<bf16>(writer, first)?,
+            (0, Dtype::F32) => stream::<f32>(writer, first)?,
             (0, other) => return Err(unsupported(other)),
         }
         parcels = rest;
@@ -115,7 +113,9 @@ fn read(parcel: &Parcel<'_>) -> Result<Values> {
     }
 }
 
-fn stream<T: Element>(writer: &mut Writer<'_>, parcel: &Parcel<'_>, reading: &ThreadPool) -> Result<()> {
+fn stream<T: Element>(writer: &mut Writer<'_>, parcel: &Parcel<'_>) -> Result<()> {
+    // One thread reads while others write, and decompresses parts one by one, so that these take memory for one alone.
+    let reading = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
     let mut stream = writer.stream::<T>(parcel.entry.clone(), &parcel.shape)?;
     for Source { latent, path } in &parcel.sources {
         reading.in_place_scope(|scope| {
