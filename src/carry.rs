@@ -21,10 +21,10 @@ impl From<&Latent> for Entry {
         if let Some(first) = latent.first_chunk() {
             entry.extra = first.extra().clone();
             entry.unknown = first.unknown().clone();
-            entry.compression = Some(match (first.is_shuffled(), first.is_compressed()) {
-                (true, _) => Compression::Shuffled,
-                (false, true) => Compression::Zstd,
-                (false, false) => Compression::None,
+            entry.compression = Some(match first.is_compressed() {
+                true if first.is_shuffled() => Compression::Shuffled,
+                true => Compression::Zstd,
+                false => Compression::None,
             });
         }
         entry
@@ -40,12 +40,12 @@ impl Writer<'_> {
     /// [`Error::Argument`] for a latent, a chunk that is not there, and a second image or environment; those of a damaged
     /// chunk; [`Error::Limit`]; [`Error::TooLarge`]; [`Error::Io`].
     pub fn carry(&mut self, reader: &Reader, chunk: usize) -> Result<()> {
-        let payload = reader.payload(chunk)?;
-        let Some(record) = reader.chunks().get(chunk).filter(|record| record.kind() != ChunkType::LATENT)
-        else {
-            let (what, expected) = (format!("chunk {chunk}"), "one that is no latent".into());
-            return Err(Error::Argument { what, expected, found: "a latent".into() });
+        let record = reader.chunks().get(chunk).filter(|record| record.kind() != ChunkType::LATENT);
+        let Some(record) = record else {
+            let (what, expected) = ("position of a chunk".into(), "that of one that is no latent".into());
+            return Err(Error::Argument { what, expected, found: chunk.to_string() });
         };
+        let payload = reader.payload(chunk)?;
         self.single(Single {
             kind: record.kind(),
             flags: record.flags,

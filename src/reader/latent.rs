@@ -63,8 +63,7 @@ impl Latent {
 
     /// Whether others of the file have its key, too.
     pub(crate) fn shares_key(&self) -> bool {
-        let with_it = |key| self.inner.names_of(key).len();
-        self.key().is_some_and(|key| with_it(key) > 1)
+        self.key().is_some_and(|key| self.inner.names_of(key).len() > 1)
     }
 
     /// Its position among the latents of the file, from 0.

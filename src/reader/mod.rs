@@ -140,12 +140,10 @@ impl Reader {
     ///
     /// [`Error::NoSuchLatent`], or [`Error::AmbiguousKey`] if several have it.
     pub fn latent(&self, key: &str) -> Result<Latent> {
-        match *self.inner.names_of(key) {
+        let same = self.inner.names_of(key);
+        match *same {
             [index] => Ok(Latent::whole(&self.inner, index)),
-            [first, ..] => {
-                let count = self.inner.names_of(key).len();
-                Err(Error::AmbiguousKey { key: key.to_owned(), count, first })
-            }
+            [first, ..] => Err(Error::AmbiguousKey { key: key.to_owned(), count: same.len(), first }),
             [] => Err(Error::NoSuchLatent { key: key.to_owned(), hint: self.hint() }),
         }
     }

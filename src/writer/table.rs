@@ -1,7 +1,8 @@
 //! The end of a file: the manifest with its table, then the file header.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use serde::ser::Serializer;
 
 use super::buffers::Filled;
 use super::encode::compress_whole;
@@ -51,9 +52,9 @@ struct FileInfo<'a> {
 #[derive(Serialize)]
 struct Record<'a> {
     index: usize,
-    #[serde(rename = "type", serialize_with = "display")]
-    kind: ChunkType,
-    flags: String,
+    #[serde(rename = "type")]
+    kind: Cow<'a, str>,
+    flags: Cow<'a, str>,
     offset: u64,
     compressed_size: u64,
     uncompressed_size: u64,
@@ -100,15 +101,17 @@ impl<'a> Records<'a> {
 /// The text of a manifest, for a file of this length, version, and these records.
 pub(crate) type ManifestText<'a> = dyn Fn(u64, (u8, u8), &Records<'_>) -> Result<String> + 'a;
 
-fn display<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+/// Flags as text. Those of other files were text, too.
+fn tag(flags: &[u8; 4]) -> Cow<'_, str> {
+    let end = flags.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    String::from_utf8_lossy(flags.get(..end).unwrap_or_default())
 }
 
 fn record(index: usize, record: &NewRecord) -> Record<'_> {
     Record {
         index,
-        kind: record.kind,
-        flags: String::from_utf8_lossy(&record.flags).trim_end_matches('\0').to_owned(),
+        kind: String::from_utf8_lossy(&record.kind.0),
+        flags: tag(&record.flags),
         offset: record.place.offset,
         compressed_size: record.place.stored_size,
         uncompressed_size: record.payload_size,

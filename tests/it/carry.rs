@@ -75,6 +75,7 @@ fn odd() -> Vec<u8> {
         latent(with("key", json!(17))),
         latent(with("part", json!("not one"))),
         Chunk::raw("MASK", b"U8\0\0", b"mask", json!({"n": 1})).record(|record| record["more"] = json!([])),
+        Chunk::raw("é\u{1b}x", b"\"\n\0\0", b"text that is no ASCII", json!({"key": "k", "shape": "none"})),
         Chunk::raw("DATA", b"0000", b"no image at all", json!({})),
         Chunk::raw("HUGE", b"0000", &[7; 4096], json!({})).compressed(),
     ];
@@ -290,8 +291,8 @@ fn what_is_no_chunk_to_carry_is_refused() {
         for chunk in [0, 99] {
             assert!(matches!(writer.carry(&reader, chunk), Err(Error::Argument { .. })), "{chunk}");
         }
-        writer.carry(&reader, 6)?;
-        writer.carry(&reader, 6)
+        writer.carry(&reader, 7)?;
+        writer.carry(&reader, 7)
     });
     assert!(matches!(refused, Err(Error::Argument { .. })), "a second image");
     let mut out = std::io::Cursor::new(Vec::new());
