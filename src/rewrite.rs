@@ -28,9 +28,10 @@ impl WriteOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`]; [`Error::Changed`] if the file became shorter meanwhile; [`Error::Metadata`] if what the manifest
-    /// holds beside `model_info` is not JSON; [`Error::Argument`] if the manifest becomes larger than readers take. After
-    /// any of them `path` is as it was.
+    /// [`Error::Io`](crate::Error::Io); [`Error::Changed`](crate::Error::Changed) if the file became shorter meanwhile;
+    /// [`Error::Metadata`](crate::Error::Metadata) if what the manifest holds beside `model_info` is not JSON;
+    /// [`Error::Argument`](crate::Error::Argument) if the manifest becomes larger than readers take. After any of them
+    /// `path` is as it was.
     pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
         self.rewrite_at(reader, metadata, path.as_ref(), true)
     }
@@ -39,7 +40,7 @@ impl WriteOptions {
     ///
     /// # Errors
     ///
-    /// As [`rewrite`](Self::rewrite), and [`Error::Io`] if something is there.
+    /// As [`rewrite`](Self::rewrite), and [`Error::Io`](crate::Error::Io) if something is there.
     pub fn rewrite_new(
         self,
         reader: &Reader,

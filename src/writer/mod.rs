@@ -208,8 +208,8 @@ impl<'w> Writer<'w> {
         write_jobs(&self.session, &jobs)
     }
 
-    /// Opens a latent whose values come piece by piece, as `T`, of this key or [`Entry`]. Streams do not hold the writer: several may be open, and
-    /// latents be written meanwhile.
+    /// Opens a latent of this key or [`Entry`] whose values come piece by piece, as `T`. Streams do not hold the writer:
+    /// several may be open, and latents be written meanwhile.
     ///
     /// # Errors
     ///
