@@ -6,8 +6,11 @@ mod env;
 mod help;
 mod info;
 mod ls;
+mod merge;
 mod pack;
+mod repack;
 mod set;
+mod split;
 mod unpack;
 
 use std::path::PathBuf;
@@ -22,8 +25,11 @@ pub(crate) use env::EnvArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
+pub(crate) use merge::MergeArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
+pub(crate) use repack::{RepackArgs, StoredType};
 pub(crate) use set::SetArgs;
+pub(crate) use split::SplitArgs;
 pub(crate) use unpack::UnpackArgs;
 
 /// Keep generated images with the latents, settings and environment that made them.
@@ -103,6 +109,9 @@ pub(crate) enum Command {
     Fingerprint(ReportArgs),
     Env(EnvArgs),
     Set(SetArgs),
+    Repack(RepackArgs),
+    Merge(MergeArgs),
+    Split(SplitArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

@@ -1,20 +1,27 @@
 //! One file a command.
 
+mod blocks;
+mod carry;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;
+mod folder;
 mod image_text;
 pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod merge;
 mod metadata;
 pub(crate) mod pack;
+pub(crate) mod repack;
 pub(crate) mod set;
+pub(crate) mod split;
 pub(crate) mod unpack;
 pub(crate) mod verify;
+mod written;
 
 use std::fmt;
 use std::fs;
@@ -141,6 +148,11 @@ struct Failed {
 /// A path, for programs.
 fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// The name of a file, without the folders it is in.
+fn file_name(path: &Path) -> String {
+    path_text(path.file_name().map_or(path, Path::new))
 }
 
 /// A file that is text.

@@ -1,16 +1,14 @@
 //! `gen5 set`: a file with other metadata.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use gen5::{Extra, Reader, WriteOptions};
 
 use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
+    stored_model_info,
 };
 use super::{Output, of_file};
 use crate::args::SetArgs;
-use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
 use crate::progress;
 use crate::terminal::{count, shown};
@@ -20,7 +18,7 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
         Some(path) => read_model_info(path)?,
-        None => stored(&reader, &args.file, output)?,
+        None => stored_model_info(&reader, &args.file, output)?,
     };
     for name in &args.unset {
         unset(&mut model_info, name)?;
@@ -59,23 +57,6 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let changes = args.changes.len() + args.unset.len() + usize::from(args.metadata.is_some());
     Ok(writeln!(output.out, "{}: {}", shown(path), count(changes, "change"))?)
-}
-
-/// The metadata as it is stored, which may be no valid metadata: that can be what is to be mended.
-fn stored(reader: &Reader, path: &Path, output: &mut Output<'_>) -> Result<Extra> {
-    let text = reader.model_info_json();
-    let strict = without_bare_words(text);
-    let model_info = serde_json::from_str(&strict).with_context(|| {
-        let file = shown(path);
-        format!("{file}: its metadata is no JSON object to be changed; --metadata FILE.json replaces it")
-    })?;
-    if strict != text {
-        let file = shown(path);
-        output.note(&format!(
-            "{file}: NaN and Infinity in its metadata, for which JSON has no words, become null"
-        ));
-    }
-    Ok(model_info)
 }
 
 /// Where a member is: the object of `model_info` that it is in, if it is in one, and its name there. A setting that the file
