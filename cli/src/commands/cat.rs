@@ -12,10 +12,7 @@ use crate::failure::UsageError;
 use crate::files::open;
 
 pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
-    if output.is_terminal {
-        let hint = "the values are binary, and would upset the terminal; send them to a file (> FILE) or a program (|)";
-        return Err(UsageError(hint.into()).into());
-    }
+    output.refuse_terminal("what cat writes")?;
     let reader = open(&args.file, ReadOptions::new().check_hashes(true));
     let reader = reader.map_err(|error| of_file(error, &args.file))?;
     let whole = find(&reader, &args.key).map_err(|error| of_file(error, &args.file))?;

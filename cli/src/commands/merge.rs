@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::carry::{Parcel, Source, carry};
 use super::metadata::stored_model_info;
-use super::written::{create, refuse_other_name, tell};
+use super::written::Destination;
 use super::{Output, file_name, of_file};
 use crate::args::MergeArgs;
 use crate::progress;
@@ -65,7 +65,7 @@ struct Plan<'a> {
 }
 
 pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
-    refuse_other_name(&args.output)?;
+    let destination = Destination::of(&args.output, output)?;
     allow_many_files();
     let mut inputs = Vec::new();
     for path in &args.files {
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let counted = bar.clone();
     // What is stored stays what it is.
     let options = WriteOptions::new().non_finite(NonFinite::Keep).progress(move |bytes| counted.inc(bytes));
-    let mut writer = create(options, &args.output, args.force)?;
+    let mut writer = destination.create(options, args.force)?;
     carry(&mut writer, &plan.parcels)?;
     for chunk in others(&first.reader) {
         writer.carry(&first.reader, chunk.index()).map_err(|error| of_file(error, first.path))?;
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let summary = writer.finish_as(&first.reader, &model_info)?;
     bar.finish_and_clear();
     note_what_is_left(&inputs, output);
-    tell(&args.output, &summary, output)
+    destination.finish(&summary, "", output)
 }
 
 /// The chunks that are no latents.

@@ -34,7 +34,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::colour::{BAD, Colours, HEADING, painted};
-use crate::failure::Status;
+use crate::failure::{Status, UsageError};
 use crate::files::Files;
 use crate::terminal::{escape, escape_json, shown};
 
@@ -70,6 +70,17 @@ impl Output<'_> {
     pub(crate) fn note(&mut self, text: &str) {
         let name = painted("gen5:", HEADING, self.colours.messages);
         let _ = writeln!(self.messages, "{name} {}", escape(text));
+    }
+
+    /// Refuses to write what is binary to a terminal.
+    fn refuse_terminal(&self, what: &str) -> Result<()> {
+        if !self.is_terminal {
+            return Ok(());
+        }
+        let problem = format!(
+            "{what} is binary, and would upset the terminal; send it to a file (> FILE) or a program (|)"
+        );
+        Err(UsageError(problem).into())
     }
 
     /// Text of a result in a style, if results are coloured.

@@ -8,7 +8,7 @@ use gen5::{Captured, Dtype, Environment, Metadata, NonFinite, WriteOptions};
 use super::feed::write_latents;
 use super::image_text::ImageText;
 use super::metadata::metadata;
-use super::written::{create, refuse_other_name, tell};
+use super::written::Destination;
 use super::{Output, of_file, read, read_text};
 use crate::args::PackArgs;
 use crate::convert::{Array, arrays};
@@ -16,7 +16,7 @@ use crate::environment;
 use crate::progress;
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
-    refuse_other_name(&args.out)?;
+    let destination = Destination::of(&args.out, output)?;
     let image = args.image.as_deref().map(read).transpose()?;
     let text = match (&image, &args.image) {
         (Some(image), Some(path)) if !args.metadata.no_image_text => Some(ImageText::read(image, path)),
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     if let Some(level) = args.level {
         options = options.level(level);
     }
-    let mut writer = create(options, &args.out, args.force)?;
+    let mut writer = destination.create(options, args.force)?;
     write_latents(&mut writer, &latents).map_err(in_own_words)?;
     if let (Some(image), Some(path)) = (&image, &args.image) {
         writer.image(image).map_err(|error| of_file(error, path))?;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let summary = writer.finish(&metadata)?;
     bar.finish_and_clear();
-    tell(&args.out, &summary, output)
+    destination.finish(&summary, "", output)
 }
 
 /// Two latents of one key are refused before anything is written, with both their files.

@@ -7,17 +7,18 @@ use gen5::{ChunkRecord, ChunkType, Compression, Dtype, NonFinite, ReadOptions, R
 
 use super::carry::{Parcel, carry};
 use super::cat::find;
-use super::written::{create, described, refuse_other_name, warn};
+use super::written::Destination;
 use super::{Output, of_file};
 use crate::args::{Compress, RepackArgs, StoredType};
 use crate::failure::UsageError;
+use crate::files::open;
 use crate::progress;
 use crate::terminal::{human_size, shown};
 
 pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
-    refuse_other_name(&args.out)?;
+    let destination = Destination::of(&args.out, output)?;
     refuse_incompatible_words(args)?;
-    let reader = ReadOptions::new().check_hashes(true).open(&args.file);
+    let reader = open(&args.file, ReadOptions::new().check_hashes(true));
     let reader = reader.map_err(|error| of_file(error, &args.file))?;
     let parcels = parcels(&reader, args)?;
     let others: Vec<&ChunkRecord> = reader.chunks().iter().filter(|chunk| is_kept(chunk, args)).collect();
@@ -38,16 +39,15 @@ pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
     if let Some(alignment) = args.align {
         options = options.alignment(alignment);
     }
-    let mut writer = create(options, &args.out, args.force)?;
+    let mut writer = destination.create(options, args.force)?;
     carry(&mut writer, &parcels)?;
     for chunk in others {
         writer.carry(&reader, chunk.index()).map_err(|error| of_file(error, &args.file))?;
     }
     let summary = writer.finish_as(&reader, reader.model_info_json())?;
     bar.finish_and_clear();
-    warn(&args.out, &summary, output);
     let before = human_size(reader.file_size());
-    Ok(writeln!(output.out, "{}: {} ({before} before)", shown(&args.out), described(&summary))?)
+    destination.finish(&summary, &format!(" ({before} before)"), output)
 }
 
 /// The two ways to ask for a file that is none of version 1.0.

@@ -1,20 +1,27 @@
 //! `gen5 set`: a file with other metadata.
 
 use anyhow::Result;
-use gen5::{Extra, Reader, WriteOptions};
+use gen5::{Extra, ReadOptions, WriteOptions};
 
 use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
     stored_model_info,
 };
+use super::written::Destination;
 use super::{Output, of_file};
 use crate::args::SetArgs;
 use crate::failure::UsageError;
+use crate::files::open;
 use crate::progress;
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
-    let reader = Reader::open(&args.file).map_err(|error| of_file(error, &args.file))?;
+    let path = args.output.as_ref().unwrap_or(&args.file);
+    let destination = match &args.output {
+        Some(output_path) => Destination::of(output_path, output)?,
+        None => Destination::in_place_of(&args.file, output)?,
+    };
+    let reader = open(&args.file, ReadOptions::new()).map_err(|error| of_file(error, &args.file))?;
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
         Some(path) => read_model_info(path)?,
@@ -41,10 +48,9 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     let bar = progress::bytes(reader.file_size());
     let counted = bar.clone();
     let options = WriteOptions::new().progress(move |bytes| counted.inc(bytes));
-    let path = args.output.as_ref().unwrap_or(&args.file);
     let written = match args.output.is_some() && !args.force {
-        true => options.rewrite_new(&reader, &metadata, path),
-        false => options.rewrite(&reader, &metadata, path),
+        true => options.rewrite_new(&reader, &metadata, destination.path()),
+        false => options.rewrite(&reader, &metadata, destination.path()),
     };
     let written = written.map_err(super::hint_at_force)?;
     bar.finish_and_clear();
@@ -56,7 +62,7 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         ));
     }
     let changes = args.changes.len() + args.unset.len() + usize::from(args.metadata.is_some());
-    Ok(writeln!(output.out, "{}: {}", shown(path), count(changes, "change"))?)
+    destination.deliver(&count(changes, "change"), output)
 }
 
 /// Where a member is: the object of `model_info` that it is in, if it is in one, and its name there. A setting that the file

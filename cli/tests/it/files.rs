@@ -124,6 +124,40 @@ fn standard_input_is_a_file_too() {
 }
 
 #[test]
+fn standard_output_is_a_file_too() {
+    let folder = Folder::new();
+    small(&folder, "one.gen5");
+    let path = folder.path("one.gen5");
+    let run = |words: &[&str], input: Option<&str>| {
+        let input = input.map_or_else(Stdio::null, |name| File::open(folder.path(name)).unwrap().into());
+        let ran = gen5().args(words).stdin(input).current_dir(folder.path("")).output().unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+        (ran.stdout, String::from_utf8(ran.stderr).unwrap())
+    };
+    let before = folder.names();
+    let (packed, messages) = run(&["repack", "one.gen5", "-"], None);
+    assert_eq!(packed, fs::read(&path).unwrap());
+    assert!(messages.starts_with("gen5: 1 latent (stored raw), 8 B of values, "), "{messages}");
+    let (merged, _) = run(&["merge", "one.gen5", "-o", "-"], None);
+    assert!(merged.starts_with(b"GEN5"));
+
+    let (changed, messages) = run(&["set", "-", "prompt=sea"], Some("one.gen5"));
+    assert_eq!(messages, "gen5: 1 change\n");
+    fs::write(folder.path("two.gen5"), changed).unwrap();
+    assert!(folder.ok(&["info", "@/two.gen5"]).contains("prompt       sea"));
+    fs::remove_file(folder.path("two.gen5")).unwrap();
+    assert_eq!(folder.names(), before);
+
+    folder.npy("x.npy", &[2], &[1.0, 2.0]);
+    let words = ["pack", "@/-", "--latent", "@/x.npy", "--model-name", "SD", "--model-version", "3"];
+    let ran = folder.run(&words);
+    assert_eq!(ran.code, 2, "a file called - is none of a GEN5 file's: {ran:?}");
+    let ran = folder.run_on_terminal(&[&["pack", "-"], &words[2..]].concat());
+    let refused = "gen5: the file is binary, and would upset the terminal; send it to a file (> FILE) or a program (|)\n";
+    assert_eq!((ran.code, ran.messages.as_str()), (2, refused));
+}
+
+#[test]
 fn colours_are_for_those_who_want_them() {
     let folder = Folder::new();
     small(&folder, "one.gen5");
