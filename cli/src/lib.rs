@@ -7,8 +7,10 @@ pub mod embedded;
 mod environment;
 mod failure;
 pub mod names;
+pub mod picture;
 mod progress;
 pub mod terminal;
+mod values;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

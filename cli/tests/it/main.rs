@@ -12,6 +12,7 @@ mod environment;
 mod image_text;
 mod images;
 mod latents;
+mod pictures;
 mod set;
 mod storage;
 mod support;
