@@ -12,6 +12,8 @@ pub(crate) mod ls;
 pub(crate) mod man;
 mod metadata;
 pub(crate) mod pack;
+mod put;
+pub(crate) mod render;
 pub(crate) mod set;
 pub(crate) mod unpack;
 pub(crate) mod verify;

@@ -1,0 +1,223 @@
+//! What is shown of one latent, on a page or on a terminal: its pictures, and what is said about them.
+
+use gen5::{Latent, Reader};
+use rayon::prelude::*;
+
+use super::arrangement::{Arrangement, Room};
+use super::files;
+use super::layout::{Hints, Layout, Role};
+use super::preview::{Preview, guess};
+use super::scan::{Request, Scan, scan};
+use super::statistics::figure;
+use super::tiles::Scale;
+use crate::terminal::{count, dimensions, escape, human_size};
+
+/// Which previews are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Previews {
+    /// By what is guessed of each latent.
+    Auto,
+    /// None.
+    Off,
+    /// By these factors, of latents that have the channels for it.
+    By(Preview),
+}
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Which latents, by their positions; all of them if there are none.
+    pub latents: Option<Vec<usize>>,
+    /// The first row that is shown, and the first that is not any more, of latents whose rows are whole pictures.
+    pub rows: Option<(usize, Option<usize>)>,
+    /// Which previews.
+    pub previews: Previews,
+    /// Pictures side by side; as many as there is room for if it is not given.
+    pub columns: Option<u32>,
+    /// Pixels that there are from side to side.
+    pub width: u32,
+}
+
+/// What can be shown of a latent.
+#[derive(Debug)]
+pub struct Look {
+    /// The latent.
+    pub latent: Latent,
+    /// What was seen of it, or why it could not be.
+    pub scan: gen5::Result<Scan>,
+    /// The factors of its previews, and if they were guessed, from what.
+    pub preview: Option<(Preview, Option<String>)>,
+    pub(super) arrangement: Arrangement,
+}
+
+/// Latents that are shown of one file, at most.
+const MOST_LATENTS: usize = 48;
+
+/// Tiles that are shown of one latent, about. Where there are many latents, each has fewer.
+const TILES: usize = 320;
+
+/// The same for all latents together.
+const ALL_TILES: usize = 1600;
+
+/// Pixels that the only picture of a latent should not be higher than: of the only latent or one of many channels, and of
+/// others.
+const ALONE: u32 = 640;
+const AMONG_OTHERS: u32 = 420;
+
+/// Bins of a histogram.
+const BINS: usize = 56;
+
+/// Looks at the latents of a file, side by side. Returns how many are left out because they are too many, too.
+pub fn look(reader: &Reader, wish: &Wish) -> (Vec<Look>, usize) {
+    let latents: Vec<Latent> = match &wish.latents {
+        Some(indices) => indices.iter().filter_map(|index| reader.latent_at(*index).ok()).collect(),
+        None => reader.latents().take(MOST_LATENTS).collect(),
+    };
+    let all = wish.latents.as_ref().map_or(reader.latents().len(), Vec::len);
+    let model =
+        reader.metadata().map(|metadata| metadata.model_info().model_name.clone()).unwrap_or_default();
+    let image = image_size(reader);
+    let shown = latents.len().min(MOST_LATENTS);
+    let looks: Vec<Look> = latents
+        .into_par_iter()
+        .take(MOST_LATENTS)
+        .map(|latent| {
+            let key = latent.key().unwrap_or_default().to_owned();
+            look_at(latent, Hints { key: &key, model: &model, image }, shown, wish)
+        })
+        .collect();
+    (looks, all - shown)
+}
+
+/// Width and height of the file's image, if its first bytes tell.
+fn image_size(reader: &Reader) -> Option<(u32, u32)> {
+    let chunk = reader.chunks().iter().find(|chunk| chunk.kind() == gen5::ChunkType::IMAGE)?;
+    files::dimensions(&reader.payload_start(chunk.index(), IMAGE_START).ok()?)
+}
+
+/// Bytes of an image that tell its size, unless much else comes first.
+const IMAGE_START: usize = 256 << 10;
+
+fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) -> Look {
+    let layout = Layout::guess(latent.shape(), hints);
+    let preview = match wish.previews {
+        Previews::Off => None,
+        Previews::By(preview) => (preview.channels() == layout.channels()).then_some((preview, None)),
+        // Models of videos are many, and their latents have as many channels as those of images.
+        Previews::Auto => guess(layout.channels(), hints.model)
+            .filter(|guess| guess.by_name || layout.axes().iter().all(|axis| axis.name != "frame"))
+            .map(|guess| (guess.preview, Some(guess.why))),
+    };
+    let tiles = (ALL_TILES / shown_latents.max(1)).min(TILES);
+    let most = (tiles / (layout.channels() + 1)).clamp(6, 64);
+    let rows = wish.rows.zip(layout.items_in_row()).map(|((start, end), in_row)| {
+        let count = layout.items() / in_row.max(1);
+        start..end.unwrap_or(count)
+    });
+    let shown = match &rows {
+        Some(rows) => layout.of_rows(rows.len()).choose(most).len(),
+        None => layout.choose(most).len(),
+    };
+    let height = if shown_latents == 1 || layout.channels() > 4 { ALONE } else { AMONG_OTHERS };
+    let room = Room { width: wish.width, columns: wish.columns, height };
+    let arrangement = Arrangement::of(&layout, shown, preview.is_some(), room);
+    let request = Request { items: shown, side: arrangement.side(), rows, bins: BINS, ..Request::default() };
+    let scan = scan(&latent, hints, &request);
+    Look { latent, scan, preview, arrangement }
+}
+
+impl Look {
+    /// Its key, or its position if it has none.
+    pub fn name(&self) -> String {
+        match self.latent.key() {
+            Some("") => "\"\"".into(),
+            Some(key) => escape(key).into_owned(),
+            None => format!("#{}", self.latent.index()),
+        }
+    }
+
+    /// Dtype, shape and size.
+    pub fn kind(&self) -> String {
+        let (dtype, shape) = (self.latent.dtype(), dimensions(self.latent.shape(), " × "));
+        format!("{dtype} · {shape} · {}", human_size(self.latent.payload_size()))
+    }
+
+    /// Its statistics, name and number.
+    pub fn figures(&self) -> Vec<(&'static str, String)> {
+        let Ok(scan) = &self.scan else { return Vec::new() };
+        let of = &scan.statistics;
+        let mut figures = Vec::new();
+        if let (Some(min), Some(max), Some(mean), Some(deviation)) =
+            (of.min(), of.max(), of.mean(), of.deviation())
+        {
+            figures.push(("min", figure(f64::from(min))));
+            figures.push(("max", figure(f64::from(max))));
+            figures.push(("mean", figure(mean)));
+            figures.push(("std", figure(deviation)));
+        }
+        let counted =
+            [("NaN", of.nan), ("infinite", of.infinite)].into_iter().filter(|(_, count)| *count > 0);
+        figures.extend(counted.map(|(name, count)| (name, count.to_string())));
+        figures
+    }
+
+    /// What was assumed, and what was left out.
+    pub fn notes(&self) -> Vec<String> {
+        let scan = match &self.scan {
+            Ok(scan) => scan,
+            Err(error) => return vec![escape(&error.to_string()).into_owned()],
+        };
+        let layout = &scan.layout;
+        let mut notes = vec![format!("read as {}", layout.description())];
+        if scan.values == 0 {
+            notes.push("it has no values".into());
+        } else if scan.items.is_empty() {
+            notes.push("none of its pictures is small enough to be shown".into());
+        } else if scan.items.len() < layout.items() {
+            let what = match layout
+                .axes()
+                .iter()
+                .filter(|axis| axis.role == Role::Item && axis.len > 1)
+                .collect::<Vec<_>>()[..]
+            {
+                [axis] => count(layout.items(), axis.name),
+                _ => count(layout.items(), "picture"),
+            };
+            notes.push(format!("{} of {what} shown", scan.items.len()));
+        }
+        if scan.is_sample() {
+            let size = self.latent.dtype().size() as u64;
+            let (read, all) = (scan.statistics.count() * size, scan.values * size);
+            notes.push(format!("statistics of a sample, {} of {}", human_size(read), human_size(all)));
+        } else if scan.values < self.latent.len() {
+            notes.push("statistics of these rows".into());
+        }
+        match &self.preview {
+            Some((preview, Some(why))) => {
+                notes.push(format!("preview {}, guessed from {why}", preview.name()))
+            }
+            Some((preview, None)) => notes.push(format!("preview {}", preview.name())),
+            None => {}
+        }
+        notes
+    }
+
+    /// The scale of each channel.
+    pub fn scales(&self) -> Vec<Scale> {
+        self.scan.as_ref().map(|scan| scan.channels.iter().map(Scale::of).collect()).unwrap_or_default()
+    }
+}
+
+/// What a scale reaches to: `±3.142`, or `0.100 … 4.000`.
+pub(super) fn ends(scale: Scale) -> String {
+    match scale {
+        Scale::Signed(end) => format!("±{}", short(end)),
+        Scale::Between(low, high) => format!("{} … {}", short(low), short(high)),
+    }
+}
+
+/// A number where there is little room for one.
+pub(super) fn short(value: f32) -> String {
+    let text = format!("{value:.2}");
+    if (0.01..1000.0).contains(&value.abs()) { text.replace('-', "−") } else { figure(f64::from(value)) }
+}
