@@ -9,6 +9,7 @@ mod ls;
 mod pack;
 mod render;
 mod set;
+mod show;
 mod unpack;
 
 use std::path::PathBuf;
@@ -22,8 +23,9 @@ pub(crate) use help::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
-pub(crate) use render::{LookArgs, PreviewArg, RenderArgs, Theme};
+pub(crate) use render::{LookArgs, PreviewArg, RenderArgs};
 pub(crate) use set::SetArgs;
+pub(crate) use show::{ProtocolArg, ShowArgs};
 pub(crate) use unpack::UnpackArgs;
 
 /// Keep generated images with the latents, settings and environment that made them.
@@ -64,6 +66,7 @@ pub(crate) enum Command {
     Ls(LsArgs),
     Cat(CatArgs),
     Diff(DiffArgs),
+    Show(ShowArgs),
     Render(RenderArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:

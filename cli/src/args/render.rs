@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Rows;
+use crate::picture;
 
 /// Paint what is in a file: a contact sheet of its image and latents, as PNG.
 ///
@@ -75,4 +76,13 @@ pub(crate) enum PreviewArg {
 pub(crate) enum Theme {
     Light,
     Dark,
+}
+
+impl Theme {
+    pub(crate) fn colors(self) -> picture::Theme {
+        match self {
+            Self::Light => picture::Theme::LIGHT,
+            Self::Dark => picture::Theme::DARK,
+        }
+    }
 }

@@ -15,6 +15,7 @@ pub(crate) mod pack;
 mod put;
 pub(crate) mod render;
 pub(crate) mod set;
+pub(crate) mod show;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 

@@ -8,9 +8,9 @@ use gen5::{Latent, Reader};
 use super::cat::find;
 use super::put::put;
 use super::{Output, of_file};
-use crate::args::{LookArgs, PreviewArg, RenderArgs, Theme};
+use crate::args::{LookArgs, PreviewArg, RenderArgs};
 use crate::failure::UsageError;
-use crate::picture::{self, Preview, Previews, Wish, png, sheet};
+use crate::picture::{Medium, Preview, Previews, Wish, png, sheet};
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
@@ -30,11 +30,7 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let reader = Reader::open(&args.file).map_err(|error| of_file(error, &args.file))?;
     let wish = wish(&args.look, args.width, &reader, &args.file)?;
-    let theme = match args.theme {
-        Theme::Light => picture::Theme::LIGHT,
-        Theme::Dark => picture::Theme::DARK,
-    };
-    let sheet = sheet(&reader, &name(&args.file), &wish, &theme);
+    let sheet = sheet(&reader, &name(&args.file), &wish, &args.theme.colors());
     let file = png(&sheet.picture).context("could not encode the picture")?;
     match to_stdout {
         true => output.out.write_all(&file)?,
@@ -95,5 +91,6 @@ pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
         },
         columns: args.columns,
         width,
+        medium: Medium::Pixels,
     })
 }

@@ -10,26 +10,49 @@ use super::look::{Look, ends, short};
 use super::scan::{Item, Scan};
 use super::tiles::{Scale, tile};
 
-/// Pixels between tiles of one picture.
-const GAP: u32 = 3;
-
-/// Pixels between pictures.
-const GUTTER: u32 = 18;
-
-/// Pixels that a caption takes.
-const CAPTION: u32 = 17;
-
-/// Pixels of a tile's side, at most, where there are several channels.
-const LARGEST: u32 = 264;
-
 /// Pixels that one pixel becomes, at most.
 const MOST_SCALE: u32 = 16;
 
-/// Pixels that several pictures of a latent should not be higher than.
-const HEIGHT: u32 = 2000;
+/// What is painted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Pixels of a page or a screen.
+    Pixels,
+    /// Halves of a terminal's cells, which are few.
+    Cells,
+}
 
-/// Pixels from top to bottom of what is a single line of values.
-const STRIP: u32 = 24;
+/// What a medium has room for, in pixels.
+#[derive(Clone, Copy, Debug)]
+struct Measures {
+    /// Between tiles of one picture.
+    gap: u32,
+    /// Between pictures.
+    gutter: u32,
+    /// From the top of a caption to that of what is below it; 0 if there is no room for text.
+    caption: u32,
+    /// A tile's side, at most, where there are several channels.
+    largest: u32,
+    /// A tile's side, at least, if it can be.
+    least: u32,
+    /// What several pictures of a latent should not be higher than.
+    height: u32,
+    /// The height of what is a single line of values, at least.
+    strip: u32,
+}
+
+impl Medium {
+    fn measures(self) -> Measures {
+        match self {
+            Self::Pixels => {
+                Measures { gap: 3, gutter: 18, caption: 17, largest: 264, least: 16, height: 2000, strip: 24 }
+            }
+            Self::Cells => {
+                Measures { gap: 1, gutter: 2, caption: 0, largest: 64, least: 8, height: 160, strip: 2 }
+            }
+        }
+    }
+}
 
 /// What there is room for.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +62,7 @@ pub(super) struct Room {
     pub(super) columns: Option<u32>,
     /// Pixels that a latent's only picture should not be higher than.
     pub(super) height: u32,
+    pub(super) medium: Medium,
 }
 
 /// Where a preview is.
@@ -65,6 +89,7 @@ pub(super) struct Arrangement {
     /// Pictures, and how many of them are side by side.
     items: u32,
     across: u32,
+    measures: Measures,
 }
 
 impl Arrangement {
@@ -78,42 +103,46 @@ impl Arrangement {
         let mut columns = vec![squarish, channels.min(8), 1];
         columns.retain(|columns| *columns > 1 || channels <= 4);
 
-        let items = pixels(items);
+        let (items, measures) = (pixels(items), room.medium.measures());
+        let one = Self {
+            factor: 1,
+            scale: (1, 1),
+            tile: plane,
+            channels: (1, channels),
+            plane,
+            preview: None,
+            items,
+            across: 1,
+            measures,
+        };
         let all = sides.iter().flat_map(|preview| columns.iter().map(move |columns| (*preview, *columns)));
         let all = all.flat_map(|(preview, columns)| {
             let channels = (columns, channels.div_ceil(columns));
-            sizes(plane)
-                .map(move |(factor, scale)| Self::sized(plane, factor, scale, channels, preview, items))
+            sizes(plane, measures.least).map(move |size| Self { channels, preview, ..one }.sized(size))
         });
         let all = all.map(|arrangement| arrangement.in_columns(room));
-        let limit = if items == 1 { room.height } else { HEIGHT };
+        let limit = if items == 1 { room.height } else { measures.height };
+        // What has one channel may be as wide as it is.
         let is_small =
-            |arrangement: &Self| channels == 1 || arrangement.tile.0.max(arrangement.tile.1) <= LARGEST;
+            |one: &Self| one.tile.1 <= measures.largest && (channels == 1 || one.tile.0 <= measures.largest);
         let fits: Vec<Self> = all.clone().filter(|one| one.width() <= room.width && is_small(one)).collect();
         let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
         let best = fits.iter().filter(|one| one.height() <= limit);
         let best = best.max_by_key(|one| (area(one.tile), area(one.preview_size()), Reverse(one.height())));
         let best = best.or_else(|| fits.iter().min_by_key(|one| one.height())).copied();
-        best.or_else(|| all.min_by_key(Self::width))
-            .unwrap_or_else(|| Self::sized(plane, plane.0.max(plane.1), 1, (1, 1), None, 1).in_columns(room))
+        best.or_else(|| all.min_by_key(Self::width)).unwrap_or(one)
     }
 
-    fn sized(
-        plane: (u32, u32),
-        factor: u32,
-        scale: u32,
-        channels: (u32, u32),
-        preview: Option<Side>,
-        items: u32,
-    ) -> Self {
-        let small = (plane.0.div_ceil(factor), plane.1.div_ceil(factor));
-        let scale = (scale, if small.1 == 1 { scale.max(STRIP) } else { scale });
+    fn sized(self, (factor, scale): (u32, u32)) -> Self {
+        let small = (self.plane.0.div_ceil(factor), self.plane.1.div_ceil(factor));
+        let scale = (scale, if small.1 == 1 { scale.max(self.measures.strip) } else { scale });
         let tile = (small.0.saturating_mul(scale.0), small.1.saturating_mul(scale.1));
-        Self { factor, scale, tile, channels, plane, preview, items, across: 1 }
+        Self { factor, scale, tile, ..self }
     }
 
     fn in_columns(self, room: Room) -> Self {
-        let fit = (room.width.saturating_add(GUTTER)) / (self.item().0.saturating_add(GUTTER));
+        let gutter = self.measures.gutter;
+        let fit = room.width.saturating_add(gutter) / self.item().0.saturating_add(gutter);
         Self { across: room.columns.unwrap_or(fit).clamp(1, self.items), ..self }
     }
 
@@ -122,21 +151,38 @@ impl Arrangement {
         self.plane.0.max(self.plane.1).div_ceil(self.factor) as usize
     }
 
+    /// Whether channels have captions; else pictures have.
     fn is_captioned(&self) -> bool {
         self.items == 1
     }
 
+    /// Pixels of a caption below each channel.
+    fn channel_caption(&self) -> u32 {
+        if self.is_captioned() { self.measures.caption } else { 0 }
+    }
+
+    /// Pixels of a caption above each picture.
+    fn item_caption(&self) -> u32 {
+        if self.is_captioned() { 0 } else { self.measures.caption }
+    }
+
+    /// How many values become one pixel, each way.
+    pub(super) fn factor(&self) -> u32 {
+        self.factor
+    }
+
     /// Pixels from one channel to the one below it.
     fn line(&self) -> u32 {
-        self.tile.1.saturating_add(GAP) + if self.is_captioned() { CAPTION } else { 0 }
+        self.tile.1.saturating_add(self.measures.gap).saturating_add(self.channel_caption())
     }
 
     /// All channels of a picture, without the preview.
     fn grid(&self) -> (u32, u32) {
         let (columns, lines) = self.channels;
+        let gap = self.measures.gap;
         (
-            columns.saturating_mul(self.tile.0.saturating_add(GAP)) - GAP,
-            lines.saturating_mul(self.line()) - GAP,
+            columns.saturating_mul(self.tile.0.saturating_add(gap)) - gap,
+            lines.saturating_mul(self.line()) - gap,
         )
     }
 
@@ -149,7 +195,7 @@ impl Arrangement {
             None => (0, 0),
             Some(Side::Top) => (width, scaled(width, self.tile.0, self.tile.1)),
             Some(Side::Left) => {
-                let height = height - if self.is_captioned() { CAPTION } else { 0 };
+                let height = height - self.channel_caption();
                 (scaled(height, self.tile.1, self.tile.0), height)
             }
         }
@@ -157,31 +203,31 @@ impl Arrangement {
 
     /// A picture with all its channels, preview and caption.
     fn item(&self) -> (u32, u32) {
-        let (grid, preview) = (self.grid(), self.preview_size());
-        let caption = if self.is_captioned() { 0 } else { CAPTION };
+        let (grid, preview, gap) = (self.grid(), self.preview_size(), self.measures.gap);
         let (width, height) = match self.preview {
             None => grid,
-            Some(Side::Top) => (
-                grid.0,
-                grid.1.saturating_add(preview.1 + GAP + if self.is_captioned() { CAPTION } else { 0 }),
-            ),
-            Some(Side::Left) => (grid.0.saturating_add(preview.0).saturating_add(GAP), grid.1),
+            Some(Side::Top) => {
+                let below = preview.1.saturating_add(gap + self.channel_caption());
+                (grid.0, grid.1.saturating_add(below))
+            }
+            Some(Side::Left) => (grid.0.saturating_add(preview.0).saturating_add(gap), grid.1),
         };
-        (width, height.saturating_add(caption))
+        (width, height.saturating_add(self.item_caption()))
     }
 
     pub(super) fn width(&self) -> u32 {
-        self.across.saturating_mul(self.item().0.saturating_add(GUTTER)) - GUTTER
+        let gutter = self.measures.gutter;
+        self.across.saturating_mul(self.item().0.saturating_add(gutter)) - gutter
     }
 
     pub(super) fn height(&self) -> u32 {
-        let lines = self.items.div_ceil(self.across);
-        lines.saturating_mul(self.item().1.saturating_add(GUTTER)) - GUTTER
+        let (lines, gutter) = (self.items.div_ceil(self.across), self.measures.gutter);
+        lines.saturating_mul(self.item().1.saturating_add(gutter)) - gutter
     }
 
     /// In which order channels are seen, if no captions tell it.
     pub(super) fn order(&self) -> Option<&'static str> {
-        match (self.is_captioned(), self.channels) {
+        match (self.is_captioned() && self.measures.caption > 0, self.channels) {
             (true, _) | (_, (1, 1)) => None,
             (_, (1, _)) => Some("channels from top to bottom"),
             (_, (_, 1)) => Some("channels from left to right"),
@@ -191,11 +237,12 @@ impl Arrangement {
 }
 
 /// Values that become one pixel, and pixels that it becomes: from large to small.
-fn sizes(plane: (u32, u32)) -> impl Iterator<Item = (u32, u32)> + Clone {
+fn sizes(plane: (u32, u32), least: u32) -> impl Iterator<Item = (u32, u32)> + Clone {
     let side = plane.0.max(plane.1);
     // What would be much too large is not tried.
     let start = (side / 4096).max(1);
-    let smaller = (start..).take(64).take_while(move |factor| *factor == start || side / factor >= 16);
+    let smaller = std::iter::successors(Some(start), |factor| Some(factor + (factor / 8).max(1)));
+    let smaller = smaller.take_while(move |factor| *factor == start || side / factor >= least);
     (2..=MOST_SCALE)
         .rev()
         .map(|scale| (1, scale))
@@ -208,13 +255,13 @@ pub(super) fn paint(canvas: &mut Canvas, (x, y): (u32, u32), look: &Look, theme:
     let (Ok(scan), arrangement) = (&look.scan, &look.arrangement) else { return 0 };
     let Some(bottom) = u32::try_from(scan.items.len()).ok().filter(|items| *items > 0) else { return 0 };
     let scales = look.scales();
-    let (width, height) = arrangement.item();
+    let ((width, height), gutter) = (arrangement.item(), arrangement.measures.gutter);
     for (at, item) in (0..).zip(&scan.items) {
         let (column, line) = (at % arrangement.across, at / arrangement.across);
-        let place = (x + column * (width + GUTTER), y + line * (height + GUTTER));
+        let place = (x + column * (width + gutter), y + line * (height + gutter));
         paint_item(canvas, place, (scan, item), look, &scales, theme);
     }
-    bottom.div_ceil(arrangement.across) * (height + GUTTER) - GUTTER
+    bottom.div_ceil(arrangement.across) * (height + gutter) - gutter
 }
 
 fn paint_item(
@@ -226,40 +273,33 @@ fn paint_item(
     theme: &Theme,
 ) {
     let arrangement = &look.arrangement;
+    let Measures { gap, gutter, caption: caption_height, .. } = arrangement.measures;
     let caption = Style { face: Face::Mono, size: 12.5, color: theme.muted };
-    let (item_width, _) = arrangement.item();
-    if !arrangement.is_captioned() {
+    let has_captions = arrangement.is_captioned() && caption_height > 0;
+    if arrangement.item_caption() > 0 {
         let name = scan.layout.item_name(item.index);
-        canvas.text(x, y, caption, &caption.fitted(&name, item_width + GUTTER - 4));
-        y += CAPTION;
+        canvas.text(x, y, caption, &caption.fitted(&name, arrangement.item().0 + gutter - 4));
+        y += caption_height;
     }
     let mut corner = (x, y);
     let preview = look.preview.as_ref().and_then(|(preview, _)| preview.picture(&item.planes));
     if let (Some(picture), Some(side)) = (preview, arrangement.preview) {
         let (width, height) = arrangement.preview_size();
         canvas.picture(x, y, &imageops::resize(&picture, width, height, FilterType::CatmullRom), (1, 1));
+        if has_captions {
+            canvas.text(x, y + height + 2, caption, "preview");
+        }
         match side {
-            Side::Left => {
-                if arrangement.is_captioned() {
-                    canvas.text(x, y + height + 2, caption, "preview");
-                }
-                corner.0 += width + GAP;
-            }
-            Side::Top => {
-                if arrangement.is_captioned() {
-                    canvas.text(x, y + height + 2, caption, "preview");
-                    corner.1 += CAPTION;
-                }
-                corner.1 += height + GAP;
-            }
+            Side::Left => corner.0 += width + gap,
+            Side::Top => corner.1 += height + gap + arrangement.channel_caption(),
         }
     }
     let (columns, _) = arrangement.channels;
     for (channel, (plane, scale)) in (0..).zip(item.planes.iter().zip(scales)) {
         let (column, line) = (channel % columns, channel / columns);
-        let (x, y) = (corner.0 + column * (arrangement.tile.0 + GAP), corner.1 + line * arrangement.line());
+        let (x, y) = (corner.0 + column * (arrangement.tile.0 + gap), corner.1 + line * arrangement.line());
         canvas.picture(x, y, &tile(plane, *scale), arrangement.scale);
-        if arrangement.is_captioned() {
+        if has_captions {
             let (low, high) = scale.ends();
             let texts = [
                 format!("{channel}  {} … {}", short(low), short(high)),

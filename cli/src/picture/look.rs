@@ -3,7 +3,10 @@
 use gen5::{Latent, Reader};
 use rayon::prelude::*;
 
-use super::arrangement::{Arrangement, Room};
+use image::RgbImage;
+
+use super::arrangement::{self, Arrangement, Medium, Room};
+use super::canvas::{Canvas, Theme};
 use super::files;
 use super::layout::{Hints, Layout, Role};
 use super::preview::{Preview, guess};
@@ -36,6 +39,8 @@ pub struct Wish {
     pub columns: Option<u32>,
     /// Pixels that there are from side to side.
     pub width: u32,
+    /// What it is to be painted on.
+    pub medium: Medium,
 }
 
 /// What can be shown of a latent.
@@ -63,6 +68,9 @@ const ALL_TILES: usize = 1600;
 /// others.
 const ALONE: u32 = 640;
 const AMONG_OTHERS: u32 = 420;
+
+/// The same where pixels are halves of cells.
+const IN_CELLS: u32 = 72;
 
 /// Bins of a histogram.
 const BINS: usize = 56;
@@ -109,7 +117,10 @@ fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) 
             .map(|guess| (guess.preview, Some(guess.why))),
     };
     let tiles = (ALL_TILES / shown_latents.max(1)).min(TILES);
-    let most = (tiles / (layout.channels() + 1)).clamp(6, 64);
+    let most = match wish.medium {
+        Medium::Pixels => (tiles / (layout.channels() + 1)).clamp(6, 64),
+        Medium::Cells => 24,
+    };
     let rows = wish.rows.zip(layout.items_in_row()).map(|((start, end), in_row)| {
         let count = layout.items() / in_row.max(1);
         start..end.unwrap_or(count)
@@ -118,8 +129,12 @@ fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) 
         Some(rows) => layout.of_rows(rows.len()).choose(most).len(),
         None => layout.choose(most).len(),
     };
-    let height = if shown_latents == 1 || layout.channels() > 4 { ALONE } else { AMONG_OTHERS };
-    let room = Room { width: wish.width, columns: wish.columns, height };
+    let height = match wish.medium {
+        Medium::Cells => IN_CELLS,
+        Medium::Pixels if shown_latents == 1 || layout.channels() > 4 => ALONE,
+        Medium::Pixels => AMONG_OTHERS,
+    };
+    let room = Room { width: wish.width, columns: wish.columns, height, medium: wish.medium };
     let arrangement = Arrangement::of(&layout, shown, preview.is_some(), room);
     let request = Request { items: shown, side: arrangement.side(), rows, bins: BINS, ..Request::default() };
     let scan = scan(&latent, hints, &request);
@@ -161,45 +176,63 @@ impl Look {
         figures
     }
 
-    /// What was assumed, and what was left out.
+    /// What was assumed, and what the statistics are of.
     pub fn notes(&self) -> Vec<String> {
         let scan = match &self.scan {
             Ok(scan) => scan,
             Err(error) => return vec![escape(&error.to_string()).into_owned()],
         };
-        let layout = &scan.layout;
-        let mut notes = vec![format!("read as {}", layout.description())];
+        let mut notes = vec![format!("read as {}", scan.layout.description())];
         if scan.values == 0 {
             notes.push("it has no values".into());
-        } else if scan.items.is_empty() {
-            notes.push("none of its pictures is small enough to be shown".into());
-        } else if scan.items.len() < layout.items() {
-            let what = match layout
-                .axes()
-                .iter()
-                .filter(|axis| axis.role == Role::Item && axis.len > 1)
-                .collect::<Vec<_>>()[..]
-            {
-                [axis] => count(layout.items(), axis.name),
-                _ => count(layout.items(), "picture"),
-            };
-            notes.push(format!("{} of {what} shown", scan.items.len()));
-        }
-        if scan.is_sample() {
+        } else if scan.is_sample() {
             let size = self.latent.dtype().size() as u64;
             let (read, all) = (scan.statistics.count() * size, scan.values * size);
             notes.push(format!("statistics of a sample, {} of {}", human_size(read), human_size(all)));
         } else if scan.values < self.latent.len() {
             notes.push("statistics of these rows".into());
         }
-        match &self.preview {
-            Some((preview, Some(why))) => {
-                notes.push(format!("preview {}, guessed from {why}", preview.name()))
-            }
-            Some((preview, None)) => notes.push(format!("preview {}", preview.name())),
-            None => {}
-        }
         notes
+    }
+
+    /// What is to be known of its pictures.
+    pub fn picture_notes(&self) -> Vec<String> {
+        let Some(scan) = self.scan.as_ref().ok().filter(|scan| scan.values > 0) else { return Vec::new() };
+        if scan.items.is_empty() {
+            return vec!["none of its pictures is small enough to be shown".into()];
+        }
+        let mut notes = Vec::new();
+        let (layout, shown) = (&scan.layout, scan.items.len());
+        if shown < layout.items() {
+            let mut axes = layout.axes().iter().filter(|axis| axis.role == Role::Item && axis.len > 1);
+            let what = match (axes.next(), axes.next()) {
+                (Some(axis), None) => axis.name,
+                _ => "picture",
+            };
+            notes.push(format!("{shown} of {} shown", count(layout.items(), what)));
+        }
+        if self.arrangement.factor() > 1 {
+            let factor = self.arrangement.factor();
+            notes.push(format!("a pixel is the mean of {factor}×{factor} values"));
+        }
+        notes.extend(self.preview.as_ref().map(|(preview, why)| match why {
+            Some(why) => format!("preview {}, guessed from {why}", preview.name()),
+            None => format!("preview {}", preview.name()),
+        }));
+        notes
+    }
+
+    /// Where which channel is, and its scale, if the pictures themselves do not say it.
+    pub fn legend(&self) -> Option<(&'static str, Vec<String>)> {
+        let scales = self.scales();
+        let order = self.arrangement.order().filter(|_| !scales.is_empty())?;
+        Some((order, scales.iter().enumerate().map(|(at, scale)| format!("{at} {}", ends(*scale))).collect()))
+    }
+
+    /// Its pictures, previews and channels; `None` if there are none.
+    pub fn picture(&self, theme: &Theme) -> Option<RgbImage> {
+        let mut canvas = Canvas::new(self.arrangement.width(), theme.paper);
+        (arrangement::paint(&mut canvas, (0, 0), self, theme) > 0).then(|| canvas.finish())
     }
 
     /// The scale of each channel.

@@ -15,12 +15,13 @@ mod sheet;
 mod statistics;
 mod tiles;
 
+pub use arrangement::Medium;
 pub use canvas::Theme;
 pub use files::{Stored, decode, dimensions, png};
 pub use layout::{Axis, Hints, Layout, Role};
 pub use look::{Look, Previews, Wish, look};
 pub use preview::{Guess, Preview, guess};
 pub use scan::{Item, Plane, Request, Scan, scan};
-pub use sheet::{Sheet, sheet};
+pub use sheet::{Sheet, facts, sheet};
 pub use statistics::{Histogram, Statistics, figure};
 pub use tiles::{NAN, Scale, tile};

@@ -6,7 +6,7 @@ use image::RgbImage;
 use super::arrangement;
 use super::canvas::{Canvas, Face, Style, Theme, whole};
 use super::files;
-use super::look::{Look, Wish, ends, look};
+use super::look::{Look, Wish, look};
 use super::statistics::{Histogram, Statistics};
 use super::tiles::Scale;
 use crate::terminal::{count, escape, human_size};
@@ -168,7 +168,8 @@ impl Page {
         self.y += 32;
         self.figures(look, room);
         let note = self.style(SMALL, muted);
-        for line in note.wrapped(&look.notes().join("  ·  "), room, 3) {
+        let notes = [look.notes(), look.picture_notes()].concat();
+        for line in note.wrapped(&notes.join("  ·  "), room, 3) {
             self.canvas.text(MARGIN, self.y, note, &line);
             self.y += 21;
         }
@@ -201,13 +202,11 @@ impl Page {
 
     /// Where which channel is, and its scale, where no captions say it.
     fn legend(&mut self, look: &Look) {
-        let scales = look.scales();
-        let Some(order) = look.arrangement.order().filter(|_| !scales.is_empty()) else { return };
+        let Some((order, scales)) = look.legend() else { return };
         self.y += 2;
         let (note, number) = (self.style(SMALL, self.theme.muted), self.style(NUMBER, self.theme.muted));
         let mut x = self.canvas.text(MARGIN, self.y, note, order) + 14;
-        for (channel, scale) in scales.iter().enumerate() {
-            let text = format!("{channel} {}", ends(*scale));
+        for text in scales {
             if x + number.width(&text) > MARGIN + self.width {
                 x = MARGIN;
                 self.y += 20;
@@ -279,8 +278,8 @@ impl Page {
     }
 }
 
-/// What the file says about itself, a line each, and the first line of the prompt.
-fn facts(reader: &Reader, image: Option<&files::Stored>) -> (Vec<String>, String) {
+/// What the file says about itself, a line each, and the first line of the prompt; all of it escaped.
+pub fn facts(reader: &Reader, image: Option<&files::Stored>) -> (Vec<String>, String) {
     let size = human_size(reader.file_size());
     let mut about = vec![size];
     about.extend(image.map(|stored| format!("image {} × {}", stored.width, stored.height)));
