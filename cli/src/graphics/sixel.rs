@@ -9,8 +9,8 @@ use image::{Rgb, RgbImage};
 /// Colours that terminals with sixel have, at least as far as xterm, foot and mlterm are concerned.
 const COLORS: usize = 256;
 
-/// Of so many pixels one is looked at to find the colours.
-const SAMPLE: i32 = 1;
+/// Pixels that are looked at to find the colours, about.
+const SAMPLE: usize = 1 << 16;
 
 /// The most rows that are one above the other in a character.
 const BAND: u32 = 6;
@@ -88,11 +88,16 @@ fn reduced(picture: &RgbImage) -> (Vec<usize>, Vec<Rgb<u8>>) {
 fn quantized(picture: &RgbImage) -> (Vec<usize>, Vec<Rgb<u8>>) {
     let rgba = |pixel: &Rgb<u8>| [pixel.0[0], pixel.0[1], pixel.0[2], 255];
     let pixels: Vec<u8> = picture.pixels().flat_map(rgba).collect();
-    let network = NeuQuant::new(SAMPLE, COLORS, &pixels);
+    let every = i32::try_from(picture.pixels().len() / SAMPLE).unwrap_or(i32::MAX).clamp(1, 30);
+    let network = NeuQuant::new(every, COLORS, &pixels);
     let colors = network.color_map_rgb().as_chunks().0.iter().map(|color| Rgb(*color)).collect();
-    let mut known: HashMap<Rgb<u8>, usize> = HashMap::new();
+    // Of noise every pixel has a colour of its own; those that differ in their last bits alone are looked up once.
+    let mut known: HashMap<[u8; 3], usize> = HashMap::new();
     let indices = picture.pixels();
-    let indices = indices.map(|pixel| *known.entry(*pixel).or_insert_with(|| network.index_of(&rgba(pixel))));
+    let indices = indices.map(|pixel| {
+        let near = pixel.0.map(|part| part & 0xfc);
+        *known.entry(near).or_insert_with(|| network.index_of(&rgba(pixel)))
+    });
     (indices.collect(), colors)
 }
 
