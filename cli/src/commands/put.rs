@@ -21,7 +21,8 @@ pub(super) fn put(path: &Path, bytes: &[u8], replace: bool) -> Result<()> {
 fn write(path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".gen5-partial.");
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    builder.prefix(&prefix).suffix(".gen5-partial");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
     let mut file = builder.tempfile_in(folder)?;

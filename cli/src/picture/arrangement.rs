@@ -312,3 +312,48 @@ fn paint_item(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::layout::Hints;
+    use proptest::prelude::*;
+
+    fn arranged(shape: &[usize], items: usize, preview: bool, width: u32) -> Arrangement {
+        let layout = Layout::guess(shape, Hints::default());
+        Arrangement::of(
+            &layout,
+            items,
+            preview,
+            Room { width, columns: None, height: 420, medium: Medium::Pixels },
+        )
+    }
+
+    #[test]
+    fn tiles_are_as_large_as_there_is_room_for() {
+        // A preview beside two by two channels, at the scale of the file.
+        let alone = arranged(&[1, 4, 128, 128], 1, true, 1120);
+        assert_eq!((alone.tile, alone.channels, alone.preview), ((128, 128), (2, 2), Some(Side::Left)));
+        // 64 images as columns of a preview and four channels, each value the mean of four.
+        let batch = arranged(&[64, 4, 128, 128], 64, true, 1120);
+        assert_eq!((batch.tile, batch.channels, batch.factor), ((64, 64), (1, 4), 2));
+        // A vector is a strip that can be seen.
+        assert_eq!(arranged(&[21], 1, false, 1120).tile, (336, 24));
+    }
+
+    proptest! {
+        #[test]
+        fn pages_are_bounded(
+            shape in prop::collection::vec(prop_oneof![0_usize..20, 20_usize..5000, Just(1 << 40)], 0..6),
+            items in 1_usize..64,
+            preview: bool,
+            width in 1_u32..3000,
+        ) {
+            let arrangement = arranged(&shape, items, preview, width);
+            prop_assert!(arrangement.across >= 1 && arrangement.across as usize <= items);
+            prop_assert!(arrangement.side() <= 1 << 14, "{:?}", arrangement);
+            // Where it does not fit, it is the smallest that there is.
+            prop_assert!(arrangement.width() <= width.max(600), "{:?}", arrangement);
+        }
+    }
+}

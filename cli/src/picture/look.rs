@@ -7,7 +7,7 @@ use image::RgbImage;
 
 use super::arrangement::{self, Arrangement, Medium, Room};
 use super::canvas::{Canvas, Theme};
-use super::files;
+use super::files::{self, Stored};
 use super::layout::{Hints, Layout, Role};
 use super::preview::{Preview, guess};
 use super::scan::{Request, Scan, scan};
@@ -52,6 +52,8 @@ pub struct Look {
     pub scan: gen5::Result<Scan>,
     /// The factors of its previews, and if they were guessed, from what.
     pub preview: Option<(Preview, Option<String>)>,
+    /// Whether all of it is shown though rows were asked for, since these are no pictures of it.
+    is_whole: bool,
     pub(super) arrangement: Arrangement,
 }
 
@@ -63,6 +65,9 @@ const TILES: usize = 320;
 
 /// The same for all latents together.
 const ALL_TILES: usize = 1600;
+
+/// Bytes that are read of all latents together, at most.
+const ALL_BYTES: u64 = 4 << 30;
 
 /// Pixels that the only picture of a latent should not be higher than: of the only latent or one of many channels, and of
 /// others.
@@ -136,9 +141,11 @@ fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) 
     };
     let room = Room { width: wish.width, columns: wish.columns, height, medium: wish.medium };
     let arrangement = Arrangement::of(&layout, shown, preview.is_some(), room);
-    let request = Request { items: shown, side: arrangement.side(), rows, bins: BINS, ..Request::default() };
+    let is_whole = wish.rows.is_some() && rows.is_none();
+    let sample = (ALL_BYTES / shown_latents.max(1) as u64).min(Request::default().sample);
+    let request = Request { items: shown, side: arrangement.side(), sample, rows, bins: BINS };
     let scan = scan(&latent, hints, &request);
-    Look { latent, scan, preview, arrangement }
+    Look { latent, scan, preview, is_whole, arrangement }
 }
 
 impl Look {
@@ -183,6 +190,9 @@ impl Look {
             Err(error) => return vec![escape(&error.to_string()).into_owned()],
         };
         let mut notes = vec![format!("read as {}", scan.layout.description())];
+        if self.is_whole {
+            notes.push("looked at whole, since its rows are no pictures".into());
+        }
         if scan.values == 0 {
             notes.push("it has no values".into());
         } else if scan.is_sample() {
@@ -239,6 +249,30 @@ impl Look {
     pub fn scales(&self) -> Vec<Scale> {
         self.scan.as_ref().map(|scan| scan.channels.iter().map(Scale::of).collect()).unwrap_or_default()
     }
+}
+
+/// What the file says about itself, a line each, and the first line of the prompt; all of it escaped.
+pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
+    let size = human_size(reader.file_size());
+    let mut about = vec![size];
+    about.extend(image.map(|stored| format!("image {} × {}", stored.width, stored.height)));
+    let Ok(metadata) = reader.metadata() else {
+        return (vec![about.join("  ·  "), "its metadata is not as the format has it".into()], String::new());
+    };
+    let model = metadata.model_info();
+    let name = format!("{} {}", model.model_name, model.version);
+    let mut lines = vec![name.trim().to_owned()];
+    if let Some(settings) = &model.generation_settings {
+        let mut said = vec![format!("seed {}", settings.seed), format!("{} steps", settings.steps)];
+        said.push(settings.sampler.clone());
+        said.extend(settings.cfg_scale.map(|scale| format!("cfg {scale}")));
+        lines.push(said.join("  ·  "));
+    }
+    about.insert(0, model.date.split('.').next().unwrap_or_default().replace('T', " "));
+    lines.push(about.join("  ·  "));
+    let lines = lines.iter().map(|line| escape(line).into_owned()).filter(|line| !line.is_empty()).collect();
+    let prompt = model.prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    (lines, escape(prompt.trim()).into_owned())
 }
 
 /// What a scale reaches to: `±3.142`, or `0.100 … 4.000`.

@@ -1,15 +1,15 @@
 //! A contact sheet: all that a file holds, on one page.
 
 use gen5::Reader;
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
 use super::arrangement;
 use super::canvas::{Canvas, Face, Style, Theme, whole};
 use super::files;
-use super::look::{Look, Wish, look};
+use super::look::{Look, Wish, facts, look};
 use super::statistics::{Histogram, Statistics};
 use super::tiles::Scale;
-use crate::terminal::{count, escape, human_size};
+use crate::terminal::{count, escape};
 
 /// Pixels around everything.
 const MARGIN: u32 = 40;
@@ -17,8 +17,9 @@ const MARGIN: u32 = 40;
 /// Pixels of the longer side of the image.
 const IMAGE: u32 = 248;
 
-/// Pixels that a page is high, about, at most: what comes below is left out and counted.
+/// Pixels that a page is high, and that it has in all, about, at most: what comes below is left out and counted.
 const HEIGHT: u32 = 16_000;
+const PIXELS: u32 = 48 << 20;
 
 /// A histogram.
 const HISTOGRAM: (u32, u32) = (224, 46);
@@ -60,7 +61,7 @@ pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
     let (looks, mut left_out) = look(reader, &wish);
     let mut shown = 0;
     for look in looks {
-        if page.y > HEIGHT {
+        if page.y > HEIGHT.min(PIXELS / page.width) {
             left_out += 1;
             continue;
         }
@@ -69,8 +70,9 @@ pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
         damaged.extend(look.scan.err());
     }
     if left_out > 0 {
-        page.y += 8;
-        page.line(SMALL, page.theme.muted, &format!("{} not shown", count(left_out, "more latent")));
+        let text = format!("{} not shown", count(left_out, "more latent"));
+        page.canvas.text(MARGIN, page.y + 8, style(SMALL, theme.muted), &text);
+        page.y += 40;
     }
     if shown > 0 {
         page.footer();
@@ -88,6 +90,10 @@ const KEY: (Face, f32) = (Face::Mono, 20.0);
 const NUMBER: (Face, f32) = (Face::Mono, 15.0);
 const SMALL: (Face, f32) = (Face::Sans, 16.0);
 
+fn style((face, size): (Face, f32), color: Rgb<u8>) -> Style {
+    Style { face, size, color }
+}
+
 struct Page {
     canvas: Canvas,
     theme: Theme,
@@ -98,18 +104,6 @@ struct Page {
 }
 
 impl Page {
-    fn style(&self, (face, size): (Face, f32), color: image::Rgb<u8>) -> Style {
-        let _ = self;
-        Style { face, size, color }
-    }
-
-    /// Writes a line, cut at the margin.
-    fn line(&mut self, (face, size): (Face, f32), color: image::Rgb<u8>, text: &str) {
-        let style = Style { face, size, color };
-        self.canvas.text(MARGIN, self.y, style, &style.fitted(text, self.width));
-        self.y += whole(size * 1.3);
-    }
-
     /// What the file is: its image, and beside it name, model and prompt.
     fn header(&mut self, reader: &Reader, name: &str, image: Option<&Result<files::Stored, String>>) {
         let stored = image.and_then(|image| image.as_ref().ok());
@@ -121,17 +115,17 @@ impl Page {
         }
         let room = (MARGIN + self.width).saturating_sub(left);
         let (ink, muted) = (self.theme.ink, self.theme.muted);
-        let title = self.style(TITLE, ink);
+        let title = style(TITLE, ink);
         let mut y = top;
         self.canvas.text(left, y, title, &title.fitted(name, room));
         y += 46;
         let (facts, prompt) = facts(reader, stored);
-        let small = self.style(SMALL, muted);
+        let small = style(SMALL, muted);
         for fact in facts.iter().flat_map(|fact| small.wrapped(fact, room, 2)) {
             self.canvas.text(left, y, small, &fact);
             y += 22;
         }
-        let text = self.style(TEXT, ink);
+        let text = style(TEXT, ink);
         if !prompt.is_empty() {
             y += 8;
         }
@@ -161,13 +155,13 @@ impl Page {
         let beside = if histogram.is_some() && is_wide { HISTOGRAM.0 + 24 } else { 0 };
         let room = self.width - beside;
 
-        let (key, kind) = (self.style(KEY, ink), self.style(NUMBER, muted));
+        let (key, kind) = (style(KEY, ink), style(NUMBER, muted));
         let end = self.canvas.text(MARGIN, self.y, key, &key.fitted(&look.name(), room * 3 / 5));
         let left = (MARGIN + room).saturating_sub(end + 20);
         self.canvas.text(end + 20, self.y + 4, kind, &kind.fitted(&look.kind(), left));
         self.y += 32;
         self.figures(look, room);
-        let note = self.style(SMALL, muted);
+        let note = style(SMALL, muted);
         let notes = [look.notes(), look.picture_notes()].concat();
         for line in note.wrapped(&notes.join("  ·  "), room, 3) {
             self.canvas.text(MARGIN, self.y, note, &line);
@@ -183,7 +177,7 @@ impl Page {
     }
 
     fn figures(&mut self, look: &Look, room: u32) {
-        let (name, number) = (self.style(SMALL, self.theme.muted), self.style(NUMBER, self.theme.ink));
+        let (name, number) = (style(SMALL, self.theme.muted), style(NUMBER, self.theme.ink));
         let mut x = MARGIN;
         let figures = look.figures();
         for (label, value) in &figures {
@@ -204,7 +198,7 @@ impl Page {
     fn legend(&mut self, look: &Look) {
         let Some((order, scales)) = look.legend() else { return };
         self.y += 2;
-        let (note, number) = (self.style(SMALL, self.theme.muted), self.style(NUMBER, self.theme.muted));
+        let (note, number) = (style(SMALL, self.theme.muted), style(NUMBER, self.theme.muted));
         let mut x = self.canvas.text(MARGIN, self.y, note, order) + 14;
         for text in scales {
             if x + number.width(&text) > MARGIN + self.width {
@@ -221,7 +215,7 @@ impl Page {
         self.canvas.fill(MARGIN, self.y, self.width, 1, self.theme.rule);
         self.y += 16;
         let x = self.color_bar(MARGIN, self.y + 4);
-        let note = self.style(SMALL, self.theme.muted);
+        let note = style(SMALL, self.theme.muted);
         let text = "below zero, zero, above zero; colours end three standard deviations from the channel's mean, or at its \
                     smallest and largest value. Magenta is NaN.";
         for line in note.wrapped(text, self.width - (x - MARGIN), 4) {
@@ -276,28 +270,4 @@ impl Page {
             }
         }
     }
-}
-
-/// What the file says about itself, a line each, and the first line of the prompt; all of it escaped.
-pub fn facts(reader: &Reader, image: Option<&files::Stored>) -> (Vec<String>, String) {
-    let size = human_size(reader.file_size());
-    let mut about = vec![size];
-    about.extend(image.map(|stored| format!("image {} × {}", stored.width, stored.height)));
-    let Ok(metadata) = reader.metadata() else {
-        return (vec![about.join("  ·  "), "its metadata is not as the format has it".into()], String::new());
-    };
-    let model = metadata.model_info();
-    let name = format!("{} {}", model.model_name, model.version);
-    let mut lines = vec![name.trim().to_owned()];
-    if let Some(settings) = &model.generation_settings {
-        let mut said = vec![format!("seed {}", settings.seed), format!("{} steps", settings.steps)];
-        said.push(settings.sampler.clone());
-        said.extend(settings.cfg_scale.map(|scale| format!("cfg {scale}")));
-        lines.push(said.join("  ·  "));
-    }
-    about.insert(0, model.date.split('.').next().unwrap_or_default().replace('T', " "));
-    lines.push(about.join("  ·  "));
-    let lines = lines.iter().map(|line| escape(line).into_owned()).filter(|line| !line.is_empty()).collect();
-    let prompt = model.prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    (lines, escape(prompt.trim()).into_owned())
 }
