@@ -161,6 +161,11 @@ impl Layout {
         layout
     }
 
+    /// Whether some pictures spread over all of them say more than the first.
+    pub(super) fn is_spread(&self) -> bool {
+        self.axes.iter().find(|axis| axis.len > 1).is_some_and(is_spread)
+    }
+
     /// Up to `most` pictures by their positions, ascending: of steps and frames some that are spread evenly, from first to
     /// last; of others the first.
     pub fn choose(&self, most: usize) -> Vec<usize> {

@@ -135,6 +135,23 @@ fn what_is_large_is_sampled_and_says_so() {
 }
 
 #[test]
+fn steps_are_spread_over_what_is_read_of_parts() {
+    let folder = Folder::new();
+    let path = folder.path("a.gen5");
+    let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(8 << 10));
+    let mut writer = options.create(&path).unwrap();
+    writer.latent("steps", &[1000, 4, 4, 4], &ramp(1000 * 64)).unwrap();
+    writer.finish(&gen5::Metadata::builder("SD", "1").build().unwrap()).unwrap();
+    let latent = Reader::open(&path).unwrap().latent("steps").unwrap();
+    assert!(latent.chunks().count() > 10);
+    let scan = look(&latent, &Request { sample: 64 << 10, items: 5, ..Request::default() });
+    let steps: Vec<usize> = scan.items.iter().map(|item| item.index).collect();
+    assert!(steps[0] == 0 && steps[4] > 900 && (300..700).contains(&steps[2]), "{steps:?}");
+    let values = ramp(1000 * 64);
+    assert!(scan.items.iter().all(|item| item.planes[3].value(1, 2) == values[item.index * 64 + 48 + 9]));
+}
+
+#[test]
 fn a_row_over_the_limit_is_read_in_part_and_not_shown() {
     let folder = Folder::new();
     let options = WriteOptions::new().compression(Compression::None);
