@@ -66,21 +66,21 @@ impl Style {
         whole(text.chars().map(|character| self.advance(character)).sum::<f32>().ceil())
     }
 
-    /// As much of a text as there is room for, with an ellipsis where it is cut.
+    /// As much of a text as there is room for, with an ellipsis where it is cut. Of a text that is much too long only the
+    /// beginning is looked at.
     pub(super) fn fitted(self, text: &str, room: u32) -> String {
-        if self.width(text) <= room {
-            return text.to_owned();
+        let (mut width, mut cut) = (0.0, 0);
+        let with_ellipsis = room as f32 - self.advance('…');
+        for (at, character) in text.char_indices() {
+            if width <= with_ellipsis {
+                cut = at;
+            }
+            width += self.advance(character);
+            if width > room as f32 {
+                return format!("{}…", text.split_at(cut).0.trim_end());
+            }
         }
-        let room = room as f32 - self.advance('…');
-        let mut width = 0.0;
-        let fits = |character: &char| {
-            width += self.advance(*character);
-            width <= room
-        };
-        let mut cut: String = text.chars().take_while(fits).collect();
-        cut.truncate(cut.trim_end().len());
-        cut.push('…');
-        cut
+        text.to_owned()
     }
 
     /// A text in lines that there is room for: at most so many, the last one cut.

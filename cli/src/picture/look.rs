@@ -270,9 +270,22 @@ pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
     }
     about.insert(0, model.date.split('.').next().unwrap_or_default().replace('T', " "));
     lines.push(about.join("  ·  "));
-    let lines = lines.iter().map(|line| escape(line).into_owned()).filter(|line| !line.is_empty()).collect();
     let prompt = model.prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    (lines, escape(prompt.trim()).into_owned())
+    (
+        lines.iter().map(|line| beginning(line)).filter(|line| !line.is_empty()).collect(),
+        beginning(prompt.trim()),
+    )
+}
+
+/// Characters of a text from the file that are shown, at most.
+const SHOWN: usize = 600;
+
+/// The beginning of a text, escaped.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", escape(text.split_at(end).0)),
+        None => escape(text).into_owned(),
+    }
 }
 
 /// What a scale reaches to: `±3.142`, or `0.100 … 4.000`.
