@@ -8,9 +8,12 @@ pub mod embedded;
 mod environment;
 mod failure;
 mod files;
+pub mod graphics;
 pub mod names;
+pub mod picture;
 mod progress;
 pub mod terminal;
+mod values;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -20,8 +23,8 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 use crate::colour::Colours;
 use crate::commands::{
-    Output, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, repack, set, split, unpack,
-    verify,
+    Output, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, render, repack, set, show,
+    split, unpack, verify,
 };
 use crate::failure::Status;
 
@@ -70,6 +73,8 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Ls(args) => ls::run(args, &mut output),
         Command::Cat(args) => cat::run(args, &mut output),
         Command::Diff(args) => diff::run(args, &mut output),
+        Command::Show(args) => show::run(args, &mut output),
+        Command::Render(args) => render::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),
