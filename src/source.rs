@@ -30,6 +30,12 @@ impl Source {
         Ok(Self { kind: Kind::File { file, path: path.to_owned() }, len })
     }
 
+    /// Takes a file that is open, for positioned reads.
+    pub(crate) fn of_file(file: File) -> Result<Self> {
+        let len = regular_length(&file).map_err(Error::io("look at the file"))?;
+        Ok(Self { kind: Kind::File { file, path: "the file".into() }, len })
+    }
+
     /// Maps a file.
     ///
     /// # Safety
@@ -130,17 +136,22 @@ impl Source {
 /// a pipe waits for somebody to write to it.
 fn open_regular(path: &Path) -> Result<(File, u64)> {
     let failed = || Error::io(format!("open {}", path.display()));
-    let not_a_file =
-        || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first");
     if !std::fs::metadata(path).map_err(failed())?.is_file() {
         return Err(failed()(not_a_file()));
     }
     let file = File::open(path).map_err(failed())?;
-    let metadata = file.metadata().map_err(failed())?;
-    if !metadata.is_file() {
-        return Err(failed()(not_a_file()));
-    }
-    Ok((file, metadata.len()))
+    let length = regular_length(&file).map_err(failed())?;
+    Ok((file, length))
+}
+
+/// The length of a regular file.
+fn regular_length(file: &File) -> io::Result<u64> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok(metadata.len()) } else { Err(not_a_file()) }
+}
+
+fn not_a_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first")
 }
 
 /// As far as the system has a call for it.

@@ -1,5 +1,6 @@
 //! Opening: file header, chunk table, records, each checked before the next is believed.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -52,6 +53,15 @@ impl ReadOptions {
     /// table or records are not sound.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Reader> {
         self.read(Source::open(path.as_ref())?)
+    }
+
+    /// Reads a file that is open already, such as one that has no name, by positioned reads.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn from_file(self, file: File) -> Result<Reader> {
+        self.read(Source::of_file(file)?)
     }
 
     /// Maps a file.
