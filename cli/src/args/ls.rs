@@ -1,8 +1,8 @@
 //! Options of `gen5 ls`.
 
-use std::path::PathBuf;
-
 use clap::Args;
+
+use super::FilesArgs;
 
 /// List the latents of files, one a line, for pipes.
 ///
@@ -12,11 +12,10 @@ use clap::Args;
 #[command(after_help = "Examples:
   gen5 ls run.gen5
   gen5 ls run.gen5 | cut -f1
-  gen5 ls --json *.gen5 | jq -r 'select(.compressed) | .key'")]
+  gen5 ls -r runs --json | jq -r 'select(.compressed) | .key'")]
 pub(crate) struct LsArgs {
-    /// The files
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
 
     /// As JSON lines: an object for each latent
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! `gen5 cat`: the values of one latent, for pipes.
 
 use std::io;
+use std::path::Path;
 
 use anyhow::Result;
 use gen5::{Latent, ReadOptions, Reader};
@@ -9,22 +10,24 @@ use super::{Output, of_file};
 use crate::args::{CatArgs, Rows};
 use crate::convert::npy;
 use crate::failure::UsageError;
+use crate::names::likely_meant;
+use crate::terminal::shown;
 
 pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
     if output.is_terminal {
         let hint = "the values are binary, and would upset the terminal; send them to a file (> FILE) or a program (|)";
         return Err(UsageError(hint.into()).into());
     }
-    let reader = ReadOptions::new().check_hashes(true).open(&args.file);
-    let reader = reader.map_err(|error| of_file(error, &args.file))?;
-    let whole = find(&reader, &args.key).map_err(|error| of_file(error, &args.file))?;
+    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
+    let whole = find(&reader, &args.key, &args.file)?;
     let latent = match args.rows {
         Some(rows) => select(&whole, rows, &args.key)?,
         None => whole,
     };
+    let progress = output.reading("reading", latent.payload_size());
     let written = match args.npy {
-        true => latent.write_to(&mut npy::begin(output.out, &latent)?),
-        false => latent.write_to(output.out),
+        true => latent.write_to(&mut progress.writer(npy::begin(output.out, &latent)?)),
+        false => latent.write_to(&mut progress.writer(&mut *output.out)),
     };
     written.map_err(|error| match error {
         // The one pipe that there is: that of the results.
@@ -34,11 +37,21 @@ pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 /// The latent of this key, or at this position.
-fn find(reader: &Reader, key: &str) -> gen5::Result<Latent> {
-    match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
+fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
+    let found = match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
         Some(position) => reader.latent_at(position),
         None => reader.latent(key),
-    }
+    };
+    found.map_err(|error| {
+        let latents: Vec<Latent> = reader.latents().collect();
+        let likely = likely_meant(key, latents.iter().filter_map(Latent::key));
+        match likely.filter(|_| matches!(error, gen5::Error::NoSuchLatent { .. })) {
+            Some(likely) => {
+                anyhow::anyhow!("{}: no latent is called {key:?}; is {likely:?} meant?", shown(path))
+            }
+            None => of_file(error, path),
+        }
+    })
 }
 
 fn select(latent: &Latent, rows: Rows, key: &str) -> Result<Latent> {

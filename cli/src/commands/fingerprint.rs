@@ -1,36 +1,34 @@
 //! `gen5 fingerprint`: one digest that stands for a file.
 
+use std::path::Path;
+
 use anyhow::Result;
-use gen5::Reader;
 use serde::Serialize;
 
-use super::{Failed, Output, of_file, path_text};
+use super::each::{Seen, Share, each};
+use super::{Output, of_file, path_text};
 use crate::args::FileArgs;
 use crate::terminal::shown;
 
 #[derive(Serialize)]
-#[serde(untagged)]
-enum Report {
-    Fine { path: String, fingerprint: String },
-    Failed(Failed),
+struct Report {
+    path: String,
+    fingerprint: String,
 }
 
 pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
-    let mut reports = Vec::new();
-    for path in &args.files {
-        match Reader::open(path).and_then(|reader| reader.fingerprint()) {
+    let inputs = output.inputs;
+    let look =
+        |path: &Path, _: &Share<'_>| inputs.open(path)?.fingerprint().map_err(|error| of_file(error, path));
+    each(&args.files, "reading", output, look, |seen, output| {
+        let Seen { path, several, result, .. } = seen;
+        match result {
             Ok(fingerprint) if args.json => {
-                reports.push(Report::Fine { path: path_text(path), fingerprint: fingerprint.to_string() });
+                let report = Report { path: path_text(path), fingerprint: fingerprint.to_string() };
+                output.json_of(&report, several)
             }
-            Ok(fingerprint) => writeln!(output.out, "{fingerprint}  {}", shown(path))?,
-            Err(error) => {
-                reports.push(Report::Failed(Failed { path: path_text(path), error: error.to_string() }));
-                output.report(&of_file(error, path));
-            }
+            Ok(fingerprint) => Ok(writeln!(output.out, "{fingerprint}  {}", shown(path))?),
+            Err(error) => output.failed(path, &error, args.json, several),
         }
-    }
-    if args.json {
-        output.json(&reports, args.files.len() > 1)?;
-    }
-    Ok(())
+    })
 }

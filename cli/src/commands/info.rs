@@ -7,11 +7,12 @@ use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Reader
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Failed, Output, of_file, path_text};
-use crate::args::InfoArgs;
+use super::each::{Seen, Share, each};
+use super::{Output, path_text};
+use crate::args::{FileArgs, InfoArgs};
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
-use crate::terminal::{dimensions, escape, human_size};
+use crate::terminal::{Tone, dimensions, escape, human_size};
 
 #[derive(Serialize)]
 struct FileInfo {
@@ -31,14 +32,6 @@ struct FileInfo {
     problems: Vec<String>,
     #[serde(skip)]
     status: Status,
-}
-
-/// What came of looking at a file.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Looked {
-    Fine(Box<FileInfo>),
-    Failed(Failed),
 }
 
 #[derive(Serialize)]
@@ -144,39 +137,36 @@ const IMAGE_START: usize = 8192;
 
 pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
     let current = args.check_environment.then(|| capture(args.python.as_deref(), output).environment);
-    let args = &args.files;
-    let mut infos: Vec<Looked> = Vec::new();
-    for (position, path) in args.files.iter().enumerate() {
-        let reader = match Reader::open(path) {
-            Ok(reader) => reader,
-            Err(error) => {
-                infos.push(Looked::Failed(Failed { path: path_text(path), error: error.to_string() }));
-                output.report(&of_file(error, path));
-                continue;
-            }
+    let FileArgs { files, json } = &args.files;
+    let inputs = output.inputs;
+    let look = |path: &Path, _: &Share<'_>| {
+        let reader = inputs.open(path)?;
+        Ok((FileInfo::of(path, &reader, current.as_ref()), reader))
+    };
+    each(files, "reading", output, look, |seen, output| {
+        let Seen { path, position, several, result } = seen;
+        let (info, reader) = match result {
+            Ok(found) => found,
+            Err(error) => return output.failed(path, &error, *json, several),
         };
-        let info = FileInfo::of(path, &reader, current.as_ref());
         output.remember(info.status);
-        if args.json {
-            infos.push(Looked::Fine(Box::new(info)));
-            continue;
+        if *json {
+            return output.json_of(&info, several);
         }
         if position > 0 {
             writeln!(output.out)?;
         }
-        print(&info, &reader, current.is_some(), output)?;
-    }
-    if args.json {
-        output.json(&infos, args.files.len() > 1)?;
-    }
-    Ok(())
+        print(&info, &reader, current.is_some(), output)
+    })
 }
 
 fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut Output<'_>) -> Result<()> {
-    let size = human_size(info.file_size);
-    writeln!(output.out, "{}: GEN5 {}, {size}", escape(&info.path), info.version)?;
+    let (path, size) = (output.painted(Tone::Heading, &escape(&info.path)), human_size(info.file_size));
+    writeln!(output.out, "{path}: GEN5 {}, {size}", info.version)?;
     for (name, text) in facts(info, reader, check_environment) {
-        writeln!(output.out, "  {name:<12} {}", escape(&text))?;
+        let name = format!("{name:<12}");
+        let name = if name.starts_with("damaged") { output.painted(Tone::Bad, &name) } else { name };
+        writeln!(output.out, "  {name} {}", escape(&text))?;
     }
     if !reader.chunks().is_empty() {
         writeln!(output.out)?;
@@ -186,7 +176,7 @@ fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut
     let widths: Vec<usize> = (0..HEADINGS.len())
         .map(|column| rows.iter().map(|row| width(row, column)).max().unwrap_or(0))
         .collect();
-    for row in rows.iter().filter(|_| !reader.chunks().is_empty()) {
+    for (number, row) in rows.iter().enumerate().filter(|_| !reader.chunks().is_empty()) {
         let mut line = String::from(" ");
         for (column, (cell, full)) in row.iter().zip(&widths).enumerate() {
             let fill = " ".repeat(full - width(row, column));
@@ -194,6 +184,7 @@ fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut
             line += &if RIGHT.contains(&column) { fill + cell } else { cell.clone() + &fill };
             line += " ";
         }
+        let line = if number == 0 { output.painted(Tone::Heading, line.trim_end()) } else { line };
         writeln!(output.out, "{}", line.trim_end())?;
     }
     Ok(())

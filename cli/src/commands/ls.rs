@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, Latent, Reader};
+use gen5::{ChunkRecord, Latent};
 use serde::Serialize;
 
-use super::{Failed, Output, of_file, path_text};
+use super::each::{Seen, each};
+use super::{Output, storage};
 use crate::args::LsArgs;
-use crate::terminal::{dimensions, escape, escape_json, shown};
+use crate::terminal::{dimensions, escape, shown};
 
 /// A latent, for programs.
 #[derive(Serialize)]
@@ -26,23 +27,23 @@ struct Line<'a> {
 }
 
 pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
-    let several = args.files.len() > 1;
-    for path in &args.files {
-        match Reader::open(path) {
-            Ok(reader) => {
-                for latent in reader.latents() {
-                    list(path, &latent, args.json, several, output)?;
+    let inputs = output.inputs;
+    each(
+        &args.files,
+        "reading",
+        output,
+        |path, _| inputs.open(path),
+        |seen, output| {
+            let Seen { path, several, result, .. } = seen;
+            match result {
+                Ok(reader) => {
+                    reader.latents().try_for_each(|latent| list(path, &latent, args.json, several, output))
                 }
+                // Lines, also of one file.
+                Err(error) => output.failed(path, &error, args.json, true),
             }
-            Err(error) => {
-                if args.json {
-                    json_line(&Failed { path: path_text(path), error: error.to_string() }, output)?;
-                }
-                output.report(&of_file(error, path));
-            }
-        }
-    }
-    Ok(())
+        },
+    )
 }
 
 fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Output<'_>) -> Result<()> {
@@ -62,21 +63,13 @@ fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Ou
             shuffled,
             parts: latent.chunks().count(),
         };
-        return json_line(&line, output);
+        return output.json_line(&line);
     }
     if several {
         write!(output.out, "{}\t", shown(path))?;
     }
     let (key, dtype) = (escape(latent.key().unwrap_or_default()), latent.dtype());
     let (shape, size) = (dimensions(latent.shape(), "x"), latent.payload_size());
-    let how = match (shuffled, compressed) {
-        (true, _) => "shuffled",
-        (false, true) => "zstd",
-        (false, false) => "raw",
-    };
+    let how = storage(compressed, shuffled);
     Ok(writeln!(output.out, "{key}\t{dtype}\t{shape}\t{size}\t{stored_size}\t{how}")?)
-}
-
-fn json_line(line: &impl Serialize, output: &mut Output<'_>) -> Result<()> {
-    Ok(writeln!(output.out, "{}", escape_json(&serde_json::to_string(line)?))?)
 }

@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use gen5::{Extra, Metadata};
 
 use super::image_text::ImageText;
-use super::{Output, of_file, read_text};
+use super::{Inputs, Output, of_file};
 use crate::args::MetadataArgs;
 use crate::failure::UsageError;
+use crate::names;
 use crate::terminal::shown;
 
 /// The object with the settings.
@@ -48,7 +49,7 @@ pub(super) fn metadata(
     output: &mut Output<'_>,
 ) -> Result<Metadata> {
     let mut model_info = match &args.metadata {
-        Some(path) => read_model_info(path)?,
+        Some(path) => read_model_info(path, output.inputs)?,
         None => Extra::new(),
     };
     override_by_flags(&mut model_info, args)?;
@@ -134,8 +135,8 @@ fn complete(model_info: &mut Extra) -> Result<()> {
 }
 
 /// The members of `model_info` from a file that has them, bare or inside a whole manifest.
-pub(super) fn read_model_info(path: &Path) -> Result<Extra> {
-    let text = read_text(path)?;
+pub(super) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra> {
+    let text = inputs.read_text(path)?;
     let parse = |text: &str| -> Result<Extra> {
         serde_json::from_str(text).map_err(|error| match text.trim_start().starts_with('{') {
             true => anyhow::anyhow!("{} is no JSON object: {error}", shown(path)),
@@ -155,13 +156,8 @@ pub(super) fn read_model_info(path: &Path) -> Result<Extra> {
 /// A known name that this one, which is none, is likely a slip for.
 pub(super) fn likely_meant(name: &str) -> Option<&'static str> {
     let known = TEXTS.iter().chain(&OTHERS).flat_map(|(_, names)| *names).chain(&["tags"]);
-    let alike =
-        known.map(|known| (strsim::jaro_winkler(name, known), *known)).filter(|(score, _)| *score > ALIKE);
-    alike.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+    names::likely_meant(name, known.copied())
 }
-
-/// From this score on two names are one with a slip: `sed` and `seed`, `promt` and `prompt`, but not `note` and `noise`.
-const ALIKE: f64 = 0.9;
 
 /// The two sides of `NAME=VALUE`.
 pub(super) fn split_assignment(text: &str) -> Option<(&str, &str)> {

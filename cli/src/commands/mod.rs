@@ -3,11 +3,13 @@
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod diff;
+mod each;
 pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;
 mod image_text;
 pub(crate) mod info;
+mod input;
 pub(crate) mod ls;
 pub(crate) mod man;
 mod metadata;
@@ -20,13 +22,18 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
+pub(crate) use self::input::Inputs;
+use crate::args::{CommonArgs, ProgressMode};
 use crate::failure::Status;
-use crate::terminal::{escape, escape_json, shown};
+use crate::interrupt;
+use crate::names::likely_meant;
+use crate::progress::Progress;
+use crate::terminal::{Tone, escape, escape_json, paint, shown};
 
-/// Where a command's words go.
+/// Where a command's words go, and where it reads.
 pub(crate) struct Output<'a> {
     /// Results.
     pub(crate) out: &'a mut (dyn Write + Send),
@@ -34,16 +41,50 @@ pub(crate) struct Output<'a> {
     pub(crate) is_terminal: bool,
     /// Messages.
     pub(crate) messages: &'a mut (dyn Write + Send),
+    /// Files and standard input.
+    pub(crate) inputs: &'a Inputs<'a>,
+    /// How much is said, and how.
+    pub(crate) voice: Voice,
     /// The worst that has happened, which the exit code tells even if nobody reads the results to their end.
     pub(crate) worst: Status,
+}
+
+/// How a command speaks.
+pub(crate) struct Voice {
+    quiet: bool,
+    verbose: bool,
+    progress: ProgressMode,
+    /// Whether results are coloured.
+    coloured: bool,
+    /// Whether messages are.
+    coloured_messages: bool,
+}
+
+impl Voice {
+    /// `colours` are those of results and of messages.
+    pub(crate) fn new(args: &CommonArgs, colours: [bool; 2]) -> Self {
+        let progress = if args.quiet { ProgressMode::None } else { args.progress };
+        let [coloured, coloured_messages] = colours;
+        Self { quiet: args.quiet, verbose: args.verbose, progress, coloured, coloured_messages }
+    }
 }
 
 impl Output<'_> {
     /// Says what went wrong, and remembers what it means.
     pub(crate) fn report(&mut self, error: &anyhow::Error) {
         // Where messages cannot go there is nobody to tell, and the exit code remains.
-        let _ = writeln!(self.messages, "gen5: {}", escape(&format!("{error:#}")));
+        let name = paint(self.voice.coloured_messages, Tone::Bad, "gen5:");
+        let _ = writeln!(self.messages, "{name} {}", escape(&format!("{error:#}")));
         self.remember(Status::of(error));
+    }
+
+    /// Says what went wrong with a file, in JSON too if results are; the other files are gone on with.
+    fn failed(&mut self, path: &Path, error: &anyhow::Error, json: bool, several: bool) -> Result<()> {
+        self.report(error);
+        match json {
+            true => self.json_of(&Failed { path: path_text(path), error: format!("{error:#}") }, several),
+            false => Ok(()),
+        }
     }
 
     /// Remembers how something ended.
@@ -53,16 +94,51 @@ impl Output<'_> {
 
     /// Says something that is no result and no error.
     pub(crate) fn note(&mut self, text: &str) {
-        let _ = writeln!(self.messages, "gen5: {}", escape(text));
+        if !self.voice.quiet {
+            let _ = writeln!(self.messages, "gen5: {}", escape(text));
+        }
     }
 
-    /// Prints JSON: the only one of several results as it is, else an array.
-    fn json<T: Serialize>(&mut self, results: &[T], several: bool) -> Result<()> {
-        let json = match results {
-            [only] if !several => serde_json::to_string_pretty(only)?,
-            _ => serde_json::to_string_pretty(results)?,
-        };
-        Ok(writeln!(self.out, "{}", escape_json(&json))?)
+    /// Says what only who wants to know more is told.
+    pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {
+        if self.voice.verbose {
+            self.note(&text());
+        }
+    }
+
+    /// Words among results, in the colour of their tone where results are coloured.
+    pub(crate) fn painted(&self, tone: Tone, text: &str) -> String {
+        paint(self.voice.coloured, tone, text)
+    }
+
+    /// The progress of reading so many bytes. A signal ends the process at once, since there is nothing to clean up.
+    pub(crate) fn reading(&self, doing: &'static str, bytes: u64) -> Progress {
+        Progress::new(self.voice.progress, doing, bytes)
+    }
+
+    /// The progress of writing so many bytes. It has to be there before the first temporary is: from now on a signal makes
+    /// [`Progress::options`] and [`Progress::writer`] fail, so that nothing is left behind.
+    pub(crate) fn writing(&self, doing: &'static str, bytes: u64) -> Progress {
+        interrupt::arm();
+        self.reading(doing, bytes)
+    }
+
+    /// Prints JSON for people.
+    fn json<T: Serialize>(&mut self, result: &T) -> Result<()> {
+        Ok(writeln!(self.out, "{}", escape_json(&serde_json::to_string_pretty(result)?))?)
+    }
+
+    /// Prints JSON on one line, which goes out at once.
+    fn json_line<T: Serialize>(&mut self, result: &T) -> Result<()> {
+        // Text that is carried as it is stored can have line breaks between its tokens; inside of strings they are escaped.
+        let line = serde_json::to_string(result)?.replace(['\n', '\r'], " ");
+        writeln!(self.out, "{}", escape_json(&line))?;
+        Ok(self.out.flush()?)
+    }
+
+    /// Prints JSON: on a line, if there can be several results.
+    fn json_of<T: Serialize>(&mut self, result: &T, several: bool) -> Result<()> {
+        if several { self.json_line(result) } else { self.json(result) }
     }
 }
 
@@ -78,10 +154,28 @@ fn hint_at_force(error: gen5::Error) -> anyhow::Error {
 
 /// An error of the library about this file, which those of the system name already.
 pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
-    let named = matches!(error, gen5::Error::Io { .. });
-    let error = anyhow::Error::from(error);
-    if named { error } else { error.context(shown(path)) }
+    match &error {
+        gen5::Error::Io { error: cause, .. } => match likely_file(path, cause) {
+            Some(name) => anyhow::anyhow!("{error}; is {name} meant?"),
+            None => error.into(),
+        },
+        _ => anyhow::Error::from(error).context(shown(path)),
+    }
 }
+
+/// The name of a file beside one that is not there, which is likely the one that is meant.
+fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
+    if cause.kind() != io::ErrorKind::NotFound {
+        return None;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).ok()?.flatten().take(LOOKED_AT);
+    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    likely_meant(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// Files of a folder that are looked at for a proposal.
+const LOOKED_AT: usize = 10_000;
 
 /// A file that could not be dealt with, for programs.
 #[derive(Serialize)]
@@ -95,12 +189,11 @@ fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A file that is text.
-fn read_text(path: &Path) -> Result<String> {
-    String::from_utf8(read(path)?).with_context(|| format!("{} is not UTF-8", shown(path)))
-}
-
-/// A file.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("could not read {}", shown(path)))
+/// How a latent is stored, in a word.
+fn storage(compressed: bool, shuffled: bool) -> &'static str {
+    match (shuffled, compressed) {
+        (true, _) => "shuffled",
+        (false, true) => "zstd",
+        (false, false) => "raw",
+    }
 }

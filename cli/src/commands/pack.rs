@@ -8,20 +8,19 @@ use gen5::{Captured, Compression, Dtype, Environment, Metadata, NonFinite, Summa
 use super::feed::write_latents;
 use super::image_text::ImageText;
 use super::metadata::metadata;
-use super::{Output, hint_at_force, of_file, read, read_text};
+use super::{Output, hint_at_force, of_file, storage};
 use crate::args::{Compress, PackArgs};
 use crate::convert::{Array, arrays};
 use crate::environment;
 use crate::failure::UsageError;
-use crate::progress;
-use crate::terminal::{count, human_size, shown};
+use crate::terminal::{count, dimensions, human_size, shown};
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     if args.out.extension().is_none_or(|extension| extension != "gen5") {
         let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(&args.out));
         return Err(UsageError(problem).into());
     }
-    let image = args.image.as_deref().map(read).transpose()?;
+    let image = args.image.as_deref().map(|path| output.inputs.read(path)).transpose()?;
     let text = match (&image, &args.image) {
         (Some(image), Some(path)) if !args.metadata.no_image_text => Some(ImageText::read(image, path)),
         _ => None,
@@ -34,15 +33,16 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     refuse_repeated_keys(&latents)?;
     let captured = capture(args, output);
     let metadata = with_hardware(metadata, captured.as_ref())?;
-    let environment = environment(args, captured)?;
+    let environment = environment(args, captured, output)?;
 
     let stored_size = |array: &Array| match args.float16 {
         true => array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64,
         false => array.payload_size(),
     };
-    let bar = progress::bytes(latents.iter().map(stored_size).fold(0, u64::saturating_add));
-    let counted = bar.clone();
-    let mut options = WriteOptions::new()
+    let size = latents.iter().map(stored_size).fold(0, u64::saturating_add);
+    let progress = output.writing("packing", size);
+    let mut options = progress
+        .options()
         .compression(match args.compress {
             Compress::Auto => Compression::Auto,
             Compress::Zstd => Compression::Zstd,
@@ -50,8 +50,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
             Compress::None => Compression::None,
         })
         .float16(args.float16)
-        .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse })
-        .progress(move |bytes| counted.inc(bytes));
+        .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse });
     if let Some(level) = args.level {
         options = options.level(level);
     }
@@ -64,7 +63,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
         writer.environment(environment)?;
     }
     let summary = writer.finish(&metadata)?;
-    bar.finish_and_clear();
+    drop(progress);
     tell(args, &summary, output)
 }
 
@@ -88,6 +87,13 @@ fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<(
             shown(&args.out),
             newer_features(summary)
         ));
+    }
+    for latent in &summary.latents {
+        output.detail(|| {
+            let (key, shape) = (&latent.key, dimensions(&latent.shape, "x"));
+            let how = storage(latent.compressed, latent.shuffled);
+            format!("{key}: {} {shape}, {}, {how}", latent.dtype, human_size(latent.stored_size))
+        });
     }
     let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
     let compressed = summary.latents.iter().filter(|latent| latent.compressed).count();
@@ -149,10 +155,14 @@ fn with_hardware(metadata: Metadata, captured: Option<&Captured>) -> Result<Meta
 }
 
 /// The environment to be stored, if there is to be one.
-fn environment(args: &PackArgs, captured: Option<Captured>) -> Result<Option<Environment>> {
+fn environment(
+    args: &PackArgs,
+    captured: Option<Captured>,
+    output: &Output<'_>,
+) -> Result<Option<Environment>> {
     match &args.environment {
         Some(path) => {
-            let environment = Environment::from_json(&read_text(path)?);
+            let environment = Environment::from_json(&output.inputs.read_text(path)?);
             environment.map(Some).map_err(|error| of_file(error, path))
         }
         None => Ok(captured.map(|captured| captured.environment)),

@@ -3,23 +3,22 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::{Extra, Reader, WriteOptions};
+use gen5::{Extra, Reader};
 
+use super::Output;
 use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
 };
-use super::{Output, of_file};
 use crate::args::SetArgs;
 use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
-use crate::progress;
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
-    let reader = Reader::open(&args.file).map_err(|error| of_file(error, &args.file))?;
+    let reader = output.inputs.open(&args.file)?;
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
-        Some(path) => read_model_info(path)?,
+        Some(path) => read_model_info(path, output.inputs)?,
         None => stored(&reader, &args.file, output)?,
     };
     for name in &args.unset {
@@ -40,16 +39,15 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let metadata = check(&model_info, "")?;
 
-    let bar = progress::bytes(reader.file_size());
-    let counted = bar.clone();
-    let options = WriteOptions::new().progress(move |bytes| counted.inc(bytes));
+    let progress = output.writing("copying", reader.file_size());
+    let options = progress.options();
     let path = args.output.as_ref().unwrap_or(&args.file);
     let written = match args.output.is_some() && !args.force {
         true => options.rewrite_new(&reader, &metadata, path),
         false => options.rewrite(&reader, &metadata, path),
     };
     let written = written.map_err(super::hint_at_force)?;
-    bar.finish_and_clear();
+    drop(progress);
     if written.version > reader.version() {
         let (major, minor) = written.version;
         output.note(&format!(

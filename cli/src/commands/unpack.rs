@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use gen5::{Dtype, Environment, Latent, ReadOptions, Reader};
-use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::{Output, of_file};
+use super::Output;
 use crate::args::UnpackArgs;
 use crate::convert::npy;
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
+use crate::interrupt;
 use crate::names::file_names;
-use crate::progress;
+use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
 
 /// The folder of the latents, inside the one that is asked for.
@@ -35,8 +35,8 @@ struct IndexEntry<'a> {
 
 pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
-    let reader = ReadOptions::new().check_hashes(true).open(&args.file);
-    let reader = reader.map_err(|error| of_file(error, &args.file))?;
+    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
+    let progress = output.writing("unpacking", reader.latents().map(|latent| latent.payload_size()).sum());
 
     // Everything is made in a folder of its own first, so that a failure leaves nothing: beside the destination, or inside
     // it if it is there, which may be another file system.
@@ -48,11 +48,14 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask: it becomes the folder
     let draft = builder.tempdir_in(place).with_context(|| format!("could not write to {}", shown(place)))?;
-    let environment = write_all(&reader, draft.path()).map_err(|error| match Status::of(&error) {
-        Status::Damaged => error.context(shown(&args.file)),
-        _ => error,
-    })?;
+    let environment =
+        write_all(&reader, draft.path(), &progress).map_err(|error| match Status::of(&error) {
+            Status::Damaged => error.context(shown(&args.file)),
+            _ => error,
+        })?;
+    interrupt::check()?;
     publish(draft, &args.output)?;
+    drop(progress);
     if reader.latents().any(|latent| latent.dtype() == Dtype::BF16) {
         output.note("latents of bfloat16 are written as float32, which holds their values exactly");
     }
@@ -102,19 +105,21 @@ fn warn_of_drift(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>)
 
 /// Writes all there is. Returns the environment, or what is wrong with one that was written all the same: its bytes are
 /// those that were stored, but they are not what the format asks for.
-fn write_all(reader: &Reader, folder: &Path) -> Result<gen5::Result<Option<Environment>>> {
+fn write_all(
+    reader: &Reader,
+    folder: &Path,
+    progress: &Progress,
+) -> Result<gen5::Result<Option<Environment>>> {
     let latents: Vec<Latent> = reader.latents().collect();
     let names = file_names(latents.iter().map(Latent::key), "npy");
-    let bar = progress::bytes(latents.iter().map(Latent::payload_size).sum());
     create_folder(&folder.join(LATENTS))?;
     let write_one =
-        |(latent, name): (&Latent, &String)| write_latent(latent, &folder.join(LATENTS).join(name), &bar);
+        |(latent, name): (&Latent, &String)| write_latent(latent, &folder.join(LATENTS).join(name), progress);
     // A latent in compressed parts has work for all threads, and takes memory for the parts that these decompress.
     let is_in_parts = |(latent, _): &(&Latent, &String)| latent.chunks().nth(1).is_some();
     let (in_parts, others): (Vec<_>, Vec<_>) = latents.iter().zip(&names).partition(is_in_parts);
     others.into_par_iter().try_for_each(write_one)?;
     in_parts.into_iter().try_for_each(write_one)?;
-    bar.finish_and_clear();
 
     let index: Vec<IndexEntry<'_>> = latents
         .iter()
@@ -145,11 +150,11 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("could not write {}", shown(path)))
 }
 
-fn write_latent(latent: &Latent, path: &Path, bar: &ProgressBar) -> Result<()> {
+fn write_latent(latent: &Latent, path: &Path, progress: &Progress) -> Result<()> {
     let failed = || format!("could not write {}", shown(path));
     let mut file = BufWriter::new(File::create_new(path).with_context(failed)?);
     let values = npy::begin(&mut file, latent).with_context(failed)?;
-    latent.write_to(&mut bar.wrap_write(values)).map_err(|error| match error {
+    latent.write_to(&mut progress.writer(values)).map_err(|error| match error {
         gen5::Error::Io { .. } => anyhow::Error::from(error).context(failed()),
         _ => error.into(),
     })?;

@@ -1,16 +1,17 @@
 //! `gen5 verify`: every hash, in parallel.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Result;
 use gen5::{Reader, VerifyReport};
 use serde::Serialize;
 
-use super::{Output, of_file, path_text};
+use super::each::{Seen, Share, each};
+use super::{Output, path_text};
 use crate::args::FileArgs;
 use crate::failure::Status;
-use crate::progress;
-use crate::terminal::{count, escape, human_size, shown};
+use crate::terminal::{Tone, count, escape, human_size, shown};
 
 #[derive(Serialize)]
 struct FileReport {
@@ -36,36 +37,36 @@ struct ChunkReport {
 }
 
 pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
-    let mut reports = Vec::new();
-    for path in &args.files {
-        let checked = Reader::open(path).map(|reader| {
-            let bar = progress::bytes(reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum());
-            let report = reader.verify_chunks(|bytes| bar.inc(bytes));
-            bar.finish_and_clear();
-            (reader, report)
-        });
-        match checked {
-            Ok((reader, report)) => {
+    let inputs = output.inputs;
+    let look = |path: &Path, share: &Share<'_>| {
+        let reader = inputs.open(path)?;
+        let start = Instant::now();
+        let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum();
+        let report = reader.verify_chunks(share.of(total));
+        Ok((reader, report, start.elapsed()))
+    };
+    each(&args.files, "verifying", output, look, |seen, output| {
+        let Seen { path, several, result, .. } = seen;
+        match result {
+            Ok((reader, report, time)) => {
                 let errors = report.damaged().filter_map(|chunk| chunk.error.as_ref());
                 errors.map(Status::of_library).for_each(|status| output.remember(status));
-                if args.json {
-                    reports.push(file_report(path, &reader, &report));
-                } else {
-                    print(path, &report, output)?;
+                output.detail(|| format!("{}: read in {:.1} ms", shown(path), time.as_secs_f64() * 1e3));
+                match args.json {
+                    true => output.json_of(&file_report(path, &reader, &report), several),
+                    false => print(path, &report, output),
                 }
             }
             Err(error) => {
-                let message = error.to_string();
-                output.report(&of_file(error, path));
-                let path = path_text(path);
-                reports.push(FileReport { path, ok: false, error: Some(message), chunks: Vec::new() });
+                output.report(&error);
+                if !args.json {
+                    return Ok(());
+                }
+                let (path, error) = (path_text(path), Some(format!("{error:#}")));
+                output.json_of(&FileReport { path, ok: false, error, chunks: Vec::new() }, several)
             }
         }
-    }
-    if args.json {
-        output.json(&reports, args.files.len() > 1)?;
-    }
-    Ok(())
+    })
 }
 
 fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileReport {
@@ -89,10 +90,13 @@ fn print(path: &Path, report: &VerifyReport, output: &mut Output<'_>) -> Result<
     }
     match report.damaged().count() {
         0 => {
-            let size = human_size(report.payload_size());
-            writeln!(output.out, "{path}: fine, {chunks}, {size}")?;
+            let (fine, size) = (output.painted(Tone::Good, "fine"), human_size(report.payload_size()));
+            writeln!(output.out, "{path}: {fine}, {chunks}, {size}")?;
         }
-        damaged => writeln!(output.out, "{path}: damaged, {damaged} of {chunks}")?,
+        number => {
+            let damaged = output.painted(Tone::Bad, "damaged");
+            writeln!(output.out, "{path}: {damaged}, {number} of {chunks}")?;
+        }
     }
     Ok(())
 }

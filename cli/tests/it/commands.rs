@@ -6,7 +6,7 @@ use std::path::Path;
 use gen5::{Reader, WriteOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Folder, PNG, names};
+use crate::support::{Folder, PNG, json_lines, names};
 
 const MODEL: [&str; 4] = ["--model-name", "SD", "--model-version", "3.0"];
 
@@ -321,9 +321,7 @@ fn info_as_json_is_the_contract() {
     assert_eq!(info["metadata"]["generation_settings"]["seed"], u64::MAX);
 
     folder.sample("other.gen5");
-    let both: Value =
-        serde_json::from_str(&folder.ok(&["info", "--json", "@/run.gen5", "@/other.gen5"])).unwrap();
-    assert_eq!(both.as_array().unwrap().len(), 2);
+    assert_eq!(json_lines(&folder.ok(&["info", "--json", "@/run.gen5", "@/other.gen5"])).len(), 2);
 }
 
 #[test]
@@ -363,7 +361,7 @@ fn damage_is_told_chunk_by_chunk_and_exits_with_3() {
 
     let ran = folder.run(&["verify", "--json", "@/bad.gen5", "@/missing.gen5"]);
     assert_eq!(ran.code, 3);
-    let reports: Value = serde_json::from_str(&ran.out).unwrap();
+    let reports = json_lines(&ran.out);
     assert_eq!((&reports[0]["ok"], &reports[0]["chunks"][0]["ok"]), (&json!(false), &json!(false)));
     assert_eq!(reports[0]["chunks"][1]["ok"], true);
     assert!(reports[1]["error"].as_str().unwrap().contains("missing.gen5"));

@@ -45,7 +45,27 @@ impl Folder {
     /// Runs `gen5` as on a terminal.
     pub fn run_on_terminal(&self, words: &[&str]) -> Ran {
         let (mut out, mut messages) = (Vec::new(), Vec::new());
-        let streams = Streams { out: &mut out, messages: &mut messages, is_terminal: true };
+        let streams = Streams {
+            input: &mut std::io::empty(),
+            out: &mut out,
+            messages: &mut messages,
+            is_terminal: true,
+            messages_on_terminal: true,
+        };
+        let code = gen5_cli::run_in(self.words(words), streams);
+        Ran { code, out: self.text(out), messages: self.text(messages) }
+    }
+
+    /// Runs `gen5` with something on standard input.
+    pub fn run_with_input(&self, words: &[&str], mut input: &[u8]) -> Ran {
+        let (mut out, mut messages) = (Vec::new(), Vec::new());
+        let streams = Streams {
+            input: &mut input,
+            out: &mut out,
+            messages: &mut messages,
+            is_terminal: false,
+            messages_on_terminal: false,
+        };
         let code = gen5_cli::run_in(self.words(words), streams);
         Ran { code, out: self.text(out), messages: self.text(messages) }
     }
@@ -129,6 +149,11 @@ impl Folder {
             fs::remove_file(self.path(input)).unwrap();
         }
     }
+}
+
+/// The objects of JSON lines.
+pub fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A PNG of one black pixel.

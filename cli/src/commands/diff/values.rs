@@ -5,11 +5,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::{Result, ensure};
 use gen5::{Dtype, Latent, bf16, f16};
-use indicatif::ProgressBar;
 use rayon::Scope;
 
 use super::super::of_file;
 use super::Side;
+use crate::progress::Progress;
 
 /// Blocks that wait to be compared: each is at most half a MiB.
 const WAITING: usize = 4;
@@ -49,7 +49,7 @@ impl Distance {
 pub(super) fn compare(
     (one, one_latent): (&Side<'_>, &Latent),
     (other, other_latent): (&Side<'_>, &Latent),
-    bar: &ProgressBar,
+    progress: &Progress,
 ) -> Result<Distance> {
     let distance = one.pool.in_place_scope(|scope| {
         let mut one_blocks = Blocks::read(scope, one_latent);
@@ -67,7 +67,7 @@ pub(super) fn compare(
                 let one_bytes = one_blocks.take(values * one_size);
                 let other_bytes = other_blocks.take(values * other_size);
                 meter.add((one_latent.dtype(), one_bytes), (other_latent.dtype(), other_bytes));
-                bar.inc((one_bytes.len() + other_bytes.len()) as u64);
+                progress.add((one_bytes.len() + other_bytes.len()) as u64);
             }
         })
     })?;

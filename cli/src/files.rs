@@ -1,0 +1,110 @@
+//! Files as they are named on the command line: by path, by pattern, by the folder they are below.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use glob::MatchOptions;
+use walkdir::WalkDir;
+
+use crate::args::FilesArgs;
+use crate::terminal::shown;
+
+/// The name that stands for standard input.
+pub(crate) const STDIN: &str = "-";
+
+/// What arguments stand for, in their order.
+pub(crate) struct Files {
+    /// Paths, and what is wrong with arguments that lead to none.
+    pub(crate) found: Vec<(PathBuf, Result<()>)>,
+    /// Whether there can be several: more than one argument, a folder, or a pattern.
+    pub(crate) several: bool,
+}
+
+impl Files {
+    /// Looks for the files. Those of a pattern or folder are sorted.
+    pub(crate) fn find(args: &FilesArgs) -> Self {
+        let mut files = Self { found: Vec::new(), several: args.files.len() > 1 };
+        for path in &args.files {
+            if let Err(error) = files.add(path, args.recursive) {
+                files.found.push((path.clone(), Err(error)));
+            }
+        }
+        files
+    }
+
+    fn add(&mut self, path: &Path, recursive: bool) -> Result<()> {
+        if path.is_dir() {
+            return self.add_folder(path, recursive);
+        }
+        match pattern(path) {
+            Some(pattern) => self.add_matches(path, pattern, recursive),
+            None => {
+                self.found.push((path.to_owned(), Ok(())));
+                Ok(())
+            }
+        }
+    }
+
+    fn add_matches(&mut self, path: &Path, pattern: &str, recursive: bool) -> Result<()> {
+        self.several = true;
+        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+        let matches = glob::glob_with(pattern, options).with_context(|| {
+            format!("{} is there neither as a file nor, as a pattern, valid", shown(path))
+        })?;
+        let before = self.found.len();
+        for found in matches {
+            let found = found?;
+            // Folders among the matches are what the pattern happens to match, unless all below folders is asked for.
+            match found.is_dir() {
+                true if recursive => self.add_folder(&found, recursive)?,
+                true => {}
+                false => self.found.push((found, Ok(()))),
+            }
+        }
+        ensure!(self.found.len() > before, "nothing matches {}", shown(path));
+        Ok(())
+    }
+
+    fn add_folder(&mut self, folder: &Path, recursive: bool) -> Result<()> {
+        ensure!(recursive, "{} is a folder; -r looks at all .gen5 files below it", shown(folder));
+        self.several = true;
+        let before = self.found.len();
+        let is_shown = |entry: &walkdir::DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
+        for entry in
+            WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(is_shown)
+        {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() && is_gen5(entry.path()) => {
+                    self.found.push((entry.into_path(), Ok(())));
+                }
+                Ok(_) => {}
+                // A link to a folder above: what is in there is found without it.
+                Err(error) if error.loop_ancestor().is_some() => {}
+                Err(error) => {
+                    let path = error.path().unwrap_or(folder).to_owned();
+                    let cause = error.into_io_error().map_or_else(String::new, |error| format!(": {error}"));
+                    let error = anyhow!("could not look at {}{cause}", shown(&path));
+                    self.found.push((path, Err(error)));
+                }
+            }
+        }
+        ensure!(self.found.len() > before, "there is no .gen5 file below {}", shown(folder));
+        Ok(())
+    }
+}
+
+/// The text of a path that is no file and can be a pattern. Where a file has such a name, it is that file.
+fn pattern(path: &Path) -> Option<&str> {
+    let text = path.to_str().filter(|text| text.contains(['*', '?', '[']))?;
+    fs::symlink_metadata(path).is_err().then_some(text)
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+fn is_gen5(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gen5"))
+}

@@ -1,0 +1,140 @@
+//! Many files: folders, patterns, standard input, and what is told of files that are not there.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Folder, json_lines};
+
+/// A folder with files of the same content: two below `runs`, one hidden, a temporary, and one that is no GEN5 file.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("runs/b")).unwrap();
+    fs::create_dir_all(folder.path("runs/.trash")).unwrap();
+    let files = [
+        "runs/a.gen5",
+        "runs/b/[1].gen5",
+        "runs/.hidden.gen5",
+        "runs/.trash/c.gen5",
+        "runs/.d.gen5.Ab12.gen5-partial",
+    ];
+    for name in files {
+        fs::write(folder.path(name), data()).unwrap();
+    }
+    fs::write(folder.path("runs/note.txt"), "text").unwrap();
+    folder
+}
+
+fn data() -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/no_image.gen5")).unwrap()
+}
+
+/// The second columns of lines.
+fn paths(lines: &str) -> Vec<&str> {
+    lines.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect()
+}
+
+#[test]
+fn folders_are_gone_through_if_that_is_asked_for() {
+    let folder = folder();
+    assert_eq!(
+        paths(&folder.ok(&["fingerprint", "-r", "@/runs"])),
+        ["@/runs/a.gen5", "@/runs/b/[1].gen5"],
+        "sorted, without what is hidden"
+    );
+    let ran = folder.run(&["fingerprint", "@/runs", "@/runs/a.gen5"]);
+    assert_eq!((ran.code, paths(&ran.out)), (1, vec!["@/runs/a.gen5"]));
+    assert_eq!(ran.messages, "gen5: @/runs is a folder; -r looks at all .gen5 files below it\n");
+    fs::create_dir(folder.path("empty")).unwrap();
+    let ran = folder.run(&["verify", "-r", "--json", "@/empty", "@/runs"]);
+    assert_eq!((ran.code, ran.messages.as_str()), (1, "gen5: there is no .gen5 file below @/empty\n"));
+    let lines = json_lines(&ran.out);
+    assert_eq!(lines[0]["error"], "there is no .gen5 file below @/empty");
+    assert_eq!(lines.iter().map(|line| line["ok"] == true).collect::<Vec<_>>(), [false, true, true]);
+}
+
+#[test]
+#[cfg(unix)]
+fn links_that_lead_in_circles_are_left() {
+    let folder = folder();
+    std::os::unix::fs::symlink(folder.path("runs"), folder.path("runs/b/up")).unwrap();
+    std::os::unix::fs::symlink(folder.path("runs/a.gen5"), folder.path("runs/b/link.gen5")).unwrap();
+    assert_eq!(
+        paths(&folder.ok(&["fingerprint", "-r", "@/runs"])),
+        ["@/runs/a.gen5", "@/runs/b/[1].gen5", "@/runs/b/link.gen5"]
+    );
+}
+
+#[test]
+fn patterns_need_no_shell() {
+    let folder = folder();
+    assert_eq!(paths(&folder.ok(&["fingerprint", "@/runs/*.gen5"])), ["@/runs/a.gen5"]);
+    assert_eq!(
+        paths(&folder.ok(&["fingerprint", "@/runs/**/*.gen5"])),
+        ["@/runs/a.gen5", "@/runs/b/[1].gen5"]
+    );
+    let ran = folder.run(&["fingerprint", "@/runs/*"]);
+    assert_eq!((ran.code, paths(&ran.out)), (3, vec!["@/runs/a.gen5"]), "what is matched is looked at");
+}
+
+#[test]
+fn a_name_that_is_a_pattern_is_a_file_where_there_is_one() {
+    let folder = folder();
+    assert_eq!(paths(&folder.ok(&["fingerprint", "@/runs/b/[1].gen5"])), ["@/runs/b/[1].gen5"]);
+    let ran = folder.run(&["info", "@/runs/x*.gen5", "@/runs/[.gen5"]);
+    assert_eq!(ran.code, 1);
+    let lines: Vec<&str> = ran.messages.lines().collect();
+    assert_eq!(lines[0], "gen5: nothing matches @/runs/x*.gen5");
+    assert!(lines[1].contains("is there neither as a file nor, as a pattern, valid"), "{ran:?}");
+}
+
+#[test]
+fn json_is_a_line_for_each_of_several_files() {
+    let folder = folder();
+    for command in ["info", "verify", "fingerprint"] {
+        assert!(
+            folder.ok(&[command, "--json", "@/runs/a.gen5"]).lines().count() > 1,
+            "{command}: for people"
+        );
+        let ran = folder.run(&[command, "--json", "@/runs/a.gen5", "@/runs/note.txt", "@/runs/b/[1].gen5"]);
+        let lines = json_lines(&ran.out);
+        assert_eq!((ran.code, lines.len()), (3, 3), "{command}");
+        assert!(lines[1]["error"].as_str().unwrap().contains("not a GEN5 file"), "{command}");
+        assert!(lines[2]["error"].is_null() && lines[2]["path"].is_string(), "{command}");
+        let ran = folder.run(&[command, "--json", "@/*/a.gen5"]);
+        assert_eq!(json_lines(&ran.out).len(), 1, "{command}: a pattern can match several");
+    }
+}
+
+#[test]
+fn standard_input_is_a_file_once() {
+    let folder = folder();
+    let data = data();
+    for (command, shown) in [
+        (&["info", "-"][..], "-: GEN5 1.0"),
+        (&["verify", "-"], "-: fine, 2 chunks"),
+        (&["ls", "-"], "z\tfloat16"),
+        (&["fingerprint", "-"], ""),
+        (&["diff", "-", "@/runs/a.gen5"], "- and @/runs/a.gen5 are the same"),
+        (&["env", "-", "@/runs/a.gen5"], "-: the environment is that of @/runs/a.gen5"),
+        (&["unpack", "-", "-o", "@/out", "--no-environment-check"], "@/out: 1 latent"),
+    ] {
+        let ran = folder.run_with_input(command, &data);
+        assert_eq!((ran.code, ran.messages.as_str()), (0, ""), "{command:?}");
+        assert!(ran.out.starts_with(shown), "{command:?}: {ran:?}");
+    }
+    let ran = folder.run_with_input(&["info", "-", "-"], &data);
+    assert_eq!((ran.code, ran.messages.as_str()), (2, "gen5: - is standard input, which can be read once\n"));
+    assert_eq!(folder.run_with_input(&["info", "-"], b"text").code, 3);
+}
+
+#[test]
+fn what_is_not_there_brings_a_proposal() {
+    let folder = folder();
+    let ran = folder.run(&["info", "@/runs/aa.gen5"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.messages.ends_with("; is a.gen5 meant?\n"), "{ran:?}");
+    fs::write(folder.path("steps.gen5"), include_bytes!("../../../tests/data/zstd_f16.gen5")).unwrap();
+    let ran = folder.run(&["cat", "@/steps.gen5", "inital_noise"]);
+    let expected = "gen5: @/steps.gen5: no latent is called \"inital_noise\"; is \"initial_noise\" meant?\n";
+    assert_eq!((ran.code, ran.messages.as_str()), (1, expected));
+}
