@@ -296,18 +296,43 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The values as `dtype`: in place if they have it, else rounded to nearest into `scratch`. Only float16 is ever
-    /// asked for of others.
-    pub(crate) fn converted<'s>(self, dtype: Dtype, scratch: &'s mut Vec<f16>) -> Values<'s>
+    /// The values as `dtype`: in place if they have it, else converted into `scratch`, to the nearest.
+    pub(crate) fn converted<'s>(self, dtype: Dtype, scratch: &'s mut Scratch) -> Values<'s>
     where
         'a: 's,
     {
-        if dtype != Dtype::F16 || self.dtype() == Dtype::F16 {
+        fn fill<T: Element>(values: Values<'_>, to: &mut Vec<T>) {
+            to.resize(values.len(), T::default());
+            T::convert(values, to);
+        }
+        if self.dtype() == dtype {
             return self;
         }
-        scratch.resize(self.len(), f16::ZERO);
-        f16::convert(self, scratch);
-        Values::F16(scratch)
+        match dtype {
+            Dtype::F16 => fill(self, &mut scratch.half),
+            Dtype::BF16 => fill(self, &mut scratch.brain),
+            Dtype::F32 => fill(self, &mut scratch.single),
+        }
+        scratch.values(dtype)
+    }
+}
+
+/// Room for values that are converted.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    half: Vec<f16>,
+    brain: Vec<bf16>,
+    single: Vec<f32>,
+}
+
+impl Scratch {
+    /// The values that were converted to `dtype` last.
+    pub(crate) fn values(&self, dtype: Dtype) -> Values<'_> {
+        match dtype {
+            Dtype::F16 => Values::F16(&self.half),
+            Dtype::BF16 => Values::BF16(&self.brain),
+            Dtype::F32 => Values::F32(&self.single),
+        }
     }
 }
 

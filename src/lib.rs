@@ -9,6 +9,7 @@ compile_error!(
 
 #[cfg(feature = "capture")]
 mod capture;
+mod carry;
 mod codec;
 mod drift;
 mod element;
@@ -17,6 +18,7 @@ mod error;
 mod limits;
 mod manifest;
 mod mmap;
+mod outline;
 mod reader;
 mod rewrite;
 mod source;
@@ -29,7 +31,9 @@ pub use reader::{ChunkReport, Latent, Loaded, ReadOptions, Reader, VerifyReport}
 
 // Writing.
 pub use rewrite::Rewritten;
-pub use writer::{Array, Compression, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer};
+pub use writer::{
+    Array, Compression, Entry, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer,
+};
 
 // What a file holds.
 pub use codec::Digest;

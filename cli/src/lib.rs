@@ -20,7 +20,8 @@ use clap::Parser;
 
 use crate::args::{Cli, ColorMode, Command};
 use crate::commands::{
-    Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, pack, set, unpack, verify,
+    Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, repack, set, split,
+    unpack, verify,
 };
 use crate::failure::Status;
 
@@ -83,6 +84,9 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),
         Command::Set(args) => set::run(args, &mut output),
+        Command::Repack(args) => repack::run(args, &mut output),
+        Command::Merge(args) => merge::run(args, &mut output),
+        Command::Split(args) => split::run(args, &mut output),
         Command::Completions(args) => completions::run(args, &mut output),
         Command::Man(args) => man::run(args, &mut output),
     };

@@ -61,6 +61,11 @@ impl Latent {
         self.inner.key(self.index)
     }
 
+    /// Whether others of the file have its key, too.
+    pub(crate) fn shares_key(&self) -> bool {
+        self.key().is_some_and(|key| self.inner.names_of(key).len() > 1)
+    }
+
     /// Its position among the latents of the file, from 0.
     pub fn index(&self) -> usize {
         self.index
@@ -99,8 +104,13 @@ impl Latent {
 
     /// Members of `extra` that the format does not know, of its first chunk.
     pub fn extra(&self) -> Option<&Extra> {
+        self.first_chunk().map(ChunkRecord::extra)
+    }
+
+    /// The record of its first chunk, of whichever rows this is.
+    pub(crate) fn first_chunk(&self) -> Option<&ChunkRecord> {
         let first = self.entry()?.chunks().first()?;
-        self.inner.records().get(*first).map(ChunkRecord::extra)
+        self.inner.records().get(*first)
     }
 
     /// Whether a mapped file gives these values as a slice: they are raw, in one chunk, and start at a multiple of the

@@ -61,6 +61,14 @@ impl Inner {
             names
         })
     }
+
+    /// The positions of the latents of this key.
+    fn names_of(&self, key: &str) -> &[usize] {
+        let names = self.names();
+        let start = names.partition_point(|&latent| self.key(latent) < Some(key));
+        let end = names.partition_point(|&latent| self.key(latent) <= Some(key));
+        names.get(start..end).unwrap_or_default()
+    }
 }
 
 impl Reader {
@@ -132,14 +140,11 @@ impl Reader {
     ///
     /// [`Error::NoSuchLatent`], or [`Error::AmbiguousKey`] if several have it.
     pub fn latent(&self, key: &str) -> Result<Latent> {
-        let names = self.inner.names();
-        let start = names.partition_point(|&latent| self.inner.key(latent) < Some(key));
-        let same: &[usize] = names.get(start..).unwrap_or_default();
-        let count = same.partition_point(|&latent| self.inner.key(latent) == Some(key));
-        match same.get(..count) {
-            Some(&[index]) => Ok(Latent::whole(&self.inner, index)),
-            Some(&[first, ..]) => Err(Error::AmbiguousKey { key: key.to_owned(), count, first }),
-            _ => Err(Error::NoSuchLatent { key: key.to_owned(), hint: self.hint() }),
+        let same = self.inner.names_of(key);
+        match *same {
+            [index] => Ok(Latent::whole(&self.inner, index)),
+            [first, ..] => Err(Error::AmbiguousKey { key: key.to_owned(), count: same.len(), first }),
+            [] => Err(Error::NoSuchLatent { key: key.to_owned(), hint: self.hint() }),
         }
     }
 

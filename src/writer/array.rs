@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::entry::Entry;
 use super::options::{Compression, Storage, WriteOptions};
 use crate::element::{Dtype, Element, Values, element_count};
 use crate::error::{Error, Result};
@@ -16,21 +17,20 @@ use crate::manifest::{Extra, Part, row_axis};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Array<'a> {
-    pub(super) key: String,
+    pub(super) entry: Entry,
     pub(super) shape: Vec<usize>,
     pub(super) values: Values<'a>,
-    pub(super) extra: Extra,
 }
 
 impl<'a> Array<'a> {
-    /// `values` in C order, outermost axis first. No axes means a scalar.
-    pub fn new<T: Element>(key: impl Into<String>, shape: &[usize], values: &'a [T]) -> Self {
-        Self { key: key.into(), shape: shape.to_vec(), values: T::erase(values), extra: Extra::new() }
+    /// `values` in C order, outermost axis first, of the latent of this key or entry. No axes means a scalar.
+    pub fn new<T: Element>(entry: impl Into<Entry>, shape: &[usize], values: &'a [T]) -> Self {
+        Self { entry: entry.into(), shape: shape.to_vec(), values: T::erase(values) }
     }
 
     /// Members of the record's `extra` besides those that the format defines.
     pub fn extra(mut self, extra: Extra) -> Self {
-        self.extra = extra;
+        self.entry = self.entry.extra(extra);
         self
     }
 }
@@ -38,11 +38,10 @@ impl<'a> Array<'a> {
 /// What a latent is, and how it will be stored.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    pub(super) key: String,
+    pub(super) entry: Entry,
     pub(super) shape: Vec<usize>,
     /// As stored, which is not always as given.
     pub(super) dtype: Dtype,
-    pub(super) extra: Extra,
     pub(super) storage: Storage,
     /// Where it is cut; `None` if it stays whole.
     cuts: Option<Cuts>,
@@ -63,7 +62,7 @@ struct Cuts {
 /// One chunk of a latent.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    pub(super) key: String,
+    pub(super) key: Option<String>,
     pub(super) shape: Vec<usize>,
     pub(super) part: Option<Part>,
     /// Which of the latent's elements.
@@ -73,63 +72,58 @@ pub(super) struct Piece {
 /// Bytes that a compressed chunk holds at most: its header, which alone tells its size, counts with 32 bits.
 const LARGEST_COMPRESSED: u64 = u32::MAX as u64;
 
-/// As which type values are stored that are given as `given`.
-pub(super) fn stored_dtype(given: Dtype, options: &WriteOptions) -> Dtype {
-    if options.float16 { Dtype::F16 } else { given }
-}
-
-/// The names in `extra` that have a meaning.
-const OWN_MEMBERS: [&str; 4] = ["shape", "dtype", "key", "part"];
-
 impl Plan {
     /// Decides how an array given as `given` is stored, and refuses what the format cannot express.
     pub(super) fn new(
-        key: String,
+        entry: Entry,
         shape: Vec<usize>,
         given: Dtype,
-        extra: Extra,
         options: &WriteOptions,
         storage: Storage,
     ) -> Result<Self> {
-        if let Some(name) = OWN_MEMBERS.into_iter().find(|name| extra.get(name).is_some()) {
-            let what = format!("extra members of latent {key:?}");
-            let expected = "other names than shape, dtype, key and part".into();
-            return Err(Error::Argument { what, expected, found: format!("{name:?}") });
-        }
+        entry.check()?;
         let limits = Limits::default();
         if shape.len() as u64 > limits.rank {
-            let what = format!("shape of latent {key:?}");
+            let what = format!("shape of latent {}", entry.name());
             let expected = format!("at most {} axes, as readers expect", limits.rank);
             return Err(Error::Argument { what, expected, found: shape.len().to_string() });
         }
-        let dtype = stored_dtype(given, options);
+        let dtype = entry.stored_dtype(given, options);
+        if options.compatible && (dtype == Dtype::BF16 || storage == Storage::Shuffled) {
+            let what = format!("latent {} of a file of version 1.0", entry.name());
+            let expected = "float16 or float32, and no byte shuffle".into();
+            let found = if dtype == Dtype::BF16 { dtype.name() } else { "a byte shuffle" };
+            return Err(Error::Argument { what, expected, found: found.into() });
+        }
         let size = dtype.size_of_array(&shape).filter(|size| usize::try_from(*size).is_ok());
         let Some(size) = size else {
-            let what = format!("shape of latent {key:?}");
+            let what = format!("shape of latent {}", entry.name());
             let expected = "a shape whose size memory can address".into();
             return Err(Error::Argument { what, expected, found: format!("{shape:?}") });
         };
-        let mut plan = Self { key, shape, dtype, extra, storage, cuts: None };
+        let compression = entry.compression_or(options);
+        let can_be_cut = entry.can_be_cut();
+        let mut plan = Self { entry, shape, dtype, storage, cuts: None };
         if storage != Storage::Raw {
             plan.cuts = options
                 .part_size
-                .filter(|part_size| size > *part_size)
+                .filter(|part_size| can_be_cut && size > *part_size)
                 .and_then(|part_size| Cuts::new(&plan.shape, dtype, part_size));
             let largest = plan.cuts.map_or(size, |cuts| cuts.part_len() as u64 * dtype.size() as u64);
             let is_too_much = largest > LARGEST_COMPRESSED || plan.piece_count() as u64 > limits.chunks;
-            if is_too_much && options.compression == Compression::Auto {
+            if is_too_much && compression == Compression::Auto {
                 plan.make_raw();
             } else if largest > LARGEST_COMPRESSED {
                 let what = format!(
-                    "latent {:?}: one chunk of it has {largest} bytes, and a compressed one holds at most \
+                    "latent {}: one chunk of it has {largest} bytes, and a compressed one holds at most \
                      {LARGEST_COMPRESSED}; cut it into parts, or store it raw",
-                    plan.key
+                    plan.entry.name()
                 );
                 return Err(Error::TooLarge { what });
             }
         }
         if plan.piece_count() as u64 > limits.chunks {
-            let what = format!("part size, which cuts latent {:?}", plan.key);
+            let what = format!("part size, which cuts latent {}", plan.entry.name());
             let expected = format!("at most {} parts, as readers expect", limits.chunks);
             return Err(Error::Argument { what, expected, found: plan.piece_count().to_string() });
         }
@@ -166,7 +160,7 @@ impl Plan {
     pub(super) fn piece(&self, index: usize) -> Piece {
         let Some(cuts) = self.cuts else {
             let elements = 0..self.len();
-            return Piece { key: self.key.clone(), shape: self.shape.clone(), part: None, elements };
+            return Piece { key: self.entry.key.clone(), shape: self.shape.clone(), part: None, elements };
         };
         let start = index * cuts.per_part;
         let end = (start + cuts.per_part).min(cuts.slices);
@@ -174,15 +168,10 @@ impl Plan {
         if let Some(axis) = shape.get_mut(cuts.axis) {
             *axis = end - start;
         }
-        let part = Part {
-            of: self.key.clone(),
-            index,
-            count: self.piece_count(),
-            axis: cuts.axis,
-            start,
-            shape: self.shape.clone(),
-        };
-        let key = format!("{}[{start}:{end}]", self.key);
+        let of = self.entry.key.clone().unwrap_or_default(); // only what has a key is cut
+        let key = Some(format!("{of}[{start}:{end}]"));
+        let part =
+            Part { of, index, count: self.piece_count(), axis: cuts.axis, start, shape: self.shape.clone() };
         Piece { key, shape, part: Some(part), elements: start * cuts.slice_len..end * cuts.slice_len }
     }
 }
@@ -212,7 +201,7 @@ mod tests {
 
     fn plan(shape: &[usize], part_size: u64) -> Result<Plan> {
         let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(part_size));
-        Plan::new("k".into(), shape.to_vec(), Dtype::F32, Extra::new(), &options, Storage::Zstd)
+        Plan::new("k".into(), shape.to_vec(), Dtype::F32, &options, Storage::Zstd)
     }
 
     #[test]
@@ -240,7 +229,7 @@ mod tests {
                 if let Some(part) = &piece.part {
                     assert_eq!((part.index, part.count), (index, counts.len()));
                     assert_eq!(piece.shape[part.axis], *count, "{shape:?}");
-                    assert_eq!(piece.key, format!("k[{}:{}]", part.start, part.start + count));
+                    assert_eq!(piece.key, Some(format!("k[{}:{}]", part.start, part.start + count)));
                 }
             }
             assert_eq!(next, plan.len(), "{shape:?}");
@@ -254,7 +243,7 @@ mod tests {
         assert!(plan(&[1 << 20, 1 << 12], 64 << 20).is_ok());
         let auto = |shape: &[usize], storage| {
             let options = WriteOptions::new();
-            Plan::new("k".into(), shape.to_vec(), Dtype::F32, Extra::new(), &options, storage)
+            Plan::new("k".into(), shape.to_vec(), Dtype::F32, &options, storage)
         };
         let largest = auto(&[1, (1 << 30) - 1], Storage::Zstd).unwrap();
         assert_eq!((largest.storage, largest.piece_count()), (Storage::Zstd, 64));

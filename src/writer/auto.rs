@@ -1,8 +1,9 @@
 //! What `Compression::Auto` decides by.
 
-use super::input::{Input, Scratch};
+use super::input::Input;
 use super::options::Storage;
 use crate::codec::compressed_size;
+use crate::element::Scratch;
 
 /// Blocks that are tried, spread evenly over the values, and bytes of each. Together they take less than
 /// 1% of what it takes to write a raw latent of 64 MiB; the benchmark `ratios` measures it.
@@ -31,7 +32,7 @@ pub(super) fn choose(input: &Input<'_>, whole: u64) -> Storage {
     let element = input.dtype.size();
     let (count, block) = (size / element, BLOCK.min(size) / element);
     let blocks = (size / BYTES_PER_BLOCK).clamp(1, BLOCKS);
-    let mut scratch = Scratch::new();
+    let mut scratch = Scratch::default();
     let (mut tried, mut shrunk) = (0, 0);
     for number in 0..blocks {
         // The first at the start, the last at the end, one in the middle if it is alone.

@@ -3,10 +3,11 @@
 use zerocopy::IntoBytes;
 
 use super::buffers::Filled;
-use super::input::{Input, Scratch};
+use super::input::Input;
 use super::options::Storage;
 use super::session::{LatentChunk, Session};
 use crate::codec::{Digest, FrameEncoder, Hasher, SHUFFLE_BLOCK, frame_bound, shuffle};
+use crate::element::Scratch;
 use crate::error::{Error, Result};
 use crate::wire::ChunkHeader;
 
@@ -44,7 +45,7 @@ pub(super) fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
         Storage::Shuffled => true,
     };
     let (input, level) = (&job.input, session.options.level_for(job.chunk.storage));
-    let (mut scratch, mut groups) = (Scratch::new(), Vec::new());
+    let (mut scratch, mut groups) = (Scratch::default(), Vec::new());
     let mut hasher = Hasher::default();
     let frame = compress(session, &job.chunk.header(job.size()), input.size(), level, |encoder| {
         for step in input.steps(if shuffled { SHUFFLE_BLOCK } else { BLOCK }) {

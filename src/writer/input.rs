@@ -2,17 +2,16 @@
 
 use std::ops::Range;
 
-use half::f16;
-
+use super::entry::name;
 use super::options::{NonFinite, WriteOptions};
-use crate::element::{Dtype, Values};
+use crate::element::{Dtype, Scratch, Values};
 use crate::error::{Error, Result};
 
 /// Values of a latent, or of some part of it.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     /// The latent's key, for errors.
-    pub(super) key: &'a str,
+    pub(super) key: Option<&'a str>,
     /// As which type they are stored.
     pub(super) dtype: Dtype,
     /// Position of the first of them in the latent, for errors.
@@ -28,9 +27,6 @@ pub(super) enum Payload<'a> {
     /// Bytes that were checked and converted already.
     Ready(&'a [u8]),
 }
-
-/// Room for the values of one step, if they have to be converted.
-pub(super) type Scratch = Vec<f16>;
 
 impl Input<'_> {
     /// Bytes of the payload, as it is stored.
@@ -78,7 +74,7 @@ impl Input<'_> {
     pub(super) fn bytes<'s>(&'s self, range: Range<usize>, scratch: &'s Scratch) -> &'s [u8] {
         match self.payload {
             Payload::Values(values) if values.dtype() == self.dtype => values.slice(range).as_bytes(),
-            Payload::Values(_) => Values::F16(scratch).as_bytes(),
+            Payload::Values(_) => scratch.values(self.dtype).as_bytes(),
             Payload::Ready(bytes) => {
                 let size = self.dtype.size();
                 bytes.get(range.start * size..range.end * size).unwrap_or_default()
@@ -98,7 +94,7 @@ impl Input<'_> {
 /// Refuses values that are not to be written. `first` is the position of the first of them in the latent.
 fn check_values(
     values: Values<'_>,
-    key: &str,
+    key: Option<&str>,
     first: usize,
     dtype: Dtype,
     options: &WriteOptions,
@@ -106,10 +102,14 @@ fn check_values(
     if options.non_finite == NonFinite::Refuse
         && let Some((at, value)) = values.first_non_finite()
     {
-        return Err(Error::NonFinite { key: key.to_owned(), index: (first + at) as u64, value });
+        return Err(Error::NonFinite {
+            key: key.unwrap_or_default().to_owned(),
+            index: (first + at) as u64,
+            value,
+        });
     }
     if let Some((at, value)) = values.first_overflow(dtype) {
-        let latent = format!("{key:?}");
+        let latent = name(key);
         return Err(Error::Overflow { latent, index: (first + at) as u64, value, dtype });
     }
     Ok(())

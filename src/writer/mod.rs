@@ -5,12 +5,14 @@ mod auto;
 mod buffers;
 mod copy;
 mod encode;
+mod entry;
 mod input;
 mod options;
 mod pipeline;
 mod publish;
 mod raw;
 mod session;
+mod single;
 mod sink;
 mod stream;
 mod table;
@@ -22,25 +24,28 @@ use rayon::prelude::*;
 
 pub use array::Array;
 pub(crate) use copy::Chunks;
+pub use entry::Entry;
 pub use options::{Compression, NonFinite, WriteOptions};
+pub(crate) use single::Single;
 pub use stream::LatentWriter;
+pub(crate) use table::Records;
 
-use self::array::{Plan, stored_dtype};
-use self::encode::{Job, compress_whole};
+use self::array::Plan;
+use self::encode::Job;
 use self::input::{Input, Payload};
 use self::options::Storage;
 use self::pipeline::write_jobs;
 use self::publish::Draft;
-use self::session::{LatentChunk, NewRecord, Session, chunk_header};
+use self::session::{LatentChunk, NewRecord, Session};
+use self::single::check_image;
 use self::sink::Sink;
 use self::stream::flush_waiting;
-use crate::codec::Digest;
+use self::table::ManifestText;
 use crate::element::{Dtype, Element};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::limits::Limits;
 use crate::manifest::{Extra, Metadata};
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, NO_FLAGS};
+use crate::wire::ChunkType;
 
 /// A file in the making.
 ///
@@ -74,8 +79,8 @@ pub struct Summary {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LatentSummary {
-    /// Its key.
-    pub key: String,
+    /// Its key; `None` if it has none, which only one of another file can be without.
+    pub key: Option<String>,
     /// Its dtype in the file.
     pub dtype: Dtype,
     /// Its shape.
@@ -106,18 +111,18 @@ impl<'w> Writer<'w> {
         Ok(Self { session, draft })
     }
 
-    /// Writes a latent.
+    /// Writes a latent of this key or [`Entry`].
     ///
     /// # Errors
     ///
     /// As [`latents`](Self::latents).
     pub fn latent<T: Element>(
         &mut self,
-        key: impl Into<String>,
+        entry: impl Into<Entry>,
         shape: &[usize],
         values: &[T],
     ) -> Result<()> {
-        self.latents([Array::new(key, shape, values)])
+        self.latents([Array::new(entry, shape, values)])
     }
 
     /// Writes latents, which are hashed and compressed side by side: all of them, or after an error none.
@@ -151,31 +156,30 @@ impl<'w> Writer<'w> {
 
     /// How an array is to be stored: as the options say, or as its values suggest.
     fn storage(&self, array: &Array<'_>) -> Storage {
-        let options = &self.session.options;
-        let dtype = stored_dtype(array.values.dtype(), options);
-        let input = Input { key: &array.key, dtype, first: 0, payload: Payload::Values(array.values) };
-        options.compression.storage().unwrap_or_else(|| auto::choose(&input, input.size() as u64))
+        let (entry, options) = (&array.entry, &self.session.options);
+        let dtype = entry.stored_dtype(array.values.dtype(), options);
+        let input = Input { key: entry.key(), dtype, first: 0, payload: Payload::Values(array.values) };
+        entry.compression_or(options).storage().unwrap_or_else(|| auto::choose(&input, input.size() as u64))
     }
 
     /// Notes that a latent is stored raw which would better be compressed.
     fn note_if_raw(&self, plan: &Plan, wanted: Storage) {
         if plan.storage == Storage::Raw && wanted != Storage::Raw {
             let note = format!(
-                "latent {:?} would shrink, and is stored raw all the same: a slice of it has 4 GiB or more, which no \
+                "latent {} would shrink, and is stored raw all the same: a slice of it has 4 GiB or more, which no \
                  compressed chunk holds",
-                plan.key
+                plan.entry.name()
             );
             self.session.state().notes.push(note);
         }
     }
 
     fn plan(&self, array: &mut Array<'_>, storage: Storage) -> Result<Plan> {
-        let (key, extra) = (std::mem::take(&mut array.key), std::mem::take(&mut array.extra));
-        let shape = std::mem::take(&mut array.shape);
-        let plan = Plan::new(key, shape, array.values.dtype(), extra, &self.session.options, storage)?;
+        let (entry, shape) = (array.entry.clone(), std::mem::take(&mut array.shape));
+        let plan = Plan::new(entry, shape, array.values.dtype(), &self.session.options, storage)?;
         if plan.len() != array.values.len() {
             return Err(Error::Argument {
-                what: format!("values of latent {:?}", plan.key),
+                what: format!("values of latent {}", plan.entry.name()),
                 expected: format!("{} elements, for shape {:?}", plan.len(), plan.shape),
                 found: array.values.len().to_string(),
             });
@@ -193,7 +197,7 @@ impl<'w> Writer<'w> {
                 plan.pieces().map(|piece| Job {
                     chunk: LatentChunk::new(plan, &piece),
                     input: Input {
-                        key: &plan.key,
+                        key: plan.entry.key(),
                         dtype: plan.dtype,
                         first: piece.elements.start,
                         payload: Payload::Values(array.values.slice(piece.elements)),
@@ -204,19 +208,30 @@ impl<'w> Writer<'w> {
         write_jobs(&self.session, &jobs)
     }
 
-    /// Opens a latent whose values come piece by piece, as `T`. Streams do not hold the writer: several may be open, and
-    /// latents be written meanwhile.
+    /// Opens a latent of this key or [`Entry`] whose values come piece by piece, as `T`. Streams do not hold the writer:
+    /// several may be open, and latents be written meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Error::DuplicateKey`]; [`Error::Argument`] for a shape that memory cannot address; [`Error::TooLarge`] for a slice
-    /// of 4 GiB that is to be compressed; [`Error::Io`].
+    /// [`Error::DuplicateKey`]; [`Error::Argument`] for a shape that memory cannot address, or if the entry's `extra` has a
+    /// member that the format defines; [`Error::TooLarge`] for a slice of 4 GiB that is to be compressed; [`Error::Io`].
     pub fn stream<T: Element>(
         &mut self,
-        key: impl Into<String>,
+        entry: impl Into<Entry>,
         shape: &[usize],
     ) -> Result<LatentWriter<'w, T>> {
-        self.stream_with(key, shape, Extra::new())
+        self.session.check_usable()?;
+        let (entry, options) = (entry.into(), &self.session.options);
+        // Where the values decide, it is planned as if they shrank.
+        let (storage, undecided) = match entry.compression_or(options).storage() {
+            Some(storage) => (storage, false),
+            None => (Storage::Zstd, true),
+        };
+        let plan = Plan::new(entry, shape.to_vec(), T::DTYPE, options, storage)?;
+        flush_waiting(&self.session)?;
+        self.session.state().reserve_keys(&plan)?;
+        LatentWriter::open(&self.session, plan.clone(), undecided)
+            .inspect_err(|_| self.session.state().release_keys(&plan))
     }
 
     /// As [`stream`](Self::stream), with members of the record's `extra` besides those that the format defines.
@@ -230,18 +245,7 @@ impl<'w> Writer<'w> {
         shape: &[usize],
         extra: Extra,
     ) -> Result<LatentWriter<'w, T>> {
-        self.session.check_usable()?;
-        let options = &self.session.options;
-        // Where the values decide, it is planned as if they shrank.
-        let (storage, undecided) = match options.compression.storage() {
-            Some(storage) => (storage, false),
-            None => (Storage::Zstd, true),
-        };
-        let plan = Plan::new(key.into(), shape.to_vec(), T::DTYPE, extra, options, storage)?;
-        flush_waiting(&self.session)?;
-        self.session.state().reserve_keys(&plan)?;
-        LatentWriter::open(&self.session, plan.clone(), undecided)
-            .inspect_err(|_| self.session.state().release_keys(&plan))
+        self.stream(Entry::new(key).extra(extra), shape)
     }
 
     /// Stores the encoded image (PNG, JPEG, WebP, …) as it is, byte for byte.
@@ -255,10 +259,10 @@ impl<'w> Writer<'w> {
     /// [`Error::TooLarge`], [`Error::Io`].
     pub fn image(&mut self, encoded: &[u8]) -> Result<()> {
         self.session.check_usable()?;
-        self.refuse_second(ChunkType::IMAGE, "image")?;
-        refuse_larger(encoded.len(), Limits::default().image_bytes, "image")?;
+        let single = Single::new(ChunkType::IMAGE, encoded);
+        single.check(&self.session)?;
         let note = check_image(encoded)?;
-        self.write_single(ChunkType::IMAGE, encoded, false)?;
+        single.write(&self.session)?;
         self.session.state().notes.extend(note);
         Ok(())
     }
@@ -269,59 +273,34 @@ impl<'w> Writer<'w> {
     ///
     /// [`Error::Argument`] if there is one already or this one is over 16 MiB, [`Error::Io`].
     pub fn environment(&mut self, environment: &Environment) -> Result<()> {
-        self.session.check_usable()?;
-        self.refuse_second(ChunkType::ENVIRONMENT, "environment")?;
         let json = environment.to_json()?;
-        refuse_larger(json.len(), Limits::default().environment_bytes, "environment")?;
-        self.write_single(ChunkType::ENVIRONMENT, json.as_bytes(), true)
+        self.single(Single { compressed: Some(true), ..Single::new(ChunkType::ENVIRONMENT, json.as_bytes()) })
     }
 
-    /// Refuses a second chunk of a kind that stands once in a file.
-    fn refuse_second(&self, kind: ChunkType, what: &str) -> Result<()> {
-        if self.session.state().records.iter().all(|record| record.kind != kind) {
-            return Ok(());
-        }
-        let (expected, found) = ("at most one in a file".into(), "a second".into());
-        Err(Error::Argument { what: what.into(), expected, found })
-    }
-
-    /// Writes a chunk that is no latent: compressed if that makes it smaller, or if it has to be.
-    fn write_single(&self, kind: ChunkType, payload: &[u8], always_compressed: bool) -> Result<()> {
-        flush_waiting(&self.session)?;
-        let header = chunk_header(kind, NO_FLAGS, payload.len() as u64);
-        let level = self.session.options.level_for(Storage::Zstd);
-        let frame = compress_whole(&self.session, &header, payload, level)?;
-        let frame = frame.bytes();
-        let raw_size = payload.len() as u64 + CHUNK_HEADER_SIZE;
-        let compressed = always_compressed || (frame.len() as u64) < raw_size;
-        let stored_size = if compressed { frame.len() as u64 } else { raw_size };
-        let place = self.session.state().place(stored_size, None)?;
-        if compressed {
-            self.session.write(frame, place.offset)?;
-        } else {
-            self.session.write_head(place, &header)?;
-            self.session.write(payload, place.payload_offset())?;
-        }
-        self.session.state().records.push(NewRecord {
-            kind,
-            flags: header.flags,
-            place,
-            payload_size: payload.len() as u64,
-            compressed,
-            sha256: Digest::of(payload),
-            latent: None,
-        });
-        Ok(())
+    /// Stores a chunk that is no latent.
+    pub(crate) fn single(&mut self, single: Single<'_>) -> Result<()> {
+        self.session.check_usable()?;
+        single.check(&self.session)?;
+        single.write(&self.session)
     }
 
     /// Writes table and header, and publishes the file under its path.
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] if a stream was not finished, [`Error::Argument`] for a manifest that readers refuse for its size, [`Error::WriterFailed`] if an earlier write
-    /// failed, [`Error::Io`]. Nothing is at the path then that was not there before; but if only the very last step
-    /// fails, syncing the folder, the complete file is there, and may not survive a power failure.
+    /// [`Error::Incomplete`] if a stream was not finished, [`Error::Argument`] for a manifest that readers refuse for its
+    /// size, [`Error::TooLarge`] for what has to be [compatible](WriteOptions::compatible) and is not,
+    /// [`Error::WriterFailed`] if an earlier write failed, [`Error::Io`]. Nothing is at the path then that was not there
+    /// before; but if only the very last step fails, syncing the folder, the complete file is there, and may not survive a
+    /// power failure.
     pub fn finish(self, metadata: &Metadata) -> Result<Summary> {
+        self.finish_under(&|file_size, version, records| {
+            table::manifest(file_size, version, records, metadata)
+        })
+    }
+
+    /// [`finish`](Self::finish), under a manifest of this text.
+    pub(crate) fn finish_under(self, manifest: &ManifestText<'_>) -> Result<Summary> {
         self.session.check_usable()?;
         let unfinished = self.session.state().streams.values().next().cloned();
         if let Some(stream) = unfinished {
@@ -334,7 +313,7 @@ impl<'w> Writer<'w> {
             (std::mem::take(&mut state.records), std::mem::take(&mut state.notes))
         };
         records.sort_by_key(|record| record.place.offset);
-        let (file_size, version) = table::write_table(&self.session, &records, metadata)?;
+        let (file_size, version) = table::write_table(&self.session, &records, manifest)?;
         if let Some(draft) = self.draft {
             draft.publish()?;
         }
@@ -342,55 +321,22 @@ impl<'w> Writer<'w> {
     }
 }
 
-/// Refuses what a reader with the default limits would.
-fn refuse_larger(size: usize, limit: u64, what: &str) -> Result<()> {
-    if size as u64 <= limit {
-        return Ok(());
-    }
-    let (expected, found) = (format!("at most {limit} bytes, as readers expect"), format!("{size} bytes"));
-    Err(Error::Argument { what: what.into(), expected, found })
-}
-
-/// Decodes an image to see whether it can be. Returns a note if there is no telling.
-#[cfg(feature = "image")]
-fn check_image(encoded: &[u8]) -> Result<Option<String>> {
-    use image::ImageError;
-
-    let decode = |format| image::load_from_memory_with_format(encoded, format);
-    let unknown = "the image is stored unchecked: its format is none that can be decoded here";
-    match image::guess_format(encoded) {
-        Ok(format) if format.reading_enabled() => match decode(format) {
-            Ok(_) => Ok(None),
-            // What the decoder cannot do, or not in the memory it allows itself, says nothing against the image.
-            Err(error @ (ImageError::Limits(_) | ImageError::Unsupported(_))) => {
-                Ok(Some(format!("the image is stored unchecked: {error}")))
-            }
-            Err(error) => Err(Error::Image { problem: error.to_string() }),
-        },
-        _ => Ok(Some(unknown.into())),
-    }
-}
-
-#[cfg(not(feature = "image"))]
-fn check_image(_: &[u8]) -> Result<Option<String>> {
-    Ok(Some("the image is stored unchecked: this build has no image decoder".into()))
-}
-
 /// Parts put together, in the order of the file.
 fn summarize(records: &[NewRecord]) -> Vec<LatentSummary> {
     let mut latents: Vec<LatentSummary> = Vec::new();
     let mut places: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
     for (record, latent) in records.iter().filter_map(|record| Some((record, record.latent.as_ref()?))) {
-        let key = latent.latent_key();
-        if let Some(known) = places.get(key).and_then(|&place| latents.get_mut(place)) {
-            known.payload_size += record.payload_size;
-            known.stored_size += record.place.stored_size;
-            known.parts += 1;
-            continue;
+        if let Some(part) = &latent.part {
+            if let Some(known) = places.get(&*part.of).and_then(|&place| latents.get_mut(place)) {
+                known.payload_size += record.payload_size;
+                known.stored_size += record.place.stored_size;
+                known.parts += 1;
+                continue;
+            }
+            places.insert(&part.of, latents.len());
         }
-        places.insert(key, latents.len());
         latents.push(LatentSummary {
-            key: key.to_owned(),
+            key: latent.latent_key().map(str::to_owned),
             dtype: latent.dtype,
             shape: latent.part.as_ref().map_or(&latent.shape, |part| &part.shape).clone(),
             payload_size: record.payload_size,

@@ -99,6 +99,7 @@ pub struct WriteOptions {
     pub(super) non_finite: NonFinite,
     pub(super) alignment: u64,
     pub(super) part_size: Option<u64>,
+    pub(super) compatible: bool,
     pub(super) sync: bool,
     pub(super) progress: Option<Progress>,
     pub(super) cancelled: Option<Cancelled>,
@@ -115,6 +116,7 @@ impl Default for WriteOptions {
             non_finite: NonFinite::Refuse,
             alignment: 64,
             part_size: Some(DEFAULT_PART_SIZE),
+            compatible: false,
             sync: true,
             progress: None,
             cancelled: None,
@@ -177,6 +179,13 @@ impl WriteOptions {
     /// decompressed side by side; `None` never cuts. Default 64 MiB.
     pub fn part_size(mut self, bytes: Option<u64>) -> Self {
         self.part_size = bytes;
+        self
+    }
+
+    /// Whether the file has to be of version 1.0, which the Python package `gen5` reads. What needs 1.1 is refused as soon
+    /// as it is known: bfloat16, byte shuffle, chunks of unknown types, and 4 GiB or more. Default no.
+    pub fn compatible(mut self, compatible: bool) -> Self {
+        self.compatible = compatible;
         self
     }
 
@@ -270,6 +279,7 @@ impl fmt::Debug for WriteOptions {
             .field("non_finite", &self.non_finite)
             .field("alignment", &self.alignment)
             .field("part_size", &self.part_size)
+            .field("compatible", &self.compatible)
             .field("sync", &self.sync)
             .finish_non_exhaustive()
     }

@@ -1,8 +1,9 @@
 //! Raw payloads: each block is checked, converted, hashed and written while it is in cache.
 
-use super::input::{Input, Scratch};
+use super::input::Input;
 use super::session::Session;
 use crate::codec::Hasher;
+use crate::element::Scratch;
 use crate::error::Result;
 
 /// Bytes that are taken care of at a time. They stay in cache, and hashing them takes long against handing a task to
@@ -40,7 +41,7 @@ fn write_blocks(
     hasher: &mut Hasher,
     both: impl Fn(Hash<'_>, Write<'_>) -> Result<()>,
 ) -> Result<()> {
-    let (mut current, mut next) = (Scratch::new(), Scratch::new());
+    let (mut current, mut next) = (Scratch::default(), Scratch::default());
     let mut steps = input.steps(STEP).peekable();
     let mut at = offset;
     if let Some(first) = steps.peek() {

@@ -1,6 +1,6 @@
 //! What all handles of one file share: where it goes, how far it is, and which chunks it has.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::array::{Piece, Plan};
@@ -32,10 +32,13 @@ pub(super) struct Session<'w> {
 pub(super) struct State {
     /// Where the next chunk can start.
     pub(super) cursor: u64,
+    /// Where chunks have to end.
+    end: u64,
     /// How many chunks have a place.
     chunks: u64,
     pub(super) records: Vec<NewRecord>,
-    keys: HashSet<String>,
+    /// The keys that are taken, and whether others may have them, too.
+    keys: HashMap<String, bool>,
     /// Streams that are not finished, by the order in which they were opened.
     pub(super) streams: BTreeMap<u64, Unfinished>,
     next_stream: u64,
@@ -69,17 +72,23 @@ pub(super) struct NewRecord {
     pub(super) compressed: bool,
     pub(super) sha256: Digest,
     pub(super) latent: Option<LatentChunk>,
+    /// Members of `extra` besides those that describe a latent, and of the record itself.
+    pub(super) extra: Extra,
+    pub(super) unknown: Extra,
+    /// Whether version 1.0 may not have it, for another reason than those that its dtype and storage are.
+    pub(super) is_newer: bool,
 }
 
 /// What a latent's chunk has besides.
 #[derive(Clone)]
 pub(super) struct LatentChunk {
-    pub(super) key: String,
+    pub(super) key: Option<String>,
     pub(super) shape: Vec<usize>,
     pub(super) dtype: Dtype,
     pub(super) storage: Storage,
     pub(super) part: Option<Part>,
     pub(super) extra: Extra,
+    pub(super) unknown: Extra,
 }
 
 impl LatentChunk {
@@ -90,13 +99,14 @@ impl LatentChunk {
             dtype: plan.dtype,
             storage: plan.storage,
             part: piece.part.clone(),
-            extra: plan.extra.clone(),
+            extra: plan.entry.extra.clone(),
+            unknown: plan.entry.unknown.clone(),
         }
     }
 
-    /// The name of the latent it belongs to.
-    pub(super) fn latent_key(&self) -> &str {
-        self.part.as_ref().map_or(&self.key, |part| &part.of)
+    /// The key of the latent it belongs to.
+    pub(super) fn latent_key(&self) -> Option<&str> {
+        self.part.as_ref().map_or(self.key.as_deref(), |part| Some(&part.of))
     }
 
     /// What stands before its payload of `size` bytes.
@@ -109,7 +119,8 @@ impl LatentChunk {
     }
 
     /// Its record, when it is written.
-    pub(super) fn into_record(self, place: Placement, payload_size: u64, sha256: Digest) -> NewRecord {
+    pub(super) fn into_record(mut self, place: Placement, payload_size: u64, sha256: Digest) -> NewRecord {
+        let (extra, unknown) = (std::mem::take(&mut self.extra), std::mem::take(&mut self.unknown));
         NewRecord {
             kind: ChunkType::LATENT,
             flags: self.flags(),
@@ -118,6 +129,9 @@ impl LatentChunk {
             compressed: self.storage != Storage::Raw,
             sha256,
             latent: Some(self),
+            extra,
+            unknown,
+            is_newer: false,
         }
     }
 }
@@ -164,6 +178,10 @@ impl State {
                 format!("a file with a chunk of {stored_size} bytes at {offset}, past all that u64 counts");
             return Err(Error::TooLarge { what });
         };
+        if end > self.end {
+            let what = "a file of version 1.0 of 4 GiB or more".into();
+            return Err(Error::TooLarge { what });
+        }
         let placement = Placement { gap, offset, stored_size };
         self.cursor = end;
         self.chunks += 1;
@@ -172,13 +190,16 @@ impl State {
 
     /// Reserves the keys of a latent and of its parts.
     pub(super) fn reserve_keys(&mut self, plan: &Plan) -> Result<()> {
+        let shares = plan.entry.shares_key;
         let parts =
             (plan.piece_count() > 1).then(|| plan.pieces().map(|piece| piece.key)).into_iter().flatten();
-        let keys: Vec<String> = std::iter::once(plan.key.clone()).chain(parts).collect();
-        match keys.iter().find(|key| self.keys.contains(*key)) {
+        let keys: Vec<String> = std::iter::once(plan.entry.key.clone()).chain(parts).flatten().collect();
+        let is_taken =
+            |key: &&String| self.keys.get(*key).is_some_and(|others_share| !(shares && *others_share));
+        match keys.iter().find(is_taken) {
             Some(key) => Err(Error::DuplicateKey { key: key.clone() }),
             None => {
-                self.keys.extend(keys);
+                self.keys.extend(keys.into_iter().map(|key| (key, shares)));
                 Ok(())
             }
         }
@@ -187,28 +208,32 @@ impl State {
     /// Gives the keys of a latent free again.
     pub(super) fn release_keys(&mut self, plan: &Plan) {
         self.release_parts(plan);
-        self.keys.remove(&plan.key);
+        // One that others share may be theirs, too.
+        if let (Some(key), false) = (plan.entry.key(), plan.entry.shares_key) {
+            self.keys.remove(key);
+        }
     }
 
     /// Gives the keys of a latent's parts free again, since it is stored whole after all.
     pub(super) fn release_parts(&mut self, plan: &Plan) {
-        for piece in plan.pieces().filter(|piece| piece.part.is_some()) {
-            self.keys.remove(&piece.key);
+        for key in plan.pieces().filter(|piece| piece.part.is_some()).filter_map(|piece| piece.key) {
+            self.keys.remove(&key);
         }
     }
 
     /// Notes a stream; returns its number.
-    pub(super) fn open_stream(&mut self, key: &str, expected: u64) -> u64 {
+    pub(super) fn open_stream(&mut self, key: Option<&str>, expected: u64) -> u64 {
         let id = self.next_stream;
         self.next_stream += 1;
-        self.streams.insert(id, Unfinished { key: key.to_owned(), expected, found: 0 });
+        self.streams.insert(id, Unfinished { key: key.unwrap_or_default().to_owned(), expected, found: 0 });
         id
     }
 }
 
 impl<'w> Session<'w> {
     pub(super) fn start(sink: Box<dyn Sink + 'w>, name: String, options: WriteOptions) -> Result<Self> {
-        let state = State { cursor: FILE_HEADER_SIZE, ..State::default() };
+        let end = if options.compatible { u64::from(u32::MAX) } else { u64::MAX };
+        let state = State { cursor: FILE_HEADER_SIZE, end, ..State::default() };
         let session = Self { sink, name, options, state: Mutex::new(state) };
         // A file that is cut off starts with zeros, which no reader takes for GEN5.
         session.write(&[0; size_of::<FileHeader>()], 0)?;

@@ -9,13 +9,13 @@ use super::array::Plan;
 use super::auto;
 use super::buffers::Filled;
 use super::encode::Job;
-use super::input::{Input, Payload, Scratch};
+use super::input::{Input, Payload};
 use super::options::{DEFAULT_PART_SIZE, Storage};
 use super::pipeline::write_jobs;
 use super::raw::write_values;
 use super::session::{LatentChunk, Placement, Session, Waiting};
 use crate::codec::Hasher;
-use crate::element::Element;
+use crate::element::{Element, Scratch};
 use crate::error::{Error, Result};
 use crate::wire::CHUNK_HEADER_SIZE;
 
@@ -48,7 +48,7 @@ const BLOCK: usize = 256 << 10;
 impl<T: Element> fmt::Debug for LatentWriter<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LatentWriter")
-            .field("key", &self.plan.key)
+            .field("key", &self.plan.entry.key)
             .field("shape", &self.plan.shape)
             .field("remaining", &self.remaining())
             .finish_non_exhaustive()
@@ -63,7 +63,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
             _ if undecided => Body::Undecided { payload: Filled::default() },
             _ => Body::Parts { next: 0, payload: Filled::default() },
         };
-        let id = session.state().open_stream(&plan.key, plan.len() as u64);
+        let id = session.state().open_stream(plan.entry.key(), plan.len() as u64);
         Ok(Self { session: Arc::clone(session), id, plan, pushed: 0, body, elements: PhantomData })
     }
 
@@ -93,7 +93,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         self.session.check_usable()?;
         if values.len() as u64 > self.remaining() {
             return Err(Error::Argument {
-                what: format!("values pushed to latent {:?}", self.plan.key),
+                what: format!("values pushed to latent {}", self.plan.entry.name()),
                 expected: format!("at most {} more, for shape {:?}", self.remaining(), self.plan.shape),
                 found: values.len().to_string(),
             });
@@ -115,7 +115,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     /// The next values, for what checks and converts them.
     fn input<'a>(&'a self, values: &'a [T]) -> Input<'a> {
         let payload = Payload::Values(T::erase(values));
-        Input { key: &self.plan.key, dtype: self.plan.dtype, first: self.pushed, payload }
+        Input { key: self.plan.entry.key(), dtype: self.plan.dtype, first: self.pushed, payload }
     }
 
     /// Writes values to where they belong. If one is refused, those of this call are written over by the next.
@@ -133,7 +133,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
 
     /// Adds values, which were checked, to the part to come, and hands on each part that has all its values.
     fn collect(&mut self, mut values: &[T]) -> Result<()> {
-        let mut scratch = Scratch::new();
+        let mut scratch = Scratch::default();
         while !values.is_empty() {
             let Range { start, end } = match &self.body {
                 Body::Raw { .. } => return self.write_raw(values),
@@ -170,7 +170,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         }
         let payload = std::mem::take(payload);
         let ready = Payload::Ready(payload.bytes());
-        let input = Input { key: &self.plan.key, dtype: self.plan.dtype, first: 0, payload: ready };
+        let input = Input { key: self.plan.entry.key(), dtype: self.plan.dtype, first: 0, payload: ready };
         if auto::choose(&input, self.plan.payload_size()) != Storage::Raw {
             self.body = Body::Parts { next: 0, payload };
             return Ok(());
@@ -217,7 +217,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         self.session.check_usable()?;
         if self.remaining() > 0 {
             return Err(Error::Incomplete {
-                key: self.plan.key.clone(),
+                key: self.plan.entry.key().unwrap_or_default().to_owned(),
                 expected: self.plan.len() as u64,
                 found: self.pushed as u64,
             });
@@ -285,12 +285,13 @@ mod tests {
         let sink = SeekSink::new(Cursor::new(Vec::new())).unwrap();
         let session = Session::start(Box::new(sink), "test".into(), WriteOptions::new()).unwrap();
         let chunk = LatentChunk {
-            key: "k".into(),
+            key: Some("k".into()),
             shape: vec![2],
             dtype: Dtype::F32,
             storage: Storage::Zstd,
             part: None,
             extra: Extra::new(),
+            unknown: Extra::new(),
         };
         let mut payload = Filled::default();
         payload.reserve(8, &session.options.buffers).unwrap();

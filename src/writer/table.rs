@@ -1,7 +1,8 @@
 //! The end of a file: the manifest with its table, then the file header.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use serde::ser::Serializer;
 
 use super::buffers::Filled;
 use super::encode::compress_whole;
@@ -32,7 +33,7 @@ struct Root<'a> {
 struct Body<'a> {
     file_info: FileInfo<'a>,
     model_info: &'a ModelInfo,
-    chunks: Vec<Record<'a>>,
+    chunks: &'a Records<'a>,
     #[serde(flatten)]
     beside: &'a Extra,
 }
@@ -51,43 +52,66 @@ struct FileInfo<'a> {
 #[derive(Serialize)]
 struct Record<'a> {
     index: usize,
-    #[serde(rename = "type", serialize_with = "display")]
-    kind: ChunkType,
-    flags: String,
+    #[serde(rename = "type")]
+    kind: Cow<'a, str>,
+    flags: Cow<'a, str>,
     offset: u64,
     compressed_size: u64,
     uncompressed_size: u64,
     hash: Digest,
     extra: RecordExtra<'a>,
     compressed: bool,
+    #[serde(flatten)]
+    unknown: &'a Extra,
 }
 
 #[derive(Serialize)]
 struct RecordExtra<'a> {
     #[serde(flatten)]
     latent: Option<LatentExtra<'a>>,
+    #[serde(flatten)]
+    extra: &'a Extra,
 }
 
 #[derive(Serialize)]
 struct LatentExtra<'a> {
     shape: &'a [usize],
     dtype: &'static str,
-    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<&'a Part>,
-    #[serde(flatten)]
-    extra: &'a Extra,
 }
 
-fn display<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+/// The records of a file.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(crate) struct Records<'a>(Vec<Record<'a>>);
+
+impl<'a> Records<'a> {
+    fn of(records: &'a [NewRecord]) -> Self {
+        Self(records.iter().enumerate().map(|(index, new)| record(index, new)).collect())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The text of a manifest, for a file of this length, version, and these records.
+pub(crate) type ManifestText<'a> = dyn Fn(u64, (u8, u8), &Records<'_>) -> Result<String> + 'a;
+
+/// Flags as text. Those of other files were text, too.
+fn tag(flags: &[u8; 4]) -> Cow<'_, str> {
+    let end = flags.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    String::from_utf8_lossy(flags.get(..end).unwrap_or_default())
 }
 
 fn record(index: usize, record: &NewRecord) -> Record<'_> {
     Record {
         index,
-        kind: record.kind,
-        flags: String::from_utf8_lossy(&record.flags).trim_end_matches('\0').to_owned(),
+        kind: String::from_utf8_lossy(&record.kind.0),
+        flags: tag(&record.flags),
         offset: record.place.offset,
         compressed_size: record.place.stored_size,
         uncompressed_size: record.payload_size,
@@ -96,12 +120,13 @@ fn record(index: usize, record: &NewRecord) -> Record<'_> {
             latent: record.latent.as_ref().map(|latent| LatentExtra {
                 shape: &latent.shape,
                 dtype: latent.dtype.name(),
-                key: &latent.key,
+                key: latent.key.as_deref(),
                 part: latent.part.as_ref(),
-                extra: &latent.extra,
             }),
+            extra: &record.extra,
         },
         compressed: record.compressed,
+        unknown: &record.unknown,
     }
 }
 
@@ -150,6 +175,10 @@ impl End<'_> {
     pub(super) fn write(&self, session: &Session<'_>) -> Result<(u64, (u8, u8))> {
         let end = session.state().cursor;
         let (table, length) = fit_table(session, end, self)?;
+        if session.options.compatible && self.version(length) > VERSION_1_0 {
+            let what = "a file of version 1.0 of 4 GiB or more".into();
+            return Err(Error::TooLarge { what });
+        }
         let table = table.bytes();
         let offset = length - table.len() as u64;
         let mut bytes = vec![0; usize::try_from(offset - end).unwrap_or(0)];
@@ -171,16 +200,18 @@ fn is_large(length: u64) -> bool {
 pub(super) fn write_table(
     session: &Session<'_>,
     records: &[NewRecord],
-    metadata: &Metadata,
+    manifest: &ManifestText<'_>,
 ) -> Result<(u64, (u8, u8))> {
     let is_newer = |record: &NewRecord| {
         let latent = record.latent.as_ref();
-        latent.is_some_and(|latent| latent.storage == Storage::Shuffled || latent.dtype == Dtype::BF16)
+        record.is_newer
+            || latent.is_some_and(|latent| latent.storage == Storage::Shuffled || latent.dtype == Dtype::BF16)
     };
+    let texts = Records::of(records);
     let end = End {
         chunk_count: records.len(),
         is_newer: records.iter().any(is_newer),
-        manifest: &|file_size, version| manifest(file_size, version, records, metadata),
+        manifest: &|file_size, version| manifest(file_size, version, &texts),
     };
     end.write(session)
 }
@@ -217,7 +248,13 @@ fn stored_table(session: &Session<'_>, json: &str) -> Result<Filled> {
     compress_whole(session, &header, json.as_bytes(), TABLE_LEVEL)
 }
 
-fn manifest(file_size: u64, version: (u8, u8), records: &[NewRecord], metadata: &Metadata) -> Result<String> {
+/// A manifest of this metadata.
+pub(super) fn manifest(
+    file_size: u64,
+    version: (u8, u8),
+    records: &Records<'_>,
+    metadata: &Metadata,
+) -> Result<String> {
     let root = Root {
         gen5_metadata: Body {
             file_info: FileInfo {
@@ -229,7 +266,7 @@ fn manifest(file_size: u64, version: (u8, u8), records: &[NewRecord], metadata: 
                 beside: &metadata.in_file_info,
             },
             model_info: metadata.model_info(),
-            chunks: records.iter().enumerate().map(|(index, new)| record(index, new)).collect(),
+            chunks: records,
             beside: &metadata.beside_model_info,
         },
         beside: &metadata.beside_manifest,

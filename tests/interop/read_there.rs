@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gen5::{Metadata, Reader, WriteOptions, f16};
+use gen5::{Array, Compression, Dtype, Entry, Metadata, Reader, WriteOptions, bf16, f16};
 
 use crate::description::{
     DescribedLatent, Description, describe_environment, describe_model_info, save, sha256,
@@ -36,7 +36,11 @@ fn files_written_here_decode_there() {
         let describe = |latent: &Latent| latent.describe(&options);
         descriptions.push(Description {
             file,
-            latents: summary.latents.iter().map(|latent| describe(find(&latent.key))).collect(),
+            latents: summary
+                .latents
+                .iter()
+                .map(|latent| describe(find(latent.key.as_deref().unwrap())))
+                .collect(),
             image_sha256: contents.image.as_deref().map(sha256),
             model_info: describe_model_info(metadata.model_info()),
             environment: contents.environment.as_ref().map(describe_environment),
@@ -98,6 +102,68 @@ fn what_auto_compresses_decodes_there() {
     let decoded = reference::decodes_strictly(folder.path());
     assert_eq!((decoded.files, decoded.latents), (3, 6));
     assert!(decoded.parts > 20, "{}", decoded.parts);
+}
+
+/// A file of version 1.1 is made one of 1.0 latent by latent, as `gen5 repack --compatible` does.
+#[test]
+fn files_of_1_1_made_1_0_decode_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = Random::new(2).metadata();
+    let single: Vec<f32> = (0..6400).map(|n| (n as f32 * 0.37).sin()).collect();
+    let half: Vec<f16> = single.iter().map(|&value| f16::from_f32(value)).collect();
+    let brain: Vec<bf16> = single.iter().map(|&value| bf16::from_f32(value)).collect();
+    let shape = [4, 4, 20, 20];
+    let before = folder.path().join("new.gen5");
+    let options = WriteOptions::new().part_size(Some(4000)).sync(false);
+    let mut writer = options.clone().create(&before).unwrap();
+    let shuffled = |key: &str| Entry::new(key).compression(Compression::Shuffled);
+    writer
+        .latents([
+            Array::new(shuffled("single"), &shape, &single),
+            Array::new(shuffled("half"), &shape, &half),
+            Array::new("brain", &shape, &brain),
+        ])
+        .unwrap();
+    writer.finish(&metadata).unwrap();
+    let before = Reader::open(before).unwrap();
+    assert_eq!(before.version(), (1, 1));
+
+    let mut writer = options.compatible(true).create(folder.path().join("old.gen5")).unwrap();
+    for latent in before.latents() {
+        let entry = Entry::from(&latent).compression(Compression::Zstd);
+        match latent.dtype() {
+            Dtype::F16 => writer.latent(entry, &shape, &latent.read::<f16>().unwrap()),
+            Dtype::BF16 => writer.latent(entry.dtype(Dtype::F32), &shape, &latent.read::<bf16>().unwrap()),
+            _ => writer.latent(entry, &shape, &latent.read::<f32>().unwrap()),
+        }
+        .unwrap();
+    }
+    let summary = writer.finish_as(&before, before.model_info_json()).unwrap();
+    assert_eq!(summary.version, (1, 0));
+
+    let widened: Vec<f32> = brain.iter().map(|value| value.to_f32()).collect();
+    let latent = |key: &str, dtype: &str, bytes: &[u8]| DescribedLatent {
+        key: key.to_owned(),
+        dtype: dtype.to_owned(),
+        shape: shape.into(),
+        sha256: sha256(bytes),
+    };
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let half: Vec<u8> = half.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let description = Description {
+        file: "old.gen5".into(),
+        latents: vec![
+            latent("single", "float32", &bytes(&single)),
+            latent("half", "float16", &half),
+            latent("brain", "float32", &bytes(&widened)),
+        ],
+        image_sha256: None,
+        model_info: describe_model_info(metadata.model_info()),
+        environment: None,
+    };
+    save(folder.path(), &[description]);
+    let decoded = reference::decodes_strictly(folder.path());
+    assert_eq!((decoded.files, decoded.latents), (1, 3));
 }
 
 /// Gives a file other metadata, which is returned.

@@ -38,7 +38,11 @@ fn stream<T: Element>(mut stream: LatentWriter<'_, T>, values: &[T], pushed: usi
 
 /// Whether each latent of a summary is compressed, and in how many parts it is.
 fn stored(summary: &Summary) -> Vec<(&str, bool, usize)> {
-    summary.latents.iter().map(|latent| (&*latent.key, latent.compressed, latent.parts)).collect()
+    summary
+        .latents
+        .iter()
+        .map(|latent| (latent.key.as_deref().unwrap(), latent.compressed, latent.parts))
+        .collect()
 }
 
 fn read(reader: &Reader, key: &str) -> Vec<f32> {
@@ -207,11 +211,12 @@ fn check_in_turn(file: &[u8], summary: &Summary) {
         assert_eq!(read(&reader, &format!("noise {seed}")), noise(seed, LEN));
     }
     for latent in &summary.latents {
-        let is_noise = match latent.key.strip_prefix("beside ") {
+        let key = latent.key.as_deref().unwrap();
+        let is_noise = match key.strip_prefix("beside ") {
             Some(round) => round.parse::<usize>().unwrap() % 6 >= 3,
-            None => latent.key.starts_with("noise"),
+            None => key.starts_with("noise"),
         };
-        assert_eq!(latent.compressed, !is_noise, "{}", latent.key);
+        assert_eq!(latent.compressed, !is_noise, "{key}");
     }
 }
 
@@ -262,7 +267,8 @@ fn streams_are_decided_inside_rayon_tasks() {
             assert_eq!(read(&reader, &n.to_string()), values_of(n), "{threads} threads");
         }
         for latent in &summary.latents {
-            assert_eq!(latent.compressed, latent.key.parse::<u64>().unwrap() % 2 == 1, "{latent:?}");
+            let key = latent.key.as_deref().unwrap();
+            assert_eq!(latent.compressed, key.parse::<u64>().unwrap() % 2 == 1, "{latent:?}");
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod auto;
 mod bfloat16;
+mod carry;
 mod damage;
 mod golden;
 mod load;

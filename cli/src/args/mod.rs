@@ -7,8 +7,11 @@ mod env;
 mod help;
 mod info;
 mod ls;
+mod merge;
 mod pack;
+mod repack;
 mod set;
+mod split;
 mod unpack;
 
 use clap::{Parser, Subcommand};
@@ -20,8 +23,11 @@ pub(crate) use env::EnvArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
+pub(crate) use merge::MergeArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
+pub(crate) use repack::{RepackArgs, StoredType};
 pub(crate) use set::SetArgs;
+pub(crate) use split::SplitArgs;
 pub(crate) use unpack::UnpackArgs;
 
 /// Keep generated images with the latents, settings and environment that made them.
@@ -66,6 +72,9 @@ pub(crate) enum Command {
     Fingerprint(FileArgs),
     Env(EnvArgs),
     Set(SetArgs),
+    Repack(RepackArgs),
+    Merge(MergeArgs),
+    Split(SplitArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

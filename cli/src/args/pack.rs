@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use gen5::Compression;
 
 use super::PythonArg;
 use crate::convert::LatentArg;
@@ -106,10 +107,21 @@ pub(crate) struct MetadataArgs {
     pub(crate) no_image_text: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Compress {
     Auto,
     Zstd,
     Shuffled,
     None,
+}
+
+impl From<Compress> for Compression {
+    fn from(compress: Compress) -> Self {
+        match compress {
+            Compress::Auto => Self::Auto,
+            Compress::Zstd => Self::Zstd,
+            Compress::Shuffled => Self::Shuffled,
+            Compress::None => Self::None,
+        }
+    }
 }

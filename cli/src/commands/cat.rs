@@ -37,7 +37,7 @@ pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 /// The latent of this key, or at this position.
-fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
+pub(super) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
     let found = match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
         Some(position) => reader.latent_at(position),
         None => reader.latent(key),

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::{Extra, Metadata};
+use gen5::{Extra, Metadata, Reader};
 
 use super::image_text::ImageText;
 use super::{Inputs, Output, of_file};
 use crate::args::MetadataArgs;
+use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
 use crate::names;
 use crate::terminal::shown;
@@ -132,6 +133,23 @@ fn complete(model_info: &mut Extra) -> Result<()> {
         model_info.insert("date", &defaults.date)?;
     }
     Ok(())
+}
+
+/// The metadata as it is stored, which may be no valid metadata: that can be what is to be mended.
+pub(super) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Output<'_>) -> Result<Extra> {
+    let text = reader.model_info_json();
+    let strict = without_bare_words(text);
+    let model_info = serde_json::from_str(&strict).with_context(|| {
+        let file = shown(path);
+        format!("{file}: its metadata is no JSON object to be changed; `gen5 set --metadata FILE.json` replaces it")
+    })?;
+    if strict != text {
+        let file = shown(path);
+        output.note(&format!(
+            "{file}: NaN and Infinity in its metadata, for which JSON has no words, become null"
+        ));
+    }
+    Ok(model_info)
 }
 
 /// The members of `model_info` from a file that has them, bare or inside a whole manifest.

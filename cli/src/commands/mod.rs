@@ -1,5 +1,7 @@
 //! One file a command.
 
+mod blocks;
+mod carry;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod diff;
@@ -7,16 +9,21 @@ mod each;
 pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;
+mod folder;
 mod image_text;
 pub(crate) mod info;
 mod input;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod merge;
 mod metadata;
 pub(crate) mod pack;
+pub(crate) mod repack;
 pub(crate) mod set;
+pub(crate) mod split;
 pub(crate) mod unpack;
 pub(crate) mod verify;
+mod written;
 
 use std::fs;
 use std::io::{self, Write};
@@ -27,7 +34,7 @@ use serde::Serialize;
 
 pub(crate) use self::input::Inputs;
 use crate::args::{CommonArgs, ProgressMode};
-use crate::failure::Status;
+use crate::failure::{Status, UsageError};
 use crate::interrupt;
 use crate::names::likely_meant;
 use crate::progress::Progress;
@@ -104,6 +111,15 @@ impl Output<'_> {
         if self.voice.verbose {
             self.note(&text());
         }
+    }
+
+    /// Refuses results that are binary where they would go to a terminal.
+    fn refuse_terminal(&self, what: &str) -> Result<()> {
+        if !self.is_terminal {
+            return Ok(());
+        }
+        let hint = "binary, and would upset the terminal; send it to a file (> FILE) or a program (|)";
+        Err(UsageError(format!("{what} {hint}")).into())
     }
 
     /// Words among results, in the colour of their tone where results are coloured.
@@ -187,6 +203,11 @@ struct Failed {
 /// A path, for programs.
 fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// The name of a file, without the folders it is in.
+fn file_name(path: &Path) -> String {
+    path_text(path.file_name().map_or(path, Path::new))
 }
 
 /// How a latent is stored, in a word.

@@ -3,23 +3,19 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, bail};
-use gen5::{Captured, Compression, Dtype, Environment, Metadata, NonFinite, Summary, WriteOptions, Writer};
+use gen5::{Captured, Dtype, Environment, Metadata, NonFinite, WriteOptions};
 
 use super::feed::write_latents;
 use super::image_text::ImageText;
 use super::metadata::metadata;
-use super::{Output, hint_at_force, of_file, storage};
-use crate::args::{Compress, PackArgs};
+use super::written::Destination;
+use super::{Output, of_file};
+use crate::args::PackArgs;
 use crate::convert::{Array, arrays};
 use crate::environment;
-use crate::failure::UsageError;
-use crate::terminal::{count, dimensions, human_size, shown};
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
-    if args.out.extension().is_none_or(|extension| extension != "gen5") {
-        let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(&args.out));
-        return Err(UsageError(problem).into());
-    }
+    let destination = Destination::of(&args.out, output)?;
     let image = args.image.as_deref().map(|path| output.inputs.read(path)).transpose()?;
     let text = match (&image, &args.image) {
         (Some(image), Some(path)) if !args.metadata.no_image_text => Some(ImageText::read(image, path)),
@@ -43,18 +39,13 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     let progress = output.writing("packing", size);
     let mut options = progress
         .options()
-        .compression(match args.compress {
-            Compress::Auto => Compression::Auto,
-            Compress::Zstd => Compression::Zstd,
-            Compress::Shuffled => Compression::Shuffled,
-            Compress::None => Compression::None,
-        })
+        .compression(args.compress.into())
         .float16(args.float16)
         .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse });
     if let Some(level) = args.level {
         options = options.level(level);
     }
-    let mut writer = create(args, options)?;
+    let mut writer = destination.create(options, args.force)?;
     write_latents(&mut writer, &latents).map_err(in_own_words)?;
     if let (Some(image), Some(path)) = (&image, &args.image) {
         writer.image(image).map_err(|error| of_file(error, path))?;
@@ -64,64 +55,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let summary = writer.finish(&metadata)?;
     drop(progress);
-    tell(args, &summary, output)
-}
-
-/// Options that are out of range are the caller's mistake; everything else is not.
-fn create(args: &PackArgs, options: WriteOptions) -> Result<Writer<'static>> {
-    let writer = if args.force { options.create(&args.out) } else { options.create_new(&args.out) };
-    writer.map_err(|error| match error {
-        gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
-        _ => hint_at_force(error),
-    })
-}
-
-fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<()> {
-    for note in &summary.notes {
-        output.note(&format!("{}: {note}", shown(&args.out)));
-    }
-    if summary.version > (1, 0) {
-        let (major, minor) = summary.version;
-        output.note(&format!(
-            "{} is of version {major}.{minor}, which the Python package gen5 cannot read: it has {}",
-            shown(&args.out),
-            newer_features(summary)
-        ));
-    }
-    for latent in &summary.latents {
-        output.detail(|| {
-            let (key, shape) = (&latent.key, dimensions(&latent.shape, "x"));
-            let how = storage(latent.compressed, latent.shuffled);
-            format!("{key}: {} {shape}, {}, {how}", latent.dtype, human_size(latent.stored_size))
-        });
-    }
-    let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
-    let compressed = summary.latents.iter().filter(|latent| latent.compressed).count();
-    let choice = match compressed {
-        0 => "stored raw".to_owned(),
-        all if all == summary.latents.len() => "compressed".to_owned(),
-        some => format!("{some} of them compressed"),
-    };
-    writeln!(
-        output.out,
-        "{}: {} ({choice}), {} of values, {} in all",
-        shown(&args.out),
-        count(summary.latents.len(), "latent"),
-        human_size(values),
-        human_size(summary.file_size),
-    )?;
-    Ok(())
-}
-
-/// What a file has that version 1.0 does not know.
-fn newer_features(summary: &Summary) -> String {
-    let features = [
-        ("4 GiB or more", summary.file_size > u64::from(u32::MAX)),
-        ("latents of bfloat16", summary.latents.iter().any(|latent| latent.dtype == Dtype::BF16)),
-        ("shuffled bytes", summary.latents.iter().any(|latent| latent.shuffled)),
-    ];
-    let there = features.into_iter().filter(|(_, there)| *there).map(|(name, _)| name);
-    there.collect::<Vec<_>>().join(", ")
+    destination.finish(&summary, "", output)
 }
 
 /// Two latents of one key are refused before anything is written, with both their files.

@@ -1,25 +1,29 @@
 //! `gen5 set`: a file with other metadata.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
-use gen5::{Extra, Reader};
+use anyhow::Result;
+use gen5::Extra;
 
 use super::Output;
+use super::written::Destination;
 use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
+    stored_model_info,
 };
 use crate::args::SetArgs;
-use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
+    let path = args.output.as_ref().unwrap_or(&args.file);
+    let destination = match &args.output {
+        Some(path) => Destination::of(path, output)?,
+        None => Destination::in_place_of(&args.file, output)?,
+    };
     let reader = output.inputs.open(&args.file)?;
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
         Some(path) => read_model_info(path, output.inputs)?,
-        None => stored(&reader, &args.file, output)?,
+        None => stored_model_info(&reader, &args.file, output)?,
     };
     for name in &args.unset {
         unset(&mut model_info, name)?;
@@ -41,10 +45,9 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
 
     let progress = output.writing("copying", reader.file_size());
     let options = progress.options();
-    let path = args.output.as_ref().unwrap_or(&args.file);
     let written = match args.output.is_some() && !args.force {
-        true => options.rewrite_new(&reader, &metadata, path),
-        false => options.rewrite(&reader, &metadata, path),
+        true => options.rewrite_new(&reader, &metadata, destination.path()),
+        false => options.rewrite(&reader, &metadata, destination.path()),
     };
     let written = written.map_err(super::hint_at_force)?;
     drop(progress);
@@ -56,24 +59,7 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         ));
     }
     let changes = args.changes.len() + args.unset.len() + usize::from(args.metadata.is_some());
-    Ok(writeln!(output.out, "{}: {}", shown(path), count(changes, "change"))?)
-}
-
-/// The metadata as it is stored, which may be no valid metadata: that can be what is to be mended.
-fn stored(reader: &Reader, path: &Path, output: &mut Output<'_>) -> Result<Extra> {
-    let text = reader.model_info_json();
-    let strict = without_bare_words(text);
-    let model_info = serde_json::from_str(&strict).with_context(|| {
-        let file = shown(path);
-        format!("{file}: its metadata is no JSON object to be changed; --metadata FILE.json replaces it")
-    })?;
-    if strict != text {
-        let file = shown(path);
-        output.note(&format!(
-            "{file}: NaN and Infinity in its metadata, for which JSON has no words, become null"
-        ));
-    }
-    Ok(model_info)
+    destination.deliver(&count(changes, "change"), output)
 }
 
 /// Where a member is: the object of `model_info` that it is in, if it is in one, and its name there. A setting that the file

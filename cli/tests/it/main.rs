@@ -14,7 +14,13 @@ mod files;
 mod image_text;
 mod images;
 mod latents;
+#[allow(dead_code, clippy::cast_possible_truncation)]
+#[path = "../../../tests/it/support.rs"]
+mod library;
+mod merge;
+mod repack;
 mod sessions;
 mod set;
+mod split;
 mod storage;
 mod support;

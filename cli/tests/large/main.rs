@@ -94,4 +94,24 @@ fn working_on_8_gib_takes_the_memory_of_a_few_parts() {
     run(folder, &["diff", "x.gen5", "raw.gen5"]);
     run(folder, &["cat", "x.gen5", "a", "--npy"]);
     run(folder, &["cat", "raw.gen5", "a", "--rows", "512.."]);
+
+    // Anew: compressed and in parts to raw and whole, raw to compressed, and apart and together again.
+    run(folder, &["repack", "raw.gen5", "zstd.gen5", "--compress", "zstd"]);
+    std::fs::remove_file(folder.join("raw.gen5")).unwrap();
+    run(folder, &["repack", "x.gen5", "half.gen5", "--compress", "none", "--dtype", "float16"]);
+    std::fs::remove_file(folder.join("half.gen5")).unwrap();
+    for rows in ["300", "4"] {
+        run(folder, &["split", "zstd.gen5", "-o", "parts", "--rows", rows]);
+        let mut parts: Vec<String> = std::fs::read_dir(folder.join("parts"))
+            .unwrap()
+            .map(|entry| format!("parts/{}", entry.unwrap().file_name().to_str().unwrap()))
+            .filter(|name| name.ends_with(".gen5"))
+            .collect();
+        parts.sort();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        run(folder, &[&["merge", "--stack", "--force", "-o", "again.gen5"], &parts[..]].concat());
+        run(folder, &["repack", "again.gen5", "plain.gen5", "--drop", "b"]);
+        std::fs::remove_dir_all(folder.join("parts")).unwrap();
+        std::fs::remove_file(folder.join("plain.gen5")).unwrap();
+    }
 }

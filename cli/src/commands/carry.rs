@@ -1,0 +1,146 @@
+//! Latents of files on their way into another: small ones whole and several together, large ones block by block.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use gen5::{Array, Dtype, Element, Entry, Latent, LatentWriter, Writer, bf16, f16};
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::blocks::Blocks;
+use super::of_file;
+
+/// Bytes of latents that are read together. Larger ones are streamed.
+pub(super) const BATCH: u64 = 64 << 20;
+
+/// A latent to be written: the values of others, one behind the other.
+pub(super) struct Parcel<'a> {
+    pub(super) entry: Entry,
+    pub(super) shape: Vec<usize>,
+    /// At least one, and all of one dtype.
+    pub(super) sources: Vec<Source<'a>>,
+}
+
+/// A latent of a file, or rows of one.
+pub(super) struct Source<'a> {
+    pub(super) latent: Latent,
+    /// The file, for errors.
+    pub(super) path: &'a Path,
+}
+
+impl<'a> Parcel<'a> {
+    /// A latent as it is in its file.
+    pub(super) fn of(latent: Latent, path: &'a Path) -> Self {
+        let (entry, shape) = (Entry::from(&latent), latent.shape().to_vec());
+        Self { entry, shape, sources: vec![Source { latent, path }] }
+    }
+
+    /// The type of its values as they are.
+    pub(super) fn dtype(&self) -> Dtype {
+        self.sources.first().map_or(Dtype::F32, |source| source.latent.dtype())
+    }
+
+    /// Bytes of its values as they are.
+    pub(super) fn payload_size(&self) -> u64 {
+        self.sources.iter().map(|source| source.latent.payload_size()).fold(0, u64::saturating_add)
+    }
+}
+
+/// Writes all of them, in their order. Hashes are checked if the files were opened so.
+pub(super) fn carry(writer: &mut Writer<'_>, mut parcels: &[Parcel<'_>]) -> Result<()> {
+    while let [first, ..] = parcels {
+        let mut bytes = 0_u64;
+        let fits = |parcel: &&Parcel<'_>| {
+            bytes = bytes.saturating_add(parcel.payload_size());
+            bytes <= BATCH
+        };
+        let whole = parcels.iter().take_while(fits).count();
+        let (now, rest) = parcels.split_at(whole.max(1));
+        match (whole, first.dtype()) {
+            (1.., _) => write_whole(writer, now)?,
+            (0, Dtype::F16) => stream::<f16>(writer, first)?,
+            (0, Dtype::BF16) => stream::<bf16>(writer, first)?,
+            (0, Dtype::F32) => stream::<f32>(writer, first)?,
+            (0, other) => return Err(unsupported(other)),
+        }
+        parcels = rest;
+    }
+    Ok(())
+}
+
+fn unsupported(dtype: Dtype) -> anyhow::Error {
+    anyhow::anyhow!("latents of {dtype} are not supported")
+}
+
+/// The values of a latent in memory.
+enum Values {
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    F32(Vec<f32>),
+}
+
+fn write_whole(writer: &mut Writer<'_>, parcels: &[Parcel<'_>]) -> Result<()> {
+    let values = parcels.par_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let latents = parcels.iter().zip(&values).map(|(parcel, values)| {
+        let (entry, shape) = (parcel.entry.clone(), parcel.shape.as_slice());
+        match values {
+            Values::F16(values) => Array::new(entry, shape, values),
+            Values::BF16(values) => Array::new(entry, shape, values),
+            Values::F32(values) => Array::new(entry, shape, values),
+        }
+    });
+    Ok(writer.latents(latents)?)
+}
+
+fn read(parcel: &Parcel<'_>) -> Result<Values> {
+    fn read_as<T: Element>(parcel: &Parcel<'_>) -> Result<Vec<T>> {
+        let size = usize::try_from(parcel.payload_size())?;
+        let mut values = vec![T::default(); size / size_of::<T>()];
+        let mut rest = values.as_mut_slice();
+        for Source { latent, path } in &parcel.sources {
+            let (here, behind) = rest.split_at_mut(usize::try_from(latent.len())?);
+            latent.read_into(here).map_err(|error| of_file(error, path))?;
+            rest = behind;
+        }
+        Ok(values)
+    }
+    match parcel.dtype() {
+        Dtype::F16 => read_as(parcel).map(Values::F16),
+        Dtype::BF16 => read_as(parcel).map(Values::BF16),
+        Dtype::F32 => read_as(parcel).map(Values::F32),
+        other => Err(unsupported(other)),
+    }
+}
+
+fn stream<T: Element>(writer: &mut Writer<'_>, parcel: &Parcel<'_>) -> Result<()> {
+    // One thread reads while others write, and decompresses parts one by one, so that these take memory for one alone.
+    let reading = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
+    let mut stream = writer.stream::<T>(parcel.entry.clone(), &parcel.shape)?;
+    for Source { latent, path } in &parcel.sources {
+        reading.in_place_scope(|scope| {
+            let mut blocks = Blocks::read(scope, latent);
+            loop {
+                let block = blocks.rest().map_err(|error| of_file(error, path))?;
+                let size = block.len();
+                if size == 0 {
+                    return Ok::<_, anyhow::Error>(());
+                }
+                push(&mut stream, block)?;
+                blocks.take(size);
+            }
+        })?;
+    }
+    Ok(stream.finish()?)
+}
+
+/// Pushes the values that these bytes are: a whole number of them.
+fn push<T: Element>(stream: &mut LatentWriter<'_, T>, bytes: &[u8]) -> Result<()> {
+    if let Ok(values) = <[T]>::ref_from_bytes(bytes) {
+        return Ok(stream.push(values)?);
+    }
+    // The allocator has put them where such values cannot be.
+    let mut values = vec![T::default(); bytes.len() / size_of::<T>()];
+    values.as_mut_bytes().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    Ok(stream.push(&values)?)
+}

@@ -1,0 +1,250 @@
+//! `gen5 merge`: the latents of several files in one.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use gen5::{ChunkRecord, ChunkType, Extra, Latent, NonFinite, ReadOptions, Reader};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::carry::{Parcel, Source, carry};
+use super::metadata::stored_model_info;
+use super::written::Destination;
+use super::{Output, file_name, of_file};
+use crate::args::MergeArgs;
+use crate::terminal::{dimensions, shown};
+
+/// The members of `model_info` that tell where a file comes from.
+const MERGED_FROM: &str = "merged_from";
+pub(super) const PART_OF: &str = "part_of";
+
+/// A file that is merged.
+struct Input<'a> {
+    path: &'a Path,
+    reader: Reader,
+}
+
+/// What came from one file: an element of `merged_from`.
+#[derive(Serialize)]
+struct Origin {
+    file: String,
+    fingerprint: String,
+    latents: Vec<Place>,
+    /// What it was a part of, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_of: Option<Box<RawValue>>,
+    /// Its metadata, if they are others than those of the first file; as text if they are no JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_info: Option<Box<RawValue>>,
+}
+
+/// Where a latent went.
+#[derive(Serialize)]
+struct Place {
+    /// Its position in the new file, and its key there.
+    index: usize,
+    key: Option<String>,
+    /// Its key before, if that was another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_before: Option<String>,
+    /// Which rows of the whole it is, the end not included, if latents were joined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<[usize; 2]>,
+}
+
+/// What is to be written, and where each latent of each file went.
+#[derive(Default)]
+struct Plan<'a> {
+    parcels: Vec<Parcel<'a>>,
+    /// The parcel that has a key.
+    by_key: HashMap<String, usize>,
+    /// For each file.
+    places: Vec<Vec<Place>>,
+}
+
+pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
+    let destination = Destination::of(&args.output, output)?;
+    allow_many_files();
+    let mut inputs = Vec::new();
+    for path in &args.files {
+        let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), path)?;
+        inputs.push(Input { path, reader });
+    }
+    let mut plan = Plan::default();
+    for input in &inputs {
+        plan.add(input, args)?;
+    }
+    let Some(first) = inputs.first() else { return Ok(()) }; // the arguments have one
+    let model_info = model_info(&inputs, plan.places, output)?;
+
+    let size = plan.parcels.iter().map(Parcel::payload_size).fold(0, u64::saturating_add);
+    let progress = output.writing("merging", size);
+    // What is stored stays what it is.
+    let options = progress.options().non_finite(NonFinite::Keep);
+    let mut writer = destination.create(options, args.force)?;
+    carry(&mut writer, &plan.parcels)?;
+    for chunk in others(&first.reader) {
+        writer.carry(&first.reader, chunk.index()).map_err(|error| of_file(error, first.path))?;
+    }
+    let summary = writer.finish_as(&first.reader, &model_info)?;
+    drop(progress);
+    note_what_is_left(&inputs, output);
+    destination.finish(&summary, "", output)
+}
+
+/// The chunks that are no latents.
+pub(super) fn others(reader: &Reader) -> impl Iterator<Item = &ChunkRecord> {
+    reader.chunks().iter().filter(|chunk| chunk.kind() != ChunkType::LATENT)
+}
+
+impl<'a> Plan<'a> {
+    /// Adds the latents of a file.
+    fn add(&mut self, input: &Input<'a>, args: &MergeArgs) -> Result<()> {
+        let stem = input.path.file_stem().unwrap_or_default().to_string_lossy();
+        let mut places = Vec::new();
+        for latent in input.reader.latents() {
+            let before = latent.key().map(str::to_owned);
+            let key = match args.prefix {
+                true => before.as_ref().map(|key| format!("{stem}/{key}")),
+                false => before.clone(),
+            };
+            let there = key.as_ref().and_then(|key| self.by_key.get(key)).copied();
+            let (index, rows) = match there.and_then(|index| Some((index, self.parcels.get_mut(index)?))) {
+                Some((index, parcel)) if args.stack => (index, Some(join(parcel, latent, input)?)),
+                Some((_, parcel)) if args.prefix || !is_from(parcel, input) => {
+                    return Err(collision(parcel, input, args));
+                }
+                _ => {
+                    let rows = latent.shape().first().filter(|_| args.stack).map(|&rows| [0, rows]);
+                    let mut parcel = Parcel::of(latent, input.path);
+                    if let Some(key) = key.as_ref().filter(|_| args.prefix) {
+                        parcel.entry = parcel.entry.renamed(key);
+                    }
+                    self.parcels.push(parcel);
+                    (self.parcels.len() - 1, rows)
+                }
+            };
+            if let Some(key) = &key {
+                self.by_key.insert(key.clone(), index);
+            }
+            let key_before = before.filter(|_| args.prefix);
+            places.push(Place { index, key, key_before, rows });
+        }
+        self.places.push(places);
+        Ok(())
+    }
+}
+
+/// Has the system allow as many open files as it will: many grant a thousand unless they are asked.
+fn allow_many_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // If it will not, opening the file that is too much tells so.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// Whether a latent comes from this file, of this place among the arguments; one file may have a key several times.
+fn is_from(parcel: &Parcel<'_>, input: &Input<'_>) -> bool {
+    parcel.sources.last().is_some_and(|source| std::ptr::eq(source.path, input.path))
+}
+
+fn collision(parcel: &Parcel<'_>, input: &Input<'_>, args: &MergeArgs) -> anyhow::Error {
+    let key = parcel.entry.key().unwrap_or_default();
+    let there = parcel.sources.last().map(|source| shown(source.path)).unwrap_or_default();
+    let hint = match args.prefix {
+        true => "`gen5 repack --rename` gives one of them another key",
+        false => "--prefix puts the names of the files before the keys, --stack joins latents of one key",
+    };
+    anyhow::anyhow!("the key {key:?} is used twice, in {there} and in {}; {hint}", shown(input.path))
+}
+
+/// Joins a latent to one of the same key. Returns which rows of the whole it is.
+fn join<'a>(parcel: &mut Parcel<'a>, latent: Latent, input: &Input<'a>) -> Result<[usize; 2]> {
+    let key = latent.key().unwrap_or_default();
+    if is_from(parcel, input) {
+        bail!("{}: the key {key:?} is there several times, so that it cannot be stacked", shown(input.path));
+    }
+    let whole = (parcel.shape.split_first(), latent.shape().split_first());
+    let (Some((&start, axes)), Some((&rows, others))) = whole else {
+        bail!("latent {key:?} is a scalar, which has no axis to be stacked along");
+    };
+    if axes != others || parcel.dtype() != latent.dtype() {
+        let there = parcel.sources.first().map(|source| shown(source.path)).unwrap_or_default();
+        bail!(
+            "latent {key:?} is {} of {} in {there} and {} of {} in {}; to be stacked, types and all axes but the first \
+             have to agree",
+            dimensions(&parcel.shape, "x"),
+            parcel.dtype(),
+            dimensions(latent.shape(), "x"),
+            latent.dtype(),
+            shown(input.path),
+        );
+    }
+    let end = start.checked_add(rows).with_context(|| format!("latent {key:?} has too many rows"))?;
+    if let Some(first) = parcel.shape.first_mut() {
+        *first = end;
+    }
+    parcel.sources.push(Source { latent, path: input.path });
+    Ok([start, end])
+}
+
+/// The metadata of the first file, and what came from where.
+fn model_info(inputs: &[Input<'_>], places: Vec<Vec<Place>>, output: &mut Output<'_>) -> Result<String> {
+    let Some(first) = inputs.first() else { return Ok(String::new()) };
+    let mut model_info = stored_model_info(&first.reader, first.path, output)?;
+    // The file is no part any more, and comes from others than it did.
+    model_info.remove(PART_OF);
+    model_info.remove(MERGED_FROM);
+    let origins = inputs.iter().zip(places).map(|(input, latents)| origin(input, latents, &model_info));
+    let origins = origins.collect::<Result<Vec<_>>>()?;
+    model_info.insert(MERGED_FROM, &origins)?;
+    Ok(serde_json::to_string(&model_info)?)
+}
+
+/// What came from a file, for one of this metadata.
+fn origin(input: &Input<'_>, latents: Vec<Place>, merged: &Extra) -> Result<Origin> {
+    let fingerprint = input.reader.fingerprint().map_err(|error| of_file(error, input.path))?.to_string();
+    let text = input.reader.model_info_json();
+    let (part_of, model_info) = match serde_json::from_str::<Extra>(text) {
+        Ok(mut members) => {
+            let part_of = members.remove(PART_OF).map(RawValue::from_string).transpose()?;
+            let is_same = members == *merged;
+            (part_of, if is_same { None } else { Some(to_raw_value(&members)?) })
+        }
+        Err(_) => (None, Some(to_raw_value(text)?)),
+    };
+    Ok(Origin { file: file_name(input.path), fingerprint, latents, part_of, model_info })
+}
+
+/// Tells what other files have, and a file has once.
+fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
+    let Some((first, rest)) = inputs.split_first() else { return };
+    let is_in_first = |chunk: &ChunkRecord| {
+        others(&first.reader).any(|own| own.kind() == chunk.kind() && own.sha256() == chunk.sha256())
+    };
+    let name_of = |chunk: &ChunkRecord| match chunk.kind() {
+        ChunkType::IMAGE => "image",
+        ChunkType::ENVIRONMENT => "environment",
+        _ => "chunks of unknown types",
+    };
+    for name in ["image", "environment", "chunks of unknown types"] {
+        let has_other = |input: &&Input<'_>| {
+            others(&input.reader).any(|chunk| name_of(chunk) == name && !is_in_first(chunk))
+        };
+        let mut left = rest.iter().filter(has_other);
+        if let Some(input) = left.next() {
+            let (path, first) = (shown(input.path), shown(first.path));
+            let more = match left.count() {
+                0 => String::new(),
+                more => format!(" (and of {more} more)"),
+            };
+            output.note(&format!("{name} of {path}{more}: not carried, since only what {first} has is"));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `gen5 repack`: a file written anew.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Result, bail};
+use gen5::{ChunkRecord, ChunkType, Compression, Dtype, NonFinite, ReadOptions, Reader};
+
+use super::carry::{Parcel, carry};
+use super::cat::find;
+use super::written::Destination;
+use super::{Output, of_file};
+use crate::args::{Compress, RepackArgs, StoredType};
+use crate::failure::UsageError;
+use crate::terminal::{human_size, shown};
+
+pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
+    let destination = Destination::of(&args.out, output)?;
+    refuse_incompatible_words(args)?;
+    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
+    let parcels = parcels(&reader, args)?;
+    let others: Vec<&ChunkRecord> = reader.chunks().iter().filter(|chunk| is_kept(chunk, args)).collect();
+    if args.compatible {
+        refuse_what_does_not_fit(&parcels, &others, args)?;
+    }
+
+    let size = parcels.iter().map(|parcel| stored_size(parcel, args)).sum();
+    let progress = output.writing("repacking", size);
+    let mut options = progress
+        .options()
+        // What is stored stays what it is.
+        .non_finite(NonFinite::Keep)
+        .compatible(args.compatible);
+    if let Some(level) = args.level {
+        options = options.level(level);
+    }
+    if let Some(alignment) = args.align {
+        options = options.alignment(alignment);
+    }
+    let mut writer = destination.create(options, args.force)?;
+    carry(&mut writer, &parcels)?;
+    for chunk in others {
+        writer.carry(&reader, chunk.index()).map_err(|error| of_file(error, &args.file))?;
+    }
+    let summary = writer.finish_as(&reader, reader.model_info_json())?;
+    drop(progress);
+    let before = human_size(reader.file_size());
+    destination.finish(&summary, &format!(" ({before} before)"), output)
+}
+
+/// The two ways to ask for a file that is none of version 1.0.
+fn refuse_incompatible_words(args: &RepackArgs) -> Result<()> {
+    let words = match (args.compress, args.dtype) {
+        _ if !args.compatible => return Ok(()),
+        (Some(Compress::Shuffled), _) => "--compress shuffled",
+        (_, Some(StoredType::Bfloat16)) => "--dtype bfloat16",
+        _ => return Ok(()),
+    };
+    Err(UsageError(format!("{words} makes a file of version 1.1, and --compatible is one of 1.0")).into())
+}
+
+/// Whether a chunk that is no latent is to be in the new file.
+fn is_kept(chunk: &ChunkRecord, args: &RepackArgs) -> bool {
+    match chunk.kind() {
+        ChunkType::LATENT => false,
+        ChunkType::IMAGE => !args.no_image,
+        ChunkType::ENVIRONMENT => !args.no_environment,
+        _ => true,
+    }
+}
+
+/// The latents that are kept, as they are to be.
+fn parcels<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<Vec<Parcel<'a>>> {
+    let position = |key: &String| Ok(find(reader, key, &args.file)?.index());
+    let dropped: HashSet<usize> = args.drop.iter().map(position).collect::<Result<_>>()?;
+    let only: HashSet<usize> = args.only.iter().map(position).collect::<Result<_>>()?;
+    let mut names = renames(reader, args)?;
+    let is_kept = |index: usize| match args.only.is_empty() {
+        true => !dropped.contains(&index),
+        false => only.contains(&index),
+    };
+    let mut given: Vec<&str> = names.values().copied().collect();
+    given.sort_unstable();
+    let mut parcels = Vec::new();
+    for latent in reader.latents().filter(|latent| is_kept(latent.index())) {
+        let name = names.remove(&latent.index());
+        let mut parcel = Parcel::of(latent, &args.file);
+        let (dtype, compression) = (stored_dtype(&parcel, args), compression(&parcel, args));
+        parcel.entry = parcel.entry.dtype(dtype).compression(compression);
+        if let Some(name) = name {
+            parcel.entry = parcel.entry.renamed(name);
+        }
+        parcels.push(parcel);
+    }
+    if let Some(name) = names.values().min() {
+        return Err(UsageError(format!("--rename …={name}: that latent is left out")).into());
+    }
+    refuse_clashes(&parcels, &given)?;
+    Ok(parcels)
+}
+
+/// The new keys, by the position of the latent.
+fn renames<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<HashMap<usize, &'a str>> {
+    let mut names = HashMap::new();
+    for text in &args.rename {
+        // Keys may have a = themselves: the first that leaves a key that is there is meant.
+        let mut parted = text.match_indices('=').filter_map(|(at, sign)| {
+            let (old, new) = (text.get(..at)?, text.get(at + sign.len()..)?);
+            Some((find(reader, old, &args.file), new)).filter(|_| !new.is_empty())
+        });
+        let first = parted.next();
+        let found = match first {
+            Some((Err(_), _)) => parted.find(|(latent, _)| latent.is_ok()).or(first),
+            first => first,
+        };
+        let Some((latent, new)) = found else {
+            let problem = format!("--rename {text}: expected OLD=NEW, such as noise=initial_noise");
+            return Err(UsageError(problem).into());
+        };
+        let latent = latent?;
+        if let Some(other) = names.insert(latent.index(), new) {
+            bail!("latent #{} cannot be called both {other:?} and {new:?}", latent.index());
+        }
+    }
+    Ok(names)
+}
+
+/// Refuses a new key that another latent has, or gets, too.
+fn refuse_clashes(parcels: &[Parcel<'_>], names: &[&str]) -> Result<()> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for key in parcels.iter().filter_map(|parcel| parcel.entry.key()) {
+        *seen.entry(key).or_default() += 1;
+    }
+    match names.iter().find(|new| seen.get(*new).is_some_and(|&count| count > 1)) {
+        Some(new) => {
+            bail!("--rename …={new}: the file would have several latents of that key; --drop leaves one out")
+        }
+        None => Ok(()),
+    }
+}
+
+/// The type that the values of a latent are stored as.
+fn stored_dtype(parcel: &Parcel<'_>, args: &RepackArgs) -> Dtype {
+    match (args.dtype, parcel.dtype()) {
+        (Some(dtype), _) => dtype.into(),
+        (None, Dtype::BF16) if args.compatible => Dtype::F32,
+        (None, dtype) => dtype,
+    }
+}
+
+/// Bytes of its values as they are stored, before they are compressed.
+fn stored_size(parcel: &Parcel<'_>, args: &RepackArgs) -> u64 {
+    parcel.payload_size() / parcel.dtype().size() as u64 * stored_dtype(parcel, args).size() as u64
+}
+
+/// Whether a latent is to be compressed: as it was asked for, or as it is.
+fn compression(parcel: &Parcel<'_>, args: &RepackArgs) -> Compression {
+    let stored = parcel.entry.stored_compression().unwrap_or_default();
+    match args.compress {
+        Some(compress) => compress.into(),
+        None if args.compatible && stored == Compression::Shuffled => Compression::Zstd,
+        None => stored,
+    }
+}
+
+/// Refuses, before any work is done, what no file of version 1.0 can hold.
+fn refuse_what_does_not_fit(
+    parcels: &[Parcel<'_>],
+    others: &[&ChunkRecord],
+    args: &RepackArgs,
+) -> Result<()> {
+    let file = shown(&args.file);
+    let is_unknown =
+        |chunk: &&&ChunkRecord| !matches!(chunk.kind(), ChunkType::IMAGE | ChunkType::ENVIRONMENT);
+    if let Some(chunk) = others.iter().find(is_unknown) {
+        let kind = chunk.kind();
+        bail!(
+            "{file}: chunk {} is of type {kind}, which the Python package gen5 does not read",
+            chunk.index()
+        );
+    }
+    let raw = parcels.iter().filter(|parcel| compression(parcel, args) == Compression::None);
+    let size = raw.map(|parcel| stored_size(parcel, args)).fold(0, u64::saturating_add);
+    if size > u64::from(u32::MAX) {
+        let size = human_size(size);
+        bail!(
+            "{file}: a file of version 1.0 holds less than 4 GiB, and its raw latents come to {size}; --compress zstd may help"
+        );
+    }
+    Ok(())
+}
