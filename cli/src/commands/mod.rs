@@ -27,7 +27,7 @@ use serde::Serialize;
 
 pub(crate) use self::input::Inputs;
 use crate::args::{CommonArgs, ProgressMode};
-use crate::failure::Status;
+use crate::failure::{Status, UsageError};
 use crate::interrupt;
 use crate::names::likely_meant;
 use crate::progress::Progress;
@@ -104,6 +104,15 @@ impl Output<'_> {
         if self.voice.verbose {
             self.note(&text());
         }
+    }
+
+    /// Refuses results that are binary where they would go to a terminal.
+    fn refuse_terminal(&self, what: &str) -> Result<()> {
+        if !self.is_terminal {
+            return Ok(());
+        }
+        let hint = "binary, and would upset the terminal; send it to a file (> FILE) or a program (|)";
+        Err(UsageError(format!("{what} {hint}")).into())
     }
 
     /// Words among results, in the colour of their tone where results are coloured.

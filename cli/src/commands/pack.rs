@@ -1,12 +1,15 @@
 //! `gen5 pack`: a file of latents, image and metadata.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Seek};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use gen5::{Captured, Compression, Dtype, Environment, Metadata, NonFinite, Summary, WriteOptions, Writer};
 
 use super::feed::write_latents;
 use super::image_text::ImageText;
+use super::input::is_dash;
 use super::metadata::metadata;
 use super::{Output, hint_at_force, of_file, storage};
 use crate::args::{Compress, PackArgs};
@@ -16,7 +19,10 @@ use crate::failure::UsageError;
 use crate::terminal::{count, dimensions, human_size, shown};
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
-    if args.out.extension().is_none_or(|extension| extension != "gen5") {
+    let to_stdout = is_dash(&args.out);
+    if to_stdout {
+        output.refuse_terminal("the file is")?;
+    } else if args.out.extension().is_none_or(|extension| extension != "gen5") {
         let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(&args.out));
         return Err(UsageError(problem).into());
     }
@@ -54,7 +60,9 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     if let Some(level) = args.level {
         options = options.level(level);
     }
-    let mut writer = create(args, options)?;
+    // Its header is written last, so it is a file without a name before it goes to standard output.
+    let spooled = if to_stdout { Some(tempfile::tempfile().context(SPOOL)?) } else { None };
+    let mut writer = create(args, options, spooled.as_ref())?;
     write_latents(&mut writer, &latents).map_err(in_own_words)?;
     if let (Some(image), Some(path)) = (&image, &args.image) {
         writer.image(image).map_err(|error| of_file(error, path))?;
@@ -64,12 +72,23 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let summary = writer.finish(&metadata)?;
     drop(progress);
+    if let Some(mut file) = spooled {
+        file.rewind().context(SPOOL)?;
+        io::copy(&mut file, output.out)?;
+    }
     tell(args, &summary, output)
 }
 
+/// What fails where there is no room for a temporary file.
+const SPOOL: &str = "could not keep the file in a temporary one";
+
 /// Options that are out of range are the caller's mistake; everything else is not.
-fn create(args: &PackArgs, options: WriteOptions) -> Result<Writer<'static>> {
-    let writer = if args.force { options.create(&args.out) } else { options.create_new(&args.out) };
+fn create(args: &PackArgs, options: WriteOptions, spooled: Option<&File>) -> Result<Writer<'static>> {
+    let writer = match spooled {
+        Some(file) => options.write_to(file.try_clone().context(SPOOL)?),
+        None if args.force => options.create(&args.out),
+        None => options.create_new(&args.out),
+    };
     writer.map_err(|error| match error {
         gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
         _ => hint_at_force(error),
@@ -102,6 +121,9 @@ fn tell(args: &PackArgs, summary: &Summary, output: &mut Output<'_>) -> Result<(
         all if all == summary.latents.len() => "compressed".to_owned(),
         some => format!("{some} of them compressed"),
     };
+    if is_dash(&args.out) {
+        return Ok(());
+    }
     writeln!(
         output.out,
         "{}: {} ({choice}), {} of values, {} in all",
