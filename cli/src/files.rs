@@ -11,9 +11,6 @@ use walkdir::WalkDir;
 use crate::args::FilesArgs;
 use crate::terminal::shown;
 
-/// The name that stands for standard input.
-pub(crate) const STDIN: &str = "-";
-
 /// What arguments stand for, in their order.
 pub(crate) struct Files {
     /// Paths, and what is wrong with arguments that lead to none.

@@ -20,8 +20,8 @@ use clap::Parser;
 
 use crate::args::{Cli, ColorMode, Command};
 use crate::commands::{
-    Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, repack, set, split,
-    unpack, verify,
+    Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, repack, set,
+    split, unpack, verify,
 };
 use crate::failure::Status;
 

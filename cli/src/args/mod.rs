@@ -78,3 +78,20 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn every_command_has_an_example_and_no_option_clashes() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let first = format!("gen5 {}", command.get_name());
+            assert!(examples.starts_with("Example") && examples.contains(&first), "{first}: {examples}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use crate::convert::LatentArg;
   gen5 pack run.gen5 --latent initial_noise=noise.npy steps.safetensors --image out.png \\
       --metadata model_info.json --set seed=42 --set steps=50 --set sampler=ddim --compress zstd")]
 pub(crate) struct PackArgs {
-    /// The file to write; its name ends in .gen5
+    /// The file to write; its name ends in .gen5, or it is - for standard output
     pub(crate) out: PathBuf,
 
     /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file (bfloat16, too) under the

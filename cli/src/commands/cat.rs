@@ -14,10 +14,7 @@ use crate::names::likely_meant;
 use crate::terminal::shown;
 
 pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
-    if output.is_terminal {
-        let hint = "the values are binary, and would upset the terminal; send them to a file (> FILE) or a program (|)";
-        return Err(UsageError(hint.into()).into());
-    }
+    output.refuse_terminal("a latent is")?;
     let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
     let whole = find(&reader, &args.key, &args.file)?;
     let latent = match args.rows {

@@ -10,7 +10,6 @@ use gen5::{ReadOptions, Reader};
 
 use super::of_file;
 use crate::failure::UsageError;
-use crate::files::STDIN;
 use crate::terminal::shown;
 
 /// Where commands read.
@@ -31,7 +30,7 @@ impl<'a> Inputs<'a> {
 
     /// Opens a GEN5 file. Standard input becomes a file without a name first, since values are not read in their order.
     pub(crate) fn open_with(&self, options: ReadOptions, path: &Path) -> Result<Reader> {
-        let opened = match is_stdin(path) {
+        let opened = match is_dash(path) {
             true => options.from_file(self.spool()?),
             false => options.open(path),
         };
@@ -41,7 +40,7 @@ impl<'a> Inputs<'a> {
     /// A file, whole.
     pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let failed = || format!("could not read {}", shown(path));
-        if !is_stdin(path) {
+        if !is_dash(path) {
             return fs::read(path).with_context(failed);
         }
         let mut bytes = Vec::new();
@@ -73,7 +72,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Whether a path stands for standard input.
-pub(super) fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == STDIN
+/// Whether a path stands for standard input, or output.
+pub(super) fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }

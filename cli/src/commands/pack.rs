@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, bail};
-use gen5::{Captured, Dtype, Environment, Metadata, NonFinite, WriteOptions};
+use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
 
 use super::feed::write_latents;
 use super::image_text::ImageText;

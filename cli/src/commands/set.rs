@@ -4,11 +4,11 @@ use anyhow::Result;
 use gen5::Extra;
 
 use super::Output;
-use super::written::Destination;
 use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
     stored_model_info,
 };
+use super::written::Destination;
 use crate::args::SetArgs;
 use crate::failure::UsageError;
 use crate::terminal::{count, shown};

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use gen5::{Compression, Entry, Extra, Latent, Metadata, NonFinite, ReadOptions, Reader, WriteOptions};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -17,7 +16,7 @@ use super::metadata::stored_model_info;
 use super::{Output, file_name, of_file};
 use crate::args::SplitArgs;
 use crate::names::file_names;
-use crate::progress;
+use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
 
 /// More files than this are a slip.

@@ -15,7 +15,6 @@ use crate::args::UnpackArgs;
 use crate::convert::npy;
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
-use crate::interrupt;
 use crate::names::file_names;
 use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};

@@ -85,7 +85,8 @@ impl<'a> Destination<'a> {
         }
         for latent in &summary.latents {
             output.detail(|| {
-                let (key, shape) = (latent.key.as_deref().unwrap_or_default(), dimensions(&latent.shape, "x"));
+                let (key, shape) =
+                    (latent.key.as_deref().unwrap_or_default(), dimensions(&latent.shape, "x"));
                 let how = storage(latent.compressed, latent.shuffled);
                 format!("{key}: {} {shape}, {}, {how}", latent.dtype, human_size(latent.stored_size))
             });

@@ -138,3 +138,30 @@ fn what_is_not_there_brings_a_proposal() {
     let expected = "gen5: @/steps.gen5: no latent is called \"inital_noise\"; is \"initial_noise\" meant?\n";
     assert_eq!((ran.code, ran.messages.as_str()), (1, expected));
 }
+
+#[test]
+fn a_file_goes_to_standard_output() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[4], &[1.5; 4]);
+    let words = [
+        "--latent",
+        "@/a.npy",
+        "--model-name",
+        "SD",
+        "--model-version",
+        "3",
+        "--no-environment",
+        "--date",
+        "2026-11-22",
+    ];
+    folder.ok(&[&["pack", "@/a.gen5"], &words[..]].concat());
+    let (code, out, messages) = folder.run_for_bytes(&[&["pack", "-"], &words[..]].concat());
+    assert_eq!((code, messages.as_str()), (0, ""));
+    assert!(out == fs::read(folder.path("a.gen5")).unwrap(), "the same bytes");
+    let ran = folder.run_on_terminal(&[&["pack", "-"], &words[..]].concat());
+    assert!(ran.code == 2 && ran.messages.contains("would upset the terminal"), "{ran:?}");
+    let given = ["--image", "-", "--metadata", "-"];
+    let ran = folder.run_with_input(&[&["pack", "@/b.gen5"], &words[..], &given].concat(), b"x");
+    assert!(ran.code == 2 && ran.messages.contains("can be read once"), "{ran:?}");
+    assert_eq!(folder.names(), ["a.gen5", "a.npy"]);
+}
