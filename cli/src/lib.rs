@@ -7,10 +7,13 @@ pub mod embedded;
 mod environment;
 mod failure;
 mod files;
+pub mod graphics;
 mod interrupt;
 pub mod names;
+pub mod picture;
 mod progress;
 pub mod terminal;
+mod values;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -20,8 +23,8 @@ use clap::Parser;
 
 use crate::args::{Cli, ColorMode, Command};
 use crate::commands::{
-    Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, repack, set,
-    split, unpack, verify,
+    Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, render,
+    repack, set, show, split, unpack, verify,
 };
 use crate::failure::Status;
 
@@ -80,6 +83,8 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Ls(args) => ls::run(args, &mut output),
         Command::Cat(args) => cat::run(args, &mut output),
         Command::Diff(args) => diff::run(args, &mut output),
+        Command::Show(args) => show::run(args, &mut output),
+        Command::Render(args) => render::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),

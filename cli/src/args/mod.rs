@@ -9,8 +9,10 @@ mod info;
 mod ls;
 mod merge;
 mod pack;
+mod render;
 mod repack;
 mod set;
+mod show;
 mod split;
 mod unpack;
 
@@ -25,8 +27,10 @@ pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use merge::MergeArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
+pub(crate) use render::{LookArgs, PreviewArg, RenderArgs};
 pub(crate) use repack::{RepackArgs, StoredType};
 pub(crate) use set::SetArgs;
+pub(crate) use show::{ProtocolArg, ShowArgs};
 pub(crate) use split::SplitArgs;
 pub(crate) use unpack::UnpackArgs;
 
@@ -57,6 +61,8 @@ pub(crate) enum Command {
     Ls(LsArgs),
     Cat(CatArgs),
     Diff(DiffArgs),
+    Show(ShowArgs),
+    Render(RenderArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:
   gen5 verify run.gen5

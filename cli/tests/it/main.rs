@@ -18,6 +18,7 @@ mod latents;
 #[path = "../../../tests/it/support.rs"]
 mod library;
 mod merge;
+mod pictures;
 mod repack;
 mod sessions;
 mod set;

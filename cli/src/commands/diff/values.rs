@@ -1,12 +1,13 @@
 //! The values of two latents held against each other, block by block.
 
 use anyhow::{Result, ensure};
-use gen5::{Dtype, Latent, bf16, f16};
+use gen5::{Dtype, Latent};
 
 use super::super::blocks::Blocks;
 use super::super::of_file;
 use super::Side;
 use crate::progress::Progress;
+use crate::values::widen;
 
 /// How far values are from each other.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,19 +91,5 @@ impl Meter {
         for (one, other) in self.one.iter().zip(&self.other) {
             self.distance.add(*one, *other);
         }
-    }
-}
-
-/// The values that these bytes are, as float32.
-fn widen(dtype: Dtype, bytes: &[u8], to: &mut Vec<f32>) {
-    to.clear();
-    let (pairs, _) = bytes.as_chunks::<2>();
-    let (quads, _) = bytes.as_chunks::<4>();
-    match dtype {
-        Dtype::F16 => to.extend(pairs.iter().map(|value| f16::from_le_bytes(*value).to_f32())),
-        Dtype::BF16 => to.extend(pairs.iter().map(|value| bf16::from_le_bytes(*value).to_f32())),
-        Dtype::F32 => to.extend(quads.iter().map(|value| f32::from_le_bytes(*value))),
-        // Of a dtype that is not known here nothing is compared, which is told by the number of values.
-        _ => {}
     }
 }

@@ -1,0 +1,384 @@
+//! Which axis of a latent is which: nothing in a file says it, so it is told from the shape, and from the key and the model's
+//! name where the shape leaves it open. What was made of it can be read in words.
+
+/// What an axis is to a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Pictures one after the other: images of a batch, steps, frames.
+    Item,
+    /// Channels of one picture.
+    Channel,
+    /// Down. One further along this axis is so many pixels further down.
+    Down(usize),
+    /// To the right, in the same way.
+    Right(usize),
+}
+
+/// An axis, as it lies in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// What it is called: `step`, `image`, `channel`, …
+    pub name: &'static str,
+    /// How long it is.
+    pub len: usize,
+    /// What it is to a picture.
+    pub role: Role,
+}
+
+/// The axes of a latent, outermost first. An axis of tokens counts as several, since each of them is one of height and width.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    axes: Vec<Axis>,
+    /// What else was assumed.
+    note: Option<&'static str>,
+}
+
+/// What helps where a shape leaves open which axis is which.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hints<'a> {
+    /// The latent's key.
+    pub key: &'a str,
+    /// The model's name.
+    pub model: &'a str,
+    /// Width and height of the image in the file.
+    pub image: Option<(u32, u32)>,
+}
+
+/// Values of a token of packed latents: 16 channels of 2x2 pixels.
+const TOKEN: usize = 64;
+
+/// The fewest tokens that are taken for packed: those of an image of 256x256.
+const FEW_TOKENS: usize = 256;
+
+/// Pixels of the image to one of such tokens: 2 of the latent, and 8 of the image to each of these.
+const TOKEN_PIXELS: usize = 16;
+
+impl Hints<'_> {
+    fn is_trajectory(&self) -> bool {
+        let key = self.key.to_lowercase();
+        ["traj", "step", "histor", "intermediate", "denois"].iter().any(|word| key.contains(word))
+    }
+
+    /// Rows and columns of so many packed tokens, and what had to be assumed for them.
+    fn token_grid(&self, tokens: usize) -> Option<(usize, usize, Option<&'static str>)> {
+        let size = |pixels: u32| usize::try_from(pixels).unwrap_or(usize::MAX).div_ceil(TOKEN_PIXELS);
+        if let Some((width, height)) = self.image.map(|(width, height)| (size(width), size(height)))
+            && width.checked_mul(height) == Some(tokens)
+        {
+            return Some((height, width, None));
+        }
+        let side = tokens.isqrt();
+        (side * side == tokens && side > 1).then_some((side, side, Some("taken to be square")))
+    }
+}
+
+/// Whether latents have so many channels.
+fn is_channels(len: usize) -> bool {
+    matches!(len, 3 | 4 | 8 | 12 | 16 | 24 | 32 | 48 | 64 | 128)
+}
+
+impl Layout {
+    /// The likeliest reading of a shape.
+    pub fn guess(shape: &[usize], hints: Hints<'_>) -> Self {
+        packed(shape, hints).unwrap_or_else(|| Self { axes: name_axes(shape, hints), note: None })
+    }
+
+    /// The axes, outermost first.
+    pub fn axes(&self) -> &[Axis] {
+        &self.axes
+    }
+
+    fn product(&self, role: Role) -> usize {
+        let axes = self.axes.iter().filter(|axis| axis.role == role);
+        axes.fold(1, |product, axis| product.saturating_mul(axis.len))
+    }
+
+    /// How many pictures there are.
+    pub fn items(&self) -> usize {
+        self.product(Role::Item)
+    }
+
+    /// How many channels each of them has; 1 if there is no such axis.
+    pub fn channels(&self) -> usize {
+        self.product(Role::Channel)
+    }
+
+    /// Pixels to the right.
+    pub fn width(&self) -> usize {
+        let axes = self.axes.iter().filter(|axis| matches!(axis.role, Role::Right(_)));
+        axes.fold(1, |product, axis| product.saturating_mul(axis.len))
+    }
+
+    /// Pixels down.
+    pub fn height(&self) -> usize {
+        let axes = self.axes.iter().filter(|axis| matches!(axis.role, Role::Down(_)));
+        axes.fold(1, |product, axis| product.saturating_mul(axis.len))
+    }
+
+    /// How it was read: `step × channel × height × width`.
+    pub fn description(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for axis in &self.axes {
+            if !names.contains(&axis.name) {
+                names.push(axis.name);
+            }
+        }
+        let names = if names.is_empty() { "one value".to_owned() } else { names.join(" × ") };
+        match self.note {
+            Some(note) => format!("{names}, {note}"),
+            None => names,
+        }
+    }
+
+    /// What a picture is called by its position: `step 3, image 0`. Axes of length 1 are left out, unless all are.
+    pub fn item_name(&self, item: usize) -> String {
+        let axes: Vec<&Axis> = self.axes.iter().filter(|axis| axis.role == Role::Item).collect();
+        let mut rest = item;
+        let mut names = Vec::new();
+        for axis in axes.iter().rev() {
+            let at = rest % axis.len.max(1);
+            rest /= axis.len.max(1);
+            if axis.len != 1 {
+                names.push(format!("{} {at}", axis.name));
+            }
+        }
+        names.reverse();
+        names.join(", ")
+    }
+
+    /// How many pictures a row has, of those that [`rows`](gen5::Latent::rows) counts; `None` if a row is no whole picture.
+    pub fn items_in_row(&self) -> Option<usize> {
+        let outermost = self.axes.iter().find(|axis| axis.len > 1)?;
+        (outermost.role == Role::Item).then(|| self.items() / outermost.len)
+    }
+
+    /// The same with another number of rows, where these are whole pictures.
+    pub(super) fn of_rows(&self, rows: usize) -> Self {
+        let mut layout = self.clone();
+        if let Some(axis) = layout.axes.iter_mut().find(|axis| axis.len > 1) {
+            axis.len = rows;
+        }
+        layout
+    }
+
+    /// Whether some pictures spread over all of them say more than the first.
+    pub(super) fn is_spread(&self) -> bool {
+        self.axes.iter().find(|axis| axis.len > 1).is_some_and(is_spread)
+    }
+
+    /// Up to `most` pictures by their positions, ascending: of steps and frames some that are spread evenly, from first to
+    /// last; of others the first.
+    pub fn choose(&self, most: usize) -> Vec<usize> {
+        let axes: Vec<&Axis> = self.axes.iter().filter(|axis| axis.role == Role::Item).collect();
+        if self.items() == 0 || most == 0 {
+            return Vec::new();
+        }
+        let mut chosen = vec![0];
+        for (axis, count) in axes.iter().zip(share(&axes, most)) {
+            let along = (0..count).map(|at| match is_spread(axis) {
+                true if count > 1 => at * (axis.len - 1) / (count - 1),
+                _ => at,
+            });
+            let along: Vec<usize> = along.collect();
+            chosen =
+                chosen.iter().flat_map(|base| along.iter().map(move |at| base * axis.len + at)).collect();
+        }
+        chosen
+    }
+}
+
+/// Whether some along this axis, spread evenly, say more than the first.
+fn is_spread(axis: &Axis) -> bool {
+    matches!(axis.name, "step" | "frame")
+}
+
+/// How many are taken along each axis so that all together are at most `most`: each axis in turn gets one more, as long as
+/// it goes.
+fn share(axes: &[&Axis], most: usize) -> Vec<usize> {
+    let mut counts: Vec<usize> = vec![1; axes.len()];
+    loop {
+        let mut grown = false;
+        for (at, axis) in axes.iter().enumerate() {
+            let others = counts.iter().enumerate().filter(|(other, _)| *other != at);
+            let others: usize = others.map(|(_, count)| *count).product();
+            if let Some(count) = counts.get_mut(at)
+                && *count < axis.len
+                && others * (*count + 1) <= most
+            {
+                *count += 1;
+                grown = true;
+            }
+        }
+        if !grown {
+            return counts;
+        }
+    }
+}
+
+/// Latents packed into tokens: the last axis is 2x2 pixels of 16 channels, channel by channel, the one before all tokens.
+fn packed(shape: &[usize], hints: Hints<'_>) -> Option<Layout> {
+    let (&[.., tokens, last], model) = (shape, hints.model.to_lowercase()) else { return None };
+    let (outer, _) = shape.split_at(shape.len() - 2);
+    let (rows, columns, note) = hints.token_grid(tokens)?;
+    // Such a shape can also be that of channels, very high and narrow.
+    let is_plane = outer.last().is_some_and(|&len| is_channels(len));
+    let is_packed = !is_plane || model.contains("flux") || tokens >= 2 * FEW_TOKENS;
+    if last != TOKEN || outer.len() > 2 || !is_packed || tokens < FEW_TOKENS {
+        return None;
+    }
+    let mut axes = items(outer, hints);
+    axes.extend([
+        Axis { name: "token", len: rows, role: Role::Down(2) },
+        Axis { name: "token", len: columns, role: Role::Right(2) },
+        Axis { name: "16 channels of 2x2", len: TOKEN / 4, role: Role::Channel },
+        Axis { name: "16 channels of 2x2", len: 2, role: Role::Down(1) },
+        Axis { name: "16 channels of 2x2", len: 2, role: Role::Right(1) },
+    ]);
+    Some(Layout { axes, note })
+}
+
+/// The axes around pictures: of two the outer one is steps.
+fn items(outer: &[usize], hints: Hints<'_>) -> Vec<Axis> {
+    let steps = hints.is_trajectory();
+    let names: &[&'static str] = match outer.len() {
+        0 => &[],
+        1 if steps => &["step"],
+        1 => &["image"],
+        2 => &["step", "image"],
+        _ => &[],
+    };
+    let name = |at| names.get(at).copied().unwrap_or("item");
+    let axis = |(at, &len): (usize, &usize)| Axis { name: name(at), len, role: Role::Item };
+    outer.iter().enumerate().map(axis).collect()
+}
+
+fn name_axes(shape: &[usize], hints: Hints<'_>) -> Vec<Axis> {
+    let down = |len: &usize| Axis { name: "height", len: *len, role: Role::Down(1) };
+    let right = |len: &usize| Axis { name: "width", len: *len, role: Role::Right(1) };
+    let channel = |len: &usize| Axis { name: "channel", len: *len, role: Role::Channel };
+    let frame = |len: &usize| Axis { name: "frame", len: *len, role: Role::Item };
+    match shape {
+        [] => vec![],
+        [len] => vec![Axis { name: "one row of values", ..right(len) }],
+        // Channels come last where the axes before them are the large ones.
+        [outer @ .., height, width, channels]
+            if matches!(channels, 3 | 4 | 16)
+                && height.min(width) > channels
+                && outer.len() <= 2
+                && !outer.last().is_some_and(|len| is_channels(*len)) =>
+        {
+            let mut axes = items(outer, hints);
+            axes.extend([down(height), right(width), channel(channels)]);
+            axes
+        }
+        // A video: channels, then frames. Of steps with a batch in each, the third axis is channels.
+        [outer @ .., channels, frames, height, width]
+            if *channels > 3
+                && is_channels(*channels)
+                && *frames > 1
+                && outer.len() <= 2
+                && !(outer.is_empty() && is_channels(*frames))
+                && !(is_channels(*frames) && hints.is_trajectory()) =>
+        {
+            let mut axes = items(outer, hints);
+            axes.extend([channel(channels), frame(frames), down(height), right(width)]);
+            axes
+        }
+        [outer @ .., channels, height, width] if is_channels(*channels) => {
+            let mut axes = items(outer, hints);
+            axes.extend([channel(channels), down(height), right(width)]);
+            axes
+        }
+        // One channel that is written down: masks, and what has no channels but a batch.
+        [outer @ .., 1, height, width] if !outer.is_empty() => {
+            let mut axes = items(outer, hints);
+            axes.extend([channel(&1), down(height), right(width)]);
+            axes
+        }
+        [outer @ .., height, width] => {
+            let mut axes = items(outer, hints);
+            axes.extend([down(height), right(width)]);
+            axes
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(shape: &[usize], key: &str) -> String {
+        Layout::guess(shape, Hints { key, ..Hints::default() }).description()
+    }
+
+    #[test]
+    fn shapes_are_read_as_users_would() {
+        let table: [(&[usize], &str, &str); 26] = [
+            (&[], "", "one value"),
+            (&[1280], "", "one row of values"),
+            (&[77, 768], "", "height × width"),
+            (&[4, 64, 64], "", "channel × height × width"),
+            (&[16, 128, 96], "", "channel × height × width"),
+            (&[64, 64, 4], "", "height × width × channel"),
+            (&[2, 77, 768], "", "image × height × width"),
+            (&[1, 4, 64, 64], "", "image × channel × height × width"),
+            (&[8, 16, 128, 128], "", "image × channel × height × width"),
+            (&[16, 4, 64, 64], "", "image × channel × height × width"),
+            (&[50, 4, 64, 64], "trajectory", "step × channel × height × width"),
+            (&[50, 16, 64, 64], "denoising", "step × channel × height × width"),
+            (&[2, 64, 64, 4], "", "image × height × width × channel"),
+            (&[2, 64, 64, 16], "", "image × height × width × channel"),
+            (&[16, 21, 60, 104], "", "channel × frame × height × width"),
+            (&[1, 16, 21, 60, 104], "", "image × channel × frame × height × width"),
+            (&[50, 1, 4, 128, 128], "", "step × image × channel × height × width"),
+            (&[50, 2, 16, 128, 128], "", "step × image × channel × height × width"),
+            (&[50, 4, 4, 128, 128], "steps", "step × image × channel × height × width"),
+            (&[1, 4096, 64], "", "image × token × 16 channels of 2x2, taken to be square"),
+            (&[4096, 64], "", "token × 16 channels of 2x2, taken to be square"),
+            (&[20, 1, 4096, 64], "steps", "step × image × token × 16 channels of 2x2, taken to be square"),
+            (&[64, 64], "", "height × width"),
+            (&[4, 1, 64, 64], "mask", "image × channel × height × width"),
+            (&[1, 1, 64, 64], "mask", "image × channel × height × width"),
+            (&[2, 3, 5, 7, 2, 9, 8], "", "item × height × width"),
+        ];
+        for (shape, key, description) in table {
+            assert_eq!(read(shape, key), description, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn every_axis_is_counted_once() {
+        let shapes: [&[usize]; 7] =
+            [&[], &[9], &[2, 4, 8, 6], &[2, 4096, 64], &[1, 16, 3, 8, 8], &[2; 20], &[0, 4, 8, 8]];
+        for shape in shapes {
+            let layout = Layout::guess(shape, Hints::default());
+            let product = layout.items() * layout.channels() * layout.height() * layout.width();
+            assert_eq!(product, shape.iter().product::<usize>(), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_take_the_form_of_the_image() {
+        let hints = Hints { image: Some((1344, 768)), ..Hints::default() };
+        let layout = Layout::guess(&[1, 4032, 64], hints);
+        assert_eq!((layout.channels(), layout.height(), layout.width()), (16, 96, 168));
+        assert_eq!(layout.description(), "image × token × 16 channels of 2x2");
+        // No square, and no image that says what it is.
+        assert_eq!(read(&[1, 4032, 64], ""), "image × height × width");
+    }
+
+    #[test]
+    fn items_are_named_and_chosen() {
+        let steps = Layout::guess(&[50, 1, 4, 8, 8], Hints::default());
+        assert_eq!(steps.choose(4), [0, 16, 32, 49]);
+        assert_eq!(steps.item_name(49), "step 49");
+        let both = Layout::guess(&[5, 3, 4, 8, 8], Hints::default());
+        assert_eq!(both.item_name(14), "step 4, image 2");
+        assert_eq!(both.choose(4), [0, 1, 12, 13]);
+        assert_eq!(both.choose(100), (0..15).collect::<Vec<_>>());
+        let batch = Layout::guess(&[4096, 4, 8, 8], Hints::default());
+        assert_eq!(batch.choose(3), [0, 1, 2]);
+        assert_eq!(Layout::guess(&[0, 4, 8, 8], Hints::default()).choose(3), [] as [usize; 0]);
+        assert_eq!(Layout::guess(&[4, 8, 8], Hints::default()).choose(3), [0]);
+    }
+}

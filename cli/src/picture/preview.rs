@@ -1,0 +1,236 @@
+//! Previews: latents as RGB by a linear map of their channels, which is near what the decoder makes of them, at an eighth of
+//! its size and no cost.
+//!
+//! The factors and biases are those that ComfyUI publishes as `latent_rgb_factors` and `latent_rgb_factors_bias`
+//! (`comfy/latent_formats.py`, as of 2025). The idea is Keturn's, who fitted the first of them (Hugging Face forum, "Decoding
+//! latents to RGB without upscaling", 2022). They are for latents as the sampler has them, scaled and shifted; the result is
+//! in -1 to 1.
+
+use image::RgbImage;
+
+use super::plane::Plane;
+use super::tiles::{NAN, byte};
+
+/// A family of models, whose latents share factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preview {
+    /// Stable Diffusion 1 and 2: 4 channels.
+    Sd15,
+    /// Stable Diffusion XL: 4 channels.
+    Sdxl,
+    /// Stable Diffusion 3 and 3.5: 16 channels.
+    Sd3,
+    /// FLUX.1: 16 channels.
+    Flux,
+}
+
+/// What each channel adds to red, green and blue.
+const SD15: [[f32; 3]; 4] = [
+    [0.3512, 0.2297, 0.3227],
+    [0.3250, 0.4974, 0.2350],
+    [-0.2829, 0.1762, 0.2721],
+    [-0.2120, -0.2616, -0.7177],
+];
+
+const SDXL: [[f32; 3]; 4] = [
+    [0.3651, 0.4232, 0.4341],
+    [-0.2533, -0.0042, 0.1068],
+    [0.1076, 0.1111, -0.0362],
+    [-0.3165, -0.2492, -0.2188],
+];
+
+const SDXL_BIAS: [f32; 3] = [0.1084, -0.0175, -0.0011];
+
+const SD3: [[f32; 3]; 16] = [
+    [-0.0922, -0.0175, 0.0749],
+    [0.0311, 0.0633, 0.0954],
+    [0.1994, 0.0927, 0.0458],
+    [0.0856, 0.0339, 0.0902],
+    [0.0587, 0.0272, -0.0496],
+    [-0.0006, 0.1104, 0.0309],
+    [0.0978, 0.0306, 0.0427],
+    [-0.0042, 0.1038, 0.1358],
+    [-0.0194, 0.0020, 0.0669],
+    [-0.0488, 0.0130, -0.0268],
+    [0.0922, 0.0988, 0.0951],
+    [-0.0278, 0.0524, -0.0542],
+    [0.0332, 0.0456, 0.0895],
+    [-0.0069, -0.0030, -0.0810],
+    [-0.0596, -0.0465, -0.0293],
+    [-0.1448, -0.1463, -0.1189],
+];
+
+const SD3_BIAS: [f32; 3] = [0.2394, 0.2135, 0.1925];
+
+const FLUX: [[f32; 3]; 16] = [
+    [-0.0346, 0.0244, 0.0681],
+    [0.0034, 0.0210, 0.0687],
+    [0.0275, -0.0668, -0.0433],
+    [-0.0174, 0.0160, 0.0617],
+    [0.0859, 0.0721, 0.0329],
+    [0.0004, 0.0383, 0.0115],
+    [0.0405, 0.0861, 0.0915],
+    [-0.0236, -0.0185, -0.0259],
+    [-0.0245, 0.0250, 0.1180],
+    [0.1008, 0.0755, -0.0421],
+    [-0.0515, 0.0201, 0.0011],
+    [0.0428, -0.0012, -0.0036],
+    [0.0817, 0.0765, 0.0749],
+    [-0.1264, -0.0522, -0.1103],
+    [-0.0280, -0.0881, -0.0499],
+    [-0.1262, -0.0982, -0.0778],
+];
+
+const FLUX_BIAS: [f32; 3] = [-0.0329, -0.0718, -0.0851];
+
+impl Preview {
+    /// What each channel adds to red, green and blue.
+    pub fn factors(self) -> &'static [[f32; 3]] {
+        match self {
+            Self::Sd15 => &SD15,
+            Self::Sdxl => &SDXL,
+            Self::Sd3 => &SD3,
+            Self::Flux => &FLUX,
+        }
+    }
+
+    /// Red, green and blue where all channels are zero.
+    pub fn bias(self) -> [f32; 3] {
+        match self {
+            Self::Sd15 => [0.0; 3],
+            Self::Sdxl => SDXL_BIAS,
+            Self::Sd3 => SD3_BIAS,
+            Self::Flux => FLUX_BIAS,
+        }
+    }
+
+    /// How many channels its latents have.
+    pub fn channels(self) -> usize {
+        self.factors().len()
+    }
+
+    /// Its name: `sd15`, `sdxl`, `sd3`, `flux`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sd15 => "sd15",
+            Self::Sdxl => "sdxl",
+            Self::Sd3 => "sd3",
+            Self::Flux => "flux",
+        }
+    }
+
+    /// The picture of these channels, a pixel for each of their values; `None` if they are not as many as it takes. Where a
+    /// value is NaN the pixel is [`NAN`].
+    pub fn picture(self, planes: &[Plane]) -> Option<RgbImage> {
+        let first = planes.first().filter(|_| planes.len() == self.channels())?;
+        let picture = RgbImage::from_fn(first.width(), first.height(), |x, y| {
+            let mut color = self.bias();
+            for (plane, factors) in planes.iter().zip(self.factors()) {
+                let value = plane.value(x, y);
+                for (sum, factor) in color.iter_mut().zip(factors) {
+                    *sum += value * factor;
+                }
+            }
+            if color.iter().any(|part| part.is_nan()) {
+                return NAN;
+            }
+            image::Rgb(color.map(|part| byte((part + 1.0) / 2.0)))
+        });
+        Some(picture)
+    }
+}
+
+/// Which factors a latent is shown with, and why these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guess {
+    /// The factors.
+    pub preview: Preview,
+    /// What speaks for them: `4 channels, and "xl" in the model's name`.
+    pub why: String,
+    /// Whether the model's name does, too.
+    pub by_name: bool,
+}
+
+/// Factors by the number of channels and the model's name, if any fit.
+pub fn guess(channels: usize, model: &str) -> Option<Guess> {
+    use Preview::{Flux, Sd3, Sd15, Sdxl};
+    let name = model.to_lowercase();
+    // Models whose latents have as many channels and mean something else.
+    const OTHERS: [&str; 8] =
+        ["flux.2", "flux2", "wan", "hunyuan", "qwen", "cascade", "cosmos", "playground"];
+    if OTHERS.iter().any(|other| name.contains(other)) {
+        return None;
+    }
+    const NAMES: [(&str, Preview); 15] = [
+        ("xl", Sdxl),
+        ("pony", Sdxl),
+        ("illustrious", Sdxl),
+        ("noob", Sdxl),
+        ("1.5", Sd15),
+        ("1-5", Sd15),
+        ("sd15", Sd15),
+        ("1.4", Sd15),
+        ("sd2", Sd15),
+        ("2.1", Sd15),
+        ("flux", Flux),
+        ("schnell", Flux),
+        ("chroma", Flux),
+        ("sd3", Sd3),
+        ("diffusion 3", Sd3),
+    ];
+    let named = NAMES.iter().find(|(part, preview)| preview.channels() == channels && name.contains(part));
+    if let Some((part, preview)) = named {
+        let why = format!("{channels} channels, and \"{part}\" in the model's name");
+        return Some(Guess { preview: *preview, why, by_name: true });
+    }
+    let preview = [Sd15, Flux].into_iter().find(|preview| preview.channels() == channels)?;
+    let why = format!("{channels} channels, and nothing else to go by");
+    Some(Guess { preview, why, by_name: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_channels_decide() {
+        let table = [
+            (4, "SDXL", Some(Preview::Sdxl)),
+            (4, "juggernautXL_v9", Some(Preview::Sdxl)),
+            (4, "Stable Diffusion", Some(Preview::Sd15)),
+            (4, "v1-5-pruned", Some(Preview::Sd15)),
+            // The name of a model whose latents have 16 channels says nothing of 4.
+            (4, "Stable Diffusion 3", Some(Preview::Sd15)),
+            (16, "Stable Diffusion 3.5", Some(Preview::Sd3)),
+            (16, "FLUX.1-dev", Some(Preview::Flux)),
+            (16, "", Some(Preview::Flux)),
+            (16, "Wan2.1", None),
+            (3, "SDXL", None),
+            (128, "FLUX.2", None),
+        ];
+        for (channels, model, preview) in table {
+            assert_eq!(guess(channels, model).map(|guess| guess.preview), preview, "{channels} {model}");
+        }
+    }
+
+    #[test]
+    fn a_preview_is_the_published_sum() {
+        // Of SDXL, channels 1, -2, 0.5 and 0: red 0.1084 + 0.3651 + 0.5066 + 0.0538 = 1.0339, which is clipped;
+        // green -0.0175 + 0.4232 + 0.0084 + 0.05555 = 0.46965, and so (0.46965 + 1) / 2 * 255 = 187.4;
+        // blue -0.0011 + 0.4341 - 0.2136 - 0.0181 = 0.2013, 153.2.
+        let planes: Vec<Plane> =
+            [1.0, -2.0, 0.5, 0.0].iter().map(|value| Plane::new(1, 1, vec![*value])).collect();
+        let picture = Preview::Sdxl.picture(&planes).unwrap();
+        assert_eq!(picture.get_pixel(0, 0).0, [255, 187, 153]);
+        assert_eq!(Preview::Sd3.picture(&planes), None);
+    }
+
+    #[test]
+    fn one_nan_is_seen() {
+        let planes = vec![Plane::new(2, 1, vec![0.0, f32::NAN]); 16];
+        let picture = Preview::Flux.picture(&planes).unwrap();
+        // (-0.0329 + 1) / 2 * 255 = 123.3, (-0.0718 + 1) / 2 * 255 = 118.3, (-0.0851 + 1) / 2 * 255 = 116.6
+        assert_eq!(picture.get_pixel(0, 0).0, [123, 118, 117]);
+        assert_eq!(*picture.get_pixel(1, 0), NAN);
+    }
+}

@@ -1,0 +1,313 @@
+//! Statistics that are gathered block by block, in any order, and come out as if all values had been at hand.
+
+/// Values that are summed up together: they stay in cache between two passes over them.
+const BLOCK: usize = 4096;
+
+/// Count, range, mean and deviation of values, those that are NaN or infinite left out and counted apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Statistics {
+    /// How many values are finite. All that follows but the other counts is of these.
+    pub finite: u64,
+    /// How many are NaN.
+    pub nan: u64,
+    /// How many are infinite.
+    pub infinite: u64,
+    range: Option<(f32, f32)>,
+    mean: f64,
+    /// The sum of squared distances from the mean.
+    squares: f64,
+}
+
+impl Statistics {
+    /// Adds values. Of each block the mean comes first, then the distances from it, so that no sum of squares has to
+    /// cancel another; blocks are joined by Chan's formula.
+    pub fn add(&mut self, values: &[f32]) {
+        for block in values.chunks(BLOCK) {
+            self.merge(&Self::of_block(block));
+        }
+    }
+
+    fn of_block(values: &[f32]) -> Self {
+        let (mut low, mut high, mut sum) = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
+        for &value in values {
+            (low, high) = (low.min(value), high.max(value));
+            sum += f64::from(value);
+        }
+        if !sum.is_finite() {
+            // Seldom: something is NaN or infinite. (No sum of finite float32 overflows here.)
+            return Self::of_some_finite(values);
+        }
+        if values.is_empty() {
+            return Self::default();
+        }
+        let finite = values.len() as u64;
+        let mean = sum / finite as f64;
+        let squares = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum();
+        Self { finite, nan: 0, infinite: 0, range: Some((low, high)), mean, squares }
+    }
+
+    fn of_some_finite(values: &[f32]) -> Self {
+        let finite: Vec<f32> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        let nan = values.iter().filter(|value| value.is_nan()).count();
+        let infinite = values.len() - finite.len() - nan;
+        Self { nan: nan as u64, infinite: infinite as u64, ..Self::of_block(&finite) }
+    }
+
+    /// Adds what was gathered elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.nan += other.nan;
+        self.infinite += other.infinite;
+        let Some((other_low, other_high)) = other.range else { return };
+        let (one, two) = (self.finite as f64, other.finite as f64);
+        let distance = other.mean - self.mean;
+        self.mean += distance * (two / (one + two));
+        self.squares += other.squares + distance * distance * (one * two / (one + two));
+        self.finite += other.finite;
+        let (low, high) = self.range.unwrap_or((other_low, other_high));
+        self.range = Some((low.min(other_low), high.max(other_high)));
+    }
+
+    /// How many values there were.
+    pub fn count(&self) -> u64 {
+        self.finite + self.nan + self.infinite
+    }
+
+    /// The smallest; `None` if no value is finite, as with all that follows.
+    pub fn min(&self) -> Option<f32> {
+        self.range.map(|(low, _)| low)
+    }
+
+    /// The largest.
+    pub fn max(&self) -> Option<f32> {
+        self.range.map(|(_, high)| high)
+    }
+
+    /// The mean.
+    pub fn mean(&self) -> Option<f64> {
+        self.range.map(|_| self.mean)
+    }
+
+    /// The standard deviation of the population: the root of the mean squared distance from the mean.
+    pub fn deviation(&self) -> Option<f64> {
+        self.range.map(|_| (self.squares / self.finite as f64).sqrt())
+    }
+}
+
+/// How many values share their upper 16 bits as float32: sign, exponent and 7 bits of mantissa.
+const CELLS: usize = 1 << 16;
+
+/// Counts in cells of less than a hundredth of their value, from which a histogram of any range can be made: one pass
+/// does, and the range need not be known before. bfloat16 is counted exactly.
+#[derive(Clone, Debug)]
+pub(super) struct Sketch(Vec<u64>);
+
+impl Sketch {
+    pub(super) fn new() -> Self {
+        Self(vec![0; CELLS])
+    }
+
+    pub(super) fn add(&mut self, values: &[f32]) {
+        for value in values {
+            if let Some(count) = self.0.get_mut((value.to_bits() >> 16) as usize) {
+                *count += 1;
+            }
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(&other.0) {
+            *count += more;
+        }
+    }
+
+    /// The counts in `bins` equal bins from the smallest to the largest of the values that were added. A cell that lies in
+    /// several bins is divided among them by how much of it lies in each.
+    pub(super) fn histogram(&self, values: &Statistics, bins: usize) -> Option<Histogram> {
+        let (low, high) = values.range?;
+        let (start, end) = (f64::from(low), f64::from(high));
+        let width = (end - start) / bins as f64;
+        let mut counts = vec![0.0; bins];
+        for (cell, &count) in self.0.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let Some((from, to)) = bounds(cell) else { continue };
+            let (from, to) = (from.max(start), to.min(end));
+            for (bin, total) in counts.iter_mut().enumerate() {
+                let (left, right) = (start + width * bin as f64, start + width * (bin + 1) as f64);
+                let share = match (to > from, width > 0.0) {
+                    (true, _) => (to.min(right) - from.max(left)).max(0.0) / (to - from),
+                    // The cell is one value: it belongs to the bin that starts with it, the largest to the last bin.
+                    (false, true) => {
+                        f64::from(u8::from((left..right).contains(&from) || bin + 1 == bins && from >= right))
+                    }
+                    (false, false) => f64::from(u8::from(bin == 0)),
+                };
+                *total += share * count as f64;
+            }
+        }
+        Some(Histogram { low, high, counts })
+    }
+}
+
+/// The values between which a cell's values lie; `None` if they are not finite.
+fn bounds(cell: usize) -> Option<(f64, f64)> {
+    let bits = u32::try_from(cell).ok()? << 16;
+    let (near, far) = (f32::from_bits(bits), f32::from_bits(bits | 0xffff));
+    near.is_finite().then(|| {
+        let (near, far) = (f64::from(near), f64::from(far));
+        (near.min(far), near.max(far))
+    })
+}
+
+/// How values spread between their smallest and their largest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    /// Where the first bin starts.
+    pub low: f32,
+    /// Where the last bin ends.
+    pub high: f32,
+    /// How many values are in each bin. The bins are equally wide. Counts are estimates to within the hundredth of a value's
+    /// own size, and their sum is exact.
+    pub counts: Vec<f64>,
+}
+
+/// A number for people: four digits that count, and a true minus sign.
+pub fn figure(value: f64) -> String {
+    let size = value.abs();
+    let text = if value == 0.0 {
+        "0".to_owned()
+    } else if !(1e-3..1e5).contains(&size) {
+        format!("{value:.2e}")
+    } else if size >= 1000.0 {
+        format!("{value:.0}")
+    } else if size >= 100.0 {
+        format!("{value:.1}")
+    } else if size >= 10.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.3}")
+    };
+    text.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Mean and deviation by the definition, in two passes over all values.
+    fn naive(values: &[f32]) -> (f64, f64) {
+        let finite: Vec<f64> =
+            values.iter().filter(|value| value.is_finite()).map(|&value| f64::from(value)).collect();
+        let mean = finite.iter().sum::<f64>() / finite.len() as f64;
+        let squares = finite.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        (mean, (squares / finite.len() as f64).sqrt())
+    }
+
+    #[test]
+    fn large_offsets_do_not_cancel() {
+        // Squares of 1e6 leave nothing of a deviation of 1e-1 in float32, and little in sums of float64.
+        let values: Vec<f32> = (0..10_000).map(|at| 1e6 + if at % 2 == 0 { 0.125 } else { -0.125 }).collect();
+        let mut statistics = Statistics::default();
+        statistics.add(&values);
+        assert_eq!(statistics.mean(), Some(1e6));
+        assert_eq!(statistics.deviation(), Some(0.125));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_counted_apart() {
+        let mut statistics = Statistics::default();
+        statistics.add(&[f32::NAN, 1.0, f32::INFINITY, 3.0, f32::NEG_INFINITY, f32::NAN]);
+        assert_eq!((statistics.finite, statistics.nan, statistics.infinite), (2, 2, 2));
+        assert_eq!((statistics.min(), statistics.max()), (Some(1.0), Some(3.0)));
+        assert_eq!((statistics.mean(), statistics.deviation()), (Some(2.0), Some(1.0)));
+
+        let mut nothing = Statistics::default();
+        nothing.add(&[f32::NAN; 3]);
+        assert_eq!(
+            (nothing.count(), nothing.min(), nothing.mean(), nothing.deviation()),
+            (3, None, None, None)
+        );
+        statistics.merge(&nothing);
+        assert_eq!((statistics.nan, statistics.mean()), (5, Some(2.0)));
+    }
+
+    #[test]
+    fn the_largest_values_do_not_overflow() {
+        let mut statistics = Statistics::default();
+        statistics.add(&vec![f32::MAX; 10_000]);
+        assert_eq!(statistics.finite, 10_000);
+        assert_eq!(statistics.mean(), Some(f64::from(f32::MAX)));
+        assert_eq!(statistics.deviation(), Some(0.0));
+    }
+
+    #[test]
+    fn a_histogram_has_every_value_once() {
+        let values = [-1.0_f32, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, f32::NAN];
+        let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new());
+        statistics.add(&values);
+        sketch.add(&values);
+        let histogram = sketch.histogram(&statistics, 4).unwrap();
+        assert_eq!((histogram.low, histogram.high), (-1.0, 1.0));
+        assert!((histogram.counts.iter().sum::<f64>() - 8.0).abs() < 1e-9);
+        // By hand: [-1, -0.5) has one, and -0.5 is where its cell, which reaches away from zero, ends.
+        assert!(histogram.counts.iter().zip([2.0, 0.0, 2.0, 4.0]).all(|(is, was)| (is - was).abs() < 0.51));
+    }
+
+    #[test]
+    fn a_constant_is_in_one_bin() {
+        for value in [0.0, -0.0, 2.5] {
+            let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new());
+            statistics.add(&[value; 5]);
+            sketch.add(&[value; 5]);
+            let histogram = sketch.histogram(&statistics, 3).unwrap();
+            assert_eq!(histogram.counts, [5.0, 0.0, 0.0], "{value}");
+        }
+    }
+
+    #[test]
+    fn figures_have_four_digits() {
+        let table = [
+            (0.0, "0"),
+            (1.0, "1.000"),
+            (-4.214_49, "−4.214"),
+            (12.345, "12.35"),
+            (-123.45, "−123.5"),
+            (65504.0, "65504"),
+            (0.000_12, "1.20e−4"),
+            (-3.4e38, "−3.40e38"),
+        ];
+        for (value, text) in table {
+            assert_eq!(figure(value), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_in_any_cut_give_the_same(
+            values in prop::collection::vec(-1e4_f32..1e4, 1..9000),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (mut whole, mut first, mut second) = Default::default();
+            let cut = cut.index(values.len());
+            Statistics::add(&mut whole, &values);
+            Statistics::add(&mut first, &values[..cut]);
+            Statistics::add(&mut second, &values[cut..]);
+            Statistics::merge(&mut first, &second);
+            let (mean, deviation) = naive(&values);
+            for found in [whole, first] {
+                prop_assert!((found.mean().unwrap() - mean).abs() < 1e-9 * 1e4);
+                prop_assert!((found.deviation().unwrap() - deviation).abs() < 1e-9 * 1e4);
+                prop_assert_eq!(found.min(), values.iter().copied().reduce(f32::min));
+                prop_assert_eq!(found.max(), values.iter().copied().reduce(f32::max));
+            }
+        }
+
+        #[test]
+        fn a_histogram_is_near_the_true_one(values in prop::collection::vec(-4.0_f32..4.0, 1..500)) {
+            let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new());
+            statistics.add(&values);
+            sketch.add(&values);
+            let histogram = sketch.histogram(&statistics, 32).unwrap();
+            prop_assert!((histogram.counts.iter().sum::<f64>() - values.len() as f64).abs() < 1e-6);
+        }
+    }
+}
