@@ -45,6 +45,11 @@ impl Progress {
         Self { bar, lines }
     }
 
+    /// One that shows nothing.
+    pub(crate) fn none() -> Self {
+        Self { bar: ProgressBar::hidden(), lines: None }
+    }
+
     /// So much more is done.
     pub(crate) fn add(&self, count: u64) {
         self.bar.inc(count);

@@ -43,21 +43,23 @@ impl Share<'_> {
     }
 }
 
-/// Looks at all files, and tells of each; one that fails does not stop the others. `doing` is what progress calls the work.
+/// Looks at all files, and tells of each; one that fails does not stop the others. `doing` is what progress calls work on
+/// their values; where only tables are read, what is told is progress enough.
 pub(super) fn each<'o, T: Send>(
     args: &FilesArgs,
-    doing: &'static str,
+    doing: Option<&'static str>,
     output: &mut Output<'o>,
     look: impl Fn(&Path, &Share<'_>) -> Result<T> + Sync,
     mut tell: impl FnMut(Seen<'_, T>, &mut Output<'o>) -> Result<()>,
 ) -> Result<()> {
     let Files { found, several } = Files::find(args);
     if several {
-        output.detail(|| format!("{doing} {}", count(found.len(), "file")));
+        output.detail(|| count(found.len(), "file"));
     }
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let mut files: Vec<_> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();
-    let progress = output.reading(doing, files.iter().map(|(size, ..)| size).sum());
+    let bytes = files.iter().map(|(size, ..)| size).sum();
+    let progress = doing.map_or_else(Progress::none, |doing| output.reading(doing, bytes));
     let mut position = 0;
     while !files.is_empty() {
         let mut bytes = 0_u64;

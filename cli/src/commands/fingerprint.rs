@@ -20,7 +20,7 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
     let inputs = output.inputs;
     let look =
         |path: &Path, _: &Share<'_>| inputs.open(path)?.fingerprint().map_err(|error| of_file(error, path));
-    each(&args.files, "reading", output, look, |seen, output| {
+    each(&args.files, None, output, look, |seen, output| {
         let Seen { path, several, result, .. } = seen;
         match result {
             Ok(fingerprint) if args.json => {

@@ -143,7 +143,7 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
         let reader = inputs.open(path)?;
         Ok((FileInfo::of(path, &reader, current.as_ref()), reader))
     };
-    each(files, "reading", output, look, |seen, output| {
+    each(files, None, output, look, |seen, output| {
         let Seen { path, position, several, result } = seen;
         let (info, reader) = match result {
             Ok(found) => found,

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
     let inputs = output.inputs;
     each(
         &args.files,
-        "reading",
+        None,
         output,
         |path, _| inputs.open(path),
         |seen, output| {

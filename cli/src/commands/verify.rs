@@ -45,7 +45,7 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
         let report = reader.verify_chunks(share.of(total));
         Ok((reader, report, start.elapsed()))
     };
-    each(&args.files, "verifying", output, look, |seen, output| {
+    each(&args.files, Some("verifying"), output, look, |seen, output| {
         let Seen { path, several, result, .. } = seen;
         match result {
             Ok((reader, report, time)) => {
