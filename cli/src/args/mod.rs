@@ -22,7 +22,7 @@ pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
 pub(crate) use set::SetArgs;
-pub(crate) use unpack::UnpackArgs;
+pub(crate) use unpack::{Format, UnpackArgs};
 
 /// Keep generated images with the latents, settings and environment that made them.
 ///

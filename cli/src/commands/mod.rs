@@ -8,6 +8,7 @@ mod feed;
 pub(crate) mod fingerprint;
 mod image_text;
 pub(crate) mod info;
+mod inputs;
 pub(crate) mod ls;
 pub(crate) mod man;
 mod metadata;

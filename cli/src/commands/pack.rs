@@ -7,10 +7,11 @@ use gen5::{Captured, Compression, Dtype, Environment, Metadata, NonFinite, Summa
 
 use super::feed::write_latents;
 use super::image_text::ImageText;
+use super::inputs::Inputs;
 use super::metadata::metadata;
 use super::{Output, hint_at_force, of_file, read, read_text};
 use crate::args::{Compress, PackArgs};
-use crate::convert::{Array, arrays};
+use crate::convert::Array;
 use crate::environment;
 use crate::failure::UsageError;
 use crate::progress;
@@ -22,16 +23,18 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
         return Err(UsageError(problem).into());
     }
     let image = args.image.as_deref().map(read).transpose()?;
-    let text = match (&image, &args.image) {
-        (Some(image), Some(path)) if !args.metadata.no_image_text => Some(ImageText::read(image, path)),
-        _ => None,
-    };
-    let metadata = metadata(&args.metadata, text.as_ref(), output)?;
-    let mut latents = Vec::new();
-    for latent in &args.latents {
-        latents.extend(arrays(latent)?);
+    let mut texts = Vec::new();
+    if let (Some(image), Some(path)) = (&image, &args.image) {
+        texts.push(ImageText::read(image, path));
     }
-    refuse_repeated_keys(&latents)?;
+    let mut inputs = Inputs::read(args, output)?;
+    refuse_repeated_keys(&inputs.arrays)?;
+    texts.append(&mut inputs.texts);
+    if args.metadata.no_image_text {
+        texts.clear();
+    }
+    let metadata = metadata(&args.metadata, &texts, inputs.sources()?.as_deref(), output)?;
+    let latents = inputs.arrays;
     let captured = capture(args, output);
     let metadata = with_hardware(metadata, captured.as_ref())?;
     let environment = environment(args, captured)?;

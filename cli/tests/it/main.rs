@@ -12,6 +12,7 @@ mod environment;
 mod image_text;
 mod images;
 mod latents;
+mod layouts;
 mod set;
 mod storage;
 mod support;

@@ -1,7 +1,11 @@
 //! `gen5 unpack`: a file taken apart into files of common formats.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+mod derive;
+mod plan;
+mod rows;
+
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,12 +15,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use self::plan::{Plan, Planned, Values, plan};
+use self::rows::{Row, Rows};
 use super::{Output, of_file};
-use crate::args::UnpackArgs;
-use crate::convert::npy;
+use crate::args::{Format, UnpackArgs};
+use crate::convert::types::Type;
+use crate::convert::write::{Container, Piece, write_bytes, write_file, write_values};
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
-use crate::names::file_names;
 use crate::progress;
 use crate::terminal::{count, human_size, shown};
 
@@ -28,15 +34,30 @@ const LATENTS: &str = "latents";
 struct IndexEntry<'a> {
     key: Option<&'a str>,
     /// Relative to the folder that holds `index.json`.
-    file: String,
+    file: &'a str,
+    /// What the array is called in that file, which has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// Which row of the latent it is, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<usize>,
+    /// What the file was called that was packed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
     shape: &'a [usize],
     dtype: &'static str,
 }
 
 pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
-    let reader = ReadOptions::new().check_hashes(true).open(&args.file);
-    let reader = reader.map_err(|error| of_file(error, &args.file))?;
+    let of_this = |error| of_file(error, &args.file);
+    // Where a latent is read row by row, all of them are checked before: each row would check the whole again.
+    let mut reader = ReadOptions::new().check_hashes(true).open(&args.file).map_err(of_this)?;
+    if !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors) {
+        check_latents(&reader).map_err(of_this)?;
+        reader = Reader::open(&args.file).map_err(of_this)?;
+    }
+    let plan = plan(&reader, args.format).with_context(|| shown(&args.file))?;
 
     // Everything is made in a folder of its own first, so that a failure leaves nothing: beside the destination, or inside
     // it if it is there, which may be another file system.
@@ -48,12 +69,15 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask: it becomes the folder
     let draft = builder.tempdir_in(place).with_context(|| format!("could not write to {}", shown(place)))?;
-    let environment = write_all(&reader, draft.path()).map_err(|error| match Status::of(&error) {
+    let environment = write_all(&reader, &plan, draft.path()).map_err(|error| match Status::of(&error) {
         Status::Damaged => error.context(shown(&args.file)),
         _ => error,
     })?;
     publish(draft, &args.output)?;
-    if reader.latents().any(|latent| latent.dtype() == Dtype::BF16) {
+    for note in &plan.notes {
+        output.note(note);
+    }
+    if plan.files.iter().flat_map(|file| &file.pieces).any(is_widened) {
         output.note("latents of bfloat16 are written as float32, which holds their values exactly");
     }
 
@@ -100,32 +124,50 @@ fn warn_of_drift(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>)
     }
 }
 
+/// Checks the hashes of all latents.
+fn check_latents(reader: &Reader) -> gen5::Result<()> {
+    let latents: Vec<Latent> = reader.latents().collect();
+    latents.into_par_iter().try_for_each(|latent| latent.write_to(&mut io::sink()))
+}
+
+/// Whether a latent of bfloat16 is written as something else.
+fn is_widened(piece: &Piece<Values>) -> bool {
+    latent(&piece.values)
+        .is_some_and(|latent| latent.dtype() == Dtype::BF16 && piece.kind != Type::Latent(Dtype::BF16))
+}
+
+/// The latent that values are of.
+fn latent(values: &Values) -> Option<&Latent> {
+    match values {
+        Values::Whole(latent) | Values::Row(latent, _) => Some(latent),
+        Values::Bytes(_) => None,
+    }
+}
+
 /// Writes all there is. Returns the environment, or what is wrong with one that was written all the same: its bytes are
 /// those that were stored, but they are not what the format asks for.
-fn write_all(reader: &Reader, folder: &Path) -> Result<gen5::Result<Option<Environment>>> {
-    let latents: Vec<Latent> = reader.latents().collect();
-    let names = file_names(latents.iter().map(Latent::key), "npy");
-    let bar = progress::bytes(latents.iter().map(Latent::payload_size).sum());
-    create_folder(&folder.join(LATENTS))?;
-    let write_one =
-        |(latent, name): (&Latent, &String)| write_latent(latent, &folder.join(LATENTS).join(name), &bar);
-    // A latent in compressed parts has work for all threads, and takes memory for the parts that these decompress.
-    let is_in_parts = |(latent, _): &(&Latent, &String)| latent.chunks().nth(1).is_some();
-    let (in_parts, others): (Vec<_>, Vec<_>) = latents.iter().zip(&names).partition(is_in_parts);
-    others.into_par_iter().try_for_each(write_one)?;
-    in_parts.into_iter().try_for_each(write_one)?;
+fn write_all(reader: &Reader, plan: &Plan, folder: &Path) -> Result<gen5::Result<Option<Environment>>> {
+    let bar = progress::bytes(reader.latents().map(|latent| latent.payload_size()).sum());
+    if plan.files.iter().any(|file| file.path.contains('/')) {
+        create_folder(&folder.join(LATENTS))?;
+    }
+    // Side by side, but for rows, which are read in turn, and for latents in compressed parts, which have work for all
+    // threads and take memory for the parts that these decompress.
+    let is_alone = |file: &&Planned| {
+        let is_whole = |piece: &Piece<Values>| match &piece.values {
+            Values::Whole(latent) => latent.chunks().nth(1).is_none(),
+            Values::Row(..) => false,
+            Values::Bytes(_) => true,
+        };
+        file.pieces.iter().all(is_whole)
+    };
+    let (alone, others): (Vec<_>, Vec<_>) = plan.files.iter().partition(is_alone);
+    alone.into_par_iter().try_for_each(|file| write_planned(file, folder, &mut Rows::default(), &bar))?;
+    let mut rows = Rows::default();
+    others.into_iter().try_for_each(|file| write_planned(file, folder, &mut rows, &bar))?;
     bar.finish_and_clear();
 
-    let index: Vec<IndexEntry<'_>> = latents
-        .iter()
-        .zip(&names)
-        .map(|(latent, name)| IndexEntry {
-            key: latent.key(),
-            file: format!("{LATENTS}/{name}"),
-            shape: latent.shape(),
-            dtype: latent.dtype().name(),
-        })
-        .collect();
+    let index = index(&plan.files);
     write(&folder.join("index.json"), format!("{}\n", serde_json::to_string_pretty(&index)?).as_bytes())?;
     write(&folder.join("metadata.json"), reader.manifest_json().as_bytes())?;
     if let Some(image) = reader.image()? {
@@ -137,23 +179,47 @@ fn write_all(reader: &Reader, folder: &Path) -> Result<gen5::Result<Option<Envir
     Ok(reader.environment())
 }
 
+/// Where each latent is.
+fn index(files: &[Planned]) -> Vec<IndexEntry<'_>> {
+    let mut index = Vec::new();
+    for file in files {
+        for piece in &file.pieces {
+            let Some(latent) = latent(&piece.values) else { continue };
+            index.push(IndexEntry {
+                key: latent.key(),
+                file: &file.path,
+                name: (file.container != Container::Npy).then_some(piece.name.as_str()),
+                row: if let Values::Row(_, row) = piece.values { Some(row) } else { None },
+                source: file.source.as_deref(),
+                shape: &piece.shape,
+                dtype: latent.dtype().name(),
+            });
+        }
+    }
+    index
+}
+
+fn write_planned(file: &Planned, folder: &Path, rows: &mut Rows, bar: &ProgressBar) -> Result<()> {
+    let path = folder.join(&file.path);
+    write_file(&path, file.container, &file.pieces, &file.texts, &mut |piece, out| {
+        let mut out = bar.wrap_write(out);
+        match &piece.values {
+            Values::Whole(latent) => Ok(write_values(latent, piece.kind, &mut out)?),
+            Values::Row(latent, row) => rows.with(latent, *row, |row| match row {
+                Row::Latent(row) => Ok(write_values(row, piece.kind, &mut out)?),
+                Row::Bytes(bytes) => Ok(write_bytes(bytes, latent.dtype(), piece.kind, &mut out)?),
+            }),
+            Values::Bytes(bytes) => Ok(out.write_all(bytes)?),
+        }
+    })
+}
+
 fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir(path).with_context(|| format!("could not create {}", shown(path)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("could not write {}", shown(path)))
-}
-
-fn write_latent(latent: &Latent, path: &Path, bar: &ProgressBar) -> Result<()> {
-    let failed = || format!("could not write {}", shown(path));
-    let mut file = BufWriter::new(File::create_new(path).with_context(failed)?);
-    let values = npy::begin(&mut file, latent).with_context(failed)?;
-    latent.write_to(&mut bar.wrap_write(values)).map_err(|error| match error {
-        gen5::Error::Io { .. } => anyhow::Error::from(error).context(failed()),
-        _ => error.into(),
-    })?;
-    file.flush().with_context(failed)
 }
 
 /// The usual extension for what these bytes are, `bin` if that cannot be told.
@@ -175,20 +241,22 @@ fn publish(draft: TempDir, folder: &Path) -> Result<()> {
     }
     let latents = folder.join(LATENTS);
     let mut moves = Vec::new();
-    for from in files(&draft.path().join(LATENTS))?.into_iter().chain(files(draft.path())?) {
+    let drafted = draft.path().join(LATENTS);
+    let in_latents = if drafted.exists() { files(&drafted)? } else { Vec::new() };
+    for from in in_latents.into_iter().chain(files(draft.path())?) {
         let to = folder.join(from.strip_prefix(draft.path())?);
         moves.push((from, to));
     }
     // What would stop the moves half-way is looked for before the first. A link to a folder counts too: it would lead the
     // latents elsewhere.
     let there = |path: &Path| fs::symlink_metadata(path).ok();
-    if there(&latents).is_some_and(|there| !there.is_dir()) {
+    if drafted.exists() && there(&latents).is_some_and(|there| !there.is_dir()) {
         bail!("{} is there already, and is no folder", shown(&latents));
     }
     if let Some((_, to)) = moves.iter().find(|(_, to)| there(to).is_some_and(|there| there.is_dir())) {
         bail!("{} is there already, and is a folder", shown(to));
     }
-    if there(&latents).is_none() {
+    if drafted.exists() && there(&latents).is_none() {
         create_folder(&latents)?;
     }
     for (from, to) in moves {
