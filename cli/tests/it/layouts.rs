@@ -275,6 +275,27 @@ fn batches_of_one_become_a_batch() {
 }
 
 #[test]
+fn what_is_of_several_files_is_told_apart() {
+    let folder = Folder::new();
+    rows(&folder);
+    fs::copy(fixture("cat_0064x0032_sdxl.npz"), folder.path("cat.npz")).unwrap();
+    folder.npy("img1.npy", &[4, 1, 1], &[1.0; 4]);
+    pack(&folder, &["--from", "batch=@/in", "--latent", "@/img1.npy", "@/cat.npz"]);
+    let info = folder.ok(&["info", "@/x.gen5"]);
+    assert!(info.contains("  files        13 files: cat.npz to img11.npy\n"), "{info}");
+    let (out, said) = unpack(&folder, "original");
+    assert_eq!(said, "gen5: 1 latent written as .npy: no file is recorded for them\n");
+    let all = names(&out.join("latents"));
+    assert_eq!(all.len(), 14);
+    assert!(all.contains(&"img1-2.npy".to_owned()) && all.contains(&"cat.npz".to_owned()), "{all:?}");
+    // Those that are caches come back, those that are none are made.
+    let (out, said) = unpack(&folder, "kohya");
+    assert!(said.starts_with("gen5: original_size and crop_ltrb are those of an uncropped image"), "{said}");
+    assert_eq!(names(&out.join("latents")).len(), 14);
+    assert_eq!(npz(&out.join("latents/cat.npz")), npz(&fixture("cat_0064x0032_sdxl.npz")));
+}
+
+#[test]
 fn caches_of_a_folder_come_back_with_all_that_they_have() {
     let folder = Folder::new();
     fs::create_dir(folder.path("in")).unwrap();

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use gen5::{Dtype, Extra, Latent};
 
 use super::LATENTS;
-use super::plan::{Planned, Values};
+use super::plan::{Planned, Used, Values};
 use crate::convert::layouts::{Layout, Member, Source, comfyui, kohya};
 use crate::convert::types::{Other, Type};
 use crate::convert::write::{Container, Piece};
-use crate::names::file_names;
 
 /// What is to be said of kohya's caches that are made here.
 pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are those of an uncropped image of 8 pixels for \
@@ -24,8 +23,6 @@ pub(super) struct Unit<'a> {
     row: Option<usize>,
     shape: Vec<usize>,
     origin: Option<Origin<'a>>,
-    /// What the file is called, without extension.
-    name: String,
 }
 
 /// The file that a latent, or a row of it, is from.
@@ -37,7 +34,15 @@ struct Origin<'a> {
     is_companion: bool,
 }
 
-impl Unit<'_> {
+impl<'a> Unit<'a> {
+    /// What its file should be called, without extension.
+    pub(super) fn stem(&self) -> Option<&'a str> {
+        match self.origin {
+            Some(origin) if !origin.is_companion => Some(origin.source.stem()),
+            _ => self.latent.key(),
+        }
+    }
+
     /// Whether it is no latent by itself.
     pub(super) fn is_companion(&self) -> bool {
         self.origin.is_some_and(|origin| origin.is_companion)
@@ -55,8 +60,8 @@ impl Unit<'_> {
     }
 }
 
-/// The latents as they are, and those whose rows are from files of their own row by row.
-pub(super) fn units<'a>(latents: &[&'a Latent], sources: &'a [Source]) -> Vec<Unit<'a>> {
+/// The latents as they are, and those whose rows are from files of their own row by row, less rows that are in files already.
+pub(super) fn units<'a>(latents: &[&'a Latent], sources: &'a [Source], used: &Used) -> Vec<Unit<'a>> {
     let origins = origins(sources);
     let mut units = Vec::new();
     for &latent in latents {
@@ -67,22 +72,17 @@ pub(super) fn units<'a>(latents: &[&'a Latent], sources: &'a [Source]) -> Vec<Un
                 && row < *rows
             {
                 is_whole = false;
+                if used.contains(&(latent.index(), Some(row))) {
+                    continue;
+                }
                 let (row, shape, origin) = (Some(row), shape.to_vec(), Some(*origin));
-                units.push(Unit { latent, row, shape, origin, name: String::new() });
+                units.push(Unit { latent, row, shape, origin });
             }
         }
         if is_whole {
             let (shape, origin) = (latent.shape().to_vec(), origins.first().copied());
-            units.push(Unit { latent, row: None, shape, origin, name: String::new() });
+            units.push(Unit { latent, row: None, shape, origin });
         }
-    }
-    let name = |unit: &Unit<'a>| match unit.origin {
-        Some(origin) if !origin.is_companion => Some(origin.source.stem()),
-        _ => unit.latent.key(),
-    };
-    let names: Vec<Option<&str>> = units.iter().map(name).collect();
-    for (unit, name) in units.iter_mut().zip(file_names(names.into_iter(), "x")) {
-        name.strip_suffix(".x").unwrap_or(&name).clone_into(&mut unit.name);
     }
     units
 }
@@ -103,7 +103,7 @@ fn origins(sources: &[Source]) -> HashMap<&str, Vec<Origin<'_>>> {
 }
 
 /// A `.latent` file. ComfyUI has a batch axis in front.
-pub(super) fn comfyui_file(unit: &Unit<'_>, model_info: &Extra) -> Option<Vec<Planned>> {
+pub(super) fn comfyui_file(unit: &Unit<'_>, name: &str, model_info: &Extra) -> Option<Vec<Planned>> {
     let has_batch = unit.layout() != Some(Layout::Musubi);
     let shape = match unit.shape.len() {
         3 => [&[1], unit.shape.as_slice()].concat(),
@@ -120,13 +120,13 @@ pub(super) fn comfyui_file(unit: &Unit<'_>, model_info: &Extra) -> Option<Vec<Pl
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), text(name)?)))
         .collect();
-    let path = format!("{LATENTS}/{}.latent", unit.name);
+    let path = format!("{LATENTS}/{name}.latent");
     let pieces = vec![latent, marker()];
     Some(vec![Planned { path, container: Container::Safetensors, pieces, texts, source: None }])
 }
 
 /// A cache of kohya's for each image: one, or one for each row of a batch. Its values are float32, which all are there.
-pub(super) fn kohya_file(unit: &Unit<'_>) -> Option<Vec<Planned>> {
+pub(super) fn kohya_file(unit: &Unit<'_>, name: &str) -> Option<Vec<Planned>> {
     let file = |name: &str, values: Values, [channels, height, width]: [usize; 3]| {
         let pixels = |axis: usize| axis.checked_mul(kohya::PIXELS).and_then(|axis| i64::try_from(axis).ok());
         let (width_in_pixels, height_in_pixels) = (pixels(width)?, pixels(height)?);
@@ -150,18 +150,18 @@ pub(super) fn kohya_file(unit: &Unit<'_>) -> Option<Vec<Planned>> {
     };
     let has_batch = unit.layout() != Some(Layout::Musubi);
     match *unit.shape.as_slice() {
-        [channels, height, width] => Some(vec![file(&unit.name, unit.values(), [channels, height, width])?]),
+        [channels, height, width] => Some(vec![file(name, unit.values(), [channels, height, width])?]),
         // A video of one frame.
         [channels, 1, height, width] if !has_batch => {
-            Some(vec![file(&unit.name, unit.values(), [channels, height, width])?])
+            Some(vec![file(name, unit.values(), [channels, height, width])?])
         }
         [1, channels, height, width] if has_batch => {
-            Some(vec![file(&unit.name, unit.values(), [channels, height, width])?])
+            Some(vec![file(name, unit.values(), [channels, height, width])?])
         }
         [rows @ 0..=MAX_FILES, channels, height, width] if has_batch && unit.row.is_none() => {
             let digits = rows.to_string().len();
             let row = |row| {
-                let name = format!("{}_{row:0digits$}", unit.name);
+                let name = format!("{name}_{row:0digits$}");
                 file(&name, Values::Row(unit.latent.clone(), row), [channels, height, width])
             };
             (0..rows).map(row).collect()

@@ -28,6 +28,14 @@ pub(super) struct Planned {
     pub(super) source: Option<String>,
 }
 
+impl Planned {
+    /// Its name without folder and extension, if this is the extension.
+    fn stem(&self, extension: &str) -> Option<&str> {
+        let name = self.path.rsplit('/').next()?;
+        name.strip_suffix(extension)?.strip_suffix('.')
+    }
+}
+
 /// The values of an array.
 pub(super) enum Values {
     /// Those of a whole latent.
@@ -72,14 +80,12 @@ pub(super) fn plan(reader: &Reader, format: Format) -> Result<Plan> {
 /// A `.npy` file for each latent.
 fn one_each(latents: &[Latent]) -> Vec<Planned> {
     let names = file_names(latents.iter().map(Latent::key), "npy");
-    let file = |(latent, name): (&Latent, String)| Planned {
-        path: format!("{LATENTS}/{name}"),
-        container: Container::Npy,
-        pieces: vec![whole(latent, String::new(), Container::Npy)],
-        texts: BTreeMap::new(),
-        source: None,
-    };
-    latents.iter().zip(names).map(file).collect()
+    latents.iter().zip(names).map(|(latent, name)| npy_file(latent, &name)).collect()
+}
+
+fn npy_file(latent: &Latent, name: &str) -> Planned {
+    let (container, pieces) = (Container::Npy, vec![whole(latent, String::new(), Container::Npy)]);
+    Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts: BTreeMap::new(), source: None }
 }
 
 fn whole(latent: &Latent, name: String, container: Container) -> Piece<Values> {
@@ -119,13 +125,16 @@ fn texts(reader: &Reader) -> Result<BTreeMap<String, String>> {
     Ok(model_info(reader)?.iter().map(|(name, value)| (name.to_owned(), text(value))).collect())
 }
 
+/// Latents, by position, and rows of them, or the whole.
+pub(super) type Used = HashSet<(usize, Option<usize>)>;
+
 /// Plans files of the ecosystem's layouts.
 struct Planner<'a> {
     latents: &'a [Latent],
     sources: &'a [Source],
     by_key: HashMap<&'a str, &'a Latent>,
     /// Which latents and rows are in a file already.
-    used: HashSet<(usize, Option<usize>)>,
+    used: Used,
     plan: Plan,
 }
 
@@ -152,10 +161,10 @@ impl<'a> Planner<'a> {
             _ if left.is_empty() => {}
             None => self.rest(&left),
             Some(Layout::Comfyui) => {
-                self.derive(&left, |unit| comfyui_file(unit, model_info));
+                self.derive(&left, "latent", |unit, name| comfyui_file(unit, name, model_info));
             }
             Some(Layout::Kohya) => {
-                if self.derive(&left, kohya_file) {
+                if self.derive(&left, "npz", kohya_file) {
                     self.plan.notes.push(SIZES_ARE_DERIVED.to_owned());
                 }
             }
@@ -248,32 +257,44 @@ impl<'a> Planner<'a> {
         self.latents.iter().filter(|latent| !is_used(latent)).collect()
     }
 
-    /// Latents that are from no file that is known, as `.npy`.
-    fn rest(&mut self, left: &[&Latent]) {
-        let latents: Vec<Latent> = left.iter().copied().cloned().collect();
-        self.plan.files.extend(one_each(&latents));
-        self.plan
-            .notes
-            .push(format!("{} of no file that was kept written as .npy", count(left.len(), "latent")));
+    /// File names for these keys that no file has yet.
+    fn free_names(&self, keys: &[Option<&str>], extension: &str) -> Vec<String> {
+        let taken: Vec<&str> = self.plan.files.iter().filter_map(|file| file.stem(extension)).collect();
+        let all = taken.iter().copied().map(Some).chain(keys.iter().copied());
+        file_names(all, extension).split_off(taken.len())
     }
 
-    /// Files of a layout made of latents that are from others. Masks and the like are passed over.
-    /// Returns whether there are any.
-    fn derive(&mut self, left: &[&Latent], file: impl Fn(&Unit) -> Option<Vec<Planned>>) -> bool {
-        let units = units(left, self.sources);
+    /// Latents that are from no file that is known, as `.npy`.
+    fn rest(&mut self, left: &[&Latent]) {
+        let names = self.free_names(&left.iter().map(|latent| latent.key()).collect::<Vec<_>>(), "npy");
+        self.plan.files.extend(left.iter().zip(names).map(|(latent, name)| npy_file(latent, &name)));
+        let latents = count(left.len(), "latent");
+        self.plan.notes.push(format!("{latents} written as .npy: no file is recorded for them"));
+    }
+
+    /// Files of a layout made of latents that are from others. Masks and the like are passed over. Returns whether there
+    /// are any.
+    fn derive(
+        &mut self,
+        left: &[&Latent],
+        extension: &str,
+        file: impl Fn(&Unit<'_>, &str) -> Option<Vec<Planned>>,
+    ) -> bool {
+        let units = units(left, self.sources, &self.used);
+        let names = self.free_names(&units.iter().map(Unit::stem).collect::<Vec<_>>(), extension);
         let before = self.plan.files.len();
         let mut passed_over = 0_usize;
-        for unit in &units {
-            match file(unit).filter(|_| !unit.is_companion()) {
+        for (unit, name) in units.iter().zip(names) {
+            let stem = name.strip_suffix(extension).and_then(|name| name.strip_suffix('.')).unwrap_or(&name);
+            match file(unit, stem).filter(|_| !unit.is_companion()) {
                 Some(files) => self.plan.files.extend(files),
                 None => passed_over += 1,
             }
         }
         if passed_over > 0 {
             let latents = count(passed_over, "latent");
-            self.plan
-                .notes
-                .push(format!("{latents} passed over: they are no images of channels, height and width"));
+            let note = format!("{latents} passed over: they are no images of channels, height and width");
+            self.plan.notes.push(note);
         }
         self.plan.files.len() > before
     }
