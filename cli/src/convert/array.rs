@@ -80,7 +80,7 @@ impl Entry {
     pub(super) fn read(&self, most: u64) -> Result<Vec<u8>> {
         let (name, size) = (&self.name, self.size);
         ensure!(
-            size <= most && !self.fortran_order,
+            size <= most,
             "{name} is {}, which GEN5 has no latents of, and too large to be kept beside them ({size} bytes, at most \
              {most} of a file); pick the arrays that are wanted, as FILE:NAME",
             self.kind.name()

@@ -108,7 +108,9 @@ pub(super) fn from_fortran(
     })?;
     source.read_to_end(&mut data)?;
     Ok(match size {
+        1 => Box::new(Transposed::<1>::new(data, shape)),
         2 => Box::new(Transposed::<2>::new(data, shape)),
+        8 => Box::new(Transposed::<8>::new(data, shape)),
         _ => Box::new(Transposed::<4>::new(data, shape)),
     })
 }
@@ -312,7 +314,7 @@ mod tests {
         #[test]
         fn transposition_is_the_index_formula(
             shape in prop::collection::vec(0_usize..6, 0..6),
-            size in prop_oneof![Just(2_usize), Just(4)],
+            size in prop_oneof![Just(1_usize), Just(2), Just(4), Just(8)],
             sizes in prop::collection::vec(1_usize..40, 1..4),
         ) {
             let length = shape.iter().product::<usize>() * size;

@@ -468,3 +468,17 @@ fn damage_is_found_whatever_the_format() {
         assert_eq!((ran.code, folder.path("out").exists()), (3, false), "{format}: {ran:?}");
     }
 }
+
+#[test]
+fn a_damaged_image_is_found_beside_rows() {
+    let folder = Folder::new();
+    folder.sample("x.gen5");
+    let mut bytes = fs::read(folder.path("x.gen5")).unwrap();
+    let image = bytes.windows(8).position(|bytes| bytes == b"\x89PNG\r\n\x1a\n").unwrap();
+    bytes[image + 20] ^= 1;
+    fs::write(folder.path("x.gen5"), bytes).unwrap();
+    for format in ["npy", "original"] {
+        let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/out", "--format", format]);
+        assert_eq!((ran.code, folder.path("out").exists()), (3, false), "{format}: {ran:?}");
+    }
+}

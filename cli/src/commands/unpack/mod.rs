@@ -51,13 +51,16 @@ struct IndexEntry<'a> {
 pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
     let of_this = |error| of_file(error, &args.file);
-    // Where a latent is read row by row, all of them are checked before: each row would check the whole again.
-    let mut reader = ReadOptions::new().check_hashes(true).open(&args.file).map_err(of_this)?;
-    if !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors) {
+    let reader = ReadOptions::new().check_hashes(true).open(&args.file).map_err(of_this)?;
+    // Where latents are read row by row, all are checked before, since each row would check the whole again.
+    let by_rows = !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors);
+    let plan = if by_rows {
         check_latents(&reader).map_err(of_this)?;
-        reader = Reader::open(&args.file).map_err(of_this)?;
-    }
-    let plan = plan(&reader, args.format).with_context(|| shown(&args.file))?;
+        plan(&Reader::open(&args.file).map_err(of_this)?, args.format)
+    } else {
+        plan(&reader, args.format)
+    };
+    let plan = plan.with_context(|| shown(&args.file))?;
 
     // Everything is made in a folder of its own first, so that a failure leaves nothing: beside the destination, or inside
     // it if it is there, which may be another file system.
