@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
-use super::layouts::Source;
 use super::{Array, FolderArg, Found, Kind, LatentArg, find};
 use crate::terminal::shown;
 
@@ -125,6 +124,10 @@ struct Column {
 /// Makes latents of the files' arrays, and tells each file where its arrays are.
 fn join(files: &mut [Found], names: &[String], arg: &FolderArg) -> Result<Vec<Array>> {
     let mut arrays = Vec::new();
+    // Where the latents of each file are among all its arrays.
+    let places: Vec<Vec<usize>> =
+        files.iter().map(|found| found.source.latents().map(|(at, _)| at).collect()).collect();
+    let member = |file: usize, at: usize| places.get(file)?.get(at).copied();
     for column in columns(files) {
         let own = |name: &Option<String>| {
             name.clone().unwrap_or_else(|| arg.key.as_deref().unwrap_or(KEY).to_owned())
@@ -142,7 +145,10 @@ fn join(files: &mut [Found], names: &[String], arg: &FolderArg) -> Result<Vec<Ar
                 array.key.clone_from(&key);
                 rows.push(array.clone());
             }
-            assign(&mut found.source, at, key, is_whole.then_some(row));
+            if let Some(member) = member(file, at).and_then(|at| found.source.arrays.get_mut(at)) {
+                member.key = Some(key);
+                member.row = is_whole.then_some(row);
+            }
         }
         if is_whole {
             arrays.push(Array::stack(own(&column.name), rows, shown(&arg.path))?);
@@ -158,8 +164,7 @@ fn columns(files: &[Found]) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     let mut known: HashMap<Option<String>, usize> = HashMap::new();
     for (file, found) in files.iter().enumerate() {
-        let latents = found.source.arrays.iter().filter(|member| member.key.is_some());
-        let names: Vec<&str> = latents.map(|member| member.name.as_str()).collect();
+        let names: Vec<&str> = found.source.latents().map(|(_, member)| member.name.as_str()).collect();
         let only = found.source.layout.only_latent(names.iter().copied());
         for (at, (array, name)) in found.arrays.iter().zip(names).enumerate() {
             let name = (only != Some(at)).then(|| name.to_owned());
@@ -175,14 +180,6 @@ fn columns(files: &[Found]) -> Vec<Column> {
         }
     }
     columns
-}
-
-/// Tells a file under which key, and in which row, its latent at this position is.
-fn assign(source: &mut Source, at: usize, key: String, row: Option<usize>) {
-    if let Some(member) = source.arrays.iter_mut().filter(|member| member.key.is_some()).nth(at) {
-        member.key = Some(key);
-        member.row = row;
-    }
 }
 
 #[cfg(test)]

@@ -156,6 +156,7 @@ fn take(
             }
         }
     }
+    ensure!(!arrays.is_empty(), "{} holds no latents", shown(&arg.path));
     let note = factor.is_some().then(|| {
         let file = shown(&arg.path);
         format!(

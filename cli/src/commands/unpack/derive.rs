@@ -91,7 +91,7 @@ pub(super) fn units<'a>(latents: &[&'a Latent], sources: &'a [Source], used: &Us
 fn origins(sources: &[Source]) -> HashMap<&str, Vec<Origin<'_>>> {
     let mut origins: HashMap<&str, Vec<Origin<'_>>> = HashMap::new();
     for source in sources {
-        let latents: Vec<&Member> = source.arrays.iter().filter(|member| member.key.is_some()).collect();
+        let latents: Vec<&Member> = source.latents().map(|(_, member)| member).collect();
         let only = source.layout.only_latent(latents.iter().map(|member| member.name.as_str()));
         for (at, member) in latents.into_iter().enumerate() {
             let is_companion = only.is_some_and(|only| only != at);

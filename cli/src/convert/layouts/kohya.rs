@@ -2,6 +2,8 @@
 //!
 //! Caches of several resolutions have each array once for each, with the latents' size behind the name: `latents_64x96`.
 
+use std::collections::HashSet;
+
 use super::is_size;
 
 /// The latents: channels, height, width.
@@ -24,8 +26,12 @@ fn suffix(name: &str) -> Option<&str> {
 
 /// Whether arrays of these names are a cache: latents with the image's size or crop.
 pub(super) fn is_cache(names: &[&str]) -> bool {
-    let has = |name: &str, suffix: &str| names.iter().any(|other| other.strip_prefix(name) == Some(suffix));
-    names.iter().filter_map(|name| suffix(name)).any(|suffix| has(ORIGINAL_SIZE, suffix) || has(CROP, suffix))
+    let latents: HashSet<&str> = names.iter().filter_map(|name| suffix(name)).collect();
+    let mut sizes = names.iter().filter_map(|name| {
+        let size = name.strip_prefix(ORIGINAL_SIZE);
+        size.or_else(|| name.strip_prefix(CROP))
+    });
+    sizes.any(|suffix| latents.contains(suffix))
 }
 
 /// Whether an array of this name is the latents of one resolution.

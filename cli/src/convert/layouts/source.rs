@@ -185,6 +185,11 @@ impl Source {
         }
     }
 
+    /// Its arrays that are latents, each with its position among all.
+    pub fn latents(&self) -> impl Iterator<Item = (usize, &Member)> {
+        self.arrays.iter().enumerate().filter(|(_, member)| member.key.is_some())
+    }
+
     /// The sources that a `model_info` has, given as the text of its member; none if there is no such member.
     ///
     /// # Errors
