@@ -32,7 +32,7 @@ pub(crate) use repack::{RepackArgs, StoredType};
 pub(crate) use set::SetArgs;
 pub(crate) use show::{ProtocolArg, ShowArgs};
 pub(crate) use split::SplitArgs;
-pub(crate) use unpack::UnpackArgs;
+pub(crate) use unpack::{Format, UnpackArgs};
 
 /// Keep generated images with the latents, settings and environment that made them.
 ///

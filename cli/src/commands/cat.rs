@@ -9,6 +9,7 @@ use gen5::{Latent, ReadOptions, Reader};
 use super::{Output, of_file};
 use crate::args::{CatArgs, Rows};
 use crate::convert::npy;
+use crate::convert::write::{Container, write_values};
 use crate::failure::UsageError;
 use crate::names::likely_meant;
 use crate::terminal::shown;
@@ -23,7 +24,11 @@ pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
     };
     let progress = output.reading("reading", latent.payload_size());
     let written = match args.npy {
-        true => latent.write_to(&mut progress.writer(npy::begin(output.out, &latent)?)),
+        true => {
+            let kind = Container::Npy.holds(latent.dtype());
+            npy::write_header(output.out, kind, latent.shape())?;
+            write_values(&latent, kind, &mut progress.writer(&mut *output.out))
+        }
         false => latent.write_to(&mut progress.writer(&mut *output.out)),
     };
     written.map_err(|error| match error {

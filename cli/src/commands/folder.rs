@@ -68,6 +68,9 @@ impl Draft {
             return Ok(());
         }
         let mut moves = Vec::new();
+        // Not every folder is made for every file.
+        let inner: Vec<&str> =
+            inner.iter().copied().filter(|inner| draft.path().join(inner).exists()).collect();
         for from in inner.iter().map(|inner| draft.path().join(inner)).chain([draft.path().to_owned()]) {
             for from in files(&from)? {
                 let to = folder.join(from.strip_prefix(draft.path())?);

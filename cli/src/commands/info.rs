@@ -8,11 +8,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::each::{Seen, Share, each};
+use super::gathered::SOURCES;
 use super::{Output, path_text};
 use crate::args::{FileArgs, InfoArgs};
+use crate::convert::layouts::Source;
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
-use crate::terminal::{Tone, dimensions, escape, human_size};
+use crate::terminal::{Tone, count, dimensions, escape, human_size};
 
 #[derive(Serialize)]
 struct FileInfo {
@@ -239,9 +241,10 @@ fn facts(info: &FileInfo, reader: &Reader, check_environment: bool) -> Vec<(&'st
             facts.push(("tags", model.tags.join(", ")));
             facts.push(("settings", model.generation_settings.as_ref().map(members).unwrap_or_default()));
             facts.push(("hardware", model.hardware_info.as_ref().map(members).unwrap_or_default()));
-            facts.extend(
-                model.extra.iter().map(|(name, value)| ("also", format!("{name} {}", beginning(value)))),
-            );
+            facts.extend(model.extra.iter().map(|(name, value)| match sources(name, value) {
+                Some(sources) => ("files", sources),
+                None => ("also", format!("{name} {}", beginning(value))),
+            }));
         }
         Err(error) => {
             facts.push(("metadata", format!("not as the format has it ({error}); as stored:")));
@@ -269,6 +272,18 @@ fn facts(info: &FileInfo, reader: &Reader, check_environment: bool) -> Vec<(&'st
 
 /// Characters of a member's value that the page shows.
 const SHOWN: usize = 400;
+
+/// The files that latents came from, if this member tells them.
+fn sources(name: &str, value: &str) -> Option<String> {
+    let sources = Source::list(Some(value)).ok().filter(|sources| name == SOURCES && !sources.is_empty())?;
+    match &*sources {
+        [only] => Some(format!("{} ({})", only.file, only.layout.name())),
+        [first, .., last] => {
+            Some(format!("{}: {} to {}", count(sources.len(), "file"), first.file, last.file))
+        }
+        [] => None,
+    }
+}
 
 /// The beginning of a value that is too long for a page, such as a whole workflow, and how long it is.
 fn beginning(value: &str) -> String {

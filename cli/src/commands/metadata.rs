@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gen5::{Extra, Metadata, Reader};
 
+use super::gathered::SOURCES;
 use super::image_text::ImageText;
 use super::{Inputs, Output, of_file};
 use crate::args::MetadataArgs;
@@ -43,10 +44,12 @@ pub(super) fn is_setting(name: &str) -> bool {
     [&TEXTS[..], &OTHERS].iter().any(|list| is_among(list, Some(SETTINGS), name))
 }
 
-/// The metadata from the file that is given, the flags that override it, and the image's text, which fills what is left.
+/// The metadata from the file that is given, the flags that override it, and texts of the image and of latents, which fill
+/// what is left. `sources` is what there is to be kept of the files that latents come from.
 pub(super) fn metadata(
     args: &MetadataArgs,
-    text: Option<&ImageText>,
+    texts: &[ImageText],
+    sources: Option<&str>,
     output: &mut Output<'_>,
 ) -> Result<Metadata> {
     let mut model_info = match &args.metadata {
@@ -54,7 +57,10 @@ pub(super) fn metadata(
         None => Extra::new(),
     };
     override_by_flags(&mut model_info, args)?;
-    if let Some(text) = text {
+    if let Some(sources) = sources {
+        model_info.insert_json(SOURCES, sources)?;
+    }
+    for text in texts {
         text.fill(&mut model_info, output)?;
     }
     complete(&mut model_info)?;

@@ -10,6 +10,7 @@ pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;
 mod folder;
+mod gathered;
 mod image_text;
 pub(crate) mod info;
 mod input;

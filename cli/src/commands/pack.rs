@@ -6,27 +6,30 @@ use anyhow::{Result, bail};
 use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
 
 use super::feed::write_latents;
+use super::gathered::Gathered;
 use super::image_text::ImageText;
 use super::metadata::metadata;
 use super::written::Destination;
 use super::{Output, of_file};
 use crate::args::PackArgs;
-use crate::convert::{Array, arrays};
+use crate::convert::Array;
 use crate::environment;
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.out, output)?;
     let image = args.image.as_deref().map(|path| output.inputs.read(path)).transpose()?;
-    let text = match (&image, &args.image) {
-        (Some(image), Some(path)) if !args.metadata.no_image_text => Some(ImageText::read(image, path)),
-        _ => None,
-    };
-    let metadata = metadata(&args.metadata, text.as_ref(), output)?;
-    let mut latents = Vec::new();
-    for latent in &args.latents {
-        latents.extend(arrays(latent)?);
+    let mut texts = Vec::new();
+    if let (Some(image), Some(path)) = (&image, &args.image) {
+        texts.push(ImageText::read(image, path));
     }
-    refuse_repeated_keys(&latents)?;
+    let mut gathered = Gathered::read(args, output)?;
+    refuse_repeated_keys(&gathered.arrays)?;
+    texts.append(&mut gathered.texts);
+    if args.metadata.no_image_text {
+        texts.clear();
+    }
+    let metadata = metadata(&args.metadata, &texts, gathered.sources()?.as_deref(), output)?;
+    let latents = gathered.arrays;
     let captured = capture(args, output);
     let metadata = with_hardware(metadata, captured.as_ref())?;
     let environment = environment(args, captured, output)?;

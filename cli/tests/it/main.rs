@@ -14,6 +14,7 @@ mod files;
 mod image_text;
 mod images;
 mod latents;
+mod layouts;
 #[allow(dead_code, clippy::cast_possible_truncation)]
 #[path = "../../../tests/it/support.rs"]
 mod library;
