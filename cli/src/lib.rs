@@ -7,6 +7,7 @@ pub mod embedded;
 mod environment;
 mod failure;
 pub mod names;
+mod page;
 pub mod picture;
 mod progress;
 pub mod terminal;
@@ -19,7 +20,7 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::commands::{
-    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, set, unpack, verify,
+    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, report, set, unpack, verify,
 };
 use crate::failure::Status;
 
@@ -65,6 +66,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Ls(args) => ls::run(args, &mut output),
         Command::Cat(args) => cat::run(args, &mut output),
         Command::Diff(args) => diff::run(args, &mut output),
+        Command::Report(args) => report::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),

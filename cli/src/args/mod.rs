@@ -7,6 +7,7 @@ mod help;
 mod info;
 mod ls;
 mod pack;
+mod report;
 mod set;
 mod unpack;
 
@@ -21,6 +22,7 @@ pub(crate) use help::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
+pub(crate) use report::ReportArgs;
 pub(crate) use set::SetArgs;
 pub(crate) use unpack::UnpackArgs;
 
@@ -62,6 +64,7 @@ pub(crate) enum Command {
     Ls(LsArgs),
     Cat(CatArgs),
     Diff(DiffArgs),
+    Report(ReportArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:
   gen5 verify run.gen5

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Failed, Output, of_file, path_text};
 use crate::args::InfoArgs;
-use crate::environment::{Comparison, capture};
+use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
 use crate::terminal::{dimensions, escape, human_size};
 
@@ -292,12 +292,7 @@ fn beginning(value: &str) -> String {
 
 /// A component without the name that its text repeats: `os version=Linux 6.1`.
 pub(super) fn describe(component: &Component) -> String {
-    let (id, text) = (component.id(), component.canonical());
-    let rest = text
-        .strip_prefix("name=")
-        .and_then(|rest| rest.strip_prefix(id))
-        .and_then(|rest| rest.strip_prefix(';'));
-    format!("{id} {}", rest.unwrap_or(text))
+    format!("{} {}", component.id(), without_name(component))
 }
 
 /// An object on one line: `seed 42, steps 50`. Its members come in the order of the schema.

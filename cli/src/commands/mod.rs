@@ -12,6 +12,7 @@ pub(crate) mod ls;
 pub(crate) mod man;
 mod metadata;
 pub(crate) mod pack;
+pub(crate) mod report;
 pub(crate) mod set;
 pub(crate) mod unpack;
 pub(crate) mod verify;

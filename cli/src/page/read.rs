@@ -1,0 +1,204 @@
+//! From a file to what a page says of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gen5::{ChunkRecord, ChunkType, Extra, Reader};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::image::embed;
+use super::latents;
+use super::model::{Content, Embedded, Environment, File, Image, Integrity, Latent, Metadata, Room};
+use super::text::value;
+use crate::environment::Comparison;
+use crate::failure::Status;
+use crate::picture::{Hints, Preview};
+use crate::terminal::human_size;
+
+/// Latents of a file whose values are looked at.
+const MAX_LATENTS: usize = 100;
+
+/// How files are read.
+pub(crate) struct Reading<'a> {
+    /// The environment that theirs is compared with.
+    pub(crate) machine: Option<&'a gen5::Environment>,
+    /// Whether hashes are compared.
+    pub(crate) verify: bool,
+    /// Whether there is a card for each.
+    pub(crate) with_card: bool,
+    /// Bytes of the page for each, besides what is always there.
+    pub(crate) room: usize,
+    /// The colours of latents, if they are not to be guessed.
+    pub(crate) preview: Option<Preview>,
+    /// Of bytes that are read.
+    pub(crate) bar: ProgressBar,
+}
+
+/// Something that went wrong with a file, which the page says, too.
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) status: Status,
+}
+
+/// What became of the chunks that are damaged, by their positions.
+type Damage = BTreeMap<usize, String>;
+
+impl Reading<'_> {
+    /// Reads a file, as much of it as can be.
+    pub(crate) fn file(&self, path: &Path) -> (File, Vec<Failure>) {
+        let mut failures = Vec::new();
+        let mut fail = |error: &gen5::Error| {
+            let message = match error {
+                gen5::Error::Io { .. } => error.to_string(),
+                _ => format!("{}: {error}", path.display()),
+            };
+            failures.push(Failure { message, status: Status::of_library(error) });
+            error.to_string()
+        };
+        let content = match Reader::open(path) {
+            Ok(reader) => Ok(self.content(&reader, &mut fail)),
+            Err(error) => Err(fail(&error)),
+        };
+        (File { path: path.to_string_lossy().into_owned(), content }, failures)
+    }
+
+    /// What is in a file. `fail` is told what goes wrong, and says it in words.
+    fn content(&self, reader: &Reader, fail: &mut dyn FnMut(&gen5::Error) -> String) -> Content {
+        let damage = if self.verify { Some(self.damage(reader, fail)) } else { None };
+        let damaged = damage.clone().unwrap_or_default();
+        let mut room = Room::new(self.room);
+        let mut problems = Vec::new();
+        let mut metadata = metadata(reader);
+        let environment = self.environment(reader).unwrap_or_else(|error| {
+            problems.push(fail(&error));
+            Environment { components: None, drift: None }
+        });
+        let image = self.image(reader, &damaged, &mut room, fail);
+        let latents = self.latents(reader, &damaged, &metadata.model, image.as_ref(), &mut room, fail);
+        leave_out_long(&mut metadata.extra, &mut room, &mut problems);
+        Content {
+            version: reader.version(),
+            size: reader.file_size(),
+            chunks: reader.chunks().len(),
+            fingerprint: reader.fingerprint().map(|digest| digest.to_string()),
+            integrity: match damage {
+                None => Integrity::Unchecked,
+                Some(damage) if damage.is_empty() => Integrity::Verified,
+                Some(damage) => Integrity::Damaged(damage.into_values().collect()),
+            },
+            metadata,
+            image,
+            latents,
+            environment,
+            problems,
+        }
+    }
+
+    fn damage(&self, reader: &Reader, fail: &mut dyn FnMut(&gen5::Error) -> String) -> Damage {
+        self.bar.inc_length(reader.chunks().iter().map(ChunkRecord::payload_size).sum());
+        let report = reader.verify_chunks(|bytes| self.bar.inc(bytes));
+        report.damaged().filter_map(|chunk| Some((chunk.index, fail(chunk.error.as_ref()?)))).collect()
+    }
+
+    fn image(
+        &self,
+        reader: &Reader,
+        damaged: &Damage,
+        room: &mut Room,
+        fail: &mut dyn FnMut(&gen5::Error) -> String,
+    ) -> Option<Image> {
+        let record = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
+        let mut image =
+            Image { media_type: None, size: record.payload_size(), embedded: Ok(Embedded::default()) };
+        image.embedded = match (damaged.get(&record.index()), reader.image()) {
+            (Some(damage), _) => Err(damage.clone()),
+            (None, Err(error)) => Err(fail(&error)),
+            (None, Ok(encoded)) => {
+                let encoded = encoded.unwrap_or_default();
+                image.media_type = infer::get(&encoded).map(|kind| kind.mime_type());
+                embed(&encoded, self.with_card, room).map_err(|error| error.to_string())
+            }
+        };
+        Some(image)
+    }
+
+    fn latents(
+        &self,
+        reader: &Reader,
+        damaged: &Damage,
+        model: &str,
+        image: Option<&Image>,
+        room: &mut Room,
+        fail: &mut dyn FnMut(&gen5::Error) -> String,
+    ) -> Vec<Latent> {
+        let image =
+            image.and_then(|image| image.embedded.as_ref().ok()).map(|image| (image.width, image.height));
+        let mut described: Vec<Latent> = reader.latents().map(|latent| latents::describe(&latent)).collect();
+        for (latent, described) in reader.latents().zip(&mut described).take(MAX_LATENTS) {
+            let damage = latent.chunks().find_map(|chunk| damaged.get(&chunk.index()));
+            self.bar.inc_length(latent.payload_size());
+            described.values = match damage {
+                Some(damage) => Err(damage.clone()),
+                None => {
+                    let hints = Hints { key: latent.key().unwrap_or_default(), model, image };
+                    latents::values(&latent, hints, self.preview, room).map_err(|error| fail(&error))
+                }
+            };
+            self.bar.inc(latent.payload_size());
+        }
+        described
+    }
+
+    fn environment(&self, reader: &Reader) -> gen5::Result<Environment> {
+        let environment = reader.environment()?;
+        let compared = environment.as_ref().zip(self.machine);
+        Ok(Environment {
+            drift: compared.map(|(file, machine)| Comparison::with_machine(file, machine)),
+            components: environment.map(|environment| environment.components().to_vec()),
+        })
+    }
+}
+
+/// Leaves out what there is no room for.
+fn leave_out_long(extra: &mut Vec<(String, String)>, room: &mut Room, problems: &mut Vec<String>) {
+    extra.retain(|(name, json)| {
+        let fits = room.take_bytes(json.len());
+        if !fits {
+            let size = human_size(json.len() as u64);
+            problems.push(format!(
+                "There is no room for {name} ({size}) in this page; gen5 info --json shows it."
+            ));
+        }
+        fits
+    });
+}
+
+fn metadata(reader: &Reader) -> Metadata {
+    let metadata = match reader.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            let raw = Some((error.to_string(), reader.model_info_json().to_owned()));
+            return Metadata { raw, ..Metadata::default() };
+        }
+    };
+    let model = metadata.model_info();
+    Metadata {
+        model: model.model_name.clone(),
+        version: model.version.clone(),
+        date: model.date.clone(),
+        prompt: model.prompt.clone(),
+        tags: model.tags.clone(),
+        settings: model.generation_settings.as_ref().map(members).unwrap_or_default(),
+        hardware: model.hardware_info.as_ref().map(members).unwrap_or_default(),
+        extra: model.extra.iter().map(|(name, json)| (name.to_owned(), json.to_owned())).collect(),
+        raw: None,
+    }
+}
+
+/// The members of an object as names and texts, in the order of the schema.
+fn members(object: &impl Serialize) -> Vec<(String, String)> {
+    let members: serde_json::Result<Extra> =
+        serde_json::to_string(object).and_then(|text| serde_json::from_str(&text));
+    members.unwrap_or_default().iter().map(|(name, json)| (name.to_owned(), value(json))).collect()
+}
