@@ -13,6 +13,7 @@ mod image_text;
 mod images;
 mod latents;
 mod pictures;
+mod report;
 mod set;
 mod storage;
 mod support;

@@ -18,6 +18,7 @@ pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -
             @if let Some((position, count)) = place { (way(position, count)) }
             header {
                 (heading(level, Some(&format!("{id}-title")), &line(title)))
+                @if file.path != title { p.facts.path { (line(&file.path)) } }
                 @if let Ok(content) = &file.content {
                     p.facts {
                         "GEN5 " (content.version.0) "." (content.version.1) " · " (human_size(content.size)) " · "

@@ -17,7 +17,7 @@ pub(super) fn gallery(page: &Page) -> Markup {
                 label {
                     "Filter"
                     input #filter type="search" autocomplete="off" spellcheck="false"
-                        placeholder="prompt, model, tag, seed, damaged …";
+                        placeholder="prompt, model, tag, \"seed 42\", damaged …";
                 }
                 label { "Sort by"
                     select #sort {
@@ -37,7 +37,7 @@ pub(super) fn gallery(page: &Page) -> Markup {
             }
         }
         @for (position, file) in page.files.iter().enumerate() {
-            (article(file, Some((position, page.files.len())), &file.path))
+            (article(file, Some((position, page.files.len())), file_name(&file.path)))
         }
     }
 }

@@ -3,7 +3,7 @@
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const one = (selector, inside = document) => inside.querySelector(selector);
 
-// What needs scripts is there from here on.
+// What scripts are for is seen only where they run.
 for (const element of all("#theme, .controls, .control, .copy")) element.hidden = false;
 
 // Light, dark, or as the system has it.
@@ -58,17 +58,20 @@ for (const button of all(".copy")) {
 const gallery = one(".gallery");
 if (gallery) {
   const list = one(".cards");
-  const cards = all(".card").map((element, position) => ({ element, position, id: one(".open", element).hash.slice(1) }));
+  const cards = all(".card").map((element, position) => {
+    return { element, position, id: one(".open", element).hash.slice(1) };
+  });
   const filter = one("#filter");
   const sort = one("#sort");
   const title = document.title;
 
-  // A card is found by what it shows, and by prompt and settings in full.
-  const textOf = (card) => card.text ??= [card.element, ...all(".prompt .text, .pairs, .latent :is(h3, h4)", document.getElementById(card.id))]
+  // A card is found by what it shows, and by path, prompt, settings and the names of latents in full.
+  const known = ":is(h2, .path, .prompt .text, .pairs, .latent h4)";
+  const textOf = (card) => card.text ??= [card.element, ...all(known, document.getElementById(card.id))]
     .map((element) => element.textContent).join("\n").toLowerCase();
 
   const narrow = () => {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = filter.value.toLowerCase().match(/"[^"]+"|[^\s"]+/g)?.map((word) => word.replaceAll('"', "")) ?? [];
     for (const card of cards) card.element.hidden = !words.every((word) => textOf(card).includes(word));
     const found = cards.filter((card) => !card.element.hidden).length;
     const files = `${cards.length} file${cards.length === 1 ? "" : "s"}`;
@@ -77,13 +80,14 @@ if (gallery) {
 
   const value = (card) => card.element.dataset[sort.value] ?? "";
   const orders = {
+    "": () => 0,
     size: (a, b) => Number(value(b)) - Number(value(a)),
     state: (a, b) => Number(value(a)) - Number(value(b)),
   };
   // Digits are compared as numbers, so seeds of 64 bits are, too.
   const byText = new Intl.Collator("en", { numeric: true });
   const order = () => {
-    const compare = sort.value === "" ? () => 0 : orders[sort.value] ?? ((a, b) => byText.compare(value(a), value(b)));
+    const compare = orders[sort.value] ?? ((a, b) => byText.compare(value(a), value(b)));
     cards.sort((a, b) => compare(a, b) || a.position - b.position);
     list.append(...cards.map((card) => card.element));
   };
