@@ -32,7 +32,7 @@ const STEPS: usize = 12;
 fn write(folder: &Folder, name: &str, seed: u64, prompt: &str) {
     let mut extra = Extra::new();
     extra.insert("workflow", &json!({"nodes": [{"text": prompt}]})).unwrap();
-    let model = if seed % 2 == 0 { "SDXL base" } else { "Flux.1 dev" };
+    let model = if seed.is_multiple_of(2) { "SDXL base" } else { "Flux.1 dev" };
     let metadata = Metadata::builder(model, "1.0")
         .prompt(prompt)
         .date(format!("2026-11-{:02}", seed + 1))

@@ -59,7 +59,7 @@ fn a_page_tells_what_a_file_holds() {
         "hashes verified",
         "Every payload was hashed, and is what was stored.",
         "It was not compared with a machine.",
-        &folder.ok(&["fingerprint", "@/a.gen5"])[..64],
+        folder.ok(&["fingerprint", "@/a.gen5"]).split("  ").next().unwrap(),
     ] {
         assert!(page.contains(text), "{text:?} is not in {page}");
     }
@@ -224,7 +224,7 @@ fn long_texts_are_cut_and_much_is_left_out() {
     for at in 0..120 {
         let values = if at < 20 { &noise[..] } else { &noise[..4] };
         let shape = if at < 20 { &[4, 128, 128][..] } else { &[4] };
-        writer.latent(&format!("latent{at}"), shape, values).unwrap();
+        writer.latent(format!("latent{at}"), shape, values).unwrap();
     }
     writer.finish(&metadata).unwrap();
     let page = page(&folder, &["@/a.gen5", "--room", "1"]);
