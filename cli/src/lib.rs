@@ -6,6 +6,7 @@ pub mod convert;
 pub mod embedded;
 mod environment;
 mod failure;
+pub mod graphics;
 pub mod names;
 mod page;
 pub mod picture;
@@ -20,7 +21,8 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::commands::{
-    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, report, set, unpack, verify,
+    Output, cat, completions, diff, env, fingerprint, info, ls, man, pack, render, report, set, show, unpack,
+    verify,
 };
 use crate::failure::Status;
 
@@ -66,6 +68,8 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Ls(args) => ls::run(args, &mut output),
         Command::Cat(args) => cat::run(args, &mut output),
         Command::Diff(args) => diff::run(args, &mut output),
+        Command::Show(args) => show::run(args, &mut output),
+        Command::Render(args) => render::run(args, &mut output),
         Command::Report(args) => report::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),

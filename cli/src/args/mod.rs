@@ -7,8 +7,10 @@ mod help;
 mod info;
 mod ls;
 mod pack;
+mod render;
 mod report;
 mod set;
+mod show;
 mod unpack;
 
 use std::path::PathBuf;
@@ -22,8 +24,10 @@ pub(crate) use help::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
+pub(crate) use render::{LookArgs, PreviewArg, RenderArgs};
 pub(crate) use report::ReportArgs;
 pub(crate) use set::SetArgs;
+pub(crate) use show::{ProtocolArg, ShowArgs};
 pub(crate) use unpack::UnpackArgs;
 
 /// Keep generated images with the latents, settings and environment that made them.
@@ -64,6 +68,8 @@ pub(crate) enum Command {
     Ls(LsArgs),
     Cat(CatArgs),
     Diff(DiffArgs),
+    Show(ShowArgs),
+    Render(RenderArgs),
     Report(ReportArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::PythonArg;
+use super::{PreviewArg, PythonArg};
 
 /// Make a page of files: images beside latents, statistics, settings, environment, hashes.
 ///
@@ -40,6 +40,11 @@ pub(crate) struct ReportArgs {
 
     #[command(flatten)]
     pub(crate) python: PythonArg,
+
+    /// The model whose published factors turn latents into colours; auto guesses it for each file from the channels and
+    /// the model's name, and the page says so
+    #[arg(long, value_enum, value_name = "MODEL", default_value_t = PreviewArg::Auto)]
+    pub(crate) preview: PreviewArg,
 
     /// Room for pictures and long texts in the page, in MiB, shared evenly among the files. What does not fit is made
     /// smaller or left out, and the page says so

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 /// The latent of this key, or at this position.
-fn find(reader: &Reader, key: &str) -> gen5::Result<Latent> {
+pub(super) fn find(reader: &Reader, key: &str) -> gen5::Result<Latent> {
     match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
         Some(position) => reader.latent_at(position),
         None => reader.latent(key),

@@ -1,14 +1,13 @@
 //! `gen5 man`: the manual, a page for each command.
 
 use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clap::CommandFactory;
 use clap_mangen::Man;
 
 use super::Output;
+use super::put::put;
 use crate::args::{Cli, ManArgs};
 use crate::terminal::{count, shown};
 
@@ -21,24 +20,9 @@ pub(crate) fn run(args: &ManArgs, output: &mut Output<'_>) -> Result<()> {
     }
     for (name, page) in &pages {
         let path = args.output.join(name);
-        write(&path, page, args.force).with_context(|| format!("could not write {}", shown(&path)))?;
+        put(&path, page.as_bytes(), args.force)?;
     }
     Ok(writeln!(output.out, "{}: {}", shown(&args.output), count(pages.len(), "page"))?)
-}
-
-/// Writes a page beside its place, and puts it there in one step.
-fn write(path: &Path, page: &str, replace: bool) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".gen5-man.");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-    let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(page.as_bytes())?;
-    match replace {
-        true => file.persist(path)?,
-        false => file.persist_noclobber(path)?,
-    };
-    Ok(())
 }
 
 /// File names and pages: `gen5.1`, and one for each command, such as `gen5-pack.1`.

@@ -12,8 +12,11 @@ pub(crate) mod ls;
 pub(crate) mod man;
 mod metadata;
 pub(crate) mod pack;
+mod put;
+pub(crate) mod render;
 pub(crate) mod report;
 pub(crate) mod set;
+pub(crate) mod show;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 

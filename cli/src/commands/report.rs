@@ -1,11 +1,9 @@
 //! `gen5 report`: a page of files.
 
-use std::io::{self, Write};
-use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
+use super::put::put;
 use super::{Output, path_text};
 use crate::args::ReportArgs;
 use crate::environment::capture;
@@ -15,8 +13,9 @@ use crate::terminal::{count, human_size, shown};
 
 pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
     let to_stdout = args.output.as_os_str() == "-";
-    // What is in the way is said before an hour of reading; that nothing is replaced is seen to at the end.
-    ensure!(to_stdout || args.force || !args.output.exists(), in_the_way(&args.output));
+    // Seen before the work; it is made sure of when the page is put there.
+    let is_free = to_stdout || args.force || args.output.symlink_metadata().is_err();
+    ensure!(is_free, "{} is there already; --force replaces it", shown(&args.output));
     let machine = match args.no_environment_check {
         true => None,
         false => Some(capture(args.python.python.as_deref(), output).environment),
@@ -26,7 +25,7 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
         verify: !args.no_verify,
         with_card: args.files.len() > 1,
         room: (usize::from(args.room) << 20) / args.files.len().max(1),
-        preview: None,
+        previews: args.preview.previews(),
         bar: progress::bytes(0),
     };
     let (files, failures): (Vec<_>, Vec<_>) = args.files.par_iter().map(|path| reading.file(path)).unzip();
@@ -39,16 +38,9 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
     if to_stdout {
         return Ok(output.out.write_all(page.as_bytes())?);
     }
-    write(&args.output, &page, args.force).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => anyhow::anyhow!(in_the_way(&args.output)),
-        _ => anyhow::Error::new(error).context(format!("could not write {}", shown(&args.output))),
-    })?;
+    put(&args.output, page.as_bytes(), args.force)?;
     let (files, size) = (count(args.files.len(), "file"), human_size(page.len() as u64));
-    writeln!(output.out, "{}: {files}, {size}", shown(&args.output)).context("could not write the results")
-}
-
-fn in_the_way(path: &Path) -> String {
-    format!("{} is there already; --force replaces it", shown(path))
+    Ok(writeln!(output.out, "{}: {files}, {size}", shown(&args.output))?)
 }
 
 fn title(args: &ReportArgs) -> String {
@@ -59,20 +51,4 @@ fn title(args: &ReportArgs) -> String {
         }
         (None, several) => count(several.len(), "file"),
     }
-}
-
-/// Writes a page beside its place, and puts it there in one step.
-fn write(path: &Path, page: &str, replace: bool) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".gen5-report.");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(page.as_bytes())?;
-    match replace {
-        true => file.persist(path)?,
-        false => file.persist_noclobber(path)?,
-    };
-    Ok(())
 }

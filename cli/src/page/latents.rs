@@ -1,13 +1,11 @@
 //! Latents and their pictures, as a page shows them.
 
-use std::io::Cursor;
-
 use gen5::{ChunkRecord, Latent};
-use image::{ImageFormat, RgbImage};
+use image::RgbImage;
 
 use super::model::{self, Frame, Frames, Picture, Room, Values};
 use crate::picture::{
-    Guess, Hints, Item, Layout, Preview, Request, Scale, Scan, Statistics, figure, guess, scan, tile,
+    Hints, Item, Layout, Preview, Previews, Request, Scale, Scan, Statistics, figure, guess, png, scan, tile,
 };
 use crate::terminal::count;
 
@@ -45,11 +43,11 @@ pub(super) fn describe(latent: &Latent) -> model::Latent {
     }
 }
 
-/// What the values of a latent are like. Colours are those of `preview`, or else guessed.
+/// What the values of a latent are like.
 pub(super) fn values(
     latent: &Latent,
     hints: Hints<'_>,
-    preview: Option<Preview>,
+    previews: Previews,
     room: &mut Room,
 ) -> gen5::Result<Values> {
     let layout = Layout::guess(latent.shape(), hints);
@@ -57,11 +55,12 @@ pub(super) fn values(
         layout.axes().iter().any(|axis| axis.len > 1 && matches!(axis.name, "step" | "frame"));
     let items = if is_trajectory { STEPS } else { ITEMS };
     let scan = scan(latent, hints, &Request { items, side: SIDE, bins: BINS, ..Request::default() })?;
-    let colours = match preview {
-        Some(preview) => Some(Guess { preview, why: "as was asked for".into() }),
-        None => guess(layout.channels(), hints.model),
+    let colours = match previews {
+        Previews::Off => None,
+        Previews::By(preview) => Some((preview, "as was asked for".to_owned())),
+        Previews::Auto => guess(layout.channels(), hints.model).map(|guess| (guess.preview, guess.why)),
     };
-    let colours = colours.filter(|colours| colours.preview.channels() == layout.channels());
+    let colours = colours.filter(|(preview, _)| preview.channels() == layout.channels());
     let scales: Vec<Scale> = scan.channels.iter().map(Scale::of).take(CHANNELS).collect();
 
     let mut left_out = 0;
@@ -69,7 +68,7 @@ pub(super) fn values(
     let mut frames = Vec::new();
     // Previews of all pictures come before the channels of any: they say more.
     for item in &scan.items {
-        let picture = colours.as_ref().and_then(|colours| colours.preview.picture(&item.planes));
+        let picture = colours.as_ref().and_then(|(preview, _)| preview.picture(&item.planes));
         let preview = picture.and_then(|picture| take(room, &picture, &mut left_out));
         let statistics = is_whole.then(|| statistics(item));
         frames.push(Frame { label: layout.item_name(item.index), statistics, preview, channels: Vec::new() });
@@ -93,8 +92,8 @@ pub(super) fn values(
 }
 
 /// What is to be known of the pictures.
-fn notes(scan: &Scan, colours: Option<&Guess>, shown: usize, left_out: usize) -> Vec<String> {
-    let colours = colours.map(|Guess { preview, why }| format!("; colours of {} ({why})", preview.name()));
+fn notes(scan: &Scan, colours: Option<&(Preview, String)>, shown: usize, left_out: usize) -> Vec<String> {
+    let colours = colours.map(|(preview, why)| format!("; colours of {} ({why})", preview.name()));
     let mut notes =
         vec![format!("Axes taken as {}{}.", scan.layout.description(), colours.unwrap_or_default())];
     let (items, channels) = (scan.layout.items(), scan.layout.channels());
@@ -127,11 +126,10 @@ fn ends(scale: Scale) -> String {
 }
 
 fn take(room: &mut Room, picture: &RgbImage, left_out: &mut usize) -> Option<Picture> {
-    let mut bytes = Vec::new();
-    let encoded = picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png);
     let (width, height) = picture.dimensions();
+    let encoded = png(picture).ok();
     let taken =
-        encoded.ok().and_then(|()| room.take(Picture { media_type: "image/png", bytes, width, height }));
+        encoded.and_then(|bytes| room.take(Picture { media_type: "image/png", bytes, width, height }));
     *left_out += usize::from(taken.is_none());
     taken
 }

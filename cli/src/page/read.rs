@@ -13,7 +13,7 @@ use super::model::{Content, Embedded, Environment, File, Image, Integrity, Laten
 use super::text::value;
 use crate::environment::Comparison;
 use crate::failure::Status;
-use crate::picture::{Hints, Preview};
+use crate::picture::{Hints, Previews};
 use crate::terminal::human_size;
 
 /// Latents of a file whose values are looked at.
@@ -29,8 +29,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) with_card: bool,
     /// Bytes of the page for each, besides what is always there.
     pub(crate) room: usize,
-    /// The colours of latents, if they are not to be guessed.
-    pub(crate) preview: Option<Preview>,
+    /// The colours of latents.
+    pub(crate) previews: Previews,
     /// Of bytes that are read.
     pub(crate) bar: ProgressBar,
 }
@@ -142,7 +142,7 @@ impl Reading<'_> {
                 Some(damage) => Err(damage.clone()),
                 None => {
                     let hints = Hints { key: latent.key().unwrap_or_default(), model, image };
-                    latents::values(&latent, hints, self.preview, room).map_err(|error| fail(&error))
+                    latents::values(&latent, hints, self.previews, room).map_err(|error| fail(&error))
                 }
             };
             self.bar.inc(latent.payload_size());

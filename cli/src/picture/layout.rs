@@ -161,6 +161,11 @@ impl Layout {
         layout
     }
 
+    /// Whether some pictures spread over all of them say more than the first.
+    pub(super) fn is_spread(&self) -> bool {
+        self.axes.iter().find(|axis| axis.len > 1).is_some_and(is_spread)
+    }
+
     /// Up to `most` pictures by their positions, ascending: of steps and frames some that are spread evenly, from first to
     /// last; of others the first.
     pub fn choose(&self, most: usize) -> Vec<usize> {
@@ -254,7 +259,7 @@ fn name_axes(shape: &[usize], hints: Hints<'_>) -> Vec<Axis> {
     let frame = |len: &usize| Axis { name: "frame", len: *len, role: Role::Item };
     match shape {
         [] => vec![],
-        [len] => vec![Axis { name: "value", ..right(len) }],
+        [len] => vec![Axis { name: "one row of values", ..right(len) }],
         // Channels come last where the axes before them are the large ones.
         [outer @ .., height, width, channels]
             if matches!(channels, 3 | 4 | 16)
@@ -310,7 +315,7 @@ mod tests {
     fn shapes_are_read_as_users_would() {
         let table: [(&[usize], &str, &str); 26] = [
             (&[], "", "one value"),
-            (&[1280], "", "value"),
+            (&[1280], "", "one row of values"),
             (&[77, 768], "", "height × width"),
             (&[4, 64, 64], "", "channel × height × width"),
             (&[16, 128, 96], "", "channel × height × width"),

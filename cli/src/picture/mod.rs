@@ -1,18 +1,27 @@
 //! What latents look like: statistics, tiles by channel, previews. No command, and nothing that is printed.
 //!
 //! From the ground up: `layout` (which axis is which), `statistics`, `tiles` and `preview` (values as colours), `scan`
-//! (one pass over a latent that gives all of it), `files` (pictures as files).
+//! (one pass over a latent that gives all of it), `files` (pictures as files), `canvas` (something to paint on), `arrangement`
+//! and `look` (what is shown of a latent, and where), `sheet` (a page with all of it).
 
+mod arrangement;
+mod canvas;
 mod files;
 mod layout;
+mod look;
 mod preview;
 mod scan;
+mod sheet;
 mod statistics;
 mod tiles;
 
+pub use arrangement::Medium;
+pub use canvas::Theme;
 pub use files::{Stored, decode, dimensions, png};
 pub use layout::{Axis, Hints, Layout, Role};
+pub use look::{Look, Previews, Wish, facts, look};
 pub use preview::{Guess, Preview, guess};
 pub use scan::{Item, Plane, Request, Scan, scan};
+pub use sheet::{Sheet, sheet};
 pub use statistics::{Histogram, Statistics, figure};
 pub use tiles::{NAN, Scale, tile};

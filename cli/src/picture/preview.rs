@@ -145,8 +145,10 @@ impl Preview {
 pub struct Guess {
     /// The factors.
     pub preview: Preview,
-    /// What speaks for them: `4 channels, and the model's name has "xl" in it`.
+    /// What speaks for them: `4 channels, and "xl" in the model's name`.
     pub why: String,
+    /// Whether the model's name does, too.
+    pub by_name: bool,
 }
 
 /// Factors by the number of channels and the model's name, if any fit.
@@ -179,10 +181,11 @@ pub fn guess(channels: usize, model: &str) -> Option<Guess> {
     let named = NAMES.iter().find(|(part, preview)| preview.channels() == channels && name.contains(part));
     if let Some((part, preview)) = named {
         let why = format!("{channels} channels, and \"{part}\" in the model's name");
-        return Some(Guess { preview: *preview, why });
+        return Some(Guess { preview: *preview, why, by_name: true });
     }
     let preview = [Sd15, Flux].into_iter().find(|preview| preview.channels() == channels)?;
-    Some(Guess { preview, why: format!("{channels} channels, and nothing else to go by") })
+    let why = format!("{channels} channels, and nothing else to go by");
+    Some(Guess { preview, why, by_name: false })
 }
 
 #[cfg(test)]

@@ -186,8 +186,7 @@ impl Plan {
             // Only what is read anyway is shown.
             Some(in_row) => {
                 let pieces = part_starts(latent, rows, some);
-                let read = pieces.iter().flat_map(|piece| piece.start * in_row..piece.end * in_row);
-                let chosen = read.take(request.items).collect();
+                let chosen = choose_among(&pieces, in_row, layout.is_spread(), request.items);
                 (pieces, chosen)
             }
             None => (part_starts(latent, rows, some), chosen),
@@ -227,6 +226,24 @@ fn part_starts(latent: &Latent, rows: &Range<usize>, share: usize) -> Vec<Range<
     let place = |at: usize| starts.get(at * (starts.len() - 1) / (places - 1).max(1)).cloned();
     let pieces = (0..places).filter_map(place);
     pieces.map(|part| part.start..part.end.min(part.start.saturating_add(share))).collect()
+}
+
+/// Some of the pictures of these rows: spread over them, or the first.
+fn choose_among(pieces: &[Range<usize>], in_row: usize, is_spread: bool, most: usize) -> Vec<usize> {
+    let all: usize = pieces.iter().map(|piece| piece.len() * in_row).sum();
+    let count = all.min(most);
+    let nth = |mut at: usize| {
+        for piece in pieces {
+            let here = piece.len() * in_row;
+            if at < here {
+                return Some(piece.start * in_row + at);
+            }
+            at -= here;
+        }
+        None
+    };
+    let places = (0..count).map(|at| if is_spread && count > 1 { at * (all - 1) / (count - 1) } else { at });
+    places.filter_map(nth).collect()
 }
 
 /// Ranges in order, those that touch made one.

@@ -1,9 +1,11 @@
 //! What `gen5_cli::picture` sees in latents, and what `render` and `show` make of it.
 
+use std::fs;
 use std::path::Path;
 
 use gen5::{Compression, Latent, Reader, WriteOptions, bf16};
-use gen5_cli::picture::{Hints, Request, Scan, scan};
+use gen5_cli::picture::{Hints, NAN, Request, Scale, Scan, scan};
+use image::{Rgb, RgbImage};
 
 use crate::support::Folder;
 
@@ -133,6 +135,23 @@ fn what_is_large_is_sampled_and_says_so() {
 }
 
 #[test]
+fn steps_are_spread_over_what_is_read_of_parts() {
+    let folder = Folder::new();
+    let path = folder.path("a.gen5");
+    let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(8 << 10));
+    let mut writer = options.create(&path).unwrap();
+    writer.latent("steps", &[1000, 4, 4, 4], &ramp(1000 * 64)).unwrap();
+    writer.finish(&gen5::Metadata::builder("SD", "1").build().unwrap()).unwrap();
+    let latent = Reader::open(&path).unwrap().latent("steps").unwrap();
+    assert!(latent.chunks().count() > 10);
+    let scan = look(&latent, &Request { sample: 64 << 10, items: 5, ..Request::default() });
+    let steps: Vec<usize> = scan.items.iter().map(|item| item.index).collect();
+    assert!(steps[0] == 0 && steps[4] > 900 && (300..700).contains(&steps[2]), "{steps:?}");
+    let values = ramp(1000 * 64);
+    assert!(scan.items.iter().all(|item| item.planes[3].value(1, 2) == values[item.index * 64 + 48 + 9]));
+}
+
+#[test]
 fn a_row_over_the_limit_is_read_in_part_and_not_shown() {
     let folder = Folder::new();
     let options = WriteOptions::new().compression(Compression::None);
@@ -169,4 +188,244 @@ fn every_dtype_gives_the_same() {
     assert_eq!(scan.items[0].planes[2].value(3, 1), values[2 * 256 + 19].to_f32());
     let counts = scan.histogram.unwrap().counts;
     assert!((counts.iter().sum::<f64>() - 1024.0).abs() < 1e-6);
+}
+
+/// A file of latents, and an image if there is one.
+fn file(folder: &Folder, name: &str, latents: &[(&str, &[usize], Vec<f32>)], image: Option<&[u8]>) {
+    let options = WriteOptions::new().non_finite(gen5::NonFinite::Keep).compression(Compression::None);
+    let mut writer = options.create(folder.path(name)).unwrap();
+    for (key, shape, values) in latents {
+        writer.latent(*key, shape, values).unwrap();
+    }
+    if let Some(image) = image {
+        writer.image(image).unwrap();
+    }
+    let metadata =
+        gen5::Metadata::builder("SDXL", "1").date("2026-11-22").prompt("a \u{1b}[31mcat\nby the sea");
+    writer.finish(&metadata.build().unwrap()).unwrap();
+}
+
+fn picture(folder: &Folder, name: &str) -> RgbImage {
+    image::open(folder.path(name)).unwrap().into_rgb8()
+}
+
+fn pixels_of(picture: &RgbImage, color: Rgb<u8>) -> usize {
+    picture.pixels().filter(|pixel| **pixel == color).count()
+}
+
+#[test]
+fn a_sheet_has_the_colours_of_its_values() {
+    let folder = Folder::new();
+    // Left half -1, right half 1; the third channel has NaN at one place.
+    let mut values: Vec<f32> = (0..4 * 8 * 8).map(|at| if at % 8 < 4 { -1.0 } else { 1.0 }).collect();
+    values[2 * 64 + 5] = f32::NAN;
+    file(&folder, "a.gen5", &[("x", &[1, 4, 8, 8], values)], None);
+    let out = folder.ok(&["render", "@/a.gen5", "-o", "@/a.png", "--preview", "none"]);
+    let sheet = picture(&folder, "a.png");
+    assert_eq!(out, format!("@/a.png: {}x{}, 1 latent\n", sheet.width(), sheet.height()));
+    assert_eq!(sheet.width(), 1200);
+    // Each value is a square of so many pixels. The key to the colours has a few more, which are no squares.
+    let nan = pixels_of(&sheet, NAN);
+    let side = nan.isqrt();
+    assert!(side * side == nan && side > 4, "{nan}");
+    let scale = Scale::Signed(1.0);
+    let low = pixels_of(&sheet, scale.color(-1.0));
+    let high = pixels_of(&sheet, scale.color(1.0));
+    assert!((128 * nan..128 * nan + 100).contains(&low), "{low} of {nan}");
+    assert!((127 * nan..127 * nan + 100).contains(&high), "{high} of {nan}");
+}
+
+#[test]
+fn a_sheet_has_previews() {
+    let folder = Folder::new();
+    let values = [1.0, -2.0, 0.5, 0.0].iter().flat_map(|value| vec![*value; 64]).collect();
+    file(&folder, "a.gen5", &[("x", &[1, 4, 8, 8], values)], None);
+    folder.ok(&["render", "@/a.gen5", "-o", "@/auto.png", "--width", "400"]);
+    folder.ok(&["render", "@/a.gen5", "-o", "@/sd15.png", "--preview", "sd15", "--width", "400"]);
+    folder.ok(&["render", "@/a.gen5", "-o", "@/none.png", "--preview", "none", "--width", "400"]);
+    // By hand from the published factors, as in the tests of `preview`; of sd15 red is 0.3512 - 0.65 - 0.14145 = -0.44025,
+    // green -0.677, blue -0.01125, and there is no bias.
+    let (sdxl, sd15) = (Rgb([255, 187, 153]), Rgb([71, 41, 126]));
+    let count = |name: &str, color| pixels_of(&picture(&folder, name), color);
+    assert!(count("auto.png", sdxl) > 10_000 && count("sd15.png", sd15) > 10_000);
+    assert_eq!((count("none.png", sdxl), count("none.png", sd15)), (0, 0));
+}
+
+#[test]
+fn the_picture_is_refused_where_it_would_harm() {
+    let folder = Folder::new();
+    file(&folder, "a.gen5", &[("x", &[4, 8, 8], vec![1.0; 256])], None);
+    fs::write(folder.path("a.png"), "mine").unwrap();
+    let ran = folder.run(&["render", "@/a.gen5", "-o", "@/a.png", "--width", "400"]);
+    assert_eq!(
+        (ran.code, ran.messages.as_str()),
+        (1, "gen5: @/a.png is there already; --force replaces it\n")
+    );
+    assert_eq!(fs::read(folder.path("a.png")).unwrap(), b"mine");
+    let ran = folder.run(&["render", "@/a.gen5", "-o", "@/a.jpg"]);
+    assert_eq!(
+        (ran.code, ran.messages.as_str()),
+        (2, "gen5: @/a.jpg has to end in .png, which is what is written\n")
+    );
+    let ran = folder.run_on_terminal(&["render", "@/a.gen5", "-o", "-"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.messages.contains("gen5 show"), "{}", ran.messages);
+    let ran = folder.run(&["render", "@/a.gen5", "-o", "@/nowhere/a.png"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(folder.names(), ["a.gen5", "a.png"]);
+
+    folder.ok(&["render", "@/a.gen5", "-o", "@/a.png", "--force", "--width", "400"]);
+    let (code, bytes, messages) = folder.run_for_bytes(&["render", "@/a.gen5", "-o", "-", "--width", "400"]);
+    assert_eq!((code, messages.as_str()), (0, ""));
+    assert_eq!(bytes, fs::read(folder.path("a.png")).unwrap());
+}
+
+#[test]
+fn latents_and_rows_are_chosen() {
+    let folder = Folder::new();
+    let latents: [(&str, &[usize], Vec<f32>); 2] =
+        [("noise", &[6, 4, 8, 8], ramp(6 * 256)), ("last", &[1, 4, 8, 8], ramp(256))];
+    file(&folder, "a.gen5", &latents, None);
+    let out = folder.ok(&[
+        "render", "@/a.gen5", "-o", "@/a.png", "--latent", "noise", "--rows", "2..4", "--width", "400",
+    ]);
+    assert!(out.ends_with(", 1 latent\n"), "{out}");
+    let words = ["show", "@/a.gen5", "--protocol", "blocks", "--latent", "#0", "--rows", "2..4"];
+    let shown = folder.ok(&words);
+    assert!(shown.contains("statistics of these rows") && !shown.contains("last"), "{shown}");
+
+    let ran = folder.run(&["render", "@/a.gen5", "-o", "@/b.png", "--rows", "2..9"]);
+    let message = "gen5: --rows 2..9: latent noise has 6 rows, counted from 0\n";
+    assert_eq!((ran.code, ran.messages.as_str()), (2, message));
+    let ran = folder.run(&["render", "@/a.gen5", "-o", "@/b.png", "--latent", "nois"]);
+    assert!(ran.code == 1 && ran.messages.contains("\"noise\""), "{ran:?}");
+    assert!(!folder.path("b.png").exists());
+}
+
+#[test]
+fn what_is_damaged_is_told_and_the_rest_is_shown() {
+    let folder = Folder::new();
+    let path = folder.path("a.gen5");
+    let mut writer = WriteOptions::new().compression(Compression::Zstd).create(&path).unwrap();
+    writer.latent("broken", &[4, 32, 32], &ramp(4096)).unwrap();
+    writer.latent("whole", &[4, 32, 32], &ramp(4096)).unwrap();
+    writer.finish(&gen5::Metadata::builder("SD", "1").build().unwrap()).unwrap();
+    let record = Reader::open(&path).unwrap().chunks()[0].clone();
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = usize::try_from(record.offset() + record.stored_size() / 2).unwrap();
+    bytes[middle..middle + 40].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+
+    let ran = folder.run(&["render", "@/a.gen5", "-o", "@/a.png", "--width", "400"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(
+        ran.messages.starts_with("gen5: @/a.gen5: ") && ran.messages.contains("broken"),
+        "{}",
+        ran.messages
+    );
+    assert!(picture(&folder, "a.png").height() > 400);
+    let ran = folder.run(&["show", "@/a.gen5", "--protocol", "blocks"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.out.contains("whole  float32 · 4 × 32 × 32"), "{}", ran.out);
+
+    fs::write(folder.path("no.gen5"), "no").unwrap();
+    assert_eq!(folder.run(&["render", "@/no.gen5", "-o", "@/no.png"]).code, 3);
+    assert_eq!(folder.run(&["show", "@/no.gen5"]).code, 3);
+    assert!(!folder.path("no.png").exists());
+}
+
+#[test]
+fn an_image_that_is_too_large_is_told() {
+    let folder = Folder::new();
+    let mut image = Vec::new();
+    let wide = image::DynamicImage::ImageRgb8(RgbImage::new(40_000, 1));
+    wide.write_to(&mut std::io::Cursor::new(&mut image), image::ImageFormat::Png).unwrap();
+    file(&folder, "a.gen5", &[("x", &[4, 8, 8], vec![1.0; 256])], Some(&image));
+    let ran = folder.run(&["render", "@/a.gen5", "-o", "@/a.png", "--width", "400"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.messages.starts_with("gen5: @/a.gen5: the image is not shown: "), "{}", ran.messages);
+}
+
+#[test]
+fn many_latents_and_odd_ones_give_a_bounded_page() {
+    let folder = Folder::new();
+    let keys: Vec<String> = (0..700).map(|at| format!("step_{at}")).collect();
+    let shapes: [&[usize]; 7] = [&[], &[0], &[1; 20], &[4, 0, 8], &[3], &[2, 4, 2, 2], &[300, 2]];
+    let latents: Vec<(&str, &[usize], Vec<f32>)> = (0..)
+        .zip(&keys)
+        .map(|(at, key): (usize, _)| {
+            let shape = shapes[at % shapes.len()];
+            (key.as_str(), shape, vec![f32::NAN; shape.iter().product()])
+        })
+        .collect();
+    file(&folder, "a.gen5", &latents, None);
+    let out = folder.ok(&["render", "@/a.gen5", "-o", "@/a.png", "--width", "400"]);
+    assert!(out.ends_with(" of 700 latents\n"), "{out}");
+    let sheet = picture(&folder, "a.png");
+    assert!(sheet.height() < 18_000, "{}", sheet.height());
+    assert!(pixels_of(&sheet, NAN) > 1000);
+}
+
+#[test]
+fn a_page_may_be_narrow() {
+    let folder = Folder::new();
+    let latents: [(&str, &[usize], Vec<f32>); 3] = [
+        ("a", &[2, 16, 24, 32], ramp(2 * 16 * 24 * 32)),
+        ("b", &[1, 9000], ramp(9000)),
+        ("c", &[9000, 1], ramp(9000)),
+    ];
+    file(&folder, "a.gen5", &latents, Some(crate::support::PNG));
+    for width in ["320", "1500"] {
+        folder.ok(&["render", "@/a.gen5", "-o", "@/a.png", "--width", width, "--force"]);
+        assert_eq!(picture(&folder, "a.png").width().to_string(), width);
+        folder.ok(&["render", "@/a.gen5", "-o", "@/a.png", "--width", width, "--columns", "9", "--force"]);
+    }
+}
+
+#[test]
+fn show_is_text_where_there_is_no_terminal() {
+    let folder = Folder::new();
+    file(&folder, "a.gen5", &[("x\u{202e}", &[2, 2], vec![1.0, 2.0, 3.0, f32::INFINITY])], None);
+    let ran = folder.run(&["show", "@/a.gen5"]);
+    let size = fs::metadata(folder.path("a.gen5")).unwrap().len();
+    let text = [
+        "a.gen5",
+        "  SDXL 1",
+        &format!("  2026-11-22  ·  {}", gen5_cli::terminal::human_size(size)),
+        "  a \\u{1b}[31mcat",
+        "",
+        "x\\u{202e}  float32 · 2 × 2 · 16 B",
+        "  min 1.000  max 3.000  mean 2.000  std 0.816  infinite 1",
+        "  read as height × width",
+        "",
+    ];
+    assert_eq!((ran.code, ran.out), (0, text.join("\n")));
+    let note = "gen5: pictures are left out, since the output is no terminal; --protocol blocks writes them all the same\n";
+    assert_eq!(ran.messages, note);
+}
+
+#[test]
+fn show_sends_what_each_protocol_asks_for() {
+    let folder = Folder::new();
+    file(&folder, "a.gen5", &[("x", &[1, 4, 8, 8], ramp(256))], Some(crate::support::PNG));
+    let shown = |protocol: &str| {
+        let words = ["show", "@/a.gen5", "--protocol", protocol, "--width", "60"];
+        let (code, out, messages) = folder.run_for_bytes(&words);
+        assert_eq!((code, messages.as_str()), (0, ""));
+        String::from_utf8(out).unwrap()
+    };
+    // The image and the latent's tiles.
+    assert_eq!(shown("kitty").matches("\x1b_Ga=T,f=100,q=2,").count(), 2);
+    assert_eq!(shown("iterm2").matches("\x1b]1337;File=inline=1;").count(), 2);
+    assert_eq!(shown("sixel").matches("\x1bP0;1;0q\"1;1;").count(), 2);
+    let blocks = shown("blocks");
+    assert!(blocks.contains("\x1b[38;2;") && !blocks.contains("\x1b[38;5;"));
+    let widest = blocks.lines().map(|line| line.matches('▀').count()).max().unwrap();
+    assert!((30..=60).contains(&widest), "{widest}");
+    let palette = shown("blocks256");
+    assert!(!palette.contains("\x1b[38;2;") && palette.contains("\x1b[38;5;"));
+    // Text comes between, and nothing else steers the terminal.
+    for text in ["x  float32 · 1 × 4 × 8 × 8 · 1.0 KiB", "preview sdxl, guessed from 4 channels"] {
+        assert!(blocks.contains(text), "{text}");
+    }
 }

@@ -1,0 +1,101 @@
+//! Options of `gen5 render`, and what it shares with `show`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Rows;
+use crate::picture::{self, Preview, Previews};
+
+/// Paint what is in a file: a contact sheet of its image and latents, as PNG.
+///
+/// Each latent comes with its statistics and as tiles, a channel each, on a scale of its own: blue is below zero, red
+/// above, white is zero, magenta is NaN. A preview tells what the decoder would make of it, near enough. Which axes of a
+/// latent are which is guessed from its shape, and stands on the sheet. Of large latents some is shown, and that is told.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 render run.gen5 -o run.png
+  gen5 render run.gen5 -o steps.png --latent trajectory --preview sdxl --theme dark
+  gen5 render batch.gen5 -o - --rows 0..16 --width 800 | feh -")]
+pub(crate) struct RenderArgs {
+    /// The file
+    pub(crate) file: PathBuf,
+
+    /// The picture to write, a .png; - for standard output
+    #[arg(long, short, value_name = "OUT.png")]
+    pub(crate) output: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+
+    /// Pixels from left to right
+    #[arg(long, value_name = "PX", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(320..=16_384))]
+    pub(crate) width: u32,
+
+    /// Dark on white, or light on dark
+    #[arg(long, value_enum, value_name = "THEME", default_value_t = Theme::Light)]
+    pub(crate) theme: Theme,
+
+    /// Replace the picture if it is there
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
+/// What is looked at, and how.
+#[derive(Debug, Args)]
+pub(crate) struct LookArgs {
+    /// Only the latent of this key, or #N for the one at position N, from 0; give it as often as you like
+    #[arg(long = "latent", value_name = "KEY")]
+    pub(crate) latents: Vec<String>,
+
+    /// Only these rows of latents: images of a batch, or steps; from 0, the end not included
+    #[arg(long, value_name = "A..B")]
+    pub(crate) rows: Option<Rows>,
+
+    /// The model whose published factors turn latents into previews; auto guesses it from the channels and the model's
+    /// name, and says so. sd15 is good for Stable Diffusion 2, and sd3 for 3.5, too
+    #[arg(long, value_enum, value_name = "MODEL", default_value_t = PreviewArg::Auto)]
+    pub(crate) preview: PreviewArg,
+
+    /// Images or steps side by side [default: as many as there is room for]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) columns: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PreviewArg {
+    Auto,
+    None,
+    Sd15,
+    Sdxl,
+    Sd3,
+    Flux,
+}
+
+impl PreviewArg {
+    pub(crate) fn previews(self) -> Previews {
+        match self {
+            Self::Auto => Previews::Auto,
+            Self::None => Previews::Off,
+            Self::Sd15 => Previews::By(Preview::Sd15),
+            Self::Sdxl => Previews::By(Preview::Sdxl),
+            Self::Sd3 => Previews::By(Preview::Sd3),
+            Self::Flux => Previews::By(Preview::Flux),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Theme {
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub(crate) fn colors(self) -> picture::Theme {
+        match self {
+            Self::Light => picture::Theme::LIGHT,
+            Self::Dark => picture::Theme::DARK,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `gen5 show`: what is in a file, on the terminal.
+
+use std::env;
+
+use anyhow::Result;
+use gen5::Reader;
+use image::RgbImage;
+use image::imageops::{self, FilterType};
+
+use super::render::{name, wish};
+use super::{Output, of_file};
+use crate::args::{ProtocolArg, ShowArgs};
+use crate::graphics::{Colors, Protocol};
+use crate::picture::{Look, Medium, Stored, Wish, decode, facts, look};
+use crate::terminal::{count, escape, shown};
+
+/// Characters from left to right, where nobody says it.
+const COLUMNS: u16 = 80;
+
+/// Pixels of a character from left to right, where the terminal does not say it.
+const CELL: u32 = 9;
+
+/// Pixels of a picture from left to right, at most: what is wider is hard to see at once.
+const WIDEST: u32 = 1600;
+
+/// The image's longer side: in pixels of a screen, and in halves of cells.
+const IMAGE: u32 = 360;
+const IMAGE_IN_CELLS: u32 = 64;
+
+pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
+    let reader = Reader::open(&args.file).map_err(|error| of_file(error, &args.file))?;
+    let protocol = protocol(args.protocol, output.is_terminal);
+    let (columns, pixels) = size(args.width);
+    let medium = match protocol {
+        Some(protocol) if !protocol.is_in_cells() => Medium::Pixels,
+        _ => Medium::Cells,
+    };
+    let width = if medium == Medium::Cells { u32::from(columns) } else { pixels.min(WIDEST) };
+    let wish = Wish { medium, ..wish(&args.look, width, &reader, &args.file)? };
+    let page = Page { args, protocol, wish: &wish };
+    page.header(&reader, output)?;
+    let (looks, left_out) = look(&reader, &wish);
+    for look in looks {
+        page.latent(&look, output)?;
+        if let Err(error) = look.scan {
+            output.report(&of_file(error, &args.file));
+        }
+    }
+    if left_out > 0 {
+        writeln!(output.out, "\n{} not shown; --latent KEY shows it", count(left_out, "more latent"))?;
+    }
+    if protocol.is_none() {
+        output.note("pictures are left out, since the output is no terminal; --protocol blocks writes them all the same");
+    }
+    Ok(())
+}
+
+/// How pictures are sent; `None` if they are not.
+fn protocol(asked: ProtocolArg, is_terminal: bool) -> Option<Protocol> {
+    match asked {
+        ProtocolArg::Auto => is_terminal.then(|| Protocol::of_terminal(|name| env::var(name).ok())),
+        ProtocolArg::Kitty => Some(Protocol::Kitty),
+        ProtocolArg::Iterm2 => Some(Protocol::Iterm2),
+        ProtocolArg::Sixel => Some(Protocol::Sixel),
+        ProtocolArg::Blocks => Some(Protocol::Blocks(Colors::All)),
+        ProtocolArg::Blocks256 => Some(Protocol::Blocks(Colors::Palette)),
+    }
+}
+
+/// Characters and pixels from left to right.
+fn size(asked: Option<u16>) -> (u16, u32) {
+    let there = terminal_size::terminal_size().map_or(COLUMNS, |(width, _)| width.0).max(1);
+    let columns = asked.unwrap_or(there);
+    let cell = pixels_across()
+        .filter(|pixels| *pixels > 0)
+        .map_or(CELL, |pixels| (pixels / u32::from(there)).max(1));
+    (columns, u32::from(columns) * cell)
+}
+
+/// Pixels of the terminal from left to right, if it says so.
+#[cfg(unix)]
+fn pixels_across() -> Option<u32> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_xpixel.into())
+}
+
+#[cfg(not(unix))]
+fn pixels_across() -> Option<u32> {
+    None
+}
+
+struct Page<'a> {
+    args: &'a ShowArgs,
+    protocol: Option<Protocol>,
+    wish: &'a Wish,
+}
+
+impl Page<'_> {
+    fn header(&self, reader: &Reader, output: &mut Output<'_>) -> Result<()> {
+        let side = if self.wish.medium == Medium::Cells { IMAGE_IN_CELLS } else { IMAGE };
+        let image = match reader.image() {
+            Ok(bytes) => bytes.map(|bytes| decode(&bytes, side.min(self.wish.width))),
+            Err(error) => {
+                output.report(&of_file(error, &self.args.file));
+                None
+            }
+        };
+        let stored = image.as_ref().and_then(|image| image.as_ref().ok());
+        let (facts, prompt) = facts(reader, stored);
+        writeln!(output.out, "{}", name(&self.args.file))?;
+        for line in facts.iter().chain(Some(&prompt)).filter(|line| !line.is_empty()) {
+            writeln!(output.out, "  {line}")?;
+        }
+        if let Some(Stored { picture, .. }) = stored {
+            self.picture(picture, output)?;
+        }
+        if let Some(Err(problem)) = &image {
+            let problem = escape(&problem.to_string()).into_owned();
+            output.note(&format!("{}: the image is not shown: {problem}", shown(&self.args.file)));
+        }
+        Ok(())
+    }
+
+    fn latent(&self, look: &Look, output: &mut Output<'_>) -> Result<()> {
+        writeln!(output.out, "\n{}  {}", look.name(), look.kind())?;
+        let figures: Vec<String> =
+            look.figures().iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let mut notes = look.notes();
+        if self.protocol.is_some() {
+            notes.extend(look.picture_notes());
+        }
+        let legend = look.legend().filter(|_| self.protocol.is_some());
+        let legend = legend.map(|(order, scales)| format!("{order}: {}", scales.join("  ")));
+        for line in [figures.join("  "), notes.join("; "), legend.unwrap_or_default()]
+            .iter()
+            .filter(|line| !line.is_empty())
+        {
+            writeln!(output.out, "  {line}")?;
+        }
+        match self.protocol.and_then(|_| look.picture(&self.args.theme.colors())) {
+            Some(picture) => self.picture(&picture, output),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a picture, no wider than there is room for.
+    fn picture(&self, picture: &RgbImage, output: &mut Output<'_>) -> Result<()> {
+        let Some(protocol) = self.protocol else { return Ok(()) };
+        let (width, height) = picture.dimensions();
+        if width <= self.wish.width {
+            return Ok(protocol.write(picture, output.out)?);
+        }
+        let height = u64::from(height) * u64::from(self.wish.width) / u64::from(width);
+        let height = u32::try_from(height).unwrap_or(u32::MAX).max(1);
+        let picture = imageops::resize(picture, self.wish.width, height, FilterType::Triangle);
+        Ok(protocol.write(&picture, output.out)?)
+    }
+}

@@ -1,0 +1,102 @@
+//! Pictures on terminals: by the protocols that some have for it, or as half blocks, which all have.
+
+mod blocks;
+mod inline;
+mod sixel;
+
+use std::io::{self, Write};
+
+use image::RgbImage;
+
+pub use blocks::Colors;
+
+/// How a terminal is told to show a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// kitty's, which Ghostty has, too.
+    Kitty,
+    /// iTerm2's, which WezTerm, mintty and others have, too.
+    Iterm2,
+    /// DEC's, of 256 colours.
+    Sixel,
+    /// Upper half blocks in two colours: each cell is two pixels.
+    Blocks(Colors),
+}
+
+impl Protocol {
+    /// What the terminal that these variables describe can show. It is not asked: an answer would have to be waited for, and
+    /// to be told from what is typed meanwhile.
+    pub fn of_terminal(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+        let value = |name: &str| variable(name).unwrap_or_default();
+        let (term, program) = (value("TERM"), value("TERM_PROGRAM"));
+        let blocks = Self::Blocks(Colors::of_terminal(&variable));
+        // What runs inside these has the variables of the terminal around them, which does not see what is sent.
+        if is_set("TMUX") || is_set("STY") || term.starts_with("tmux") || term.starts_with("screen") {
+            return blocks;
+        }
+        match program.as_str() {
+            "iTerm.app" | "WezTerm" | "mintty" | "rio" => return Self::Iterm2,
+            "ghostty" => return Self::Kitty,
+            _ => {}
+        }
+        if is_set("KITTY_WINDOW_ID") || term == "xterm-kitty" || term == "xterm-ghostty" {
+            Self::Kitty
+        } else if value("LC_TERMINAL") == "iTerm2" {
+            Self::Iterm2
+        } else if term.starts_with("foot") || term.starts_with("mlterm") || term == "yaft-256color" {
+            Self::Sixel
+        } else {
+            blocks
+        }
+    }
+
+    /// Whether pixels are halves of cells.
+    pub fn is_in_cells(self) -> bool {
+        matches!(self, Self::Blocks(_))
+    }
+
+    /// Writes a picture, and ends the line.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn write(self, picture: &RgbImage, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Kitty => inline::kitty(picture, out),
+            Self::Iterm2 => inline::iterm2(picture, out),
+            Self::Sixel => sixel::write(picture, out),
+            Self::Blocks(colors) => blocks::write(picture, colors, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_are_known_by_their_variables() {
+        let blocks = Protocol::Blocks(Colors::Palette);
+        let table: [(&[(&str, &str)], Protocol); 11] = [
+            (&[("TERM", "xterm-kitty"), ("KITTY_WINDOW_ID", "1")], Protocol::Kitty),
+            (&[("TERM_PROGRAM", "ghostty"), ("TERM", "xterm-ghostty")], Protocol::Kitty),
+            (&[("TERM_PROGRAM", "iTerm.app"), ("TERM", "xterm-256color")], Protocol::Iterm2),
+            (&[("TERM_PROGRAM", "WezTerm"), ("TERM", "xterm-256color")], Protocol::Iterm2),
+            (&[("LC_TERMINAL", "iTerm2"), ("TERM", "xterm-256color")], Protocol::Iterm2),
+            (&[("TERM", "foot")], Protocol::Sixel),
+            (&[("TERM", "xterm-256color")], blocks),
+            (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Protocol::Blocks(Colors::All)),
+            // tmux keeps the variables of the terminal that it was started in.
+            (&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x,1,0"), ("KITTY_WINDOW_ID", "1")], blocks),
+            (&[("TERM", "screen"), ("STY", "1.x"), ("TERM_PROGRAM", "iTerm.app")], blocks),
+            (&[], blocks),
+        ];
+        for (variables, protocol) in table {
+            let variable = |name: &str| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            };
+            assert_eq!(Protocol::of_terminal(variable), protocol, "{variables:?}");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! How the pictures of a latent are laid out: how large its tiles are, and how they stand together.
+
+use std::cmp::Reverse;
+
+use image::imageops::{self, FilterType};
+
+use super::canvas::{Canvas, Face, Style, Theme};
+use super::layout::Layout;
+use super::look::{Look, ends, short};
+use super::scan::{Item, Scan};
+use super::tiles::{Scale, tile};
+
+/// Pixels that one pixel becomes, at most.
+const MOST_SCALE: u32 = 16;
+
+/// What is painted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Pixels of a page or a screen.
+    Pixels,
+    /// Halves of a terminal's cells, which are few.
+    Cells,
+}
+
+/// What a medium has room for, in pixels.
+#[derive(Clone, Copy, Debug)]
+struct Measures {
+    /// Between tiles of one picture.
+    gap: u32,
+    /// Between pictures.
+    gutter: u32,
+    /// From the top of a caption to that of what is below it; 0 if there is no room for text.
+    caption: u32,
+    /// A tile's side, at most, where there are several channels.
+    largest: u32,
+    /// A tile's side, at least, if it can be.
+    least: u32,
+    /// What several pictures of a latent should not be higher than.
+    height: u32,
+    /// The height of what is a single line of values, at least.
+    strip: u32,
+}
+
+impl Medium {
+    fn measures(self) -> Measures {
+        match self {
+            Self::Pixels => {
+                Measures { gap: 3, gutter: 18, caption: 17, largest: 264, least: 16, height: 2000, strip: 24 }
+            }
+            Self::Cells => {
+                Measures { gap: 1, gutter: 2, caption: 0, largest: 64, least: 8, height: 160, strip: 2 }
+            }
+        }
+    }
+}
+
+/// What there is room for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) width: u32,
+    /// Pictures side by side, if it was asked for so many.
+    pub(super) columns: Option<u32>,
+    /// Pixels that a latent's only picture should not be higher than.
+    pub(super) height: u32,
+    pub(super) medium: Medium,
+}
+
+/// Where a preview is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Left,
+    Top,
+}
+
+/// How large tiles are, and how they stand together. All pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrangement {
+    /// Values that become one, each way.
+    factor: u32,
+    /// What one of these then becomes.
+    scale: (u32, u32),
+    /// A tile.
+    tile: (u32, u32),
+    /// Channels side by side, and one below the other.
+    channels: (u32, u32),
+    /// The values of a plane, to the right and down.
+    plane: (u32, u32),
+    preview: Option<Side>,
+    /// Pictures, and how many of them are side by side.
+    items: u32,
+    across: u32,
+    measures: Measures,
+}
+
+impl Arrangement {
+    /// The arrangement that has the largest tiles for so many pictures.
+    pub(super) fn of(layout: &Layout, items: usize, preview: bool, room: Room) -> Self {
+        let pixels = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).max(1);
+        let (plane, channels) =
+            ((pixels(layout.width()), pixels(layout.height())), pixels(layout.channels()));
+        let sides = if preview { &[Some(Side::Top), Some(Side::Left)][..] } else { &[None] };
+        let squarish = (1..=channels).find(|columns| columns * columns >= channels).unwrap_or(1);
+        let mut columns = vec![squarish, channels.min(8), 1];
+        columns.retain(|columns| *columns > 1 || channels <= 4);
+
+        let (items, measures) = (pixels(items), room.medium.measures());
+        let one = Self {
+            factor: 1,
+            scale: (1, 1),
+            tile: plane,
+            channels: (1, channels),
+            plane,
+            preview: None,
+            items,
+            across: 1,
+            measures,
+        };
+        let all = sides.iter().flat_map(|preview| columns.iter().map(move |columns| (*preview, *columns)));
+        let all = all.flat_map(|(preview, columns)| {
+            let channels = (columns, channels.div_ceil(columns));
+            sizes(plane, measures.least).map(move |size| Self { channels, preview, ..one }.sized(size))
+        });
+        let all = all.map(|arrangement| arrangement.in_columns(room));
+        let limit = if items == 1 { room.height } else { measures.height };
+        // What has one channel may be as wide as it is.
+        let is_small =
+            |one: &Self| one.tile.1 <= measures.largest && (channels == 1 || one.tile.0 <= measures.largest);
+        let fits: Vec<Self> = all.clone().filter(|one| one.width() <= room.width && is_small(one)).collect();
+        let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
+        let best = fits.iter().filter(|one| one.height() <= limit);
+        let best = best.max_by_key(|one| (area(one.tile), area(one.preview_size()), Reverse(one.height())));
+        let best = best.or_else(|| fits.iter().min_by_key(|one| one.height())).copied();
+        best.or_else(|| all.min_by_key(Self::width)).unwrap_or(one)
+    }
+
+    fn sized(self, (factor, scale): (u32, u32)) -> Self {
+        let small = (self.plane.0.div_ceil(factor), self.plane.1.div_ceil(factor));
+        let scale = (scale, if small.1 == 1 { scale.max(self.measures.strip) } else { scale });
+        let tile = (small.0.saturating_mul(scale.0), small.1.saturating_mul(scale.1));
+        Self { factor, scale, tile, ..self }
+    }
+
+    fn in_columns(self, room: Room) -> Self {
+        let gutter = self.measures.gutter;
+        let fit = room.width.saturating_add(gutter) / self.item().0.saturating_add(gutter);
+        Self { across: room.columns.unwrap_or(fit).clamp(1, self.items), ..self }
+    }
+
+    /// Pixels of the longer side of a plane as it is to be read.
+    pub(super) fn side(&self) -> usize {
+        self.plane.0.max(self.plane.1).div_ceil(self.factor) as usize
+    }
+
+    /// Whether channels have captions; else pictures have.
+    fn is_captioned(&self) -> bool {
+        self.items == 1
+    }
+
+    /// Pixels of a caption below each channel.
+    fn channel_caption(&self) -> u32 {
+        if self.is_captioned() { self.measures.caption } else { 0 }
+    }
+
+    /// Pixels of a caption above each picture.
+    fn item_caption(&self) -> u32 {
+        if self.is_captioned() { 0 } else { self.measures.caption }
+    }
+
+    /// How many values become one pixel, each way.
+    pub(super) fn factor(&self) -> u32 {
+        self.factor
+    }
+
+    /// Pixels from one channel to the one below it.
+    fn line(&self) -> u32 {
+        self.tile.1.saturating_add(self.measures.gap).saturating_add(self.channel_caption())
+    }
+
+    /// All channels of a picture, without the preview.
+    fn grid(&self) -> (u32, u32) {
+        let (columns, lines) = self.channels;
+        let gap = self.measures.gap;
+        (
+            columns.saturating_mul(self.tile.0.saturating_add(gap)) - gap,
+            lines.saturating_mul(self.line()) - gap,
+        )
+    }
+
+    fn preview_size(&self) -> (u32, u32) {
+        let (width, height) = self.grid();
+        let scaled = |by: u32, from: u32, to: u32| {
+            u32::try_from(u64::from(by) * u64::from(to) / u64::from(from.max(1))).unwrap_or(u32::MAX).max(1)
+        };
+        match self.preview {
+            None => (0, 0),
+            Some(Side::Top) => (width, scaled(width, self.tile.0, self.tile.1)),
+            Some(Side::Left) => {
+                let height = height - self.channel_caption();
+                (scaled(height, self.tile.1, self.tile.0), height)
+            }
+        }
+    }
+
+    /// A picture with all its channels, preview and caption.
+    fn item(&self) -> (u32, u32) {
+        let (grid, preview, gap) = (self.grid(), self.preview_size(), self.measures.gap);
+        let (width, height) = match self.preview {
+            None => grid,
+            Some(Side::Top) => {
+                let below = preview.1.saturating_add(gap + self.channel_caption());
+                (grid.0, grid.1.saturating_add(below))
+            }
+            Some(Side::Left) => (grid.0.saturating_add(preview.0).saturating_add(gap), grid.1),
+        };
+        (width, height.saturating_add(self.item_caption()))
+    }
+
+    pub(super) fn width(&self) -> u32 {
+        let gutter = self.measures.gutter;
+        self.across.saturating_mul(self.item().0.saturating_add(gutter)) - gutter
+    }
+
+    pub(super) fn height(&self) -> u32 {
+        let (lines, gutter) = (self.items.div_ceil(self.across), self.measures.gutter);
+        lines.saturating_mul(self.item().1.saturating_add(gutter)) - gutter
+    }
+
+    /// In which order channels are seen, if no captions tell it.
+    pub(super) fn order(&self) -> Option<&'static str> {
+        match (self.is_captioned() && self.measures.caption > 0, self.channels) {
+            (true, _) | (_, (1, 1)) => None,
+            (_, (1, _)) => Some("channels from top to bottom"),
+            (_, (_, 1)) => Some("channels from left to right"),
+            _ => Some("channels line by line"),
+        }
+    }
+}
+
+/// Values that become one pixel, and pixels that it becomes: from large to small.
+fn sizes(plane: (u32, u32), least: u32) -> impl Iterator<Item = (u32, u32)> + Clone {
+    let side = plane.0.max(plane.1);
+    // What would be much too large is not tried.
+    let start = (side / 4096).max(1);
+    let smaller = std::iter::successors(Some(start), |factor| Some(factor + (factor / 8).max(1)));
+    let smaller = smaller.take_while(move |factor| *factor == start || side / factor >= least);
+    (2..=MOST_SCALE)
+        .rev()
+        .map(|scale| (1, scale))
+        .filter(move |_| start == 1)
+        .chain(smaller.map(|factor| (factor, 1)))
+}
+
+/// Paints the pictures of a latent at a place; returns how high they are.
+pub(super) fn paint(canvas: &mut Canvas, (x, y): (u32, u32), look: &Look, theme: &Theme) -> u32 {
+    let (Ok(scan), arrangement) = (&look.scan, &look.arrangement) else { return 0 };
+    let Some(bottom) = u32::try_from(scan.items.len()).ok().filter(|items| *items > 0) else { return 0 };
+    let scales = look.scales();
+    let ((width, height), gutter) = (arrangement.item(), arrangement.measures.gutter);
+    for (at, item) in (0..).zip(&scan.items) {
+        let (column, line) = (at % arrangement.across, at / arrangement.across);
+        let place = (x + column * (width + gutter), y + line * (height + gutter));
+        paint_item(canvas, place, (scan, item), look, &scales, theme);
+    }
+    bottom.div_ceil(arrangement.across) * (height + gutter) - gutter
+}
+
+fn paint_item(
+    canvas: &mut Canvas,
+    (x, mut y): (u32, u32),
+    (scan, item): (&Scan, &Item),
+    look: &Look,
+    scales: &[Scale],
+    theme: &Theme,
+) {
+    let arrangement = &look.arrangement;
+    let Measures { gap, gutter, caption: caption_height, .. } = arrangement.measures;
+    let caption = Style { face: Face::Mono, size: 12.5, color: theme.muted };
+    let has_captions = arrangement.is_captioned() && caption_height > 0;
+    if arrangement.item_caption() > 0 {
+        let name = scan.layout.item_name(item.index);
+        canvas.text(x, y, caption, &caption.fitted(&name, arrangement.item().0 + gutter - 4));
+        y += caption_height;
+    }
+    let mut corner = (x, y);
+    let preview = look.preview.as_ref().and_then(|(preview, _)| preview.picture(&item.planes));
+    if let (Some(picture), Some(side)) = (preview, arrangement.preview) {
+        let (width, height) = arrangement.preview_size();
+        canvas.picture(x, y, &imageops::resize(&picture, width, height, FilterType::CatmullRom), (1, 1));
+        if has_captions {
+            canvas.text(x, y + height + 2, caption, "preview");
+        }
+        match side {
+            Side::Left => corner.0 += width + gap,
+            Side::Top => corner.1 += height + gap + arrangement.channel_caption(),
+        }
+    }
+    let (columns, _) = arrangement.channels;
+    for (channel, (plane, scale)) in (0..).zip(item.planes.iter().zip(scales)) {
+        let (column, line) = (channel % columns, channel / columns);
+        let (x, y) = (corner.0 + column * (arrangement.tile.0 + gap), corner.1 + line * arrangement.line());
+        canvas.picture(x, y, &tile(plane, *scale), arrangement.scale);
+        if has_captions {
+            let (low, high) = scale.ends();
+            let texts = [
+                format!("{channel}  {} … {}", short(low), short(high)),
+                format!("{channel} {}", ends(*scale)),
+                channel.to_string(),
+            ];
+            if let Some(text) = texts.iter().find(|text| caption.width(text) <= arrangement.tile.0) {
+                canvas.text(x, y + arrangement.tile.1 + 2, caption, text);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::layout::Hints;
+    use proptest::prelude::*;
+
+    fn arranged(shape: &[usize], items: usize, preview: bool, width: u32) -> Arrangement {
+        let layout = Layout::guess(shape, Hints::default());
+        Arrangement::of(
+            &layout,
+            items,
+            preview,
+            Room { width, columns: None, height: 420, medium: Medium::Pixels },
+        )
+    }
+
+    #[test]
+    fn tiles_are_as_large_as_there_is_room_for() {
+        // A preview beside two by two channels, at the scale of the file.
+        let alone = arranged(&[1, 4, 128, 128], 1, true, 1120);
+        assert_eq!((alone.tile, alone.channels, alone.preview), ((128, 128), (2, 2), Some(Side::Left)));
+        // 64 images as columns of a preview and four channels, each value the mean of four.
+        let batch = arranged(&[64, 4, 128, 128], 64, true, 1120);
+        assert_eq!((batch.tile, batch.channels, batch.factor), ((64, 64), (1, 4), 2));
+        // A vector is a strip that can be seen.
+        assert_eq!(arranged(&[21], 1, false, 1120).tile, (336, 24));
+    }
+
+    proptest! {
+        #[test]
+        fn pages_are_bounded(
+            shape in prop::collection::vec(prop_oneof![0_usize..20, 20_usize..5000, Just(1 << 40)], 0..6),
+            items in 1_usize..64,
+            preview: bool,
+            width in 1_u32..3000,
+        ) {
+            let arrangement = arranged(&shape, items, preview, width);
+            prop_assert!(arrangement.across >= 1 && arrangement.across as usize <= items);
+            prop_assert!(arrangement.side() <= 1 << 14, "{:?}", arrangement);
+            // Where it does not fit, it is the smallest that there is.
+            prop_assert!(arrangement.width() <= width.max(600), "{:?}", arrangement);
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What is shown of one latent, on a page or on a terminal: its pictures, and what is said about them.
+
+use gen5::{Latent, Reader};
+use rayon::prelude::*;
+
+use image::RgbImage;
+
+use super::arrangement::{self, Arrangement, Medium, Room};
+use super::canvas::{Canvas, Theme};
+use super::files::{self, Stored};
+use super::layout::{Hints, Layout, Role};
+use super::preview::{Preview, guess};
+use super::scan::{Request, Scan, scan};
+use super::statistics::figure;
+use super::tiles::Scale;
+use crate::terminal::{count, dimensions, escape, human_size};
+
+/// Which previews are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Previews {
+    /// By what is guessed of each latent.
+    Auto,
+    /// None.
+    Off,
+    /// By these factors, of latents that have the channels for it.
+    By(Preview),
+}
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Which latents, by their positions; all of them if there are none.
+    pub latents: Option<Vec<usize>>,
+    /// The first row that is shown, and the first that is not any more, of latents whose rows are whole pictures.
+    pub rows: Option<(usize, Option<usize>)>,
+    /// Which previews.
+    pub previews: Previews,
+    /// Pictures side by side; as many as there is room for if it is not given.
+    pub columns: Option<u32>,
+    /// Pixels that there are from side to side.
+    pub width: u32,
+    /// What it is to be painted on.
+    pub medium: Medium,
+}
+
+/// What can be shown of a latent.
+#[derive(Debug)]
+pub struct Look {
+    /// The latent.
+    pub latent: Latent,
+    /// What was seen of it, or why it could not be.
+    pub scan: gen5::Result<Scan>,
+    /// The factors of its previews, and if they were guessed, from what.
+    pub preview: Option<(Preview, Option<String>)>,
+    /// Whether all of it is shown though rows were asked for, since these are no pictures of it.
+    is_whole: bool,
+    pub(super) arrangement: Arrangement,
+}
+
+/// Latents that are shown of one file, at most.
+const MOST_LATENTS: usize = 48;
+
+/// Tiles that are shown of one latent, about. Where there are many latents, each has fewer.
+const TILES: usize = 320;
+
+/// The same for all latents together.
+const ALL_TILES: usize = 1600;
+
+/// Bytes that are read of all latents together, at most.
+const ALL_BYTES: u64 = 4 << 30;
+
+/// Pixels that the only picture of a latent should not be higher than: of the only latent or one of many channels, and of
+/// others.
+const ALONE: u32 = 640;
+const AMONG_OTHERS: u32 = 420;
+
+/// The same where pixels are halves of cells.
+const IN_CELLS: u32 = 72;
+
+/// Bins of a histogram.
+const BINS: usize = 56;
+
+/// Looks at the latents of a file, side by side. Returns how many are left out because they are too many, too.
+pub fn look(reader: &Reader, wish: &Wish) -> (Vec<Look>, usize) {
+    let latents: Vec<Latent> = match &wish.latents {
+        Some(indices) => indices.iter().filter_map(|index| reader.latent_at(*index).ok()).collect(),
+        None => reader.latents().take(MOST_LATENTS).collect(),
+    };
+    let all = wish.latents.as_ref().map_or(reader.latents().len(), Vec::len);
+    let model =
+        reader.metadata().map(|metadata| metadata.model_info().model_name.clone()).unwrap_or_default();
+    let image = image_size(reader);
+    let shown = latents.len().min(MOST_LATENTS);
+    let looks: Vec<Look> = latents
+        .into_par_iter()
+        .take(MOST_LATENTS)
+        .map(|latent| {
+            let key = latent.key().unwrap_or_default().to_owned();
+            look_at(latent, Hints { key: &key, model: &model, image }, shown, wish)
+        })
+        .collect();
+    (looks, all - shown)
+}
+
+/// Width and height of the file's image, if its first bytes tell.
+fn image_size(reader: &Reader) -> Option<(u32, u32)> {
+    let chunk = reader.chunks().iter().find(|chunk| chunk.kind() == gen5::ChunkType::IMAGE)?;
+    files::dimensions(&reader.payload_start(chunk.index(), IMAGE_START).ok()?)
+}
+
+/// Bytes of an image that tell its size, unless much else comes first.
+const IMAGE_START: usize = 256 << 10;
+
+fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) -> Look {
+    let layout = Layout::guess(latent.shape(), hints);
+    let preview = match wish.previews {
+        Previews::Off => None,
+        Previews::By(preview) => (preview.channels() == layout.channels()).then_some((preview, None)),
+        // Models of videos are many, and their latents have as many channels as those of images.
+        Previews::Auto => guess(layout.channels(), hints.model)
+            .filter(|guess| guess.by_name || layout.axes().iter().all(|axis| axis.name != "frame"))
+            .map(|guess| (guess.preview, Some(guess.why))),
+    };
+    let tiles = (ALL_TILES / shown_latents.max(1)).min(TILES);
+    let most = match wish.medium {
+        Medium::Pixels => (tiles / (layout.channels() + 1)).clamp(6, 64),
+        Medium::Cells => 24,
+    };
+    let rows = wish.rows.zip(layout.items_in_row()).map(|((start, end), in_row)| {
+        let count = layout.items() / in_row.max(1);
+        start..end.unwrap_or(count)
+    });
+    let shown = match &rows {
+        Some(rows) => layout.of_rows(rows.len()).choose(most).len(),
+        None => layout.choose(most).len(),
+    };
+    let height = match wish.medium {
+        Medium::Cells => IN_CELLS,
+        Medium::Pixels if shown_latents == 1 || layout.channels() > 4 => ALONE,
+        Medium::Pixels => AMONG_OTHERS,
+    };
+    let room = Room { width: wish.width, columns: wish.columns, height, medium: wish.medium };
+    let arrangement = Arrangement::of(&layout, shown, preview.is_some(), room);
+    let is_whole = wish.rows.is_some() && rows.is_none();
+    let sample = (ALL_BYTES / shown_latents.max(1) as u64).min(Request::default().sample);
+    let request = Request { items: shown, side: arrangement.side(), sample, rows, bins: BINS };
+    let scan = scan(&latent, hints, &request);
+    Look { latent, scan, preview, is_whole, arrangement }
+}
+
+impl Look {
+    /// Its key, or its position if it has none.
+    pub fn name(&self) -> String {
+        match self.latent.key() {
+            Some("") => "\"\"".into(),
+            Some(key) => escape(key).into_owned(),
+            None => format!("#{}", self.latent.index()),
+        }
+    }
+
+    /// Dtype, shape and size.
+    pub fn kind(&self) -> String {
+        let (dtype, shape) = (self.latent.dtype(), dimensions(self.latent.shape(), " × "));
+        format!("{dtype} · {shape} · {}", human_size(self.latent.payload_size()))
+    }
+
+    /// Its statistics, name and number.
+    pub fn figures(&self) -> Vec<(&'static str, String)> {
+        let Ok(scan) = &self.scan else { return Vec::new() };
+        let of = &scan.statistics;
+        let mut figures = Vec::new();
+        if let (Some(min), Some(max), Some(mean), Some(deviation)) =
+            (of.min(), of.max(), of.mean(), of.deviation())
+        {
+            figures.push(("min", figure(f64::from(min))));
+            figures.push(("max", figure(f64::from(max))));
+            figures.push(("mean", figure(mean)));
+            figures.push(("std", figure(deviation)));
+        }
+        let counted =
+            [("NaN", of.nan), ("infinite", of.infinite)].into_iter().filter(|(_, count)| *count > 0);
+        figures.extend(counted.map(|(name, count)| (name, count.to_string())));
+        figures
+    }
+
+    /// What was assumed, and what the statistics are of.
+    pub fn notes(&self) -> Vec<String> {
+        let scan = match &self.scan {
+            Ok(scan) => scan,
+            Err(error) => return vec![escape(&error.to_string()).into_owned()],
+        };
+        let mut notes = vec![format!("read as {}", scan.layout.description())];
+        if self.is_whole {
+            notes.push("looked at whole, since its rows are no pictures".into());
+        }
+        if scan.values == 0 {
+            notes.push("it has no values".into());
+        } else if scan.is_sample() {
+            let size = self.latent.dtype().size() as u64;
+            let (read, all) = (scan.statistics.count() * size, scan.values * size);
+            notes.push(format!("statistics of a sample, {} of {}", human_size(read), human_size(all)));
+        } else if scan.values < self.latent.len() {
+            notes.push("statistics of these rows".into());
+        }
+        notes
+    }
+
+    /// What is to be known of its pictures.
+    pub fn picture_notes(&self) -> Vec<String> {
+        let Some(scan) = self.scan.as_ref().ok().filter(|scan| scan.values > 0) else { return Vec::new() };
+        if scan.items.is_empty() {
+            return vec!["none of its pictures is small enough to be shown".into()];
+        }
+        let mut notes = Vec::new();
+        let (layout, shown) = (&scan.layout, scan.items.len());
+        if shown < layout.items() {
+            let mut axes = layout.axes().iter().filter(|axis| axis.role == Role::Item && axis.len > 1);
+            let what = match (axes.next(), axes.next()) {
+                (Some(axis), None) => axis.name,
+                _ => "picture",
+            };
+            notes.push(format!("{shown} of {} shown", count(layout.items(), what)));
+        }
+        if self.arrangement.factor() > 1 {
+            let factor = self.arrangement.factor();
+            notes.push(format!("a pixel is the mean of {factor}×{factor} values"));
+        }
+        notes.extend(self.preview.as_ref().map(|(preview, why)| match why {
+            Some(why) => format!("preview {}, guessed from {why}", preview.name()),
+            None => format!("preview {}", preview.name()),
+        }));
+        notes
+    }
+
+    /// Where which channel is, and its scale, if the pictures themselves do not say it.
+    pub fn legend(&self) -> Option<(&'static str, Vec<String>)> {
+        let scales = self.scales();
+        let order = self.arrangement.order().filter(|_| !scales.is_empty())?;
+        Some((order, scales.iter().enumerate().map(|(at, scale)| format!("{at} {}", ends(*scale))).collect()))
+    }
+
+    /// Its pictures, previews and channels; `None` if there are none.
+    pub fn picture(&self, theme: &Theme) -> Option<RgbImage> {
+        let mut canvas = Canvas::new(self.arrangement.width(), theme.paper);
+        (arrangement::paint(&mut canvas, (0, 0), self, theme) > 0).then(|| canvas.finish())
+    }
+
+    /// The scale of each channel.
+    pub fn scales(&self) -> Vec<Scale> {
+        self.scan.as_ref().map(|scan| scan.channels.iter().map(Scale::of).collect()).unwrap_or_default()
+    }
+}
+
+/// What the file says about itself, a line each, and the first line of the prompt; all of it escaped.
+pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
+    let size = human_size(reader.file_size());
+    let mut about = vec![size];
+    about.extend(image.map(|stored| format!("image {} × {}", stored.width, stored.height)));
+    let Ok(metadata) = reader.metadata() else {
+        return (vec![about.join("  ·  "), "its metadata is not as the format has it".into()], String::new());
+    };
+    let model = metadata.model_info();
+    let name = format!("{} {}", model.model_name, model.version);
+    let mut lines = vec![name.trim().to_owned()];
+    if let Some(settings) = &model.generation_settings {
+        let mut said = vec![format!("seed {}", settings.seed), format!("{} steps", settings.steps)];
+        said.push(settings.sampler.clone());
+        said.extend(settings.cfg_scale.map(|scale| format!("cfg {scale}")));
+        lines.push(said.join("  ·  "));
+    }
+    about.insert(0, model.date.split('.').next().unwrap_or_default().replace('T', " "));
+    lines.push(about.join("  ·  "));
+    let prompt = model.prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    (
+        lines.iter().map(|line| beginning(line)).filter(|line| !line.is_empty()).collect(),
+        beginning(prompt.trim()),
+    )
+}
+
+/// Characters of a text from the file that are shown, at most.
+const SHOWN: usize = 600;
+
+/// The beginning of a text, escaped.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", escape(text.split_at(end).0)),
+        None => escape(text).into_owned(),
+    }
+}
+
+/// What a scale reaches to: `±3.142`, or `0.100 … 4.000`.
+pub(super) fn ends(scale: Scale) -> String {
+    match scale {
+        Scale::Signed(end) => format!("±{}", short(end)),
+        Scale::Between(low, high) => format!("{} … {}", short(low), short(high)),
+    }
+}
+
+/// A number where there is little room for one.
+pub(super) fn short(value: f32) -> String {
+    let text = format!("{value:.2}");
+    if (0.01..1000.0).contains(&value.abs()) { text.replace('-', "−") } else { figure(f64::from(value)) }
+}

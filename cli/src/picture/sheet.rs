@@ -1,0 +1,273 @@
+//! A contact sheet: all that a file holds, on one page.
+
+use gen5::Reader;
+use image::{Rgb, RgbImage};
+
+use super::arrangement;
+use super::canvas::{Canvas, Face, Style, Theme, whole};
+use super::files;
+use super::look::{Look, Wish, facts, look};
+use super::statistics::{Histogram, Statistics};
+use super::tiles::Scale;
+use crate::terminal::{count, escape};
+
+/// Pixels around everything.
+const MARGIN: u32 = 40;
+
+/// Pixels of the longer side of the image.
+const IMAGE: u32 = 248;
+
+/// Pixels that a page is high, and that it has in all, about, at most: what comes below is left out and counted.
+const HEIGHT: u32 = 16_000;
+const PIXELS: u32 = 48 << 20;
+
+/// A histogram.
+const HISTOGRAM: (u32, u32) = (224, 46);
+
+/// With fewer values no normal distribution is drawn over them.
+const FEW: u64 = 256;
+
+/// A page, and what could not be shown on it.
+#[derive(Debug)]
+pub struct Sheet {
+    /// The page.
+    pub picture: RgbImage,
+    /// Why the file's image is not shown, if it is sound but cannot be decoded.
+    pub image: Option<String>,
+    /// What is wrong with latents and image that could not be read.
+    pub damaged: Vec<gen5::Error>,
+    /// How many latents are on it, and how many were left out.
+    pub latents: (usize, usize),
+}
+
+/// Paints the page of a file that is called so. The width that is wished for is that of the page.
+pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
+    let wish = Wish { width: wish.width.saturating_sub(2 * MARGIN).max(1), ..wish.clone() };
+    let mut page = Page {
+        canvas: Canvas::new(wish.width + 2 * MARGIN, theme.paper),
+        theme: *theme,
+        width: wish.width,
+        y: MARGIN,
+    };
+    let mut damaged = Vec::new();
+    let bytes = reader.image();
+    let image = match &bytes {
+        Ok(bytes) => {
+            bytes.as_ref().map(|bytes| files::decode(bytes, IMAGE).map_err(|error| error.to_string()))
+        }
+        Err(error) => Some(Err(error.to_string())),
+    };
+    page.header(reader, name, image.as_ref());
+    let (looks, mut left_out) = look(reader, &wish);
+    let mut shown = 0;
+    for look in looks {
+        if page.y > HEIGHT.min(PIXELS / page.width) {
+            left_out += 1;
+            continue;
+        }
+        page.latent(&look);
+        shown += 1;
+        damaged.extend(look.scan.err());
+    }
+    if left_out > 0 {
+        let text = format!("{} not shown", count(left_out, "more latent"));
+        page.canvas.text(MARGIN, page.y + 8, style(SMALL, theme.muted), &text);
+        page.y += 40;
+    }
+    if shown > 0 {
+        page.footer();
+    }
+    page.canvas.grow(page.y + MARGIN - 12);
+    let image = if bytes.is_ok() { image.and_then(Result::err) } else { None };
+    damaged.extend(bytes.err());
+    Sheet { picture: page.canvas.finish(), image, damaged, latents: (shown, left_out) }
+}
+
+/// Sizes of text, and the face that each is in.
+const TITLE: (Face, f32) = (Face::Sans, 32.0);
+const TEXT: (Face, f32) = (Face::Sans, 19.0);
+const KEY: (Face, f32) = (Face::Mono, 20.0);
+const NUMBER: (Face, f32) = (Face::Mono, 15.0);
+const SMALL: (Face, f32) = (Face::Sans, 16.0);
+
+fn style((face, size): (Face, f32), color: Rgb<u8>) -> Style {
+    Style { face, size, color }
+}
+
+struct Page {
+    canvas: Canvas,
+    theme: Theme,
+    /// Between the margins.
+    width: u32,
+    /// Where what comes next starts.
+    y: u32,
+}
+
+impl Page {
+    /// What the file is: its image, and beside it name, model and prompt.
+    fn header(&mut self, reader: &Reader, name: &str, image: Option<&Result<files::Stored, String>>) {
+        let stored = image.and_then(|image| image.as_ref().ok());
+        let top = self.y;
+        let mut left = MARGIN;
+        if let Some(stored) = stored {
+            self.canvas.picture(MARGIN, top, &stored.picture, (1, 1));
+            left += stored.picture.width() + 28;
+        }
+        let room = (MARGIN + self.width).saturating_sub(left);
+        let (ink, muted) = (self.theme.ink, self.theme.muted);
+        let title = style(TITLE, ink);
+        let mut y = top;
+        self.canvas.text(left, y, title, &title.fitted(name, room));
+        y += 46;
+        let (facts, prompt) = facts(reader, stored);
+        let small = style(SMALL, muted);
+        for fact in facts.iter().flat_map(|fact| small.wrapped(fact, room, 2)) {
+            self.canvas.text(left, y, small, &fact);
+            y += 22;
+        }
+        let text = style(TEXT, ink);
+        if !prompt.is_empty() {
+            y += 8;
+        }
+        for line in text.wrapped(&prompt, room, 4) {
+            self.canvas.text(left, y, text, &line);
+            y += 26;
+        }
+        let problem = image.and_then(|image| image.as_ref().err());
+        let problem = problem.map(|error| format!("the image cannot be shown: {}", escape(error)));
+        for line in problem.iter().flat_map(|problem| small.wrapped(problem, room, 3)) {
+            self.canvas.text(left, y + 4, small, &line);
+            y += 22;
+        }
+        let below = stored.map_or(0, |stored| stored.picture.height());
+        self.y = y.max(top + below) + 24;
+    }
+
+    /// A latent: what it is, its numbers, its pictures.
+    fn latent(&mut self, look: &Look) {
+        let Theme { ink, muted, rule, .. } = self.theme;
+        self.canvas.fill(MARGIN, self.y, self.width, 1, rule);
+        self.y += 18;
+        let top = self.y;
+        let histogram =
+            look.scan.as_ref().ok().and_then(|scan| Some((scan.histogram.as_ref()?, &scan.statistics)));
+        let is_wide = self.width > 3 * HISTOGRAM.0;
+        let beside = if histogram.is_some() && is_wide { HISTOGRAM.0 + 24 } else { 0 };
+        let room = self.width - beside;
+
+        let (key, kind) = (style(KEY, ink), style(NUMBER, muted));
+        let end = self.canvas.text(MARGIN, self.y, key, &key.fitted(&look.name(), room * 3 / 5));
+        let left = (MARGIN + room).saturating_sub(end + 20);
+        self.canvas.text(end + 20, self.y + 4, kind, &kind.fitted(&look.kind(), left));
+        self.y += 32;
+        self.figures(look, room);
+        let note = style(SMALL, muted);
+        let notes = [look.notes(), look.picture_notes()].concat();
+        for line in note.wrapped(&notes.join("  ·  "), room, 3) {
+            self.canvas.text(MARGIN, self.y, note, &line);
+            self.y += 21;
+        }
+        if let Some((histogram, statistics)) = histogram.filter(|_| is_wide) {
+            self.histogram((MARGIN + room + 24, top + 4), histogram, statistics);
+        }
+        self.legend(look);
+        self.y += 8;
+        let high = arrangement::paint(&mut self.canvas, (MARGIN, self.y), look, &self.theme);
+        self.y += high + if high > 0 { 26 } else { 12 };
+    }
+
+    fn figures(&mut self, look: &Look, room: u32) {
+        let (name, number) = (style(SMALL, self.theme.muted), style(NUMBER, self.theme.ink));
+        let mut x = MARGIN;
+        let figures = look.figures();
+        for (label, value) in &figures {
+            let width = name.width(label) + 7 + number.width(value);
+            if x + width > MARGIN + room && x > MARGIN {
+                x = MARGIN;
+                self.y += 24;
+            }
+            let end = self.canvas.text(x, self.y, name, label);
+            x = self.canvas.text(end + 7, self.y + 1, number, value) + 26;
+        }
+        if !figures.is_empty() {
+            self.y += 26;
+        }
+    }
+
+    /// Where which channel is, and its scale, where no captions say it.
+    fn legend(&mut self, look: &Look) {
+        let Some((order, scales)) = look.legend() else { return };
+        self.y += 2;
+        let (note, number) = (style(SMALL, self.theme.muted), style(NUMBER, self.theme.muted));
+        let mut x = self.canvas.text(MARGIN, self.y, note, order) + 14;
+        for text in scales {
+            if x + number.width(&text) > MARGIN + self.width {
+                x = MARGIN;
+                self.y += 20;
+            }
+            x = self.canvas.text(x, self.y + 1, number, &text) + 18;
+        }
+        self.y += 22;
+    }
+
+    /// What colours mean.
+    fn footer(&mut self) {
+        self.canvas.fill(MARGIN, self.y, self.width, 1, self.theme.rule);
+        self.y += 16;
+        let x = self.color_bar(MARGIN, self.y + 4);
+        let note = style(SMALL, self.theme.muted);
+        let text = "below zero, zero, above zero; colours end three standard deviations from the channel's mean, or at its \
+                    smallest and largest value. Magenta is NaN.";
+        for line in note.wrapped(text, self.width - (x - MARGIN), 4) {
+            self.canvas.text(x, self.y, note, &line);
+            self.y += 21;
+        }
+    }
+
+    /// The colours of signed values, from one end to the other; returns where text can follow.
+    fn color_bar(&mut self, x: u32, y: u32) -> u32 {
+        let scale = Scale::Signed(1.0);
+        for step in 0_u8..96 {
+            let color = scale.color(f32::from(step) / 95.0 * 2.0 - 1.0);
+            self.canvas.fill(x + u32::from(step), y, 1, 10, color);
+        }
+        x + 96 + 12
+    }
+
+    /// How values spread, and the normal distribution of their mean and deviation over it.
+    fn histogram(&mut self, (x, y): (u32, u32), histogram: &Histogram, statistics: &Statistics) {
+        let (width, height) = HISTOGRAM;
+        let Some((mean, deviation)) = statistics.mean().zip(statistics.deviation()) else { return };
+        let bins = histogram.counts.len() as f64;
+        let (low, high) = (f64::from(histogram.low), f64::from(histogram.high));
+        let normal = |at: f64| {
+            let distance = (low + (high - low) * at - mean) / deviation;
+            let density = (-distance * distance / 2.0).exp() / (deviation * std::f64::consts::TAU.sqrt());
+            density * statistics.finite as f64 * (high - low) / bins
+        };
+        let is_spread = deviation > 0.0 && high > low && statistics.finite >= FEW;
+        let peak = if is_spread { normal(((mean - low) / (high - low)).clamp(0.0, 1.0)) } else { 0.0 };
+        let most = histogram.counts.iter().copied().fold(peak, f64::max).max(f64::MIN_POSITIVE);
+        #[allow(clippy::cast_possible_truncation)] // a part of a height
+        let tall = |count: f64| (count / most) as f32 * height as f32;
+        for dx in 0..width {
+            let bin = dx as usize * histogram.counts.len() / width as usize;
+            let bar = whole(tall(histogram.counts.get(bin).copied().unwrap_or(0.0)).round());
+            self.canvas.fill(x + dx, y + height - bar, 1, bar, self.theme.rule);
+        }
+        self.canvas.fill(x, y + height, width, 1, self.theme.muted);
+        if !is_spread {
+            return;
+        }
+        // A line a pixel and a half wide, painted column by column.
+        let curve = |dx: u32| height as f32 - tall(normal(f64::from(dx) / f64::from(width)));
+        for dx in 0..width {
+            let (here, next) = (curve(dx), curve(dx + 1));
+            let (from, to) = (here.min(next) - 0.75, here.max(next) + 0.75);
+            for dy in whole(from)..=whole(to.ceil()).min(height) {
+                let cover = (to.min(dy as f32 + 1.0) - from.max(dy as f32)).clamp(0.0, 1.0);
+                self.canvas.blend(x + dx, y + dy, self.theme.ink, cover);
+            }
+        }
+    }
+}
