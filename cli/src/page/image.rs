@@ -15,7 +15,7 @@ const MAX_PIXELS: u64 = 100_000_000;
 const MAX_ORIGINAL: usize = 4 << 20;
 
 /// The longest side of an image that does not: the first for which there is room.
-const SCALED: [u32; 4] = [1280, 896, 640, 448];
+const SCALED: [u32; 4] = [1280, 896, 512, 320];
 
 /// The longest side on a card, in the same way.
 const THUMBNAIL: [u32; 3] = [320, 192, 96];
@@ -38,15 +38,15 @@ pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut Room) -> Re
     let mut embedded = Embedded { width, height, ..Embedded::default() };
     let mut decoded = None;
     if with_thumbnail {
-        embedded.thumbnail = scaled(decoded.insert(decode(encoded)?), &THUMBNAIL, room)?;
+        embedded.thumbnail = scaled(decoded.insert(decode(encoded)?), &THUMBNAIL, 4, room)?;
     }
     if let Some(format) = original {
         let media_type = format.to_mime_type();
-        embedded.picture = room.take_half(Picture { media_type, bytes: encoded.to_vec(), width, height });
+        embedded.picture = room.take_part(Picture { media_type, bytes: encoded.to_vec(), width, height }, 2);
     }
     if embedded.picture.is_none() {
         let decoded = decoded.map_or_else(|| decode(encoded), Ok)?;
-        embedded.picture = scaled(&decoded, &SCALED, room)?;
+        embedded.picture = scaled(&decoded, &SCALED, 2, room)?;
         embedded.is_scaled = embedded.picture.is_some();
     }
     Ok(embedded)
@@ -63,10 +63,10 @@ fn decode(encoded: &[u8]) -> Result<DynamicImage> {
     Ok(image)
 }
 
-/// The image in the first of these boxes in which it takes no more than half of the room.
-fn scaled(image: &DynamicImage, sides: &[u32], room: &mut Room) -> Result<Option<Picture>> {
+/// The image in the first of these boxes in which it takes no more than one of so many parts of the room.
+fn scaled(image: &DynamicImage, sides: &[u32], parts: usize, room: &mut Room) -> Result<Option<Picture>> {
     for side in sides {
-        let picture = room.take_half(encode(image, *side)?);
+        let picture = room.take_part(encode(image, *side)?, parts);
         if picture.is_some() {
             return Ok(picture);
         }

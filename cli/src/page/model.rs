@@ -126,7 +126,7 @@ pub(crate) enum Frames {
 
 /// One latent image: an item of a batch, or a step of a trajectory.
 pub(crate) struct Frame {
-    /// `item 3`, `step 12 of 50`; nothing if there is only this.
+    /// `image 3`, `step 12`; nothing if there is only this.
     pub(crate) label: String,
     /// Of its own values; `None` if it is shown smaller than it is.
     pub(crate) statistics: Option<Statistics>,
@@ -172,9 +172,9 @@ impl Room {
         self.take_bytes(picture.size_in_page()).then_some(picture)
     }
 
-    /// The picture, if it takes no more than half of the room that is left.
-    pub(super) fn take_half(&mut self, picture: Picture) -> Option<Picture> {
-        if picture.size_in_page() > self.left / 2 { None } else { self.take(picture) }
+    /// The picture, if it takes no more than one of so many parts of the room that is left.
+    pub(super) fn take_part(&mut self, picture: Picture, parts: usize) -> Option<Picture> {
+        if picture.size_in_page() > self.left / parts.max(1) { None } else { self.take(picture) }
     }
 
     /// Whether there was room for so many bytes, which is taken then.

@@ -14,10 +14,15 @@ use super::text::value;
 use crate::environment::Comparison;
 use crate::failure::Status;
 use crate::picture::{Hints, Previews};
-use crate::terminal::human_size;
 
 /// Latents of a file whose values are looked at.
 const MAX_LATENTS: usize = 100;
+
+/// Members, tags and latents that are listed.
+const MAX_LISTED: usize = 1000;
+
+/// Bytes of an environment that is shown.
+const MAX_ENVIRONMENT: u64 = 256 << 10;
 
 /// How files are read.
 pub(crate) struct Reading<'a> {
@@ -41,7 +46,7 @@ pub(crate) struct Failure {
     pub(crate) status: Status,
 }
 
-/// What became of the chunks that are damaged, by their positions.
+/// What is wrong with the chunks that are damaged, by their positions.
 type Damage = BTreeMap<usize, String>;
 
 impl Reading<'_> {
@@ -70,13 +75,18 @@ impl Reading<'_> {
         let mut room = Room::new(self.room);
         let mut problems = Vec::new();
         let mut metadata = metadata(reader);
-        let environment = self.environment(reader).unwrap_or_else(|error| {
+        let member = |(name, value): &(String, String)| name.len() + value.len();
+        keep(&mut metadata.settings, "settings", member, &mut room, &mut problems);
+        keep(&mut metadata.hardware, "members of hardware_info", member, &mut room, &mut problems);
+        keep(&mut metadata.tags, "tags", String::len, &mut room, &mut problems);
+        let environment = self.environment(reader, &mut problems).unwrap_or_else(|error| {
             problems.push(fail(&error));
             Environment { components: None, drift: None }
         });
         let image = self.image(reader, &damaged, &mut room, fail);
-        let latents = self.latents(reader, &damaged, &metadata.model, image.as_ref(), &mut room, fail);
-        leave_out_long(&mut metadata.extra, &mut room, &mut problems);
+        let mut latents = self.latents(reader, &damaged, &metadata.model, image.as_ref(), &mut room, fail);
+        keep(&mut latents, "latents", |_| 0, &mut room, &mut problems);
+        keep(&mut metadata.extra, "further members", member, &mut room, &mut problems);
         Content {
             version: reader.version(),
             size: reader.file_size(),
@@ -136,11 +146,11 @@ impl Reading<'_> {
             image.and_then(|image| image.embedded.as_ref().ok()).map(|image| (image.width, image.height));
         let mut described: Vec<Latent> = reader.latents().map(|latent| latents::describe(&latent)).collect();
         for (latent, described) in reader.latents().zip(&mut described).take(MAX_LATENTS) {
-            let damage = latent.chunks().find_map(|chunk| damaged.get(&chunk.index()));
+            let is_damaged = latent.chunks().any(|chunk| damaged.contains_key(&chunk.index()));
             self.bar.inc_length(latent.payload_size());
-            described.values = match damage {
-                Some(damage) => Err(damage.clone()),
-                None => {
+            described.values = match is_damaged {
+                true => Err("It is damaged, and not shown.".into()),
+                false => {
                     let hints = Hints { key: latent.key().unwrap_or_default(), model, image };
                     latents::values(&latent, hints, self.previews, room).map_err(|error| fail(&error))
                 }
@@ -150,8 +160,13 @@ impl Reading<'_> {
         described
     }
 
-    fn environment(&self, reader: &Reader) -> gen5::Result<Environment> {
+    fn environment(&self, reader: &Reader, problems: &mut Vec<String>) -> gen5::Result<Environment> {
         let environment = reader.environment()?;
+        let records = reader.chunks().iter().filter(|record| record.kind() == ChunkType::ENVIRONMENT);
+        if records.map(ChunkRecord::payload_size).sum::<u64>() > MAX_ENVIRONMENT {
+            problems.push("The environment is too long for a page; gen5 info --json shows it.".into());
+            return Ok(Environment { components: None, drift: None });
+        }
         let compared = environment.as_ref().zip(self.machine);
         Ok(Environment {
             drift: compared.map(|(file, machine)| Comparison::with_machine(file, machine)),
@@ -160,18 +175,25 @@ impl Reading<'_> {
     }
 }
 
-/// Leaves out what there is no room for.
-fn leave_out_long(extra: &mut Vec<(String, String)>, room: &mut Room, problems: &mut Vec<String>) {
-    extra.retain(|(name, json)| {
-        let fits = room.take_bytes(json.len());
-        if !fits {
-            let size = human_size(json.len() as u64);
-            problems.push(format!(
-                "There is no room for {name} ({size}) in this page; gen5 info --json shows it."
-            ));
-        }
+/// Leaves out of a list what there is no room for, and what is too much of it.
+fn keep<T>(
+    list: &mut Vec<T>,
+    what: &str,
+    size: impl Fn(&T) -> usize,
+    room: &mut Room,
+    problems: &mut Vec<String>,
+) {
+    let (all, mut kept) = (list.len(), 0);
+    list.retain(|one| {
+        let fits = kept < MAX_LISTED && room.take_bytes(size(one));
+        kept += usize::from(fits);
         fits
     });
+    if kept < all {
+        problems.push(format!(
+            "There is room for {kept} of {all} {what} in this page; gen5 info --json shows all."
+        ));
+    }
 }
 
 fn metadata(reader: &Reader) -> Metadata {

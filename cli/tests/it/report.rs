@@ -155,7 +155,7 @@ fn several_files_are_cards_and_one_that_is_damaged_is_one_too() {
     let (_, damaged) = page.split_once("id=\"file-2\"").unwrap();
     let (_, latent) = damaged.split_once("<h4>noise</h4>").unwrap();
     let (latent, _) = latent.split_once("<h4>").unwrap();
-    assert!(latent.contains("class=\"error\"") && !latent.contains("<svg"), "{latent}");
+    assert!(latent.contains("It is damaged, and not shown.") && !latent.contains("<svg"), "{latent}");
 }
 
 #[test]
@@ -231,8 +231,28 @@ fn long_texts_are_cut_and_much_is_left_out() {
     assert!(page.len() < 3 << 20, "{}", page.len());
     assert!(page.contains("p… (1.0 MiB in all; gen5 info --json shows it)"));
     assert!(
-        page.contains("There is no room for workflow (2.0 MiB) in this page; gen5 info --json shows it.")
+        page.contains("There is room for 0 of 1 further members in this page; gen5 info --json shows all.")
     );
     assert!(page.contains("pictures left out, so that the page does not become too large."));
     assert_eq!(page.matches("Its values were not looked at").count(), 20);
+}
+
+#[test]
+fn what_is_in_a_file_in_great_numbers_is_listed_in_part() {
+    let folder = Folder::new();
+    let mut builder = Metadata::builder("m".repeat(10_000), "1").date("2026-11-24");
+    for at in 0..3000 {
+        builder = builder.tag(format!("tag {at} {}", "t".repeat(1000)));
+    }
+    let mut writer = WriteOptions::new().sync(false).create(folder.path("a.gen5")).unwrap();
+    for at in 0..1100 {
+        writer.latent(format!("{at} {}", "k".repeat(1000)), &[1], &[1.0_f32]).unwrap();
+    }
+    writer.finish(&builder.build().unwrap()).unwrap();
+    let page = page(&folder, &["@/a.gen5", "@/a.gen5", "--room", "1"]);
+    assert!(page.len() < 4 << 20, "{}", page.len());
+    assert!(
+        page.contains("There is room for 1000 of 1100 latents in this page; gen5 info --json shows all.")
+    );
+    assert!(page.contains(" of 3000 tags in this page; gen5 info --json shows all."));
 }

@@ -9,6 +9,9 @@ use super::parts::{BRIEF, badges, heading, id, shown, tags};
 use crate::environment::{Comparison, meaning, without_name};
 use crate::terminal::{count, human_size};
 
+/// Bytes from which on a prompt may not be seen at once.
+const LONG: usize = 1000;
+
 /// The details of a file: the whole page, or one of several sections, at a position among so many.
 pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -> Markup {
     let level = if place.is_some() { 2 } else { 1 };
@@ -122,13 +125,15 @@ fn metadata(metadata: &Metadata, level: u8) -> Markup {
             }
         };
     }
+    // What has to be scrolled has to be reached by keyboard.
+    let is_long = metadata.prompt.len() > LONG;
     let about = [("Model", &metadata.model), ("Version", &metadata.version), ("Date", &metadata.date)];
     html! {
         section.metadata {
             (heading(level, None, "Prompt"))
             @if metadata.prompt.is_empty() { p { "None." } } @else {
                 div.prompt {
-                    p.text dir="auto" { (lines(&metadata.prompt)) }
+                    p.text dir="auto" tabindex=[is_long.then_some("0")] { (lines(&metadata.prompt)) }
                     button.copy type="button" hidden { "Copy" }
                 }
             }

@@ -5,8 +5,11 @@ use maud::{Markup, html};
 use super::super::model::{File, Frames, Integrity, Page};
 use super::super::text::{brief, line};
 use super::details::article;
-use super::parts::{BRIEF, badges, id, shown, tags};
+use super::parts::{BRIEF, NAME, badges, id, shown, tags};
 use crate::terminal::count;
+
+/// Tags on a card.
+const TAGS: usize = 8;
 
 /// All files as cards, then the details of each, which are shown when they are gone to.
 pub(super) fn gallery(page: &Page) -> Markup {
@@ -46,15 +49,15 @@ fn card(file: &File, position: usize) -> Markup {
     let content = file.content.as_ref();
     let setting = |name: &str| {
         let settings = content.ok().map(|content| &content.metadata.settings);
-        settings.into_iter().flatten().find(|(known, _)| known == name).map(|(_, value)| line(value))
+        settings.into_iter().flatten().find(|(known, _)| known == name).map(|(_, value)| brief(value, 40))
     };
     let (model, date, size) = match content {
-        Ok(content) => (line(&content.metadata.model), line(&content.metadata.date), content.size),
+        Ok(content) => (content.metadata.model.as_str(), content.metadata.date.as_str(), content.size),
         Err(_) => Default::default(),
     };
     html! {
-        li.card data-name=(line(file_name(&file.path))) data-model=(model) data-date=(date) data-size=(size)
-            data-seed=[setting("seed")] data-state=(state(file)) {
+        li.card data-name=(line(file_name(&file.path))) data-model=(brief(model, NAME))
+            data-date=(brief(date, NAME)) data-size=(size) data-seed=[setting("seed")] data-state=(state(file)) {
             a.open href={ "#" (id(position)) } {
                 (thumbnail(file))
                 h2 { (line(file_name(&file.path))) }
@@ -66,12 +69,12 @@ fn card(file: &File, position: usize) -> Markup {
                         p.brief dir="auto" { (brief(&content.metadata.prompt, BRIEF)) }
                     }
                     p.facts {
-                        (line(&content.metadata.model))
+                        (brief(model, NAME))
                         @for name in ["seed", "sampler", "steps"] {
-                            @if let Some(value) = setting(name) { " · " (name) " " (brief(&value, 40)) }
+                            @if let Some(value) = setting(name) { " · " (name) " " (value) }
                         }
                     }
-                    (tags(&content.metadata.tags))
+                    (tags(content.metadata.tags.get(..TAGS).unwrap_or(&content.metadata.tags)))
                 }
             }
             p.badges { (badges(file, false)) }

@@ -4,16 +4,16 @@ use maud::{Markup, html};
 
 use super::super::chart;
 use super::super::model::{Frame, Frames, Latent, Values};
-use super::super::text::line;
-use super::parts::{heading, shown};
+use super::super::text::{brief, line};
+use super::parts::{NAME, heading, shown};
 use crate::picture::{Statistics, figure};
 use crate::terminal::{dimensions, human_size};
 
 pub(super) fn latent(latent: &Latent, level: u8) -> Markup {
-    let shape = dimensions(&latent.shape, " × ");
+    let (name, shape) = (brief(&latent.name, NAME), dimensions(&latent.shape, " × "));
     html! {
         section.latent {
-            (heading(level, None, &line(&latent.name)))
+            (heading(level, None, &name))
             p.facts {
                 (latent.dtype) " · " (shape) " · " (human_size(latent.payload_size)) " · " (latent.storage)
                 @if latent.stored_size < latent.payload_size { " (" (human_size(latent.stored_size)) ")" }
@@ -21,7 +21,7 @@ pub(super) fn latent(latent: &Latent, level: u8) -> Markup {
             }
             @match &latent.values {
                 Err(why) => p.error { (line(why)) },
-                Ok(shown) => (values(shown, &line(&latent.name))),
+                Ok(shown) => (values(shown, &name)),
             }
         }
     }

@@ -4,10 +4,13 @@ use gen5::{Drift, Severity};
 use maud::{Markup, html};
 
 use super::super::model::{File, Integrity, Picture};
-use super::super::text::line;
+use super::super::text::brief;
 
 /// Characters of a prompt on a card, and in the words for an image.
 pub(super) const BRIEF: usize = 240;
+
+/// Characters of a name.
+pub(super) const NAME: usize = 200;
 
 pub(super) fn id(position: usize) -> String {
     format!("file-{}", position + 1)
@@ -34,7 +37,7 @@ pub(super) fn shown(picture: &Picture, alt: &str, class: &str, is_lazy: bool) ->
 pub(super) fn tags(tags: &[String]) -> Markup {
     html! {
         @if !tags.is_empty() {
-            ul.tags aria-label="Tags" { @for tag in tags { li dir="auto" { (line(tag)) } } }
+            ul.tags aria-label="Tags" { @for tag in tags { li dir="auto" { (brief(tag, NAME)) } } }
         }
     }
 }

@@ -66,7 +66,7 @@ if (gallery) {
   const title = document.title;
 
   // A card is found by what it shows, and by path, prompt, settings and the names of latents in full.
-  const known = ":is(h2, .path, .prompt .text, .pairs, .latent h4)";
+  const known = ":is(h2, .path, .prompt .text, .tags, .pairs, .latent h4)";
   const textOf = (card) => card.text ??= [card.element, ...all(known, document.getElementById(card.id))]
     .map((element) => element.textContent).join("\n").toLowerCase();
 
