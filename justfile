@@ -29,6 +29,10 @@ against-python *arguments:
 interop:
     GEN5_REFERENCE_PYTHON="$(bash .ci/reference)" cargo test --test interop
 
+# The page of `report` in Chromium.
+browser:
+    cargo test --test browser
+
 # Files over 4 GiB and the memory that they take: 12 GB of disk, a minute or two.
 large:
     cargo test --release --test large

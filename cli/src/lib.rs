@@ -10,6 +10,7 @@ mod files;
 pub mod graphics;
 mod interrupt;
 pub mod names;
+mod page;
 pub mod picture;
 mod progress;
 pub mod terminal;
@@ -24,7 +25,7 @@ use clap::Parser;
 use crate::args::{Cli, ColorMode, Command};
 use crate::commands::{
     Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, render,
-    repack, set, show, split, unpack, verify,
+    repack, report, set, show, split, unpack, verify,
 };
 use crate::failure::Status;
 
@@ -85,6 +86,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Diff(args) => diff::run(args, &mut output),
         Command::Show(args) => show::run(args, &mut output),
         Command::Render(args) => render::run(args, &mut output),
+        Command::Report(args) => report::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),

@@ -50,6 +50,11 @@ impl Progress {
         Self { bar: ProgressBar::hidden(), lines: None }
     }
 
+    /// There is so much more to do.
+    pub(crate) fn expect(&self, count: u64) {
+        self.bar.inc_length(count);
+    }
+
     /// So much more is done.
     pub(crate) fn add(&self, count: u64) {
         self.bar.inc(count);

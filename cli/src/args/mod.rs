@@ -11,6 +11,7 @@ mod merge;
 mod pack;
 mod render;
 mod repack;
+mod report;
 mod set;
 mod show;
 mod split;
@@ -29,6 +30,7 @@ pub(crate) use merge::MergeArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
 pub(crate) use render::{LookArgs, PreviewArg, RenderArgs};
 pub(crate) use repack::{RepackArgs, StoredType};
+pub(crate) use report::ReportArgs;
 pub(crate) use set::SetArgs;
 pub(crate) use show::{ProtocolArg, ShowArgs};
 pub(crate) use split::SplitArgs;
@@ -63,6 +65,7 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     Show(ShowArgs),
     Render(RenderArgs),
+    Report(ReportArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:
   gen5 verify run.gen5

@@ -12,7 +12,7 @@ use super::gathered::SOURCES;
 use super::{Output, path_text};
 use crate::args::{FileArgs, InfoArgs};
 use crate::convert::layouts::Source;
-use crate::environment::{Comparison, capture};
+use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
 use crate::terminal::{Tone, count, dimensions, escape, human_size};
 
@@ -298,12 +298,7 @@ fn beginning(value: &str) -> String {
 
 /// A component without the name that its text repeats: `os version=Linux 6.1`.
 pub(super) fn describe(component: &Component) -> String {
-    let (id, text) = (component.id(), component.canonical());
-    let rest = text
-        .strip_prefix("name=")
-        .and_then(|rest| rest.strip_prefix(id))
-        .and_then(|rest| rest.strip_prefix(';'));
-    format!("{id} {}", rest.unwrap_or(text))
+    format!("{} {}", component.id(), without_name(component))
 }
 
 /// An object on one line: `seed 42, steps 50`. Its members come in the order of the schema.

@@ -22,6 +22,7 @@ pub(crate) mod pack;
 mod put;
 pub(crate) mod render;
 pub(crate) mod repack;
+pub(crate) mod report;
 pub(crate) mod set;
 pub(crate) mod show;
 pub(crate) mod split;
@@ -83,10 +84,15 @@ impl Voice {
 impl Output<'_> {
     /// Says what went wrong, and remembers what it means.
     pub(crate) fn report(&mut self, error: &anyhow::Error) {
+        self.complain(&format!("{error:#}"), Status::of(error));
+    }
+
+    /// Says what went wrong in these words, and remembers it.
+    fn complain(&mut self, text: &str, status: Status) {
         // Where messages cannot go there is nobody to tell, and the exit code remains.
         let name = paint(self.voice.coloured_messages, Tone::Bad, "gen5:");
-        let _ = writeln!(self.messages, "{name} {}", escape(&format!("{error:#}")));
-        self.remember(Status::of(error));
+        let _ = writeln!(self.messages, "{name} {}", escape(text));
+        self.remember(status);
     }
 
     /// Says what went wrong with a file, in JSON too if results are; the other files are gone on with.

@@ -9,9 +9,9 @@ use super::cat::find;
 use super::input::is_dash;
 use super::put::put;
 use super::{Output, of_file};
-use crate::args::{LookArgs, PreviewArg, RenderArgs};
+use crate::args::{LookArgs, RenderArgs};
 use crate::failure::UsageError;
-use crate::picture::{Medium, Preview, Previews, Wish, png, sheet};
+use crate::picture::{Medium, Wish, png, sheet};
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
@@ -78,14 +78,7 @@ pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
     Ok(Wish {
         latents: (!named.is_empty()).then(|| named.iter().map(Latent::index).collect()),
         rows: args.rows.map(|rows| (rows.start, rows.end)),
-        previews: match args.preview {
-            PreviewArg::Auto => Previews::Auto,
-            PreviewArg::None => Previews::Off,
-            PreviewArg::Sd15 => Previews::By(Preview::Sd15),
-            PreviewArg::Sdxl => Previews::By(Preview::Sdxl),
-            PreviewArg::Sd3 => Previews::By(Preview::Sd3),
-            PreviewArg::Flux => Previews::By(Preview::Flux),
-        },
+        previews: args.preview.previews(),
         columns: args.columns,
         width,
         medium: Medium::Pixels,

@@ -21,6 +21,7 @@ mod library;
 mod merge;
 mod pictures;
 mod repack;
+mod report;
 mod sessions;
 mod set;
 mod split;
