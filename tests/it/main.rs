@@ -16,11 +16,11 @@ mod metadata;
 mod provenance;
 mod publishing;
 mod reading;
-mod records;
 mod rewrite;
 mod round_trip;
 mod schema;
 mod shuffle;
+#[path = "../support/mod.rs"]
 mod support;
 mod trust;
 mod version_1_1;

@@ -1,0 +1,67 @@
+//! The bad-file corpus: for every clause of `docs/threats.md` that is about files, some of them, each with what must come of
+//! it by `open`, by `map` and from bytes, and a bound on the memory that this may take.
+//!
+//! A binary of its own, since the allocator that counts is that of a whole process: it counts what other threads do, rayon's
+//! among them, so everything here runs in turn.
+//!
+//! `GEN5_CORPUS=folder cargo test --test corpus -- --ignored write_corpus` writes the files there: seeds for fuzzing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::cast_possible_truncation)]
+
+mod case;
+mod environment;
+mod errors;
+mod frames;
+mod good;
+mod header;
+mod json;
+mod json_kept;
+mod large;
+mod parts;
+mod records;
+mod records_read;
+#[path = "../support/mod.rs"]
+mod support;
+mod threats;
+mod views;
+
+use std::path::PathBuf;
+
+use crate::case::{Case, in_turn};
+
+/// Every case, clause by clause.
+fn corpus() -> Vec<Case> {
+    let clauses = [
+        header::cases,
+        large::cases,
+        frames::cases,
+        json::cases,
+        json_kept::cases,
+        records::cases,
+        records_read::cases,
+        parts::cases,
+        views::cases,
+        environment::cases,
+    ];
+    clauses.iter().flat_map(|cases| cases()).collect()
+}
+
+#[test]
+fn every_case_comes_out_as_it_must() {
+    in_turn(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for case in corpus() {
+            case.run(folder.path());
+        }
+    });
+}
+
+#[test]
+#[ignore = "writes files"]
+fn write_corpus() {
+    let folder = PathBuf::from(std::env::var_os("GEN5_CORPUS").expect("GEN5_CORPUS names a folder"));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (position, case) in corpus().iter().enumerate() {
+        std::fs::write(folder.join(case.file_name(position)), &case.file).unwrap();
+    }
+}
