@@ -31,16 +31,16 @@ pub(crate) struct Case {
     limits: Limits,
     /// How many times the limits it may take.
     times: u64,
-    must: Must,
+    fate: Fate,
 }
 
-enum Must {
+enum Fate {
     /// Opening is refused.
-    BeRefused(Told),
+    Refused(Told),
     /// It opens. The chunk that the error names is not read, nor verified.
-    BeDamaged(Told),
+    Damaged(Told),
     /// It opens and is sound; the rest is up to the case.
-    BeRead(Box<dyn Fn(&Reader)>),
+    Read(Box<dyn Fn(&Reader)>),
 }
 
 /// An error, as [`tell`] has it, and words of its message.
@@ -54,12 +54,12 @@ pub(crate) type Row<'a> = (&'a str, Vec<u8>, &'a str, &'a str);
 
 /// Files that are refused when they are opened.
 pub(crate) fn refused<'a>(clause: &'static str, rows: impl IntoIterator<Item = Row<'a>>) -> Vec<Case> {
-    told(clause, rows, Must::BeRefused)
+    told(clause, rows, Fate::Refused)
 }
 
 /// Files that are opened, and a chunk of which is refused when it is read.
 pub(crate) fn damaged<'a>(clause: &'static str, rows: impl IntoIterator<Item = Row<'a>>) -> Vec<Case> {
-    told(clause, rows, Must::BeDamaged)
+    told(clause, rows, Fate::Damaged)
 }
 
 /// A file that is sound, and has to pass `check`.
@@ -69,22 +69,22 @@ pub(crate) fn read(
     file: Vec<u8>,
     check: impl Fn(&Reader) + 'static,
 ) -> Case {
-    Case::new(clause, name, file, Must::BeRead(Box::new(check)))
+    Case::new(clause, name, file, Fate::Read(Box::new(check)))
 }
 
 fn told<'a>(
     clause: &'static str,
     rows: impl IntoIterator<Item = Row<'a>>,
-    must: fn(Told) -> Must,
+    fate: fn(Told) -> Fate,
 ) -> Vec<Case> {
     let case = |(name, file, error, words): Row<'a>| {
-        Case::new(clause, name, file, must(Told { error: error.to_owned(), words: words.to_owned() }))
+        Case::new(clause, name, file, fate(Told { error: error.to_owned(), words: words.to_owned() }))
     };
     rows.into_iter().map(case).collect()
 }
 
 impl Case {
-    fn new(clause: &'static str, name: &str, file: Vec<u8>, must: Must) -> Self {
+    fn new(clause: &'static str, name: &str, file: Vec<u8>, fate: Fate) -> Self {
         let limits = Limits {
             table_bytes: LITTLE,
             latent_bytes: LITTLE,
@@ -92,7 +92,7 @@ impl Case {
             environment_bytes: LITTLE,
             ..Limits::default()
         };
-        Self { clause, name: name.to_owned(), file: file.into(), limits, times: 1, must }
+        Self { clause, name: name.to_owned(), file: file.into(), limits, times: 1, fate }
     }
 
     /// Changes the limits in force.
@@ -143,13 +143,13 @@ impl Case {
     ) -> Option<Error> {
         let what = format!("{} {}, by {way}", self.clause, self.name);
         let opened = self.within_memory(&what, open);
-        match (&self.must, opened) {
-            (Must::BeRefused(told), opened) => {
+        match (&self.fate, opened) {
+            (Fate::Refused(told), opened) => {
                 let error = opened.map(|_| ()).expect_err(&what);
                 self.check(&what, told, &error);
                 Some(error)
             }
-            (Must::BeDamaged(told), opened) => {
+            (Fate::Damaged(told), opened) => {
                 let reader = opened.expect(&what);
                 let report = self.within_memory(&what, || reader.verify_chunks(|_| {}));
                 let damaged: Vec<usize> = report.damaged().map(|chunk| chunk.index).collect();
@@ -167,7 +167,7 @@ impl Case {
                 }
                 Some(error)
             }
-            (Must::BeRead(check), opened) => {
+            (Fate::Read(check), opened) => {
                 let reader = opened.expect(&what);
                 self.within_memory(&what, || {
                     reader.verify().expect(&what);

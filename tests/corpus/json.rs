@@ -173,7 +173,7 @@ fn repeated_in_records() -> Vec<Case> {
 }
 
 /// The good file with other text in its list of records.
-fn with_list(list: String) -> Vec<u8> {
+fn with_list(list: &str) -> Vec<u8> {
     Builder::new([]).replace("\"chunks\":[]", &format!("\"chunks\":{list}")).build()
 }
 
@@ -192,8 +192,8 @@ fn many() -> Vec<Case> {
         cases.map(|case| case.limited(|limits| limits.table_bytes = most << 20).costing(times)).collect()
     };
     // The parser puts all of a text that is out of place into its own error.
-    let long_record = with_list(format!("[\"{}\"]", "x".repeat(4 << 20)));
-    let million = with_list(records("{\"index\":0},", 1_000_000));
+    let long_record = with_list(&format!("[\"{}\"]", "x".repeat(4 << 20)));
+    let million = with_list(&records("{\"index\":0},", 1_000_000));
     let clauses = [
         in_megabytes("J4", ("a million of none", million, "Json chunk 0", "missing field `extra`"), 12, 1),
         refused(

@@ -9,10 +9,12 @@
 
 mod auto;
 mod bfloat16;
+mod bits;
 mod damage;
 mod golden;
 mod load;
 mod metadata;
+mod own;
 mod provenance;
 mod publishing;
 mod reading;
