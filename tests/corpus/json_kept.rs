@@ -8,7 +8,8 @@ use crate::good::deep;
 use crate::support::{Builder, Chunk};
 
 pub(crate) fn cases() -> Vec<Case> {
-    let clauses = [refused_metadata(), names(), tokens(), numbers(), unknown(), nested(), sizes()];
+    let clauses =
+        [refused_metadata(), names(), tokens(), numbers(), unknown(), expensive(), nested(), sizes()];
     clauses.into_iter().flatten().collect()
 }
 
@@ -107,6 +108,26 @@ fn unknown() -> Vec<Case> {
         assert_eq!(reader.latent("x").unwrap().extra().unwrap().get("inside"), Some("\"b\""));
         assert_eq!(reader.metadata().unwrap().model_info().extra.get("model"), Some("4.5"));
     })]
+}
+
+/// Tables made to cost as much as they can: some fifteen times their text, as `Limits` says, and more where both sides of
+/// a list that grows are counted.
+fn expensive() -> Vec<Case> {
+    let members: String = (0..80_000).map(|number| format!("\"{number:x}\":1,")).collect();
+    let in_record = one().replace("\"index\":0", &format!("{members}\"index\":0")).build();
+    let tags = one().replace("\"tags\":[", &format!("\"tags\":[{}", "\"\",".repeat(340_000))).build();
+    vec![
+        read("J14", "80,000 in a record", in_record, |reader| {
+            has_its_latent(reader);
+            assert_eq!(reader.chunks()[0].unknown().len(), 80_000);
+        })
+        .costing(15),
+        read("J14", "340,000 empty tags", tags, |reader| {
+            has_its_latent(reader);
+            assert_eq!(reader.metadata().unwrap().model_info().tags.len(), 340_001);
+        })
+        .costing(22),
+    ]
 }
 
 /// Nothing looks into such values, so they are kept as text like any other, and no stack runs out.
