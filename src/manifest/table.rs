@@ -36,7 +36,8 @@ impl Manifest {
             problem: format!("the manifest is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
         })?;
         let parsed = Pass::new(context, Care::Quick, &text, &text).run().or_else(|quick| {
-            // What is refused is read once more, so that the error tells what there is.
+            // What is refused is read once more, so that the error tells what there is. The first one, which may be as
+            // long as the text, is not kept meanwhile.
             drop(quick);
             match Pass::new(context, Care::Thorough, &text, &text).run() {
                 // Only a syntax error can be due to NaN and its kin.
