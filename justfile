@@ -37,6 +37,10 @@ browser:
 large:
     cargo test --release --test large
 
+# What takes too long for every change: every bit of the reference's files.
+deep:
+    cargo test --release --test it -- --ignored the_share_of_the_bits
+
 # All that has to pass before a change lands.
 ci:
     bash .ci/run

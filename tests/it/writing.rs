@@ -522,7 +522,7 @@ fn options_out_of_range_are_refused() {
             assert!(matches!(error, Error::Argument { ref what, .. } if what.contains(words)), "{error}");
         }
         assert!(out.into_inner().is_empty());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
     for level in [-131_072, 22] {
         write(zstd(None).level(level), |writer| writer.latent("x", &[3], &noise(1, 3))).unwrap();

@@ -16,7 +16,7 @@ mod images;
 mod latents;
 mod layouts;
 #[allow(dead_code, clippy::cast_possible_truncation)]
-#[path = "../../../tests/it/support.rs"]
+#[path = "../../../tests/support/mod.rs"]
 mod library;
 mod merge;
 mod pictures;
