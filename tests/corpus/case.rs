@@ -24,6 +24,9 @@ pub(crate) fn in_turn<T>(run: impl FnOnce() -> T) -> T {
     run()
 }
 
+/// A way in.
+type Open<'a> = dyn Fn(ReadOptions) -> gen5::Result<Reader> + 'a;
+
 pub(crate) struct Case {
     pub(crate) clause: &'static str,
     pub(crate) name: String,
@@ -118,31 +121,21 @@ impl Case {
     pub(crate) fn run(&self, folder: &Path) -> Option<Error> {
         let path = folder.join("case.gen5");
         std::fs::write(&path, &self.file).unwrap();
-        let options = || ReadOptions::new().limits(self.limits.clone());
-        let found = [
-            self.by("open", || options().open(&path), || options().check_hashes(true).open(&path)),
-            self.by("map", || map(options(), &path), || map(options().check_hashes(true), &path)),
-            self.by(
-                "bytes",
-                || options().from_bytes(Arc::clone(&self.file)),
-                || options().check_hashes(true).from_bytes(Arc::clone(&self.file)),
-            ),
+        let ways: [(&str, &Open<'_>); 3] = [
+            ("open", &|options| options.open(&path)),
+            ("map", &|options| map(options, &path)),
+            ("bytes", &|options| options.from_bytes(Arc::clone(&self.file))),
         ];
-        std::fs::remove_file(&path).unwrap();
+        let mut found = ways.map(|(way, open)| self.by(way, open));
         let texts = found.each_ref().map(|error| error.as_ref().map(Error::to_string));
-        assert!(texts[0] == texts[1] && texts[1] == texts[2], "{}: {texts:?}", self.name);
-        let [error, ..] = found;
-        error
+        assert!(texts.iter().all(|text| *text == texts[0]), "{}: {texts:?}", self.name);
+        found[0].take()
     }
 
-    fn by(
-        &self,
-        way: &str,
-        open: impl Fn() -> gen5::Result<Reader>,
-        open_checking: impl Fn() -> gen5::Result<Reader>,
-    ) -> Option<Error> {
+    fn by(&self, way: &str, open: &Open<'_>) -> Option<Error> {
+        let options = || ReadOptions::new().limits(self.limits.clone());
         let what = format!("{} {}, by {way}", self.clause, self.name);
-        let opened = self.within_memory(&what, open);
+        let opened = self.within_memory(&what, || open(options()));
         match (&self.fate, opened) {
             (Fate::Refused(told), opened) => {
                 let error = opened.map(|_| ()).expect_err(&what);
@@ -157,7 +150,8 @@ impl Case {
                 self.check(&what, told, &error);
                 let index = chunk_of(&error).expect(&what);
                 assert_eq!(damaged, [index], "{what}");
-                for (reader, checks) in [(reader, false), (open_checking().expect(&what), true)] {
+                let checking = open(options().check_hashes(true)).expect(&what);
+                for (reader, checks) in [(reader, false), (checking, true)] {
                     for result in self.within_memory(&what, || read_chunk(&reader, index, &error, checks)) {
                         self.check(&what, told, &result.expect_err(&what));
                     }

@@ -160,7 +160,7 @@ fn assert_accessible(browser: &mut Browser) {
     );
     let levels: Vec<u64> = levels.as_array().unwrap().iter().filter_map(Value::as_u64).collect();
     let steps = levels.windows(2).all(|pair| pair[1] <= pair[0] + 1);
-    assert!(steps && levels.iter().filter(|level| **level == 1).count() <= 1, "{levels:?}");
+    assert!(steps && levels.iter().filter(|level| **level == 1).count() == 1, "{levels:?}");
     let twice = "[...document.querySelectorAll('[id]')].map(one => one.id)
         .filter((id, at, all) => all.indexOf(id) !== at)";
     assert_eq!(browser.eval(twice), json!([]));

@@ -153,8 +153,8 @@ fn several_files_are_cards_and_one_that_is_damaged_is_one_too() {
     assert!(page.contains("href=\"#file-4\"") && page.contains("id=\"file-4\""));
     // What is damaged is not shown as if it were what was stored.
     let (_, damaged) = page.split_once("id=\"file-2\"").unwrap();
-    let (_, latent) = damaged.split_once("<h4>noise</h4>").unwrap();
-    let (latent, _) = latent.split_once("<h4>").unwrap();
+    let (_, latent) = damaged.split_once("<h3>noise</h3>").unwrap();
+    let (latent, _) = latent.split_once("<h3>").unwrap();
     assert!(latent.contains("It is damaged, and not shown.") && !latent.contains("<svg"), "{latent}");
 }
 

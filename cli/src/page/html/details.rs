@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::model::{Content, Embedded, Environment, File, Image, Integrity, Metadata};
 use super::super::text::{brief, indented, line, lines};
 use super::latent::latent;
-use super::parts::{BRIEF, badges, heading, id, shown, tags};
+use super::parts::{BRIEF, badges, id, shown, tags};
 use crate::environment::{Comparison, meaning, without_name};
 use crate::terminal::{count, human_size};
 
@@ -14,13 +14,12 @@ const LONG: usize = 1000;
 
 /// The details of a file: the whole page, or one of several sections, at a position among so many.
 pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -> Markup {
-    let level = if place.is_some() { 2 } else { 1 };
     let id = id(place.map_or(0, |(position, _)| position));
     html! {
         article.file.one-of-several[place.is_some()] id=(id) tabindex="-1" aria-labelledby={ (id) "-title" } {
             @if let Some((position, count)) = place { (way(position, count)) }
             header {
-                (heading(level, Some(&format!("{id}-title")), &line(title)))
+                h1 id={ (id) "-title" } { (line(title)) }
                 @if file.path != title { p.facts.path { (line(&file.path)) } }
                 @if let Ok(content) = &file.content {
                     p.facts {
@@ -32,7 +31,7 @@ pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -
             }
             @match &file.content {
                 Err(error) => p.error role="note" { (lines(error)) },
-                Ok(content) => (details(content, level + 1)),
+                Ok(content) => (details(content)),
             }
         }
     }
@@ -49,7 +48,7 @@ fn way(position: usize, count: usize) -> Markup {
     }
 }
 
-fn details(content: &Content, level: u8) -> Markup {
+fn details(content: &Content) -> Markup {
     let damage = if let Integrity::Damaged(damage) = &content.integrity { &**damage } else { &[] };
     html! {
         @if !damage.is_empty() || !content.problems.is_empty() {
@@ -61,17 +60,17 @@ fn details(content: &Content, level: u8) -> Markup {
         div.beside {
             div.made {
                 @if let Some(image) = &content.image { (stored_image(image, &content.metadata)) }
-                (metadata(&content.metadata, level))
+                (metadata(&content.metadata))
             }
             section.latents {
-                (heading(level, None, "Latents"))
+                h2 { "Latents" }
                 @if content.latents.is_empty() { p { "None." } }
-                @for one in &content.latents { (latent(one, level + 1)) }
+                @for one in &content.latents { (latent(one)) }
             }
         }
-        (environment(&content.environment, level))
+        (environment(&content.environment))
         section {
-            (heading(level, None, "Hashes"))
+            h2 { "Hashes" }
             @match &content.integrity {
                 Integrity::Verified => p { "Every payload was hashed, and is what was stored." },
                 Integrity::Damaged(damage) => p {
@@ -115,11 +114,11 @@ fn described(metadata: &Metadata) -> String {
     }
 }
 
-fn metadata(metadata: &Metadata, level: u8) -> Markup {
+fn metadata(metadata: &Metadata) -> Markup {
     if let Some((problem, raw)) = &metadata.raw {
         return html! {
             section.metadata {
-                (heading(level, None, "Metadata"))
+                h2 { "Metadata" }
                 p.error { "Not as the format has it (" (line(problem)) "); as stored:" }
                 pre.long tabindex="0" { (lines(&indented(raw))) }
             }
@@ -130,7 +129,7 @@ fn metadata(metadata: &Metadata, level: u8) -> Markup {
     let about = [("Model", &metadata.model), ("Version", &metadata.version), ("Date", &metadata.date)];
     html! {
         section.metadata {
-            (heading(level, None, "Prompt"))
+            h2 { "Prompt" }
             @if metadata.prompt.is_empty() { p { "None." } } @else {
                 div.prompt {
                     p.text dir="auto" tabindex=[is_long.then_some("0")] { (lines(&metadata.prompt)) }
@@ -138,17 +137,17 @@ fn metadata(metadata: &Metadata, level: u8) -> Markup {
                 }
             }
             (tags(&metadata.tags))
-            (heading(level, None, "Settings"))
+            h2 { "Settings" }
             dl.pairs {
                 @for (name, value) in about { dt { (name) } dd dir="auto" { (line(value)) } }
                 @for (name, value) in &metadata.settings { (pair(name, value)) }
             }
             @if !metadata.hardware.is_empty() {
-                (heading(level, None, "Hardware"))
+                h2 { "Hardware" }
                 dl.pairs { @for (name, value) in &metadata.hardware { (pair(name, value)) } }
             }
             @if !metadata.extra.is_empty() {
-                (heading(level, None, "More"))
+                h2 { "More" }
                 @for (name, value) in &metadata.extra {
                     details { summary { code { (line(name)) } " " span.muted { (human_size(value.len() as u64)) } }
                         pre.long tabindex="0" { (lines(&indented(value))) }
@@ -163,10 +162,10 @@ fn pair(name: &str, value: &str) -> Markup {
     html! { dt { (line(name)) } dd dir="auto" { (lines(value)) } }
 }
 
-fn environment(environment: &Environment, level: u8) -> Markup {
+fn environment(environment: &Environment) -> Markup {
     html! {
         section.environment {
-            (heading(level, None, "Environment"))
+            h2 { "Environment" }
             @match &environment.components {
                 None => p { "The file has none." },
                 Some(components) => {

@@ -5,15 +5,15 @@ use maud::{Markup, html};
 use super::super::chart;
 use super::super::model::{Frame, Frames, Latent, Values};
 use super::super::text::{brief, line};
-use super::parts::{NAME, heading, shown};
+use super::parts::{NAME, shown};
 use crate::picture::{Statistics, figure};
 use crate::terminal::{dimensions, human_size};
 
-pub(super) fn latent(latent: &Latent, level: u8) -> Markup {
+pub(super) fn latent(latent: &Latent) -> Markup {
     let (name, shape) = (brief(&latent.name, NAME), dimensions(&latent.shape, " × "));
     html! {
         section.latent {
-            (heading(level, None, &name))
+            h3 { (name) }
             p.facts {
                 (latent.dtype) " · " (shape) " · " (human_size(latent.payload_size)) " · " (latent.storage)
                 @if latent.stored_size < latent.payload_size { " (" (human_size(latent.stored_size)) ")" }

@@ -16,16 +16,6 @@ pub(super) fn id(position: usize) -> String {
     format!("file-{}", position + 1)
 }
 
-/// A heading of a level that depends on where it stands.
-pub(super) fn heading(level: u8, id: Option<&str>, text: &str) -> Markup {
-    match level {
-        1 => html! { h1 id=[id] { (text) } },
-        2 => html! { h2 id=[id] { (text) } },
-        3 => html! { h3 id=[id] { (text) } },
-        _ => html! { h4 id=[id] { (text) } },
-    }
-}
-
 pub(super) fn shown(picture: &Picture, alt: &str, class: &str, is_lazy: bool) -> Markup {
     let (loading, decoding) = if is_lazy { ("lazy", "async") } else { ("eager", "sync") };
     html! {

@@ -66,7 +66,7 @@ if (gallery) {
   const title = document.title;
 
   // A card is found by what it shows, and by path, prompt, settings and the names of latents in full.
-  const known = ":is(h2, .path, .prompt .text, .tags, .pairs, .latent h4)";
+  const known = ":is(h1, .path, .prompt .text, .tags, .pairs, .latent h3)";
   const textOf = (card) => card.text ??= [card.element, ...all(known, document.getElementById(card.id))]
     .map((element) => element.textContent).join("\n").toLowerCase();
 
@@ -99,7 +99,7 @@ if (gallery) {
     const at = shown.findIndex((card) => `#${card.id}` === location.hash);
     const article = document.getElementById(location.hash.slice(1));
     const isFile = article?.classList.contains("file") ?? false;
-    document.title = isFile ? `${one("h2", article).textContent} · ${title}` : title;
+    document.title = isFile ? `${one("h1", article).textContent} · ${title}` : title;
     if (!isFile) {
       // Back among the cards, where one was.
       if (last) one(".open", last.element).focus();
