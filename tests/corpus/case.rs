@@ -1,5 +1,6 @@
 //! A case: a file, and what must come of it, in every way in and within bounds of memory.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -121,8 +122,9 @@ impl Case {
     pub(crate) fn run(&self, folder: &Path) -> Option<Error> {
         let path = folder.join("case.gen5");
         std::fs::write(&path, &self.file).unwrap();
-        let ways: [(&str, &Open<'_>); 3] = [
+        let ways: [(&str, &Open<'_>); 4] = [
             ("open", &|options| options.open(&path)),
+            ("open file", &|options| options.from_file(File::open(&path).unwrap())),
             ("map", &|options| map(options, &path)),
             ("bytes", &|options| options.from_bytes(Arc::clone(&self.file))),
         ];

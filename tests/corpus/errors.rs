@@ -100,6 +100,9 @@ fn of_writing() -> Vec<Error> {
     errors.push(writer.stream::<f32>("x", &[2, 1 << 30]).map(|_| ()).unwrap_err());
     drop(writer);
 
+    let cancelled = WriteOptions::new().cancel_when(|| true).write_to(Cursor::new(Vec::new()));
+    errors.push(cancelled.map(|_| ()).unwrap_err());
+
     let mut writer = WriteOptions::new().write_to(Full(Cursor::new(Vec::new()))).unwrap();
     for key in ["a", "b"] {
         errors.push(writer.latent(key, &[6], &VALUES).unwrap_err());

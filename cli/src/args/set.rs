@@ -13,9 +13,10 @@ use clap::Args;
 #[command(after_help = "Examples:
   gen5 set run.gen5 prompt='a lighthouse at dusk' tags=sea,favourite
   gen5 set run.gen5 seed=42 steps=50 sampler=ddim hardware_info.machine_name=render-3
-  gen5 set run.gen5 --unset hardware_info.machine_name -o shared.gen5")]
+  gen5 set run.gen5 --unset hardware_info.machine_name -o shared.gen5
+  ssh render-3 cat run.gen5 | gen5 set - tags=sea >run.gen5")]
 pub(crate) struct SetArgs {
-    /// The file
+    /// The file; - is standard input, and the file with the changes goes to standard output then
     pub(crate) file: PathBuf,
 
     /// A member and its value: prompt, model_name, version (the model's), date, tags (separated by commas, or a JSON array);
@@ -34,7 +35,7 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "FILE.json")]
     pub(crate) metadata: Option<PathBuf>,
 
-    /// Write another file, and leave this one as it is
+    /// Write another file, and leave this one as it is; - is standard output
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
 

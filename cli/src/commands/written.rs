@@ -66,7 +66,7 @@ impl<'a> Destination<'a> {
         }
         let mut file = File::open(&path).with_context(|| format!("could not open {}", shown(&path)))?;
         io::copy(&mut file, output.out)?;
-        output.note(told);
+        output.detail(|| told.to_owned());
         Ok(())
     }
 

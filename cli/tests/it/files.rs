@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::{Folder, json_lines};
 
@@ -164,4 +165,42 @@ fn a_file_goes_to_standard_output() {
     let ran = folder.run_with_input(&[&["pack", "@/b.gen5"], &words[..], &given].concat(), b"x");
     assert!(ran.code == 2 && ran.messages.contains("can be read once"), "{ran:?}");
     assert_eq!(folder.names(), ["a.gen5", "a.npy"]);
+}
+
+#[test]
+fn what_changes_a_file_works_in_a_pipe() {
+    let folder = Folder::new();
+    folder.npy("x.npy", &[2], &[1.0, 2.0]);
+    let model = ["--model-name", "SD", "--model-version", "3", "--no-environment", "--date", "2026-11-24"];
+    folder.ok(&[&["pack", "@/one.gen5", "--latent", "@/x.npy"][..], &model].concat());
+    let (one, before) = (fs::read(folder.path("one.gen5")).unwrap(), folder.names());
+
+    let (code, repacked, messages) = folder.run_for_bytes(&["repack", "@/one.gen5", "-"]);
+    assert!(code == 0 && messages.is_empty() && repacked == one, "{messages}");
+    let (code, merged, _) = folder.run_for_bytes(&["merge", "@/one.gen5", "-o", "-"]);
+    assert!(code == 0 && merged.starts_with(b"GEN5"));
+    let (code, changed, _) = folder.run_for_bytes(&["set", "@/one.gen5", "prompt=sea", "-o", "-"]);
+    assert!(code == 0 && gen5::Reader::from_bytes(changed).unwrap().model_info_json().contains("\"sea\""));
+    assert_eq!(folder.names(), before);
+    for words in [&["repack", "@/one.gen5", "-"][..], &["set", "@/one.gen5", "prompt=sea", "-o", "-"]] {
+        let ran = folder.run_on_terminal(words);
+        assert!(ran.code == 2 && ran.messages.contains("would upset the terminal"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_file_from_standard_input_is_changed_on_its_way_to_standard_output() {
+    let folder = Folder::new();
+    folder.npy("x.npy", &[2], &[1.0, 2.0]);
+    let model = ["--model-name", "SD", "--model-version", "3", "--no-environment"];
+    folder.ok(&[&["pack", "@/one.gen5", "--latent", "@/x.npy"][..], &model].concat());
+    let one = fs::read(folder.path("one.gen5")).unwrap();
+    let changed = Command::new(env!("CARGO_BIN_EXE_gen5"))
+        .args(["set", "-", "prompt=sea"])
+        .stdin(fs::File::open(folder.path("one.gen5")).unwrap())
+        .output()
+        .unwrap();
+    assert!(changed.status.success() && changed.stderr.is_empty());
+    assert!(gen5::Reader::from_bytes(changed.stdout).unwrap().model_info_json().contains("\"sea\""));
+    assert!(fs::read(folder.path("one.gen5")).unwrap() == one, "the file itself stays as it is");
 }
