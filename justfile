@@ -29,9 +29,17 @@ against-python *arguments:
 interop:
     GEN5_REFERENCE_PYTHON="$(bash .ci/reference)" cargo test --test interop
 
+# The page of `report` in Chromium.
+browser:
+    cargo test --test browser
+
 # Files over 4 GiB and the memory that they take: 12 GB of disk, a minute or two.
 large:
     cargo test --release --test large
+
+# What takes too long for every change: every bit of the reference's files.
+deep:
+    cargo test --release --test it -- --ignored the_share_of_the_bits
 
 # All that has to pass before a change lands.
 ci:

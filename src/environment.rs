@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::codec::Digest;
 use crate::error::{Error, Place, Result};
-use crate::manifest::{Extra, shorten, to_text};
+use crate::manifest::{Extra, shorten, shorten_error, to_text};
 
 /// A snapshot of what an image was made with: frameworks, operating system, devices.
 ///
@@ -107,7 +107,8 @@ impl Environment {
         let malformed = |problem: String| Error::Json { place: place.clone(), problem };
         let text = std::str::from_utf8(json)
             .map_err(|error| malformed(format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
-        let mut members: Extra = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let mut members: Extra =
+            serde_json::from_str(text).map_err(|error| malformed(shorten_error(&error)))?;
         let mut take =
             |name: &str| members.take(name).ok_or_else(|| malformed(format!("member {name} is missing")));
         let (version, list) = (take("env_version")?, take("components")?);
@@ -120,7 +121,7 @@ impl Environment {
             });
         }
         let list: Vec<Extra> = serde_json::from_str(list.get())
-            .map_err(|error| malformed(format!("components: {}", shorten(&error.to_string()))))?;
+            .map_err(|error| malformed(format!("components: {}", shorten_error(&error))))?;
         let mut components = Vec::new();
         for (index, mut extra) in list.into_iter().enumerate() {
             let mut text = |name: &str| {
@@ -133,7 +134,7 @@ impl Environment {
             let stored = text("component_sha256_digest")?;
             let digest = Digest::of(canonical.as_bytes());
             if stored.parse() != Ok(digest) {
-                let (expected, found) = (stored.into_boxed_str(), digest.to_text());
+                let (id, expected, found) = (shorten(&id), shorten(&stored).into(), digest.to_text());
                 return Err(Error::ComponentDigest { place: place.clone(), id, expected, found });
             }
             components.push(Component { id, canonical, digest, extra });

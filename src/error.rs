@@ -304,6 +304,9 @@ pub enum Error {
         /// That call's error.
         cause: String,
     },
+    /// What [`WriteOptions::cancel_when`](crate::WriteOptions::cancel_when) asks said yes.
+    #[error("writing was cancelled")]
+    Cancelled,
 }
 
 /// Whose fault an [`Error`] is.
@@ -353,7 +356,8 @@ impl Error {
             | Self::Incomplete { .. }
             | Self::Metadata { .. }
             | Self::Image { .. }
-            | Self::TooLarge { .. } => Fault::Caller,
+            | Self::TooLarge { .. }
+            | Self::Cancelled => Fault::Caller,
         }
     }
 

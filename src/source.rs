@@ -31,9 +31,9 @@ impl Source {
     }
 
     /// Takes a file that is open, for positioned reads.
-    pub(crate) fn from_file(file: File) -> Result<Self> {
-        let len = regular_len(&file).map_err(Error::io("read an open file"))?;
-        Ok(Self { kind: Kind::File { file, path: "an open file".into() }, len })
+    pub(crate) fn of_file(file: File) -> Result<Self> {
+        let len = regular_length(&file).map_err(Error::io("look at the file"))?;
+        Ok(Self { kind: Kind::File { file, path: "the file".into() }, len })
     }
 
     /// Maps a file.
@@ -136,26 +136,22 @@ impl Source {
 /// a pipe waits for somebody to write to it.
 fn open_regular(path: &Path) -> Result<(File, u64)> {
     let failed = || Error::io(format!("open {}", path.display()));
-    check_regular(&std::fs::metadata(path).map_err(failed())?).map_err(failed())?;
-    let file = File::open(path).map_err(failed())?;
-    let len = regular_len(&file).map_err(failed())?;
-    Ok((file, len))
-}
-
-/// The length of a file, if it is a regular one.
-fn regular_len(file: &File) -> io::Result<u64> {
-    let metadata = file.metadata()?;
-    check_regular(&metadata)?;
-    Ok(metadata.len())
-}
-
-fn check_regular(metadata: &std::fs::Metadata) -> io::Result<()> {
-    match metadata.is_file() {
-        true => Ok(()),
-        false => {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first"))
-        }
+    if !std::fs::metadata(path).map_err(failed())?.is_file() {
+        return Err(failed()(not_a_file()));
     }
+    let file = File::open(path).map_err(failed())?;
+    let length = regular_length(&file).map_err(failed())?;
+    Ok((file, length))
+}
+
+/// The length of a regular file.
+fn regular_length(file: &File) -> io::Result<u64> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok(metadata.len()) } else { Err(not_a_file()) }
+}
+
+fn not_a_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first")
 }
 
 /// As far as the system has a call for it.

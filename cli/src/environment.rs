@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use gen5::{Capture, Captured, Drift, Environment, Severity};
+use gen5::{Capture, Captured, Component, Drift, Environment, Severity};
 use serde::{Serialize, Serializer};
 
 use crate::commands::Output;
@@ -59,6 +59,11 @@ impl Comparison {
         self
     }
 
+    /// All of it.
+    pub(crate) fn drift(&self) -> &[Drift] {
+        &self.0
+    }
+
     /// Whether nothing differs. What one side does not say is no difference.
     pub(crate) fn is_same(&self) -> bool {
         !self.0.iter().any(Drift::is_difference)
@@ -109,7 +114,15 @@ impl Serialize for Comparison {
     }
 }
 
-fn meaning(severity: Severity) -> &'static str {
+/// The text of a component, without its name: `version=Linux 6.1`.
+pub(crate) fn without_name(component: &Component) -> &str {
+    let text = component.canonical();
+    let rest = text.strip_prefix("name=").and_then(|rest| rest.strip_prefix(component.id()));
+    rest.and_then(|rest| rest.strip_prefix(';')).unwrap_or(text)
+}
+
+/// What a difference means for pixels.
+pub(crate) fn meaning(severity: Severity) -> &'static str {
     match severity {
         Severity::Note => "not said by one side, and no difference",
         Severity::Low => "seldom changes pixels",

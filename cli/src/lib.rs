@@ -1,7 +1,6 @@
 //! The command line of gen5, as a library: `main` only hands over the arguments, so that tests reach every part.
 
 mod args;
-pub mod colour;
 mod commands;
 pub mod convert;
 pub mod embedded;
@@ -9,22 +8,24 @@ mod environment;
 mod failure;
 mod files;
 pub mod graphics;
+mod interrupt;
 pub mod names;
+mod page;
 pub mod picture;
 mod progress;
 pub mod terminal;
 mod values;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::time::Instant;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
-use crate::colour::Colours;
+use crate::args::{Cli, ColorMode, Command};
 use crate::commands::{
-    Output, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, render, repack, set, show,
-    split, unpack, verify,
+    Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, render,
+    repack, report, set, show, split, unpack, verify,
 };
 use crate::failure::Status;
 
@@ -36,24 +37,30 @@ pub fn run(
     out: &mut (dyn Write + Send),
     messages: &mut (dyn Write + Send),
 ) -> u8 {
-    run_in(args, Streams { out, messages, is_terminal: false, colours: Colours::default() })
+    run_in(
+        args,
+        Streams { input: &mut io::empty(), out, messages, is_terminal: false, messages_on_terminal: false },
+    )
 }
 
-/// Where a command writes.
+/// Where a command reads and writes.
 pub struct Streams<'a> {
+    /// What `-` stands for as a file.
+    pub input: &'a mut (dyn Read + Send),
     /// Results.
     pub out: &'a mut (dyn Write + Send),
     /// Messages.
     pub messages: &'a mut (dyn Write + Send),
     /// Whether results go to a terminal, which gets no binary values.
     pub is_terminal: bool,
-    /// Which of the two are coloured, if the command line does not say.
-    pub colours: Colours,
+    /// Whether messages go to a terminal.
+    pub messages_on_terminal: bool,
 }
 
 /// [`run`], told what kind of streams it has.
 pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) -> u8 {
-    let Streams { out, messages, is_terminal, colours } = streams;
+    let Streams { input, out, messages, is_terminal, messages_on_terminal } = streams;
+    let start = Instant::now();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -64,8 +71,12 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         }
     };
     let mut results = Results(out);
-    let colours = cli.color.apply(colours);
-    let mut output = Output { out: &mut results, is_terminal, messages, colours, worst: Status::Fine };
+    let inputs = Inputs::new(input);
+    let colours =
+        [is_terminal, messages_on_terminal].map(|on_terminal| has_colours(cli.common.color, on_terminal));
+    let voice = Voice::new(&cli.common, colours);
+    let mut output =
+        Output { out: &mut results, is_terminal, messages, inputs: &inputs, voice, worst: Status::Fine };
     let mut run = || match &cli.command {
         Command::Pack(args) => pack::run(args, &mut output),
         Command::Unpack(args) => unpack::run(args, &mut output),
@@ -75,6 +86,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Diff(args) => diff::run(args, &mut output),
         Command::Show(args) => show::run(args, &mut output),
         Command::Render(args) => render::run(args, &mut output),
+        Command::Report(args) => report::run(args, &mut output),
         Command::Verify(args) => verify::run(args, &mut output),
         Command::Fingerprint(args) => fingerprint::run(args, &mut output),
         Command::Env(args) => env::run(args, &mut output),
@@ -85,7 +97,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Command::Completions(args) => completions::run(args, &mut output),
         Command::Man(args) => man::run(args, &mut output),
     };
-    let result = match cli.jobs {
+    let result = match cli.common.jobs {
         None => run(),
         Some(jobs) => match rayon::ThreadPoolBuilder::new().num_threads(jobs).build() {
             Ok(pool) => pool.install(run),
@@ -96,9 +108,28 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Ok(()) => {}
         // Whoever read the results has seen enough; what was found out by then counts all the same.
         Err(error) if failure::is_closed_pipe(&error) => {}
+        // Whatever failed did so because of that, or might as well have.
+        Err(_) if interrupt::is_due() => {
+            output.report(&anyhow::anyhow!("interrupted; nothing was written"));
+            return interrupt::exit_code();
+        }
         Err(error) => output.report(&error),
     }
+    output.detail(|| format!("{} ms", start.elapsed().as_millis()));
     output.worst.code()
+}
+
+/// Whether there are colours, as is asked for here or by the environment.
+fn has_colours(mode: ColorMode, on_terminal: bool) -> bool {
+    match mode {
+        ColorMode::Always => true,
+        ColorMode::Never => false,
+        ColorMode::Auto if anstyle_query::no_color() => false,
+        ColorMode::Auto if anstyle_query::clicolor_force() => true,
+        ColorMode::Auto => {
+            on_terminal && anstyle_query::clicolor() != Some(false) && anstyle_query::term_supports_color()
+        }
+    }
 }
 
 /// Where results go; an error says that it is they that could not be written.

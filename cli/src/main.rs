@@ -1,16 +1,21 @@
 //! The `gen5` command.
 
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use gen5_cli::Streams;
-use gen5_cli::colour::Colours;
 
 fn main() -> ExitCode {
     let is_terminal = io::stdout().is_terminal();
-    let mut out = BufWriter::new(io::stdout());
-    let colours = Colours::detect();
-    let streams = Streams { out: &mut out, messages: &mut io::stderr(), is_terminal, colours };
-    let code = gen5_cli::run_in(std::env::args_os(), streams);
-    ExitCode::from(code)
+    // On a terminal a line is seen when it is complete.
+    let mut out: Box<dyn Write + Send> =
+        if is_terminal { Box::new(io::stdout()) } else { Box::new(BufWriter::new(io::stdout())) };
+    let streams = Streams {
+        input: &mut io::stdin(),
+        out: &mut out,
+        messages: &mut io::stderr(),
+        is_terminal,
+        messages_on_terminal: io::stderr().is_terminal(),
+    };
+    ExitCode::from(gen5_cli::run_in(std::env::args_os(), streams))
 }

@@ -1,4 +1,4 @@
-//! File names for latents that are extracted.
+//! Names: those of files for latents that are extracted, and those that are likely meant.
 //!
 //! A key is any text, also `../../etc/passwd`; a file name made of one is harmless on every system. The true keys
 //! belong in an index file beside the files.
@@ -69,6 +69,16 @@ fn is_device(name: &str) -> bool {
         _ => false,
     }
 }
+
+/// The name among those known that this one is likely a slip for, or is.
+pub fn likely_meant<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let alike = known.map(|known| (strsim::jaro_winkler(name, known), known));
+    let alike = alike.filter(|(score, _)| *score > ALIKE);
+    alike.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+}
+
+/// From this score on two names are one with a slip: `sed` and `seed`, `promt` and `prompt`, but not `note` and `noise`.
+const ALIKE: f64 = 0.9;
 
 #[cfg(test)]
 mod tests {

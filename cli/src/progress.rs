@@ -1,13 +1,145 @@
-//! A bar on a terminal, nothing elsewhere.
+//! How far long work is: a bar on a terminal, elsewhere a line now and then; and whether it is to stop.
 
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gen5::WriteOptions;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for `total` bytes on stderr, if that is a terminal. It goes away when it is dropped.
-pub(crate) fn bytes(total: u64) -> ProgressBar {
+use crate::args::ProgressMode;
+use crate::interrupt;
+use crate::terminal::human_size;
+
+/// After this long there is a line where there is no bar, and again after as long.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Work on a known number of bytes. What it shows goes away with the last clone of it.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    lines: Option<Arc<Lines>>,
+}
+
+/// Lines that tell how far it is.
+struct Lines {
+    doing: &'static str,
+    start: Instant,
+    due: Mutex<Instant>,
+}
+
+impl Progress {
+    /// `doing` is one word: `packing`.
+    pub(crate) fn new(mode: ProgressMode, doing: &'static str, total: u64) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        let (bar, lines) = match mode {
+            ProgressMode::Auto if is_terminal => (drawn(doing, total), None),
+            ProgressMode::Auto | ProgressMode::Plain => {
+                let start = Instant::now();
+                let lines = Lines { doing, start, due: Mutex::new(start + PAUSE) };
+                (ProgressBar::hidden(), Some(Arc::new(lines)))
+            }
+            ProgressMode::None => (ProgressBar::hidden(), None),
+        };
+        bar.set_length(total);
+        Self { bar, lines }
+    }
+
+    /// One that shows nothing.
+    pub(crate) fn none() -> Self {
+        Self { bar: ProgressBar::hidden(), lines: None }
+    }
+
+    /// There is so much more to do.
+    pub(crate) fn expect(&self, count: u64) {
+        self.bar.inc_length(count);
+    }
+
+    /// So much more is done.
+    pub(crate) fn add(&self, count: u64) {
+        self.bar.inc(count);
+        let Some(lines) = &self.lines else { return };
+        // Who finds it locked leaves it to the other.
+        let Ok(mut due) = lines.due.try_lock() else { return };
+        let now = Instant::now();
+        if now >= *due {
+            *due = now + PAUSE;
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            let _ = writeln!(io::stderr(), "gen5: {}", lines.line(done, total, now - lines.start));
+        }
+    }
+
+    /// Makes room for what is written meanwhile.
+    pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+
+    /// Options of a file to write that count here what is written, and stop when a signal has come.
+    pub(crate) fn options(&self) -> WriteOptions {
+        let counted = self.clone();
+        WriteOptions::new().progress(move |bytes| counted.add(bytes)).cancel_when(interrupt::is_due)
+    }
+
+    /// A writer that counts here what goes through it, and stops when a signal has come.
+    pub(crate) fn writer<W: Write>(&self, inner: W) -> Counted<'_, W> {
+        Counted { inner, progress: self }
+    }
+}
+
+/// See [`Progress::writer`].
+pub(crate) struct Counted<'p, W> {
+    inner: W,
+    progress: &'p Progress,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        interrupt::check()?;
+        let written = self.inner.write(bytes)?;
+        self.progress.add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// A bar on stderr.
+fn drawn(doing: &'static str, total: u64) -> ProgressBar {
     let bar = ProgressBar::new(total);
-    let template = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
+    bar.set_message(doing);
     bar
+}
+
+impl Lines {
+    fn line(&self, done: u64, total: u64, elapsed: Duration) -> String {
+        let percent = (u128::from(done) * 100 / u128::from(total.max(1))).min(100);
+        let rate = u128::from(done) * 1000 / elapsed.as_millis().max(1);
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        let left = match total.saturating_sub(done).checked_div(rate) {
+            Some(seconds) => format!("{seconds} s left"),
+            None => "a while left".into(),
+        };
+        let [done, total, rate] = [done, total, rate].map(human_size);
+        format!("{}: {done} of {total}, {percent} %, {rate}/s, {left}", self.doing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_tell_how_far_it_is() {
+        let now = Instant::now();
+        let lines = Lines { doing: "packing", start: now, due: Mutex::new(now) };
+        let line = |done, total, seconds| lines.line(done, total, Duration::from_secs(seconds));
+        assert_eq!(line(3 << 30, 12 << 30, 10), "packing: 3.0 GiB of 12.0 GiB, 25 %, 307.2 MiB/s, 30 s left");
+        assert_eq!(line(0, 0, 0), "packing: 0 B of 0 B, 0 %, 0 B/s, a while left");
+    }
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use anstyle::{AnsiColor, Style};
+
 /// `text` with every character that steers a terminal, or makes text look like other text, written as an escape:
 /// controls (C0, DEL, C1), bidirectional controls, line and paragraph separators, the byte order mark, the zero-width
 /// space and tag characters.
@@ -52,6 +54,30 @@ fn is_unsafe(character: char) -> bool {
         || matches!(character,
             '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
             | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{200b}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// What coloured words are.
+#[derive(Clone, Copy, Debug)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// Damaged, failed, or different.
+    Bad,
+    /// What stands over other things.
+    Heading,
+}
+
+/// Text in the colour of its tone, if it is to be coloured.
+pub fn paint(coloured: bool, tone: Tone, text: &str) -> String {
+    if !coloured {
+        return text.to_owned();
+    }
+    let style = match tone {
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default().bold(),
+        Tone::Heading => Style::new().bold(),
+    };
+    format!("{style}{text}{style:#}")
 }
 
 /// A number of things: `1 latent`, `2 latents`.

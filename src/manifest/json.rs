@@ -257,12 +257,42 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// At most 200 characters of `text`: what a hostile file holds is not repeated at length.
+/// Characters of a file's text that an error repeats: what a hostile file holds is not repeated at length.
+const MOST_SHOWN: usize = 200;
+
+/// At most 200 characters of `text`.
 pub(crate) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(200) {
+    match text.char_indices().nth(MOST_SHOWN) {
         Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }
+}
+
+/// The same, between quotes.
+pub(crate) fn quote(text: &str) -> String {
+    format!("{:?}", shorten(text))
+}
+
+/// At most 200 characters of what an error says, which is never in memory as a whole.
+pub(crate) fn shorten_error(error: &impl fmt::Display) -> String {
+    struct Start {
+        text: String,
+        room: usize,
+    }
+    impl fmt::Write for Start {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for c in text.chars() {
+                self.room = self.room.checked_sub(1).ok_or(fmt::Error)?;
+                self.text.push(c);
+            }
+            Ok(())
+        }
+    }
+    // One more than is shown tells that there is more.
+    let mut start = Start { text: String::new(), room: MOST_SHOWN + 1 };
+    // An error here means that there is no room for more.
+    let _ = fmt::write(&mut start, format_args!("{error}"));
+    shorten(&start.text)
 }
 
 /// Text, borrowed from the table unless it holds an escape.
@@ -320,33 +350,40 @@ impl<'de> Deserialize<'de> for Name<'de> {
 const NOT_NUMBERS: [(&str, &str); 3] = [("-Infinity", "-0.500000"), ("Infinity", "0.500000"), ("NaN", "0.5")];
 
 /// `text` with every `NaN`, `Infinity` and `-Infinity` outside of strings turned into a number of the same length, so
-/// that the rest can be parsed. `None` if there is no such token.
+/// that the rest can be parsed. `None` if there is no such token, which then costs no memory.
 pub(crate) fn neutralize_non_numbers(text: &str) -> Option<String> {
+    let mut tokens = non_numbers(text).peekable();
+    tokens.peek()?;
     let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut in_string = false;
-    let mut changed = false;
-    while let Some(next) = rest.chars().next() {
-        let stand_in = (!in_string)
-            .then(|| NOT_NUMBERS.iter().find_map(|(token, with)| Some((rest.strip_prefix(token)?, with))))
-            .flatten();
-        if let Some((behind, with)) = stand_in {
-            clean.push_str(with);
-            rest = behind;
-            changed = true;
-            continue;
-        }
-        let mut skip = rest.chars();
-        skip.next();
-        clean.push(next);
-        match next {
-            '"' => in_string = !in_string,
-            '\\' if in_string => clean.extend(skip.next()),
-            _ => {}
-        }
-        rest = skip.as_str();
+    for (at, with) in tokens {
+        clean.push_str(text.get(clean.len()..at)?);
+        clean.push_str(with);
     }
-    changed.then_some(clean)
+    clean.push_str(text.get(clean.len()..)?);
+    Some(clean)
+}
+
+/// Where these tokens are, and what stands in for them. All that is looked for is ASCII, so bytes will do.
+fn non_numbers(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
+    let (mut at, mut in_string) = (0, false);
+    std::iter::from_fn(move || {
+        loop {
+            let rest = text.as_bytes().get(at..)?;
+            let token =
+                NOT_NUMBERS.iter().find(|(token, _)| !in_string && rest.starts_with(token.as_bytes()));
+            if let Some((token, with)) = token {
+                let start = at;
+                at += token.len();
+                return Some((start, *with));
+            }
+            match rest.first()? {
+                b'"' => in_string = !in_string,
+                b'\\' if in_string => at += 1,
+                _ => {}
+            }
+            at += 1;
+        }
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::json::shorten;
 use super::record::{ChunkRecord, LatentRecord, Part};
 use crate::element::Dtype;
 use crate::error::{Error, Result};
@@ -146,7 +147,7 @@ fn refuse_parts_of_a_plain_key(records: &[ChunkRecord]) -> Result<()> {
 }
 
 fn misfit(record: &ChunkRecord, part: &Part, problem: String) -> Error {
-    Error::Parts { place: record.place(), of: part.of.clone(), problem }
+    Error::Parts { place: record.place(), of: shorten(&part.of), problem }
 }
 
 /// Puts the parts of one latent in order, and checks that they make up the whole: every index once, one dtype, one

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Extra, Integer, is_inexact_integer, parse_number, shorten};
+use super::json::{Extra, Integer, is_inexact_integer, parse_number, shorten, shorten_error};
 use super::model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
 use crate::error::{Error, Result};
 
@@ -26,7 +26,7 @@ impl<'p> Members<'p> {
     /// `text` has to be an object; `path` is where it stands, for errors.
     fn new(path: &'p str, text: &str) -> Result<Self> {
         let left = serde_json::from_str(text).map_err(|error| match text.starts_with('{') {
-            true => refuse(path, "an object that is valid JSON", &shorten(&error.to_string())),
+            true => refuse(path, "an object that is valid JSON", &shorten_error(&error)),
             false => refuse(path, "an object", &shorten(text)),
         })?;
         Ok(Self { path, left, unfit: false })

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::TableContext;
-use super::json::{Count, Extra, Text, shorten};
+use super::json::{Count, Extra, Text, quote, shorten, shorten_error};
 use crate::codec::Digest;
 use crate::element::Dtype;
 use crate::error::{Error, Place, Result};
@@ -199,14 +199,14 @@ impl Claims<'_> {
             return refuse("index", position.to_string(), self.index.to_string());
         }
         let Some(kind) = tag(&self.kind).filter(|_| self.kind.len() == 4).map(ChunkType) else {
-            return refuse("type", "four characters".into(), format!("{:?}", self.kind));
+            return refuse("type", "four characters".into(), quote(&self.kind));
         };
         let Some(flags) = tag(&self.flags) else {
-            return refuse("flags", "at most four characters".into(), format!("{:?}", self.flags));
+            return refuse("flags", "at most four characters".into(), quote(&self.flags));
         };
         let Ok(sha256) = self.hash.parse() else {
             let expected = "a SHA-256, 64 hexadecimal digits";
-            return refuse("hash", expected.into(), format!("{:?}", self.hash));
+            return refuse("hash", expected.into(), quote(&self.hash));
         };
         self.check_sizes(kind, file, &at)?;
 
@@ -329,7 +329,7 @@ impl<'a> LatentMembers<'a> {
         }
         match &self.dtype {
             Some(name) if name == dtype.name() => {}
-            Some(name) => return Err(refuse(record, "extra.dtype", dtype.name(), &format!("{name:?}"))),
+            Some(name) => return Err(refuse(record, "extra.dtype", dtype.name(), &quote(name))),
             None => return Err(refuse(record, "extra.dtype", dtype.name(), "missing")),
         }
         let Some(shape) = self.shape else { return Err(refuse(record, "extra.shape", SHAPE, "missing")) };
@@ -405,7 +405,7 @@ fn parse_part(text: &str, record: &ChunkRecord, limits: &Limits) -> Result<Part>
     }
     let malformed = |error: serde_json::Error| {
         let expected = "a part: of, index, count, axis, start, shape";
-        refuse(record, "extra.part", expected, &error.to_string())
+        refuse(record, "extra.part", expected, &shorten_error(&error))
     };
     let members: Members<'_> = serde_json::from_str(text).map_err(malformed)?;
     Ok(Part {

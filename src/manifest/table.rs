@@ -9,7 +9,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 
 use super::TableContext;
-use super::json::{Count, Extra, Name, Text, neutralize_non_numbers, refuse_repeated, shorten};
+use super::json::{
+    Count, Extra, Name, Text, neutralize_non_numbers, quote, refuse_repeated, shorten, shorten_error,
+};
+use super::locate::offset_of_record;
 use super::record::{ChunkRecord, Claims, LatentMembers, ShapeWithin};
 use crate::error::{Error, Place, Result};
 use crate::wire::ChunkType;
@@ -32,8 +35,10 @@ impl Manifest {
             place: place.clone(),
             problem: format!("the manifest is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
         })?;
-        let parsed = Pass::new(context, Care::Quick, &text, &text).run().or_else(|_| {
-            // What is refused is read once more, so that the error tells what there is.
+        let parsed = Pass::new(context, Care::Quick, &text, &text).run().or_else(|quick| {
+            // What is refused is read once more, so that the error tells what there is. The first one, which may be as
+            // long as the text, is not kept meanwhile.
+            drop(quick);
             match Pass::new(context, Care::Thorough, &text, &text).run() {
                 // Only a syntax error can be due to NaN and its kin.
                 Err(error) if matches!(error, Error::Json { .. }) => match neutralize_non_numbers(&text) {
@@ -101,8 +106,8 @@ impl<'c> Pass<'c> {
             None => Error::Json {
                 place: self.place(),
                 problem: match self.member.get() {
-                    Some(member) => format!("{member}: {}", shorten(&error.to_string())),
-                    None => shorten(&error.to_string()),
+                    Some(member) => format!("{member}: {}", shorten_error(&error)),
+                    None => shorten_error(&error),
                 },
             },
         })
@@ -110,7 +115,13 @@ impl<'c> Pass<'c> {
 
     fn place(&self) -> Place {
         match self.record.get() {
-            Some((index, offset)) => Place::Chunk { index, offset, kind: None, key: None },
+            Some((index, offset)) => {
+                let offset = offset.or_else(|| match self.care {
+                    Care::Quick => None,
+                    Care::Thorough => offset_of_record(self.text, index),
+                });
+                Place::Chunk { index, offset, kind: None, key: None }
+            }
             None => Place::Table { offset: self.context.offset },
         }
     }
@@ -280,11 +291,7 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
         required(size, "file_info.file_size")?;
         let Text(magic) = required(magic, "file_info.magic")?;
         if magic != "GEN5" {
-            return Err(self.pass.refuse_value(
-                "file_info.magic",
-                "\"GEN5\"".into(),
-                shorten(&format!("{magic:?}")),
-            ));
+            return Err(self.pass.refuse_value("file_info.magic", "\"GEN5\"".into(), quote(&magic)));
         }
         let version = self.pass.context.version;
         for (name, claimed, actual) in

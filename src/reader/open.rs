@@ -55,13 +55,13 @@ impl ReadOptions {
         self.read(Source::open(path.as_ref())?)
     }
 
-    /// Takes a file that is open, for positioned reads: they leave its position as it is. It may have no name any more.
+    /// Reads a file that is open already, such as one that has no name, by positioned reads.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn open_file(self, file: File) -> Result<Reader> {
-        self.read(Source::from_file(file)?)
+    pub fn from_file(self, file: File) -> Result<Reader> {
+        self.read(Source::of_file(file)?)
     }
 
     /// Maps a file.

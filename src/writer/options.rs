@@ -75,6 +75,9 @@ pub(super) const DEFAULT_PART_SIZE: u64 = 64 << 20;
 /// Called with a number of bytes that have been taken care of.
 type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
+/// Tells whether to stop.
+type Cancelled = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// How to write a file.
 ///
 /// Compressed chunks are made in memory that the options keep, two parts for each thread at most: whoever writes file after
@@ -99,6 +102,7 @@ pub struct WriteOptions {
     pub(super) compatible: bool,
     pub(super) sync: bool,
     pub(super) progress: Option<Progress>,
+    pub(super) cancelled: Option<Cancelled>,
     /// Shared by all writers that come of clones of these options.
     pub(super) buffers: Arc<Pool>,
 }
@@ -115,6 +119,7 @@ impl Default for WriteOptions {
             compatible: false,
             sync: true,
             progress: None,
+            cancelled: None,
             buffers: Arc::default(),
         }
     }
@@ -195,6 +200,13 @@ impl WriteOptions {
     /// since its last call. Values of a call that is refused in the end may be among them.
     pub fn progress(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
+        self
+    }
+
+    /// Has `cancelled` asked before each write, from several threads. Once it says yes, the call that would write gives
+    /// [`Error::Cancelled`], and the file cannot be finished any more: it is not published.
+    pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.cancelled = Some(Arc::new(cancelled));
         self
     }
 

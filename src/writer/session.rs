@@ -258,8 +258,12 @@ impl<'w> Session<'w> {
         self.state().failed.get_or_insert_with(|| error.to_string());
     }
 
-    /// Writes, and remembers if that fails.
+    /// Writes, unless that is cancelled, and remembers if it fails.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        if self.options.cancelled.as_ref().is_some_and(|cancelled| cancelled()) {
+            self.fail(&Error::Cancelled);
+            return Err(Error::Cancelled);
+        }
         self.sink.write_all_at(bytes, offset).map_err(|error| {
             let action = format!("write {} bytes at offset {offset} of {}", bytes.len(), self.name);
             let error = Error::Io { action, error };

@@ -9,19 +9,21 @@
 
 mod auto;
 mod bfloat16;
+mod bits;
 mod carry;
 mod damage;
 mod golden;
 mod load;
 mod metadata;
+mod own;
 mod provenance;
 mod publishing;
 mod reading;
-mod records;
 mod rewrite;
 mod round_trip;
 mod schema;
 mod shuffle;
+#[path = "../support/mod.rs"]
 mod support;
 mod trust;
 mod version_1_1;

@@ -1,8 +1,9 @@
 //! Writing: what is refused and leaves no trace, streams, and what the bytes of every file have in common.
 
+use std::fs;
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use gen5::{
     Array, Compression, Dtype, Environment, Error, Extra, Fault, NonFinite, Reader, WriteOptions, Writer, f16,
@@ -521,7 +522,7 @@ fn options_out_of_range_are_refused() {
             assert!(matches!(error, Error::Argument { ref what, .. } if what.contains(words)), "{error}");
         }
         assert!(out.into_inner().is_empty());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
     for level in [-131_072, 22] {
         write(zstd(None).level(level), |writer| writer.latent("x", &[3], &noise(1, 3))).unwrap();
@@ -816,6 +817,32 @@ fn progress_comes_to_all_bytes_of_values() {
         })
         .unwrap();
         assert_eq!(bytes.load(Ordering::Relaxed), 2 * (300_000 + 7 + 1000), "{way}");
+    }
+}
+
+#[test]
+fn a_file_that_is_cancelled_is_not_published() {
+    for (way, options) in ways() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.gen5");
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&cancelled);
+        let options = options.cancel_when(move || asked.load(Ordering::Relaxed));
+        let mut writer = options.clone().create(&path).unwrap();
+        writer.latent("x", &[3000], &noise(1, 3000)).unwrap();
+        cancelled.store(true, Ordering::Relaxed);
+        let error = writer.latent("y", &[3000], &noise(2, 3000)).unwrap_err();
+        assert!(matches!(error, Error::Cancelled), "{way}: {error}");
+        cancelled.store(false, Ordering::Relaxed);
+        let error = writer.finish(&metadata()).map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::WriterFailed { .. }), "{way}: {error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{way}");
+
+        let mut writer = options.create(&path).unwrap();
+        writer.latent("x", &[3000], &noise(1, 3000)).unwrap();
+        cancelled.store(true, Ordering::Relaxed);
+        assert!(matches!(writer.finish(&metadata()), Err(Error::Cancelled)), "{way}: at the very end");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{way}");
     }
 }
 

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ReportArgs;
+use super::FileArgs;
 
 /// What `info` shows.
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
-    pub(crate) report: ReportArgs,
+    pub(crate) files: FileArgs,
 
     /// Tell how the environment of each file differs from this machine's, too
     #[arg(long)]

@@ -12,7 +12,7 @@ use super::FilesArgs;
 #[command(after_help = "Examples:
   gen5 ls run.gen5
   gen5 ls run.gen5 | cut -f1
-  gen5 ls --json -r runs | jq -r 'select(.compressed) | .key'")]
+  gen5 ls -r runs --json | jq -r 'select(.compressed) | .key'")]
 pub(crate) struct LsArgs {
     #[command(flatten)]
     pub(crate) files: FilesArgs,

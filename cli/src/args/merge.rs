@@ -19,7 +19,7 @@ pub(crate) struct MergeArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// The file to write; its name ends in .gen5, or is - for standard output
+    /// The file to write; its name ends in .gen5, or it is - for standard output
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: PathBuf,
 

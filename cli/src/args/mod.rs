@@ -1,6 +1,7 @@
 //! The command line as it is typed: what all commands share here, and a file for the options of each.
 
 mod cat;
+mod common;
 mod diff;
 mod env;
 mod help;
@@ -10,18 +11,16 @@ mod merge;
 mod pack;
 mod render;
 mod repack;
+mod report;
 mod set;
 mod show;
 mod split;
 mod unpack;
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use crate::colour::Colours;
+use clap::{Parser, Subcommand};
 
 pub(crate) use cat::{CatArgs, Rows};
+pub(crate) use common::{ColorMode, CommonArgs, FileArgs, FilesArgs, ProgressMode, PythonArg};
 pub(crate) use diff::DiffArgs;
 pub(crate) use env::EnvArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs, Shell};
@@ -31,59 +30,25 @@ pub(crate) use merge::MergeArgs;
 pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
 pub(crate) use render::{LookArgs, PreviewArg, RenderArgs};
 pub(crate) use repack::{RepackArgs, StoredType};
+pub(crate) use report::ReportArgs;
 pub(crate) use set::SetArgs;
 pub(crate) use show::{ProtocolArg, ShowArgs};
 pub(crate) use split::SplitArgs;
-pub(crate) use unpack::UnpackArgs;
+pub(crate) use unpack::{Format, UnpackArgs};
 
 /// Keep generated images with the latents, settings and environment that made them.
 ///
 /// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was
-/// compared differs (env, diff).
+/// compared differs (env, diff), 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "gen5", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Threads to work on; all cores if it is not given
-    #[arg(long, short, global = true, value_name = "N", value_parser = jobs)]
-    pub(crate) jobs: Option<usize>,
-
-    /// Whether text is coloured; auto asks the terminal, and NO_COLOR, CLICOLOR and CLICOLOR_FORCE
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
-    pub(crate) color: Colour,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
-
-/// When text is coloured.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Colour {
-    Auto,
-    Always,
-    Never,
-}
-
-impl Colour {
-    /// What is coloured, of what would be if nobody had said anything.
-    pub(crate) fn apply(self, detected: Colours) -> Colours {
-        match self {
-            Self::Auto => detected,
-            Self::Always => Colours { results: true, messages: true },
-            Self::Never => Colours::default(),
-        }
-    }
-}
-
-/// A number of threads.
-fn jobs(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(jobs @ 1..=MAX_JOBS) => Ok(jobs),
-        _ => Err(format!("expected a number from 1 to {MAX_JOBS}")),
-    }
-}
-
-/// More threads than this are a slip of the finger.
-const MAX_JOBS: usize = 4096;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -92,19 +57,20 @@ pub(crate) enum Command {
     /// Show what files hold.
     #[command(after_help = "Examples:
   gen5 info run.gen5
-  gen5 info --json -r runs | jq -r '.metadata.prompt'")]
+  gen5 info -r runs --json | jq -r .path
+  curl -s https://example.org/run.gen5 | gen5 info -")]
     Info(InfoArgs),
     Ls(LsArgs),
     Cat(CatArgs),
     Diff(DiffArgs),
     Show(ShowArgs),
     Render(RenderArgs),
+    Report(ReportArgs),
     /// Check every hash of files.
     #[command(after_help = "Examples:
   gen5 verify run.gen5
-  gen5 verify -r runs
-  gen5 verify --json *.gen5 | jq -r 'select(.ok | not) | .path'")]
-    Verify(ReportArgs),
+  gen5 verify -r runs --quiet --json | jq -r 'select(.ok | not) | .path'")]
+    Verify(FileArgs),
     /// Print a digest for each file that stands for all it holds: to be cited, or signed.
     ///
     /// It is the SHA-256 of the file's header and chunk table, which has the hash of every payload: together with `gen5
@@ -112,7 +78,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   gen5 fingerprint run.gen5
   gen5 verify run.gen5 && gen5 fingerprint run.gen5")]
-    Fingerprint(ReportArgs),
+    Fingerprint(FileArgs),
     Env(EnvArgs),
     Set(SetArgs),
     Repack(RepackArgs),
@@ -122,34 +88,19 @@ pub(crate) enum Command {
     Man(ManArgs),
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct PythonArg {
-    /// The Python interpreter that makes images here, which tells its packages without importing them [default: that of
-    /// the active virtual or conda environment, or else python3 on PATH]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) python: Option<PathBuf>,
-}
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
 
-/// Files to look at.
-#[derive(Debug, Args)]
-pub(crate) struct FilesArgs {
-    /// The files; - is standard input. A pattern such as 'runs/*.gen5' stands for the files that it matches, if no shell
-    /// has put them in its place
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    use super::Cli;
 
-    /// Look at all .gen5 files below folders, too, in the order of their names
-    #[arg(long, short)]
-    pub(crate) recursive: bool,
-}
-
-/// Files to report on.
-#[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
-    #[command(flatten)]
-    pub(crate) files: FilesArgs,
-
-    /// As JSON: an object, for several files one a line
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[test]
+    fn every_command_has_an_example_and_no_option_clashes() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let first = format!("gen5 {}", command.get_name());
+            assert!(examples.starts_with("Example") && examples.contains(&first), "{first}: {examples}");
+        }
+    }
 }

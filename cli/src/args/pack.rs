@@ -6,24 +6,33 @@ use clap::{Args, ValueEnum};
 use gen5::Compression;
 
 use super::PythonArg;
-use crate::convert::LatentArg;
+use crate::convert::{FolderArg, LatentArg};
 
 /// Make a GEN5 file of latents, image and metadata.
 #[derive(Debug, Args)]
-#[command(override_usage = "gen5 pack <OUT> --latent <[KEY=]FILE>... [OPTIONS]")]
+#[command(override_usage = "gen5 pack <OUT> --latent <[KEY=]FILE>... [--from <[KEY=]DIR>...] [OPTIONS]")]
 #[command(after_help = "Examples:
   gen5 pack run.gen5 --latent noise.npy --model-name SD3 --model-version 3.0
   gen5 pack run.gen5 --latent noise.npy --image out.png
   gen5 pack run.gen5 --latent initial_noise=noise.npy steps.safetensors --image out.png \\
-      --metadata model_info.json --set seed=42 --set steps=50 --set sampler=ddim --compress zstd")]
+      --metadata model_info.json --set seed=42 --set steps=50 --set sampler=ddim --compress zstd
+  gen5 pack cache.gen5 --from train/cache --model-name SDXL --model-version 1.0 --no-environment")]
 pub(crate) struct PackArgs {
-    /// The file to write; its name ends in .gen5, or is - for standard output
+    /// The file to write; its name ends in .gen5, or it is - for standard output
     pub(crate) out: PathBuf,
 
     /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file (bfloat16, too) under the
-    /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several
-    #[arg(long = "latent", value_name = "[KEY=]FILE", required = true, num_args = 1..)]
+    /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several. ComfyUI's .latent files
+    /// and the caches of kohya's sd-scripts and musubi-tuner are known: what they have besides latents is kept, and `unpack
+    /// --format original` gives it back
+    #[arg(long = "latent", value_name = "[KEY=]FILE", required_unless_present = "folders", num_args = 1..)]
     pub(crate) latents: Vec<LatentArg>,
+
+    /// All such files of a folder, in natural order (2 before 10): arrays that agree in shape and dtype become the rows of
+    /// one latent, called `latents` or KEY; others a latent each, called after their files. Folders in it are not looked
+    /// into
+    #[arg(long = "from", id = "folders", value_name = "[KEY=]DIR", num_args = 1..)]
+    pub(crate) folders: Vec<FolderArg>,
 
     /// The image, stored byte for byte. What a generator wrote into it (prompt, settings, model, LoRAs as tags) fills the
     /// metadata that is not given
@@ -102,7 +111,7 @@ pub(crate) struct MetadataArgs {
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) settings: Vec<String>,
 
-    /// Do not look for text in the image
+    /// Do not look for text in the image, or in .latent files
     #[arg(long)]
     pub(crate) no_image_text: bool,
 }

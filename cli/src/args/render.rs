@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Rows;
-use crate::picture;
+use crate::picture::{self, Preview, Previews};
 
 /// Paint what is in a file: a contact sheet of its image and latents, as PNG.
 ///
@@ -70,6 +70,19 @@ pub(crate) enum PreviewArg {
     Sdxl,
     Sd3,
     Flux,
+}
+
+impl PreviewArg {
+    pub(crate) fn previews(self) -> Previews {
+        match self {
+            Self::Auto => Previews::Auto,
+            Self::None => Previews::Off,
+            Self::Sd15 => Previews::By(Preview::Sd15),
+            Self::Sdxl => Previews::By(Preview::Sdxl),
+            Self::Sd3 => Previews::By(Preview::Sd3),
+            Self::Flux => Previews::By(Preview::Flux),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

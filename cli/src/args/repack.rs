@@ -22,7 +22,7 @@ pub(crate) struct RepackArgs {
     /// The file
     pub(crate) file: PathBuf,
 
-    /// The file to write, which may be the same with --force; its name ends in .gen5, or is - for standard output
+    /// The file to write, which may be the same with --force; its name ends in .gen5, or it is - for standard output
     pub(crate) out: PathBuf,
 
     /// Whether latents are compressed: none has them raw, so that they can be mapped; auto, zstd and shuffled are as for

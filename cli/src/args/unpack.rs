@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::PythonArg;
 
-/// Take a file apart: latents as .npy, image, metadata and environment.
+/// Take a file apart: latents, image, metadata and environment.
 ///
-/// DIR gets latents/*.npy (bfloat16 as float32), index.json (which file is which latent), image.<ext>, metadata.json (the
-/// manifest as it is stored) and environment.json. Every hash is checked on the way.
+/// DIR gets the latents in the format that is asked for, index.json (where which latent is), image.<ext>, metadata.json
+/// (the manifest as it is stored) and environment.json. Every hash is checked on the way.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  gen5 unpack run.gen5 -o run")]
+#[command(after_help = "Examples:
+  gen5 unpack run.gen5 -o run
+  gen5 unpack run.gen5 -o run --format safetensors
+  gen5 unpack cache.gen5 -o cache --format original")]
 pub(crate) struct UnpackArgs {
     /// The file
     pub(crate) file: PathBuf,
@@ -20,6 +22,10 @@ pub(crate) struct UnpackArgs {
     /// The folder to write; it has to be new or empty
     #[arg(long, short, value_name = "DIR")]
     pub(crate) output: PathBuf,
+
+    /// What becomes of the latents
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Npy)]
+    pub(crate) format: Format,
 
     /// Write into a folder that has files already, replacing those of the same names
     #[arg(long, short)]
@@ -31,4 +37,22 @@ pub(crate) struct UnpackArgs {
 
     #[command(flatten)]
     pub(crate) python: PythonArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// latents/*.npy, one each; bfloat16 as float32, which holds it exactly
+    Npy,
+    /// All in latents.npz; bfloat16 as float32
+    Npz,
+    /// All in latents.safetensors, in their own types, with the metadata as its texts
+    Safetensors,
+    /// The files that were packed, in latents/, by name, with all their arrays and texts; latents of other files as .npy
+    Original,
+    /// .latent files for ComfyUI
+    Comfyui,
+    /// .npz caches for kohya's sd-scripts
+    Kohya,
+    /// .safetensors caches for musubi-tuner, of files that were such
+    Musubi,
 }

@@ -1,6 +1,7 @@
 //! `gen5 cat`: the values of one latent, for pipes.
 
 use std::io;
+use std::path::Path;
 
 use anyhow::Result;
 use gen5::{Latent, ReadOptions, Reader};
@@ -8,21 +9,27 @@ use gen5::{Latent, ReadOptions, Reader};
 use super::{Output, of_file};
 use crate::args::{CatArgs, Rows};
 use crate::convert::npy;
+use crate::convert::write::{Container, write_values};
 use crate::failure::UsageError;
-use crate::files::open;
+use crate::names::likely_meant;
+use crate::terminal::shown;
 
 pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
-    output.refuse_terminal("what cat writes")?;
-    let reader = open(&args.file, ReadOptions::new().check_hashes(true));
-    let reader = reader.map_err(|error| of_file(error, &args.file))?;
-    let whole = find(&reader, &args.key).map_err(|error| of_file(error, &args.file))?;
+    output.refuse_terminal("a latent is")?;
+    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
+    let whole = find(&reader, &args.key, &args.file)?;
     let latent = match args.rows {
         Some(rows) => select(&whole, rows, &args.key)?,
         None => whole,
     };
+    let progress = output.reading("reading", latent.payload_size());
     let written = match args.npy {
-        true => latent.write_to(&mut npy::begin(output.out, &latent)?),
-        false => latent.write_to(output.out),
+        true => {
+            let kind = Container::Npy.holds(latent.dtype());
+            npy::write_header(output.out, kind, latent.shape())?;
+            write_values(&latent, kind, &mut progress.writer(&mut *output.out))
+        }
+        false => latent.write_to(&mut progress.writer(&mut *output.out)),
     };
     written.map_err(|error| match error {
         // The one pipe that there is: that of the results.
@@ -32,11 +39,21 @@ pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 /// The latent of this key, or at this position.
-pub(super) fn find(reader: &Reader, key: &str) -> gen5::Result<Latent> {
-    match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
+pub(super) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
+    let found = match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
         Some(position) => reader.latent_at(position),
         None => reader.latent(key),
-    }
+    };
+    found.map_err(|error| {
+        let latents: Vec<Latent> = reader.latents().collect();
+        let likely = likely_meant(key, latents.iter().filter_map(Latent::key));
+        match likely.filter(|_| matches!(error, gen5::Error::NoSuchLatent { .. })) {
+            Some(likely) => {
+                anyhow::anyhow!("{}: no latent is called {key:?}; is {likely:?} meant?", shown(path))
+            }
+            None => of_file(error, path),
+        }
+    })
 }
 
 fn select(latent: &Latent, rows: Rows, key: &str) -> Result<Latent> {

@@ -1,10 +1,10 @@
 //! `gen5 env`: the environment of this machine, and how those of files differ from it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use gen5::{Captured, Component, Environment, HardwareInfo, ReadOptions};
+use gen5::{Captured, Component, Environment, HardwareInfo};
 use serde::Serialize;
 
 use super::info::{describe, members};
@@ -12,7 +12,6 @@ use super::{Failed, Output, of_file, path_text};
 use crate::args::EnvArgs;
 use crate::environment::{Comparison, capture};
 use crate::failure::Status;
-use crate::files::{check_standard_input, open};
 use crate::terminal::{escape, shown};
 
 /// This machine, for programs.
@@ -46,11 +45,10 @@ pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
         let captured = capture(args.python.python.as_deref(), output);
         return show(&captured, args.json, output);
     };
-    check_standard_input([Some(path), args.other.as_ref()].into_iter().flatten().map(PathBuf::as_path))?;
     let comparison = match compare(args, path, output) {
         Ok(comparison) => comparison,
         Err(error) if args.json => {
-            output.json(&Failed { path: path_text(path), error: format!("{error:#}") }, false)?;
+            output.json(&Failed { path: path_text(path), error: format!("{error:#}") })?;
             return Err(error);
         }
         Err(error) => return Err(error),
@@ -61,7 +59,7 @@ pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
     if args.json {
         let other = args.other.as_deref().map(path_text);
         let same = comparison.is_same();
-        return output.json(&Compared { path: path_text(path), other, same, drift: comparison }, false);
+        return output.json(&Compared { path: path_text(path), other, same, drift: comparison });
     }
     let (file, other) =
         (shown(path), args.other.as_ref().map_or_else(|| "this machine".into(), |path| shown(path)));
@@ -73,9 +71,9 @@ pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 fn compare(args: &EnvArgs, path: &Path, output: &mut Output<'_>) -> Result<Comparison> {
-    let file = environment_of(path)?;
+    let file = environment_of(path, output)?;
     if let Some(other) = &args.other {
-        return Ok(Comparison::with_file(&file, &environment_of(other)?));
+        return Ok(Comparison::with_file(&file, &environment_of(other, output)?));
     }
     let python = args.python.python.as_deref();
     let current = capture(python, output).environment;
@@ -86,8 +84,8 @@ fn compare(args: &EnvArgs, path: &Path, output: &mut Output<'_>) -> Result<Compa
     Ok(Comparison::with_machine(&file, &current))
 }
 
-fn environment_of(path: &Path) -> Result<Environment> {
-    let reader = open(path, ReadOptions::new()).map_err(|error| of_file(error, path))?;
+fn environment_of(path: &Path, output: &Output<'_>) -> Result<Environment> {
+    let reader = output.inputs.open(path)?;
     let environment = reader.environment().map_err(|error| of_file(error, path))?;
     environment.with_context(|| format!("{} has no environment to compare", shown(path)))
 }
@@ -102,7 +100,7 @@ fn show(captured: &Captured, json: bool, output: &mut Output<'_>) -> Result<()> 
             nvml_start: timings.nvml_start.map(milliseconds),
         };
         let environment = environment.components();
-        return output.json(&Machine { environment, hardware_info: hardware, notes, milliseconds }, false);
+        return output.json(&Machine { environment, hardware_info: hardware, notes, milliseconds });
     }
     let environment = environment.components().iter().map(|component| ("environment", describe(component)));
     let mut took = format!("in {} ms", milliseconds(timings.total));

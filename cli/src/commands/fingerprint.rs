@@ -1,36 +1,34 @@
 //! `gen5 fingerprint`: one digest that stands for a file.
 
+use std::path::Path;
+
 use anyhow::Result;
-use gen5::ReadOptions;
 use serde::Serialize;
 
-use super::{Failed, Output, of_file, path_text};
-use crate::args::ReportArgs;
-use crate::files::{Files, open};
+use super::each::{Seen, Share, each};
+use super::{Output, of_file, path_text};
+use crate::args::FileArgs;
 use crate::terminal::shown;
 
 #[derive(Serialize)]
-struct Cited {
+struct Report {
     path: String,
     fingerprint: String,
 }
 
-pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
-    let files = Files::of(&args.files)?;
-    let several = files.several;
-    output.for_each(files, |_, path, output| {
-        match open(path, ReadOptions::new()).and_then(|reader| reader.fingerprint()) {
+pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
+    let inputs = output.inputs;
+    let look =
+        |path: &Path, _: &Share<'_>| inputs.open(path)?.fingerprint().map_err(|error| of_file(error, path));
+    each(&args.files, None, output, look, |seen, output| {
+        let Seen { path, several, result, .. } = seen;
+        match result {
             Ok(fingerprint) if args.json => {
-                let fingerprint = fingerprint.to_string();
-                output.json(&Cited { path: path_text(path), fingerprint }, several)
+                let report = Report { path: path_text(path), fingerprint: fingerprint.to_string() };
+                output.json_of(&report, several)
             }
             Ok(fingerprint) => Ok(writeln!(output.out, "{fingerprint}  {}", shown(path))?),
-            Err(error) => {
-                if args.json {
-                    output.json(&Failed { path: path_text(path), error: error.to_string() }, several)?;
-                }
-                Err(of_file(error, path))
-            }
+            Err(error) => output.failed(path, &error, args.json, several),
         }
     })
 }

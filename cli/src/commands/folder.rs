@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::interrupt;
 use crate::terminal::shown;
 
 /// Refuses a destination that could lose something, before any work is done.
@@ -57,6 +58,7 @@ impl Draft {
     /// Puts it where it was asked for, with the files right in it and in these folders of it. A new folder appears in one
     /// step; in one that is there already, file after file is put in place, each in one step.
     pub(super) fn publish(self, inner: &[&str]) -> Result<()> {
+        interrupt::check()?;
         let (draft, folder) = (self.folder, self.destination.as_path());
         if !folder.exists() {
             // If it is renamed, there is nothing left that the draft's own clean-up could remove.
@@ -66,6 +68,9 @@ impl Draft {
             return Ok(());
         }
         let mut moves = Vec::new();
+        // Not every folder is made for every file.
+        let inner: Vec<&str> =
+            inner.iter().copied().filter(|inner| draft.path().join(inner).exists()).collect();
         for from in inner.iter().map(|inner| draft.path().join(inner)).chain([draft.path().to_owned()]) {
             for from in files(&from)? {
                 let to = folder.join(from.strip_prefix(draft.path())?);

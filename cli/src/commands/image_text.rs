@@ -1,4 +1,4 @@
-//! What an image's own text adds to the metadata.
+//! What the text in an image, or in a file of latents, adds to the metadata.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -7,6 +7,7 @@ use anyhow::Result;
 use gen5::Extra;
 
 use super::Output;
+use super::gathered::SOURCES;
 use crate::embedded::{self, Embedded, Generation, Text};
 use crate::terminal::{count, shown};
 
@@ -22,41 +23,49 @@ const REQUIRED: [&str; 3] = ["seed", "steps", "sampler"];
 /// The version of a model whose text tells the name and no hash.
 const UNKNOWN_VERSION: &str = "unknown";
 
-/// The text of an image.
+/// The text of an image, or of a file of latents.
 pub(super) struct ImageText {
-    /// What messages call the image.
-    image: String,
+    /// What messages call the file.
+    file: String,
     embedded: Embedded,
+    /// Whether the text is kept with the file that it is from, among `source_files`.
+    is_kept: bool,
 }
 
 impl ImageText {
     /// Reads the text of the image that is at this path.
     pub(super) fn read(image: &[u8], path: &Path) -> Self {
-        Self { image: shown(path), embedded: embedded::read(image) }
+        Self { file: shown(path), embedded: embedded::read(image), is_kept: false }
+    }
+
+    /// The text of a file of latents, which is called so.
+    pub(super) fn of_latents(file: String, text: Text) -> Self {
+        Self { file, embedded: Embedded::of(&[text]), is_kept: true }
     }
 
     /// Fills the members that are still missing, keeps all text, and says what was found.
     pub(super) fn fill(&self, model_info: &mut Extra, output: &mut Output<'_>) -> Result<()> {
         let Embedded { texts, generation, problems } = &self.embedded;
         let mut notes = problems.clone();
+        let place = if self.is_kept { SOURCES } else { TEXTS };
         if let Some(generation) = generation {
-            notes.extend(fill(model_info, generation)?);
+            notes.extend(fill(model_info, generation, place)?);
         } else if !texts.is_empty() {
             let pieces = count(texts.len(), "piece");
-            notes.push(format!("{pieces} of text kept as {TEXTS}; no generator's form was recognized"));
+            notes.push(format!("{pieces} of text kept as {place}; no generator's form was recognized"));
         }
-        if !texts.is_empty() && model_info.get(TEXTS).is_none() {
+        if !texts.is_empty() && !self.is_kept && model_info.get(TEXTS).is_none() {
             model_info.insert(TEXTS, &by_keyword(texts)?)?;
         }
         for note in notes {
-            output.note(&format!("{}: {note}", self.image));
+            output.note(&format!("{}: {note}", self.file));
         }
         Ok(())
     }
 }
 
-/// Fills members with what the text says; returns what is to be said of it.
-fn fill(model_info: &mut Extra, generation: &Generation) -> Result<Vec<String>> {
+/// Fills members with what the text says, which is kept in `place`; returns what is to be said of it.
+fn fill(model_info: &mut Extra, generation: &Generation, place: &str) -> Result<Vec<String>> {
     let (mut taken, mut notes) = (Vec::new(), Vec::new());
     if let Some(prompt) = &generation.prompt
         && insert_missing(model_info, "prompt", prompt)?
@@ -80,7 +89,7 @@ fn fill(model_info: &mut Extra, generation: &Generation) -> Result<Vec<String>> 
         notes.insert(0, format!("{taken} from {}'s text", generation.generator));
     } else if notes.is_empty() {
         notes.push(format!(
-            "{}'s text kept as {TEXTS}; nothing was missing that it tells",
+            "{}'s text kept as {place}; nothing was missing that it tells",
             generation.generator
         ));
     }

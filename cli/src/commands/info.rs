@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, ReadOptions, Reader};
+use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Reader};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Failed, Output, of_file, path_text};
-use crate::args::InfoArgs;
-use crate::colour::{HEADING, NAME};
-use crate::environment::{Comparison, capture};
+use super::each::{Seen, Share, each};
+use super::gathered::SOURCES;
+use super::{Output, path_text};
+use crate::args::{FileArgs, InfoArgs};
+use crate::convert::layouts::Source;
+use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
-use crate::files::{Files, open};
-use crate::terminal::{dimensions, escape, human_size};
+use crate::terminal::{Tone, count, dimensions, escape, human_size};
 
 #[derive(Serialize)]
 struct FileInfo {
@@ -137,23 +138,22 @@ impl FileInfo {
 const IMAGE_START: usize = 8192;
 
 pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
-    let files = Files::of(&args.report.files)?;
-    let (several, json) = (files.several, args.report.json);
     let current = args.check_environment.then(|| capture(args.python.as_deref(), output).environment);
-    output.for_each(files, |position, path, output| {
-        let reader = match open(path, ReadOptions::new()) {
-            Ok(reader) => reader,
-            Err(error) => {
-                if json {
-                    output.json(&Failed { path: path_text(path), error: error.to_string() }, several)?;
-                }
-                return Err(of_file(error, path));
-            }
+    let FileArgs { files, json } = &args.files;
+    let inputs = output.inputs;
+    let look = |path: &Path, _: &Share<'_>| {
+        let reader = inputs.open(path)?;
+        Ok((FileInfo::of(path, &reader, current.as_ref()), reader))
+    };
+    each(files, None, output, look, |seen, output| {
+        let Seen { path, position, several, result } = seen;
+        let (info, reader) = match result {
+            Ok(found) => found,
+            Err(error) => return output.failed(path, &error, *json, several),
         };
-        let info = FileInfo::of(path, &reader, current.as_ref());
         output.remember(info.status);
-        if json {
-            return output.json(&info, several);
+        if *json {
+            return output.json_of(&info, several);
         }
         if position > 0 {
             writeln!(output.out)?;
@@ -163,11 +163,11 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut Output<'_>) -> Result<()> {
-    let size = human_size(info.file_size);
-    let path = output.painted(escape(&info.path), HEADING);
+    let (path, size) = (output.painted(Tone::Heading, &escape(&info.path)), human_size(info.file_size));
     writeln!(output.out, "{path}: GEN5 {}, {size}", info.version)?;
     for (name, text) in facts(info, reader, check_environment) {
-        let name = output.painted(format_args!("{name:<12}"), NAME);
+        let name = format!("{name:<12}");
+        let name = if name.starts_with("damaged") { output.painted(Tone::Bad, &name) } else { name };
         writeln!(output.out, "  {name} {}", escape(&text))?;
     }
     if !reader.chunks().is_empty() {
@@ -178,7 +178,7 @@ fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut
     let widths: Vec<usize> = (0..HEADINGS.len())
         .map(|column| rows.iter().map(|row| width(row, column)).max().unwrap_or(0))
         .collect();
-    for row in rows.iter().filter(|_| !reader.chunks().is_empty()) {
+    for (number, row) in rows.iter().enumerate().filter(|_| !reader.chunks().is_empty()) {
         let mut line = String::from(" ");
         for (column, (cell, full)) in row.iter().zip(&widths).enumerate() {
             let fill = " ".repeat(full - width(row, column));
@@ -186,6 +186,7 @@ fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut
             line += &if RIGHT.contains(&column) { fill + cell } else { cell.clone() + &fill };
             line += " ";
         }
+        let line = if number == 0 { output.painted(Tone::Heading, line.trim_end()) } else { line };
         writeln!(output.out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -240,9 +241,10 @@ fn facts(info: &FileInfo, reader: &Reader, check_environment: bool) -> Vec<(&'st
             facts.push(("tags", model.tags.join(", ")));
             facts.push(("settings", model.generation_settings.as_ref().map(members).unwrap_or_default()));
             facts.push(("hardware", model.hardware_info.as_ref().map(members).unwrap_or_default()));
-            facts.extend(
-                model.extra.iter().map(|(name, value)| ("also", format!("{name} {}", beginning(value)))),
-            );
+            facts.extend(model.extra.iter().map(|(name, value)| match sources(name, value) {
+                Some(sources) => ("files", sources),
+                None => ("also", format!("{name} {}", beginning(value))),
+            }));
         }
         Err(error) => {
             facts.push(("metadata", format!("not as the format has it ({error}); as stored:")));
@@ -271,6 +273,18 @@ fn facts(info: &FileInfo, reader: &Reader, check_environment: bool) -> Vec<(&'st
 /// Characters of a member's value that the page shows.
 const SHOWN: usize = 400;
 
+/// The files that latents came from, if this member tells them.
+fn sources(name: &str, value: &str) -> Option<String> {
+    let sources = Source::list(Some(value)).ok().filter(|sources| name == SOURCES && !sources.is_empty())?;
+    match &*sources {
+        [only] => Some(format!("{} ({})", only.file, only.layout.name())),
+        [first, .., last] => {
+            Some(format!("{}: {} to {}", count(sources.len(), "file"), first.file, last.file))
+        }
+        [] => None,
+    }
+}
+
 /// The beginning of a value that is too long for a page, such as a whole workflow, and how long it is.
 fn beginning(value: &str) -> String {
     match value.char_indices().nth(SHOWN) {
@@ -284,12 +298,7 @@ fn beginning(value: &str) -> String {
 
 /// A component without the name that its text repeats: `os version=Linux 6.1`.
 pub(super) fn describe(component: &Component) -> String {
-    let (id, text) = (component.id(), component.canonical());
-    let rest = text
-        .strip_prefix("name=")
-        .and_then(|rest| rest.strip_prefix(id))
-        .and_then(|rest| rest.strip_prefix(';'));
-    format!("{id} {}", rest.unwrap_or(text))
+    format!("{} {}", component.id(), without_name(component))
 }
 
 /// An object on one line: `seed 42, steps 50`. Its members come in the order of the schema.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, Latent, ReadOptions};
+use gen5::{ChunkRecord, Latent};
 use serde::Serialize;
 
-use super::{Failed, Output, of_file, path_text};
+use super::each::{Seen, each};
+use super::{Output, storage};
 use crate::args::LsArgs;
-use crate::files::{Files, open};
 use crate::terminal::{dimensions, escape, shown};
 
 /// A latent, for programs.
@@ -27,17 +27,23 @@ struct Line<'a> {
 }
 
 pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
-    let files = Files::of(&args.files)?;
-    let several = files.several;
-    output.for_each(files, |_, path, output| match open(path, ReadOptions::new()) {
-        Ok(reader) => reader.latents().try_for_each(|latent| list(path, &latent, args.json, several, output)),
-        Err(error) => {
-            if args.json {
-                output.json(&Failed { path: path_text(path), error: error.to_string() }, true)?;
+    let inputs = output.inputs;
+    each(
+        &args.files,
+        None,
+        output,
+        |path, _| inputs.open(path),
+        |seen, output| {
+            let Seen { path, several, result, .. } = seen;
+            match result {
+                Ok(reader) => {
+                    reader.latents().try_for_each(|latent| list(path, &latent, args.json, several, output))
+                }
+                // Lines, also of one file.
+                Err(error) => output.failed(path, &error, args.json, true),
             }
-            Err(of_file(error, path))
-        }
-    })
+        },
+    )
 }
 
 fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Output<'_>) -> Result<()> {
@@ -57,17 +63,13 @@ fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Ou
             shuffled,
             parts: latent.chunks().count(),
         };
-        return output.json(&line, true);
+        return output.json_line(&line);
     }
     if several {
         write!(output.out, "{}\t", shown(path))?;
     }
     let (key, dtype) = (escape(latent.key().unwrap_or_default()), latent.dtype());
     let (shape, size) = (dimensions(latent.shape(), "x"), latent.payload_size());
-    let how = match (shuffled, compressed) {
-        (true, _) => "shuffled",
-        (false, true) => "zstd",
-        (false, false) => "raw",
-    };
+    let how = storage(compressed, shuffled);
     Ok(writeln!(output.out, "{key}\t{dtype}\t{shape}\t{size}\t{stored_size}\t{how}")?)
 }

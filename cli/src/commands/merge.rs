@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use gen5::{ChunkRecord, ChunkType, Extra, Latent, NonFinite, ReadOptions, Reader, WriteOptions};
+use gen5::{ChunkRecord, ChunkType, Extra, Latent, NonFinite, ReadOptions, Reader};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -13,7 +13,6 @@ use super::metadata::stored_model_info;
 use super::written::Destination;
 use super::{Output, file_name, of_file};
 use crate::args::MergeArgs;
-use crate::progress;
 use crate::terminal::{dimensions, shown};
 
 /// The members of `model_info` that tell where a file comes from.
@@ -69,8 +68,8 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     allow_many_files();
     let mut inputs = Vec::new();
     for path in &args.files {
-        let reader = ReadOptions::new().check_hashes(true).open(path);
-        inputs.push(Input { path, reader: reader.map_err(|error| of_file(error, path))? });
+        let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), path)?;
+        inputs.push(Input { path, reader });
     }
     let mut plan = Plan::default();
     for input in &inputs {
@@ -79,17 +78,17 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let Some(first) = inputs.first() else { return Ok(()) }; // the arguments have one
     let model_info = model_info(&inputs, plan.places, output)?;
 
-    let bar = progress::bytes(plan.parcels.iter().map(Parcel::payload_size).fold(0, u64::saturating_add));
-    let counted = bar.clone();
+    let size = plan.parcels.iter().map(Parcel::payload_size).fold(0, u64::saturating_add);
+    let progress = output.writing("merging", size);
     // What is stored stays what it is.
-    let options = WriteOptions::new().non_finite(NonFinite::Keep).progress(move |bytes| counted.inc(bytes));
+    let options = progress.options().non_finite(NonFinite::Keep);
     let mut writer = destination.create(options, args.force)?;
     carry(&mut writer, &plan.parcels)?;
     for chunk in others(&first.reader) {
         writer.carry(&first.reader, chunk.index()).map_err(|error| of_file(error, first.path))?;
     }
     let summary = writer.finish_as(&first.reader, &model_info)?;
-    bar.finish_and_clear();
+    drop(progress);
     note_what_is_left(&inputs, output);
     destination.finish(&summary, "", output)
 }

@@ -5,11 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gen5::{Extra, Metadata, Reader};
 
+use super::gathered::SOURCES;
 use super::image_text::ImageText;
-use super::{Output, of_file, read_text};
+use super::{Inputs, Output, of_file};
 use crate::args::MetadataArgs;
 use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
+use crate::names;
 use crate::terminal::shown;
 
 /// The object with the settings.
@@ -42,18 +44,23 @@ pub(super) fn is_setting(name: &str) -> bool {
     [&TEXTS[..], &OTHERS].iter().any(|list| is_among(list, Some(SETTINGS), name))
 }
 
-/// The metadata from the file that is given, the flags that override it, and the image's text, which fills what is left.
+/// The metadata from the file that is given, the flags that override it, and texts of the image and of latents, which fill
+/// what is left. `sources` is what there is to be kept of the files that latents come from.
 pub(super) fn metadata(
     args: &MetadataArgs,
-    text: Option<&ImageText>,
+    texts: &[ImageText],
+    sources: Option<&str>,
     output: &mut Output<'_>,
 ) -> Result<Metadata> {
     let mut model_info = match &args.metadata {
-        Some(path) => read_model_info(path)?,
+        Some(path) => read_model_info(path, output.inputs)?,
         None => Extra::new(),
     };
     override_by_flags(&mut model_info, args)?;
-    if let Some(text) = text {
+    if let Some(sources) = sources {
+        model_info.insert_json(SOURCES, sources)?;
+    }
+    for text in texts {
         text.fill(&mut model_info, output)?;
     }
     complete(&mut model_info)?;
@@ -152,8 +159,8 @@ pub(super) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Outpu
 }
 
 /// The members of `model_info` from a file that has them, bare or inside a whole manifest.
-pub(super) fn read_model_info(path: &Path) -> Result<Extra> {
-    let text = read_text(path)?;
+pub(super) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra> {
+    let text = inputs.read_text(path)?;
     let parse = |text: &str| -> Result<Extra> {
         serde_json::from_str(text).map_err(|error| match text.trim_start().starts_with('{') {
             true => anyhow::anyhow!("{} is no JSON object: {error}", shown(path)),
@@ -173,13 +180,8 @@ pub(super) fn read_model_info(path: &Path) -> Result<Extra> {
 /// A known name that this one, which is none, is likely a slip for.
 pub(super) fn likely_meant(name: &str) -> Option<&'static str> {
     let known = TEXTS.iter().chain(&OTHERS).flat_map(|(_, names)| *names).chain(&["tags"]);
-    let alike =
-        known.map(|known| (strsim::jaro_winkler(name, known), *known)).filter(|(score, _)| *score > ALIKE);
-    alike.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+    names::likely_meant(name, known.copied())
 }
-
-/// From this score on two names are one with a slip: `sed` and `seed`, `promt` and `prompt`, but not `note` and `noise`.
-const ALIKE: f64 = 0.9;
 
 /// The two sides of `NAME=VALUE`.
 pub(super) fn split_assignment(text: &str) -> Option<(&str, &str)> {

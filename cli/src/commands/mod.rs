@@ -5,12 +5,15 @@ mod carry;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod diff;
+mod each;
 pub(crate) mod env;
 mod feed;
 pub(crate) mod fingerprint;
 mod folder;
+mod gathered;
 mod image_text;
 pub(crate) mod info;
+mod input;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod merge;
@@ -19,6 +22,7 @@ pub(crate) mod pack;
 mod put;
 pub(crate) mod render;
 pub(crate) mod repack;
+pub(crate) mod report;
 pub(crate) mod set;
 pub(crate) mod show;
 pub(crate) mod split;
@@ -26,22 +30,22 @@ pub(crate) mod unpack;
 pub(crate) mod verify;
 mod written;
 
-use std::fmt;
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anstyle::Style;
-use anyhow::{Context, Result};
-use rayon::prelude::*;
+use anyhow::Result;
 use serde::Serialize;
 
-use crate::colour::{BAD, Colours, HEADING, painted};
+pub(crate) use self::input::Inputs;
+use crate::args::{CommonArgs, ProgressMode};
 use crate::failure::{Status, UsageError};
-use crate::files::Files;
-use crate::terminal::{escape, escape_json, shown};
+use crate::interrupt;
+use crate::names::likely_meant;
+use crate::progress::Progress;
+use crate::terminal::{Tone, escape, escape_json, paint, shown};
 
-/// Where a command's words go.
+/// Where a command's words go, and where it reads.
 pub(crate) struct Output<'a> {
     /// Results.
     pub(crate) out: &'a mut (dyn Write + Send),
@@ -49,19 +53,55 @@ pub(crate) struct Output<'a> {
     pub(crate) is_terminal: bool,
     /// Messages.
     pub(crate) messages: &'a mut (dyn Write + Send),
-    /// Which of the two are coloured.
-    pub(crate) colours: Colours,
+    /// Files and standard input.
+    pub(crate) inputs: &'a Inputs<'a>,
+    /// How much is said, and how.
+    pub(crate) voice: Voice,
     /// The worst that has happened, which the exit code tells even if nobody reads the results to their end.
     pub(crate) worst: Status,
+}
+
+/// How a command speaks.
+pub(crate) struct Voice {
+    quiet: bool,
+    verbose: bool,
+    progress: ProgressMode,
+    /// Whether results are coloured.
+    coloured: bool,
+    /// Whether messages are.
+    coloured_messages: bool,
+}
+
+impl Voice {
+    /// `colours` are those of results and of messages.
+    pub(crate) fn new(args: &CommonArgs, colours: [bool; 2]) -> Self {
+        let progress = if args.quiet { ProgressMode::None } else { args.progress };
+        let [coloured, coloured_messages] = colours;
+        Self { quiet: args.quiet, verbose: args.verbose, progress, coloured, coloured_messages }
+    }
 }
 
 impl Output<'_> {
     /// Says what went wrong, and remembers what it means.
     pub(crate) fn report(&mut self, error: &anyhow::Error) {
+        self.complain(&format!("{error:#}"), Status::of(error));
+    }
+
+    /// Says what went wrong in these words, and remembers it.
+    fn complain(&mut self, text: &str, status: Status) {
         // Where messages cannot go there is nobody to tell, and the exit code remains.
-        let name = painted("gen5:", BAD, self.colours.messages);
-        let _ = writeln!(self.messages, "{name} {}", escape(&format!("{error:#}")));
-        self.remember(Status::of(error));
+        let name = paint(self.voice.coloured_messages, Tone::Bad, "gen5:");
+        let _ = writeln!(self.messages, "{name} {}", escape(text));
+        self.remember(status);
+    }
+
+    /// Says what went wrong with a file, in JSON too if results are; the other files are gone on with.
+    fn failed(&mut self, path: &Path, error: &anyhow::Error, json: bool, several: bool) -> Result<()> {
+        self.report(error);
+        match json {
+            true => self.json_of(&Failed { path: path_text(path), error: format!("{error:#}") }, several),
+            false => Ok(()),
+        }
     }
 
     /// Remembers how something ended.
@@ -71,69 +111,62 @@ impl Output<'_> {
 
     /// Says something that is no result and no error.
     pub(crate) fn note(&mut self, text: &str) {
-        let name = painted("gen5:", HEADING, self.colours.messages);
-        let _ = writeln!(self.messages, "{name} {}", escape(text));
+        if !self.voice.quiet {
+            let _ = writeln!(self.messages, "gen5: {}", escape(text));
+        }
     }
 
-    /// Refuses to write what is binary to a terminal.
+    /// Says what only who wants to know more is told.
+    pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {
+        if self.voice.verbose {
+            self.note(&text());
+        }
+    }
+
+    /// Refuses results that are binary where they would go to a terminal.
     fn refuse_terminal(&self, what: &str) -> Result<()> {
         if !self.is_terminal {
             return Ok(());
         }
-        let problem = format!(
-            "{what} is binary, and would upset the terminal; send it to a file (> FILE) or a program (|)"
-        );
-        Err(UsageError(problem).into())
+        let hint = "binary, and would upset the terminal; send it to a file (> FILE) or a program (|)";
+        Err(UsageError(format!("{what} {hint}")).into())
     }
 
-    /// Text of a result in a style, if results are coloured.
-    fn painted(&self, text: impl fmt::Display, style: Style) -> String {
-        painted(text, style, self.colours.results)
+    /// Words among results, in the colour of their tone where results are coloured.
+    pub(crate) fn painted(&self, tone: Tone, text: &str) -> String {
+        paint(self.voice.coloured, tone, text)
     }
 
-    /// Prints a result as JSON, to be read by people too; one of several on a line of its own.
-    fn json(&mut self, result: &impl Serialize, several: bool) -> Result<()> {
-        let json = match several {
-            true => serde_json::to_string(result)?,
-            false => serde_json::to_string_pretty(result)?,
-        };
-        Ok(writeln!(self.out, "{}", escape_json(&json))?)
+    /// The progress of reading so many bytes. A signal ends the process at once, since there is nothing to clean up.
+    pub(crate) fn reading(&self, doing: &'static str, bytes: u64) -> Progress {
+        Progress::new(self.voice.progress, doing, bytes)
     }
 
-    /// Does the same for each file and its position, for several side by side; what is said comes in their order. One
-    /// that fails does not stop the rest.
-    fn for_each(
-        &mut self,
-        files: Files,
-        work: impl Fn(usize, &Path, &mut Output<'_>) -> Result<()> + Sync,
-    ) -> Result<()> {
-        let mut paths = files.paths.into_iter().enumerate().peekable();
-        while paths.peek().is_some() {
-            let some: Vec<(usize, Result<PathBuf>)> = paths.by_ref().take(TOGETHER).collect();
-            let (is_terminal, colours) = (self.is_terminal, self.colours);
-            let said = some.into_par_iter().map(|(position, path)| {
-                let (mut out, mut messages) = (Vec::new(), Vec::new());
-                let worst = Status::Fine;
-                let mut output =
-                    Output { out: &mut out, is_terminal, messages: &mut messages, colours, worst };
-                if let Err(error) = path.and_then(|path| work(position, &path, &mut output)) {
-                    output.report(&error);
-                }
-                let worst = output.worst;
-                (out, messages, worst)
-            });
-            for (out, messages, worst) in said.collect::<Vec<_>>() {
-                self.remember(worst);
-                self.out.write_all(&out)?;
-                let _ = self.messages.write_all(&messages);
-            }
-        }
-        Ok(())
+    /// The progress of writing so many bytes. It has to be there before the first temporary is: from now on a signal makes
+    /// [`Progress::options`] and [`Progress::writer`] fail, so that nothing is left behind.
+    pub(crate) fn writing(&self, doing: &'static str, bytes: u64) -> Progress {
+        interrupt::arm();
+        self.reading(doing, bytes)
+    }
+
+    /// Prints JSON for people.
+    fn json<T: Serialize>(&mut self, result: &T) -> Result<()> {
+        Ok(writeln!(self.out, "{}", escape_json(&serde_json::to_string_pretty(result)?))?)
+    }
+
+    /// Prints JSON on one line, which goes out at once.
+    fn json_line<T: Serialize>(&mut self, result: &T) -> Result<()> {
+        // Text that is carried as it is stored can have line breaks between its tokens; inside of strings they are escaped.
+        let line = serde_json::to_string(result)?.replace(['\n', '\r'], " ");
+        writeln!(self.out, "{}", escape_json(&line))?;
+        Ok(self.out.flush()?)
+    }
+
+    /// Prints JSON: on a line, if there can be several results.
+    fn json_of<T: Serialize>(&mut self, result: &T, several: bool) -> Result<()> {
+        if several { self.json_line(result) } else { self.json(result) }
     }
 }
-
-/// Files that are looked at side by side, before anything is said of them.
-const TOGETHER: usize = 64;
 
 /// An error of the library, with what replaces a file that is in the way.
 fn hint_at_force(error: gen5::Error) -> anyhow::Error {
@@ -147,10 +180,28 @@ fn hint_at_force(error: gen5::Error) -> anyhow::Error {
 
 /// An error of the library about this file, which those of the system name already.
 pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
-    let named = matches!(error, gen5::Error::Io { .. });
-    let error = anyhow::Error::from(error);
-    if named { error } else { error.context(shown(path)) }
+    match &error {
+        gen5::Error::Io { error: cause, .. } => match likely_file(path, cause) {
+            Some(name) => anyhow::anyhow!("{error}; is {name} meant?"),
+            None => error.into(),
+        },
+        _ => anyhow::Error::from(error).context(shown(path)),
+    }
 }
+
+/// The name of a file beside one that is not there, which is likely the one that is meant.
+fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
+    if cause.kind() != io::ErrorKind::NotFound {
+        return None;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).ok()?.flatten().take(LOOKED_AT);
+    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    likely_meant(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// Files of a folder that are looked at for a proposal.
+const LOOKED_AT: usize = 10_000;
 
 /// A file that could not be dealt with, for programs.
 #[derive(Serialize)]
@@ -169,12 +220,11 @@ fn file_name(path: &Path) -> String {
     path_text(path.file_name().map_or(path, Path::new))
 }
 
-/// A file that is text.
-fn read_text(path: &Path) -> Result<String> {
-    String::from_utf8(read(path)?).with_context(|| format!("{} is not UTF-8", shown(path)))
-}
-
-/// A file.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("could not read {}", shown(path)))
+/// How a latent is stored, in a word.
+fn storage(compressed: bool, shuffled: bool) -> &'static str {
+    match (shuffled, compressed) {
+        (true, _) => "shuffled",
+        (false, true) => "zstd",
+        (false, false) => "raw",
+    }
 }

@@ -3,46 +3,48 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, bail};
-use gen5::{Captured, Dtype, Environment, Metadata, NonFinite, WriteOptions};
+use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
 
 use super::feed::write_latents;
+use super::gathered::Gathered;
 use super::image_text::ImageText;
 use super::metadata::metadata;
 use super::written::Destination;
-use super::{Output, of_file, read, read_text};
+use super::{Output, of_file};
 use crate::args::PackArgs;
-use crate::convert::{Array, arrays};
+use crate::convert::Array;
 use crate::environment;
-use crate::progress;
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.out, output)?;
-    let image = args.image.as_deref().map(read).transpose()?;
-    let text = match (&image, &args.image) {
-        (Some(image), Some(path)) if !args.metadata.no_image_text => Some(ImageText::read(image, path)),
-        _ => None,
-    };
-    let metadata = metadata(&args.metadata, text.as_ref(), output)?;
-    let mut latents = Vec::new();
-    for latent in &args.latents {
-        latents.extend(arrays(latent)?);
+    let image = args.image.as_deref().map(|path| output.inputs.read(path)).transpose()?;
+    let mut texts = Vec::new();
+    if let (Some(image), Some(path)) = (&image, &args.image) {
+        texts.push(ImageText::read(image, path));
     }
-    refuse_repeated_keys(&latents)?;
+    let mut gathered = Gathered::read(args, output)?;
+    refuse_repeated_keys(&gathered.arrays)?;
+    texts.append(&mut gathered.texts);
+    if args.metadata.no_image_text {
+        texts.clear();
+    }
+    let metadata = metadata(&args.metadata, &texts, gathered.sources()?.as_deref(), output)?;
+    let latents = gathered.arrays;
     let captured = capture(args, output);
     let metadata = with_hardware(metadata, captured.as_ref())?;
-    let environment = environment(args, captured)?;
+    let environment = environment(args, captured, output)?;
 
     let stored_size = |array: &Array| match args.float16 {
         true => array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64,
         false => array.payload_size(),
     };
-    let bar = progress::bytes(latents.iter().map(stored_size).fold(0, u64::saturating_add));
-    let counted = bar.clone();
-    let mut options = WriteOptions::new()
+    let size = latents.iter().map(stored_size).fold(0, u64::saturating_add);
+    let progress = output.writing("packing", size);
+    let mut options = progress
+        .options()
         .compression(args.compress.into())
         .float16(args.float16)
-        .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse })
-        .progress(move |bytes| counted.inc(bytes));
+        .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse });
     if let Some(level) = args.level {
         options = options.level(level);
     }
@@ -55,7 +57,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
         writer.environment(environment)?;
     }
     let summary = writer.finish(&metadata)?;
-    bar.finish_and_clear();
+    drop(progress);
     destination.finish(&summary, "", output)
 }
 
@@ -90,10 +92,14 @@ fn with_hardware(metadata: Metadata, captured: Option<&Captured>) -> Result<Meta
 }
 
 /// The environment to be stored, if there is to be one.
-fn environment(args: &PackArgs, captured: Option<Captured>) -> Result<Option<Environment>> {
+fn environment(
+    args: &PackArgs,
+    captured: Option<Captured>,
+    output: &Output<'_>,
+) -> Result<Option<Environment>> {
     match &args.environment {
         Some(path) => {
-            let environment = Environment::from_json(&read_text(path)?);
+            let environment = Environment::from_json(&output.inputs.read_text(path)?);
             environment.map(Some).map_err(|error| of_file(error, path))
         }
         None => Ok(captured.map(|captured| captured.environment)),

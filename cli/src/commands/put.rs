@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::interrupt;
 use crate::terminal::shown;
 
 /// Writes a file beside its place, and puts it there in one step. One that is there already is replaced only if that is
@@ -25,8 +26,10 @@ fn write(path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
     builder.prefix(&prefix).suffix(".gen5-partial");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+    interrupt::arm();
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
+    interrupt::check()?;
     match replace {
         true => file.persist(path)?,
         false => file.persist_noclobber(path)?,

@@ -6,15 +6,16 @@ use anyhow::{Context, Result, ensure};
 use gen5::{Latent, Reader};
 
 use super::cat::find;
+use super::input::is_dash;
 use super::put::put;
 use super::{Output, of_file};
-use crate::args::{LookArgs, PreviewArg, RenderArgs};
+use crate::args::{LookArgs, RenderArgs};
 use crate::failure::UsageError;
-use crate::picture::{Medium, Preview, Previews, Wish, png, sheet};
+use crate::picture::{Medium, Wish, png, sheet};
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
-    let to_stdout = args.output == Path::new("-");
+    let to_stdout = is_dash(&args.output);
     if to_stdout && output.is_terminal {
         let hint = "a picture would upset the terminal; send it to a file (-o OUT.png), or use gen5 show";
         return Err(UsageError(hint.into()).into());
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
         let is_free = args.force || args.output.symlink_metadata().is_err();
         ensure!(is_free, "{} is there already; --force replaces it", shown(&args.output));
     }
-    let reader = Reader::open(&args.file).map_err(|error| of_file(error, &args.file))?;
+    let reader = output.inputs.open(&args.file)?;
     let wish = wish(&args.look, args.width, &reader, &args.file)?;
     let sheet = sheet(&reader, &name(&args.file), &wish, &args.theme.colors());
     let file = png(&sheet.picture).context("could not encode the picture")?;
@@ -61,11 +62,7 @@ pub(super) fn name(path: &Path) -> String {
 
 /// What is asked for, checked against the file.
 pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) -> Result<Wish> {
-    let named: Vec<Latent> = args
-        .latents
-        .iter()
-        .map(|key| find(reader, key).map_err(|error| of_file(error, path)))
-        .collect::<Result<_>>()?;
+    let named: Vec<Latent> = args.latents.iter().map(|key| find(reader, key, path)).collect::<Result<_>>()?;
     if let Some(rows) = args.rows {
         let all: Vec<Latent> = if named.is_empty() { reader.latents().collect() } else { named.clone() };
         for latent in all {
@@ -81,14 +78,7 @@ pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
     Ok(Wish {
         latents: (!named.is_empty()).then(|| named.iter().map(Latent::index).collect()),
         rows: args.rows.map(|rows| (rows.start, rows.end)),
-        previews: match args.preview {
-            PreviewArg::Auto => Previews::Auto,
-            PreviewArg::None => Previews::Off,
-            PreviewArg::Sd15 => Previews::By(Preview::Sd15),
-            PreviewArg::Sdxl => Previews::By(Preview::Sdxl),
-            PreviewArg::Sd3 => Previews::By(Preview::Sd3),
-            PreviewArg::Flux => Previews::By(Preview::Flux),
-        },
+        previews: args.preview.previews(),
         columns: args.columns,
         width,
         medium: Medium::Pixels,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail};
-use gen5::{ChunkRecord, ChunkType, Compression, Dtype, NonFinite, ReadOptions, Reader, WriteOptions};
+use gen5::{ChunkRecord, ChunkType, Compression, Dtype, NonFinite, ReadOptions, Reader};
 
 use super::carry::{Parcel, carry};
 use super::cat::find;
@@ -11,28 +11,25 @@ use super::written::Destination;
 use super::{Output, of_file};
 use crate::args::{Compress, RepackArgs, StoredType};
 use crate::failure::UsageError;
-use crate::files::open;
-use crate::progress;
 use crate::terminal::{human_size, shown};
 
 pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.out, output)?;
     refuse_incompatible_words(args)?;
-    let reader = open(&args.file, ReadOptions::new().check_hashes(true));
-    let reader = reader.map_err(|error| of_file(error, &args.file))?;
+    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
     let parcels = parcels(&reader, args)?;
     let others: Vec<&ChunkRecord> = reader.chunks().iter().filter(|chunk| is_kept(chunk, args)).collect();
     if args.compatible {
         refuse_what_does_not_fit(&parcels, &others, args)?;
     }
 
-    let bar = progress::bytes(parcels.iter().map(|parcel| stored_size(parcel, args)).sum());
-    let counted = bar.clone();
-    let mut options = WriteOptions::new()
+    let size = parcels.iter().map(|parcel| stored_size(parcel, args)).sum();
+    let progress = output.writing("repacking", size);
+    let mut options = progress
+        .options()
         // What is stored stays what it is.
         .non_finite(NonFinite::Keep)
-        .compatible(args.compatible)
-        .progress(move |bytes| counted.inc(bytes));
+        .compatible(args.compatible);
     if let Some(level) = args.level {
         options = options.level(level);
     }
@@ -45,7 +42,7 @@ pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
         writer.carry(&reader, chunk.index()).map_err(|error| of_file(error, &args.file))?;
     }
     let summary = writer.finish_as(&reader, reader.model_info_json())?;
-    bar.finish_and_clear();
+    drop(progress);
     let before = human_size(reader.file_size());
     destination.finish(&summary, &format!(" ({before} before)"), output)
 }
@@ -73,10 +70,7 @@ fn is_kept(chunk: &ChunkRecord, args: &RepackArgs) -> bool {
 
 /// The latents that are kept, as they are to be.
 fn parcels<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<Vec<Parcel<'a>>> {
-    let position = |key: &String| match find(reader, key) {
-        Ok(latent) => Ok(latent.index()),
-        Err(error) => Err(of_file(error, &args.file)),
-    };
+    let position = |key: &String| Ok(find(reader, key, &args.file)?.index());
     let dropped: HashSet<usize> = args.drop.iter().map(position).collect::<Result<_>>()?;
     let only: HashSet<usize> = args.only.iter().map(position).collect::<Result<_>>()?;
     let mut names = renames(reader, args)?;
@@ -111,7 +105,7 @@ fn renames<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<HashMap<usize, &
         // Keys may have a = themselves: the first that leaves a key that is there is meant.
         let mut parted = text.match_indices('=').filter_map(|(at, sign)| {
             let (old, new) = (text.get(..at)?, text.get(at + sign.len()..)?);
-            Some((find(reader, old), new)).filter(|_| !new.is_empty())
+            Some((find(reader, old, &args.file), new)).filter(|_| !new.is_empty())
         });
         let first = parted.next();
         let found = match first {
@@ -122,7 +116,7 @@ fn renames<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<HashMap<usize, &
             let problem = format!("--rename {text}: expected OLD=NEW, such as noise=initial_noise");
             return Err(UsageError(problem).into());
         };
-        let latent = latent.map_err(|error| of_file(error, &args.file))?;
+        let latent = latent?;
         if let Some(other) = names.insert(latent.index(), new) {
             bail!("latent #{} cannot be called both {other:?} and {new:?}", latent.index());
         }

@@ -1,30 +1,28 @@
 //! `gen5 set`: a file with other metadata.
 
 use anyhow::Result;
-use gen5::{Extra, ReadOptions, WriteOptions};
+use gen5::Extra;
 
+use super::Output;
 use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
     stored_model_info,
 };
 use super::written::Destination;
-use super::{Output, of_file};
 use crate::args::SetArgs;
 use crate::failure::UsageError;
-use crate::files::open;
-use crate::progress;
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     let path = args.output.as_ref().unwrap_or(&args.file);
     let destination = match &args.output {
-        Some(output_path) => Destination::of(output_path, output)?,
+        Some(path) => Destination::of(path, output)?,
         None => Destination::in_place_of(&args.file, output)?,
     };
-    let reader = open(&args.file, ReadOptions::new()).map_err(|error| of_file(error, &args.file))?;
+    let reader = output.inputs.open(&args.file)?;
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
-        Some(path) => read_model_info(path)?,
+        Some(path) => read_model_info(path, output.inputs)?,
         None => stored_model_info(&reader, &args.file, output)?,
     };
     for name in &args.unset {
@@ -45,15 +43,14 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let metadata = check(&model_info, "")?;
 
-    let bar = progress::bytes(reader.file_size());
-    let counted = bar.clone();
-    let options = WriteOptions::new().progress(move |bytes| counted.inc(bytes));
+    let progress = output.writing("copying", reader.file_size());
+    let options = progress.options();
     let written = match args.output.is_some() && !args.force {
         true => options.rewrite_new(&reader, &metadata, destination.path()),
         false => options.rewrite(&reader, &metadata, destination.path()),
     };
     let written = written.map_err(super::hint_at_force)?;
-    bar.finish_and_clear();
+    drop(progress);
     if written.version > reader.version() {
         let (major, minor) = written.version;
         output.note(&format!(

@@ -11,7 +11,7 @@ use super::render::{name, wish};
 use super::{Output, of_file};
 use crate::args::{ProtocolArg, ShowArgs};
 use crate::graphics::{Colors, Protocol};
-use crate::picture::{Look, Medium, Stored, Wish, decode, facts, look};
+use crate::picture::{Look, Medium, Stored, Wish, decode, facts, look, pictures};
 use crate::terminal::{count, escape, shown};
 
 /// Characters from left to right, where nobody says it.
@@ -28,7 +28,7 @@ const IMAGE: u32 = 360;
 const IMAGE_IN_CELLS: u32 = 64;
 
 pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
-    let reader = Reader::open(&args.file).map_err(|error| of_file(error, &args.file))?;
+    let reader = output.inputs.open(&args.file)?;
     let protocol = protocol(args.protocol, output.is_terminal);
     let (columns, pixels) = size(args.width);
     let medium = match protocol {
@@ -136,7 +136,7 @@ impl Page<'_> {
         {
             writeln!(output.out, "  {line}")?;
         }
-        match self.protocol.and_then(|_| look.picture(&self.args.theme.colors())) {
+        match self.protocol.and_then(|_| pictures(look, &self.args.theme.colors())) {
             Some(picture) => self.picture(&picture, output),
             None => Ok(()),
         }

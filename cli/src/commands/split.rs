@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use gen5::{Compression, Entry, Extra, Latent, Metadata, NonFinite, ReadOptions, Reader, WriteOptions};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -17,7 +16,7 @@ use super::metadata::stored_model_info;
 use super::{Output, file_name, of_file};
 use crate::args::SplitArgs;
 use crate::names::file_names;
-use crate::progress;
+use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
 
 /// More files than this are a slip.
@@ -69,7 +68,7 @@ struct Whole<'a> {
     /// Without what it is a part of.
     model_info: Extra,
     part_of: Option<Box<RawValue>>,
-    bar: ProgressBar,
+    progress: Progress,
     /// Of all parts, which share the memory that these keep.
     options: WriteOptions,
 }
@@ -88,8 +87,8 @@ pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
         format!("{}\n", serde_json::to_string_pretty(&index)?).as_bytes(),
     )?;
     draft.publish(&[])?;
-    whole.bar.finish_and_clear();
     let size = human_size(whole.reader.latents().map(|latent| latent.payload_size()).sum());
+    drop(whole.progress);
     Ok(writeln!(output.out, "{}: {}, {size} of values", shown(&args.output), count(parts.len(), "file"))?)
 }
 
@@ -98,18 +97,18 @@ impl<'a> Whole<'a> {
         let path = args.file.as_path();
         // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked first.
         let check = args.rows.is_none();
-        let reader =
-            ReadOptions::new().check_hashes(check).open(path).map_err(|error| of_file(error, path))?;
+        let reader = output.inputs.open_with(ReadOptions::new().check_hashes(check), path)?;
         let mut model_info = stored_model_info(&reader, path, output)?;
         let part_of = model_info.remove(PART_OF).map(RawValue::from_string).transpose()?;
         let fingerprint = reader.fingerprint().map_err(|error| of_file(error, path))?.to_string();
-        let bar = progress::bytes(reader.latents().map(|latent| latent.payload_size()).sum());
-        let counted = bar.clone();
-        let options = WriteOptions::new()
+        let progress =
+            output.writing("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
+        let options = progress
+            .options()
             .non_finite(NonFinite::Keep) // what is stored stays what it is
-            .sync(false) // as with other folders of results: the whole is there still
-            .progress(move |bytes| counted.inc(bytes));
-        Ok(Self { path, name: file_name(path), reader, fingerprint, model_info, part_of, bar, options })
+            .sync(false); // as with other folders of results: the whole is there still
+        let name = file_name(path);
+        Ok(Self { path, name, reader, fingerprint, model_info, part_of, progress, options })
     }
 
     /// Writes a file for each latent. Returns the names of the files, and what they are.

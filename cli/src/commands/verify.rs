@@ -1,18 +1,17 @@
 //! `gen5 verify`: every hash, in parallel.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Result;
-use gen5::{ReadOptions, Reader, VerifyReport};
+use gen5::{Reader, VerifyReport};
 use serde::Serialize;
 
-use super::{Output, of_file, path_text};
-use crate::args::ReportArgs;
-use crate::colour::{BAD, GOOD};
-use crate::failure::{Status, is_closed_pipe};
-use crate::files::{Files, open};
-use crate::progress;
-use crate::terminal::{count, escape, human_size, shown};
+use super::each::{Seen, Share, each};
+use super::{Output, path_text};
+use crate::args::FileArgs;
+use crate::failure::Status;
+use crate::terminal::{Tone, count, escape, human_size, shown};
 
 #[derive(Serialize)]
 struct FileReport {
@@ -37,40 +36,37 @@ struct ChunkReport {
     error: Option<String>,
 }
 
-pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
-    let files = Files::of(&args.files)?;
-    // One after the other: the chunks of each are hashed side by side.
-    for path in files.paths {
-        if let Err(error) = path.and_then(|path| verify(&path, args.json, files.several, output)) {
-            if is_closed_pipe(&error) {
-                return Err(error);
-            }
-            output.report(&error);
-        }
-    }
-    Ok(())
-}
-
-fn verify(path: &Path, json: bool, several: bool, output: &mut Output<'_>) -> Result<()> {
-    let reader = match open(path, ReadOptions::new()) {
-        Ok(reader) => reader,
-        Err(error) => {
-            if json {
-                let (path, error) = (path_text(path), Some(error.to_string()));
-                output.json(&FileReport { path, ok: false, error, chunks: Vec::new() }, several)?;
-            }
-            return Err(of_file(error, path));
-        }
+pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
+    let inputs = output.inputs;
+    let look = |path: &Path, share: &Share<'_>| {
+        let reader = inputs.open(path)?;
+        let start = Instant::now();
+        let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum();
+        let report = reader.verify_chunks(share.of(total));
+        Ok((reader, report, start.elapsed()))
     };
-    let bar = progress::bytes(reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum());
-    let report = reader.verify_chunks(|bytes| bar.inc(bytes));
-    bar.finish_and_clear();
-    let errors = report.damaged().filter_map(|chunk| chunk.error.as_ref());
-    errors.map(Status::of_library).for_each(|status| output.remember(status));
-    match json {
-        true => output.json(&file_report(path, &reader, &report), several),
-        false => print(path, &report, output),
-    }
+    each(&args.files, Some("verifying"), output, look, |seen, output| {
+        let Seen { path, several, result, .. } = seen;
+        match result {
+            Ok((reader, report, time)) => {
+                let errors = report.damaged().filter_map(|chunk| chunk.error.as_ref());
+                errors.map(Status::of_library).for_each(|status| output.remember(status));
+                output.detail(|| format!("{}: read in {:.1} ms", shown(path), time.as_secs_f64() * 1e3));
+                match args.json {
+                    true => output.json_of(&file_report(path, &reader, &report), several),
+                    false => print(path, &report, output),
+                }
+            }
+            Err(error) => {
+                output.report(&error);
+                if !args.json {
+                    return Ok(());
+                }
+                let (path, error) = (path_text(path), Some(format!("{error:#}")));
+                output.json_of(&FileReport { path, ok: false, error, chunks: Vec::new() }, several)
+            }
+        }
+    })
 }
 
 fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileReport {
@@ -94,12 +90,12 @@ fn print(path: &Path, report: &VerifyReport, output: &mut Output<'_>) -> Result<
     }
     match report.damaged().count() {
         0 => {
-            let size = human_size(report.payload_size());
-            writeln!(output.out, "{path}: {}, {chunks}, {size}", output.painted("fine", GOOD))?;
+            let (fine, size) = (output.painted(Tone::Good, "fine"), human_size(report.payload_size()));
+            writeln!(output.out, "{path}: {fine}, {chunks}, {size}")?;
         }
-        damaged => {
-            let word = output.painted("damaged", BAD);
-            writeln!(output.out, "{path}: {word}, {damaged} of {chunks}")?;
+        number => {
+            let damaged = output.painted(Tone::Bad, "damaged");
+            writeln!(output.out, "{path}: {damaged}, {number} of {chunks}")?;
         }
     }
     Ok(())

@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use gen5::{Dtype, Summary, WriteOptions, Writer};
 use tempfile::TempDir;
 
-use super::{Output, hint_at_force};
+use super::input::is_dash;
+use super::{Output, hint_at_force, storage};
 use crate::failure::UsageError;
-use crate::files::is_standard;
-use crate::terminal::{count, human_size, shown};
+use crate::interrupt;
+use crate::terminal::{count, dimensions, human_size, shown};
 
 /// Where a file goes: to its path, or by way of a temporary folder to standard output.
 pub(super) struct Destination<'a> {
@@ -22,7 +23,7 @@ pub(super) struct Destination<'a> {
 impl<'a> Destination<'a> {
     /// At this path, which has to end in `.gen5`, or to standard output.
     pub(super) fn of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
-        if !is_standard(asked) && asked.extension().is_none_or(|extension| extension != "gen5") {
+        if !is_dash(asked) && asked.extension().is_none_or(|extension| extension != "gen5") {
             let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(asked));
             return Err(UsageError(problem).into());
         }
@@ -31,10 +32,12 @@ impl<'a> Destination<'a> {
 
     /// In the place of a file, whatever its name, or to standard output.
     pub(super) fn in_place_of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
-        if !is_standard(asked) {
+        if !is_dash(asked) {
             return Ok(Self { asked, spool: None });
         }
-        output.refuse_terminal("the file")?;
+        output.refuse_terminal("the file is")?;
+        // From here on there is something to clean up.
+        interrupt::arm();
         // The header is written last, so it cannot be sent as it comes.
         let spool = tempfile::tempdir().context("could not create a temporary folder")?;
         Ok(Self { asked, spool: Some(spool) })
@@ -63,7 +66,7 @@ impl<'a> Destination<'a> {
         }
         let mut file = File::open(&path).with_context(|| format!("could not open {}", shown(&path)))?;
         io::copy(&mut file, output.out)?;
-        output.note(told);
+        output.detail(|| told.to_owned());
         Ok(())
     }
 
@@ -79,6 +82,14 @@ impl<'a> Destination<'a> {
                 shown(self.asked),
                 newer_features(summary)
             ));
+        }
+        for latent in &summary.latents {
+            output.detail(|| {
+                let (key, shape) =
+                    (latent.key.as_deref().unwrap_or_default(), dimensions(&latent.shape, "x"));
+                let how = storage(latent.compressed, latent.shuffled);
+                format!("{key}: {} {shape}, {}, {how}", latent.dtype, human_size(latent.stored_size))
+            });
         }
         self.deliver(&format!("{}{more}", described(summary)), output)
     }

@@ -1,23 +1,33 @@
 //! Arrays of numpy and safetensors files: finding them, and reading their values as GEN5 keeps them.
 //!
-//! [`arrays`] reads headers only; [`Array::open`] gives the values in C order, little-endian. Nothing that a file says
-//! is believed before it is checked against the file, and what is wrong is an error that names the file and the array.
+//! [`find`] reads headers only, and what is kept beside latents; [`Array::open`] gives the values in C order,
+//! little-endian. Nothing that a file says is believed before it is checked against the file, and what is wrong is an
+//! error that names the file and the array.
 
+mod arg;
+mod array;
+pub mod folder;
+pub mod layouts;
 pub mod npy;
 mod npz;
 mod payload;
 mod safetensors;
+pub mod types;
+pub mod write;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use gen5::Dtype;
 
 use crate::terminal::{escape, shown};
-use payload::{Exact, Tail};
+use array::{Entry, Place};
+use layouts::{Layout, MAX_KEPT, Member, Source, comfyui};
+use payload::Tail;
+
+pub use arg::{FolderArg, LatentArg};
+pub use array::Array;
 
 /// What every refusal of another dtype says.
 const ACCEPTED: &str = "GEN5 keeps float16, bfloat16 and float32";
@@ -39,198 +49,129 @@ impl Kind {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "npy" => Some(Self::Npy),
             "npz" => Some(Self::Npz),
-            "safetensors" => Some(Self::Safetensors),
+            "safetensors" | "latent" => Some(Self::Safetensors),
             _ => None,
         }
     }
 }
 
-/// One array found in a file. Its values are not read yet.
+/// What was found in a file.
 #[derive(Clone, Debug)]
-pub struct Array {
-    /// The key that it goes by.
-    pub key: String,
-    /// The type of its elements.
-    pub dtype: Dtype,
-    /// Its axes; none for a scalar.
-    pub shape: Vec<usize>,
-    size: u64,
-    /// Whether the values lie in Fortran order, and that is another order than C's.
-    fortran_order: bool,
-    place: Place,
-    /// What errors call it: the file, and the member if there are members.
-    name: String,
+pub struct Found {
+    /// Its latents, in the order of the file.
+    pub arrays: Vec<Array>,
+    /// What the file is, with all that is no latent.
+    pub source: Source,
+    /// Whether something would be lost without `source`.
+    pub is_worth_keeping: bool,
+    /// What is to be said of it.
+    pub note: Option<String>,
 }
 
-/// Where values lie.
-#[derive(Clone, Debug)]
-enum Place {
-    File { path: PathBuf, start: u64, tail: Tail },
-    Member { path: PathBuf, member: npz::Member, header: u64 },
-}
-
-impl Array {
-    fn new(
-        key: String,
-        dtype: Dtype,
-        shape: Vec<usize>,
-        fortran_order: bool,
-        place: Place,
-        name: String,
-    ) -> Result<Self> {
-        let size =
-            dtype.size_of_array(&shape).with_context(|| format!("{name} claims a size over 2^64 bytes"))?;
-        let fortran_order = fortran_order && payload::order_matters(&shape);
-        Ok(Self { key, dtype, shape, size, fortran_order, place, name })
-    }
-
-    /// Bytes of its values.
-    pub fn payload_size(&self) -> u64 {
-        self.size
-    }
-
-    /// What errors call it: the file, and the member if there are several.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A reader of the values in C order, little-endian: exactly [`payload_size`](Self::payload_size) bytes.
-    ///
-    /// The values are streamed, but those in Fortran order are held in memory while they are read. What is wrong with
-    /// the end of the file (surplus bytes, a CRC) is an error of the read that would give the last bytes.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read, is no longer what it was when the array was found, or there is no memory for values in
-    /// Fortran order.
-    pub fn open(&self) -> Result<Box<dyn Read + Send>> {
-        let failed = || format!("cannot read {}", self.name);
-        // Its errors name the array themselves.
-        let exact = |source, tail| Exact::new(source, self.size, tail, self.name.clone());
-        let values = match &self.place {
-            Place::File { path, start, tail } => {
-                let (mut file, _) = open_file(path)?;
-                file.seek(SeekFrom::Start(*start)).with_context(failed)?;
-                exact(Box::new(file) as Box<dyn Read + Send>, *tail)?
-            }
-            Place::Member { path, member, header } => {
-                let mut source = member.reader(open_file(path)?.0).with_context(failed)?;
-                // Through the same reader, because the CRC covers the header, too.
-                io::copy(&mut source.by_ref().take(*header), &mut io::sink()).with_context(failed)?;
-                exact(Box::new(source), Tail::End)?
-            }
-        };
-        if self.fortran_order {
-            return Ok(payload::from_fortran(values, &self.shape, self.dtype.size())?);
-        }
-        Ok(Box::new(values))
-    }
-
-    /// Refuses an array that has another number of bytes than its shape says.
-    fn expect_size(&self, found: u64) -> Result<()> {
-        let (name, size) = (&self.name, self.size);
-        ensure!(found == size, "{name} has {found} bytes of values, but its shape and dtype say {size}");
-        Ok(())
-    }
-}
-
-/// The arrays of one file on the command line, as `[KEY=]FILE` or `[KEY=]FILE:NAME`.
+/// Finds the arrays that an argument stands for: see [`find`].
 ///
-/// FILE is a `.npy`, `.npz` or `.safetensors` file, and NAME picks one array of the latter two. A text that names a
-/// file is that file, whatever characters it has. Otherwise the first `=` ends the key, and the `:` is looked for
-/// only behind `.npz` and `.safetensors`, so that `C:\noise.npz` is no array of a file `C`.
+/// # Errors
 ///
-/// ```
-/// let arg: gen5_cli::convert::LatentArg = "initial_noise=batch.npz:noise".parse()?;
-/// assert_eq!(arg.key.as_deref(), Some("initial_noise"));
-/// assert_eq!(arg.path.to_str(), Some("batch.npz"));
-/// assert_eq!(arg.member.as_deref(), Some("noise"));
-/// # anyhow::Ok(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LatentArg {
-    /// The key to store the array under.
-    pub key: Option<String>,
-    /// The file.
-    pub path: PathBuf,
-    /// The array of the file that is meant, where not all are.
-    pub member: Option<String>,
+/// Those of [`find`].
+pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
+    Ok(find(arg)?.arrays)
 }
 
-impl FromStr for LatentArg {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (key, (path, member)) = match text.split_once('=') {
-            // A file that is there, or an array of it, is meant even if its name has a `=`.
-            Some((key, file)) if existing(text).is_none() => {
-                ensure!(!key.is_empty(), "\"{}\" has no key before the =", escape(text));
-                (Some(key.to_owned()), file_and_member(file))
-            }
-            _ => (None, file_and_member(text)),
-        };
-        ensure!(!path.is_empty(), "\"{}\" names no file", escape(text));
-        ensure!(member != Some(""), "\"{}\" has no array name behind the :", escape(text));
-        Ok(Self { key, path: path.into(), member: member.map(str::to_owned) })
-    }
-}
-
-/// The file and the array in `FILE[:NAME]`.
-fn file_and_member(text: &str) -> (&str, Option<&str>) {
-    existing(text)
-        .or_else(|| members(text).next().map(|(path, member)| (path, Some(member))))
-        .unwrap_or((text, None))
-}
-
-/// The file and the array in `FILE[:NAME]`, if there is such a file.
-fn existing(text: &str) -> Option<(&str, Option<&str>)> {
-    let whole = Path::new(text).is_file().then_some((text, None));
-    whole.or_else(|| {
-        members(text).find(|(path, _)| Path::new(path).is_file()).map(|(path, member)| (path, Some(member)))
-    })
-}
-
-/// Every way to part the text at a `:` behind the extension of a file that holds several arrays.
-fn members(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.match_indices(':')
-        .filter_map(|(at, colon)| Some((text.get(..at)?, text.get(at + colon.len()..)?)))
-        .filter(|(path, _)| matches!(Kind::of(Path::new(path)), Some(Kind::Npz | Kind::Safetensors)))
-}
-
-/// Finds the arrays that an argument stands for, in the order in which they lie in the file. Their values are not
+/// Finds the arrays that an argument stands for, in the order in which they lie in the file. Values of latents are not
 /// read.
 ///
-/// Keys are the names in the file, and the file's own name without its extension for `.npy`, unless the argument
-/// gives one. Members of a `.npz` that are not called `.npy` are no arrays.
+/// Keys are the names in the file, and the file's own name without its extension for `.npy`, unless the argument gives
+/// one. Members of a `.npz` that are not called `.npy` are no arrays. In a file of a known [`Layout`] small arrays that
+/// can be no latents are kept in its [`Source`], and a key that is given is that of its latent.
 ///
 /// # Errors
 ///
 /// The file cannot be read or is malformed, it does not have the array that is asked for, an array that is asked for
 /// is not of little-endian float16, bfloat16 or float32, or there are several arrays for one key.
-pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
+pub fn find(arg: &LatentArg) -> Result<Found> {
     let path = arg.path.as_path();
+    let no_texts = BTreeMap::new();
     match Kind::of(path) {
-        Some(Kind::Npy) => Ok(vec![npy_array(arg)?]),
+        Some(Kind::Npy) => {
+            let entry = npy_entry(arg)?;
+            take(arg, Layout::Npy, vec![entry], no_texts, None)
+        }
         Some(Kind::Npz) => {
             let mut archive = npz::Archive::open(path)?;
-            let positions = select(&archive.names(), arg)?;
-            with_key(positions.into_iter().map(|position| archive.array(position)), arg)
+            let layout = Layout::of_npz(&archive.names());
+            let positions = select(&archive.names(), layout, arg)?;
+            let entries = positions.into_iter().map(|at| archive.entry(at)).collect::<Result<_>>()?;
+            take(arg, layout, entries, no_texts, None)
         }
         Some(Kind::Safetensors) => {
-            let index = safetensors::Index::open(path)?;
-            let positions = select(&index.names(), arg)?;
-            with_key(positions.into_iter().map(|position| index.array(position)), arg)
+            let mut index = safetensors::Index::open(path)?;
+            let texts = std::mem::take(&mut index.metadata);
+            let names = index.names();
+            let layout = Layout::of_safetensors(&names, &texts, path);
+            let is_scaled = layout == Layout::Comfyui && !names.contains(&comfyui::MARKER);
+            let positions = select(&names, layout, arg)?.into_iter();
+            let entries = positions.map(|at| index.entry(at)).collect::<Result<_>>()?;
+            #[expect(clippy::cast_possible_truncation, reason = "ComfyUI multiplies float32")]
+            take(arg, layout, entries, texts, is_scaled.then_some(comfyui::UNSCALE as f32))
         }
         None => bail!(
-            "{} is no .npy, .npz or .safetensors file, going by its name; save it as one first, for example \
+            "{} is no .npy, .npz, .safetensors or .latent file, going by its name; save it as one first, for example \
              numpy.save(\"x.npy\", tensor.cpu().numpy())",
             shown(path)
         ),
     }
 }
 
+/// Parts the arrays of a file into latents and others. `factor` is what its latent has to be multiplied by.
+fn take(
+    arg: &LatentArg,
+    layout: Layout,
+    entries: Vec<Entry>,
+    metadata: BTreeMap<String, String>,
+    factor: Option<f32>,
+) -> Result<Found> {
+    let (mut arrays, mut members) = (Vec::new(), Vec::new());
+    let latent = layout.only_latent(entries.iter().map(|entry| entry.key.as_str()));
+    let mut room = MAX_KEPT;
+    for (at, entry) in entries.into_iter().enumerate() {
+        let name = entry.key.clone();
+        match entry.other() {
+            Some(other) if layout.is_known() && arg.member.is_none() => {
+                let bytes = entry.read(room)?;
+                room = room.saturating_sub(bytes.len() as u64);
+                members.push(Member::kept(&name, other, &entry.shape, &bytes));
+            }
+            _ => {
+                let mut array = entry.into_array()?;
+                if let (Some(factor), comfyui::TENSOR) = (factor, &*name) {
+                    array = array.scaled(factor)?;
+                }
+                match &arg.key {
+                    Some(key) if latent == Some(at) => array.key.clone_from(key),
+                    Some(key) => array.key = format!("{key}/{name}"),
+                    None => {}
+                }
+                members.push(Member::latent(&name, array.dtype, &array.shape, &array.key));
+                arrays.push(array);
+            }
+        }
+    }
+    ensure!(!arrays.is_empty(), "{} holds no latents", shown(&arg.path));
+    let note = factor.is_some().then(|| {
+        let file = shown(&arg.path);
+        format!(
+            "{file} has no {}: its values were saved scaled, and are multiplied by 1/0.18215, as ComfyUI does",
+            comfyui::MARKER
+        )
+    });
+    let file = arg.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_worth_keeping = arg.member.is_none() && (layout.is_known() || !metadata.is_empty());
+    let source = Source { file, layout, arrays: members, metadata };
+    Ok(Found { arrays, source, is_worth_keeping, note })
+}
+
 /// The array of a `.npy` file.
-fn npy_array(arg: &LatentArg) -> Result<Array> {
+fn npy_entry(arg: &LatentArg) -> Result<Entry> {
     let path = arg.path.as_path();
     let name = shown(path);
     ensure!(arg.member.is_none(), "{name} is one array; no other can be picked of it");
@@ -245,13 +186,12 @@ fn npy_array(arg: &LatentArg) -> Result<Array> {
     let (mut file, size) = open_file(path)?;
     let header = npy::read_header(&mut file, &name)?;
     let place = Place::File { path: path.to_owned(), start: header.length, tail: Tail::End };
-    let array = Array::new(key, header.dtype, header.shape, header.fortran_order, place, name)?;
-    array.expect_size(size.saturating_sub(header.length))?;
-    Ok(array)
+    let (kind, values) = ((header.dtype, header.refusal), size.saturating_sub(header.length));
+    Entry::new(key, kind, header.shape, header.fortran_order, (place, values), name)
 }
 
 /// The positions of the arrays that the argument asks for.
-fn select(names: &[&str], arg: &LatentArg) -> Result<Vec<usize>> {
+fn select(names: &[&str], layout: Layout, arg: &LatentArg) -> Result<Vec<usize>> {
     let file = shown(&arg.path);
     ensure!(!names.is_empty(), "{file} holds no arrays");
     if let Some(member) = &arg.member {
@@ -260,7 +200,7 @@ fn select(names: &[&str], arg: &LatentArg) -> Result<Vec<usize>> {
             .with_context(|| format!("{file} has no array {}; it holds {}", escape(member), list(names)))?;
         return Ok(vec![position]);
     }
-    if let (Some(key), [first, _, ..]) = (&arg.key, names) {
+    if let (Some(key), [first, _, ..], None) = (&arg.key, names, layout.only_latent(names.iter().copied())) {
         let (key, first) = (escape(key), escape(first));
         bail!(
             "{file} holds {} arrays ({}), too many for one key; pick one, for example {key}={file}:{first}",
@@ -268,20 +208,9 @@ fn select(names: &[&str], arg: &LatentArg) -> Result<Vec<usize>> {
             list(names)
         );
     }
-    Ok((0..names.len()).collect())
-}
-
-/// Collects the arrays; a key that is given is that of the only one.
-fn with_key(found: impl Iterator<Item = Result<Array>>, arg: &LatentArg) -> Result<Vec<Array>> {
-    found
-        .map(|array| {
-            let mut array = array?;
-            if let Some(key) = &arg.key {
-                array.key.clone_from(key);
-            }
-            Ok(array)
-        })
-        .collect()
+    // ComfyUI's marker has said what it says.
+    let is_array = |name: &str| layout != Layout::Comfyui || name != comfyui::MARKER;
+    Ok(names.iter().enumerate().filter(|(_, name)| is_array(name)).map(|(at, _)| at).collect())
 }
 
 /// The first names, for an error.

@@ -11,9 +11,9 @@
 use std::io::{self, Read, Write};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use gen5::{Dtype, Latent};
 
 use super::ACCEPTED;
+use super::types::Type;
 use crate::terminal::escape;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -30,7 +30,9 @@ const MAX_TEXT: u32 = 1 << 20;
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) dtype: Dtype,
+    pub(super) dtype: Type,
+    /// Why it can be no latent, if it can be none.
+    pub(super) refusal: Option<String>,
     pub(super) shape: Vec<usize>,
     pub(super) fortran_order: bool,
     /// Bytes before the values.
@@ -59,9 +61,10 @@ pub(super) fn read_header(source: &mut dyn Read, name: &str) -> Result<Header> {
         source.take(length.into()).read_to_end(&mut text).with_context(|| format!("cannot read {name}"))?;
     ensure!(read as u64 == u64::from(length), "{name} ends within its header");
     let fields = Fields::parse(&text).map_err(|problem| anyhow!("{name} has no valid header: {problem}"))?;
-    let dtype = fields.dtype.map_err(|refusal| anyhow!("{name} holds {refusal}"))?;
+    let refusal = fields.refusal.map(|refusal| format!("{name} holds {refusal}"));
+    let Some(dtype) = fields.dtype else { bail!("{}", refusal.unwrap_or_default()) };
     let length = prefix.len() as u64 + field as u64 + u64::from(length);
-    Ok(Header { dtype, shape: fields.shape, fortran_order: fields.fortran_order, length })
+    Ok(Header { dtype, refusal, shape: fields.shape, fortran_order: fields.fortran_order, length })
 }
 
 fn read_exact(source: &mut dyn Read, buf: &mut [u8], name: &str) -> Result<()> {
@@ -77,8 +80,10 @@ fn read_exact(source: &mut dyn Read, buf: &mut [u8], name: &str) -> Result<()> {
 /// known types, and no nesting in it is followed, so that no text takes more than linear time or any stack.
 #[derive(Debug)]
 struct Fields {
-    /// The dtype, or why it is refused.
-    dtype: Result<Dtype, String>,
+    /// `None` if it is none that is known.
+    dtype: Option<Type>,
+    /// Why no latent has this dtype, unless one can have it.
+    refusal: Option<String>,
     fortran_order: bool,
     shape: Vec<usize>,
 }
@@ -110,8 +115,10 @@ impl Fields {
         };
         let shape = shape.ok_or("'shape' is missing")?;
         let shape = tuple(shape).ok_or_else(|| format!("shape is {}", shown(shape)))?;
-        let dtype = dtype(descr.ok_or("'descr' is missing")?);
-        Ok(Self { dtype, fortran_order, shape })
+        let descr = descr.ok_or("'descr' is missing")?;
+        let dtype = string(descr).and_then(|code| Type::of_npy_code(str::from_utf8(code).ok()?));
+        let refusal = (!matches!(dtype, Some(Type::Latent(_)))).then(|| refusal(descr));
+        Ok(Self { dtype, refusal, fortran_order, shape })
     }
 }
 
@@ -166,23 +173,21 @@ fn tuple(literal: &[u8]) -> Option<Vec<usize>> {
     items.split(|&byte| byte == b',').map(axis).collect()
 }
 
-/// The dtype that a `descr` stands for, or what it is and what to do.
-fn dtype(descr: &[u8]) -> Result<Dtype, String> {
+/// What the elements of a `descr` that is no latent's are, and what to do.
+fn refusal(descr: &[u8]) -> String {
     let code = string(descr).and_then(|code| str::from_utf8(code).ok());
     let Some(code) = code else {
-        return Err(format!("a structured dtype ({}): {ACCEPTED}; save its fields one by one", shown(descr)));
+        return format!("a structured dtype ({}): {ACCEPTED}; save its fields one by one", shown(descr));
     };
     let mut characters = code.chars();
     let (order, kind, size) = (characters.next(), characters.next(), characters.as_str());
     let shown = shown(code.as_bytes());
     let convert = |what: String, expression: &str| {
-        Err(format!("{what} ('{shown}'): {ACCEPTED}; convert it first, for example {expression}"))
+        format!("{what} ('{shown}'): {ACCEPTED}; convert it first, for example {expression}")
     };
     let bits = size.parse().ok().and_then(|bytes: u32| bytes.checked_mul(8)).unwrap_or(0);
     let big = if order == Some('>') { "big-endian " } else { "" };
     match (order, kind, size) {
-        (Some('<'), Some('f'), "2") => Ok(Dtype::F16),
-        (Some('<'), Some('f'), "4") => Ok(Dtype::F32),
         (Some('>'), Some('f'), "2" | "4") => {
             convert(format!("{big}float{bits}"), &format!("array.astype(\"<f{size}\")"))
         }
@@ -198,10 +203,10 @@ fn dtype(descr: &[u8]) -> Result<Dtype, String> {
             "values of two unnamed bytes, perhaps bfloat16".to_owned(),
             "array.view(ml_dtypes.bfloat16).astype(\"float32\")",
         ),
-        (_, Some('O'), _) => Err(format!("Python objects ('{shown}'): {ACCEPTED}, and no pickles are read")),
-        (_, Some('S' | 'a' | 'U'), _) => Err(format!("text ('{shown}'): {ACCEPTED}")),
-        (_, Some('m' | 'M'), _) => Err(format!("times ('{shown}'): {ACCEPTED}")),
-        _ => Err(format!("values of the dtype '{shown}': {ACCEPTED}")),
+        (_, Some('O'), _) => format!("Python objects ('{shown}'): {ACCEPTED}, and no pickles are read"),
+        (_, Some('S' | 'a' | 'U'), _) => format!("text ('{shown}'): {ACCEPTED}"),
+        (_, Some('m' | 'M'), _) => format!("times ('{shown}'): {ACCEPTED}"),
+        _ => format!("values of the dtype '{shown}': {ACCEPTED}"),
     }
 }
 
@@ -214,58 +219,20 @@ fn shown(text: &[u8]) -> String {
     format!("{}{more}", escape(&start))
 }
 
-/// Writes the header for a latent; what is returned takes the latent's bytes.
-pub(crate) fn begin<'w>(out: &'w mut dyn Write, latent: &Latent) -> io::Result<Values<'w>> {
-    // numpy has no bfloat16, and float32 holds it exactly.
-    let widens = latent.dtype() == Dtype::BF16;
-    let dtype = if widens { Dtype::F32 } else { latent.dtype() };
-    write_header(out, dtype, latent.shape())?;
-    Ok(Values { out, widens })
-}
-
-/// Takes a latent's bytes, and writes the values behind the header: bfloat16 as float32.
-pub(crate) struct Values<'w> {
-    out: &'w mut dyn Write,
-    widens: bool,
-}
-
-/// Values that are widened at a time.
-const WIDENED: usize = 2048;
-
-impl Write for Values<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.widens {
-            return self.out.write(bytes);
-        }
-        let (values, rest) = bytes.as_chunks::<2>();
-        if values.is_empty() && !rest.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "half a value"));
-        }
-        let mut wide = [[0; 4]; WIDENED];
-        for block in values.chunks(WIDENED) {
-            for (wide, &[low, high]) in wide.iter_mut().zip(block) {
-                // A bfloat16 is the upper half of the float32 of the same value.
-                *wide = [0, 0, low, high];
-            }
-            let wide = wide.get(..block.len()).unwrap_or_default();
-            self.out.write_all(wide.as_flattened())?;
-        }
-        Ok(bytes.len() - rest.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
 /// Writes the header of a C-order array, byte for byte as numpy does: in version 1.0, or in version 2.0 if the text is
 /// over 65535 bytes.
 ///
 /// # Errors
 ///
-/// Those of `out`, and a shape whose text is over 4 GiB.
-pub fn write_header(out: &mut dyn Write, dtype: Dtype, shape: &[usize]) -> io::Result<()> {
-    let text = header_text(dtype, shape);
+/// Those of `out`, a dtype that numpy does not have, and a shape whose text is over 4 GiB.
+pub fn write_header(out: &mut dyn Write, dtype: impl Into<Type>, shape: &[usize]) -> io::Result<()> {
+    out.write_all(&header(dtype.into(), shape)?)
+}
+
+/// The header that [`write_header`] writes.
+pub(super) fn header(dtype: Type, shape: &[usize]) -> io::Result<Vec<u8>> {
+    let code = dtype.npy_code().ok_or(io::ErrorKind::InvalidInput)?;
+    let text = header_text(&code, shape);
     let mut header = MAGIC.to_vec();
     if let Ok(length) = u16::try_from(padded(&text, 10)) {
         header.extend_from_slice(&[1, 0]);
@@ -279,7 +246,7 @@ pub fn write_header(out: &mut dyn Write, dtype: Dtype, shape: &[usize]) -> io::R
     header.extend_from_slice(text.as_bytes());
     header.resize(length - 1, b' ');
     header.push(b'\n');
-    out.write_all(&header)
+    Ok(header)
 }
 
 /// The length of the text with its padding and newline, behind `before` bytes. Text that ends at a boundary gets 64
@@ -289,9 +256,8 @@ fn padded(text: &str, before: usize) -> usize {
     text.len() + 1 + ALIGNMENT - end % ALIGNMENT
 }
 
-fn header_text(dtype: Dtype, shape: &[usize]) -> String {
-    let size = dtype.size();
-    let mut text = format!("{{'descr': '<f{size}', 'fortran_order': False, 'shape': (");
+fn header_text(code: &str, shape: &[usize]) -> String {
+    let mut text = format!("{{'descr': '{code}', 'fortran_order': False, 'shape': (");
     let mut separator = "";
     for axis in shape {
         text.push_str(separator);
@@ -309,6 +275,7 @@ fn header_text(dtype: Dtype, shape: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gen5::Dtype;
     use proptest::prelude::*;
 
     fn framed(version: u8, text: &[u8]) -> Vec<u8> {
@@ -321,7 +288,11 @@ mod tests {
     }
 
     fn read(file: &[u8]) -> Result<Header, String> {
-        read_header(&mut &*file, "x.npy").map_err(|error| format!("{error:#}"))
+        let header = read_header(&mut &*file, "x.npy").map_err(|error| format!("{error:#}"))?;
+        match &header.refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => Ok(header),
+        }
     }
 
     fn read_text(text: &str) -> Result<Header, String> {
@@ -366,7 +337,16 @@ mod tests {
         for version in 1..=3 {
             let header = read(&framed(version, text.as_bytes())).unwrap();
             let length = if version == 1 { 10 } else { 12 } + text.len() as u64;
-            assert_eq!(header, Header { dtype: Dtype::F16, shape: vec![3, 4], fortran_order: true, length });
+            assert_eq!(
+                header,
+                Header {
+                    dtype: Dtype::F16.into(),
+                    refusal: None,
+                    shape: vec![3, 4],
+                    fortran_order: true,
+                    length
+                }
+            );
         }
         let same = [
             "{\"shape\":(3,4),\"fortran_order\":True,\"descr\":\"<f2\"}\n",
@@ -491,7 +471,7 @@ mod tests {
             prop_assert_eq!(file.len() % 64, 0);
             prop_assert_eq!(file.last(), Some(&b'\n'));
             let header = read(&file).unwrap();
-            prop_assert_eq!(&header, &Header { dtype, shape, fortran_order: false, length: file.len() as u64 });
+            prop_assert_eq!(&header, &Header { dtype: dtype.into(), refusal: None, shape, fortran_order: false, length: file.len() as u64 });
             let other = npyz::NpyHeader::from_reader(&file[..]).unwrap();
             let axes: Vec<u64> = header.shape.iter().map(|&axis| axis as u64).collect();
             prop_assert_eq!(other.shape(), &axes[..]);

@@ -13,7 +13,8 @@ use crc32fast::Hasher;
 use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Array, Place, npy, open_file};
+use super::array::{Entry, Place};
+use super::{npy, open_file};
 use crate::terminal::{escape, shown};
 
 /// The directory of a `.npz` file.
@@ -50,7 +51,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Reads the header of the array at this position of the names.
-    pub(super) fn array(&mut self, position: usize) -> Result<Array> {
+    pub(super) fn entry(&mut self, position: usize) -> Result<Entry> {
         let (index, key) = self.arrays.get(position).context("no such array")?;
         let name = format!("{}:{}", shown(self.path), escape(key));
         let member = {
@@ -76,9 +77,8 @@ impl<'a> Archive<'a> {
         let mut source = member.reader(file).with_context(|| format!("cannot read {name}"))?;
         let header = npy::read_header(&mut source, &name)?;
         let place = Place::Member { path: self.path.to_owned(), member, header: header.length };
-        let array = Array::new(key.clone(), header.dtype, header.shape, header.fortran_order, place, name)?;
-        array.expect_size(member.size.saturating_sub(header.length))?;
-        Ok(array)
+        let (kind, values) = ((header.dtype, header.refusal), member.size.saturating_sub(header.length));
+        Entry::new(key.clone(), kind, header.shape, header.fortran_order, (place, values), name)
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::io::{self, Read};
 
+use gen5::{Dtype, bf16, f16};
+
+use super::types::Type;
+
 /// Bytes that a transposition hands out at a time.
 const BLOCK: usize = 64 << 10;
 
@@ -104,7 +108,9 @@ pub(super) fn from_fortran(
     })?;
     source.read_to_end(&mut data)?;
     Ok(match size {
+        1 => Box::new(Transposed::<1>::new(data, shape)),
         2 => Box::new(Transposed::<2>::new(data, shape)),
+        8 => Box::new(Transposed::<8>::new(data, shape)),
         _ => Box::new(Transposed::<4>::new(data, shape)),
     })
 }
@@ -176,6 +182,52 @@ impl<const S: usize> Read for Transposed<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.block.len() {
             self.refill();
+        }
+        let mut rest = self.block.get(self.taken..).unwrap_or_default();
+        let count = rest.read(buf)?;
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+/// Reads values of a latent's type, and gives them as float32, multiplied by a factor.
+pub(super) struct Scaled {
+    inner: Box<dyn Read + Send>,
+    kind: Type,
+    factor: f32,
+    /// Values that are ready to be taken.
+    block: Vec<u8>,
+    taken: usize,
+}
+
+impl Scaled {
+    pub(super) fn new(inner: Box<dyn Read + Send>, kind: Type, factor: f32) -> Self {
+        Self { inner, kind, factor, block: Vec::new(), taken: 0 }
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        self.block.clear();
+        self.taken = 0;
+        let mut source = Vec::new();
+        self.inner.by_ref().take(BLOCK as u64).read_to_end(&mut source)?;
+        let mut push = |value: f32| self.block.extend_from_slice(&(value * self.factor).to_le_bytes());
+        match self.kind {
+            Type::Latent(Dtype::F32) => {
+                source.as_chunks().0.iter().for_each(|&bytes| push(f32::from_le_bytes(bytes)));
+            }
+            Type::Latent(Dtype::F16) => {
+                source.as_chunks().0.iter().for_each(|&bytes| push(f16::from_le_bytes(bytes).to_f32()));
+            }
+            _ => source.as_chunks().0.iter().for_each(|&bytes| push(bf16::from_le_bytes(bytes).to_f32())),
+        }
+        Ok(())
+    }
+}
+
+impl Read for Scaled {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.block.len() && !buf.is_empty() {
+            self.refill()?;
         }
         let mut rest = self.block.get(self.taken..).unwrap_or_default();
         let count = rest.read(buf)?;
@@ -262,7 +314,7 @@ mod tests {
         #[test]
         fn transposition_is_the_index_formula(
             shape in prop::collection::vec(0_usize..6, 0..6),
-            size in prop_oneof![Just(2_usize), Just(4)],
+            size in prop_oneof![Just(1_usize), Just(2), Just(4), Just(8)],
             sizes in prop::collection::vec(1_usize..40, 1..4),
         ) {
             let length = shape.iter().product::<usize>() * size;

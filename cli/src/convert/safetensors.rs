@@ -1,15 +1,17 @@
 //! Arrays in a `.safetensors` file: the length of a JSON header, the header, the values.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use ::safetensors::Dtype as Type;
+use ::safetensors::Dtype as Tensor;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use gen5::Dtype;
 
+use super::array::{Entry, Place};
 use super::payload::Tail;
-use super::{ACCEPTED, Array, Place, open_file};
+use super::types::Type;
+use super::{ACCEPTED, open_file};
 use crate::terminal::{escape, shown};
 
 /// Bytes of the length before the header.
@@ -25,6 +27,8 @@ pub(super) struct Index<'a> {
     start: u64,
     /// In the order of their values.
     tensors: Vec<(String, TensorInfo)>,
+    /// The texts beside the tensors.
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 impl<'a> Index<'a> {
@@ -59,7 +63,8 @@ impl<'a> Index<'a> {
         tensors.sort_by(|(a, left), (b, right)| {
             left.data_offsets.cmp(&right.data_offsets).then_with(|| a.cmp(b))
         });
-        Ok(Self { path, start, tensors })
+        let metadata = metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        Ok(Self { path, start, tensors, metadata })
     }
 
     /// The names of the arrays.
@@ -68,34 +73,33 @@ impl<'a> Index<'a> {
     }
 
     /// The array at this position of the names.
-    pub(super) fn array(&self, position: usize) -> Result<Array> {
+    pub(super) fn entry(&self, position: usize) -> Result<Entry> {
         let (key, info) = self.tensors.get(position).context("no such array")?;
         let name = format!("{}:{}", shown(self.path), escape(key));
-        let dtype = match info.dtype {
-            Type::F16 => Dtype::F16,
-            Type::BF16 => Dtype::BF16,
-            Type::F32 => Dtype::F32,
-            other => bail!(
-                "{name} holds {} ({other}): {ACCEPTED}; convert it first, for example tensor.to(torch.float32)",
-                type_name(other)
-            ),
+        let refusal = || {
+            format!(
+                "{name} holds {} ({}): {ACCEPTED}; convert it first, for example tensor.to(torch.float32)",
+                type_name(info.dtype),
+                info.dtype
+            )
         };
+        let Some(kind) = Type::of_tensor(info.dtype) else { bail!("{}", refusal()) };
+        let refusal = (!matches!(kind, Type::Latent(_))).then(refusal);
         let (start, end) = info.data_offsets;
         let place =
             Place::File { path: self.path.to_owned(), start: self.start + start as u64, tail: Tail::Any };
-        let array = Array::new(key.clone(), dtype, info.shape.clone(), false, place, name)?;
-        array.expect_size(end.saturating_sub(start) as u64)?;
-        Ok(array)
+        let values = end.saturating_sub(start) as u64;
+        Entry::new(key.clone(), (kind, refusal), info.shape.clone(), false, (place, values), name)
     }
 }
 
-fn type_name(dtype: Type) -> &'static str {
+fn type_name(dtype: Tensor) -> &'static str {
     match dtype {
-        Type::F64 => "float64",
-        Type::BOOL => "bool",
-        Type::U8 | Type::U16 | Type::U32 | Type::U64 => "unsigned integers",
-        Type::I8 | Type::I16 | Type::I32 | Type::I64 => "integers",
-        Type::C64 => "complex64",
+        Tensor::F64 => "float64",
+        Tensor::BOOL => "bool",
+        Tensor::U8 | Tensor::U16 | Tensor::U32 | Tensor::U64 => "unsigned integers",
+        Tensor::I8 | Tensor::I16 | Tensor::I32 | Tensor::I64 => "integers",
+        Tensor::C64 => "complex64",
         _ => "floats of 8 bits or fewer",
     }
 }

@@ -47,6 +47,19 @@ pub struct Embedded {
     pub problems: Vec<String>,
 }
 
+impl Embedded {
+    /// What texts say that are no image's. Those that are too long together are left out.
+    pub fn of(texts: &[Text]) -> Self {
+        let mut found = Texts::new();
+        for Text { keyword, text } in texts {
+            if found.count() {
+                found.keep(keyword, text, keyword);
+            }
+        }
+        found.finish()
+    }
+}
+
 /// A piece of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
@@ -66,12 +79,7 @@ pub fn read(image: &[u8]) -> Embedded {
     } else if webp::is_webp(image) {
         webp::read(image, &mut found);
     }
-    let Texts { texts, mut problems, untold, .. } = found;
-    if untold > 0 {
-        problems.push(format!("{untold} more problems with its text"));
-    }
-    let generation = understand(&texts);
-    Embedded { texts, generation, problems }
+    found.finish()
 }
 
 /// What the texts of one image say: the first form that one of them has counts, the most particular form first.
@@ -99,6 +107,16 @@ pub(crate) struct Texts {
 impl Texts {
     pub(crate) fn new() -> Self {
         Self { texts: Vec::new(), problems: Vec::new(), untold: 0, room: MAX_TEXT_BYTES, pieces: MAX_TEXTS }
+    }
+
+    /// What was collected, understood.
+    fn finish(self) -> Embedded {
+        let Self { texts, mut problems, untold, .. } = self;
+        if untold > 0 {
+            problems.push(format!("{untold} more problems with its text"));
+        }
+        let generation = understand(&texts);
+        Embedded { texts, generation, problems }
     }
 
     /// Counts one more piece of text, whatever becomes of it; `false` if there have been too many.

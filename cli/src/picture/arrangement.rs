@@ -2,13 +2,7 @@
 
 use std::cmp::Reverse;
 
-use image::imageops::{self, FilterType};
-
-use super::canvas::{Canvas, Face, Style, Theme};
 use super::layout::Layout;
-use super::look::{Look, ends, short};
-use super::scan::{Item, Scan};
-use super::tiles::{Scale, tile};
 
 /// Pixels that one pixel becomes, at most.
 const MOST_SCALE: u32 = 16;
@@ -24,13 +18,13 @@ pub enum Medium {
 
 /// What a medium has room for, in pixels.
 #[derive(Clone, Copy, Debug)]
-struct Measures {
+pub(super) struct Measures {
     /// Between tiles of one picture.
-    gap: u32,
+    pub(super) gap: u32,
     /// Between pictures.
-    gutter: u32,
+    pub(super) gutter: u32,
     /// From the top of a caption to that of what is below it; 0 if there is no room for text.
-    caption: u32,
+    pub(super) caption: u32,
     /// A tile's side, at most, where there are several channels.
     largest: u32,
     /// A tile's side, at least, if it can be.
@@ -67,7 +61,7 @@ pub(super) struct Room {
 
 /// Where a preview is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     Left,
     Top,
 }
@@ -78,18 +72,18 @@ pub(super) struct Arrangement {
     /// Values that become one, each way.
     factor: u32,
     /// What one of these then becomes.
-    scale: (u32, u32),
+    pub(super) scale: (u32, u32),
     /// A tile.
-    tile: (u32, u32),
+    pub(super) tile: (u32, u32),
     /// Channels side by side, and one below the other.
-    channels: (u32, u32),
+    pub(super) channels: (u32, u32),
     /// The values of a plane, to the right and down.
     plane: (u32, u32),
-    preview: Option<Side>,
+    pub(super) preview: Option<Side>,
     /// Pictures, and how many of them are side by side.
     items: u32,
-    across: u32,
-    measures: Measures,
+    pub(super) across: u32,
+    pub(super) measures: Measures,
 }
 
 impl Arrangement {
@@ -152,17 +146,17 @@ impl Arrangement {
     }
 
     /// Whether channels have captions; else pictures have.
-    fn is_captioned(&self) -> bool {
+    pub(super) fn is_captioned(&self) -> bool {
         self.items == 1
     }
 
     /// Pixels of a caption below each channel.
-    fn channel_caption(&self) -> u32 {
+    pub(super) fn channel_caption(&self) -> u32 {
         if self.is_captioned() { self.measures.caption } else { 0 }
     }
 
     /// Pixels of a caption above each picture.
-    fn item_caption(&self) -> u32 {
+    pub(super) fn item_caption(&self) -> u32 {
         if self.is_captioned() { 0 } else { self.measures.caption }
     }
 
@@ -172,7 +166,7 @@ impl Arrangement {
     }
 
     /// Pixels from one channel to the one below it.
-    fn line(&self) -> u32 {
+    pub(super) fn line(&self) -> u32 {
         self.tile.1.saturating_add(self.measures.gap).saturating_add(self.channel_caption())
     }
 
@@ -186,7 +180,7 @@ impl Arrangement {
         )
     }
 
-    fn preview_size(&self) -> (u32, u32) {
+    pub(super) fn preview_size(&self) -> (u32, u32) {
         let (width, height) = self.grid();
         let scaled = |by: u32, from: u32, to: u32| {
             u32::try_from(u64::from(by) * u64::from(to) / u64::from(from.max(1))).unwrap_or(u32::MAX).max(1)
@@ -202,7 +196,7 @@ impl Arrangement {
     }
 
     /// A picture with all its channels, preview and caption.
-    fn item(&self) -> (u32, u32) {
+    pub(super) fn item(&self) -> (u32, u32) {
         let (grid, preview, gap) = (self.grid(), self.preview_size(), self.measures.gap);
         let (width, height) = match self.preview {
             None => grid,
@@ -248,69 +242,6 @@ fn sizes(plane: (u32, u32), least: u32) -> impl Iterator<Item = (u32, u32)> + Cl
         .map(|scale| (1, scale))
         .filter(move |_| start == 1)
         .chain(smaller.map(|factor| (factor, 1)))
-}
-
-/// Paints the pictures of a latent at a place; returns how high they are.
-pub(super) fn paint(canvas: &mut Canvas, (x, y): (u32, u32), look: &Look, theme: &Theme) -> u32 {
-    let (Ok(scan), arrangement) = (&look.scan, &look.arrangement) else { return 0 };
-    let Some(bottom) = u32::try_from(scan.items.len()).ok().filter(|items| *items > 0) else { return 0 };
-    let scales = look.scales();
-    let ((width, height), gutter) = (arrangement.item(), arrangement.measures.gutter);
-    for (at, item) in (0..).zip(&scan.items) {
-        let (column, line) = (at % arrangement.across, at / arrangement.across);
-        let place = (x + column * (width + gutter), y + line * (height + gutter));
-        paint_item(canvas, place, (scan, item), look, &scales, theme);
-    }
-    bottom.div_ceil(arrangement.across) * (height + gutter) - gutter
-}
-
-fn paint_item(
-    canvas: &mut Canvas,
-    (x, mut y): (u32, u32),
-    (scan, item): (&Scan, &Item),
-    look: &Look,
-    scales: &[Scale],
-    theme: &Theme,
-) {
-    let arrangement = &look.arrangement;
-    let Measures { gap, gutter, caption: caption_height, .. } = arrangement.measures;
-    let caption = Style { face: Face::Mono, size: 12.5, color: theme.muted };
-    let has_captions = arrangement.is_captioned() && caption_height > 0;
-    if arrangement.item_caption() > 0 {
-        let name = scan.layout.item_name(item.index);
-        canvas.text(x, y, caption, &caption.fitted(&name, arrangement.item().0 + gutter - 4));
-        y += caption_height;
-    }
-    let mut corner = (x, y);
-    let preview = look.preview.as_ref().and_then(|(preview, _)| preview.picture(&item.planes));
-    if let (Some(picture), Some(side)) = (preview, arrangement.preview) {
-        let (width, height) = arrangement.preview_size();
-        canvas.picture(x, y, &imageops::resize(&picture, width, height, FilterType::CatmullRom), (1, 1));
-        if has_captions {
-            canvas.text(x, y + height + 2, caption, "preview");
-        }
-        match side {
-            Side::Left => corner.0 += width + gap,
-            Side::Top => corner.1 += height + gap + arrangement.channel_caption(),
-        }
-    }
-    let (columns, _) = arrangement.channels;
-    for (channel, (plane, scale)) in (0..).zip(item.planes.iter().zip(scales)) {
-        let (column, line) = (channel % columns, channel / columns);
-        let (x, y) = (corner.0 + column * (arrangement.tile.0 + gap), corner.1 + line * arrangement.line());
-        canvas.picture(x, y, &tile(plane, *scale), arrangement.scale);
-        if has_captions {
-            let (low, high) = scale.ends();
-            let texts = [
-                format!("{channel}  {} … {}", short(low), short(high)),
-                format!("{channel} {}", ends(*scale)),
-                channel.to_string(),
-            ];
-            if let Some(text) = texts.iter().find(|text| caption.width(text) <= arrangement.tile.0) {
-                canvas.text(x, y + arrangement.tile.1 + 2, caption, text);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,12 @@
 use gen5::{Latent, Reader};
 use rayon::prelude::*;
 
-use image::RgbImage;
-
-use super::arrangement::{self, Arrangement, Medium, Room};
-use super::canvas::{Canvas, Theme};
+use super::arrangement::{Arrangement, Medium, Room};
 use super::files::{self, Stored};
 use super::layout::{Hints, Layout, Role};
+use super::plan::Request;
 use super::preview::{Preview, guess};
-use super::scan::{Request, Scan, scan};
+use super::scan::{Scan, scan};
 use super::statistics::figure;
 use super::tiles::Scale;
 use crate::terminal::{count, dimensions, escape, human_size};
@@ -236,13 +234,10 @@ impl Look {
     pub fn legend(&self) -> Option<(&'static str, Vec<String>)> {
         let scales = self.scales();
         let order = self.arrangement.order().filter(|_| !scales.is_empty())?;
-        Some((order, scales.iter().enumerate().map(|(at, scale)| format!("{at} {}", ends(*scale))).collect()))
-    }
-
-    /// Its pictures, previews and channels; `None` if there are none.
-    pub fn picture(&self, theme: &Theme) -> Option<RgbImage> {
-        let mut canvas = Canvas::new(self.arrangement.width(), theme.paper);
-        (arrangement::paint(&mut canvas, (0, 0), self, theme) > 0).then(|| canvas.finish())
+        Some((
+            order,
+            scales.iter().enumerate().map(|(at, scale)| format!("{at} {}", scale.words())).collect(),
+        ))
     }
 
     /// The scale of each channel.
@@ -286,18 +281,4 @@ fn beginning(text: &str) -> String {
         Some((end, _)) => format!("{}…", escape(text.split_at(end).0)),
         None => escape(text).into_owned(),
     }
-}
-
-/// What a scale reaches to: `±3.142`, or `0.100 … 4.000`.
-pub(super) fn ends(scale: Scale) -> String {
-    match scale {
-        Scale::Signed(end) => format!("±{}", short(end)),
-        Scale::Between(low, high) => format!("{} … {}", short(low), short(high)),
-    }
-}
-
-/// A number where there is little room for one.
-pub(super) fn short(value: f32) -> String {
-    let text = format!("{value:.2}");
-    if (0.01..1000.0).contains(&value.abs()) { text.replace('-', "−") } else { figure(f64::from(value)) }
 }

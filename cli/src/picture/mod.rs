@@ -1,14 +1,18 @@
 //! What latents look like: statistics, tiles by channel, previews. No command, and nothing that is printed.
 //!
-//! From the ground up: `layout` (which axis is which), `statistics`, `tiles` and `preview` (values as colours), `scan`
-//! (one pass over a latent that gives all of it), `files` (pictures as files), `canvas` (something to paint on), `arrangement`
-//! and `look` (what is shown of a latent, and where), `sheet` (a page with all of it).
+//! From the ground up: `layout` (which axis is which), `statistics`, `plane` (values in rows), `tiles` and `preview` (values as
+//! colours), `plan` (what is read), `scan` (one pass over a latent that gives all of it), `files` (pictures as files), `canvas`
+//! (something to paint on), `arrangement` (how large, and where), `look` (what is shown of a latent), `paint`, `sheet` (a page with
+//! all of it).
 
 mod arrangement;
 mod canvas;
 mod files;
 mod layout;
 mod look;
+mod paint;
+mod plan;
+mod plane;
 mod preview;
 mod scan;
 mod sheet;
@@ -20,8 +24,11 @@ pub use canvas::Theme;
 pub use files::{Stored, decode, dimensions, png};
 pub use layout::{Axis, Hints, Layout, Role};
 pub use look::{Look, Previews, Wish, facts, look};
+pub use paint::pictures;
+pub use plan::Request;
+pub use plane::Plane;
 pub use preview::{Guess, Preview, guess};
-pub use scan::{Item, Plane, Request, Scan, scan};
+pub use scan::{Item, Scan, scan};
 pub use sheet::{Sheet, sheet};
 pub use statistics::{Histogram, Statistics, figure};
 pub use tiles::{NAN, Scale, tile};

@@ -8,7 +8,7 @@
 
 use image::RgbImage;
 
-use super::scan::Plane;
+use super::plane::Plane;
 use super::tiles::{NAN, byte};
 
 /// A family of models, whose latents share factors.

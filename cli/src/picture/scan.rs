@@ -5,33 +5,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 
-use gen5::{ChunkRecord, Dtype, Latent};
+use gen5::{Dtype, Latent};
 use rayon::prelude::*;
 
 use super::layout::{Axis, Hints, Layout, Role};
+use super::plan::{Plan, Request};
+use super::plane::Plane;
 use super::statistics::{Histogram, Sketch, Statistics};
 use crate::values::widen;
-
-/// What a scan is to find out.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Pictures that are kept, at most; those that [`Layout::choose`] chooses.
-    pub items: usize,
-    /// Pixels of the longer side of a picture, at most. Larger ones are made smaller by the mean of squares of pixels.
-    pub side: usize,
-    /// Bytes that are read. Of a latent that has more, statistics are those of a sample.
-    pub sample: u64,
-    /// Rows that are looked at; all of them if there are none.
-    pub rows: Option<Range<usize>>,
-    /// Bins of the histogram; 0 for none.
-    pub bins: usize,
-}
-
-impl Default for Request {
-    fn default() -> Self {
-        Self { items: 64, side: 256, sample: 256 << 20, rows: None, bins: 0 }
-    }
-}
 
 /// What a latent looks like.
 #[derive(Clone, Debug)]
@@ -64,37 +45,6 @@ pub struct Item {
     pub index: usize,
     /// Its channels.
     pub planes: Vec<Plane>,
-}
-
-/// The values of a channel, row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plane {
-    width: u32,
-    height: u32,
-    values: Vec<f32>,
-}
-
-impl Plane {
-    /// A plane of these values; such as are missing are NaN.
-    pub fn new(width: u32, height: u32, values: Vec<f32>) -> Self {
-        Self { width, height, values }
-    }
-
-    /// Values to the right.
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// Values down.
-    pub fn height(&self) -> u32 {
-        self.height
-    }
-
-    /// The value at a place; NaN if there is none.
-    pub fn value(&self, x: u32, y: u32) -> f32 {
-        let at = u64::from(y) * u64::from(self.width) + u64::from(x);
-        usize::try_from(at).ok().and_then(|at| self.values.get(at)).copied().unwrap_or(f32::NAN)
-    }
 }
 
 /// Looks at a latent.
@@ -134,129 +84,6 @@ pub fn scan(latent: &Latent, hints: Hints<'_>, request: &Request) -> gen5::Resul
         whole.merge(pass?);
     }
     Ok(whole.finish(&layout, values, request.bins))
-}
-
-/// Bytes that one task reads of a large raw latent.
-const PIECE: u64 = 16 << 20;
-
-/// Places from which a sample is taken.
-const PLACES: usize = 32;
-
-/// What is read, and what is kept of it.
-struct Plan {
-    /// Rows that can be read side by side.
-    pieces: Vec<Range<usize>>,
-    /// Bytes that are read of each of them.
-    most: u64,
-    /// The pictures that are kept.
-    chosen: Vec<usize>,
-}
-
-impl Plan {
-    fn new(latent: &Latent, layout: &Layout, rows: &Range<usize>, request: &Request) -> Self {
-        let count = rows.len();
-        let row_bytes = latent.payload_size().checked_div(row_count(latent)).unwrap_or(0).max(1);
-        let bytes = row_bytes.saturating_mul(count as u64);
-        let is_raw = !latent.chunks().any(ChunkRecord::is_compressed);
-        let chosen = match layout.items_in_row() {
-            // The layout of these rows alone chooses among them.
-            Some(in_row) => {
-                let chosen = layout.of_rows(count).choose(request.items).into_iter();
-                chosen.map(|item| item + rows.start * in_row).collect()
-            }
-            None => layout.choose(request.items),
-        };
-        if bytes <= request.sample {
-            // Parts are decompressed side by side anyway.
-            let tasks =
-                if is_raw { usize::try_from(bytes / PIECE).unwrap_or(1) } else { 1 }.clamp(1, count.max(1));
-            let cut = |at: usize| rows.start + count / tasks * at + (count % tasks).min(at);
-            let pieces = (0..tasks).map(|at| cut(at)..cut(at + 1)).collect();
-            return Self { pieces, most: u64::MAX, chosen };
-        }
-        let share = request.sample / PLACES as u64;
-        let some = usize::try_from(share / row_bytes).unwrap_or(count).clamp(1, count);
-        let (pieces, chosen) = match layout.items_in_row() {
-            _ if is_raw => {
-                let rows_of =
-                    |item: usize| layout.items_in_row().map(|in_row| item / in_row..item / in_row + 1);
-                let shown = chosen.iter().filter_map(|item| rows_of(*item));
-                (joined(spread(rows, some).into_iter().chain(shown).collect()), chosen)
-            }
-            // Only what is read anyway is shown.
-            Some(in_row) => {
-                let pieces = part_starts(latent, rows, some);
-                let chosen = choose_among(&pieces, in_row, layout.is_spread(), request.items);
-                (pieces, chosen)
-            }
-            None => (part_starts(latent, rows, some), chosen),
-        };
-        // A row can be larger than all that is to be read.
-        let most = if row_bytes > share { request.sample / pieces.len().max(1) as u64 } else { u64::MAX };
-        Self { pieces, most, chosen }
-    }
-}
-
-/// Some rows at a time, from places spread over all of them.
-fn spread(rows: &Range<usize>, some: usize) -> Vec<Range<usize>> {
-    let places = PLACES.min(rows.len() / some).max(2);
-    let place = |at: usize| rows.start + at * (rows.len() - some) / (places - 1);
-    (0..places).map(place).map(|start| start..start + some).collect()
-}
-
-fn row_count(latent: &Latent) -> u64 {
-    latent.row_axis().and_then(|axis| latent.shape().get(axis)).map_or(1, |&len| len as u64)
-}
-
-/// The first rows of parts that are spread over the latent: to reach those behind them, these would have to be decompressed
-/// too.
-fn part_starts(latent: &Latent, rows: &Range<usize>, share: usize) -> Vec<Range<usize>> {
-    let starts: Vec<Range<usize>> = latent
-        .chunks()
-        .map(|chunk| {
-            let part = chunk.part();
-            let start = part.map_or(0, |part| part.start);
-            let axis = part.map(|part| part.axis).or(latent.row_axis()).unwrap_or(0);
-            let len = chunk.shape().and_then(|shape| shape.get(axis)).copied().unwrap_or(0);
-            start.max(rows.start)..start.saturating_add(len).min(rows.end)
-        })
-        .filter(|part| !part.is_empty())
-        .collect();
-    let places = PLACES.min(starts.len());
-    let place = |at: usize| starts.get(at * (starts.len() - 1) / (places - 1).max(1)).cloned();
-    let pieces = (0..places).filter_map(place);
-    pieces.map(|part| part.start..part.end.min(part.start.saturating_add(share))).collect()
-}
-
-/// Some of the pictures of these rows: spread over them, or the first.
-fn choose_among(pieces: &[Range<usize>], in_row: usize, is_spread: bool, most: usize) -> Vec<usize> {
-    let all: usize = pieces.iter().map(|piece| piece.len() * in_row).sum();
-    let count = all.min(most);
-    let nth = |mut at: usize| {
-        for piece in pieces {
-            let here = piece.len() * in_row;
-            if at < here {
-                return Some(piece.start * in_row + at);
-            }
-            at -= here;
-        }
-        None
-    };
-    let places = (0..count).map(|at| if is_spread && count > 1 { at * (all - 1) / (count - 1) } else { at });
-    places.filter_map(nth).collect()
-}
-
-/// Ranges in order, those that touch made one.
-fn joined(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    ranges.sort_by_key(|range| range.start);
-    let mut joined: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match joined.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => joined.push(range),
-        }
-    }
-    joined
 }
 
 /// Which pictures are kept, and how large.

@@ -3,10 +3,10 @@
 use gen5::Reader;
 use image::{Rgb, RgbImage};
 
-use super::arrangement;
 use super::canvas::{Canvas, Face, Style, Theme, whole};
 use super::files;
 use super::look::{Look, Wish, facts, look};
+use super::paint::paint;
 use super::statistics::{Histogram, Statistics};
 use super::tiles::Scale;
 use crate::terminal::{count, escape};
@@ -172,7 +172,7 @@ impl Page {
         }
         self.legend(look);
         self.y += 8;
-        let high = arrangement::paint(&mut self.canvas, (MARGIN, self.y), look, &self.theme);
+        let high = paint(&mut self.canvas, (MARGIN, self.y), look, &self.theme);
         self.y += high + if high > 0 { 26 } else { 12 };
     }
 

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use image::{Rgb, RgbImage};
 
-use super::scan::Plane;
-use super::statistics::Statistics;
+use super::plane::Plane;
+use super::statistics::{Statistics, figure};
 
 /// What is NaN. No map has this colour or one like it.
 pub const NAN: Rgb<u8> = Rgb([255, 0, 220]);
@@ -43,6 +43,14 @@ impl Scale {
         }
     }
 
+    /// What it reaches to: `±3.14`, or `0.10 … 4.00`.
+    pub fn words(self) -> String {
+        match self {
+            Self::Signed(end) => format!("±{}", short(end)),
+            Self::Between(low, high) => format!("{} … {}", short(low), short(high)),
+        }
+    }
+
     /// The colour of a value; beyond the ends it is theirs.
     pub fn color(self, value: f32) -> Rgb<u8> {
         if value.is_nan() {
@@ -62,6 +70,12 @@ impl Scale {
 /// The picture of a channel, a pixel for each value.
 pub fn tile(plane: &Plane, scale: Scale) -> RgbImage {
     RgbImage::from_fn(plane.width(), plane.height(), |x, y| scale.color(plane.value(x, y)))
+}
+
+/// A number where there is little room for one.
+pub(super) fn short(value: f32) -> String {
+    let text = format!("{value:.2}");
+    if (0.01..1000.0).contains(&value.abs()) { text.replace('-', "−") } else { figure(f64::from(value)) }
 }
 
 /// A part of the whole as a byte: 0 and what is below is 0, 1 and what is above is 255.

@@ -37,12 +37,16 @@ fn shells_know_every_command() {
 
 #[test]
 #[cfg(unix)]
-fn the_script_for_bash_is_one() {
+fn shells_take_their_scripts() {
     let folder = Folder::new();
-    fs::write(folder.path("gen5.bash"), folder.ok(&["completions", "bash"])).unwrap();
-    match Command::new("bash").arg("-n").arg(folder.path("gen5.bash")).output() {
-        Ok(ran) => assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr)),
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "there is no bash here"),
+    for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
+        fs::write(folder.path("script"), folder.ok(&["completions", shell])).unwrap();
+        match Command::new(shell).arg(check).arg(folder.path("script")).output() {
+            Ok(ran) => assert!(ran.status.success(), "{shell}: {}", String::from_utf8_lossy(&ran.stderr)),
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "there is no {shell} here: {error}");
+            }
+        }
     }
 }
 

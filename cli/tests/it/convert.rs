@@ -336,8 +336,9 @@ fn bad_safetensors_files_are_refused() {
 fn other_files_are_refused() {
     let folder = TempDir::new().unwrap();
     assert!(
-        error(&save(&folder, "x.pt", b""))
-            .contains("is no .npy, .npz or .safetensors file, going by its name; save it as one first")
+        error(&save(&folder, "x.pt", b"")).contains(
+            "is no .npy, .npz, .safetensors or .latent file, going by its name; save it as one first"
+        )
     );
     for name in ["gone.npy", "gone.npz", "gone.safetensors"] {
         assert!(error(&folder.path().join(name)).contains("cannot open"));

@@ -1,177 +1,206 @@
-//! The files that arguments stand for: folders, patterns, standard input. And colours.
+//! Many files: folders, patterns, standard input, and what is told of files that are not there.
 
-use std::fs::{self, File};
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use crate::support::{Folder, json_lines};
 
-/// A file of one small latent.
-fn small(folder: &Folder, name: &str) {
-    folder.npy("x.npy", &[2], &[1.0, 2.0]);
-    let model = ["--model-name", "SD", "--model-version", "3", "--no-environment", "--date", "2026-11-24"];
-    let out = format!("@/{name}");
-    folder.ok(&[&["pack", &out, "--latent", "@/x.npy"][..], &model].concat());
-    fs::remove_file(folder.path("x.npy")).unwrap();
-}
-
-/// `runs/` with two files, one below it, and what is passed over.
-fn runs() -> Folder {
+/// A folder with files of the same content: two below `runs`, one hidden, a temporary, and one that is no GEN5 file.
+fn folder() -> Folder {
     let folder = Folder::new();
-    fs::create_dir_all(folder.path("runs/b/.hidden")).unwrap();
-    small(&folder, "runs/c.gen5");
-    for name in ["a.gen5", "b/d.gen5", "b/.hidden/e.gen5", ".c.gen5.x1.gen5-partial", ".f.gen5", "notes.txt"]
-    {
-        fs::copy(folder.path("runs/c.gen5"), folder.path(&format!("runs/{name}"))).unwrap();
+    fs::create_dir_all(folder.path("runs/b")).unwrap();
+    fs::create_dir_all(folder.path("runs/.trash")).unwrap();
+    let files = [
+        "runs/a.gen5",
+        "runs/b/[1].gen5",
+        "runs/.hidden.gen5",
+        "runs/.trash/c.gen5",
+        "runs/.d.gen5.Ab12.gen5-partial",
+    ];
+    for name in files {
+        fs::write(folder.path(name), data()).unwrap();
     }
+    fs::write(folder.path("runs/note.txt"), "text").unwrap();
     folder
 }
 
+fn data() -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/no_image.gen5")).unwrap()
+}
+
+/// The second columns of lines.
+fn paths(lines: &str) -> Vec<&str> {
+    lines.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect()
+}
+
 #[test]
-fn folders_are_looked_through_when_that_is_asked_for() {
-    let folder = runs();
-    let listed = folder.ok(&["ls", "-r", "@/runs"]);
-    let paths: Vec<&str> = listed.lines().map(|line| line.split('\t').next().unwrap()).collect();
-    assert_eq!(paths, ["@/runs/a.gen5", "@/runs/b/d.gen5", "@/runs/c.gen5"]);
-
-    let ran = folder.run(&["verify", "@/runs", "@/runs/a.gen5"]);
-    assert_eq!(ran.messages, "gen5: @/runs is a folder; -r looks at the .gen5 files below it\n");
-    assert_eq!((ran.code, ran.out.as_str()), (1, "@/runs/a.gen5: fine, 1 chunk, 8 B\n"));
-
+fn folders_are_gone_through_if_that_is_asked_for() {
+    let folder = folder();
+    assert_eq!(
+        paths(&folder.ok(&["fingerprint", "-r", "@/runs"])),
+        ["@/runs/a.gen5", "@/runs/b/[1].gen5"],
+        "sorted, without what is hidden"
+    );
+    let ran = folder.run(&["fingerprint", "@/runs", "@/runs/a.gen5"]);
+    assert_eq!((ran.code, paths(&ran.out)), (1, vec!["@/runs/a.gen5"]));
+    assert_eq!(ran.messages, "gen5: @/runs is a folder; -r looks at all .gen5 files below it\n");
     fs::create_dir(folder.path("empty")).unwrap();
-    let ran = folder.run(&["info", "-r", "@/empty"]);
-    assert_eq!((ran.code, ran.messages.as_str()), (1, "gen5: no .gen5 file is below @/empty\n"));
+    let ran = folder.run(&["verify", "-r", "--json", "@/empty", "@/runs"]);
+    assert_eq!((ran.code, ran.messages.as_str()), (1, "gen5: there is no .gen5 file below @/empty\n"));
+    let lines = json_lines(&ran.out);
+    assert_eq!(lines[0]["error"], "there is no .gen5 file below @/empty");
+    assert_eq!(lines.iter().map(|line| line["ok"] == true).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[test]
 #[cfg(unix)]
-fn links_are_followed_to_files_alone() {
-    let folder = runs();
-    std::os::unix::fs::symlink(folder.path("runs"), folder.path("runs/b/loop")).unwrap();
-    std::os::unix::fs::symlink(folder.path("runs/a.gen5"), folder.path("runs/z.gen5")).unwrap();
-    std::os::unix::fs::symlink(folder.path("gone"), folder.path("runs/y.gen5")).unwrap();
-    let listed = folder.ok(&["fingerprint", "-r", "@/runs"]);
-    let names: Vec<&str> = listed.lines().map(|line| line.rsplit('/').next().unwrap()).collect();
-    assert_eq!(names, ["a.gen5", "d.gen5", "c.gen5", "z.gen5"]);
+fn links_that_lead_in_circles_are_left() {
+    let folder = folder();
+    std::os::unix::fs::symlink(folder.path("runs"), folder.path("runs/b/up")).unwrap();
+    std::os::unix::fs::symlink(folder.path("runs/a.gen5"), folder.path("runs/b/link.gen5")).unwrap();
+    assert_eq!(
+        paths(&folder.ok(&["fingerprint", "-r", "@/runs"])),
+        ["@/runs/a.gen5", "@/runs/b/[1].gen5", "@/runs/b/link.gen5"]
+    );
 }
 
 #[test]
-fn a_pattern_stands_for_what_it_matches() {
-    let folder = runs();
-    let listed = folder.ok(&["ls", "--json", "@/runs/[a-c].gen5"]);
-    let paths: Vec<_> = json_lines(&listed).into_iter().map(|line| line["path"].clone()).collect();
-    assert_eq!(paths, ["@/runs/a.gen5", "@/runs/c.gen5"].map(serde_json::Value::from));
-    assert_eq!(folder.ok(&["fingerprint", "@/runs/**/d.gen5"]).lines().count(), 1);
-
-    let ran = folder.run(&["info", "@/runs/*.safetensors"]);
-    assert_eq!((ran.code, ran.messages.as_str()), (1, "gen5: no file matches @/runs/*.safetensors\n"));
-    let ran = folder.run(&["info", "@/runs/***.gen5"]);
-    assert_eq!(ran.code, 2, "{ran:?}");
-
-    // What is there by that name is meant.
-    fs::copy(folder.path("runs/a.gen5"), folder.path("[x].gen5")).unwrap();
-    fs::copy(folder.path("runs/a.gen5"), folder.path("x.gen5")).unwrap();
-    assert!(folder.ok(&["fingerprint", "@/[x].gen5"]).ends_with("@/[x].gen5\n"));
+fn patterns_need_no_shell() {
+    let folder = folder();
+    assert_eq!(paths(&folder.ok(&["fingerprint", "@/runs/*.gen5"])), ["@/runs/a.gen5"]);
+    assert_eq!(
+        paths(&folder.ok(&["fingerprint", "@/runs/**/*.gen5"])),
+        ["@/runs/a.gen5", "@/runs/b/[1].gen5"]
+    );
+    let ran = folder.run(&["fingerprint", "@/runs/*"]);
+    assert_eq!((ran.code, paths(&ran.out)), (3, vec!["@/runs/a.gen5"]), "what is matched is looked at");
 }
 
 #[test]
-fn results_of_many_files_come_in_their_order() {
-    let folder = Folder::new();
-    small(&folder, "one.gen5");
-    fs::create_dir(folder.path("many")).unwrap();
-    for number in 0..200 {
-        fs::copy(folder.path("one.gen5"), folder.path(&format!("many/{number:03}.gen5"))).unwrap();
-    }
-    fs::write(folder.path("many/100.gen5"), "no GEN5 file").unwrap();
-    for command in ["info", "ls", "verify", "fingerprint"] {
-        let ran = folder.run(&[command, "--json", "-r", "@/many"]);
+fn a_name_that_is_a_pattern_is_a_file_where_there_is_one() {
+    let folder = folder();
+    assert_eq!(paths(&folder.ok(&["fingerprint", "@/runs/b/[1].gen5"])), ["@/runs/b/[1].gen5"]);
+    let ran = folder.run(&["info", "@/runs/x*.gen5", "@/runs/[.gen5"]);
+    assert_eq!(ran.code, 1);
+    let lines: Vec<&str> = ran.messages.lines().collect();
+    assert_eq!(lines[0], "gen5: nothing matches @/runs/x*.gen5");
+    assert!(lines[1].contains("is there neither as a file nor, as a pattern, valid"), "{ran:?}");
+}
+
+#[test]
+fn json_is_a_line_for_each_of_several_files() {
+    let folder = folder();
+    for command in ["info", "verify", "fingerprint"] {
+        assert!(
+            folder.ok(&[command, "--json", "@/runs/a.gen5"]).lines().count() > 1,
+            "{command}: for people"
+        );
+        let ran = folder.run(&[command, "--json", "@/runs/a.gen5", "@/runs/note.txt", "@/runs/b/[1].gen5"]);
         let lines = json_lines(&ran.out);
-        let expected: Vec<String> = (0..200).map(|number| format!("@/many/{number:03}.gen5")).collect();
-        assert_eq!(lines.iter().map(|line| line["path"].as_str().unwrap()).collect::<Vec<_>>(), expected);
-        assert_eq!((ran.code, ran.messages.lines().count()), (3, 1), "{command}");
-        assert!(lines[100]["error"].as_str().unwrap().starts_with("not a GEN5 file"), "{command}");
+        assert_eq!((ran.code, lines.len()), (3, 3), "{command}");
+        assert!(lines[1]["error"].as_str().unwrap().contains("not a GEN5 file"), "{command}");
+        assert!(lines[2]["error"].is_null() && lines[2]["path"].is_string(), "{command}");
+        let ran = folder.run(&[command, "--json", "@/*/a.gen5"]);
+        assert_eq!(json_lines(&ran.out).len(), 1, "{command}: a pattern can match several");
     }
 }
 
-fn gen5() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gen5"));
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM"] {
-        command.env_remove(name);
+#[test]
+fn standard_input_is_a_file_once() {
+    let folder = folder();
+    let data = data();
+    for (command, shown) in [
+        (&["info", "-"][..], "-: GEN5 1.0"),
+        (&["verify", "-"], "-: fine, 2 chunks"),
+        (&["ls", "-"], "z\tfloat16"),
+        (&["fingerprint", "-"], ""),
+        (&["diff", "-", "@/runs/a.gen5"], "- and @/runs/a.gen5 are the same"),
+        (&["env", "-", "@/runs/a.gen5"], "-: the environment is that of @/runs/a.gen5"),
+        (&["unpack", "-", "-o", "@/out", "--no-environment-check"], "@/out: 1 latent"),
+    ] {
+        let ran = folder.run_with_input(command, &data);
+        assert_eq!((ran.code, ran.messages.as_str()), (0, ""), "{command:?}");
+        assert!(ran.out.starts_with(shown), "{command:?}: {ran:?}");
     }
-    command
+    let ran = folder.run_with_input(&["info", "-", "-"], &data);
+    assert_eq!((ran.code, ran.messages.as_str()), (2, "gen5: - is standard input, which can be read once\n"));
+    assert_eq!(folder.run_with_input(&["info", "-"], b"text").code, 3);
 }
 
 #[test]
-fn standard_input_is_a_file_too() {
-    let folder = Folder::new();
-    small(&folder, "one.gen5");
-    let run = |words: &[&str]| {
-        let input = File::open(folder.path("one.gen5")).unwrap();
-        let ran = gen5().args(words).stdin(input).output().unwrap();
-        (ran.status.code(), String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap())
-    };
-    assert_eq!(run(&["ls", "-"]), (Some(0), "x\tfloat32\t2\t8\t20\traw\n".into(), String::new()));
-    assert_eq!(run(&["verify", "-"]).1, "-: fine, 1 chunk, 8 B\n");
-    let path = folder.path("one.gen5");
-    assert_eq!(run(&["diff", "-", path.to_str().unwrap()]).0, Some(0));
-    let (code, _, messages) = run(&["diff", "-", "-"]);
-    assert_eq!((code, messages.as_str()), (Some(2), "gen5: - is standard input, which can be read once\n"));
-
-    let mut child = gen5().args(["ls", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdin.take());
-    let ran = child.wait_with_output().unwrap();
-    assert_eq!(ran.status.code(), Some(3));
-    assert_eq!(String::from_utf8(ran.stderr).unwrap(), "gen5: -: not a GEN5 file: it is empty\n");
+fn what_is_not_there_brings_a_proposal() {
+    let folder = folder();
+    let ran = folder.run(&["info", "@/runs/aa.gen5"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.messages.ends_with("; is a.gen5 meant?\n"), "{ran:?}");
+    fs::write(folder.path("steps.gen5"), include_bytes!("../../../tests/data/zstd_f16.gen5")).unwrap();
+    let ran = folder.run(&["cat", "@/steps.gen5", "inital_noise"]);
+    let expected = "gen5: @/steps.gen5: no latent is called \"inital_noise\"; is \"initial_noise\" meant?\n";
+    assert_eq!((ran.code, ran.messages.as_str()), (1, expected));
 }
 
 #[test]
-fn standard_output_is_a_file_too() {
+fn a_file_goes_to_standard_output() {
     let folder = Folder::new();
-    small(&folder, "one.gen5");
-    let path = folder.path("one.gen5");
-    let run = |words: &[&str], input: Option<&str>| {
-        let input = input.map_or_else(Stdio::null, |name| File::open(folder.path(name)).unwrap().into());
-        let ran = gen5().args(words).stdin(input).current_dir(folder.path("")).output().unwrap();
-        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
-        (ran.stdout, String::from_utf8(ran.stderr).unwrap())
-    };
-    let before = folder.names();
-    let (packed, messages) = run(&["repack", "one.gen5", "-"], None);
-    assert_eq!(packed, fs::read(&path).unwrap());
-    assert!(messages.starts_with("gen5: 1 latent (stored raw), 8 B of values, "), "{messages}");
-    let (merged, _) = run(&["merge", "one.gen5", "-o", "-"], None);
-    assert!(merged.starts_with(b"GEN5"));
+    folder.npy("a.npy", &[4], &[1.5; 4]);
+    let words = [
+        "--latent",
+        "@/a.npy",
+        "--model-name",
+        "SD",
+        "--model-version",
+        "3",
+        "--no-environment",
+        "--date",
+        "2026-11-22",
+    ];
+    folder.ok(&[&["pack", "@/a.gen5"], &words[..]].concat());
+    let (code, out, messages) = folder.run_for_bytes(&[&["pack", "-"], &words[..]].concat());
+    assert_eq!((code, messages.as_str()), (0, ""));
+    assert!(out == fs::read(folder.path("a.gen5")).unwrap(), "the same bytes");
+    let ran = folder.run_on_terminal(&[&["pack", "-"], &words[..]].concat());
+    assert!(ran.code == 2 && ran.messages.contains("would upset the terminal"), "{ran:?}");
+    let given = ["--image", "-", "--metadata", "-"];
+    let ran = folder.run_with_input(&[&["pack", "@/b.gen5"], &words[..], &given].concat(), b"x");
+    assert!(ran.code == 2 && ran.messages.contains("can be read once"), "{ran:?}");
+    assert_eq!(folder.names(), ["a.gen5", "a.npy"]);
+}
 
-    let (changed, messages) = run(&["set", "-", "prompt=sea"], Some("one.gen5"));
-    assert_eq!(messages, "gen5: 1 change\n");
-    fs::write(folder.path("two.gen5"), changed).unwrap();
-    assert!(folder.ok(&["info", "@/two.gen5"]).contains("prompt       sea"));
-    fs::remove_file(folder.path("two.gen5")).unwrap();
-    assert_eq!(folder.names(), before);
-
+#[test]
+fn what_changes_a_file_works_in_a_pipe() {
+    let folder = Folder::new();
     folder.npy("x.npy", &[2], &[1.0, 2.0]);
-    let words = ["pack", "@/-", "--latent", "@/x.npy", "--model-name", "SD", "--model-version", "3"];
-    let ran = folder.run(&words);
-    assert_eq!(ran.code, 2, "a file called - is none of a GEN5 file's: {ran:?}");
-    let ran = folder.run_on_terminal(&[&["pack", "-"], &words[2..]].concat());
-    let refused = "gen5: the file is binary, and would upset the terminal; send it to a file (> FILE) or a program (|)\n";
-    assert_eq!((ran.code, ran.messages.as_str()), (2, refused));
+    let model = ["--model-name", "SD", "--model-version", "3", "--no-environment", "--date", "2026-11-24"];
+    folder.ok(&[&["pack", "@/one.gen5", "--latent", "@/x.npy"][..], &model].concat());
+    let (one, before) = (fs::read(folder.path("one.gen5")).unwrap(), folder.names());
+
+    let (code, repacked, messages) = folder.run_for_bytes(&["repack", "@/one.gen5", "-"]);
+    assert!(code == 0 && messages.is_empty() && repacked == one, "{messages}");
+    let (code, merged, _) = folder.run_for_bytes(&["merge", "@/one.gen5", "-o", "-"]);
+    assert!(code == 0 && merged.starts_with(b"GEN5"));
+    let (code, changed, _) = folder.run_for_bytes(&["set", "@/one.gen5", "prompt=sea", "-o", "-"]);
+    assert!(code == 0 && gen5::Reader::from_bytes(changed).unwrap().model_info_json().contains("\"sea\""));
+    assert_eq!(folder.names(), before);
+    for words in [&["repack", "@/one.gen5", "-"][..], &["set", "@/one.gen5", "prompt=sea", "-o", "-"]] {
+        let ran = folder.run_on_terminal(words);
+        assert!(ran.code == 2 && ran.messages.contains("would upset the terminal"), "{ran:?}");
+    }
 }
 
 #[test]
-fn colours_are_for_those_who_want_them() {
+fn a_file_from_standard_input_is_changed_on_its_way_to_standard_output() {
     let folder = Folder::new();
-    small(&folder, "one.gen5");
-    let path = folder.path("one.gen5");
-    let verified = |words: &[&str], variables: &[(&str, &str)]| {
-        let ran =
-            gen5().arg("verify").arg(&path).args(words).envs(variables.iter().copied()).output().unwrap();
-        String::from_utf8(ran.stdout).unwrap().contains('\u{1b}')
-    };
-    assert!(!verified(&[], &[]), "it is no terminal");
-    assert!(verified(&[], &[("CLICOLOR_FORCE", "1")]));
-    assert!(!verified(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
-    assert!(verified(&["--color", "always"], &[("NO_COLOR", "1")]));
-    assert!(!verified(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
-    let json = gen5().args(["info", "--json", "--color", "always"]).arg(&path).output().unwrap();
-    assert!(!json.stdout.contains(&0x1b), "JSON is for programs");
+    folder.npy("x.npy", &[2], &[1.0, 2.0]);
+    let model = ["--model-name", "SD", "--model-version", "3", "--no-environment"];
+    folder.ok(&[&["pack", "@/one.gen5", "--latent", "@/x.npy"][..], &model].concat());
+    let one = fs::read(folder.path("one.gen5")).unwrap();
+    let changed = Command::new(env!("CARGO_BIN_EXE_gen5"))
+        .args(["set", "-", "prompt=sea"])
+        .stdin(fs::File::open(folder.path("one.gen5")).unwrap())
+        .output()
+        .unwrap();
+    assert!(changed.status.success() && changed.stderr.is_empty());
+    assert!(gen5::Reader::from_bytes(changed.stdout).unwrap().model_info_json().contains("\"sea\""));
+    assert!(fs::read(folder.path("one.gen5")).unwrap() == one, "the file itself stays as it is");
 }

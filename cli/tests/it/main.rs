@@ -5,6 +5,7 @@ mod binary;
 mod capture;
 mod commands;
 mod completions;
+mod conventions;
 mod convert;
 mod diff;
 mod embedded;
@@ -13,12 +14,14 @@ mod files;
 mod image_text;
 mod images;
 mod latents;
+mod layouts;
 #[allow(dead_code, clippy::cast_possible_truncation)]
-#[path = "../../../tests/it/support.rs"]
+#[path = "../../../tests/support/mod.rs"]
 mod library;
 mod merge;
 mod pictures;
 mod repack;
+mod report;
 mod sessions;
 mod set;
 mod split;

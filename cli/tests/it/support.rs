@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use gen5::Dtype;
 use gen5_cli::Streams;
-use gen5_cli::colour::Colours;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -46,8 +45,27 @@ impl Folder {
     /// Runs `gen5` as on a terminal.
     pub fn run_on_terminal(&self, words: &[&str]) -> Ran {
         let (mut out, mut messages) = (Vec::new(), Vec::new());
-        let colours = Colours::default();
-        let streams = Streams { out: &mut out, messages: &mut messages, is_terminal: true, colours };
+        let streams = Streams {
+            input: &mut std::io::empty(),
+            out: &mut out,
+            messages: &mut messages,
+            is_terminal: true,
+            messages_on_terminal: true,
+        };
+        let code = gen5_cli::run_in(self.words(words), streams);
+        Ran { code, out: self.text(out), messages: self.text(messages) }
+    }
+
+    /// Runs `gen5` with something on standard input.
+    pub fn run_with_input(&self, words: &[&str], mut input: &[u8]) -> Ran {
+        let (mut out, mut messages) = (Vec::new(), Vec::new());
+        let streams = Streams {
+            input: &mut input,
+            out: &mut out,
+            messages: &mut messages,
+            is_terminal: false,
+            messages_on_terminal: false,
+        };
         let code = gen5_cli::run_in(self.words(words), streams);
         Ran { code, out: self.text(out), messages: self.text(messages) }
     }
@@ -133,13 +151,13 @@ impl Folder {
     }
 }
 
-/// A PNG of one black pixel.
-pub const PNG: &[u8] = include_bytes!("../../../tests/data/pixel.png");
-
 /// The objects of JSON lines.
 pub fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
+
+/// A PNG of one black pixel.
+pub const PNG: &[u8] = include_bytes!("../../../tests/data/pixel.png");
 
 /// The names in a folder, sorted.
 pub fn names(folder: &Path) -> Vec<String> {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use gen5::{Latent, Reader};
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::values::{Distance, compare};
 use super::{Outcome, Side, described};
+use crate::progress::Progress;
 use crate::terminal::dimensions;
 
 /// Latents that belong together, or one that has no other.
@@ -126,14 +126,14 @@ impl Pair {
         &self,
         sides: (&Side<'_>, &Side<'_>),
         tolerance: Option<f64>,
-        bar: &ProgressBar,
+        progress: &Progress,
     ) -> (LatentReport, Result<()>) {
         let (result, distance, failure) = match (&self.file, &self.other) {
             (None, _) => (Outcome::OnlyInOther, None, Ok(())),
             (_, None) => (Outcome::OnlyInFile, None, Ok(())),
             (Some(file), Some(other)) if file.shape() != other.shape() => (Outcome::Differs, None, Ok(())),
             (Some(file), Some(other)) if is_recorded_equal(file, other) => (Outcome::Equal, None, Ok(())),
-            (Some(file), Some(other)) => match compare((sides.0, file), (sides.1, other), bar) {
+            (Some(file), Some(other)) => match compare((sides.0, file), (sides.1, other), progress) {
                 Ok(distance) => {
                     (judge(&distance, file.dtype() == other.dtype(), tolerance), Some(distance), Ok(()))
                 }

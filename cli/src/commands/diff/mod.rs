@@ -17,9 +17,7 @@ use super::{Output, of_file, path_text};
 use crate::args::DiffArgs;
 use crate::environment::Comparison;
 use crate::failure::Status;
-use crate::files::{check_standard_input, open};
-use crate::progress;
-use crate::terminal::{count, escape, shown};
+use crate::terminal::{Tone, count, escape, shown};
 
 /// What came of comparing something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -63,9 +61,8 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let reader =
-            open(path, ReadOptions::new().check_hashes(true)).map_err(|error| of_file(error, path))?;
+    fn open(path: &'a Path, output: &Output<'_>) -> Result<Self> {
+        let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), path)?;
         let pool = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
         Ok(Self { path, reader, pool })
     }
@@ -98,14 +95,13 @@ struct Failed {
 }
 
 pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
-    check_standard_input([args.file.as_path(), &args.other])?;
-    let opened = Side::open(&args.file).and_then(|file| Ok((file, Side::open(&args.other)?)));
+    let opened = Side::open(&args.file, output).and_then(|file| Ok((file, Side::open(&args.other, output)?)));
     let (file, other) = match opened {
         Ok(sides) => sides,
         Err(error) => {
             if args.json {
                 let (path, other) = (path_text(&args.file), path_text(&args.other));
-                output.json(&Failed { path, other, error: format!("{error:#}") }, false)?;
+                output.json(&Failed { path, other, error: format!("{error:#}") })?;
             }
             return Err(error);
         }
@@ -115,7 +111,7 @@ pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
         output.remember(Status::Different);
     }
     match args.json {
-        true => output.json(&report, false),
+        true => output.json(&report),
         false => print(args, &report, output),
     }
 }
@@ -156,25 +152,24 @@ fn compare_latents(
     output: &mut Output<'_>,
 ) -> Vec<LatentReport> {
     let pairs = pair(&file.reader, &other.reader);
-    let bar = progress::bytes(pairs.iter().map(latents::Pair::bytes).sum());
+    let progress = output.reading("comparing", pairs.iter().map(latents::Pair::bytes).sum());
     let mut reports = Vec::new();
     for pair in &pairs {
-        let (report, failure) = pair.compare((file, other), tolerance, &bar);
+        let (report, failure) = pair.compare((file, other), tolerance, &progress);
         if let Err(error) = failure {
-            bar.suspend(|| output.report(&error));
+            progress.suspend(|| output.report(&error));
         }
         reports.push(report);
     }
-    bar.finish_and_clear();
     reports
 }
 
 fn print(args: &DiffArgs, report: &Report, output: &mut Output<'_>) -> Result<()> {
     let is_close = report.latents.iter().any(|latent| latent.result == Outcome::Close);
     let verdict = match (report.same, is_close) {
-        (true, false) => "are the same",
-        (true, true) => "are the same within the tolerance",
-        (false, _) => "differ",
+        (true, false) => output.painted(Tone::Good, "are the same"),
+        (true, true) => output.painted(Tone::Good, "are the same within the tolerance"),
+        (false, _) => output.painted(Tone::Bad, "differ"),
     };
     writeln!(output.out, "{} and {} {verdict}", shown(&args.file), shown(&args.other))?;
     for (name, text) in facts(report) {

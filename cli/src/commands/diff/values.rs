@@ -2,11 +2,11 @@
 
 use anyhow::{Result, ensure};
 use gen5::{Dtype, Latent};
-use indicatif::ProgressBar;
 
 use super::super::blocks::Blocks;
 use super::super::of_file;
 use super::Side;
+use crate::progress::Progress;
 use crate::values::widen;
 
 /// How far values are from each other.
@@ -44,7 +44,7 @@ impl Distance {
 pub(super) fn compare(
     (one, one_latent): (&Side<'_>, &Latent),
     (other, other_latent): (&Side<'_>, &Latent),
-    bar: &ProgressBar,
+    progress: &Progress,
 ) -> Result<Distance> {
     let distance = one.pool.in_place_scope(|scope| {
         let mut one_blocks = Blocks::read(scope, one_latent);
@@ -62,7 +62,7 @@ pub(super) fn compare(
                 let one_bytes = one_blocks.take(values * one_size);
                 let other_bytes = other_blocks.take(values * other_size);
                 meter.add((one_latent.dtype(), one_bytes), (other_latent.dtype(), other_bytes));
-                bar.inc((one_bytes.len() + other_bytes.len()) as u64);
+                progress.add((one_bytes.len() + other_bytes.len()) as u64);
             }
         })
     })?;

@@ -1,118 +1,8 @@
-//! What several tests need: files in memory, metadata, values, and every way in.
+//! Files put together by hand, byte by byte.
 
-use std::io::Cursor;
-use std::path::{Path, PathBuf};
-
-use gen5::{
-    Component, Digest, Environment, Error, GenerationSettings, Metadata, Place, ReadOptions, Reader, Summary,
-    WriteOptions, Writer,
-};
+use gen5::Digest;
 use serde_json::{Value, json};
 use zstd::stream::raw::CParameter;
-
-pub(crate) fn data(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "data", name].iter().collect()
-}
-
-/// The three ways in.
-pub(crate) fn all_ways(path: &Path) -> [(&'static str, gen5::Result<Reader>); 4] {
-    // SAFETY: nothing else touches the file while the test runs.
-    #[allow(unsafe_code)]
-    let mapped = unsafe { Reader::map(path) };
-    [
-        ("open", Reader::open(path)),
-        ("open file", ReadOptions::new().open_file(std::fs::File::open(path).unwrap())),
-        ("map", mapped),
-        ("bytes", Reader::from_bytes(std::fs::read(path).unwrap())),
-    ]
-}
-
-/// Metadata with a fixed date, so that equal input gives equal bytes.
-pub(crate) fn metadata() -> Metadata {
-    Metadata::builder("Stable Diffusion 3", "3.0")
-        .date("2026-11-22T00:00:00+00:00")
-        .prompt("a \"cat\"\n\u{0} 🐈")
-        .tag("cat")
-        .settings(GenerationSettings::new(u64::MAX, 30, "euler"))
-        .build()
-        .unwrap()
-}
-
-pub(crate) fn environment() -> Environment {
-    Environment::new([
-        Component::new("os", "name=os;version=Linux 6.1"),
-        Component::new("gpu", "name=gpu;model=A;driver=1"),
-        Component::new("gpu", "name=gpu;model=B;driver=1"),
-    ])
-}
-
-/// A PNG of one black pixel.
-pub(crate) const PNG: &[u8] = include_bytes!("../data/pixel.png");
-
-/// A file in memory, filled by `fill`.
-pub(crate) fn write(
-    options: WriteOptions,
-    fill: impl FnOnce(&mut Writer<'_>) -> gen5::Result<()>,
-) -> gen5::Result<(Vec<u8>, Summary)> {
-    let mut out = Cursor::new(Vec::new());
-    let mut writer = options.write_to(&mut out)?;
-    fill(&mut writer)?;
-    let summary = writer.finish(&metadata())?;
-    Ok((out.into_inner(), summary))
-}
-
-pub(crate) fn open(bytes: Vec<u8>) -> Reader {
-    Reader::from_bytes(bytes).unwrap()
-}
-
-/// Runs in a rayon pool of its own.
-pub(crate) fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
-}
-
-/// Fails the test instead of hanging it.
-pub(crate) fn within_a_minute<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || sender.send(run()));
-    receiver.recv_timeout(std::time::Duration::from_secs(60)).expect("a result, and no deadlock")
-}
-
-/// Standard normal values, the same for the same seed: sums of twelve uniform ones (Irwin-Hall) from SplitMix64.
-pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
-    let mut state = seed;
-    let mut uniform = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 40) as f32 / (1_u64 << 24) as f32
-    };
-    (0..len).map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0).collect()
-}
-
-/// The position of the chunk that an error names.
-pub(crate) fn chunk_of(error: &Error) -> Option<usize> {
-    match place_of(error)? {
-        Place::Chunk { index, .. } => Some(*index),
-        _ => None,
-    }
-}
-
-/// Where an error says that it is.
-pub(crate) fn place_of(error: &Error) -> Option<&Place> {
-    match error {
-        Error::Value { place, .. }
-        | Error::Json { place, .. }
-        | Error::Frame { place, .. }
-        | Error::Contradiction { place, .. }
-        | Error::Parts { place, .. }
-        | Error::Hash { place, .. }
-        | Error::ComponentDigest { place, .. }
-        | Error::Limit { place, .. } => Some(place),
-        Error::Overlap { second, .. } | Error::SecondChunk { second, .. } => Some(second),
-        _ => None,
-    }
-}
 
 /// Bytes of floats as they are in a file.
 pub(crate) fn le_bytes(values: &[f32]) -> Vec<u8> {
@@ -160,6 +50,20 @@ pub(crate) fn frame_by_hand(content_size: u64, window_log: u8, content: &[u8]) -
     let block = (content.len() as u32) << 3 | 1; // the last block, raw
     frame.extend(&block.to_le_bytes()[..3]);
     frame.extend(content);
+    frame
+}
+
+/// A frame of `head`, and behind it `blocks` blocks, each of which is one zero byte 128 Ki times (RFC 8878, 3.1.1.2.2).
+pub(crate) fn frame_of_zeros(head: &[u8], blocks: u32) -> Vec<u8> {
+    const LENGTH: u32 = 128 << 10;
+    let content_size = head.len() as u64 + u64::from(blocks * LENGTH);
+    let mut frame = frame_by_hand(content_size, 20, head);
+    frame[14] &= !1; // the head's block is not the last
+    for block in 1..=blocks {
+        let header = LENGTH << 3 | 1 << 1 | u32::from(block == blocks);
+        frame.extend(&header.to_le_bytes()[..3]);
+        frame.push(0);
+    }
     frame
 }
 

@@ -1,0 +1,86 @@
+//! Many files: looked at side by side, told of in their order.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use rayon::prelude::*;
+
+use super::Output;
+use crate::args::FilesArgs;
+use crate::files::Files;
+use crate::progress::Progress;
+use crate::terminal::count;
+
+/// Files that are looked at together have at most so many bytes: what is found of a large one is not kept waiting by others,
+/// and it has all threads for itself.
+const BATCH: u64 = 64 << 20;
+
+/// The most files that are looked at together.
+const MOST: usize = 256;
+
+/// What is to be told of a file.
+pub(super) struct Seen<'p, T> {
+    pub(super) path: &'p Path,
+    /// Its position among the files.
+    pub(super) position: usize,
+    /// Whether there can be several.
+    pub(super) several: bool,
+    pub(super) result: Result<T>,
+}
+
+/// A file's share of the progress of all.
+pub(super) struct Share<'p> {
+    progress: &'p Progress,
+    size: u64,
+}
+
+impl Share<'_> {
+    /// Counts work on parts of the file that come to `total`.
+    pub(super) fn of(&self, total: u64) -> impl Fn(u64) + Sync {
+        let scaled = move |part| u128::from(part) * u128::from(self.size) / u128::from(total.max(1));
+        move |part| self.progress.add(u64::try_from(scaled(part)).unwrap_or(u64::MAX))
+    }
+}
+
+/// Looks at all files, and tells of each; one that fails does not stop the others. `doing` is what progress calls work on
+/// their values; where only tables are read, what is told is progress enough.
+pub(super) fn each<'o, T: Send>(
+    args: &FilesArgs,
+    doing: Option<&'static str>,
+    output: &mut Output<'o>,
+    look: impl Fn(&Path, &Share<'_>) -> Result<T> + Sync,
+    mut tell: impl FnMut(Seen<'_, T>, &mut Output<'o>) -> Result<()>,
+) -> Result<()> {
+    let Files { found, several } = Files::find(args);
+    if several {
+        output.detail(|| count(found.len(), "file"));
+    }
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let mut files: Vec<_> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();
+    let bytes = files.iter().map(|(size, ..)| size).sum();
+    let progress = doing.map_or_else(Progress::none, |doing| output.reading(doing, bytes));
+    let mut position = 0;
+    while !files.is_empty() {
+        let mut bytes = 0_u64;
+        let fits = |(size, ..): &&(u64, PathBuf, Result<()>)| {
+            bytes = bytes.saturating_add(*size);
+            bytes <= BATCH
+        };
+        let batch = files.iter().take(MOST).take_while(fits).count().max(1);
+        let rest = files.split_off(batch);
+        let looked: Vec<_> = files
+            .into_par_iter()
+            .map(|(size, path, found)| {
+                let result = found.and_then(|()| look(&path, &Share { progress: &progress, size }));
+                (path, result)
+            })
+            .collect();
+        files = rest;
+        for (path, result) in looked {
+            progress.suspend(|| tell(Seen { path: &path, position, several, result }, output))?;
+            position += 1;
+        }
+    }
+    Ok(())
+}

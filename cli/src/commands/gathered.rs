@@ -1,0 +1,103 @@
+//! What `pack` is given: files and folders of latents, and what else these files say.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use super::Output;
+use super::image_text::ImageText;
+use crate::args::PackArgs;
+use crate::convert::layouts::{Layout, Source, comfyui};
+use crate::convert::{Array, Found, find, folder};
+use crate::embedded::Text;
+use crate::terminal::{count, dimensions, human_size, shown};
+
+/// The member of `model_info` with the files that latents came from.
+pub(super) const SOURCES: &str = "source_files";
+
+/// Bytes of that member. Half of what a reader takes as a file's whole table.
+const MAX_SOURCES: usize = 64 << 20;
+
+/// All latents, and what their files say.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) arrays: Vec<Array>,
+    /// Texts that tell how the latents were made.
+    pub(super) texts: Vec<ImageText>,
+    sources: Vec<Source>,
+}
+
+impl Gathered {
+    /// Finds all that is asked for.
+    pub(super) fn read(args: &PackArgs, output: &mut Output<'_>) -> Result<Self> {
+        let mut gathered = Self::default();
+        for arg in &args.latents {
+            let found = find(arg)?;
+            gathered.arrays.extend(found.arrays.iter().cloned());
+            gathered.text(&found, &arg.path);
+            gathered.keep(found, output);
+        }
+        for arg in &args.folders {
+            let found = folder::read(arg)?;
+            tell(&found, &arg.path, output);
+            gathered.arrays.extend(found.arrays);
+            // Of several files with texts of their own none speaks for all.
+            if let [only] = &*found.files {
+                gathered.text(only, &arg.path);
+            }
+            for mut file in found.files {
+                file.is_worth_keeping = true;
+                gathered.keep(file, output);
+            }
+        }
+        Ok(gathered)
+    }
+
+    /// Takes the text of a file that tells how its latent was made.
+    fn text(&mut self, found: &Found, path: &Path) {
+        if found.source.layout == Layout::Comfyui
+            && let Some(prompt) = found.source.metadata.get(comfyui::PROMPT)
+        {
+            let text = Text { keyword: comfyui::PROMPT.to_owned(), text: prompt.clone() };
+            self.texts.push(ImageText::of_latents(shown(path), text));
+        }
+    }
+
+    fn keep(&mut self, found: Found, output: &mut Output<'_>) {
+        if let Some(note) = found.note {
+            output.note(&note);
+        }
+        if found.is_worth_keeping {
+            self.sources.push(found.source);
+        }
+    }
+
+    /// What is to be kept of the files, as the text of its member; `None` if there is nothing.
+    pub(super) fn sources(&self) -> Result<Option<String>> {
+        if self.sources.is_empty() {
+            return Ok(None);
+        }
+        let text = serde_json::to_string(&self.sources)?;
+        ensure!(
+            text.len() <= MAX_SOURCES,
+            "what the files say besides their latents comes to {}, and {} is what one file takes; pack them as several",
+            human_size(text.len() as u64),
+            human_size(MAX_SOURCES as u64)
+        );
+        Ok(Some(text))
+    }
+}
+
+/// Says what became of a folder.
+fn tell(found: &folder::Folder, path: &Path, output: &mut Output<'_>) {
+    let files = count(found.files.len(), "file");
+    let latents = match &*found.arrays {
+        [only] => format!("{} {}", only.key, dimensions(&only.shape, "x")),
+        all => count(all.len(), "latent"),
+    };
+    let others = match found.others {
+        0 => String::new(),
+        others => format!("; {others} others passed over"),
+    };
+    output.note(&format!("{}: {files} as {latents}{others}", shown(path)));
+}

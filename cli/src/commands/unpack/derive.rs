@@ -1,0 +1,177 @@
+//! Files of a layout made of latents that are from elsewhere.
+
+use std::collections::{BTreeMap, HashMap};
+
+use gen5::{Dtype, Extra, Latent};
+
+use super::LATENTS;
+use super::plan::{Planned, Used, Values};
+use crate::convert::layouts::{Layout, Member, Source, comfyui, kohya};
+use crate::convert::types::{Other, Type};
+use crate::convert::write::{Container, Piece};
+
+/// What is to be said of kohya's caches that are made here.
+pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are those of an uncropped image of 8 pixels for \
+                                            each value of a latent: the file does not tell the true ones";
+
+/// Files that are made of one latent: more rows are a slip, or a trap.
+const MAX_FILES: usize = 1 << 20;
+
+/// A latent, or a row of one, that is to be a file.
+pub(super) struct Unit<'a> {
+    latent: &'a Latent,
+    row: Option<usize>,
+    shape: Vec<usize>,
+    origin: Option<Origin<'a>>,
+}
+
+/// The file that a latent, or a row of it, is from.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    source: &'a Source,
+    row: Option<usize>,
+    /// Whether it goes with another latent of that file, as a mask does.
+    is_companion: bool,
+}
+
+impl<'a> Unit<'a> {
+    /// What its file should be called, without extension.
+    pub(super) fn stem(&self) -> Option<&'a str> {
+        match self.origin {
+            Some(origin) if !origin.is_companion => Some(origin.source.stem()),
+            _ => self.latent.key(),
+        }
+    }
+
+    /// Whether it is no latent by itself.
+    pub(super) fn is_companion(&self) -> bool {
+        self.origin.is_some_and(|origin| origin.is_companion)
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        self.origin.map(|origin| origin.source.layout)
+    }
+
+    fn values(&self) -> Values {
+        match self.row {
+            Some(row) => Values::Row(self.latent.clone(), row),
+            None => Values::Whole(self.latent.clone()),
+        }
+    }
+}
+
+/// The latents as they are, and those whose rows are from files of their own row by row, less rows that are in files already.
+pub(super) fn units<'a>(latents: &[&'a Latent], sources: &'a [Source], used: &Used) -> Vec<Unit<'a>> {
+    let origins = origins(sources);
+    let mut units = Vec::new();
+    for &latent in latents {
+        let origins = latent.key().and_then(|key| origins.get(key)).map_or(&[][..], Vec::as_slice);
+        let mut is_whole = true;
+        for origin in origins {
+            if let (Some(row), Some((rows, shape))) = (origin.row, latent.shape().split_first())
+                && row < *rows
+            {
+                is_whole = false;
+                if used.contains(&(latent.index(), Some(row))) {
+                    continue;
+                }
+                let (row, shape, origin) = (Some(row), shape.to_vec(), Some(*origin));
+                units.push(Unit { latent, row, shape, origin });
+            }
+        }
+        if is_whole {
+            let (shape, origin) = (latent.shape().to_vec(), origins.first().copied());
+            units.push(Unit { latent, row: None, shape, origin });
+        }
+    }
+    units
+}
+
+/// The files that each key is from.
+fn origins(sources: &[Source]) -> HashMap<&str, Vec<Origin<'_>>> {
+    let mut origins: HashMap<&str, Vec<Origin<'_>>> = HashMap::new();
+    for source in sources {
+        let latents: Vec<&Member> = source.latents().map(|(_, member)| member).collect();
+        let only = source.layout.only_latent(latents.iter().map(|member| member.name.as_str()));
+        for (at, member) in latents.into_iter().enumerate() {
+            let is_companion = only.is_some_and(|only| only != at);
+            let origin = Origin { source, row: member.row, is_companion };
+            origins.entry(member.key.as_deref().unwrap_or_default()).or_default().push(origin);
+        }
+    }
+    origins
+}
+
+/// A `.latent` file. ComfyUI has a batch axis in front.
+pub(super) fn comfyui_file(unit: &Unit<'_>, name: &str, model_info: &Extra) -> Option<Vec<Planned>> {
+    let has_batch = unit.layout() != Some(Layout::Musubi);
+    let shape = match unit.shape.len() {
+        3 => [&[1], unit.shape.as_slice()].concat(),
+        4 if !has_batch => [&[1], unit.shape.as_slice()].concat(),
+        4.. => unit.shape.clone(),
+        _ => return None,
+    };
+    let kind = Container::Safetensors.holds(unit.latent.dtype());
+    let latent = Piece { name: comfyui::TENSOR.to_owned(), kind, shape, values: unit.values() };
+    // An image by ComfyUI brought them.
+    let texts = model_info.get("image_text").and_then(|texts| serde_json::from_str::<Extra>(texts).ok());
+    let text = |name: &str| serde_json::from_str(texts.as_ref()?.get(name)?).ok();
+    let texts = [comfyui::PROMPT, comfyui::WORKFLOW]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), text(name)?)))
+        .collect();
+    let path = format!("{LATENTS}/{name}.latent");
+    let pieces = vec![latent, marker()];
+    Some(vec![Planned { path, container: Container::Safetensors, pieces, texts, source: None }])
+}
+
+/// A cache of kohya's for each image: one, or one for each row of a batch. Its values are float32, which all are there.
+pub(super) fn kohya_file(unit: &Unit<'_>, name: &str) -> Option<Vec<Planned>> {
+    let file = |name: &str, values: Values, [channels, height, width]: [usize; 3]| {
+        let pixels = |axis: usize| axis.checked_mul(kohya::PIXELS).and_then(|axis| i64::try_from(axis).ok());
+        let (width_in_pixels, height_in_pixels) = (pixels(width)?, pixels(height)?);
+        let sizes = |name: &str, values: &[i64]| Piece {
+            name: name.to_owned(),
+            kind: Type::Other(Other::Int(8)),
+            shape: vec![values.len()],
+            values: Values::Bytes(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        };
+        let latents = Piece {
+            name: kohya::LATENTS.to_owned(),
+            kind: Type::Latent(Dtype::F32),
+            shape: vec![channels, height, width],
+            values,
+        };
+        let size = sizes(kohya::ORIGINAL_SIZE, &[width_in_pixels, height_in_pixels]);
+        let crop = sizes(kohya::CROP, &[0, 0, width_in_pixels, height_in_pixels]);
+        let (path, pieces) = (format!("{LATENTS}/{name}.npz"), vec![latents, size, crop]);
+        let texts = BTreeMap::new();
+        Some(Planned { path, container: Container::Npz, pieces, texts, source: None })
+    };
+    let has_batch = unit.layout() != Some(Layout::Musubi);
+    match *unit.shape.as_slice() {
+        [channels, height, width] => Some(vec![file(name, unit.values(), [channels, height, width])?]),
+        // A video of one frame.
+        [channels, 1, height, width] if !has_batch => {
+            Some(vec![file(name, unit.values(), [channels, height, width])?])
+        }
+        [1, channels, height, width] if has_batch => {
+            Some(vec![file(name, unit.values(), [channels, height, width])?])
+        }
+        [rows @ 0..=MAX_FILES, channels, height, width] if has_batch && unit.row.is_none() => {
+            let digits = rows.to_string().len();
+            let row = |row| {
+                let name = format!("{name}_{row:0digits$}");
+                file(&name, Values::Row(unit.latent.clone(), row), [channels, height, width])
+            };
+            (0..rows).map(row).collect()
+        }
+        _ => None,
+    }
+}
+
+/// ComfyUI's marker.
+pub(super) fn marker() -> Piece<Values> {
+    let (name, kind) = (comfyui::MARKER.to_owned(), Type::Latent(Dtype::F32));
+    Piece { name, kind, shape: vec![0], values: Values::Bytes(Vec::new()) }
+}

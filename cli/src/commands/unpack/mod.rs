@@ -1,0 +1,193 @@
+//! `gen5 unpack`: a file taken apart into files of common formats.
+
+mod derive;
+mod plan;
+mod rows;
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use gen5::{Dtype, Environment, Latent, ReadOptions, Reader};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use self::plan::{Plan, Planned, Values, plan};
+use self::rows::{Row, Rows};
+use super::folder::{Draft, check_destination, create_folder, write};
+use super::{Output, of_file};
+use crate::args::{Format, UnpackArgs};
+use crate::convert::types::Type;
+use crate::convert::write::{Container, Piece, write_bytes, write_file, write_values};
+use crate::environment::{Comparison, capture};
+use crate::failure::Status;
+use crate::progress::Progress;
+use crate::terminal::{count, human_size, shown};
+
+/// The folder of the latents, inside the one that is asked for.
+const LATENTS: &str = "latents";
+
+/// Which file holds which latent: an element of `index.json`.
+#[derive(Serialize)]
+struct IndexEntry<'a> {
+    key: Option<&'a str>,
+    /// Relative to the folder that holds `index.json`.
+    file: &'a str,
+    /// What the array is called in that file, which has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// Which row of the latent it is, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<usize>,
+    /// What the file was called that was packed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    shape: &'a [usize],
+    dtype: &'static str,
+}
+
+pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
+    check_destination(&args.output, args.force)?;
+    // Where latents are read row by row, all is checked before, since each row would check the whole again.
+    let by_rows = !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors);
+    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(!by_rows), &args.file)?;
+    if by_rows {
+        reader.verify().map_err(|error| of_file(error, &args.file))?;
+    }
+    let plan = plan(&reader, args.format).with_context(|| shown(&args.file))?;
+
+    let progress = output.writing("unpacking", reader.latents().map(|latent| latent.payload_size()).sum());
+    let draft = Draft::create(&args.output, "unpack")?;
+    let environment =
+        write_all(&reader, &plan, draft.path(), &progress).map_err(|error| match Status::of(&error) {
+            Status::Damaged => error.context(shown(&args.file)),
+            _ => error,
+        })?;
+    draft.publish(&[LATENTS])?;
+    drop(progress);
+    for note in &plan.notes {
+        output.note(note);
+    }
+    if plan.files.iter().flat_map(|file| &file.pieces).any(is_widened) {
+        output.note("latents of bfloat16 are written as float32, which holds their values exactly");
+    }
+
+    match environment {
+        Err(error) => {
+            output.note(&format!("environment.json is as it is stored, but {error}"));
+            output.remember(Status::of_library(&error));
+        }
+        Ok(Some(environment)) if !args.no_environment_check => warn_of_drift(args, &environment, output),
+        Ok(_) => {}
+    }
+    let size = human_size(reader.latents().map(|latent| latent.payload_size()).sum());
+    let latents = count(reader.latents().len(), "latent");
+    writeln!(output.out, "{}: {latents}, {size}", shown(&args.output))?;
+    Ok(())
+}
+
+/// Says how this machine differs from the one that made the image, if it does.
+fn warn_of_drift(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>) {
+    let current = capture(args.python.python.as_deref(), output).environment;
+    let comparison = Comparison::with_machine(file, &current).without_notes();
+    if !comparison.is_same() {
+        let (file, summary) = (shown(&args.file), comparison.summary());
+        output.note(&format!("{file} was made in another environment: {summary} (current: this machine)"));
+        // Where messages cannot go there is nobody to tell.
+        let _ = comparison.write(output.messages);
+    }
+}
+
+/// Whether a latent of bfloat16 is written as something else.
+fn is_widened(piece: &Piece<Values>) -> bool {
+    latent(&piece.values)
+        .is_some_and(|latent| latent.dtype() == Dtype::BF16 && piece.kind != Type::Latent(Dtype::BF16))
+}
+
+/// The latent that values are of.
+fn latent(values: &Values) -> Option<&Latent> {
+    match values {
+        Values::Whole(latent) | Values::Row(latent, _) => Some(latent),
+        Values::Bytes(_) => None,
+    }
+}
+
+/// Writes all there is. Returns the environment, or what is wrong with one that was written all the same: its bytes are
+/// those that were stored, but they are not what the format asks for.
+fn write_all(
+    reader: &Reader,
+    plan: &Plan,
+    folder: &Path,
+    progress: &Progress,
+) -> Result<gen5::Result<Option<Environment>>> {
+    if plan.files.iter().any(|file| file.path.contains('/')) {
+        create_folder(&folder.join(LATENTS))?;
+    }
+    // Side by side, but for rows, which are read in turn, and for latents in compressed parts, which have work for all
+    // threads and take memory for the parts that these decompress.
+    let is_alone = |file: &&Planned| {
+        let is_whole = |piece: &Piece<Values>| match &piece.values {
+            Values::Whole(latent) => latent.chunks().nth(1).is_none(),
+            Values::Row(..) => false,
+            Values::Bytes(_) => true,
+        };
+        file.pieces.iter().all(is_whole)
+    };
+    let (alone, others): (Vec<_>, Vec<_>) = plan.files.iter().partition(is_alone);
+    alone.into_par_iter().try_for_each(|file| write_planned(file, folder, &mut Rows::default(), progress))?;
+    let mut rows = Rows::default();
+    others.into_iter().try_for_each(|file| write_planned(file, folder, &mut rows, progress))?;
+
+    let index = index(&plan.files);
+    write(&folder.join("index.json"), format!("{}\n", serde_json::to_string_pretty(&index)?).as_bytes())?;
+    write(&folder.join("metadata.json"), reader.manifest_json().as_bytes())?;
+    if let Some(image) = reader.image()? {
+        write(&folder.join(format!("image.{}", image_extension(&image))), &image)?;
+    }
+    if let Some(environment) = reader.environment_json()? {
+        write(&folder.join("environment.json"), &environment)?;
+    }
+    Ok(reader.environment())
+}
+
+/// Where each latent is.
+fn index(files: &[Planned]) -> Vec<IndexEntry<'_>> {
+    let mut index = Vec::new();
+    for file in files {
+        for piece in &file.pieces {
+            let Some(latent) = latent(&piece.values) else { continue };
+            index.push(IndexEntry {
+                key: latent.key(),
+                file: &file.path,
+                name: (file.container != Container::Npy).then_some(piece.name.as_str()),
+                row: if let Values::Row(_, row) = piece.values { Some(row) } else { None },
+                source: file.source.as_deref(),
+                shape: &piece.shape,
+                dtype: latent.dtype().name(),
+            });
+        }
+    }
+    index
+}
+
+fn write_planned(file: &Planned, folder: &Path, rows: &mut Rows, progress: &Progress) -> Result<()> {
+    let path = folder.join(&file.path);
+    write_file(&path, file.container, &file.pieces, &file.texts, &mut |piece, out| {
+        let mut out = progress.writer(out);
+        match &piece.values {
+            Values::Whole(latent) => Ok(write_values(latent, piece.kind, &mut out)?),
+            Values::Row(latent, row) => rows.with(latent, *row, |row| match row {
+                Row::Latent(row) => Ok(write_values(row, piece.kind, &mut out)?),
+                Row::Bytes(bytes) => Ok(write_bytes(bytes, latent.dtype(), piece.kind, &mut out)?),
+            }),
+            Values::Bytes(bytes) => Ok(out.write_all(bytes)?),
+        }
+    })
+}
+
+/// The usual extension for what these bytes are, `bin` if that cannot be told.
+fn image_extension(bytes: &[u8]) -> &'static str {
+    infer::get(bytes)
+        .filter(|kind| kind.matcher_type() == infer::MatcherType::Image)
+        .map_or("bin", |kind| kind.extension())
+}

@@ -1,0 +1,324 @@
+//! Which files `unpack` writes for the latents, and what is in each.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anyhow::{Context, Result, ensure};
+use gen5::{Dtype, Extra, Latent, Reader};
+
+use super::super::gathered::SOURCES;
+use super::LATENTS;
+use super::derive::{SIZES_ARE_DERIVED, Unit, comfyui_file, kohya_file, marker, units};
+use crate::args::Format;
+use crate::convert::layouts::{Layout, Member, Source, comfyui};
+use crate::convert::types::Type;
+use crate::convert::write::{Container, Piece};
+use crate::embedded::without_bare_words;
+use crate::names::file_names;
+use crate::terminal::{count, escape};
+
+/// A file that is to be written.
+pub(super) struct Planned {
+    /// Relative to the folder that is written.
+    pub(super) path: String,
+    pub(super) container: Container,
+    pub(super) pieces: Vec<Piece<Values>>,
+    /// The texts of its header, where it has one.
+    pub(super) texts: BTreeMap<String, String>,
+    /// What the file was called that it was made of, if it is that again.
+    pub(super) source: Option<String>,
+}
+
+impl Planned {
+    /// Its name without folder and extension, if this is the extension.
+    fn stem(&self, extension: &str) -> Option<&str> {
+        let name = self.path.rsplit('/').next()?;
+        name.strip_suffix(extension)?.strip_suffix('.')
+    }
+}
+
+/// The values of an array.
+pub(super) enum Values {
+    /// Those of a whole latent.
+    Whole(Latent),
+    /// Those of a row of one, along its first axis.
+    Row(Latent, usize),
+    /// Others, which are few.
+    Bytes(Vec<u8>),
+}
+
+/// All files, and what is to be said of them.
+pub(super) struct Plan {
+    pub(super) files: Vec<Planned>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Plans the files for a format.
+pub(super) fn plan(reader: &Reader, format: Format) -> Result<Plan> {
+    let latents: Vec<Latent> = reader.latents().collect();
+    let together = |container, texts, extension: &str| {
+        let pieces = latents.iter().zip(member_names(&latents));
+        let pieces = pieces.map(|(latent, name)| whole(latent, name, container)).collect();
+        let path = format!("{LATENTS}.{extension}");
+        Plan { files: vec![Planned { path, container, pieces, texts, source: None }], notes: Vec::new() }
+    };
+    let layout = match format {
+        Format::Npy => return Ok(Plan { files: one_each(&latents), notes: Vec::new() }),
+        Format::Npz => return Ok(together(Container::Npz, BTreeMap::new(), "npz")),
+        Format::Safetensors => return Ok(together(Container::Safetensors, texts(reader)?, "safetensors")),
+        Format::Original => None,
+        Format::Comfyui => Some(Layout::Comfyui),
+        Format::Kohya => Some(Layout::Kohya),
+        Format::Musubi => Some(Layout::Musubi),
+    };
+    let model_info = model_info(reader)?;
+    let sources = Source::list(model_info.get(SOURCES)).with_context(|| {
+        format!("{SOURCES}, which tells of the files that were packed, is not as it has to be")
+    })?;
+    Planner::new(&latents, &sources).plan(layout, &model_info)
+}
+
+/// A `.npy` file for each latent.
+fn one_each(latents: &[Latent]) -> Vec<Planned> {
+    let names = file_names(latents.iter().map(Latent::key), "npy");
+    latents.iter().zip(names).map(|(latent, name)| npy_file(latent, &name)).collect()
+}
+
+fn npy_file(latent: &Latent, name: &str) -> Planned {
+    let (container, pieces) = (Container::Npy, vec![whole(latent, String::new(), Container::Npy)]);
+    Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts: BTreeMap::new(), source: None }
+}
+
+fn whole(latent: &Latent, name: String, container: Container) -> Piece<Values> {
+    let (kind, shape) = (container.holds(latent.dtype()), latent.shape().to_vec());
+    Piece { name, kind, shape, values: Values::Whole(latent.clone()) }
+}
+
+/// What latents are called that are in one file: their keys, if these are names there, or else names made of them.
+fn member_names(latents: &[Latent]) -> Vec<String> {
+    let keys: Vec<&str> = latents.iter().filter_map(Latent::key).collect();
+    let distinct: HashSet<&str> = keys.iter().copied().collect();
+    if distinct.len() == latents.len() && keys.iter().all(|key| is_member_name(key)) {
+        return keys.into_iter().map(str::to_owned).collect();
+    }
+    let names = file_names(latents.iter().map(Latent::key), "npy");
+    names.into_iter().map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned()).collect()
+}
+
+/// Whether an array can be called so in any file: a program that takes a zip file apart makes paths of such names.
+fn is_member_name(name: &str) -> bool {
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    name != "__metadata__"
+        && name.len() <= usize::from(u16::MAX) / 2
+        && name.split('/').all(is_part)
+        && !name.contains(|character: char| character.is_control() || matches!(character, '\\' | ':'))
+}
+
+/// The metadata, member by member.
+fn model_info(reader: &Reader) -> Result<Extra> {
+    serde_json::from_str(&without_bare_words(reader.model_info_json()))
+        .context("the metadata is no JSON object")
+}
+
+/// The metadata as texts: text as it is, all else as JSON.
+fn texts(reader: &Reader) -> Result<BTreeMap<String, String>> {
+    let text = |value: &str| serde_json::from_str(value).unwrap_or_else(|_| value.to_owned());
+    Ok(model_info(reader)?.iter().map(|(name, value)| (name.to_owned(), text(value))).collect())
+}
+
+/// Latents, by position, and rows of them, or the whole.
+pub(super) type Used = HashSet<(usize, Option<usize>)>;
+
+/// Plans files of the ecosystem's layouts.
+struct Planner<'a> {
+    latents: &'a [Latent],
+    sources: &'a [Source],
+    by_key: HashMap<&'a str, &'a Latent>,
+    /// Which latents and rows are in a file already.
+    used: Used,
+    plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    fn new(latents: &'a [Latent], sources: &'a [Source]) -> Self {
+        // Of several latents with one key, the first counts, as everywhere.
+        let by_key = latents.iter().rev().filter_map(|latent| Some((latent.key()?, latent))).collect();
+        let plan = Plan { files: Vec::new(), notes: Vec::new() };
+        Self { latents, sources, by_key, used: HashSet::new(), plan }
+    }
+
+    /// All files of this layout, or all files as they were.
+    fn plan(mut self, layout: Option<Layout>, model_info: &Extra) -> Result<Plan> {
+        let sources = self.sources;
+        let wanted: Vec<&Source> =
+            sources.iter().filter(|source| layout.is_none_or(|layout| source.layout == layout)).collect();
+        let names = source_names(&wanted);
+        for (source, name) in wanted.iter().zip(names) {
+            let file = self.file(source, &name).with_context(|| escape(&source.file).into_owned())?;
+            self.plan.files.push(file);
+        }
+        let left = self.left();
+        match layout {
+            _ if left.is_empty() => {}
+            None => self.rest(&left),
+            Some(Layout::Comfyui) => {
+                self.derive(&left, "latent", |unit, name| comfyui_file(unit, name, model_info));
+            }
+            Some(Layout::Kohya) => {
+                if self.derive(&left, "npz", kohya_file) {
+                    self.plan.notes.push(SIZES_ARE_DERIVED.to_owned());
+                }
+            }
+            Some(_) => self.plan.notes.push(format!(
+                "{} of no musubi-tuner cache passed over: a cache tells the model's architecture, and nothing else does",
+                count(left.len(), "latent")
+            )),
+        }
+        let layout = layout.map_or("any", Layout::name);
+        let why = self.plan.notes.join("; ");
+        ensure!(!self.plan.files.is_empty(), "there is nothing to be written as a file of {layout}: {why}");
+        let mut paths = HashSet::new();
+        let twice = self.plan.files.iter().find(|file| !paths.insert(file.path.to_ascii_lowercase()));
+        ensure!(twice.is_none(), "two files would be called {}", twice.map_or("", |file| &file.path));
+        Ok(self.plan)
+    }
+
+    /// The file that a source was, again.
+    fn file(&mut self, source: &Source, name: &str) -> Result<Planned> {
+        let container = container(source.layout);
+        let mut names = HashSet::new();
+        let mut pieces = Vec::new();
+        for member in &source.arrays {
+            let shown = escape(&member.name);
+            ensure!(names.insert(&member.name), "two of its arrays are called {shown}");
+            ensure!(
+                container == Container::Npy || is_member_name(&member.name),
+                "no array of a file can be called {shown}"
+            );
+            pieces.push(self.piece(member, container)?);
+        }
+        if source.layout == Layout::Comfyui
+            && source.arrays.iter().all(|member| member.name != comfyui::MARKER)
+        {
+            pieces.push(marker());
+        }
+        ensure!(container != Container::Npy || pieces.len() == 1, "a .npy file holds one array");
+        let (texts, file) = (source.metadata.clone(), Some(source.file.clone()));
+        Ok(Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts, source: file })
+    }
+
+    /// An array of a source, again. What it says is held against the latents.
+    fn piece(&mut self, member: &Member, container: Container) -> Result<Piece<Values>> {
+        let (name, shape) = (member.name.clone(), member.shape.clone());
+        let Some(key) = &member.key else {
+            let values = Values::Bytes(member.bytes()?);
+            return Ok(Piece { name, kind: member.kind()?, shape, values });
+        };
+        let shown = escape(key);
+        let latent =
+            *self.by_key.get(key.as_str()).with_context(|| format!("there is no latent {shown} for it"))?;
+        ensure!(
+            self.used.insert((latent.index(), member.row)),
+            "latent {shown} is in two files, or twice in one"
+        );
+        let of_row = match (member.row, latent.shape().split_first()) {
+            (None, _) => latent.shape(),
+            (Some(row), Some((rows, shape))) if row < *rows => shape,
+            (Some(row), _) => anyhow::bail!("latent {shown} has no row {row}"),
+        };
+        let long = |shape: &[usize]| shape.iter().copied().filter(|axis| *axis != 1).collect::<Vec<_>>();
+        ensure!(
+            long(of_row) == long(&shape),
+            "latent {shown} has the shape {of_row:?} now, and it was {shape:?}; --format npy takes it as it is"
+        );
+        let kind = match (member.kind()?, latent.dtype()) {
+            (wide @ Type::Latent(Dtype::F32), _) => wide,
+            (_, dtype) => container.holds(dtype),
+        };
+        let values = match member.row {
+            Some(row) => Values::Row(latent.clone(), row),
+            None => Values::Whole(latent.clone()),
+        };
+        Ok(Piece { name, kind, shape, values })
+    }
+
+    /// The latents that are not, with all their rows, in files yet.
+    fn left(&self) -> Vec<&'a Latent> {
+        let mut rows: HashMap<usize, usize> = HashMap::new();
+        for (index, row) in &self.used {
+            if row.is_some() {
+                *rows.entry(*index).or_default() += 1;
+            }
+        }
+        let is_used = |latent: &Latent| {
+            let all = latent.shape().first().copied().unwrap_or(1);
+            self.used.contains(&(latent.index(), None))
+                || rows.get(&latent.index()).is_some_and(|rows| *rows == all)
+        };
+        self.latents.iter().filter(|latent| !is_used(latent)).collect()
+    }
+
+    /// File names for these keys that no file has yet.
+    fn free_names(&self, keys: &[Option<&str>], extension: &str) -> Vec<String> {
+        let taken: Vec<&str> = self.plan.files.iter().filter_map(|file| file.stem(extension)).collect();
+        let all = taken.iter().copied().map(Some).chain(keys.iter().copied());
+        file_names(all, extension).split_off(taken.len())
+    }
+
+    /// Latents that are from no file that is known, as `.npy`.
+    fn rest(&mut self, left: &[&Latent]) {
+        let names = self.free_names(&left.iter().map(|latent| latent.key()).collect::<Vec<_>>(), "npy");
+        self.plan.files.extend(left.iter().zip(names).map(|(latent, name)| npy_file(latent, &name)));
+        let latents = count(left.len(), "latent");
+        self.plan.notes.push(format!("{latents} written as .npy: no file is recorded for them"));
+    }
+
+    /// Files of a layout made of latents that are from others. Masks and the like are passed over. Returns whether there
+    /// are any.
+    fn derive(
+        &mut self,
+        left: &[&Latent],
+        extension: &str,
+        file: impl Fn(&Unit<'_>, &str) -> Option<Vec<Planned>>,
+    ) -> bool {
+        let units = units(left, self.sources, &self.used);
+        let names = self.free_names(&units.iter().map(Unit::stem).collect::<Vec<_>>(), extension);
+        let before = self.plan.files.len();
+        let mut passed_over = 0_usize;
+        for (unit, name) in units.iter().zip(names) {
+            let stem = name.strip_suffix(extension).and_then(|name| name.strip_suffix('.')).unwrap_or(&name);
+            match file(unit, stem).filter(|_| !unit.is_companion()) {
+                Some(files) => self.plan.files.extend(files),
+                None => passed_over += 1,
+            }
+        }
+        if passed_over > 0 {
+            let latents = count(passed_over, "latent");
+            let note = format!("{latents} passed over: they are no images of channels, height and width");
+            self.plan.notes.push(note);
+        }
+        self.plan.files.len() > before
+    }
+}
+
+fn container(layout: Layout) -> Container {
+    match layout {
+        Layout::Npy => Container::Npy,
+        Layout::Npz | Layout::Kohya => Container::Npz,
+        Layout::Comfyui | Layout::Musubi | Layout::Safetensors => Container::Safetensors,
+    }
+}
+
+/// File names for sources. Those of one extension are told apart by number where they have to be.
+fn source_names(sources: &[&Source]) -> Vec<String> {
+    let mut names = vec![String::new(); sources.len()];
+    let extensions: HashSet<&str> = sources.iter().map(|source| source.layout.extension()).collect();
+    for extension in extensions {
+        let of_this = |source: &&Source| source.layout.extension() == extension;
+        let stems = sources.iter().copied().filter(of_this).map(|source| Some(source.stem()));
+        let places = names.iter_mut().zip(sources).filter(|(_, source)| of_this(source));
+        for ((place, _), name) in places.zip(file_names(stems, extension)) {
+            *place = name;
+        }
+    }
+    names
+}

@@ -1,0 +1,219 @@
+//! An array found in a file: what it is, and a reader of its values.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use gen5::Dtype;
+
+use super::payload::{self, Exact, Scaled, Tail};
+use super::types::{Other, Type};
+use super::{npz, open_file};
+
+/// An array as its file describes it, which may be of a type that no latent has.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// What the file calls it.
+    pub(super) key: String,
+    pub(super) kind: Type,
+    /// Why it can be no latent, if it can be none.
+    pub(super) refusal: Option<String>,
+    pub(super) shape: Vec<usize>,
+    size: u64,
+    /// Whether the values lie in Fortran order, and that is another order than C's.
+    fortran_order: bool,
+    place: Place,
+    /// What errors call it: the file, and the member if there are members.
+    name: String,
+}
+
+/// Where values lie.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    File { path: PathBuf, start: u64, tail: Tail },
+    Member { path: PathBuf, member: npz::Member, header: u64 },
+}
+
+impl Entry {
+    /// An array whose file has `found` bytes for its values, which have to be those that its shape and type ask for.
+    pub(super) fn new(
+        key: String,
+        (kind, refusal): (Type, Option<String>),
+        shape: Vec<usize>,
+        fortran_order: bool,
+        (place, found): (Place, u64),
+        name: String,
+    ) -> Result<Self> {
+        let size = kind.size_of_array(&shape);
+        let size = size.with_context(|| format!("{name} claims a size over 2^64 bytes"))?;
+        ensure!(found == size, "{name} has {found} bytes of values, but its shape and dtype say {size}");
+        let fortran_order = fortran_order && payload::order_matters(&shape);
+        Ok(Self { key, kind, refusal, shape, size, fortran_order, place, name })
+    }
+
+    /// It as an array that can be a latent.
+    pub(super) fn into_array(self) -> Result<Array> {
+        let (Type::Latent(dtype), None) = (self.kind, &self.refusal) else {
+            bail!("{}", self.refusal.unwrap_or_default());
+        };
+        let (key, shape, name) = (self.key.clone(), self.shape.clone(), self.name.clone());
+        Ok(Array {
+            key,
+            dtype,
+            shape,
+            size: self.size,
+            name,
+            values: Values::Of { entry: self, factor: None },
+        })
+    }
+
+    /// The type that no latent has, if it is of one.
+    pub(super) fn other(&self) -> Option<Other> {
+        match self.kind {
+            Type::Other(other) => Some(other),
+            Type::Latent(_) => None,
+        }
+    }
+
+    /// All bytes of its values, which are at most so many.
+    pub(super) fn read(&self, most: u64) -> Result<Vec<u8>> {
+        let (name, size) = (&self.name, self.size);
+        ensure!(
+            size <= most,
+            "{name} is {}, which GEN5 has no latents of, and too large to be kept beside them ({size} bytes, at most \
+             {most} of a file); pick the arrays that are wanted, as FILE:NAME",
+            self.kind.name()
+        );
+        let mut bytes = Vec::new();
+        self.open()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A reader of the values in C order.
+    fn open(&self) -> Result<Box<dyn Read + Send>> {
+        let failed = || format!("cannot read {}", self.name);
+        // Its errors name the array themselves.
+        let exact = |source, tail| Exact::new(source, self.size, tail, self.name.clone());
+        let values = match &self.place {
+            Place::File { path, start, tail } => {
+                let (mut file, _) = open_file(path)?;
+                file.seek(SeekFrom::Start(*start)).with_context(failed)?;
+                exact(Box::new(file) as Box<dyn Read + Send>, *tail)?
+            }
+            Place::Member { path, member, header } => {
+                let mut source = member.reader(open_file(path)?.0).with_context(failed)?;
+                // Through the same reader, because the CRC covers the header, too.
+                io::copy(&mut source.by_ref().take(*header), &mut io::sink()).with_context(failed)?;
+                exact(Box::new(source), Tail::End)?
+            }
+        };
+        if self.fortran_order {
+            return Ok(payload::from_fortran(values, &self.shape, self.kind.size())?);
+        }
+        Ok(Box::new(values))
+    }
+}
+
+/// One array found in a file, or several of one shape as one. Its values are not read yet.
+#[derive(Clone, Debug)]
+pub struct Array {
+    /// The key that it goes by.
+    pub key: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its axes; none for a scalar.
+    pub shape: Vec<usize>,
+    size: u64,
+    name: String,
+    values: Values,
+}
+
+#[derive(Clone, Debug)]
+enum Values {
+    /// Those of an array in a file, multiplied by the factor if there is one, which makes them float32.
+    Of { entry: Entry, factor: Option<f32> },
+    /// Those of several arrays, one after the other.
+    Stack(Vec<Array>),
+}
+
+impl Array {
+    /// Bytes of its values.
+    pub fn payload_size(&self) -> u64 {
+        self.size
+    }
+
+    /// What errors call it: the file, and the member if there are several.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A reader of the values in C order, little-endian: exactly [`payload_size`](Self::payload_size) bytes.
+    ///
+    /// The values are streamed, but those in Fortran order are held in memory while they are read. What is wrong with
+    /// the end of the file (surplus bytes, a CRC) is an error of the read that would give the last bytes.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is no longer what it was when the array was found, or there is no memory for values in
+    /// Fortran order.
+    pub fn open(&self) -> Result<Box<dyn Read + Send>> {
+        match &self.values {
+            Values::Of { entry, factor: None } => entry.open(),
+            Values::Of { entry, factor: Some(factor) } => {
+                Ok(Box::new(Scaled::new(entry.open()?, entry.kind, *factor)))
+            }
+            Values::Stack(arrays) => {
+                Ok(Box::new(Chain { waiting: arrays.iter().cloned().collect(), current: None }))
+            }
+        }
+    }
+
+    /// The values times a factor, as float32.
+    pub(super) fn scaled(mut self, by: f32) -> Result<Self> {
+        if let Values::Of { factor, .. } = &mut self.values {
+            *factor = Some(by);
+        }
+        let size = Dtype::F32.size_of_array(&self.shape);
+        self.size = size.with_context(|| format!("{} claims a size over 2^64 bytes", self.name))?;
+        self.dtype = Dtype::F32;
+        Ok(self)
+    }
+
+    /// One array of several, all of which have one shape and dtype: along their first axis if that is a batch of 1 (of four
+    /// axes or more), or else along a new one.
+    pub(super) fn stack(key: String, arrays: Vec<Self>, name: String) -> Result<Self> {
+        let first = arrays.first().context("there are no arrays to stack")?;
+        let dtype = first.dtype;
+        let row = match first.shape.split_first() {
+            Some((1, rest)) if rest.len() >= 3 => rest,
+            _ => &first.shape,
+        };
+        let shape: Vec<usize> = std::iter::once(arrays.len()).chain(row.iter().copied()).collect();
+        let size = dtype.size_of_array(&shape);
+        let size = size.with_context(|| format!("{name} comes to a size over 2^64 bytes"))?;
+        Ok(Self { key, dtype, shape, size, name, values: Values::Stack(arrays) })
+    }
+}
+
+/// Reads one array after the other; each is open only while it is read.
+struct Chain {
+    waiting: VecDeque<Array>,
+    current: Option<Box<dyn Read + Send>>,
+}
+
+impl Read for Chain {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(current) = &mut self.current {
+                match current.read(buf)? {
+                    0 if !buf.is_empty() => self.current = None,
+                    count => return Ok(count),
+                }
+            }
+            let Some(next) = self.waiting.pop_front() else { return Ok(0) };
+            let opened = next.open().map_err(|error| io::Error::other(anyhow!("{error:#}")))?;
+            self.current = Some(opened);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Latent caches of kohya's sd-scripts: a `.npz` file with latents, the size of the image they were made of, and its crop.
+//!
+//! Caches of several resolutions have each array once for each, with the latents' size behind the name: `latents_64x96`.
+
+use std::collections::HashSet;
+
+use super::is_size;
+
+/// The latents: channels, height, width.
+pub const LATENTS: &str = "latents";
+
+/// Width and height of the image, in pixels.
+pub const ORIGINAL_SIZE: &str = "original_size";
+
+/// Left, top, right and bottom of what was cut out of it.
+pub const CROP: &str = "crop_ltrb";
+
+/// Pixels of an image along an axis for each value of a latent, in Stable Diffusion and models like it.
+pub const PIXELS: usize = 8;
+
+/// What is behind `latents` in this name: nothing, or `_HxW`.
+fn suffix(name: &str) -> Option<&str> {
+    let suffix = name.strip_prefix(LATENTS)?;
+    (suffix.is_empty() || suffix.strip_prefix('_').is_some_and(|size| is_size(size, 2))).then_some(suffix)
+}
+
+/// Whether arrays of these names are a cache: latents with the image's size or crop.
+pub(super) fn is_cache(names: &[&str]) -> bool {
+    let latents: HashSet<&str> = names.iter().filter_map(|name| suffix(name)).collect();
+    let mut sizes = names.iter().filter_map(|name| {
+        let size = name.strip_prefix(ORIGINAL_SIZE);
+        size.or_else(|| name.strip_prefix(CROP))
+    });
+    sizes.any(|suffix| latents.contains(suffix))
+}
+
+/// Whether an array of this name is the latents of one resolution.
+pub(super) fn is_latent(name: &str) -> bool {
+    suffix(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_are_known_by_their_names() {
+        for names in [
+            &["latents", "original_size", "crop_ltrb"][..],
+            &["crop_ltrb", "latents", "alpha_mask"],
+            &["latents_64x96", "original_size_64x96"],
+            &["latents", "latents_64x96", "original_size_64x96", "x"],
+        ] {
+            assert!(is_cache(names), "{names:?}");
+        }
+        for names in [
+            &[][..],
+            &["latents"],
+            &["original_size", "crop_ltrb"],
+            &["latents_64x96", "original_size"],
+            &["latents_flipped", "original_size_flipped"],
+            &["latents_64x", "original_size_64x"],
+        ] {
+            assert!(!is_cache(names), "{names:?}");
+        }
+    }
+}

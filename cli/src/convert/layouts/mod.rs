@@ -1,0 +1,102 @@
+//! The layouts of arrays that programs of the ecosystem write, known by their content.
+//!
+//! A layout says which of a file's arrays are latents, and what else there is: small arrays of types that no latent has,
+//! and texts. All of that is a [`Source`], which `model_info` keeps, so that the file can be made again.
+
+pub mod comfyui;
+pub mod kohya;
+pub mod musubi;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use source::{MAX_KEPT, Member, Source};
+
+/// How a file lays out its arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// A `.latent` file of ComfyUI.
+    Comfyui,
+    /// A latent cache of kohya's sd-scripts.
+    Kohya,
+    /// A latent cache of musubi-tuner.
+    Musubi,
+    /// One array of numpy.
+    Npy,
+    /// Arrays of numpy.
+    Npz,
+    /// Tensors.
+    Safetensors,
+}
+
+impl Layout {
+    /// The layout of a `.npz` file with arrays of these names.
+    pub(super) fn of_npz(names: &[&str]) -> Self {
+        if kohya::is_cache(names) { Self::Kohya } else { Self::Npz }
+    }
+
+    /// The layout of a `.safetensors` or `.latent` file with tensors of these names.
+    pub(super) fn of_safetensors(names: &[&str], metadata: &BTreeMap<String, String>, path: &Path) -> Self {
+        if comfyui::is_latent(names, path) {
+            Self::Comfyui
+        } else if musubi::is_cache(names, metadata) {
+            Self::Musubi
+        } else {
+            Self::Safetensors
+        }
+    }
+
+    /// Whether it says what its arrays mean.
+    pub(super) fn is_known(self) -> bool {
+        matches!(self, Self::Comfyui | Self::Kohya | Self::Musubi)
+    }
+
+    /// The extension of its files.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Comfyui => "latent",
+            Self::Npy => "npy",
+            Self::Kohya | Self::Npz => "npz",
+            Self::Musubi | Self::Safetensors => "safetensors",
+        }
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Comfyui => "ComfyUI",
+            Self::Kohya => "kohya sd-scripts",
+            Self::Musubi => "musubi-tuner",
+            Self::Npy => ".npy",
+            Self::Npz => ".npz",
+            Self::Safetensors => ".safetensors",
+        }
+    }
+
+    /// Whether an array of this name is the file's latent, and no companion of it (a mask, the flipped one).
+    fn is_latent(self, name: &str) -> bool {
+        match self {
+            Self::Comfyui => name == comfyui::TENSOR,
+            Self::Kohya => kohya::is_latent(name),
+            Self::Musubi => musubi::is_latent(name),
+            Self::Npy | Self::Npz | Self::Safetensors => true,
+        }
+    }
+
+    /// The position of the one latent among arrays of these names, if there is only one.
+    pub fn only_latent<'n>(self, names: impl Iterator<Item = &'n str>) -> Option<usize> {
+        let mut latents = names.enumerate().filter(|(_, name)| self.is_latent(name));
+        let (position, _) = latents.next()?;
+        latents.next().is_none().then_some(position)
+    }
+}
+
+/// Whether text is `NxN…`: so many numbers with an `x` between.
+fn is_size(text: &str, numbers: usize) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split('x').count() == numbers && text.split('x').all(number)
+}

@@ -1,0 +1,275 @@
+//! What is kept of a file besides its latents, and how it comes back.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use gen5::Dtype;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Layout;
+use crate::convert::types::{Other, Type};
+use crate::terminal::escape;
+
+/// Bytes of arrays that are kept beside the latents of one file.
+pub const MAX_KEPT: u64 = 64 << 10;
+
+/// A file that latents came from: an element of `source_files` in `model_info`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its name, without folders.
+    pub file: String,
+    /// How it lays out its arrays.
+    pub layout: Layout,
+    /// Its arrays, in the order of the file.
+    pub arrays: Vec<Member>,
+    /// The texts of its header.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// An array of a file: a latent or a row of one, or values that are kept here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name in the file.
+    pub name: String,
+    /// The type of its elements there.
+    pub dtype: String,
+    /// Its axes there.
+    pub shape: Vec<usize>,
+    /// The key of the latent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Which row of the latent it is, along the first axis, unless it is the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<usize>,
+    /// Its values, if they are no latent: numbers, or the bytes of floats as hexadecimal digits, which keep them exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Value>,
+}
+
+impl Member {
+    /// An array that is a latent.
+    pub(in crate::convert) fn latent(name: &str, dtype: Dtype, shape: &[usize], key: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            dtype: Type::Latent(dtype).name(),
+            shape: shape.to_vec(),
+            key: Some(key.to_owned()),
+            row: None,
+            values: None,
+        }
+    }
+
+    /// An array of another type, with its bytes.
+    pub(in crate::convert) fn kept(name: &str, other: Other, shape: &[usize], bytes: &[u8]) -> Self {
+        Self {
+            name: name.to_owned(),
+            dtype: Type::Other(other).name(),
+            shape: shape.to_vec(),
+            key: None,
+            row: None,
+            values: Some(to_json(other, bytes)),
+        }
+    }
+
+    /// The type of its elements. What a file says is checked here, as in [`bytes`](Self::bytes).
+    ///
+    /// # Errors
+    ///
+    /// There is no such type.
+    pub fn kind(&self) -> Result<Type> {
+        Type::of_name(&self.dtype)
+            .with_context(|| format!("{}: there is no dtype {}", escape(&self.name), escape(&self.dtype)))
+    }
+
+    /// The bytes of values that are kept here.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or not those that dtype and shape ask for.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let name = escape(&self.name);
+        let (Type::Other(other), Some(values)) = (self.kind()?, &self.values) else {
+            bail!("{name} has neither a latent's key nor values");
+        };
+        let bytes = from_json(other, values)
+            .with_context(|| format!("{name}: its values are not of the dtype {}", escape(&self.dtype)))?;
+        ensure!(
+            Type::Other(other).size_of_array(&self.shape) == Some(bytes.len() as u64),
+            "{name} has {} values, which are not those of its shape",
+            bytes.len() / other_size(other)
+        );
+        Ok(bytes)
+    }
+}
+
+fn other_size(other: Other) -> usize {
+    Type::Other(other).size()
+}
+
+/// Values as JSON.
+fn to_json(other: Other, bytes: &[u8]) -> Value {
+    let elements = bytes.chunks_exact(other_size(other));
+    match other {
+        // JSON has no NaN, and its readers do not agree on the last digit.
+        Other::F64 => Value::String(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        // Of a byte that is neither 0 nor 1 only a number tells which it is.
+        Other::Bool if bytes.iter().all(|byte| *byte <= 1) => bytes.iter().map(|byte| *byte == 1).collect(),
+        Other::Bool => bytes.to_vec().into(),
+        Other::Uint(_) => elements.map(|bytes| u64::from_le_bytes(extended(bytes, 0))).collect(),
+        Other::Int(_) => elements
+            .map(|bytes| {
+                let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+                i64::from_le_bytes(extended(bytes, if negative { 0xff } else { 0 }))
+            })
+            .collect(),
+    }
+}
+
+/// Up to eight bytes, with others behind them.
+fn extended(bytes: &[u8], with: u8) -> [u8; 8] {
+    let mut all = [with; 8];
+    for (to, from) in all.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    all
+}
+
+/// The bytes of values in JSON; `None` if they are no values of this type.
+fn from_json(other: Other, values: &Value) -> Option<Vec<u8>> {
+    let size = other_size(other);
+    let mut bytes = Vec::new();
+    match (other, values) {
+        (Other::F64, Value::String(digits)) => {
+            let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+            for pair in pairs {
+                let digit = |at: usize| char::from(*pair.get(at)?).to_digit(16);
+                bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
+            }
+            rest.is_empty().then_some(bytes)
+        }
+        (Other::F64, _) => None,
+        (_, Value::Array(values)) => {
+            for value in values {
+                let number = match value {
+                    Value::Bool(bit) => i128::from(*bit),
+                    Value::Number(number) => {
+                        number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?
+                    }
+                    _ => return None,
+                };
+                let all = number.to_le_bytes();
+                let (low, _) = all.split_at(size);
+                // It is in range if the bytes that are kept give it back.
+                let same = match other {
+                    Other::Int(_) => low.last().is_some_and(|byte| (byte & 0x80 != 0) == (number < 0)),
+                    _ => number >= 0,
+                };
+                let fill = if number < 0 { 0xff } else { 0 };
+                let fits = all.iter().skip(size).all(|byte| *byte == fill);
+                (same && fits).then(|| bytes.extend_from_slice(low))?;
+            }
+            Some(bytes)
+        }
+        _ => None,
+    }
+}
+
+impl Source {
+    /// Its name without the extension.
+    pub fn stem(&self) -> &str {
+        match self.file.rsplit_once('.') {
+            Some((stem, extension)) if extension.eq_ignore_ascii_case(self.layout.extension()) => stem,
+            _ => &self.file,
+        }
+    }
+
+    /// Its arrays that are latents, each with its position among all.
+    pub fn latents(&self) -> impl Iterator<Item = (usize, &Member)> {
+        self.arrays.iter().enumerate().filter(|(_, member)| member.key.is_some())
+    }
+
+    /// The sources that a `model_info` has, given as the text of its member; none if there is no such member.
+    ///
+    /// # Errors
+    ///
+    /// The text is no list of sources.
+    pub fn list(member: Option<&str>) -> Result<Vec<Self>> {
+        let Some(text) = member else { return Ok(Vec::new()) };
+        serde_json::from_str(text).map_err(|error| anyhow!("{}", escape(&error.to_string())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn member(dtype: &str, shape: &[usize], values: &str) -> Member {
+        let values = serde_json::from_str(values).unwrap();
+        let (name, dtype) = ("x".to_owned(), dtype.to_owned());
+        Member { name, dtype, shape: shape.to_vec(), key: None, row: None, values: Some(values) }
+    }
+
+    #[test]
+    fn values_are_readable() {
+        let table: [(Other, &[u8], &str); 5] = [
+            (Other::Bool, &[1, 0], "[true,false]"),
+            (Other::Bool, &[1, 7], "[1,7]"),
+            (Other::Int(2), &[0xff, 0xff, 0x00, 0x80], "[-1,-32768]"),
+            (Other::Uint(8), &[0xff; 8], "[18446744073709551615]"),
+            (Other::F64, &[0, 0, 0, 0, 0, 0, 0xf8, 0x7f], "\"000000000000f87f\""),
+        ];
+        for (other, bytes, json) in table {
+            assert_eq!(to_json(other, bytes).to_string(), json);
+        }
+    }
+
+    #[test]
+    fn values_that_are_none_of_their_type_are_refused() {
+        for (dtype, values) in [
+            ("uint8", "[256]"),
+            ("uint8", "[-1]"),
+            ("int8", "[128]"),
+            ("int8", "[-129]"),
+            ("int64", "[9223372036854775808]"),
+            ("uint64", "[18446744073709551616]"),
+            ("int32", "[1.5]"),
+            ("int32", "[\"1\"]"),
+            ("int32", "{}"),
+            ("float64", "[1]"),
+            ("float64", "\"000000000000f87\""),
+            ("float64", "\"0000000000000x00\""),
+        ] {
+            let error = member(dtype, &[1], values).bytes().unwrap_err().to_string();
+            assert_eq!(error, format!("x: its values are not of the dtype {dtype}"), "{values}");
+        }
+        for shape in [&[3][..], &[], &[usize::MAX, 2], &[usize::MAX, usize::MAX]] {
+            let error = member("int32", shape, "[1,2]").bytes().unwrap_err().to_string();
+            assert_eq!(error, "x has 2 values, which are not those of its shape");
+        }
+        assert_eq!(member("int9", &[1], "[1]").bytes().unwrap_err().to_string(), "x: there is no dtype int9");
+        assert!(member("float32", &[1], "[1]").bytes().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn all_bytes_come_back(
+            bytes in prop::collection::vec(any::<u8>(), 0..20),
+            kind in prop_oneof![
+                Just("bool"), Just("int8"), Just("int16"), Just("int32"), Just("int64"), Just("uint8"),
+                Just("uint16"), Just("uint32"), Just("uint64"), Just("float64")
+            ],
+        ) {
+            let Some(Type::Other(other)) = Type::of_name(kind) else { panic!("{kind}") };
+            let size = other_size(other);
+            let bytes: Vec<u8> = bytes.iter().cycle().take(bytes.len() * size).copied().collect();
+            let kept = Member::kept("x", other, &[bytes.len() / size], &bytes);
+            let text = serde_json::to_string(&kept).unwrap();
+            let again: Member = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(&again, &kept);
+            prop_assert_eq!(again.bytes().unwrap(), bytes);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The types of array elements in foreign files, by all the names they have there.
+
+use ::safetensors::Dtype as Tensor;
+use gen5::Dtype;
+
+/// A type of elements that is read: as a latent, or, of a known layout, as a small array beside the latents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// One that GEN5 has.
+    Latent(Dtype),
+    /// One that it does not have.
+    Other(Other),
+}
+
+/// A type that GEN5 does not have. All are little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Other {
+    /// A byte that is 0 or 1.
+    Bool,
+    /// A signed integer of so many bytes.
+    Int(usize),
+    /// An unsigned integer of so many bytes.
+    Uint(usize),
+    /// A float of 8 bytes.
+    F64,
+}
+
+impl Other {
+    const ALL: [Self; 10] = [
+        Self::Bool,
+        Self::Int(1),
+        Self::Int(2),
+        Self::Int(4),
+        Self::Int(8),
+        Self::Uint(1),
+        Self::Uint(2),
+        Self::Uint(4),
+        Self::Uint(8),
+        Self::F64,
+    ];
+}
+
+impl From<Dtype> for Type {
+    fn from(dtype: Dtype) -> Self {
+        Self::Latent(dtype)
+    }
+}
+
+impl Type {
+    /// Bytes of an element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Latent(dtype) => dtype.size(),
+            Self::Other(Other::Bool) => 1,
+            Self::Other(Other::Int(size) | Other::Uint(size)) => size,
+            Self::Other(Other::F64) => 8,
+        }
+    }
+
+    /// Bytes of an array; `None` if no number tells them.
+    pub fn size_of_array(self, shape: &[usize]) -> Option<u64> {
+        // Where an axis is 0 the others do not matter.
+        match shape.contains(&0) {
+            true => Some(0),
+            false => shape.iter().try_fold(self.size() as u64, |size, &axis| size.checked_mul(axis as u64)),
+        }
+    }
+
+    /// The name that numpy and torch have for it: `float32`, `int64`.
+    pub fn name(self) -> String {
+        let bits = self.size() * 8;
+        match self {
+            Self::Latent(dtype) => dtype.name().to_owned(),
+            Self::Other(Other::Bool) => "bool".to_owned(),
+            Self::Other(Other::Int(_)) => format!("int{bits}"),
+            Self::Other(Other::Uint(_)) => format!("uint{bits}"),
+            Self::Other(Other::F64) => "float64".to_owned(),
+        }
+    }
+
+    /// The type of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let latents = [Dtype::F16, Dtype::BF16, Dtype::F32].map(Self::Latent);
+        latents.into_iter().chain(Other::ALL.map(Self::Other)).find(|kind| kind.name() == name)
+    }
+
+    /// What the header of a `.npy` array calls it; `None` of bfloat16, which numpy does not have.
+    pub(super) fn npy_code(self) -> Option<String> {
+        let size = self.size();
+        match self {
+            Self::Latent(Dtype::BF16) => None,
+            Self::Latent(_) | Self::Other(Other::F64) => Some(format!("<f{size}")),
+            Self::Other(Other::Bool) => Some("|b1".to_owned()),
+            Self::Other(Other::Int(_)) => Some(format!("{}i{size}", if size == 1 { '|' } else { '<' })),
+            Self::Other(Other::Uint(_)) => Some(format!("{}u{size}", if size == 1 { '|' } else { '<' })),
+        }
+    }
+
+    /// The type that the header of a `.npy` array calls so.
+    pub(super) fn of_npy_code(code: &str) -> Option<Self> {
+        let latents = [Dtype::F16, Dtype::F32].map(Self::Latent);
+        let mut all = latents.into_iter().chain(Other::ALL.map(Self::Other));
+        all.find(|kind| kind.npy_code().as_deref() == Some(code))
+    }
+
+    /// What safetensors calls it.
+    pub(super) fn tensor(self) -> Option<Tensor> {
+        Some(match self {
+            Self::Latent(Dtype::F16) => Tensor::F16,
+            Self::Latent(Dtype::BF16) => Tensor::BF16,
+            Self::Latent(Dtype::F32) => Tensor::F32,
+            Self::Other(Other::Bool) => Tensor::BOOL,
+            Self::Other(Other::Int(1)) => Tensor::I8,
+            Self::Other(Other::Int(2)) => Tensor::I16,
+            Self::Other(Other::Int(4)) => Tensor::I32,
+            Self::Other(Other::Int(8)) => Tensor::I64,
+            Self::Other(Other::Uint(1)) => Tensor::U8,
+            Self::Other(Other::Uint(2)) => Tensor::U16,
+            Self::Other(Other::Uint(4)) => Tensor::U32,
+            Self::Other(Other::Uint(8)) => Tensor::U64,
+            Self::Other(Other::F64) => Tensor::F64,
+            _ => return None,
+        })
+    }
+
+    /// The type that safetensors calls so.
+    pub(super) fn of_tensor(tensor: Tensor) -> Option<Self> {
+        let latents = [Dtype::F16, Dtype::BF16, Dtype::F32].map(Self::Latent);
+        let mut all = latents.into_iter().chain(Other::ALL.map(Self::Other));
+        all.find(|kind| kind.tensor() == Some(tensor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back() {
+        let all = Other::ALL.map(Type::Other).into_iter().chain([Dtype::F16, Dtype::F32].map(Type::Latent));
+        for kind in all {
+            assert_eq!(Type::of_name(&kind.name()), Some(kind));
+            assert_eq!(Type::of_npy_code(&kind.npy_code().unwrap()), Some(kind));
+            assert_eq!(Type::of_tensor(kind.tensor().unwrap()), Some(kind));
+        }
+        let bfloat16 = Type::Latent(Dtype::BF16);
+        assert_eq!((bfloat16.npy_code(), Type::of_name("bfloat16")), (None, Some(bfloat16)));
+        assert_eq!(Type::of_tensor(Tensor::BF16), Some(bfloat16));
+        for name in ["", "int24", "float8", "complex64"] {
+            assert_eq!(Type::of_name(name), None);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Files of arrays, written: `.npy`, `.npz` and `.safetensors`. Sizes are known before, so values are streamed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use gen5::{Dtype, Latent, f16};
+use serde_json::json;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::npy;
+use super::types::Type;
+use crate::terminal::{escape, shown};
+
+/// An array that is to be written.
+pub struct Piece<V> {
+    /// Its name in the file, where it has one there.
+    pub name: String,
+    /// The type of its elements in the file.
+    pub kind: Type,
+    /// Its axes.
+    pub shape: Vec<usize>,
+    /// Where its values come from.
+    pub values: V,
+}
+
+/// The files that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// One array, as numpy saves it.
+    Npy,
+    /// Arrays in a zip file, which is stored and not compressed.
+    Npz,
+    /// Tensors behind a header.
+    Safetensors,
+}
+
+impl Container {
+    /// The type that a latent's values have there: numpy has no bfloat16, and float32 holds it exactly.
+    pub fn holds(self, dtype: Dtype) -> Type {
+        match (self, dtype) {
+            (Self::Npy | Self::Npz, Dtype::BF16) => Type::Latent(Dtype::F32),
+            _ => Type::Latent(dtype),
+        }
+    }
+}
+
+/// Writes the values of a piece, in its type.
+pub type WriteValues<'a, V> = dyn FnMut(&Piece<V>, &mut dyn Write) -> Result<()> + 'a;
+
+/// Writes a new file of `pieces`.
+///
+/// # Errors
+///
+/// Those of `values`; the file is there already or cannot be written; names that are used twice, or a size that no file
+/// can have.
+pub fn write_file<V>(
+    path: &Path,
+    container: Container,
+    pieces: &[Piece<V>],
+    texts: &BTreeMap<String, String>,
+    values: &mut WriteValues<'_, V>,
+) -> Result<()> {
+    let failed = || format!("could not write {}", shown(path));
+    let mut file = BufWriter::new(File::create_new(path).with_context(failed)?);
+    let written = match container {
+        Container::Npy => pieces.iter().try_for_each(|piece| {
+            npy::write_header(&mut file, piece.kind, &piece.shape)?;
+            values(piece, &mut file)
+        }),
+        Container::Npz => write_npz(&mut file, pieces, values),
+        Container::Safetensors => write_safetensors(&mut file, pieces, texts, values),
+    };
+    written.and_then(|()| Ok(file.flush()?)).map_err(|error| match error.downcast_ref() {
+        // It is of the file that is read.
+        Some(gen5::Error::Io { .. }) | None => error.context(failed()),
+        Some(_) => error,
+    })
+}
+
+/// Bytes of its values.
+fn size<V>(piece: &Piece<V>) -> Result<u64> {
+    let size = piece.kind.size_of_array(&piece.shape);
+    size.with_context(|| format!("{} has a size over 2^64 bytes", escape(&piece.name)))
+}
+
+fn write_npz<V>(
+    file: &mut (impl Write + Seek),
+    pieces: &[Piece<V>],
+    values: &mut WriteValues<'_, V>,
+) -> Result<()> {
+    let mut zip = ZipWriter::new(file);
+    for piece in pieces {
+        let header = npy::header(piece.kind, &piece.shape)?;
+        let size = size(piece)?.saturating_add(header.len() as u64);
+        let options = SimpleFileOptions::default().large_file(size >= u64::from(u32::MAX));
+        zip.start_file(format!("{}.npy", piece.name), options)?;
+        zip.write_all(&header)?;
+        values(piece, &mut zip)?;
+    }
+    zip.finish()?;
+    Ok(())
+}
+
+/// Values of larger types first, as the format's own library has them, so that all are aligned.
+fn write_safetensors<V>(
+    file: &mut impl Write,
+    pieces: &[Piece<V>],
+    texts: &BTreeMap<String, String>,
+    values: &mut WriteValues<'_, V>,
+) -> Result<()> {
+    let mut sorted: Vec<_> = pieces.iter().collect();
+    sorted.sort_by_key(|piece| std::cmp::Reverse(piece.kind.size()));
+    let mut header = serde_json::Map::new();
+    if !texts.is_empty() {
+        header.insert("__metadata__".to_owned(), json!(texts));
+    }
+    let mut start = 0_u64;
+    for piece in &sorted {
+        let name = &piece.name;
+        let end = start.checked_add(size(piece)?).context("the values are over 2^64 bytes")?;
+        let tensor = piece.kind.tensor().with_context(|| format!("{} has no type there", escape(name)))?;
+        let described = json!({"dtype": tensor, "shape": piece.shape, "data_offsets": [start, end]});
+        let other = header.insert(name.clone(), described);
+        ensure!(other.is_none(), "two tensors would be called {}", escape(name));
+        start = end;
+    }
+    let mut text = serde_json::to_vec(&header)?;
+    text.resize(text.len().next_multiple_of(8), b' ');
+    file.write_all(&(text.len() as u64).to_le_bytes())?;
+    file.write_all(&text)?;
+    sorted.into_iter().try_for_each(|piece| values(piece, file))
+}
+
+/// Writes a latent's values: as they are, or, if float32 is asked for, as that.
+///
+/// # Errors
+///
+/// The latent cannot be read or is damaged, or `out` fails.
+pub fn write_values(latent: &Latent, kind: Type, out: &mut dyn Write) -> gen5::Result<()> {
+    match (latent.dtype(), kind) {
+        (from @ (Dtype::F16 | Dtype::BF16), Type::Latent(Dtype::F32)) => {
+            latent.write_to(&mut Widened { out, from })
+        }
+        _ => latent.write_to(out),
+    }
+}
+
+/// Writes values of a latent, given as bytes, in the same way.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_bytes(bytes: &[u8], from: Dtype, kind: Type, out: &mut dyn Write) -> io::Result<()> {
+    match (from, kind) {
+        (Dtype::F16 | Dtype::BF16, Type::Latent(Dtype::F32)) => Widened { out, from }.write_all(bytes),
+        _ => out.write_all(bytes),
+    }
+}
+
+/// Takes values of a 16-bit type, and writes them as float32, which holds them exactly.
+struct Widened<'w> {
+    out: &'w mut dyn Write,
+    from: Dtype,
+}
+
+/// Values that are widened at a time.
+const WIDENED: usize = 2048;
+
+impl Write for Widened<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (values, rest) = bytes.as_chunks::<2>();
+        if values.is_empty() && !rest.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "half a value"));
+        }
+        let mut wide = [[0; 4]; WIDENED];
+        for block in values.chunks(WIDENED) {
+            for (wide, &[low, high]) in wide.iter_mut().zip(block) {
+                *wide = match self.from {
+                    Dtype::F16 => f16::from_le_bytes([low, high]).to_f32().to_le_bytes(),
+                    // A bfloat16 is the upper half of the float32 of the same value.
+                    _ => [0, 0, low, high],
+                };
+            }
+            let wide = wide.get(..block.len()).unwrap_or_default();
+            self.out.write_all(wide.as_flattened())?;
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

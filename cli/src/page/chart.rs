@@ -1,0 +1,239 @@
+//! Charts as inline SVG. Colours are the style sheet's, by class; what a chart shows it says in words, too.
+
+use std::fmt::Write;
+use std::ops::RangeInclusive;
+
+use maud::{Markup, html};
+
+use super::model::Frame;
+use crate::picture::{Histogram, Statistics, figure};
+
+/// The box of a chart, in units of its own.
+const WIDTH: f64 = 320.0;
+const HEIGHT: f64 = 136.0;
+
+/// Where values are drawn inside it.
+const LEFT: f64 = 10.0;
+const RIGHT: f64 = 310.0;
+const TOP: f64 = 8.0;
+const BOTTOM: f64 = 110.0;
+
+/// Points of the curve.
+const CURVE: u32 = 80;
+
+/// The bars of a histogram, and over them the normal curve of the mean and the standard deviation of all values.
+pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
+    let (low, high, counts) = (f64::from(histogram.low), f64::from(histogram.high), &histogram.counts);
+    let (mean, std) = (values.mean().unwrap_or(f64::NAN), values.deviation().unwrap_or(f64::NAN));
+    let total: f64 = counts.iter().sum();
+    let tallest = counts.iter().copied().fold(0.0, f64::max);
+    let step = (high - low) / counts.len() as f64;
+    // What the curve would have in a bar whose middle is at the mean.
+    let peak = total * step / (std * std::f64::consts::TAU.sqrt());
+    let has_curve = peak.is_finite() && peak > 0.0;
+    // A curve that is far above the bars may leave the top.
+    let full = if has_curve { tallest.max(peak.min(tallest * 1.5)) } else { tallest };
+    let x = Scale::new((low, high), (LEFT, RIGHT));
+    let y = Scale::new((0.0, full), (BOTTOM, TOP));
+
+    let mut bars = String::new();
+    for (position, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
+        let (start, end) = (low + step * position as f64, low + step * (position as f64 + 1.0));
+        let (left, right, top) = (x.at(start), x.at(end), y.at(*count));
+        let _ = write!(bars, "M{left:.1} {BOTTOM}V{top:.1}H{right:.1}V{BOTTOM}z");
+    }
+    let curve = has_curve.then(|| {
+        path((0..=CURVE).map(|point| {
+            let value = low + (high - low) * f64::from(point) / f64::from(CURVE);
+            let deviations = (value - mean) / std;
+            (x.at(value), y.at((peak * (-0.5 * deviations * deviations).exp()).min(full)))
+        }))
+    });
+    let words = format!(
+        "Histogram of values from {} to {}, with the normal curve of their mean {} and standard deviation {}.",
+        figure(low),
+        figure(high),
+        figure(mean),
+        figure(std),
+    );
+    html! {
+        svg.chart role="img" aria-label=(words) viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } {
+            path.bars d=(bars) {}
+            @if let Some(curve) = curve { path.curve d=(curve) {} }
+            (axis(&x, low..=high))
+        }
+    }
+}
+
+/// Mean and standard deviation of steps, as a line and a band around it; `None` unless those of two steps are known.
+pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
+    let known = |(at, step): (u32, &Frame)| {
+        let values = step.statistics.as_ref()?;
+        Some((f64::from(at), values.mean().zip(values.deviation())?))
+    };
+    let points: Vec<(f64, (f64, f64))> = (0..).zip(steps).filter_map(known).collect();
+    let ([first, .., end], last) = (&*points, steps.len().saturating_sub(1) as f64) else { return None };
+    let low = points.iter().map(|(_, (mean, std))| mean - std).fold(f64::INFINITY, f64::min);
+    let high = points.iter().map(|(_, (mean, std))| mean + std).fold(f64::NEG_INFINITY, f64::max);
+    let x = Scale::new((0.0, last), (LEFT + LABELS, RIGHT));
+    let y = Scale::new((low, high), (BOTTOM, TOP + 2.0));
+    let along = |sign: f64| points.iter().map(move |(at, (mean, std))| (*at, mean + sign * std));
+    let placed = |(at, value): (f64, f64)| (x.at(at), y.at(value));
+    let band = path(along(1.0).chain(along(-1.0).rev()).map(placed));
+    let mean = path(along(0.0).map(placed));
+    let words = |(_, (mean, std)): &(f64, (f64, f64))| format!("{} ± {}", figure(*mean), figure(*std));
+    let words = format!(
+        "Mean and standard deviation of each step: {} at first, {} at last.",
+        words(first),
+        words(end)
+    );
+    Some(html! {
+        svg.chart.steps role="img" aria-label=(words) viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } {
+            path.band d={ (band) "z" } {}
+            path.mean d=(mean) {}
+            line.now data-first=(x.at(0.0)) data-last=(x.at(last))
+                x1=(x.at(last)) x2=(x.at(last)) y1=(TOP) y2=(BOTTOM) {}
+            @for value in ticks(low, high, 4) {
+                @let middle = format!("{:.1}", y.at(value) + 3.5);
+                text.tick text-anchor="end" x=(LEFT + LABELS - 6.0) y=(middle) { (number(value)) }
+            }
+            (axis(&x, 0.0..=last))
+        }
+    })
+}
+
+/// Room for numbers at the left.
+const LABELS: f64 = 34.0;
+
+/// A line along the bottom, with some round numbers under it.
+fn axis(x: &Scale, range: RangeInclusive<f64>) -> Markup {
+    let (left, right) = (x.at(*range.start()), x.at(*range.end()));
+    html! {
+        path.axis d={ "M" (left) " " (BOTTOM) "H" (right) } {}
+        @for value in ticks(*range.start(), *range.end(), 5) {
+            @let at = format!("{:.1}", x.at(value));
+            path.axis d={ "M" (at) " " (BOTTOM) "v4" } {}
+            text.tick text-anchor="middle" x=(at) y=(BOTTOM + 17.0) { (number(value)) }
+        }
+    }
+}
+
+/// From values to places, in a straight line.
+struct Scale {
+    from: f64,
+    factor: f64,
+    to: f64,
+}
+
+impl Scale {
+    fn new((low, high): (f64, f64), (start, end): (f64, f64)) -> Self {
+        let factor = if high > low { (end - start) / (high - low) } else { 0.0 };
+        Self { from: low, factor, to: start }
+    }
+
+    fn at(&self, value: f64) -> f64 {
+        self.to + (value - self.from) * self.factor
+    }
+}
+
+/// Points as the line through them.
+fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
+    let mut path = String::new();
+    for (position, (x, y)) in points.enumerate() {
+        let _ = write!(path, "{}{x:.1} {y:.1}", if position == 0 { 'M' } else { 'L' });
+    }
+    path
+}
+
+/// Round numbers in a range, about as many as are wanted: multiples of 1, 2 or 5 times a power of ten.
+fn ticks(low: f64, high: f64, wanted: u32) -> Vec<f64> {
+    let rough = (high - low) / f64::from(wanted);
+    if !(rough > 0.0 && rough.is_finite()) {
+        return vec![low];
+    }
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough);
+    let step = step.unwrap_or(power * 10.0);
+    let first = (low / step).ceil();
+    let multiples = (0..=2 * wanted).map(|count| (first + f64::from(count)) * step);
+    // Zero may come out as a negative one.
+    multiples.take_while(|value| *value <= high).map(|value| value + 0.0).collect()
+}
+
+/// A round number as it stands at an axis.
+fn number(value: f64) -> String {
+    let rounded: f64 = format!("{value:.3e}").parse().unwrap_or(value);
+    let text = match rounded.abs() {
+        0.0 => "0".into(),
+        size if (1e-3..1e6).contains(&size) => format!("{rounded}"),
+        _ => format!("{rounded:e}"),
+    };
+    text.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let table = [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (1.0 / 3.0, "0.3333"),
+            (-4.25, "−4.25"),
+            (1.5e-7, "1.5e−7"),
+            (123_456.0, "123500"),
+            (3.0e38, "3e38"),
+        ];
+        for (value, text) in table {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn ticks_are_round_and_in_range() {
+        assert_eq!(ticks(-3.9, 4.1, 5), [-2.0, 0.0, 2.0, 4.0]);
+        assert_eq!(ticks(0.0, 49.0, 5), [0.0, 10.0, 20.0, 30.0, 40.0]);
+        assert_eq!(ticks(2.0, 2.0, 5), [2.0]);
+        assert_eq!(ticks(f64::NAN, 2.0, 5).len(), 1);
+        assert!(ticks(-f64::MAX, f64::MAX, 5).len() <= 11);
+    }
+
+    fn of(values: &[f32]) -> Statistics {
+        let mut statistics = Statistics::default();
+        statistics.add(values);
+        statistics
+    }
+
+    #[test]
+    fn charts_of_anything_are_drawn_with_numbers() {
+        let extremes =
+            [&[-1.0, 0.5, 2.0][..], &[1.0], &[0.0, 1e-45], &[f32::MIN, f32::MAX], &[f32::NAN], &[]];
+        for values in extremes {
+            for counts in [vec![1.0, 5.5, 1.0], vec![0.0, 0.0], vec![1e18, 1.0], vec![]] {
+                let statistics = of(values);
+                let (low, high) = (statistics.min().unwrap_or(0.0), statistics.max().unwrap_or(0.0));
+                let chart = histogram(&Histogram { low, high, counts }, &statistics).into_string();
+                let (_, drawn) = chart.split_once("viewBox").unwrap();
+                assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{values:?}: {chart}");
+            }
+            let chart =
+                steps(&[step(Some(values)), step(Some(values))]).map(Markup::into_string).unwrap_or_default();
+            assert!(!chart.contains("NaN") && !chart.contains("inf"), "{values:?}: {chart}");
+        }
+    }
+
+    fn step(values: Option<&[f32]>) -> Frame {
+        Frame { label: String::new(), statistics: values.map(of), preview: None, channels: Vec::new() }
+    }
+
+    #[test]
+    fn steps_that_are_not_known_are_left_out() {
+        let chart = steps(&[step(Some(&[0.0, 2.0])), step(None), step(Some(&[1.0]))]).unwrap().into_string();
+        assert!(chart.contains("1.000 ± 1.000 at first, 1.000 ± 0 at last"), "{chart}");
+        assert!(chart.contains("class=\"mean\" d=\"M44.0 60.0L310.0 60.0\""), "{chart}");
+        assert!(steps(&[step(None), step(Some(&[1.0]))]).is_none());
+        assert!(steps(&[]).is_none());
+    }
+}

@@ -1,0 +1,120 @@
+//! Several files: a card for each, and their details.
+
+use maud::{Markup, html};
+
+use super::super::model::{File, Frames, Integrity, Page};
+use super::super::text::{brief, line};
+use super::details::article;
+use super::parts::{BRIEF, NAME, badges, id, shown, tags};
+use crate::terminal::count;
+
+/// Tags on a card.
+const TAGS: usize = 8;
+
+/// All files as cards, then the details of each, which are shown when they are gone to.
+pub(super) fn gallery(page: &Page) -> Markup {
+    html! {
+        section.gallery #files tabindex="-1" aria-labelledby="title" {
+            h1 #title { (line(&page.title)) }
+            div.controls role="search" hidden {
+                label {
+                    "Filter"
+                    input #filter type="search" autocomplete="off" spellcheck="false"
+                        placeholder="prompt, model, tag, \"seed 42\", damaged …";
+                }
+                label { "Sort by"
+                    select #sort {
+                        option value="" { "order given" }
+                        option value="name" { "name" }
+                        option value="model" { "model" }
+                        option value="seed" { "seed" }
+                        option value="date" { "date" }
+                        option value="size" { "size, largest first" }
+                        option value="state" { "state, damaged first" }
+                    }
+                }
+            }
+            p #count role="status" { (count(page.files.len(), "file")) }
+            ul.cards {
+                @for (position, file) in page.files.iter().enumerate() { (card(file, position)) }
+            }
+        }
+        @for (position, file) in page.files.iter().enumerate() {
+            (article(file, Some((position, page.files.len())), file_name(&file.path)))
+        }
+    }
+}
+
+fn card(file: &File, position: usize) -> Markup {
+    let content = file.content.as_ref();
+    let setting = |name: &str| {
+        let settings = content.ok().map(|content| &content.metadata.settings);
+        settings.into_iter().flatten().find(|(known, _)| known == name).map(|(_, value)| brief(value, 40))
+    };
+    let (model, date, size) = match content {
+        Ok(content) => (content.metadata.model.as_str(), content.metadata.date.as_str(), content.size),
+        Err(_) => Default::default(),
+    };
+    html! {
+        li.card data-name=(line(file_name(&file.path))) data-model=(brief(model, NAME))
+            data-date=(brief(date, NAME)) data-size=(size) data-seed=[setting("seed")] data-state=(state(file)) {
+            a.open href={ "#" (id(position)) } {
+                (thumbnail(file))
+                h2 { (line(file_name(&file.path))) }
+            }
+            @match content {
+                Err(error) => p.error { (line(error)) },
+                Ok(content) => {
+                    @if !content.metadata.prompt.is_empty() {
+                        p.brief dir="auto" { (brief(&content.metadata.prompt, BRIEF)) }
+                    }
+                    p.facts {
+                        (brief(model, NAME))
+                        @for name in ["seed", "sampler", "steps"] {
+                            @if let Some(value) = setting(name) { " · " (name) " " (value) }
+                        }
+                    }
+                    (tags(content.metadata.tags.get(..TAGS).unwrap_or(&content.metadata.tags)))
+                }
+            }
+            p.badges { (badges(file, false)) }
+        }
+    }
+}
+
+/// The last part of a path.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(path)
+}
+
+/// 0 for what is damaged, 1 for what is not checked, 2 for what is fine: the order of states.
+fn state(file: &File) -> u8 {
+    match file.content.as_ref().map(|content| &content.integrity) {
+        Err(_) | Ok(Integrity::Damaged(_)) => 0,
+        Ok(Integrity::Unchecked) => 1,
+        Ok(Integrity::Verified) => 2,
+    }
+}
+
+/// The image, else the first picture of a latent.
+fn thumbnail(file: &File) -> Markup {
+    let content = file.content.as_ref().ok();
+    let image =
+        content.and_then(|content| content.image.as_ref()?.embedded.as_ref().ok()?.thumbnail.as_ref());
+    let of_latents = || {
+        let latents = content.into_iter().flat_map(|content| &content.latents);
+        latents.filter_map(|latent| latent.values.as_ref().ok()).find_map(|values| {
+            let (Frames::Items(frames) | Frames::Steps(frames)) = &values.frames;
+            frames.last()?.preview.as_ref().or_else(|| Some(&frames.last()?.channels.first()?.1))
+        })
+    };
+    html! {
+        @if let Some(picture) = image {
+            (shown(picture, "", "thumbnail", true))
+        } @else if let Some(picture) = of_latents() {
+            (shown(picture, "", "thumbnail pixels", true))
+        } @else {
+            span.thumbnail.none aria-hidden="true" { "no picture" }
+        }
+    }
+}

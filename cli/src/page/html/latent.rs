@@ -1,0 +1,118 @@
+//! A latent: its pictures, its statistics.
+
+use maud::{Markup, html};
+
+use super::super::chart;
+use super::super::model::{Frame, Frames, Latent, Values};
+use super::super::text::{brief, line};
+use super::parts::{NAME, shown};
+use crate::picture::{Statistics, figure};
+use crate::terminal::{dimensions, human_size};
+
+pub(super) fn latent(latent: &Latent) -> Markup {
+    let (name, shape) = (brief(&latent.name, NAME), dimensions(&latent.shape, " × "));
+    html! {
+        section.latent {
+            h3 { (name) }
+            p.facts {
+                (latent.dtype) " · " (shape) " · " (human_size(latent.payload_size)) " · " (latent.storage)
+                @if latent.stored_size < latent.payload_size { " (" (human_size(latent.stored_size)) ")" }
+                @if latent.parts > 1 { ", in " (latent.parts) " parts" }
+            }
+            @match &latent.values {
+                Err(why) => p.error { (line(why)) },
+                Ok(shown) => (values(shown, &name)),
+            }
+        }
+    }
+}
+
+fn values(values: &Values, name: &str) -> Markup {
+    html! {
+        div.values {
+            div.pictures {
+                @match &values.frames {
+                    Frames::Steps(steps) => (trajectory(steps, name)),
+                    Frames::Items(items) => @for item in items { (frame(item, name)) },
+                }
+                @for note in &values.notes { p.note { (line(note)) } }
+            }
+            div.numbers {
+                @if let Some(histogram) = &values.histogram {
+                    figure {
+                        (chart::histogram(histogram, &values.statistics))
+                        figcaption { "Values, and the normal curve of their mean and std" }
+                    }
+                }
+                (statistics(&values.statistics))
+                @if let Frames::Steps(steps) = &values.frames && let Some(chart) = chart::steps(steps) {
+                    figure { (chart) figcaption { "Mean ± std of each step" } }
+                }
+            }
+        }
+    }
+}
+
+/// Steps, one at a time where scripts run, else all.
+fn trajectory(steps: &[Frame], name: &str) -> Markup {
+    let last = steps.len().saturating_sub(1);
+    html! {
+        div.trajectory {
+            label.control hidden {
+                span { "Step" }
+                input type="range" min="0" max=(last) value=(last) step="1" aria-label={ "Step of " (name) };
+                output { }
+            }
+            ol.steps { @for step in steps { li data-label=(step.label) { (frame(step, name)) } } }
+        }
+    }
+}
+
+fn frame(frame: &Frame, name: &str) -> Markup {
+    let of = if frame.label.is_empty() { name.to_owned() } else { format!("{name}, {}", frame.label) };
+    let mean_and_std = frame.statistics.as_ref().and_then(|values| values.mean().zip(values.deviation()));
+    html! {
+        figure.frame {
+            @if let Some(preview) = &frame.preview {
+                (shown(preview, &format!("{of}, in colours"), "preview pixels", false))
+            }
+            @if !frame.channels.is_empty() {
+                div.channels {
+                    @for (at, (scale, channel)) in frame.channels.iter().enumerate() {
+                        div {
+                            (shown(channel, &format!("{of}, channel {at}"), "pixels", false))
+                            (at) ": " (scale)
+                        }
+                    }
+                }
+            }
+            @if !frame.label.is_empty() {
+                figcaption {
+                    (frame.label)
+                    @if let Some((mean, std)) = mean_and_std {
+                        ": mean " (figure(mean)) ", std " (figure(std))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn statistics(statistics: &Statistics) -> Markup {
+    let numbers = [
+        ("min", statistics.min().map(f64::from)),
+        ("max", statistics.max().map(f64::from)),
+        ("mean", statistics.mean()),
+        ("std", statistics.deviation()),
+    ];
+    html! {
+        dl.statistics {
+            @for (name, value) in numbers {
+                div { dt { (name) } dd { @if let Some(value) = value { (figure(value)) } @else { "–" } } }
+            }
+            @for (name, number) in [("NaN", statistics.nan), ("infinite", statistics.infinite)] {
+                @if number > 0 { div.odd { dt { (name) } dd { (number) } } }
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The page as HTML: everything that stands in it, and no more than that, whatever the files say.
+//!
+//! From the ground up: `parts`, `latent`, `details` of a file, `gallery` of several. `style.css` and `script.js` stand
+//! in the page as they are.
+
+mod details;
+mod gallery;
+mod latent;
+mod parts;
+
+use data_encoding::BASE64;
+use maud::{DOCTYPE, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use self::details::article;
+use self::gallery::gallery;
+use super::model::Page;
+use super::text::line;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// The whole page. It needs nothing from elsewhere, and its policy lets it have nothing.
+pub(crate) fn render(page: &Page) -> String {
+    let policy = format!(
+        "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
+        source(STYLE),
+        source(SCRIPT)
+    );
+    let only = if let [only] = &*page.files { Some(only) } else { None };
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="generator" content={ "gen5 " (env!("CARGO_PKG_VERSION")) };
+                title { (line(&page.title)) " · gen5 report" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header.top {
+                    p.brand { "gen5 report" }
+                    button #theme type="button" hidden { "Theme: as the system" }
+                }
+                main #main tabindex="-1" {
+                    @match only {
+                        Some(file) => (article(file, None, &page.title)),
+                        None => (gallery(page)),
+                    }
+                }
+                footer.bottom {
+                    p { "Made by gen5 " (env!("CARGO_PKG_VERSION")) ". " (how_checked(page)) }
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+/// A text of the page's own in the words of a policy.
+fn source(text: &str) -> String {
+    format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
+}
+
+fn how_checked(page: &Page) -> &'static str {
+    match page.is_verified {
+        true => "The SHA-256 of every chunk was compared with its record when this page was made.",
+        false => "No hashes were compared when this page was made (--no-verify).",
+    }
+}

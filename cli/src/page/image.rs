@@ -1,0 +1,92 @@
+//! The stored image, as much of it as a page has room for.
+
+use std::io::Cursor;
+
+use anyhow::{Result, ensure};
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::model::{Embedded, Picture, Room};
+
+/// Pixels of an image that is shown; a browser has to decode it, too.
+const MAX_PIXELS: u64 = 100_000_000;
+
+/// Bytes of an image that goes into the page as it is.
+const MAX_ORIGINAL: usize = 4 << 20;
+
+/// The longest side of an image that does not: the first for which there is room.
+const SCALED: [u32; 4] = [1280, 896, 512, 320];
+
+/// The longest side on a card, in the same way.
+const THUMBNAIL: [u32; 3] = [320, 192, 96];
+
+/// Quality of JPEG.
+const QUALITY: u8 = 84;
+
+/// The formats that every browser shows.
+const SHOWN: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
+
+/// The image for the details of a file, and a small one for its card if there is to be one.
+pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut Room) -> Result<Embedded> {
+    let reader = || ImageReader::new(Cursor::new(encoded)).with_guessed_format();
+    let format = reader()?.format();
+    let (width, height) = reader()?.into_dimensions()?;
+    let pixels = u64::from(width) * u64::from(height);
+    ensure!(pixels <= MAX_PIXELS, "{width} × {height} pixels are more than a page shows");
+    let original = format.filter(|format| SHOWN.contains(format) && encoded.len() <= MAX_ORIGINAL);
+
+    let mut embedded = Embedded { width, height, ..Embedded::default() };
+    let mut decoded = None;
+    if with_thumbnail {
+        embedded.thumbnail = scaled(decoded.insert(decode(encoded)?), &THUMBNAIL, 4, room)?;
+    }
+    if let Some(format) = original {
+        let media_type = format.to_mime_type();
+        embedded.picture = room.take_part(Picture { media_type, bytes: encoded.to_vec(), width, height }, 2);
+    }
+    if embedded.picture.is_none() {
+        let decoded = decoded.map_or_else(|| decode(encoded), Ok)?;
+        embedded.picture = scaled(&decoded, &SCALED, 2, room)?;
+        embedded.is_scaled = embedded.picture.is_some();
+    }
+    Ok(embedded)
+}
+
+/// The pixels, turned as the image says that it is to be seen.
+fn decode(encoded: &[u8]) -> Result<DynamicImage> {
+    let mut reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format()?;
+    reader.limits(Limits::default());
+    let mut decoder = reader.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// The image in the first of these boxes in which it takes no more than one of so many parts of the room.
+fn scaled(image: &DynamicImage, sides: &[u32], parts: usize, room: &mut Room) -> Result<Option<Picture>> {
+    for side in sides {
+        let picture = room.take_part(encode(image, *side)?, parts);
+        if picture.is_some() {
+            return Ok(picture);
+        }
+    }
+    Ok(None)
+}
+
+/// The image in a box of this size, unless it is smaller: as JPEG, or with transparent pixels as PNG.
+fn encode(image: &DynamicImage, side: u32) -> Result<Picture> {
+    let small = match image.width().max(image.height()) > side {
+        true => &image.thumbnail(side, side),
+        false => image,
+    };
+    let mut bytes = Vec::new();
+    let format = if small.color().has_alpha() { ImageFormat::Png } else { ImageFormat::Jpeg };
+    match format {
+        ImageFormat::Jpeg => {
+            small.to_rgb8().write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY))?;
+        }
+        format => small.to_rgba8().write_to(&mut Cursor::new(&mut bytes), format)?,
+    }
+    Ok(Picture { media_type: format.to_mime_type(), bytes, width: small.width(), height: small.height() })
+}

@@ -1,0 +1,144 @@
+//! Latents and their pictures, as a page shows them.
+
+use gen5::{ChunkRecord, Latent};
+use image::RgbImage;
+
+use super::model::{self, Frame, Frames, Picture, Room, Values};
+use crate::picture::{
+    Hints, Item, Layout, Preview, Previews, Request, Scale, Scan, Statistics, figure, guess, png, scan, tile,
+};
+use crate::terminal::count;
+
+/// Steps of a trajectory, and images of a batch, that are shown.
+const STEPS: usize = 60;
+const ITEMS: usize = 12;
+
+/// Channels of a picture that are shown.
+const CHANNELS: usize = 16;
+
+/// Pixels of a picture's longer side.
+const SIDE: usize = 256;
+
+/// Bars of a histogram.
+const BINS: usize = 64;
+
+/// A latent by its record alone.
+pub(super) fn describe(latent: &Latent) -> model::Latent {
+    let stored_size = latent.chunks().map(ChunkRecord::stored_size).sum();
+    let is_compressed = latent.chunks().any(ChunkRecord::is_compressed);
+    let is_shuffled = latent.chunks().any(ChunkRecord::is_shuffled);
+    model::Latent {
+        name: latent.key().map_or_else(|| format!("#{}", latent.index()), str::to_owned),
+        dtype: latent.dtype().name(),
+        shape: latent.shape().to_vec(),
+        payload_size: latent.payload_size(),
+        stored_size,
+        storage: match (is_shuffled, is_compressed) {
+            (true, _) => "zstd, shuffled",
+            (false, true) => "zstd",
+            (false, false) => "raw",
+        },
+        parts: latent.chunks().count(),
+        values: Err("Its values were not looked at: the file has too many latents for a page.".into()),
+    }
+}
+
+/// What the values of a latent are like.
+pub(super) fn values(
+    latent: &Latent,
+    hints: Hints<'_>,
+    previews: Previews,
+    room: &mut Room,
+) -> gen5::Result<Values> {
+    let layout = Layout::guess(latent.shape(), hints);
+    let is_trajectory =
+        layout.axes().iter().any(|axis| axis.len > 1 && matches!(axis.name, "step" | "frame"));
+    let items = if is_trajectory { STEPS } else { ITEMS };
+    let scan = scan(latent, hints, &Request { items, side: SIDE, bins: BINS, ..Request::default() })?;
+    let colours = match previews {
+        Previews::Off => None,
+        Previews::By(preview) => Some((preview, "as was asked for".to_owned())),
+        Previews::Auto => guess(layout.channels(), hints.model).map(|guess| (guess.preview, guess.why)),
+    };
+    let colours = colours.filter(|(preview, _)| preview.channels() == layout.channels());
+    let scales: Vec<Scale> = scan.channels.iter().map(Scale::of).take(CHANNELS).collect();
+
+    let mut left_out = 0;
+    let is_whole = layout.width().max(layout.height()) <= SIDE;
+    let mut frames = Vec::new();
+    // Previews of all pictures come before the channels of any: they say more.
+    for item in &scan.items {
+        let picture = colours.as_ref().and_then(|(preview, _)| preview.picture(&item.planes));
+        let preview = picture.and_then(|picture| take(room, &picture, &mut left_out));
+        let statistics = is_whole.then(|| statistics(item));
+        frames.push(Frame { label: layout.item_name(item.index), statistics, preview, channels: Vec::new() });
+    }
+    for (item, frame) in scan.items.iter().zip(&mut frames) {
+        let tiles = item.planes.iter().zip(&scales);
+        let channels = tiles.map_while(|(plane, scale)| {
+            Some((ends(*scale), take(room, &tile(plane, *scale), &mut left_out)?))
+        });
+        frame.channels.extend(channels);
+    }
+    frames.retain(|frame| {
+        frame.preview.is_some() || !frame.channels.is_empty() || is_trajectory && frame.statistics.is_some()
+    });
+    Ok(Values {
+        notes: notes(&scan, colours.as_ref(), frames.len(), left_out),
+        statistics: scan.statistics,
+        histogram: scan.histogram,
+        frames: if is_trajectory && frames.len() > 1 { Frames::Steps(frames) } else { Frames::Items(frames) },
+    })
+}
+
+/// What is to be known of the pictures.
+fn notes(scan: &Scan, colours: Option<&(Preview, String)>, shown: usize, left_out: usize) -> Vec<String> {
+    let colours = colours.map(|(preview, why)| format!("; colours of {} ({why})", preview.name()));
+    let mut notes =
+        vec![format!("Axes taken as {}{}.", scan.layout.description(), colours.unwrap_or_default())];
+    let (items, channels) = (scan.layout.items(), scan.layout.channels());
+    if shown < items {
+        notes.push(format!("{shown} of {items} pictures are shown."));
+    }
+    if channels > CHANNELS {
+        notes.push(format!("{CHANNELS} of {channels} channels are shown."));
+    }
+    if left_out > 0 {
+        notes.push(format!(
+            "{} left out, so that the page does not become too large.",
+            count(left_out, "picture")
+        ));
+    }
+    if scan.is_sample() {
+        let read = scan.statistics.count();
+        notes.push(format!("Statistics are those of a sample: {read} of {} values.", scan.values));
+    }
+    notes
+}
+
+/// Where colours end: `±3.1`, `0.2 to 4.1`.
+fn ends(scale: Scale) -> String {
+    let (low, high) = scale.ends();
+    match scale {
+        Scale::Signed(end) => format!("±{}", figure(end.into())),
+        Scale::Between(..) => format!("{} to {}", figure(low.into()), figure(high.into())),
+    }
+}
+
+fn take(room: &mut Room, picture: &RgbImage, left_out: &mut usize) -> Option<Picture> {
+    let (width, height) = picture.dimensions();
+    let encoded = png(picture).ok();
+    let taken =
+        encoded.and_then(|bytes| room.take(Picture { media_type: "image/png", bytes, width, height }));
+    *left_out += usize::from(taken.is_none());
+    taken
+}
+
+fn statistics(item: &Item) -> Statistics {
+    let mut statistics = Statistics::default();
+    for plane in &item.planes {
+        let values = |y| (0..plane.width()).map(move |x| plane.value(x, y)).collect::<Vec<f32>>();
+        (0..plane.height()).for_each(|y| statistics.add(&values(y)));
+    }
+    statistics
+}

@@ -1,0 +1,230 @@
+//! From a file to what a page says of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gen5::{ChunkRecord, ChunkType, Extra, Reader};
+use serde::Serialize;
+
+use super::image::embed;
+use super::latents;
+use super::model::{Content, Embedded, Environment, File, Image, Integrity, Latent, Metadata, Room};
+use super::text::value;
+use crate::environment::Comparison;
+use crate::failure::Status;
+use crate::picture::{Hints, Previews};
+use crate::progress::Progress;
+
+/// Latents of a file whose values are looked at.
+const MAX_LATENTS: usize = 100;
+
+/// Members, tags and latents that are listed.
+const MAX_LISTED: usize = 1000;
+
+/// Bytes of an environment that is shown.
+const MAX_ENVIRONMENT: u64 = 256 << 10;
+
+/// How files are read.
+pub(crate) struct Reading<'a> {
+    /// The environment that theirs is compared with.
+    pub(crate) machine: Option<&'a gen5::Environment>,
+    /// Whether hashes are compared.
+    pub(crate) verify: bool,
+    /// Whether there is a card for each.
+    pub(crate) with_card: bool,
+    /// Bytes of the page for each, besides what is always there.
+    pub(crate) room: usize,
+    /// The colours of latents.
+    pub(crate) previews: Previews,
+    /// Of bytes that are read.
+    pub(crate) progress: Progress,
+}
+
+/// Something that went wrong with a file, which the page says, too.
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) status: Status,
+}
+
+/// What is wrong with the chunks that are damaged, by their positions.
+type Damage = BTreeMap<usize, String>;
+
+impl Reading<'_> {
+    /// Reads a file that was opened, as much of it as can be.
+    pub(crate) fn file(&self, path: &Path, opened: anyhow::Result<Reader>) -> (File, Vec<Failure>) {
+        let mut failures = Vec::new();
+        let mut fail = |error: &gen5::Error| {
+            let message = match error {
+                gen5::Error::Io { .. } => error.to_string(),
+                _ => format!("{}: {error}", path.display()),
+            };
+            failures.push(Failure { message, status: Status::of_library(error) });
+            error.to_string()
+        };
+        let content = match opened {
+            Ok(reader) => Ok(self.content(&reader, &mut fail)),
+            Err(error) => {
+                failures.push(Failure { message: format!("{error:#}"), status: Status::of(&error) });
+                // The path stands above it.
+                Err(error.root_cause().to_string())
+            }
+        };
+        (File { path: path.to_string_lossy().into_owned(), content }, failures)
+    }
+
+    /// What is in a file. `fail` is told what goes wrong, and says it in words.
+    fn content(&self, reader: &Reader, fail: &mut dyn FnMut(&gen5::Error) -> String) -> Content {
+        let damage = if self.verify { Some(self.damage(reader, fail)) } else { None };
+        let damaged = damage.clone().unwrap_or_default();
+        let mut room = Room::new(self.room);
+        let mut problems = Vec::new();
+        let mut metadata = metadata(reader);
+        let member = |(name, value): &(String, String)| name.len() + value.len();
+        keep(&mut metadata.settings, "settings", member, &mut room, &mut problems);
+        keep(&mut metadata.hardware, "members of hardware_info", member, &mut room, &mut problems);
+        keep(&mut metadata.tags, "tags", String::len, &mut room, &mut problems);
+        let environment = self.environment(reader, &mut problems).unwrap_or_else(|error| {
+            problems.push(fail(&error));
+            Environment { components: None, drift: None }
+        });
+        let image = self.image(reader, &damaged, &mut room, fail);
+        let mut latents = self.latents(reader, &damaged, &metadata.model, image.as_ref(), &mut room, fail);
+        keep(&mut latents, "latents", |_| 0, &mut room, &mut problems);
+        keep(&mut metadata.extra, "further members", member, &mut room, &mut problems);
+        Content {
+            version: reader.version(),
+            size: reader.file_size(),
+            chunks: reader.chunks().len(),
+            fingerprint: reader.fingerprint().map(|digest| digest.to_string()),
+            integrity: match damage {
+                None => Integrity::Unchecked,
+                Some(damage) if damage.is_empty() => Integrity::Verified,
+                Some(damage) => Integrity::Damaged(damage.into_values().collect()),
+            },
+            metadata,
+            image,
+            latents,
+            environment,
+            problems,
+        }
+    }
+
+    fn damage(&self, reader: &Reader, fail: &mut dyn FnMut(&gen5::Error) -> String) -> Damage {
+        self.progress.expect(reader.chunks().iter().map(ChunkRecord::payload_size).sum());
+        let report = reader.verify_chunks(|bytes| self.progress.add(bytes));
+        report.damaged().filter_map(|chunk| Some((chunk.index, fail(chunk.error.as_ref()?)))).collect()
+    }
+
+    fn image(
+        &self,
+        reader: &Reader,
+        damaged: &Damage,
+        room: &mut Room,
+        fail: &mut dyn FnMut(&gen5::Error) -> String,
+    ) -> Option<Image> {
+        let record = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
+        let mut image =
+            Image { media_type: None, size: record.payload_size(), embedded: Ok(Embedded::default()) };
+        image.embedded = match (damaged.get(&record.index()), reader.image()) {
+            (Some(damage), _) => Err(damage.clone()),
+            (None, Err(error)) => Err(fail(&error)),
+            (None, Ok(encoded)) => {
+                let encoded = encoded.unwrap_or_default();
+                image.media_type = infer::get(&encoded).map(|kind| kind.mime_type());
+                embed(&encoded, self.with_card, room).map_err(|error| error.to_string())
+            }
+        };
+        Some(image)
+    }
+
+    fn latents(
+        &self,
+        reader: &Reader,
+        damaged: &Damage,
+        model: &str,
+        image: Option<&Image>,
+        room: &mut Room,
+        fail: &mut dyn FnMut(&gen5::Error) -> String,
+    ) -> Vec<Latent> {
+        let image =
+            image.and_then(|image| image.embedded.as_ref().ok()).map(|image| (image.width, image.height));
+        let mut described: Vec<Latent> = reader.latents().map(|latent| latents::describe(&latent)).collect();
+        for (latent, described) in reader.latents().zip(&mut described).take(MAX_LATENTS) {
+            let is_damaged = latent.chunks().any(|chunk| damaged.contains_key(&chunk.index()));
+            self.progress.expect(latent.payload_size());
+            described.values = match is_damaged {
+                true => Err("It is damaged, and not shown.".into()),
+                false => {
+                    let hints = Hints { key: latent.key().unwrap_or_default(), model, image };
+                    latents::values(&latent, hints, self.previews, room).map_err(|error| fail(&error))
+                }
+            };
+            self.progress.add(latent.payload_size());
+        }
+        described
+    }
+
+    fn environment(&self, reader: &Reader, problems: &mut Vec<String>) -> gen5::Result<Environment> {
+        let environment = reader.environment()?;
+        let records = reader.chunks().iter().filter(|record| record.kind() == ChunkType::ENVIRONMENT);
+        if records.map(ChunkRecord::payload_size).sum::<u64>() > MAX_ENVIRONMENT {
+            problems.push("The environment is too long for a page; gen5 info --json shows it.".into());
+            return Ok(Environment { components: None, drift: None });
+        }
+        let compared = environment.as_ref().zip(self.machine);
+        Ok(Environment {
+            drift: compared.map(|(file, machine)| Comparison::with_machine(file, machine)),
+            components: environment.map(|environment| environment.components().to_vec()),
+        })
+    }
+}
+
+/// Leaves out of a list what there is no room for, and what is too much of it.
+fn keep<T>(
+    list: &mut Vec<T>,
+    what: &str,
+    size: impl Fn(&T) -> usize,
+    room: &mut Room,
+    problems: &mut Vec<String>,
+) {
+    let (all, mut kept) = (list.len(), 0);
+    list.retain(|one| {
+        let fits = kept < MAX_LISTED && room.take_bytes(size(one));
+        kept += usize::from(fits);
+        fits
+    });
+    if kept < all {
+        problems.push(format!(
+            "There is room for {kept} of {all} {what} in this page; gen5 info --json shows all."
+        ));
+    }
+}
+
+fn metadata(reader: &Reader) -> Metadata {
+    let metadata = match reader.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            let raw = Some((error.to_string(), reader.model_info_json().to_owned()));
+            return Metadata { raw, ..Metadata::default() };
+        }
+    };
+    let model = metadata.model_info();
+    Metadata {
+        model: model.model_name.clone(),
+        version: model.version.clone(),
+        date: model.date.clone(),
+        prompt: model.prompt.clone(),
+        tags: model.tags.clone(),
+        settings: model.generation_settings.as_ref().map(members).unwrap_or_default(),
+        hardware: model.hardware_info.as_ref().map(members).unwrap_or_default(),
+        extra: model.extra.iter().map(|(name, json)| (name.to_owned(), json.to_owned())).collect(),
+        raw: None,
+    }
+}
+
+/// The members of an object as names and texts, in the order of the schema.
+fn members(object: &impl Serialize) -> Vec<(String, String)> {
+    let members: serde_json::Result<Extra> =
+        serde_json::to_string(object).and_then(|text| serde_json::from_str(&text));
+    members.unwrap_or_default().iter().map(|(name, json)| (name.to_owned(), value(json))).collect()
+}

@@ -1,0 +1,133 @@
+//! Text from files as a page shows it. That it is no markup is the template's affair.
+
+use crate::terminal::{escape, human_size};
+
+/// Bytes of one text that a page shows.
+const SHOWN: usize = 128 << 10;
+
+/// Levels up to which JSON is indented; deeper ones line up, since hostile ones would cost the square of their depth.
+const INDENTED: usize = 16;
+
+/// A text on several lines, what steers or deceives in it escaped, and cut if it is long.
+pub(super) fn lines(text: &str) -> String {
+    let shown = beginning(text, SHOWN);
+    let line = |line| escape(str::strip_suffix(line, '\r').unwrap_or(line)).into_owned();
+    let mut lines = shown.split('\n').map(line).collect::<Vec<_>>().join("\n");
+    if shown.len() < text.len() {
+        let size = human_size(text.len() as u64);
+        lines += &format!("… ({size} in all; gen5 info --json shows it)");
+    }
+    lines
+}
+
+/// A text on one line.
+pub(super) fn line(text: &str) -> String {
+    lines(text).replace('\n', "\\n")
+}
+
+/// The beginning of a text on one line, of no more than this many characters.
+pub(super) fn brief(text: &str, characters: usize) -> String {
+    let beginning = match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
+        None => text.to_owned(),
+    };
+    let words: Vec<&str> = beginning.split_whitespace().collect();
+    escape(&words.join(" ")).into_owned()
+}
+
+/// The beginning of a text, of no more than this many bytes.
+fn beginning(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
+/// A JSON value as text: a string as what it says, anything else as it is spelled.
+pub(super) fn value(json: &str) -> String {
+    serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned())
+}
+
+/// JSON with a line for each member, indented, and otherwise as it is spelled: numbers keep their digits, strings
+/// their escapes. What is no JSON comes out as some text.
+pub(super) fn indented(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let mut characters = json.chars().filter(|character| *character != '\r').peekable();
+    let new_line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth.min(INDENTED)));
+    };
+    while let Some(character) = characters.next() {
+        if in_string {
+            in_string = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+            out.push(character);
+            continue;
+        }
+        match character {
+            '"' => {
+                in_string = true;
+                out.push(character);
+            }
+            '{' | '[' => {
+                out.push(character);
+                while characters.next_if(char::is_ascii_whitespace).is_some() {}
+                match characters.next_if(|next| matches!(next, '}' | ']')) {
+                    Some(end) => out.push(end),
+                    None => {
+                        depth += 1;
+                        new_line(&mut out, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut out, depth);
+                out.push(character);
+            }
+            ',' => {
+                out.push(character);
+                new_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            space if space.is_ascii_whitespace() => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_indented_as_it_is_spelled() {
+        let json = r#"{"a":[1.0, 1e400,{ }],"b\"{":"x, [y]: \\","c":[ ]}"#;
+        let expected = r#"{
+  "a": [
+    1.0,
+    1e400,
+    {}
+  ],
+  "b\"{": "x, [y]: \\",
+  "c": []
+}"#;
+        assert_eq!(indented(json), expected);
+        assert_eq!(indented("NaN"), "NaN");
+        let deep = "[".repeat(50_000);
+        assert!(indented(&deep).len() < 50_000 * (2 + 2 * INDENTED));
+        for broken in ["", "}", "\"", "\"\\", "]]]{", "{,:"] {
+            indented(broken);
+        }
+    }
+
+    #[test]
+    fn lines_stay_and_nothing_deceives() {
+        assert_eq!(lines("a\r\n\u{202e}b\tc"), "a\n\\u{202e}b\\tc");
+        assert_eq!(line("a\nb"), "a\\nb");
+        assert_eq!(brief("a  b\n\u{7}c", 9), "a b \\u{7}c");
+        assert_eq!(brief("héllo world", 6), "héllo…");
+        let long = lines(&"é".repeat(100_000));
+        assert!(long.ends_with("é… (195.3 KiB in all; gen5 info --json shows it)"));
+        assert_eq!(lines(&"x".repeat(SHOWN)).len(), SHOWN);
+    }
+}

@@ -1,0 +1,484 @@
+//! Layouts of the ecosystem, in and out again: files that numpy and safetensors wrote, made by `data/layouts/make.py`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+
+use gen5::Reader;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype as Type, TensorView};
+use serde_json::{Value, json};
+use zip::ZipArchive;
+use zip::write::SimpleFileOptions;
+
+use crate::support::{Folder, names};
+
+const MODEL: [&str; 5] = ["--model-name", "x", "--model-version", "1", "--no-environment"];
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layouts").join(name)
+}
+
+/// Packs `words` into `x.gen5`; returns what was said.
+fn pack(folder: &Folder, words: &[&str]) -> String {
+    let ran = folder.run(&[&["pack", "@/x.gen5", "--force"], words, &MODEL].concat());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    ran.messages
+}
+
+/// Unpacks `x.gen5` into a new folder; returns the folder and what was said.
+fn unpack(folder: &Folder, format: &str) -> (PathBuf, String) {
+    let out = format!("@/{format}");
+    let ran = folder.run(&["unpack", "@/x.gen5", "-o", &out, "--format", format]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    (folder.path(format), ran.messages)
+}
+
+/// The members of a `.npz` file: names and `.npy` files, byte for byte.
+fn npz(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut zip = ZipArchive::new(File::open(path).unwrap()).unwrap();
+    let mut members = BTreeMap::new();
+    for index in 0..zip.len() {
+        let mut member = zip.by_index(index).unwrap();
+        let mut bytes = Vec::new();
+        member.read_to_end(&mut bytes).unwrap();
+        members.insert(member.name().unwrap().to_string(), bytes);
+    }
+    members
+}
+
+type Tensors = BTreeMap<String, (Type, Vec<usize>, Vec<u8>)>;
+
+/// The tensors and texts of a `.safetensors` file.
+fn tensors(path: &Path) -> (Tensors, BTreeMap<String, String>) {
+    let bytes = fs::read(path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |(name, view): (String, TensorView<'_>)| {
+        (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+    };
+    let texts = header.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone())).collect();
+    (file.tensors().into_iter().map(tensor).collect(), texts)
+}
+
+fn eighths(count: u16) -> Vec<f32> {
+    (0..count).map(|n| f32::from(n) / 8.0).collect()
+}
+
+fn values(folder: &Folder, key: &str) -> Vec<f32> {
+    Reader::open(folder.path("x.gen5")).unwrap().latent(key).unwrap().read_as::<f32>().unwrap()
+}
+
+#[test]
+fn comfyui_latents_come_back_with_their_graph() {
+    let folder = Folder::new();
+    let file = fixture("ComfyUI_00001_.latent");
+    let file = file.to_str().unwrap();
+    let ran = folder.run(&["pack", "@/x.gen5", "--latent", file, "--no-environment"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.messages.ends_with("prompt, 9 settings and model from ComfyUI's text\n"), "{ran:?}");
+    let info: Value = serde_json::from_str(&folder.ok(&["info", "--json", "@/x.gen5"])).unwrap();
+    let metadata = &info["metadata"];
+    assert_eq!(metadata["prompt"], "a lighthouse at dusk");
+    assert_eq!(metadata["model_name"], "v1-5-pruned");
+    assert_eq!(metadata["generation_settings"]["seed"], 42);
+    assert_eq!(metadata["generation_settings"]["sampler"], "euler");
+    assert_eq!(metadata.get("image_text"), None);
+    assert_eq!(values(&folder, "latent_tensor"), eighths(128));
+
+    for format in ["original", "comfyui"] {
+        let (out, said) = unpack(&folder, format);
+        assert_eq!(said, "");
+        assert_eq!(names(&out.join("latents")), ["ComfyUI_00001_.latent"]);
+        assert_eq!(tensors(&out.join("latents/ComfyUI_00001_.latent")), tensors(Path::new(file)));
+    }
+    let mut quiet = vec!["pack", "@/x.gen5", "--force", "--latent", file, "--no-image-text"];
+    quiet.extend(MODEL);
+    folder.ok(&quiet);
+    assert_eq!(folder.run(&["info", "@/x.gen5"]).out.matches("a lighthouse at dusk").count(), 0);
+}
+
+#[test]
+fn latents_that_were_saved_scaled_are_unscaled() {
+    let folder = Folder::new();
+    let old = fixture("old.latent");
+    let old = old.to_str().unwrap();
+    let said = pack(&folder, &["--latent", old]);
+    assert!(said.contains("has no latent_format_version_0"), "{said}");
+    let unscaled: Vec<f32> = eighths(128).iter().map(|value| value * (1.0_f32 / 0.18215)).collect();
+    let close = |a: f32, b: f32| (a - b).abs() <= b.abs() * f32::EPSILON;
+    assert!(values(&folder, "latent_tensor").iter().zip(&unscaled).all(|(a, b)| close(*a, *b)));
+    let (out, _) = unpack(&folder, "original");
+    let (tensors, _) = tensors(&out.join("latents/old.latent"));
+    assert_eq!(tensors["latent_format_version_0"], (Type::F32, vec![0], Vec::new()));
+    // Under another name it is what it is, since only .latent files were ever saved so.
+    fs::copy(old, folder.path("old.safetensors")).unwrap();
+    assert_eq!(pack(&folder, &["--latent", "@/old.safetensors"]), "");
+    assert_eq!(values(&folder, "latent_tensor"), eighths(128));
+    // One that is picked is unscaled, too.
+    pack(&folder, &["--latent", &format!("z={old}:latent_tensor")]);
+    assert!(close(values(&folder, "z")[1], unscaled[1]));
+}
+
+#[test]
+fn kohya_caches_come_back() {
+    let folder = Folder::new();
+    for file in ["cat_0064x0032_sdxl.npz", "dog_flux.npz"] {
+        let path = fixture(file);
+        pack(&folder, &["--latent", path.to_str().unwrap()]);
+        for format in ["original", "kohya"] {
+            let (out, said) = unpack(&folder, format);
+            assert_eq!(said, "");
+            assert_eq!(npz(&out.join("latents").join(file)), npz(&path), "{file}");
+            fs::remove_dir_all(out).unwrap();
+        }
+    }
+    let sources = &serde_json::from_str::<Value>(&folder.ok(&["info", "--json", "@/x.gen5"])).unwrap()["metadata"]
+        ["source_files"];
+    assert_eq!(sources[0]["arrays"][2]["values"], json!([-1, 0, 64, 32]));
+    assert_eq!(sources[0]["arrays"][2]["dtype"], "int64");
+}
+
+#[test]
+fn musubi_caches_come_back() {
+    let folder = Folder::new();
+    let file = fixture("sea_00000-005_0064x0032_wan.safetensors");
+    let said = pack(&folder, &["--latent", &format!("video={}", file.display())]);
+    assert!(said.contains("latents of bfloat16"), "{said}");
+    // The latent has the key that was given, its companions go by their own names.
+    let keys: Vec<_> = folder
+        .ok(&["ls", "@/x.gen5"])
+        .lines()
+        .map(|line| line.split('\t').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(keys, ["video", "video/latents_image_2x4x8_bfloat16", "video/clip_float16"]);
+    for format in ["original", "musubi"] {
+        let (out, said) = unpack(&folder, format);
+        assert_eq!(said, "");
+        assert_eq!(tensors(&out.join("latents").join(file.file_name().unwrap())), tensors(&file));
+    }
+    let (out, said) = unpack(&folder, "comfyui");
+    assert_eq!(said, "gen5: 2 latents passed over: they are no images of channels, height and width\n");
+    let (tensors, _) = tensors(&out.join("latents/sea_00000-005_0064x0032_wan.latent"));
+    assert_eq!(tensors["latent_tensor"].1, [1, 16, 2, 4, 8]);
+    // No cache of a video, and no other program's either.
+    let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/no", "--format", "kohya"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.messages.contains("there is nothing to be written as a file of kohya sd-scripts"), "{ran:?}");
+    assert!(!folder.path("no").exists());
+}
+
+#[test]
+fn plain_files_keep_their_texts_and_types() {
+    let folder = Folder::new();
+    let file = fixture("plain.safetensors");
+    pack(&folder, &["--latent", file.to_str().unwrap(), "--prompt", "sea\nand sky"]);
+    let (out, said) = unpack(&folder, "safetensors");
+    assert_eq!(
+        (said.as_str(), names(&out)),
+        ("", ["index.json", "latents.safetensors", "metadata.json"].map(String::from).into())
+    );
+    let (found, texts) = tensors(&out.join("latents.safetensors"));
+    assert_eq!(found, tensors(&file).0);
+    assert_eq!((texts["prompt"].as_str(), texts["tags"].as_str()), ("sea\nand sky", "[]"));
+    let (out, _) = unpack(&folder, "original");
+    assert_eq!(tensors(&out.join("latents/plain.safetensors")), tensors(&file));
+    let (out, said) = unpack(&folder, "npz");
+    assert_eq!(said, "gen5: latents of bfloat16 are written as float32, which holds their values exactly\n");
+    assert_eq!(folder.json("npz/index.json")[1]["dtype"], "bfloat16");
+    let members = npz(&out.join("latents.npz"));
+    assert_eq!(members.keys().collect::<Vec<_>>(), ["a.npy", "b.npy"]);
+    let wide: Vec<u8> = [0.0_f32, 0.125, 0.25].iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert!(members["b.npy"].ends_with(&wide));
+
+    let file = fixture("plain.npz");
+    pack(&folder, &["--latent", file.to_str().unwrap()]);
+    fs::remove_dir_all(out).unwrap();
+    let (out, _) = unpack(&folder, "npz");
+    assert_eq!(npz(&out.join("latents.npz")), npz(&file));
+}
+
+#[test]
+fn keys_that_are_no_names_get_safe_ones_in_a_file() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[1], &[1.0]);
+    pack(&folder, &["--latent", "../a=@/a.npy", "b=@/a.npy"]);
+    let (out, _) = unpack(&folder, "npz");
+    assert_eq!(npz(&out.join("latents.npz")).into_keys().collect::<Vec<_>>(), ["_a.npy", "b.npy"]);
+    assert_eq!(folder.json("npz/index.json")[0]["key"], "../a");
+    assert_eq!(folder.json("npz/index.json")[0]["name"], "_a");
+}
+
+/// Rows of a folder: twelve arrays, called so that the order of their letters is another.
+fn rows(folder: &Folder) {
+    fs::create_dir(folder.path("in")).unwrap();
+    for n in 0..12_u8 {
+        folder.npy(&format!("in/img{n}.npy"), &[1, 2, 3], &[f32::from(n); 6]);
+    }
+}
+
+#[test]
+fn a_folder_becomes_one_batch_and_comes_back_as_files() {
+    let folder = Folder::new();
+    rows(&folder);
+    for other in ["in/img1.txt", "in/.hidden.npy", "in/img1_sdxl_te_outputs.npz"] {
+        fs::write(folder.path(other), "a cat").unwrap();
+    }
+    fs::create_dir(folder.path("in/sub.npy")).unwrap();
+    let said = pack(&folder, &["--from", "@/in"]);
+    assert_eq!(said, "gen5: @/in: 12 files as latents 12x1x2x3; 4 others passed over\n");
+    let expected: Vec<f32> = (0..12_u8).flat_map(|n| [f32::from(n); 6]).collect();
+    assert_eq!(values(&folder, "latents"), expected);
+
+    for compress in ["none", "zstd"] {
+        pack(&folder, &["--from", "batch=@/in", "--compress", compress]);
+        let (out, said) = unpack(&folder, "original");
+        assert_eq!(said, "");
+        for n in 0..12 {
+            let name = format!("img{n}.npy");
+            assert_eq!(
+                fs::read(out.join("latents").join(&name)).unwrap(),
+                fs::read(folder.path("in").join(&name)).unwrap()
+            );
+        }
+        let index = folder.json("original/index.json");
+        assert_eq!(
+            (&index[11]["row"], &index[11]["source"], &index[11]["shape"]),
+            (&json!(11), &json!("img11.npy"), &json!([1, 2, 3]))
+        );
+        fs::remove_dir_all(out).unwrap();
+    }
+    // As files of another layout they are called as they were.
+    let (out, _) = unpack(&folder, "kohya");
+    assert_eq!(names(&out.join("latents")).len(), 12);
+    assert!(
+        npz(&out.join("latents/img7.npz"))["original_size.npy"]
+            .ends_with(&[24, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0])
+    );
+}
+
+#[test]
+fn batches_of_one_become_a_batch() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("in")).unwrap();
+    for n in 1..=2 {
+        fs::copy(fixture("ComfyUI_00001_.latent"), folder.path(&format!("in/ComfyUI_0000{n}_.latent")))
+            .unwrap();
+    }
+    assert_eq!(pack(&folder, &["--from", "@/in"]), "gen5: @/in: 2 files as latents 2x4x4x8\n");
+    let (out, _) = unpack(&folder, "original");
+    for n in 1..=2 {
+        let again = out.join(format!("latents/ComfyUI_0000{n}_.latent"));
+        assert_eq!(tensors(&again), tensors(&fixture("ComfyUI_00001_.latent")));
+    }
+}
+
+#[test]
+fn what_is_of_several_files_is_told_apart() {
+    let folder = Folder::new();
+    rows(&folder);
+    fs::copy(fixture("cat_0064x0032_sdxl.npz"), folder.path("cat.npz")).unwrap();
+    folder.npy("img1.npy", &[4, 1, 1], &[1.0; 4]);
+    pack(&folder, &["--from", "batch=@/in", "--latent", "@/img1.npy", "@/cat.npz"]);
+    let info = folder.ok(&["info", "@/x.gen5"]);
+    assert!(info.contains("  files        13 files: cat.npz to img11.npy\n"), "{info}");
+    let (out, said) = unpack(&folder, "original");
+    assert_eq!(said, "gen5: 1 latent written as .npy: no file is recorded for them\n");
+    let all = names(&out.join("latents"));
+    assert_eq!(all.len(), 14);
+    assert!(all.contains(&"img1-2.npy".to_owned()) && all.contains(&"cat.npz".to_owned()), "{all:?}");
+    // Those that are caches come back, those that are none are made.
+    let (out, said) = unpack(&folder, "kohya");
+    assert!(said.starts_with("gen5: original_size and crop_ltrb are those of an uncropped image"), "{said}");
+    assert_eq!(names(&out.join("latents")).len(), 14);
+    assert_eq!(npz(&out.join("latents/cat.npz")), npz(&fixture("cat_0064x0032_sdxl.npz")));
+}
+
+#[test]
+fn caches_of_a_folder_come_back_with_all_that_they_have() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("in")).unwrap();
+    for name in ["a_0064x0032_sdxl.npz", "b_0064x0032_sdxl.npz"] {
+        fs::copy(fixture("cat_0064x0032_sdxl.npz"), folder.path("in").join(name)).unwrap();
+    }
+    pack(&folder, &["--from", "@/in"]);
+    let listed = folder.ok(&["ls", "@/x.gen5"]);
+    for line in
+        ["latents\tfloat32\t2x4x4x8", "latents_flipped\tfloat32\t2x4x4x8", "alpha_mask\tfloat32\t2x32x64"]
+    {
+        assert!(listed.contains(line), "{listed}");
+    }
+    let (out, _) = unpack(&folder, "original");
+    assert_eq!(names(&out.join("latents")), ["a_0064x0032_sdxl.npz", "b_0064x0032_sdxl.npz"]);
+    assert_eq!(npz(&out.join("latents/b_0064x0032_sdxl.npz")), npz(&fixture("cat_0064x0032_sdxl.npz")));
+    // One that differs: a latent each, but for what still agrees.
+    fs::copy(fixture("dog_flux.npz"), folder.path("in/dog_flux.npz")).unwrap();
+    pack(&folder, &["--from", "@/in"]);
+    assert_eq!(folder.ok(&["ls", "@/x.gen5"]).lines().count(), 8);
+    let (out, _) = unpack(&folder, "kohya");
+    assert_eq!(npz(&out.join("latents/dog_flux.npz")), npz(&fixture("dog_flux.npz")));
+}
+
+#[test]
+fn folders_that_cannot_be_taken_are_refused() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("empty")).unwrap();
+    rows(&folder);
+    fs::write(folder.path("in/img3.npy"), "no array").unwrap();
+    fs::write(folder.path("in/img10.npy"), "").unwrap();
+    let refused = |words: &[&str]| {
+        let ran = folder.run(&[&["pack", "@/x.gen5"], words, &MODEL].concat());
+        assert_eq!((ran.code, folder.path("x.gen5").exists()), (1, false), "{ran:?}");
+        ran.messages
+    };
+    assert_eq!(
+        refused(&["--from", "@/empty"]),
+        "gen5: @/empty has no .npy, .npz, .safetensors or .latent files\n"
+    );
+    assert!(refused(&["--from", "@/gone"]).starts_with("gen5: could not look into @/gone: "));
+    // The first that is wrong, in the order of the files.
+    assert!(refused(&["--from", "@/in"]).starts_with("gen5: @/in/img3.npy is "));
+    fs::remove_file(folder.path("in/img3.npy")).unwrap();
+    fs::remove_file(folder.path("in/img10.npy")).unwrap();
+    let twice = refused(&["--from", "@/in", "@/in"]);
+    assert!(twice.contains("the key \"latents\" is used twice, by @/in and @/in"), "{twice}");
+}
+
+fn npy_of_ints(count: usize) -> Vec<u8> {
+    let header = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': ({count},), }}\n");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    file.extend(header.as_bytes());
+    file.resize(file.len() + count * 8, 0);
+    file
+}
+
+#[test]
+fn arrays_of_other_types_are_kept_of_known_layouts_alone_and_while_they_are_small() {
+    let folder = Folder::new();
+    folder.npy("latents.npy", &[1, 1, 1], &[1.0]);
+    let write = |name: &str, size_name: &str, count| {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (member, bytes) in
+            [("latents", fs::read(folder.path("latents.npy")).unwrap()), (size_name, npy_of_ints(count))]
+        {
+            zip.start_file(format!("{member}.npy"), SimpleFileOptions::default()).unwrap();
+            zip.write_all(&bytes).unwrap();
+        }
+        fs::write(folder.path(name), zip.finish().unwrap().into_inner()).unwrap();
+    };
+    write("plain.npz", "size", 2);
+    write("large.npz", "original_size", 8193);
+    write("full.npz", "original_size", 8192);
+    let refused = |file: &str| {
+        let ran = folder.run(&[&["pack", "@/x.gen5", "--latent", file], &MODEL[..]].concat());
+        assert_eq!(ran.code, 1);
+        ran.messages
+    };
+    assert!(
+        refused("@/plain.npz").starts_with("gen5: @/plain.npz:size holds int64 ('<i8'): GEN5 keeps float16")
+    );
+    assert_eq!(
+        refused("@/large.npz"),
+        "gen5: @/large.npz:original_size is int64, which GEN5 has no latents of, and too large to be kept beside them \
+         (65544 bytes, at most 65536 of a file); pick the arrays that are wanted, as FILE:NAME\n"
+    );
+    pack(&folder, &["--latent", "@/large.npz:latents"]);
+    pack(&folder, &["--latent", "@/full.npz"]);
+    let (out, _) = unpack(&folder, "original");
+    assert_eq!(npz(&out.join("latents/full.npz"))["original_size.npy"].len(), 128 + 65536);
+}
+
+#[test]
+fn sources_that_lie_are_refused() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[2, 3], &[1.0; 6]);
+    let latent =
+        |name: &str, shape: Value| json!({"name": name, "dtype": "float32", "shape": shape, "key": "a"});
+    let row = |row: u64| json!({"name": "x", "dtype": "float32", "shape": [3], "key": "a", "row": row});
+    let kept =
+        |dtype: &str, values: Value| json!({"name": "x", "dtype": dtype, "shape": [1], "values": values});
+    let table = [
+        (json!([latent("x", json!([3, 2]))]), "latent a has the shape [2, 3] now, and it was [3, 2]"),
+        (
+            json!([latent("x", json!([2, 3])), latent("y", json!([2, 3]))]),
+            "latent a is in two files, or twice in one",
+        ),
+        (json!([latent("x", json!([2, 3])), latent("x", json!([2, 3]))]), "two of its arrays are called x"),
+        (json!([row(2)]), "latent a has no row 2"),
+        (json!([latent("../x", json!([2, 3]))]), "no array of a file can be called ../x"),
+        (json!([{"name": "x", "dtype": "float32", "shape": [1], "key": "b"}]), "there is no latent b for it"),
+        (json!([kept("int8", json!([1, 2]))]), "x has 2 values, which are not those of its shape"),
+        (json!([kept("int8", json!([300]))]), "x: its values are not of the dtype int8"),
+        (json!([kept("\u{1b}[2J", json!([1]))]), "there is no dtype \\u{1b}[2J"),
+        (json!([{"name": "x", "dtype": "int8", "shape": [1]}]), "x has neither a latent's key nor values"),
+        (json!({}), "source_files, which tells of the files that were packed, is not as it has to be"),
+    ];
+    for (arrays, problem) in table {
+        let sources = match arrays {
+            Value::Array(_) => json!([{"file": "a.npz", "layout": "npz", "arrays": arrays}]),
+            other => other,
+        };
+        let model = json!({"model_name": "x", "version": "1", "source_files": sources});
+        fs::write(folder.path("m.json"), model.to_string()).unwrap();
+        folder.ok(&[
+            "pack",
+            "@/x.gen5",
+            "--force",
+            "--latent",
+            "@/a.npy",
+            "--metadata",
+            "@/m.json",
+            "--no-environment",
+        ]);
+        let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/out", "--format", "original"]);
+        assert!(ran.code == 1 && ran.messages.contains(problem), "{problem}: {ran:?}");
+        assert!(!folder.path("out").exists());
+        folder.ok(&["unpack", "@/x.gen5", "-o", "@/fine", "--force"]);
+    }
+}
+
+#[test]
+fn names_of_sources_are_made_safe() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[2, 1], &[1.0, 2.0]);
+    let row = |row: u64| {
+        let array = json!({"name": "x", "dtype": "float32", "shape": [1], "key": "a", "row": row});
+        json!({"file": "../../etc/passwd.npy", "layout": "npy", "arrays": [array]})
+    };
+    let model = json!({"model_name": "x", "version": "1", "source_files": [row(0), row(1)]});
+    fs::write(folder.path("m.json"), model.to_string()).unwrap();
+    folder.ok(&["pack", "@/x.gen5", "--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"]);
+    let (out, _) = unpack(&folder, "original");
+    assert_eq!(names(&out.join("latents")), ["_.._etc_passwd-2.npy", "_.._etc_passwd.npy"]);
+}
+
+#[test]
+fn damage_is_found_whatever_the_format() {
+    let folder = Folder::new();
+    rows(&folder);
+    pack(&folder, &["--from", "@/in"]);
+    let mut bytes = fs::read(folder.path("x.gen5")).unwrap();
+    let one = bytes.windows(4).position(|bytes| bytes == 1.0_f32.to_le_bytes()).unwrap();
+    bytes[one] ^= 1;
+    fs::write(folder.path("x.gen5"), bytes).unwrap();
+    for format in ["npy", "npz", "safetensors", "original", "comfyui", "kohya"] {
+        let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/out", "--format", format]);
+        assert_eq!((ran.code, folder.path("out").exists()), (3, false), "{format}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_damaged_image_is_found_beside_rows() {
+    let folder = Folder::new();
+    folder.sample("x.gen5");
+    let mut bytes = fs::read(folder.path("x.gen5")).unwrap();
+    let image = bytes.windows(8).position(|bytes| bytes == b"\x89PNG\r\n\x1a\n").unwrap();
+    bytes[image + 20] ^= 1;
+    fs::write(folder.path("x.gen5"), bytes).unwrap();
+    for format in ["npy", "original"] {
+        let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/out", "--format", format]);
+        assert_eq!((ran.code, folder.path("out").exists()), (3, false), "{format}: {ran:?}");
+    }
+}
