@@ -15,7 +15,7 @@ mod image_text;
 mod images;
 mod latents;
 mod layouts;
-#[allow(dead_code, clippy::cast_possible_truncation)]
+#[allow(clippy::cast_possible_truncation)]
 #[path = "../../../tests/support/mod.rs"]
 mod library;
 mod merge;
