@@ -8,6 +8,7 @@ use gen5::{
 };
 use serde_json::{Value, json};
 
+use crate::library::{Builder, Chunk};
 use crate::support::{Folder, PNG, Ran};
 
 fn builder() -> MetadataBuilder {
@@ -221,4 +222,56 @@ fn what_cannot_be_compared_is_told() {
     let ran = folder.run(&["diff", "--json", "@/a.gen5", "@/b.gen5"]);
     assert_eq!(json_of(&ran)["latents"][0]["result"], "failed");
     assert!(json_of(&ran)["latents"][0]["error"].as_str().unwrap().starts_with("@/b.gen5: "));
+}
+
+/// A file put together by hand: two latents without a key, one that has a key and a member of its own, and a chunk of a type
+/// that nobody knows.
+fn by_hand(folder: &Folder, name: &str, values: [u8; 2], note: &str, unknown: &[u8], member: Value) {
+    let nameless = |value: u8| {
+        let payload = [0, 0, value, 63];
+        Chunk::raw("LATN", b"F32\0", &payload, json!({"shape": [1], "dtype": "float32"}))
+    };
+    let keyed = json!({"shape": [1], "dtype": "float32", "key": "x", "note": note});
+    let chunks = [
+        nameless(values[0]),
+        nameless(values[1]),
+        Chunk::raw("LATN", b"F32\0", &[0, 0, 128, 63], keyed),
+        Chunk::raw("MASK", b"U8\0\0", unknown, json!({})),
+    ];
+    let manifest = |manifest: &mut Value| manifest["gen5_metadata"]["member"] = member;
+    fs::write(folder.path(name), Builder::new(chunks).minor(1).manifest(manifest).build()).unwrap();
+}
+
+#[test]
+fn latents_without_a_key_belong_together_by_their_places() {
+    let folder = Folder::new();
+    by_hand(&folder, "a.gen5", [0, 128], "n", b"mask", json!(1));
+    by_hand(&folder, "b.gen5", [0, 0], "n", b"mask", json!(1));
+    folder.ok(&["diff", "@/a.gen5", "@/a.gen5"]);
+    let ran = folder.run(&["diff", "@/a.gen5", "@/b.gen5", "--json"]);
+    let results: Vec<Value> =
+        json_of(&ran)["latents"].as_array().unwrap().iter().map(|latent| latent["result"].clone()).collect();
+    assert_eq!((ran.code, results), (4, vec![json!("equal"), json!("differs"), json!("equal")]));
+    let ran = folder.run(&["diff", "@/a.gen5", "@/b.gen5"]);
+    assert!(ran.out.contains("  latent       #1: 1 of 1 values differ, by 0.5 at most"), "{ran:?}");
+}
+
+#[test]
+fn what_the_format_does_not_define_is_compared_too() {
+    let folder = Folder::new();
+    by_hand(&folder, "a.gen5", [0, 0], "one", b"mask", json!({"deep": [1]}));
+    by_hand(&folder, "b.gen5", [0, 0], "two", b"MASK", json!({"deep": [2]}));
+    let ran = folder.run(&["diff", "@/a.gen5", "@/b.gen5"]);
+    let expected = r#"@/a.gen5 and @/b.gen5 differ
+  manifest     gen5_metadata.member: {"deep":[1]} → {"deep":[2]}
+  latent       x: note: "one" → "two"
+  latents      3 latents equal
+  chunk        MASK: differs
+"#;
+    assert_eq!((ran.code, ran.out.as_str()), (4, expected));
+    let json = json_of(&folder.run(&["diff", "@/a.gen5", "@/b.gen5", "--json"]));
+    assert_eq!(json["chunks"], json!([{"type": "MASK", "result": "differs"}]));
+    assert_eq!(json["manifest"][0]["member"], "gen5_metadata.member");
+    assert_eq!(json["latents"][2]["members"], json!([{"member": "note", "file": "one", "other": "two"}]));
+    assert!(json["latents"][0].get("members").is_none());
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use gen5::{Latent, Reader};
 use serde::Serialize;
 
+use super::members::{Change, extra_changes};
 use super::values::{Distance, compare};
 use super::{Outcome, Side, described};
 use crate::progress::Progress;
@@ -30,6 +31,9 @@ pub(super) struct LatentReport {
     other: Option<Form>,
     #[serde(flatten)]
     distance: Option<Measured>,
+    /// Members of the records that the format does not define, and that differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    members: Vec<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
@@ -121,6 +125,13 @@ impl Pair {
         }
     }
 
+    /// How what else is recorded of them differs.
+    fn members(&self) -> Vec<Change> {
+        let extra = |latent: &Option<Latent>| latent.as_ref()?.extra().cloned();
+        let (Some(file), Some(other)) = (extra(&self.file), extra(&self.other)) else { return Vec::new() };
+        extra_changes(&file, &other)
+    }
+
     /// Compares them. With a tolerance, values that differ by no more are close.
     pub(super) fn compare(
         &self,
@@ -148,6 +159,7 @@ impl Pair {
             file: self.file.as_ref().map(Form::of),
             other: self.other.as_ref().map(Form::of),
             distance: distance.as_ref().map(Measured::of),
+            members: self.members(),
             error: failure.as_ref().err().map(|error| format!("{error:#}")),
         };
         (report, failure)
@@ -171,14 +183,20 @@ fn judge(distance: &Distance, same_dtype: bool, tolerance: Option<f64>) -> Outco
 }
 
 impl LatentReport {
-    /// For people: what is not equal. `None` if all is.
-    pub(super) fn line(&self) -> Option<String> {
+    /// Whether nothing differs, or not by more than was asked for.
+    pub(super) fn is_same(&self) -> bool {
+        self.result.is_same() && self.members.is_empty()
+    }
+
+    /// For people: what is not equal.
+    pub(super) fn lines(&self) -> Vec<String> {
         let facts = match self.result {
-            Outcome::Close | Outcome::Differs => self.facts().join(", "),
-            other => described(other)?.to_owned(),
+            Outcome::Close => Some(format!("{} (within the tolerance)", self.facts().join(", "))),
+            Outcome::Differs => Some(self.facts().join(", ")),
+            other => described(other).map(str::to_owned),
         };
-        let close = if self.result == Outcome::Close { " (within the tolerance)" } else { "" };
-        Some(format!("{}: {facts}{close}", self.name))
+        let members = self.members.iter().map(Change::line);
+        facts.into_iter().chain(members).map(|fact| format!("{}: {fact}", self.name)).collect()
     }
 
     fn facts(&self) -> Vec<String> {

@@ -100,6 +100,38 @@ pub(super) fn changes(file: &str, other: &str) -> Vec<Change> {
     changes
 }
 
+/// How the texts of two manifests differ beside `model_info` and what describes the file itself.
+pub(super) fn manifest_changes(file: &str, other: &str) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if file == other {
+        return changes;
+    }
+    // Files that are open have such objects.
+    let members = |text: &str| {
+        let (mut root, _) = object(text)?;
+        let (mut body, _) = object(&root.remove(BODY)?)?;
+        for name in ["file_info", "model_info", "chunks"] {
+            body.remove(name);
+        }
+        Some((root, body))
+    };
+    if let (Some((root, body)), Some((other_root, other_body))) = (members(file), members(other)) {
+        compare("", &root, &other_root, &mut changes);
+        compare(&format!("{BODY}."), &body, &other_body, &mut changes);
+    }
+    changes
+}
+
+/// The object of a manifest that has everything in it.
+const BODY: &str = "gen5_metadata";
+
+/// How the members of two objects differ.
+pub(super) fn extra_changes(file: &Extra, other: &Extra) -> Vec<Change> {
+    let mut changes = Vec::new();
+    compare("", file, other, &mut changes);
+    changes
+}
+
 /// An object's members, and whether they are spelled as in the text; `None` if it is no object.
 fn object(text: &str) -> Option<(Extra, bool)> {
     match serde_json::from_str(text) {

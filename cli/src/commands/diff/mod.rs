@@ -4,6 +4,7 @@ mod latents;
 mod members;
 mod values;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -12,7 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
 use self::latents::{LatentReport, pair};
-use self::members::{Change, changes};
+use self::members::{Change, changes, manifest_changes};
 use super::{Output, of_file, path_text};
 use crate::args::DiffArgs;
 use crate::environment::Comparison;
@@ -67,6 +68,16 @@ impl<'a> Side<'a> {
         Ok(Self { path, reader, pool })
     }
 
+    /// The chunks of unknown types, by type.
+    fn unknown(&self) -> BTreeMap<String, Vec<&ChunkRecord>> {
+        let known = [ChunkType::LATENT, ChunkType::IMAGE, ChunkType::ENVIRONMENT];
+        let mut chunks: BTreeMap<String, Vec<&ChunkRecord>> = BTreeMap::new();
+        for record in self.reader.chunks().iter().filter(|record| !known.contains(&record.kind())) {
+            chunks.entry(record.kind().to_string()).or_default().push(record);
+        }
+        chunks
+    }
+
     fn image(&self) -> Option<&ChunkRecord> {
         self.reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)
     }
@@ -79,11 +90,24 @@ struct Report {
     other: String,
     same: bool,
     metadata: Vec<Change>,
+    /// Members of the manifest that the format does not define.
+    manifest: Vec<Change>,
     image: Outcome,
     environment: Outcome,
     /// How the environments differ.
     drift: Option<Comparison>,
     latents: Vec<LatentReport>,
+    /// Chunks of unknown types, if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chunks: Vec<ChunkReport>,
+}
+
+/// Chunks of an unknown type, the first with the first, the second with the second.
+#[derive(Serialize)]
+struct ChunkReport {
+    #[serde(rename = "type")]
+    kind: String,
+    result: Outcome,
 }
 
 /// Files that cannot be compared, for programs.
@@ -118,17 +142,40 @@ pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
 
 fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &mut Output<'_>) -> Report {
     let metadata = changes(file.reader.model_info_json(), other.reader.model_info_json());
-    let image = Outcome::of(file.image(), other.image(), |file, other| {
-        file.payload_size() == other.payload_size() && file.sha256() == other.sha256()
-    });
+    let manifest = manifest_changes(file.reader.manifest_json(), other.reader.manifest_json());
+    let image = compare_chunks(file.image(), other.image());
     let (environment, drift) = compare_environments(file, other, output);
     let latents = compare_latents(file, other, tolerance, output);
+    let chunks = compare_unknown(file, other);
     let same = metadata.is_empty()
+        && manifest.is_empty()
         && image.is_same()
         && environment.is_same()
-        && latents.iter().all(|latent| latent.result.is_same());
+        && latents.iter().all(LatentReport::is_same)
+        && chunks.iter().all(|chunk| chunk.result.is_same());
     let (path, other) = (path_text(file.path), path_text(other.path));
-    Report { path, other, same, metadata, image, environment, drift, latents }
+    Report { path, other, same, metadata, manifest, image, environment, drift, latents, chunks }
+}
+
+/// By what is recorded of them.
+fn compare_chunks(file: Option<&ChunkRecord>, other: Option<&ChunkRecord>) -> Outcome {
+    Outcome::of(file, other, |file, other| {
+        file.payload_size() == other.payload_size() && file.sha256() == other.sha256()
+    })
+}
+
+fn compare_unknown(file: &Side<'_>, other: &Side<'_>) -> Vec<ChunkReport> {
+    let (mut file, mut other) = (file.unknown(), other.unknown());
+    let kinds: BTreeSet<String> = file.keys().chain(other.keys()).cloned().collect();
+    let mut reports = Vec::new();
+    for kind in kinds {
+        let (file, other) = (file.remove(&kind).unwrap_or_default(), other.remove(&kind).unwrap_or_default());
+        for at in 0..file.len().max(other.len()) {
+            let result = compare_chunks(file.get(at).copied(), other.get(at).copied());
+            reports.push(ChunkReport { kind: kind.clone(), result });
+        }
+    }
+    reports
 }
 
 fn compare_environments(
@@ -181,6 +228,7 @@ fn print(args: &DiffArgs, report: &Report, output: &mut Output<'_>) -> Result<()
 /// What differs, name and text.
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut facts: Vec<_> = report.metadata.iter().map(|change| ("metadata", change.line())).collect();
+    facts.extend(report.manifest.iter().map(|change| ("manifest", change.line())));
     match (report.environment, &report.drift) {
         (Outcome::Differs, Some(drift)) => facts.push(("environment", drift.summary())),
         (_, Some(drift)) if !drift.lines().is_empty() => facts.push(("environment", "the same".into())),
@@ -189,11 +237,13 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let lines = report.drift.iter().flat_map(Comparison::lines);
     facts.extend(lines.map(|line| ("", line)));
     facts.extend(described(report.image).map(|text| ("image", text.to_owned())));
-    facts.extend(report.latents.iter().filter_map(LatentReport::line).map(|line| ("latent", line)));
+    facts.extend(report.latents.iter().flat_map(LatentReport::lines).map(|line| ("latent", line)));
     let equal = report.latents.iter().filter(|latent| latent.result == Outcome::Equal).count();
     if equal > 0 {
         facts.push(("latents", format!("{} equal", count(equal, "latent"))));
     }
+    let unequal = report.chunks.iter().filter_map(|chunk| Some((&chunk.kind, described(chunk.result)?)));
+    facts.extend(unequal.map(|(kind, text)| ("chunk", format!("{kind}: {text}"))));
     facts
 }
 
