@@ -1,5 +1,6 @@
 //! A file of what other files hold: reader and writer together.
 
+use crate::codec::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Extra;
 use crate::outline::{Outline, is_known};
@@ -33,7 +34,7 @@ impl From<&Latent> for Entry {
 
 impl Writer<'_> {
     /// Stores a chunk of another file that is no latent as it is there: the image, the environment, or one of a type that
-    /// is unknown here, compressed if it was. Its payload is held in memory.
+    /// is unknown here, compressed if it was. Its payload is held in memory, and its hash is checked.
     ///
     /// # Errors
     ///
@@ -46,10 +47,17 @@ impl Writer<'_> {
             return Err(Error::Argument { what, expected, found: chunk.to_string() });
         };
         let payload = reader.payload(chunk)?;
+        // The reader may not have looked, and what is damaged must not get a hash that fits.
+        let (expected, found) = (record.sha256(), Digest::of(&payload));
+        if found != expected {
+            let [expected, found] = [expected, found].map(|digest| digest.to_string().into());
+            return Err(Error::Hash { place: record.place(), expected, found });
+        }
         self.single(Single {
             kind: record.kind(),
             flags: record.flags,
             payload: &payload,
+            sha256: found,
             compressed: Some(record.is_compressed()),
             extra: record.extra().clone(),
             unknown: record.unknown().clone(),

@@ -240,10 +240,10 @@ pub enum Error {
         key: String,
     },
     /// A value is NaN or infinite.
-    #[error("latent {key:?}: element {index} is {value}; allow it with `WriteOptions::non_finite`")]
+    #[error("latent {}: element {index} is {value}; allow it with `WriteOptions::non_finite`", latent_name(key.as_deref()))]
     NonFinite {
-        /// Which latent.
-        key: String,
+        /// Which latent; `None` if it has no key.
+        key: Option<String>,
         /// Position of the first such element, in C order.
         index: u64,
         /// The value.
@@ -265,12 +265,13 @@ pub enum Error {
     },
     /// A stream did not get all its values.
     #[error(
-        "latent {key:?} was not finished: {found} of {expected} elements were pushed; push all, and call `finish` on its \
-         stream"
+        "latent {} was not finished: {found} of {expected} elements were pushed; push all, and call `finish` on its \
+         stream",
+        latent_name(key.as_deref())
     )]
     Incomplete {
-        /// Which latent.
-        key: String,
+        /// Which latent; `None` if it has no key.
+        key: Option<String>,
         /// Elements that its shape asks for.
         expected: u64,
         /// Elements that came.
@@ -307,6 +308,11 @@ pub enum Error {
     /// What [`WriteOptions::cancel_when`](crate::WriteOptions::cancel_when) asks said yes.
     #[error("writing was cancelled")]
     Cancelled,
+}
+
+/// How errors call a latent of this key.
+pub(crate) fn latent_name(key: Option<&str>) -> String {
+    key.map_or_else(|| "without a key".into(), |key| format!("{key:?}"))
 }
 
 /// Whose fault an [`Error`] is.

@@ -13,8 +13,8 @@ impl WriteOptions {
     ///
     /// The chunks are carried as they are, at the same offsets: nothing is decompressed, and no hash is checked
     /// ([`Reader::verify`] does that). Records and whatever else the manifest holds beside `model_info` stay as they are
-    /// spelled. Of the options, [`sync`](Self::sync), [`cancel_when`](Self::cancel_when) and [`progress`](Self::progress)
-    /// count, which is told of stored bytes.
+    /// spelled. Of the options, [`sync`](Self::sync), [`compatible`](Self::compatible), [`cancel_when`](Self::cancel_when) and
+    /// [`progress`](Self::progress) count, which is told of stored bytes.
     ///
     /// ```no_run
     /// use gen5::{Metadata, Reader, WriteOptions};
@@ -31,7 +31,7 @@ impl WriteOptions {
     /// [`Error::Io`](crate::Error::Io); [`Error::Changed`](crate::Error::Changed) if the file became shorter meanwhile;
     /// [`Error::Metadata`](crate::Error::Metadata) if what the manifest holds beside `model_info` is not JSON;
     /// [`Error::Cancelled`](crate::Error::Cancelled); [`Error::Argument`](crate::Error::Argument) if the manifest becomes
-    /// larger than readers take. After any of them `path` is as it was.
+    /// larger than readers take, or the file has to be compatible and is not. After any of them `path` is as it was.
     pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
         self.rewrite_at(reader, metadata, path.as_ref(), true)
     }

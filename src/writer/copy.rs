@@ -6,7 +6,7 @@ use super::WriteOptions;
 use super::publish::Draft;
 use super::session::Session;
 use super::table::End;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::wire::FILE_HEADER_SIZE;
 
 /// Bytes that are copied at a time.
@@ -28,6 +28,14 @@ pub(crate) struct Chunks<'a> {
 impl WriteOptions {
     /// Writes a file of these chunks to `path`, and publishes it. Returns its length and version.
     pub(crate) fn copy(self, chunks: &Chunks<'_>, path: &Path, replace: bool) -> Result<(u64, (u8, u8))> {
+        if self.compatible && (chunks.is_newer || chunks.end > u64::from(u32::MAX)) {
+            let (what, expected) = ("the file".into(), "one that version 1.0 can express".into());
+            let found = match chunks.is_newer {
+                true => "one with chunks of version 1.1".into(),
+                false => format!("one of {} bytes before its table", chunks.end),
+            };
+            return Err(Error::Argument { what, expected, found });
+        }
         let draft = Draft::create(path, replace, self.sync)?;
         let name = draft.target().display().to_string();
         let session = Session::start(Box::new(draft.handle()?), name, self)?;

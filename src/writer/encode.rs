@@ -49,6 +49,7 @@ pub(super) fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
     let mut hasher = Hasher::default();
     let frame = compress(session, &job.chunk.header(job.size()), input.size(), level, |encoder| {
         for step in input.steps(if shuffled { SHUFFLE_BLOCK } else { BLOCK }) {
+            session.check_cancelled()?;
             input.prepare(step.clone(), &session.options, &mut scratch)?;
             let bytes = input.bytes(step, &scratch);
             hasher.update(bytes);
@@ -105,5 +106,10 @@ pub(super) fn compress_whole(
     payload: &[u8],
     level: i32,
 ) -> Result<Filled> {
-    compress(session, header, payload.len(), level, |encoder| push(encoder, payload))
+    compress(session, header, payload.len(), level, |encoder| {
+        payload.chunks(BLOCK).try_for_each(|block| {
+            session.check_cancelled()?;
+            push(encoder, block)
+        })
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::options::{Compression, WriteOptions};
 use crate::element::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, latent_name};
 use crate::manifest::Extra;
 
 /// A latent's key, what its record says besides, and how it is stored, where that is not what the options say.
@@ -89,7 +89,7 @@ impl Entry {
 
     /// How errors call it.
     pub(super) fn name(&self) -> String {
-        name(self.key())
+        latent_name(self.key())
     }
 
     /// As which type values of `given` are stored.
@@ -118,11 +118,6 @@ impl Entry {
             _ => Ok(()),
         }
     }
-}
-
-/// How errors call a latent of this key.
-pub(super) fn name(key: Option<&str>) -> String {
-    key.map_or_else(|| "without a key".into(), |key| format!("{key:?}"))
 }
 
 impl From<&str> for Entry {

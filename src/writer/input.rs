@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use super::entry::name;
 use super::options::{NonFinite, WriteOptions};
 use crate::element::{Dtype, Scratch, Values};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, latent_name};
 
 /// Values of a latent, or of some part of it.
 #[derive(Clone, Copy)]
@@ -102,14 +101,10 @@ fn check_values(
     if options.non_finite == NonFinite::Refuse
         && let Some((at, value)) = values.first_non_finite()
     {
-        return Err(Error::NonFinite {
-            key: key.unwrap_or_default().to_owned(),
-            index: (first + at) as u64,
-            value,
-        });
+        return Err(Error::NonFinite { key: key.map(str::to_owned), index: (first + at) as u64, value });
     }
     if let Some((at, value)) = values.first_overflow(dtype) {
-        let latent = name(key);
+        let latent = latent_name(key);
         return Err(Error::Overflow { latent, index: (first + at) as u64, value, dtype });
     }
     Ok(())

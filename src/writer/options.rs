@@ -203,8 +203,9 @@ impl WriteOptions {
         self
     }
 
-    /// Has `cancelled` asked before each write, from several threads. Once it says yes, the call that would write gives
-    /// [`Error::Cancelled`], and the file cannot be finished any more: it is not published.
+    /// Has `cancelled` asked again and again, before each write and between blocks that are compressed, from several threads.
+    /// Once it says yes, the call that is under way gives [`Error::Cancelled`], and the file cannot be finished any more: it is
+    /// not published.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Some(Arc::new(cancelled));
         self

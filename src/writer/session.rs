@@ -52,7 +52,7 @@ pub(super) struct State {
 /// A stream that is not finished.
 #[derive(Clone)]
 pub(super) struct Unfinished {
-    pub(super) key: String,
+    pub(super) key: Option<String>,
     pub(super) expected: u64,
     pub(super) found: u64,
 }
@@ -225,7 +225,7 @@ impl State {
     pub(super) fn open_stream(&mut self, key: Option<&str>, expected: u64) -> u64 {
         let id = self.next_stream;
         self.next_stream += 1;
-        self.streams.insert(id, Unfinished { key: key.unwrap_or_default().to_owned(), expected, found: 0 });
+        self.streams.insert(id, Unfinished { key: key.map(str::to_owned), expected, found: 0 });
         id
     }
 }
@@ -258,12 +258,18 @@ impl<'w> Session<'w> {
         self.state().failed.get_or_insert_with(|| error.to_string());
     }
 
-    /// Writes, unless that is cancelled, and remembers if it fails.
-    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+    /// Refuses to go on when that is asked for, and remembers it.
+    pub(super) fn check_cancelled(&self) -> Result<()> {
         if self.options.cancelled.as_ref().is_some_and(|cancelled| cancelled()) {
             self.fail(&Error::Cancelled);
             return Err(Error::Cancelled);
         }
+        Ok(())
+    }
+
+    /// Writes, unless that is cancelled, and remembers if it fails.
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.check_cancelled()?;
         self.sink.write_all_at(bytes, offset).map_err(|error| {
             let action = format!("write {} bytes at offset {offset} of {}", bytes.len(), self.name);
             let error = Error::Io { action, error };

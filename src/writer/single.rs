@@ -16,6 +16,8 @@ pub(crate) struct Single<'a> {
     pub(crate) kind: ChunkType,
     pub(crate) flags: [u8; 4],
     pub(crate) payload: &'a [u8],
+    /// That of the payload.
+    pub(crate) sha256: Digest,
     /// Whether it is compressed; `None` if that depends on whether it becomes smaller.
     pub(crate) compressed: Option<bool>,
     /// Members of `extra`, and of the record itself.
@@ -29,7 +31,8 @@ impl<'a> Single<'a> {
     /// A chunk of which nothing more is to be said, compressed if that makes it smaller.
     pub(super) fn new(kind: ChunkType, payload: &'a [u8]) -> Self {
         let (extra, unknown) = (Extra::new(), Extra::new());
-        Self { kind, flags: NO_FLAGS, payload, compressed: None, extra, unknown, is_newer: false }
+        let sha256 = Digest::of(payload);
+        Self { kind, flags: NO_FLAGS, payload, sha256, compressed: None, extra, unknown, is_newer: false }
     }
 
     /// Refuses what readers would, and a second one of a kind that stands once in a file.
@@ -88,7 +91,7 @@ impl<'a> Single<'a> {
             place,
             payload_size: size,
             compressed: frame.is_some(),
-            sha256: Digest::of(self.payload),
+            sha256: self.sha256,
             latent: None,
             extra: self.extra,
             unknown: self.unknown,

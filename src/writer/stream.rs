@@ -217,7 +217,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         self.session.check_usable()?;
         if self.remaining() > 0 {
             return Err(Error::Incomplete {
-                key: self.plan.entry.key().unwrap_or_default().to_owned(),
+                key: self.plan.entry.key().map(str::to_owned),
                 expected: self.plan.len() as u64,
                 found: self.pushed as u64,
             });

@@ -415,7 +415,7 @@ fn an_undecided_stream_without_its_values_makes_finish_fail() {
         let mut stream = writer.stream::<f32>("short", &[5, LEN / 5]).unwrap();
         stream.push(&noise(1, pushed)).unwrap();
         let short = |error: Error| {
-            let expected = matches!(error, Error::Incomplete { ref key, found, .. } if key == "short" && found == pushed as u64);
+            let expected = matches!(error, Error::Incomplete { ref key, found, .. } if key.as_deref() == Some("short") && found == pushed as u64);
             assert!(expected, "{error}");
         };
         short(stream.finish().unwrap_err());

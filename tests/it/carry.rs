@@ -300,3 +300,13 @@ fn what_is_no_chunk_to_carry_is_refused() {
     let refused = writer.finish_as(&reader, "{\"prompt\": NaN}").unwrap_err();
     assert!(matches!(refused, Error::Metadata { .. }), "{refused}");
 }
+
+#[test]
+fn damage_is_not_carried_under_a_hash_that_fits() {
+    let damaged = Chunk::raw("MASK", b"U8\0\0", b"mask", json!({})).stored(|bytes| bytes[13] ^= 1);
+    let reader = open(Builder::new([damaged]).minor(1).build());
+    let mut out = std::io::Cursor::new(Vec::new());
+    let mut writer = WriteOptions::new().write_to(&mut out).unwrap();
+    let error = writer.carry(&reader, 0).unwrap_err();
+    assert!(matches!(error, Error::Hash { .. }), "{error}");
+}

@@ -189,3 +189,15 @@ fn what_is_there_is_kept_by_rewrite_new() {
     assert!(matches!(error, Error::Io { .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"mine");
 }
+
+#[test]
+fn what_has_to_be_compatible_is_refused_if_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gen5");
+    let (file, _) = write(WriteOptions::new(), |writer| writer.latent("x", &[2], &[bf16::ONE; 2])).unwrap();
+    let reader = Reader::from_bytes(file).unwrap();
+    let error = WriteOptions::new().compatible(true).rewrite(&reader, &other(), &path).unwrap_err();
+    assert!(matches!(error, Error::Argument { .. }), "{error}");
+    assert!(error.to_string().contains("version 1.1"), "{error}");
+    assert!(!path.exists());
+}

@@ -111,7 +111,8 @@ fn in_own_words(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref() {
         Some(gen5::Error::NonFinite { key, index, value }) => {
             anyhow::anyhow!(
-                "latent {key:?}: element {index} is {value}; --allow-non-finite keeps such values"
+                "latent {:?}: element {index} is {value}; --allow-non-finite keeps such values",
+                key.as_deref().unwrap_or_default()
             )
         }
         _ => error,
