@@ -13,7 +13,7 @@ use crate::embedded::Text;
 use crate::terminal::{count, dimensions, human_size, shown};
 
 /// The member of `model_info` with the files that latents came from.
-pub(super) const SOURCES: &str = "source_files";
+pub(super) const SOURCES: &str = Source::MEMBER;
 
 /// Bytes of that member. Half of what a reader takes as a file's whole table.
 const MAX_SOURCES: usize = 64 << 20;

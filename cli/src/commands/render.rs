@@ -1,5 +1,6 @@
 //! `gen5 render`: a contact sheet of a file.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,7 @@ use super::input::is_dash;
 use super::put::put;
 use super::{Output, of_file};
 use crate::args::{LookArgs, RenderArgs};
+use crate::convert::layouts::Source;
 use crate::failure::UsageError;
 use crate::picture::{Medium, Wish, png, sheet};
 use crate::terminal::{count, shown};
@@ -60,6 +62,12 @@ pub(super) fn name(path: &Path) -> String {
     path.file_name().map_or_else(|| shown(path), |name| shown(Path::new(name)))
 }
 
+/// The keys of latents whose values are as a decoder takes them.
+fn unscaled(reader: &Reader) -> HashSet<String> {
+    let metadata = reader.metadata().ok();
+    Source::unscaled(metadata.as_ref().and_then(|metadata| metadata.model_info().extra.get(Source::MEMBER)))
+}
+
 /// What is asked for, checked against the file.
 pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) -> Result<Wish> {
     let named: Vec<Latent> = args.latents.iter().map(|key| find(reader, key, path)).collect::<Result<_>>()?;
@@ -82,5 +90,6 @@ pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
         columns: args.columns,
         width,
         medium: Medium::Pixels,
+        unscaled: unscaled(reader),
     })
 }

@@ -5,7 +5,8 @@ use image::RgbImage;
 
 use super::model::{self, Frame, Frames, Picture, Room, Values};
 use crate::picture::{
-    Hints, Item, Layout, Preview, Previews, Request, Scale, Scan, Statistics, figure, guess, png, scan, tile,
+    Hints, Item, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, figure, guess, png,
+    scan, tile,
 };
 use crate::terminal::count;
 
@@ -68,7 +69,7 @@ pub(super) fn values(
     let mut frames = Vec::new();
     // Previews of all pictures come before the channels of any: they say more.
     for item in &scan.items {
-        let picture = colours.as_ref().and_then(|(preview, _)| preview.picture(&item.planes));
+        let picture = colours.as_ref().and_then(|(preview, _)| preview.picture(&item.planes, hints.scaling));
         let preview = picture.and_then(|picture| take(room, &picture, &mut left_out));
         let statistics = is_whole.then(|| statistics(item));
         frames.push(Frame { label: layout.item_name(item.index), statistics, preview, channels: Vec::new() });
@@ -84,7 +85,7 @@ pub(super) fn values(
         frame.preview.is_some() || !frame.channels.is_empty() || is_trajectory && frame.statistics.is_some()
     });
     Ok(Values {
-        notes: notes(&scan, colours.as_ref(), frames.len(), left_out),
+        notes: notes(&scan, colours.as_ref(), hints.scaling, frames.len(), left_out),
         statistics: scan.statistics,
         histogram: scan.histogram,
         frames: if is_trajectory && frames.len() > 1 { Frames::Steps(frames) } else { Frames::Items(frames) },
@@ -92,8 +93,15 @@ pub(super) fn values(
 }
 
 /// What is to be known of the pictures.
-fn notes(scan: &Scan, colours: Option<&(Preview, String)>, shown: usize, left_out: usize) -> Vec<String> {
-    let colours = colours.map(|(preview, why)| format!("; colours of {} ({why})", preview.name()));
+fn notes(
+    scan: &Scan,
+    colours: Option<&(Preview, String)>,
+    scaling: Scaling,
+    shown: usize,
+    left_out: usize,
+) -> Vec<String> {
+    let scaled = if scaling == Scaling::Decoder { ", scaled for them" } else { "" };
+    let colours = colours.map(|(preview, why)| format!("; colours of {} ({why}){scaled}", preview.name()));
     let mut notes =
         vec![format!("Axes taken as {}{}.", scan.layout.description(), colours.unwrap_or_default())];
     let (items, channels) = (scan.layout.items(), scan.layout.channels());

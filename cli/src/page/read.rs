@@ -10,9 +10,10 @@ use super::image::embed;
 use super::latents;
 use super::model::{Content, Embedded, Environment, File, Image, Integrity, Latent, Metadata, Room};
 use super::text::value;
+use crate::convert::layouts::Source;
 use crate::environment::Comparison;
 use crate::failure::Status;
-use crate::picture::{Hints, Previews};
+use crate::picture::{Hints, Previews, Scaling};
 use crate::progress::Progress;
 
 /// Latents of a file whose values are looked at.
@@ -148,6 +149,10 @@ impl Reading<'_> {
     ) -> Vec<Latent> {
         let image =
             image.and_then(|image| image.embedded.as_ref().ok()).map(|image| (image.width, image.height));
+        let metadata = reader.metadata().ok();
+        let unscaled = Source::unscaled(
+            metadata.as_ref().and_then(|metadata| metadata.model_info().extra.get(Source::MEMBER)),
+        );
         let mut described: Vec<Latent> = reader.latents().map(|latent| latents::describe(&latent)).collect();
         for (latent, described) in reader.latents().zip(&mut described).take(MAX_LATENTS) {
             let is_damaged = latent.chunks().any(|chunk| damaged.contains_key(&chunk.index()));
@@ -155,7 +160,9 @@ impl Reading<'_> {
             described.values = match is_damaged {
                 true => Err("It is damaged, and not shown.".into()),
                 false => {
-                    let hints = Hints { key: latent.key().unwrap_or_default(), model, image };
+                    let key = latent.key().unwrap_or_default();
+                    let scaling = if unscaled.contains(key) { Scaling::Decoder } else { Scaling::Sampler };
+                    let hints = Hints { key, model, image, scaling };
                     latents::values(&latent, hints, self.previews, room).map_err(|error| fail(&error))
                 }
             };

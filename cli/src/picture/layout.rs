@@ -1,6 +1,8 @@
 //! Which axis of a latent is which: nothing in a file says it, so it is told from the shape, and from the key and the model's
 //! name where the shape leaves it open. What was made of it can be read in words.
 
+use super::preview::Scaling;
+
 /// What an axis is to a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -42,6 +44,8 @@ pub struct Hints<'a> {
     pub model: &'a str,
     /// Width and height of the image in the file.
     pub image: Option<(u32, u32)>,
+    /// How its values are scaled.
+    pub scaling: Scaling,
 }
 
 /// Values of a token of packed latents: 16 channels of 2x2 pixels.

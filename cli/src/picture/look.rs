@@ -1,5 +1,7 @@
 //! What is shown of one latent, on a page or on a terminal: its pictures, and what is said about them.
 
+use std::collections::HashSet;
+
 use gen5::{Latent, Reader};
 use rayon::prelude::*;
 
@@ -7,7 +9,7 @@ use super::arrangement::{Arrangement, Medium, Room};
 use super::files::{self, Stored};
 use super::layout::{Hints, Layout, Role};
 use super::plan::Request;
-use super::preview::{Preview, guess};
+use super::preview::{Preview, Scaling, guess};
 use super::scan::{Scan, scan};
 use super::statistics::figure;
 use super::tiles::Scale;
@@ -39,6 +41,8 @@ pub struct Wish {
     pub width: u32,
     /// What it is to be painted on.
     pub medium: Medium,
+    /// The keys of latents whose values are as a decoder takes them.
+    pub unscaled: HashSet<String>,
 }
 
 /// What can be shown of a latent.
@@ -50,6 +54,8 @@ pub struct Look {
     pub scan: gen5::Result<Scan>,
     /// The factors of its previews, and if they were guessed, from what.
     pub preview: Option<(Preview, Option<String>)>,
+    /// How its values are scaled.
+    pub(super) scaling: Scaling,
     /// Whether all of it is shown though rows were asked for, since these are no pictures of it.
     is_whole: bool,
     pub(super) arrangement: Arrangement,
@@ -94,7 +100,8 @@ pub fn look(reader: &Reader, wish: &Wish) -> (Vec<Look>, usize) {
         .take(MOST_LATENTS)
         .map(|latent| {
             let key = latent.key().unwrap_or_default().to_owned();
-            look_at(latent, Hints { key: &key, model: &model, image }, shown, wish)
+            let scaling = if wish.unscaled.contains(&key) { Scaling::Decoder } else { Scaling::Sampler };
+            look_at(latent, Hints { key: &key, model: &model, image, scaling }, shown, wish)
         })
         .collect();
     (looks, all - shown)
@@ -143,7 +150,7 @@ fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) 
     let sample = (ALL_BYTES / shown_latents.max(1) as u64).min(Request::default().sample);
     let request = Request { items: shown, side: arrangement.side(), sample, rows, bins: BINS };
     let scan = scan(&latent, hints, &request);
-    Look { latent, scan, preview, is_whole, arrangement }
+    Look { latent, scan, preview, scaling: hints.scaling, is_whole, arrangement }
 }
 
 impl Look {
@@ -227,6 +234,9 @@ impl Look {
             Some(why) => format!("preview {}, guessed from {why}", preview.name()),
             None => format!("preview {}", preview.name()),
         }));
+        if self.preview.is_some() && self.scaling == Scaling::Decoder {
+            notes.push("values scaled for it, since they are as a decoder takes them".into());
+        }
         notes
     }
 

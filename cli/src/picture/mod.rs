@@ -27,7 +27,7 @@ pub use look::{Look, Previews, Wish, facts, look};
 pub use paint::pictures;
 pub use plan::Request;
 pub use plane::Plane;
-pub use preview::{Guess, Preview, guess};
+pub use preview::{Guess, Preview, Scaling, guess};
 pub use scan::{Item, Scan, scan};
 pub use sheet::{Sheet, sheet};
 pub use statistics::{Histogram, Statistics, figure};

@@ -47,7 +47,7 @@ fn paint_item(
         y += caption_height;
     }
     let mut corner = (x, y);
-    let preview = look.preview.as_ref().and_then(|(preview, _)| preview.picture(&item.planes));
+    let preview = look.preview.as_ref().and_then(|(preview, _)| preview.picture(&item.planes, look.scaling));
     if let (Some(picture), Some(side)) = (preview, arrangement.preview) {
         let (width, height) = arrangement.preview_size();
         canvas.picture(x, y, &imageops::resize(&picture, width, height, FilterType::CatmullRom), (1, 1));

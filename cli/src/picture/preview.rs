@@ -4,7 +4,7 @@
 //! The factors and biases are those that ComfyUI publishes as `latent_rgb_factors` and `latent_rgb_factors_bias`
 //! (`comfy/latent_formats.py`, as of 2025). The idea is Keturn's, who fitted the first of them (Hugging Face forum, "Decoding
 //! latents to RGB without upscaling", 2022). They are for latents as the sampler has them, scaled and shifted; the result is
-//! in -1 to 1.
+//! in -1 to 1. Scales and shifts are there, too, as `scale_factor` and `shift_factor`.
 
 use image::RgbImage;
 
@@ -22,6 +22,16 @@ pub enum Preview {
     Sd3,
     /// FLUX.1: 16 channels.
     Flux,
+}
+
+/// How the values of a latent are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scaling {
+    /// As the sampler has them.
+    #[default]
+    Sampler,
+    /// As the decoder takes them: what ComfyUI saves, and the caches of sd-scripts have.
+    Decoder,
 }
 
 /// What each channel adds to red, green and blue.
@@ -104,6 +114,16 @@ impl Preview {
         }
     }
 
+    /// What is taken from a value for the decoder, and what the rest is multiplied by, to have one for the sampler.
+    fn shift_and_scale(self) -> (f32, f32) {
+        match self {
+            Self::Sd15 => (0.0, 0.18215),
+            Self::Sdxl => (0.0, 0.13025),
+            Self::Sd3 => (0.0609, 1.5305),
+            Self::Flux => (0.1159, 0.3611),
+        }
+    }
+
     /// How many channels its latents have.
     pub fn channels(self) -> usize {
         self.factors().len()
@@ -121,12 +141,16 @@ impl Preview {
 
     /// The picture of these channels, a pixel for each of their values; `None` if they are not as many as it takes. Where a
     /// value is NaN the pixel is [`NAN`].
-    pub fn picture(self, planes: &[Plane]) -> Option<RgbImage> {
+    pub fn picture(self, planes: &[Plane], scaling: Scaling) -> Option<RgbImage> {
+        let (shift, scale) = match scaling {
+            Scaling::Sampler => (0.0, 1.0),
+            Scaling::Decoder => self.shift_and_scale(),
+        };
         let first = planes.first().filter(|_| planes.len() == self.channels())?;
         let picture = RgbImage::from_fn(first.width(), first.height(), |x, y| {
             let mut color = self.bias();
             for (plane, factors) in planes.iter().zip(self.factors()) {
-                let value = plane.value(x, y);
+                let value = (plane.value(x, y) - shift) * scale;
                 for (sum, factor) in color.iter_mut().zip(factors) {
                     *sum += value * factor;
                 }
@@ -220,15 +244,26 @@ mod tests {
         // blue -0.0011 + 0.4341 - 0.2136 - 0.0181 = 0.2013, 153.2.
         let planes: Vec<Plane> =
             [1.0, -2.0, 0.5, 0.0].iter().map(|value| Plane::new(1, 1, vec![*value])).collect();
-        let picture = Preview::Sdxl.picture(&planes).unwrap();
+        let picture = Preview::Sdxl.picture(&planes, Scaling::Sampler).unwrap();
         assert_eq!(picture.get_pixel(0, 0).0, [255, 187, 153]);
-        assert_eq!(Preview::Sd3.picture(&planes), None);
+        assert_eq!(Preview::Sd3.picture(&planes, Scaling::Sampler), None);
+    }
+
+    #[test]
+    fn values_for_the_decoder_are_scaled_first() {
+        for preview in [Preview::Sd15, Preview::Sdxl, Preview::Sd3, Preview::Flux] {
+            let (shift, scale) = preview.shift_and_scale();
+            let plane = |value: f32| vec![Plane::new(1, 1, vec![value]); preview.channels()];
+            let scaled = preview.picture(&plane(0.7), Scaling::Sampler);
+            assert_eq!(preview.picture(&plane(0.7 / scale + shift), Scaling::Decoder), scaled);
+            assert_ne!(preview.picture(&plane(0.7 / scale + shift), Scaling::Sampler), scaled);
+        }
     }
 
     #[test]
     fn one_nan_is_seen() {
         let planes = vec![Plane::new(2, 1, vec![0.0, f32::NAN]); 16];
-        let picture = Preview::Flux.picture(&planes).unwrap();
+        let picture = Preview::Flux.picture(&planes, Scaling::Sampler).unwrap();
         // (-0.0329 + 1) / 2 * 255 = 123.3, (-0.0718 + 1) / 2 * 255 = 118.3, (-0.0851 + 1) / 2 * 255 = 116.6
         assert_eq!(picture.get_pixel(0, 0).0, [123, 118, 117]);
         assert_eq!(*picture.get_pixel(1, 0), NAN);

@@ -1,6 +1,6 @@
 //! What is kept of a file besides its latents, and how it comes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gen5::Dtype;
@@ -198,6 +198,17 @@ impl Source {
     pub fn list(member: Option<&str>) -> Result<Vec<Self>> {
         let Some(text) = member else { return Ok(Vec::new()) };
         serde_json::from_str(text).map_err(|error| anyhow!("{}", escape(&error.to_string())))
+    }
+
+    /// The member of `model_info` that has a list of them.
+    pub const MEMBER: &str = "source_files";
+
+    /// The keys of latents whose values are as a decoder takes them, not as a sampler has them: of those that came from
+    /// such files, going by the text of the member.
+    pub fn unscaled(member: Option<&str>) -> HashSet<String> {
+        let is_unscaled = |source: &Self| matches!(source.layout, Layout::Comfyui | Layout::Kohya);
+        let sources = Self::list(member).unwrap_or_default().into_iter().filter(is_unscaled);
+        sources.flat_map(|source| source.arrays).filter_map(|array| array.key).collect()
     }
 }
 
