@@ -275,11 +275,14 @@ const SHOWN: usize = 400;
 
 /// The files that latents came from, if this member tells them.
 fn sources(name: &str, value: &str) -> Option<String> {
-    let sources = Source::list(Some(value)).ok().filter(|sources| name == SOURCES && !sources.is_empty())?;
-    match &*sources {
-        [only] => Some(format!("{} ({})", only.file, only.layout.name())),
-        [first, .., last] => {
-            Some(format!("{}: {} to {}", count(sources.len(), "file"), first.file, last.file))
+    if name != SOURCES {
+        return None;
+    }
+    let told = |source: &Source| beginning(&source.file);
+    match &*Source::list(Some(value)).ok()? {
+        [only] => Some(format!("{} ({})", told(only), only.layout.name())),
+        [first, rest @ .., last] => {
+            Some(format!("{}: {} to {}", count(rest.len() + 2, "file"), told(first), told(last)))
         }
         [] => None,
     }

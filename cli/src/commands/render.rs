@@ -13,7 +13,7 @@ use super::{Output, of_file};
 use crate::args::{LookArgs, RenderArgs};
 use crate::convert::layouts::Source;
 use crate::failure::UsageError;
-use crate::picture::{Medium, Wish, png, sheet};
+use crate::picture::{Hints, Layout, Medium, Wish, png, sheet};
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
@@ -73,7 +73,12 @@ pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
     let named: Vec<Latent> = args.latents.iter().map(|key| find(reader, key, path)).collect::<Result<_>>()?;
     if let Some(rows) = args.rows {
         let all: Vec<Latent> = if named.is_empty() { reader.latents().collect() } else { named.clone() };
-        for latent in all {
+        // Others are shown whole.
+        let has_pictures = |latent: &Latent| {
+            let hints = Hints { key: latent.key().unwrap_or_default(), ..Hints::default() };
+            Layout::guess(latent.shape(), hints).items_in_row().is_some()
+        };
+        for latent in all.iter().filter(|latent| has_pictures(latent)) {
             let rows_of = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(0);
             let end = rows.end.unwrap_or(rows_of);
             if rows.start >= end || end > rows_of {

@@ -5,7 +5,7 @@ use image::RgbImage;
 
 use super::model::{self, Frame, Frames, Picture, Room, Values};
 use crate::picture::{
-    Hints, Item, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, figure, guess, png,
+    Hints, Item, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, figure, guess_of, png,
     scan, tile,
 };
 use crate::terminal::count;
@@ -59,7 +59,7 @@ pub(super) fn values(
     let colours = match previews {
         Previews::Off => None,
         Previews::By(preview) => Some((preview, "as was asked for".to_owned())),
-        Previews::Auto => guess(layout.channels(), hints.model).map(|guess| (guess.preview, guess.why)),
+        Previews::Auto => guess_of(&layout, hints.model).map(|guess| (guess.preview, guess.why)),
     };
     let colours = colours.filter(|(preview, _)| preview.channels() == layout.channels());
     let scales: Vec<Scale> = scan.channels.iter().map(Scale::of).take(CHANNELS).collect();

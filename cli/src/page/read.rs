@@ -19,6 +19,9 @@ use crate::progress::Progress;
 /// Latents of a file whose values are looked at.
 const MAX_LATENTS: usize = 100;
 
+/// What is told of all that went wrong with one file.
+const MAX_FAILURES: usize = 100;
+
 /// Members, tags and latents that are listed.
 const MAX_LISTED: usize = 1000;
 
@@ -53,13 +56,16 @@ type Damage = BTreeMap<usize, String>;
 impl Reading<'_> {
     /// Reads a file that was opened, as much of it as can be.
     pub(crate) fn file(&self, path: &Path, opened: anyhow::Result<Reader>) -> (File, Vec<Failure>) {
-        let mut failures = Vec::new();
+        let (mut failures, mut count) = (Vec::new(), 0);
         let mut fail = |error: &gen5::Error| {
             let message = match error {
                 gen5::Error::Io { .. } => error.to_string(),
                 _ => format!("{}: {error}", path.display()),
             };
-            failures.push(Failure { message, status: Status::of_library(error) });
+            count += 1;
+            if count <= MAX_FAILURES {
+                failures.push(Failure { message, status: Status::of_library(error) });
+            }
             error.to_string()
         };
         let content = match opened {
@@ -70,6 +76,10 @@ impl Reading<'_> {
                 Err(error.root_cause().to_string())
             }
         };
+        if let (more @ 1.., Some(last)) = (count.saturating_sub(MAX_FAILURES), failures.last()) {
+            let message = format!("{}: {more} more are damaged", path.display());
+            failures.push(Failure { message, status: last.status });
+        }
         (File { path: path.to_string_lossy().into_owned(), content }, failures)
     }
 
@@ -100,7 +110,12 @@ impl Reading<'_> {
             integrity: match damage {
                 None => Integrity::Unchecked,
                 Some(damage) if damage.is_empty() => Integrity::Verified,
-                Some(damage) => Integrity::Damaged(damage.into_values().collect()),
+                Some(damage) => {
+                    let more = damage.len().saturating_sub(MAX_FAILURES);
+                    let mut told: Vec<String> = damage.into_values().take(MAX_FAILURES).collect();
+                    told.extend((more > 0).then(|| format!("{more} more are damaged.")));
+                    Integrity::Damaged(told)
+                }
             },
             metadata,
             image,

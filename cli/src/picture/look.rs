@@ -9,7 +9,7 @@ use super::arrangement::{Arrangement, Medium, Room};
 use super::files::{self, Stored};
 use super::layout::{Hints, Layout, Role};
 use super::plan::Request;
-use super::preview::{Preview, Scaling, guess};
+use super::preview::{Guess, Preview, Scaling, guess};
 use super::scan::{Scan, scan};
 use super::statistics::figure;
 use super::tiles::Scale;
@@ -121,10 +121,7 @@ fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) 
     let preview = match wish.previews {
         Previews::Off => None,
         Previews::By(preview) => (preview.channels() == layout.channels()).then_some((preview, None)),
-        // Models of videos are many, and their latents have as many channels as those of images.
-        Previews::Auto => guess(layout.channels(), hints.model)
-            .filter(|guess| guess.by_name || layout.axes().iter().all(|axis| axis.name != "frame"))
-            .map(|guess| (guess.preview, Some(guess.why))),
+        Previews::Auto => guess_of(&layout, hints.model).map(|guess| (guess.preview, Some(guess.why))),
     };
     let tiles = (ALL_TILES / shown_latents.max(1)).min(TILES);
     let most = match wish.medium {
@@ -151,6 +148,13 @@ fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) 
     let request = Request { items: shown, side: arrangement.side(), sample, rows, bins: BINS };
     let scan = scan(&latent, hints, &request);
     Look { latent, scan, preview, scaling: hints.scaling, is_whole, arrangement }
+}
+
+/// The factors for a latent of this layout, if any fit. Models of videos are many, and their latents have as many channels
+/// as those of images, so they need the model's name.
+pub fn guess_of(layout: &Layout, model: &str) -> Option<Guess> {
+    let is_video = layout.axes().iter().any(|axis| axis.name == "frame");
+    guess(layout.channels(), model).filter(|guess| guess.by_name || !is_video)
 }
 
 impl Look {

@@ -23,7 +23,7 @@ pub use arrangement::Medium;
 pub use canvas::Theme;
 pub use files::{Stored, decode, dimensions, png};
 pub use layout::{Axis, Hints, Layout, Role};
-pub use look::{Look, Previews, Wish, facts, look};
+pub use look::{Look, Previews, Wish, facts, guess_of, look};
 pub use paint::pictures;
 pub use plan::Request;
 pub use plane::Plane;

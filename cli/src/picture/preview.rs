@@ -178,20 +178,20 @@ pub struct Guess {
 /// Factors by the number of channels and the model's name, if any fit.
 pub fn guess(channels: usize, model: &str) -> Option<Guess> {
     use Preview::{Flux, Sd3, Sd15, Sdxl};
-    let name = model.to_lowercase();
+    let name = model.to_lowercase().replace(['-', '_'], " ");
     // Models whose latents have as many channels and mean something else.
-    const OTHERS: [&str; 8] =
-        ["flux.2", "flux2", "wan", "hunyuan", "qwen", "cascade", "cosmos", "playground"];
+    const OTHERS: [&str; 10] =
+        ["flux.2", "flux2", "flux 2", "wan", "hunyuan", "qwen", "cascade", "cosmos", "playground", "pixart"];
     if OTHERS.iter().any(|other| name.contains(other)) {
         return None;
     }
-    const NAMES: [(&str, Preview); 15] = [
+    const NAMES: [(&str, Preview); 16] = [
         ("xl", Sdxl),
         ("pony", Sdxl),
         ("illustrious", Sdxl),
         ("noob", Sdxl),
         ("1.5", Sd15),
-        ("1-5", Sd15),
+        ("1 5", Sd15),
         ("sd15", Sd15),
         ("1.4", Sd15),
         ("sd2", Sd15),
@@ -200,6 +200,7 @@ pub fn guess(channels: usize, model: &str) -> Option<Guess> {
         ("schnell", Flux),
         ("chroma", Flux),
         ("sd3", Sd3),
+        ("sd 3", Sd3),
         ("diffusion 3", Sd3),
     ];
     let named = NAMES.iter().find(|(part, preview)| preview.channels() == channels && name.contains(part));
@@ -226,6 +227,11 @@ mod tests {
             // The name of a model whose latents have 16 channels says nothing of 4.
             (4, "Stable Diffusion 3", Some(Preview::Sd15)),
             (16, "Stable Diffusion 3.5", Some(Preview::Sd3)),
+            (16, "stabilityai/stable-diffusion-3.5-large", Some(Preview::Sd3)),
+            (16, "sd-3-medium", Some(Preview::Sd3)),
+            (4, "stable_diffusion_v1_5", Some(Preview::Sd15)),
+            (4, "PixArt-XL-2", None),
+            (16, "FLUX.2-dev", None),
             (16, "FLUX.1-dev", Some(Preview::Flux)),
             (16, "", Some(Preview::Flux)),
             (16, "Wan2.1", None),

@@ -317,6 +317,11 @@ fn a_card_opens_and_the_way_back_leads_to_it() {
     assert_eq!((browser.eval(open), browser.eval(cards)), (json!("file-3"), json!(false)));
     assert_accessible(&mut browser);
 
+    // The way past what comes first does not close it.
+    browser.eval("document.querySelector('.skip').click()");
+    assert_eq!(browser.eval("[document.activeElement.id, location.hash]"), json!(["main", "#file-3"]));
+    assert_eq!(browser.eval(open), "file-3");
+
     // The next of those that are found.
     browser.eval("[...document.querySelectorAll('.next')].find(link => link.checkVisibility()).click()");
     browser.wait(&arrived("run-3.gen5", "file-5"));
@@ -327,6 +332,12 @@ fn a_card_opens_and_the_way_back_leads_to_it() {
     assert_eq!(browser.eval("document.title"), "10 files · gen5 report");
     assert_eq!(browser.eval(cards), true);
     assert_eq!(browser.eval(CARDS), json!({"names": "1 3 5 7", "count": "4 of 10 files"}));
+
+    // A file that the filter hides has none beside it.
+    browser.eval("location.hash = '#file-4'");
+    browser.wait("document.activeElement.id === 'file-4'");
+    let beside = "[...document.querySelectorAll('#file-4 :is(.previous, .next)')].map(link => link.hidden)";
+    assert_eq!(browser.eval(beside), json!([true, true]));
     assert_quiet(&mut browser);
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use gen5::{Compression, Latent, Reader, WriteOptions, bf16};
+use gen5::{Compression, Latent, Metadata, Reader, WriteOptions, bf16};
 use gen5_cli::picture::{Hints, NAN, Request, Scale, Scan, scan};
 use image::{Rgb, RgbImage};
 
@@ -427,5 +427,39 @@ fn show_sends_what_each_protocol_asks_for() {
     // Text comes between, and nothing else steers the terminal.
     for text in ["x  float32 · 1 × 4 × 8 × 8 · 1.0 KiB", "preview sdxl, guessed from 4 channels"] {
         assert!(blocks.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn rows_are_of_latents_that_have_pictures_in_them() {
+    let folder = Folder::new();
+    let mut writer = WriteOptions::new().create(folder.path("a.gen5")).unwrap();
+    writer.latent("trajectory", &[9, 4, 16, 16], &vec![0.5_f32; 9 * 4 * 256]).unwrap();
+    writer.latent("last", &[1, 4, 16, 16], &vec![0.5_f32; 4 * 256]).unwrap();
+    writer.finish(&Metadata::builder("SD", "1.5").build().unwrap()).unwrap();
+    let shown = folder.ok(&["show", "@/a.gen5", "--protocol", "blocks", "--rows", "5..7"]);
+    assert!(shown.contains("looked at whole"), "{shown}");
+}
+
+#[test]
+fn what_comfyui_saved_is_scaled_for_its_preview() {
+    let folder = Folder::new();
+    let source = serde_json::json!([{"file": "a.latent", "layout": "comfyui", "arrays": [
+        {"name": "latent_tensor", "dtype": "float32", "shape": [1, 4, 16, 16], "key": "x"}
+    ]}]);
+    for (name, sources) in [("plain.gen5", None), ("saved.gen5", Some(source))] {
+        let mut extra = gen5::Extra::new();
+        if let Some(sources) = sources {
+            extra.insert("source_files", &sources).unwrap();
+        }
+        let mut writer = WriteOptions::new().create(folder.path(name)).unwrap();
+        writer.latent("x", &[1, 4, 16, 16], &vec![2.0_f32; 4 * 256]).unwrap();
+        writer.finish(&Metadata::builder("SD", "1.5").extra(extra).build().unwrap()).unwrap();
+    }
+    let scaled = "values scaled for it, since they are as a decoder takes them";
+    for (name, is_scaled) in [("plain.gen5", false), ("saved.gen5", true)] {
+        let path = format!("@/{name}");
+        let shown = folder.ok(&["show", &path, "--protocol", "blocks"]);
+        assert_eq!(shown.contains(scaled), is_scaled, "{name}: {shown}");
     }
 }

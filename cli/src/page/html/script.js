@@ -106,16 +106,23 @@ if (gallery) {
       return;
     }
     last = cards.find((card) => card.id === article.id);
-    for (const [selector, card] of [[".previous", shown[at - 1]], [".next", shown[at + 1]]]) {
+    // A file that the filter hides has none beside it.
+    const beside = at < 0 ? [] : [shown[at - 1], shown[at + 1]];
+    for (const [position, selector] of [".previous", ".next"].entries()) {
       const link = one(selector, article);
       if (!link) continue;
-      link.hidden = at >= 0 && !card;
-      if (card) link.hash = card.id;
+      link.hidden = !beside[position];
+      if (beside[position]) link.hash = beside[position].id;
     }
     article.focus({ preventScroll: true });
     scrollTo(0, 0);
   };
 
+  // Its address would close the file that is open.
+  one(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    one("main").focus();
+  });
   filter.addEventListener("input", narrow);
   sort.addEventListener("change", order);
   addEventListener("hashchange", open);
