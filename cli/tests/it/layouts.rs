@@ -482,3 +482,40 @@ fn a_damaged_image_is_found_beside_rows() {
         assert_eq!((ran.code, folder.path("out").exists()), (3, false), "{format}: {ran:?}");
     }
 }
+
+/// A file of one latent `x` of three rows, whose `source_files` are these rows, each as ComfyUI's.
+fn with_rows(folder: &Folder, name: &str, rows: &[usize]) {
+    let source = |row: &usize| {
+        json!({"file": format!("row{row}.latent"), "layout": "comfyui", "arrays": [
+            {"name": "latent_tensor", "dtype": "float32", "shape": [1, 4, 2, 2], "key": "x", "row": row}
+        ]})
+    };
+    let sources: Vec<Value> = rows.iter().map(source).collect();
+    let mut extra = gen5::Extra::new();
+    extra.insert("source_files", &sources).unwrap();
+    let values: Vec<f32> = (0..48_u8).map(f32::from).collect();
+    let mut writer = gen5::WriteOptions::new().create(folder.path(name)).unwrap();
+    writer.latent("x", &[3, 4, 2, 2], &values).unwrap();
+    writer.finish(&gen5::Metadata::builder("SD", "1").extra(extra).build().unwrap()).unwrap();
+}
+
+#[test]
+fn rows_of_no_file_are_files_too() {
+    let folder = Folder::new();
+    with_rows(&folder, "a.gen5", &[1]);
+    for (format, extension) in [("comfyui", "latent"), ("kohya", "npz")] {
+        let out = format!("@/{format}");
+        folder.run(&["unpack", "@/a.gen5", "-o", &out, "--format", format, "--no-environment-check"]);
+        let names = names(&folder.path(&format!("{format}/latents")));
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(names.contains(&format!("row1.{extension}")), "{names:?}");
+    }
+}
+
+#[test]
+fn a_row_that_is_named_again_and_again_is_one_file() {
+    let folder = Folder::new();
+    with_rows(&folder, "a.gen5", &[1; 1000]);
+    folder.run(&["unpack", "@/a.gen5", "-o", "@/out", "--format", "kohya", "--no-environment-check"]);
+    assert_eq!(names(&folder.path("out/latents")).len(), 3);
+}

@@ -17,7 +17,7 @@ fn ramp(count: usize) -> Vec<f32> {
 fn latent(path: &Path, shape: &[usize], values: &[f32], options: &WriteOptions) -> Latent {
     let mut writer = options.clone().create(path).unwrap();
     writer.latent("x", shape, values).unwrap();
-    let metadata = gen5::Metadata::builder("SD", "1").date("2026-11-22").build().unwrap();
+    let metadata = Metadata::builder("SD", "1").date("2026-11-22").build().unwrap();
     writer.finish(&metadata).unwrap();
     Reader::open(path).unwrap().latent("x").unwrap()
 }
@@ -141,7 +141,7 @@ fn steps_are_spread_over_what_is_read_of_parts() {
     let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(8 << 10));
     let mut writer = options.create(&path).unwrap();
     writer.latent("steps", &[1000, 4, 4, 4], &ramp(1000 * 64)).unwrap();
-    writer.finish(&gen5::Metadata::builder("SD", "1").build().unwrap()).unwrap();
+    writer.finish(&Metadata::builder("SD", "1").build().unwrap()).unwrap();
     let latent = Reader::open(&path).unwrap().latent("steps").unwrap();
     assert!(latent.chunks().count() > 10);
     let scan = look(&latent, &Request { sample: 64 << 10, items: 5, ..Request::default() });
@@ -182,7 +182,7 @@ fn every_dtype_gives_the_same() {
     let values: Vec<bf16> = (0..1024).map(|at| bf16::from_f32(at as f32)).collect();
     let mut writer = WriteOptions::new().create(&path).unwrap();
     writer.latent("x", &[4, 16, 16], &values).unwrap();
-    writer.finish(&gen5::Metadata::builder("SD", "1").build().unwrap()).unwrap();
+    writer.finish(&Metadata::builder("SD", "1").build().unwrap()).unwrap();
     let scan =
         look(&Reader::open(&path).unwrap().latent("x").unwrap(), &Request { bins: 8, ..Request::default() });
     assert_eq!(scan.items[0].planes[2].value(3, 1), values[2 * 256 + 19].to_f32());
@@ -200,8 +200,7 @@ fn file(folder: &Folder, name: &str, latents: &[(&str, &[usize], Vec<f32>)], ima
     if let Some(image) = image {
         writer.image(image).unwrap();
     }
-    let metadata =
-        gen5::Metadata::builder("SDXL", "1").date("2026-11-22").prompt("a \u{1b}[31mcat\nby the sea");
+    let metadata = Metadata::builder("SDXL", "1").date("2026-11-22").prompt("a \u{1b}[31mcat\nby the sea");
     writer.finish(&metadata.build().unwrap()).unwrap();
 }
 
@@ -309,7 +308,7 @@ fn what_is_damaged_is_told_and_the_rest_is_shown() {
     let mut writer = WriteOptions::new().compression(Compression::Zstd).create(&path).unwrap();
     writer.latent("broken", &[4, 32, 32], &ramp(4096)).unwrap();
     writer.latent("whole", &[4, 32, 32], &ramp(4096)).unwrap();
-    writer.finish(&gen5::Metadata::builder("SD", "1").build().unwrap()).unwrap();
+    writer.finish(&Metadata::builder("SD", "1").build().unwrap()).unwrap();
     let record = Reader::open(&path).unwrap().chunks()[0].clone();
     let mut bytes = fs::read(&path).unwrap();
     let middle = usize::try_from(record.offset() + record.stored_size() / 2).unwrap();

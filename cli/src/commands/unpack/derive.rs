@@ -15,7 +15,7 @@ pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are thos
                                             each value of a latent: the file does not tell the true ones";
 
 /// Files that are made of one latent: more rows are a slip, or a trap.
-const MAX_FILES: usize = 1 << 20;
+const MAX_FILES: usize = 100_000;
 
 /// A latent, or a row of one, that is to be a file.
 pub(super) struct Unit<'a> {
@@ -60,29 +60,27 @@ impl<'a> Unit<'a> {
     }
 }
 
-/// The latents as they are, and those whose rows are from files of their own row by row, less rows that are in files already.
+/// The latents as they are, and those of which a row is from a file of its own row by row, less rows that are in files
+/// already.
 pub(super) fn units<'a>(latents: &[&'a Latent], sources: &'a [Source], used: &Used) -> Vec<Unit<'a>> {
-    let origins = origins(sources);
+    let mut origins = origins(sources);
     let mut units = Vec::new();
     for &latent in latents {
-        let origins = latent.key().and_then(|key| origins.get(key)).map_or(&[][..], Vec::as_slice);
-        let mut is_whole = true;
-        for origin in origins {
-            if let (Some(row), Some((rows, shape))) = (origin.row, latent.shape().split_first())
-                && row < *rows
-            {
-                is_whole = false;
-                if used.contains(&(latent.index(), Some(row))) {
-                    continue;
-                }
-                let (row, shape, origin) = (Some(row), shape.to_vec(), Some(*origin));
-                units.push(Unit { latent, row, shape, origin });
-            }
-        }
-        if is_whole {
+        // Files name latents by their keys: of several that share one the first is meant.
+        let origins = latent.key().and_then(|key| origins.remove(key)).unwrap_or_default();
+        let (rows, shape) = latent.shape().split_first().map_or((0, &[][..]), |(rows, shape)| (*rows, shape));
+        let by_row: BTreeMap<usize, Origin<'a>> =
+            origins.iter().rev().filter_map(|origin| Some((origin.row?, *origin))).collect();
+        if by_row.range(..rows).next().is_none() {
             let (shape, origin) = (latent.shape().to_vec(), origins.first().copied());
             units.push(Unit { latent, row: None, shape, origin });
+            continue;
         }
+        let rest = (0..rows).filter(|row| !used.contains(&(latent.index(), Some(*row))));
+        units.extend(rest.take(MAX_FILES).map(|row| {
+            let origin = by_row.get(&row).copied();
+            Unit { latent, row: Some(row), shape: shape.to_vec(), origin }
+        }));
     }
     units
 }
@@ -130,14 +128,16 @@ pub(super) fn kohya_file(unit: &Unit<'_>, name: &str) -> Option<Vec<Planned>> {
     let file = |name: &str, values: Values, [channels, height, width]: [usize; 3]| {
         let pixels = |axis: usize| axis.checked_mul(kohya::PIXELS).and_then(|axis| i64::try_from(axis).ok());
         let (width_in_pixels, height_in_pixels) = (pixels(width)?, pixels(height)?);
+        // Where the model has 16 channels, sd-scripts looks for names that tell the size.
+        let suffix = if channels == 16 { format!("_{height}x{width}") } else { String::new() };
         let sizes = |name: &str, values: &[i64]| Piece {
-            name: name.to_owned(),
+            name: format!("{name}{suffix}"),
             kind: Type::Other(Other::Int(8)),
             shape: vec![values.len()],
             values: Values::Bytes(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
         };
         let latents = Piece {
-            name: kohya::LATENTS.to_owned(),
+            name: format!("{}{suffix}", kohya::LATENTS),
             kind: Type::Latent(Dtype::F32),
             shape: vec![channels, height, width],
             values,
@@ -158,7 +158,9 @@ pub(super) fn kohya_file(unit: &Unit<'_>, name: &str) -> Option<Vec<Planned>> {
         [1, channels, height, width] if has_batch => {
             Some(vec![file(name, unit.values(), [channels, height, width])?])
         }
-        [rows @ 0..=MAX_FILES, channels, height, width] if has_batch && unit.row.is_none() => {
+        [rows @ 0..=MAX_FILES, channels, height, width]
+            if has_batch && unit.row.is_none() && !unit.latent.is_empty() =>
+        {
             let digits = rows.to_string().len();
             let row = |row| {
                 let name = format!("{name}_{row:0digits$}");

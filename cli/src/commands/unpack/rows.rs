@@ -1,19 +1,24 @@
 //! Rows of latents, one after the other: read in blocks, since each of a compressed latent would decompress those before it.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use anyhow::{Context, Result};
 use gen5::Latent;
 
 /// Bytes of rows that are read together.
-const BLOCK: usize = 64 << 20;
+const BLOCK: usize = 32 << 20;
 
-/// The rows of each latent that were read last.
+/// Blocks that are kept: a file has rows of a few latents.
+const KEPT: usize = 4;
+
+/// The rows that were read last.
 #[derive(Default)]
-pub(super) struct Rows(HashMap<usize, Block>);
+pub(super) struct Rows(VecDeque<Block>);
 
 /// Some rows of a latent.
 struct Block {
+    /// The latent's position.
+    latent: usize,
     first: usize,
     /// Bytes of a row.
     size: usize,
@@ -36,25 +41,22 @@ impl Rows {
         if size > BLOCK {
             return write(Row::Latent(&latent.rows(row..row.saturating_add(1))?));
         }
-        let has = |block: &Block| {
+        let place = |block: &Block| {
             let start = row.checked_sub(block.first)?.checked_mul(block.size)?;
             let end = start.checked_add(block.size)?;
-            (end <= block.bytes.len()).then_some(start..end)
+            (block.latent == latent.index() && end <= block.bytes.len()).then_some(start..end)
         };
-        let found = self.0.get(&latent.index()).and_then(has);
-        let range = if let Some(range) = found {
-            range
-        } else {
+        if !self.0.iter().any(|block| place(block).is_some()) {
             let last = row.saturating_add(BLOCK / size.max(1)).clamp(row, rows);
+            // What this latent had is behind, and so is what was read longest ago.
+            self.0.retain(|block| block.latent != latent.index());
+            self.0.truncate(KEPT - 1);
             let mut bytes = Vec::new();
             latent.rows(row..last)?.write_to(&mut bytes)?;
-            self.0.insert(latent.index(), Block { first: row, size, bytes });
-            0..size
-        };
-        let block = self.0.get(&latent.index());
-        write(Row::Bytes(
-            block.and_then(|block| block.bytes.get(range)).context("a latent is shorter than its shape")?,
-        ))
+            self.0.push_front(Block { latent: latent.index(), first: row, size, bytes });
+        }
+        let found = self.0.iter().find_map(|block| block.bytes.get(place(block)?));
+        write(Row::Bytes(found.context("a latent is shorter than its shape")?))
     }
 }
 

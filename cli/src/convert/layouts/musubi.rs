@@ -1,5 +1,6 @@
 //! Latent caches of musubi-tuner: a safetensors file whose tensors are called `CONTENT_FxHxW_DTYPE` (latents: `latents_…`,
-//! `latents_control_…`, `latents_image_…`) or `CONTENT_DTYPE`, and whose texts tell the model's architecture.
+//! `latents_control_…`, `latents_image_…`), without the frames for models of images alone (FLUX.2), or `CONTENT_DTYPE`, and
+//! whose texts tell the model's architecture.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub(super) fn is_cache(names: &[&str], texts: &BTreeMap<String, String>) -> bool
 /// Whether a tensor of this name is the cache's own latent, not one of its control or source images.
 pub(super) fn is_latent(name: &str) -> bool {
     let behind = name.strip_prefix(LATENTS).and_then(|behind| behind.split_once('_'));
-    behind.is_some_and(|(size, dtype)| is_size(size, 3) && !dtype.is_empty())
+    behind.is_some_and(|(size, dtype)| (is_size(size, 3) || is_size(size, 2)) && !dtype.is_empty())
 }
 
 #[cfg(test)]
@@ -26,12 +27,15 @@ mod tests {
 
     #[test]
     fn the_latent_is_told_from_its_companions() {
-        for name in ["latents_1x64x64_bfloat16", "latents_13x60x104_float32"] {
+        for name in ["latents_1x64x64_bfloat16", "latents_13x60x104_float32", "latents_64x64_bfloat16"] {
             assert!(is_latent(name), "{name}");
         }
-        for name in
-            ["latents_control_1x64x64_bfloat16", "latents_64x64_bfloat16", "latents_1x64x64", "clip_bfloat16"]
-        {
+        for name in [
+            "latents_control_1x64x64_bfloat16",
+            "latents_control_0_64x64_bfloat16",
+            "latents_1x64x64",
+            "clip_bfloat16",
+        ] {
             assert!(!is_latent(name), "{name}");
         }
     }
