@@ -67,15 +67,16 @@ pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
 
 /// Mean and standard deviation of steps, as a line and a band around it; `None` unless those of two steps are known.
 pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
-    let known = |(at, step): (u32, &Frame)| {
+    let known = |step: &Frame| {
         let values = step.statistics.as_ref()?;
-        Some((f64::from(at), values.mean().zip(values.deviation())?))
+        Some((step.at as f64, values.mean().zip(values.deviation())?))
     };
-    let points: Vec<(f64, (f64, f64))> = (0..).zip(steps).filter_map(known).collect();
-    let ([first, .., end], last) = (&*points, steps.len().saturating_sub(1) as f64) else { return None };
+    let points: Vec<(f64, (f64, f64))> = steps.iter().filter_map(known).collect();
+    let [first, .., end] = &*points else { return None };
+    let (start, last) = (steps.first()?.at as f64, steps.last()?.at as f64);
     let low = points.iter().map(|(_, (mean, std))| mean - std).fold(f64::INFINITY, f64::min);
     let high = points.iter().map(|(_, (mean, std))| mean + std).fold(f64::NEG_INFINITY, f64::max);
-    let x = Scale::new((0.0, last), (LEFT + LABELS, RIGHT));
+    let x = Scale::new((start, last), (LEFT + LABELS, RIGHT));
     let y = Scale::new((low, high), (BOTTOM, TOP + 2.0));
     let along = |sign: f64| points.iter().map(move |(at, (mean, std))| (*at, mean + sign * std));
     let placed = |(at, value): (f64, f64)| (x.at(at), y.at(value));
@@ -91,13 +92,13 @@ pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
         svg.chart.steps role="img" aria-label=(words) viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } {
             path.band d={ (band) "z" } {}
             path.mean d=(mean) {}
-            line.now data-first=(x.at(0.0)) data-last=(x.at(last))
+            line.now data-first=(x.at(start)) data-last=(x.at(last))
                 x1=(x.at(last)) x2=(x.at(last)) y1=(TOP) y2=(BOTTOM) {}
             @for value in ticks(low, high, 4) {
                 @let middle = format!("{:.1}", y.at(value) + 3.5);
                 text.tick text-anchor="end" x=(LEFT + LABELS - 6.0) y=(middle) { (number(value)) }
             }
-            (axis(&x, 0.0..=last))
+            (axis(&x, start..=last))
         }
     })
 }
@@ -218,22 +219,26 @@ mod tests {
                 let (_, drawn) = chart.split_once("viewBox").unwrap();
                 assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{values:?}: {chart}");
             }
-            let chart =
-                steps(&[step(Some(values)), step(Some(values))]).map(Markup::into_string).unwrap_or_default();
+            let chart = steps(&[step(0, Some(values)), step(1, Some(values))])
+                .map(Markup::into_string)
+                .unwrap_or_default();
             assert!(!chart.contains("NaN") && !chart.contains("inf"), "{values:?}: {chart}");
         }
     }
 
-    fn step(values: Option<&[f32]>) -> Frame {
-        Frame { label: String::new(), statistics: values.map(of), preview: None, channels: Vec::new() }
+    fn step(at: usize, values: Option<&[f32]>) -> Frame {
+        let (label, channels) = (String::new(), Vec::new());
+        Frame { at, label, statistics: values.map(of), preview: None, channels }
     }
 
     #[test]
     fn steps_that_are_not_known_are_left_out() {
-        let chart = steps(&[step(Some(&[0.0, 2.0])), step(None), step(Some(&[1.0]))]).unwrap().into_string();
+        let some = [step(0, Some(&[0.0, 2.0])), step(500, None), step(999, Some(&[1.0]))];
+        let chart = steps(&some).unwrap().into_string();
+        assert!(chart.contains(">800<"), "the axis counts all steps: {chart}");
         assert!(chart.contains("1.000 ± 1.000 at first, 1.000 ± 0 at last"), "{chart}");
         assert!(chart.contains("class=\"mean\" d=\"M44.0 60.0L310.0 60.0\""), "{chart}");
-        assert!(steps(&[step(None), step(Some(&[1.0]))]).is_none());
+        assert!(steps(&[step(0, None), step(1, Some(&[1.0]))]).is_none());
         assert!(steps(&[]).is_none());
     }
 }

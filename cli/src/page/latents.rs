@@ -72,7 +72,8 @@ pub(super) fn values(
         let picture = colours.as_ref().and_then(|(preview, _)| preview.picture(&item.planes, hints.scaling));
         let preview = picture.and_then(|picture| take(room, &picture, &mut left_out));
         let statistics = is_whole.then(|| statistics(item));
-        frames.push(Frame { label: layout.item_name(item.index), statistics, preview, channels: Vec::new() });
+        let label = layout.item_name(item.index);
+        frames.push(Frame { at: item.index, label, statistics, preview, channels: Vec::new() });
     }
     for (item, frame) in scan.items.iter().zip(&mut frames) {
         let tiles = item.planes.iter().zip(&scales);

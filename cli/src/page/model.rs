@@ -126,6 +126,8 @@ pub(crate) enum Frames {
 
 /// One latent image: an item of a batch, or a step of a trajectory.
 pub(crate) struct Frame {
+    /// Its position among all, of which some may be shown.
+    pub(crate) at: usize,
     /// `image 3`, `step 12`; nothing if there is only this.
     pub(crate) label: String,
     /// Of its own values; `None` if it is shown smaller than it is.

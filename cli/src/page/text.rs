@@ -10,10 +10,20 @@ const INDENTED: usize = 16;
 
 /// A text on several lines, what steers or deceives in it escaped, and cut if it is long.
 pub(super) fn lines(text: &str) -> String {
-    let shown = beginning(text, SHOWN);
+    told(text, text)
+}
+
+/// JSON on several lines, indented, as [`lines`].
+pub(super) fn json_lines(json: &str) -> String {
+    told(&indented(beginning(json, SHOWN)), json)
+}
+
+/// The beginning of what is shown of a text, and how long that is if it is not all.
+fn told(shown: &str, text: &str) -> String {
+    let beginning = beginning(shown, SHOWN);
     let line = |line| escape(str::strip_suffix(line, '\r').unwrap_or(line)).into_owned();
-    let mut lines = shown.split('\n').map(line).collect::<Vec<_>>().join("\n");
-    if shown.len() < text.len() {
+    let mut lines = beginning.split('\n').map(line).collect::<Vec<_>>().join("\n");
+    if beginning.len() < shown.len() || text.len() > SHOWN {
         let size = human_size(text.len() as u64);
         lines += &format!("… ({size} in all; gen5 info --json shows it)");
     }
@@ -47,7 +57,7 @@ pub(super) fn value(json: &str) -> String {
 
 /// JSON with a line for each member, indented, and otherwise as it is spelled: numbers keep their digits, strings
 /// their escapes. What is no JSON comes out as some text.
-pub(super) fn indented(json: &str) -> String {
+fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     let mut characters = json.chars().filter(|character| *character != '\r').peekable();
@@ -129,5 +139,10 @@ mod tests {
         let long = lines(&"é".repeat(100_000));
         assert!(long.ends_with("é… (195.3 KiB in all; gen5 info --json shows it)"));
         assert_eq!(lines(&"x".repeat(SHOWN)).len(), SHOWN);
+        assert!(
+            json_lines(&"[".repeat(SHOWN + 1)).ends_with("… (128.0 KiB in all; gen5 info --json shows it)")
+        );
+        assert!(json_lines(&"[".repeat(SHOWN / 2)).len() < SHOWN + 100);
+        assert_eq!(json_lines("[1]"), "[\n  1\n]");
     }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::model::{Content, Embedded, Environment, File, Image, Integrity, Metadata};
-use super::super::text::{brief, indented, line, lines};
+use super::super::text::{brief, json_lines, line, lines};
 use super::latent::latent;
 use super::parts::{BRIEF, badges, id, shown, tags};
 use crate::environment::{Comparison, meaning, without_name};
@@ -120,7 +120,7 @@ fn metadata(metadata: &Metadata) -> Markup {
             section.metadata {
                 h2 { "Metadata" }
                 p.error { "Not as the format has it (" (line(problem)) "); as stored:" }
-                pre.long tabindex="0" { (lines(&indented(raw))) }
+                pre.long tabindex="0" { (json_lines(raw)) }
             }
         };
     }
@@ -150,7 +150,7 @@ fn metadata(metadata: &Metadata) -> Markup {
                 h2 { "More" }
                 @for (name, value) in &metadata.extra {
                     details { summary { code { (line(name)) } " " span.muted { (human_size(value.len() as u64)) } }
-                        pre.long tabindex="0" { (lines(&indented(value))) }
+                        pre.long tabindex="0" { (json_lines(value)) }
                     }
                 }
             }
