@@ -61,36 +61,35 @@ impl<'a> Unit<'a> {
 }
 
 /// The latents as they are, and those whose rows are from files of their own row by row, less rows that are in files already.
-pub(super) fn units<'a>(latents: &[&'a Latent], sources: &'a [Source], used: &Used) -> Vec<Unit<'a>> {
+pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a Source], used: &Used) -> Vec<Unit<'a>> {
     let origins = origins(sources);
     let mut units = Vec::new();
     for &latent in latents {
         let origins = latent.key().and_then(|key| origins.get(key)).map_or(&[][..], Vec::as_slice);
-        let mut is_whole = true;
-        for origin in origins {
-            if let (Some(row), Some((rows, shape))) = (origin.row, latent.shape().split_first())
-                && row < *rows
-            {
-                is_whole = false;
-                if used.contains(&(latent.index(), Some(row))) {
-                    continue;
-                }
-                let (row, shape, origin) = (Some(row), shape.to_vec(), Some(*origin));
-                units.push(Unit { latent, row, shape, origin });
+        let of_rows = origins.iter().filter_map(|origin| Some((origin.row?, *origin)));
+        let of_rows: HashMap<usize, Origin<'_>> = of_rows.collect();
+        match latent.shape().split_first() {
+            // Rows that are from no file are there, too: those of another file may have been stacked on them.
+            Some((&rows @ ..=MAX_FILES, shape)) if !of_rows.is_empty() => {
+                let left = (0..rows).filter(|row| !used.contains(&(latent.index(), Some(*row))));
+                units.extend(left.map(|row| {
+                    let (shape, origin) = (shape.to_vec(), of_rows.get(&row).copied());
+                    Unit { latent, row: Some(row), shape, origin }
+                }));
             }
-        }
-        if is_whole {
-            let (shape, origin) = (latent.shape().to_vec(), origins.first().copied());
-            units.push(Unit { latent, row: None, shape, origin });
+            _ => {
+                let (shape, origin) = (latent.shape().to_vec(), origins.first().copied());
+                units.push(Unit { latent, row: None, shape, origin });
+            }
         }
     }
     units
 }
 
 /// The files that each key is from.
-fn origins(sources: &[Source]) -> HashMap<&str, Vec<Origin<'_>>> {
+fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
     let mut origins: HashMap<&str, Vec<Origin<'_>>> = HashMap::new();
-    for source in sources {
+    for &source in sources {
         let latents: Vec<&Member> = source.latents().map(|(_, member)| member).collect();
         let only = source.layout.only_latent(latents.iter().map(|member| member.name.as_str()));
         for (at, member) in latents.into_iter().enumerate() {
