@@ -36,6 +36,11 @@ impl<'a> Parcel<'a> {
         Self { entry, shape, sources: vec![Source { latent, path }] }
     }
 
+    /// The position of the latent that it is, or begins with, in its file.
+    pub(super) fn index(&self) -> Option<usize> {
+        self.sources.first().map(|source| source.latent.index())
+    }
+
     /// The type of its values as they are.
     pub(super) fn dtype(&self) -> Dtype {
         self.sources.first().map_or(Dtype::F32, |source| source.latent.dtype())

@@ -2,21 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::Output;
 use super::image_text::ImageText;
+use super::sources::to_text;
 use crate::args::PackArgs;
 use crate::convert::layouts::{Layout, Source, comfyui};
 use crate::convert::{Array, Found, find, folder};
 use crate::embedded::Text;
-use crate::terminal::{count, dimensions, human_size, shown};
-
-/// The member of `model_info` with the files that latents came from.
-pub(super) const SOURCES: &str = Source::MEMBER;
-
-/// Bytes of that member. Half of what a reader takes as a file's whole table.
-const MAX_SOURCES: usize = 64 << 20;
+use crate::terminal::{count, dimensions, shown};
 
 /// All latents, and what their files say.
 #[derive(Default)]
@@ -74,17 +69,10 @@ impl Gathered {
 
     /// What is to be kept of the files, as the text of its member; `None` if there is nothing.
     pub(super) fn sources(&self) -> Result<Option<String>> {
-        if self.sources.is_empty() {
-            return Ok(None);
+        match &*self.sources {
+            [] => Ok(None),
+            sources => to_text(sources).map(Some),
         }
-        let text = serde_json::to_string(&self.sources)?;
-        ensure!(
-            text.len() <= MAX_SOURCES,
-            "what the files say besides their latents comes to {}, and {} is what one file takes; pack them as several",
-            human_size(text.len() as u64),
-            human_size(MAX_SOURCES as u64)
-        );
-        Ok(Some(text))
     }
 }
 

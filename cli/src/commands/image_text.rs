@@ -7,7 +7,7 @@ use anyhow::Result;
 use gen5::Extra;
 
 use super::Output;
-use super::gathered::SOURCES;
+use super::sources::SOURCES;
 use crate::embedded::{self, Embedded, Generation, Text};
 use crate::terminal::{count, shown};
 

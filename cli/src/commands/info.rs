@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::each::{Seen, Share, each};
-use super::gathered::SOURCES;
+use super::sources::SOURCES;
 use super::{Output, path_text};
 use crate::args::{FileArgs, InfoArgs};
 use crate::convert::layouts::Source;

@@ -1,6 +1,6 @@
 //! `gen5 merge`: the latents of several files in one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -10,9 +10,12 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::carry::{Parcel, Source, carry};
 use super::metadata::stored_model_info;
+use super::sources::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
 use super::written::Destination;
 use super::{Output, file_name, of_file};
 use crate::args::MergeArgs;
+use crate::convert::layouts::Source as File;
+use crate::embedded::without_bare_words;
 use crate::terminal::{dimensions, shown};
 
 /// The members of `model_info` that tell where a file comes from.
@@ -27,10 +30,10 @@ struct Input<'a> {
 
 /// What came from one file: an element of `merged_from`.
 #[derive(Serialize)]
-struct Origin {
+struct Origin<'a> {
     file: String,
     fingerprint: String,
-    latents: Vec<Place>,
+    latents: &'a [Place],
     /// What it was a part of, if it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     part_of: Option<Box<RawValue>>,
@@ -51,6 +54,20 @@ struct Place {
     /// Which rows of the whole it is, the end not included, if latents were joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<[usize; 2]>,
+    /// What its record said besides, if it was joined to one whose record says something else.
+    #[serde(flatten)]
+    unlike: Unlike,
+}
+
+/// What differs in the record of a latent from that of the one it is joined to.
+#[derive(Default, Serialize)]
+struct Unlike {
+    /// The members of `extra`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra: Option<Extra>,
+    /// The members that the format does not define.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<Extra>,
 }
 
 /// What is to be written, and where each latent of each file went.
@@ -76,7 +93,7 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
         plan.add(input, args)?;
     }
     let Some(first) = inputs.first() else { return Ok(()) }; // the arguments have one
-    let model_info = model_info(&inputs, plan.places, output)?;
+    let model_info = model_info(&inputs, &plan, &args.output, output)?;
 
     let size = plan.parcels.iter().map(Parcel::payload_size).fold(0, u64::saturating_add);
     let progress = output.writing("merging", size);
@@ -110,8 +127,12 @@ impl<'a> Plan<'a> {
                 false => before.clone(),
             };
             let there = key.as_ref().and_then(|key| self.by_key.get(key)).copied();
+            let mut unlike = Unlike::default();
             let (index, rows) = match there.and_then(|index| Some((index, self.parcels.get_mut(index)?))) {
-                Some((index, parcel)) if args.stack => (index, Some(join(parcel, latent, input)?)),
+                Some((index, parcel)) if args.stack => {
+                    unlike = Unlike::of(&latent, parcel);
+                    (index, Some(join(parcel, latent, input)?))
+                }
                 Some((_, parcel)) if args.prefix || !is_from(parcel, input) => {
                     return Err(collision(parcel, input, args));
                 }
@@ -129,10 +150,41 @@ impl<'a> Plan<'a> {
                 self.by_key.insert(key.clone(), index);
             }
             let key_before = before.filter(|_| args.prefix);
-            places.push(Place { index, key, key_before, rows });
+            places.push(Place { index, key, key_before, rows, unlike });
         }
         self.places.push(places);
         Ok(())
+    }
+
+    /// The sources of a file that was added, now that its latents are in these places.
+    fn moved(&self, sources: Vec<File>, input: &Input<'_>, places: &[Place]) -> Vec<File> {
+        let latents = latents_by_key(&input.reader);
+        let to = |key: &str, row: Option<usize>| {
+            let place = places.get(latents.get(key)?.index())?;
+            let whole = self.parcels.get(place.index)?.shape.first().copied();
+            let row = match (place.rows, row) {
+                (Some([0, end]), row) if whole == Some(end) => row,
+                (Some([start, end]), Some(row)) if row < end - start => Some(start + row),
+                (Some([start, end]), None) if end - start == 1 => Some(start),
+                (Some(_), _) => return None,
+                (None, row) => row,
+            };
+            Some((place.key.clone()?, row))
+        };
+        sources.into_iter().filter_map(|source| source.moved(to)).collect()
+    }
+}
+
+impl Unlike {
+    /// For a latent that is joined to others.
+    fn of(latent: &Latent, to: &Parcel<'_>) -> Self {
+        let first = to.sources.first().and_then(|source| source.latent.chunks().next());
+        let (Some(own), Some(first)) = (latent.chunks().next(), first) else { return Self::default() };
+        let differing = |own: &Extra, first: &Extra| Some(own).filter(|own| *own != first).cloned();
+        Self {
+            extra: differing(own.extra(), first.extra()),
+            record: differing(own.unknown(), first.unknown()),
+        }
     }
 }
 
@@ -195,24 +247,47 @@ fn join<'a>(parcel: &mut Parcel<'a>, latent: Latent, input: &Input<'a>) -> Resul
 }
 
 /// The metadata of the first file, and what came from where.
-fn model_info(inputs: &[Input<'_>], places: Vec<Vec<Place>>, output: &mut Output<'_>) -> Result<String> {
+fn model_info(
+    inputs: &[Input<'_>],
+    plan: &Plan<'_>,
+    destination: &Path,
+    output: &mut Output<'_>,
+) -> Result<String> {
     let Some(first) = inputs.first() else { return Ok(String::new()) };
     let mut model_info = stored_model_info(&first.reader, first.path, output)?;
     // The file is no part any more, and comes from others than it did.
-    model_info.remove(PART_OF);
-    model_info.remove(MERGED_FROM);
-    let origins = inputs.iter().zip(places).map(|(input, latents)| origin(input, latents, &model_info));
-    let origins = origins.collect::<Result<Vec<_>>>()?;
+    for member in [PART_OF, MERGED_FROM, SOURCES] {
+        model_info.remove(member);
+    }
+    let (mut origins, mut sources, mut lost) = (Vec::new(), Vec::new(), 0);
+    for (input, places) in inputs.iter().zip(&plan.places) {
+        let before = own_sources(input, output);
+        let count = before.len();
+        let after = plan.moved(before, input, places);
+        lost += count - after.len();
+        sources.extend(after);
+        origins.push(origin(input, places, &model_info)?);
+    }
+    note_lost(lost, destination, output);
+    put_sources(&mut model_info, &sources)?;
     model_info.insert(MERGED_FROM, &origins)?;
     Ok(serde_json::to_string(&model_info)?)
 }
 
+/// The files that the latents of a file came from.
+fn own_sources(input: &Input<'_>, output: &mut Output<'_>) -> Vec<File> {
+    let text = without_bare_words(input.reader.model_info_json());
+    let mut members = serde_json::from_str(&text).unwrap_or_else(|_| Extra::new());
+    take_sources(&mut members, input.path, output)
+}
+
 /// What came from a file, for one of this metadata.
-fn origin(input: &Input<'_>, latents: Vec<Place>, merged: &Extra) -> Result<Origin> {
+fn origin<'a>(input: &Input<'_>, latents: &'a [Place], merged: &Extra) -> Result<Origin<'a>> {
     let fingerprint = input.reader.fingerprint().map_err(|error| of_file(error, input.path))?.to_string();
     let text = input.reader.model_info_json();
     let (part_of, model_info) = match serde_json::from_str::<Extra>(text) {
         Ok(mut members) => {
+            members.remove(SOURCES);
             let part_of = members.remove(PART_OF).map(RawValue::from_string).transpose()?;
             let is_same = members == *merged;
             (part_of, if is_same { None } else { Some(to_raw_value(&members)?) })
@@ -225,9 +300,8 @@ fn origin(input: &Input<'_>, latents: Vec<Place>, merged: &Extra) -> Result<Orig
 /// Tells what other files have, and a file has once.
 fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
     let Some((first, rest)) = inputs.split_first() else { return };
-    let is_in_first = |chunk: &ChunkRecord| {
-        others(&first.reader).any(|own| own.kind() == chunk.kind() && own.sha256() == chunk.sha256())
-    };
+    let in_first: HashSet<_> = others(&first.reader).map(|chunk| (chunk.kind(), chunk.sha256())).collect();
+    let is_in_first = |chunk: &ChunkRecord| in_first.contains(&(chunk.kind(), chunk.sha256()));
     let name_of = |chunk: &ChunkRecord| match chunk.kind() {
         ChunkType::IMAGE => "image",
         ChunkType::ENVIRONMENT => "environment",

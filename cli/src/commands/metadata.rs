@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gen5::{Extra, Metadata, Reader};
 
-use super::gathered::SOURCES;
 use super::image_text::ImageText;
+use super::sources::SOURCES;
 use super::{Inputs, Output, of_file};
 use crate::args::MetadataArgs;
 use crate::embedded::without_bare_words;

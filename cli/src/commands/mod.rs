@@ -25,6 +25,7 @@ pub(crate) mod repack;
 pub(crate) mod report;
 pub(crate) mod set;
 pub(crate) mod show;
+mod sources;
 pub(crate) mod split;
 pub(crate) mod unpack;
 pub(crate) mod verify;

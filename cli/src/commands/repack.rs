@@ -1,15 +1,19 @@
 //! `gen5 repack`: a file written anew.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail};
-use gen5::{ChunkRecord, ChunkType, Compression, Dtype, NonFinite, ReadOptions, Reader};
+use gen5::{ChunkRecord, ChunkType, Compression, Dtype, Extra, NonFinite, ReadOptions, Reader};
 
 use super::carry::{Parcel, carry};
 use super::cat::find;
+use super::metadata::stored_model_info;
+use super::sources::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
 use super::written::Destination;
 use super::{Output, of_file};
 use crate::args::{Compress, RepackArgs, StoredType};
+use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
 use crate::terminal::{human_size, shown};
 
@@ -22,6 +26,7 @@ pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
     if args.compatible {
         refuse_what_does_not_fit(&parcels, &others, args)?;
     }
+    let model_info = model_info(&reader, &parcels, args, output)?;
 
     let size = parcels.iter().map(|parcel| stored_size(parcel, args)).sum();
     let progress = output.writing("repacking", size);
@@ -41,7 +46,7 @@ pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
     for chunk in others {
         writer.carry(&reader, chunk.index()).map_err(|error| of_file(error, &args.file))?;
     }
-    let summary = writer.finish_as(&reader, reader.model_info_json())?;
+    let summary = writer.finish_as(&reader, &model_info)?;
     drop(progress);
     let before = human_size(reader.file_size());
     destination.finish(&summary, &format!(" ({before} before)"), output)
@@ -136,6 +141,31 @@ fn refuse_clashes(parcels: &[Parcel<'_>], names: &[&str]) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// The metadata as they are, but for sources that follow their latents.
+fn model_info<'r>(
+    reader: &'r Reader,
+    parcels: &[Parcel<'_>],
+    args: &RepackArgs,
+    output: &mut Output<'_>,
+) -> Result<Cow<'r, str>> {
+    let text = reader.model_info_json();
+    let has_sources = |model_info: Extra| model_info.get(SOURCES).is_some();
+    let all_stay = args.rename.is_empty() && args.drop.is_empty() && args.only.is_empty();
+    if all_stay || !serde_json::from_str(&without_bare_words(text)).is_ok_and(has_sources) {
+        return Ok(text.into());
+    }
+    let mut model_info = stored_model_info(reader, &args.file, output)?;
+    let before = take_sources(&mut model_info, &args.file, output);
+    let keys = parcels.iter().filter_map(|parcel| Some((parcel.index()?, parcel.entry.key()?)));
+    let (keys, latents): (HashMap<usize, &str>, _) = (keys.collect(), latents_by_key(reader));
+    let to = |key: &str, row| Some(((*keys.get(&latents.get(key)?.index())?).to_owned(), row));
+    let lost = before.len();
+    let after: Vec<_> = before.into_iter().filter_map(|source| source.moved(to)).collect();
+    note_lost(lost - after.len(), &args.file, output);
+    put_sources(&mut model_info, &after)?;
+    Ok(serde_json::to_string(&model_info)?.into())
 }
 
 /// The type that the values of a latent are stored as.

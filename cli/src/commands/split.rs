@@ -1,6 +1,8 @@
 //! `gen5 split`: a file taken apart into files of its latents, or of some rows of them.
 
+use std::collections::HashMap;
 use std::io::Cursor;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 
@@ -13,10 +15,12 @@ use super::carry::{BATCH, Parcel, Source, carry};
 use super::folder::{Draft, check_destination, write};
 use super::merge::{PART_OF, others};
 use super::metadata::stored_model_info;
+use super::sources::{latents_by_key, note_lost, put_sources, take_sources};
+use super::verify::check_all;
 use super::{Output, file_name, of_file};
 use crate::args::SplitArgs;
+use crate::convert::layouts::Source as File;
 use crate::names::file_names;
-use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
 
 /// More files than this are a slip.
@@ -65,11 +69,12 @@ struct Whole<'a> {
     reader: Reader,
     name: String,
     fingerprint: String,
-    /// Without what it is a part of.
+    /// Without what it is a part of, and its sources.
     model_info: Extra,
     part_of: Option<Box<RawValue>>,
-    progress: Progress,
-    /// Of all parts, which share the memory that these keep.
+    /// The files that the latents of each part came from.
+    sources: HashMap<usize, Vec<File>>,
+    /// Of all parts, which share the memory that these keep. They hold the progress.
     options: WriteOptions,
 }
 
@@ -88,7 +93,8 @@ pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
     )?;
     draft.publish(&[])?;
     let size = human_size(whole.reader.latents().map(|latent| latent.payload_size()).sum());
-    drop(whole.progress);
+    // The options hold the progress, too, which has to be gone before the line.
+    drop(whole);
     Ok(writeln!(output.out, "{}: {}, {size} of values", shown(&args.output), count(parts.len(), "file"))?)
 }
 
@@ -98,8 +104,15 @@ impl<'a> Whole<'a> {
         // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked first.
         let check = args.rows.is_none();
         let reader = output.inputs.open_with(ReadOptions::new().check_hashes(check), path)?;
+        if !check {
+            check_all(&reader, path, output)?;
+        }
         let mut model_info = stored_model_info(&reader, path, output)?;
         let part_of = model_info.remove(PART_OF).map(RawValue::from_string).transpose()?;
+        let all = take_sources(&mut model_info, path, output);
+        let count = all.len();
+        let sources = by_part(all, &reader, args.rows.map(NonZeroUsize::get));
+        note_lost(count - sources.values().map(Vec::len).sum::<usize>(), path, output);
         let fingerprint = reader.fingerprint().map_err(|error| of_file(error, path))?.to_string();
         let progress =
             output.writing("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
@@ -108,7 +121,7 @@ impl<'a> Whole<'a> {
             .non_finite(NonFinite::Keep) // what is stored stays what it is
             .sync(false); // as with other folders of results: the whole is there still
         let name = file_name(path);
-        Ok(Self { path, name, reader, fingerprint, model_info, part_of, progress, options })
+        Ok(Self { path, name, reader, fingerprint, model_info, part_of, sources, options })
     }
 
     /// Writes a file for each latent. Returns the names of the files, and what they are.
@@ -123,7 +136,7 @@ impl<'a> Whole<'a> {
                 shape: latent.shape().to_vec(),
                 dtype: latent.dtype().name(),
             };
-            self.write_part(&folder.join(&name), &[Parcel::of(latent, self.path)], &part)?;
+            self.write_part(parts.len(), &folder.join(&name), &[Parcel::of(latent, self.path)], &part)?;
             parts.push((name, part));
         }
         Ok(parts)
@@ -131,7 +144,6 @@ impl<'a> Whole<'a> {
 
     /// Writes a file for each `rows` rows. Returns the names of the files, and what they are.
     fn write_rows(&self, rows: usize, folder: &Path) -> Result<Vec<(String, Part)>> {
-        self.reader.verify().map_err(|error| of_file(error, self.path))?;
         let latents: Vec<Latent> = self.reader.latents().collect();
         let total = latents.iter().filter_map(rows_of).max().unwrap_or(1);
         let count = total.div_ceil(rows);
@@ -160,7 +172,7 @@ impl<'a> Whole<'a> {
                 let range = start..(start + rows).min(total);
                 let parcels = self.rows(&latents, &held, range.clone())?;
                 let part = Part::Rows { rows: [range.start, range.end] };
-                self.write_part(&folder.join(name), &parcels, &part)?;
+                self.write_part(parts.len(), &folder.join(name), &parcels, &part)?;
                 parts.push((name.clone(), part));
             }
         }
@@ -202,9 +214,10 @@ impl<'a> Whole<'a> {
         Ok(parcels)
     }
 
-    /// Writes a file of these latents.
-    fn write_part(&self, path: &Path, parcels: &[Parcel<'_>], part: &Part) -> Result<()> {
+    /// Writes the file of these latents that is the part of this number.
+    fn write_part(&self, number: usize, path: &Path, parcels: &[Parcel<'_>], part: &Part) -> Result<()> {
         let mut model_info = self.model_info.clone();
+        put_sources(&mut model_info, self.sources.get(&number).map_or(&[], Vec::as_slice))?;
         let (file, fingerprint) = (self.name.as_str(), self.fingerprint.as_str());
         let part_of = self.part_of.as_deref();
         model_info.insert(PART_OF, &PartOf { file, fingerprint, part, part_of })?;
@@ -216,6 +229,37 @@ impl<'a> Whole<'a> {
         writer.finish_as(&self.reader, &serde_json::to_string(&model_info)?)?;
         Ok(())
     }
+}
+
+/// The sources of each part that there is to be, by its number. What is of several parts is of none.
+fn by_part(sources: Vec<File>, reader: &Reader, rows: Option<usize>) -> HashMap<usize, Vec<File>> {
+    let latents = latents_by_key(reader);
+    // Which part has a latent, or a row of it, and as which row.
+    let place = |key: &str, row: Option<usize>| {
+        let latent = latents.get(key)?;
+        match (rows, rows_of(latent), row) {
+            (None, ..) => Some((latent.index(), row)),
+            (Some(_), None, row) => Some((0, row)),
+            (Some(rows), Some(count), Some(row)) => (row < count).then_some((row / rows, Some(row % rows))),
+            (Some(rows), Some(count), None) => (count <= rows).then_some((0, None)),
+        }
+    };
+    let mut parts: HashMap<usize, Vec<File>> = HashMap::new();
+    for source in sources {
+        let first = source.latents().next().map(|(_, member)| (member.key.as_deref(), member.row));
+        let number = match first {
+            Some((key, row)) => place(key.unwrap_or_default(), row).map(|(number, _)| number),
+            None => Some(0),
+        };
+        let to = |key: &str, row| {
+            let (part, row) = place(key, row)?;
+            (Some(part) == number).then(|| (key.to_owned(), row))
+        };
+        if let (Some(number), Some(source)) = (number, source.moved(to)) {
+            parts.entry(number).or_default().push(source);
+        }
+    }
+    parts
 }
 
 /// How many rows a latent has along its first axis; `None` if it is not cut: a scalar, one without values, or of one row.

@@ -8,7 +8,7 @@ use gen5::{Reader, VerifyReport};
 use serde::Serialize;
 
 use super::each::{Seen, Share, each};
-use super::{Output, path_text};
+use super::{Output, of_file, path_text};
 use crate::args::FileArgs;
 use crate::failure::Status;
 use crate::terminal::{Tone, count, escape, human_size, shown};
@@ -67,6 +67,16 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
             }
         }
     })
+}
+
+/// Checks all of a file whose values are then read piece by piece, since each piece would have the whole checked again.
+/// Nothing has to be cleaned up yet, so a signal ends it at once.
+pub(super) fn check_all(reader: &Reader, path: &Path, output: &Output<'_>) -> Result<()> {
+    let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).fold(0, u64::saturating_add);
+    let progress = output.reading("verifying", total);
+    let report = reader.verify_chunks(|bytes| progress.add(bytes));
+    report.into_result().map_err(|error| of_file(error, path))?;
+    Ok(())
 }
 
 fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileReport {

@@ -396,7 +396,6 @@ fn sources_that_lie_are_refused() {
     folder.npy("a.npy", &[2, 3], &[1.0; 6]);
     let latent =
         |name: &str, shape: Value| json!({"name": name, "dtype": "float32", "shape": shape, "key": "a"});
-    let row = |row: u64| json!({"name": "x", "dtype": "float32", "shape": [3], "key": "a", "row": row});
     let kept =
         |dtype: &str, values: Value| json!({"name": "x", "dtype": dtype, "shape": [1], "values": values});
     let table = [
@@ -406,9 +405,7 @@ fn sources_that_lie_are_refused() {
             "latent a is in two files, or twice in one",
         ),
         (json!([latent("x", json!([2, 3])), latent("x", json!([2, 3]))]), "two of its arrays are called x"),
-        (json!([row(2)]), "latent a has no row 2"),
         (json!([latent("../x", json!([2, 3]))]), "no array of a file can be called ../x"),
-        (json!([{"name": "x", "dtype": "float32", "shape": [1], "key": "b"}]), "there is no latent b for it"),
         (json!([kept("int8", json!([1, 2]))]), "x has 2 values, which are not those of its shape"),
         (json!([kept("int8", json!([300]))]), "x: its values are not of the dtype int8"),
         (json!([kept("\u{1b}[2J", json!([1]))]), "there is no dtype \\u{1b}[2J"),
@@ -480,6 +477,190 @@ fn a_damaged_image_is_found_beside_rows() {
     for format in ["npy", "original"] {
         let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/out", "--format", format]);
         assert_eq!((ran.code, folder.path("out").exists()), (3, false), "{format}: {ran:?}");
+    }
+}
+
+/// A file of rows from a folder, a latent with a mask, and one that came with nothing.
+fn sourced(folder: &Folder) {
+    rows(folder);
+    folder.npy("lone.npy", &[4], &[9.0; 4]);
+    let cat = format!("cat={}", fixture("cat_0064x0032_sdxl.npz").display());
+    pack(folder, &["--from", "batch=@/in", "--latent", &cat, "@/lone.npy"]);
+}
+
+fn sources(folder: &Folder, name: &str) -> Value {
+    let reader = Reader::open(folder.path(name)).unwrap();
+    serde_json::from_str::<Value>(reader.model_info_json()).unwrap()["source_files"].clone()
+}
+
+/// Unpacks a file, in which all files are that `x.gen5` was packed of, or all but the one with a mask.
+fn come_back(folder: &Folder, name: &str, masked: bool) {
+    let ran = folder.run(&["unpack", &format!("@/{name}"), "-o", "@/back", "--format", "original"]);
+    assert_eq!(ran.code, 0, "{name}: {ran:?}");
+    for n in 0..12 {
+        let file = format!("img{n}.npy");
+        let again = fs::read(folder.path("back/latents").join(&file)).unwrap();
+        assert!(again == fs::read(folder.path("in").join(&file)).unwrap(), "{name}: {file}");
+    }
+    let cat = folder.path("back/latents/cat_0064x0032_sdxl.npz");
+    match masked {
+        true => assert_eq!(npz(&cat), npz(&fixture("cat_0064x0032_sdxl.npz")), "{name}"),
+        false => assert!(!cat.exists()),
+    }
+    fs::remove_dir_all(folder.path("back")).unwrap();
+}
+
+#[test]
+fn sources_follow_their_latents() {
+    let folder = Folder::new();
+    sourced(&folder);
+    come_back(&folder, "x.gen5", true);
+
+    folder.ok(&["repack", "@/x.gen5", "@/renamed.gen5", "--rename", "batch=cat", "--rename", "cat=batch"]);
+    come_back(&folder, "renamed.gen5", true);
+    folder.ok(&["repack", "@/x.gen5", "@/dropped.gen5", "--drop", "lone"]);
+    come_back(&folder, "dropped.gen5", true);
+    folder.ok(&["merge", "--prefix", "@/x.gen5", "-o", "@/prefixed.gen5"]);
+    come_back(&folder, "prefixed.gen5", true);
+
+    // Of what is left out nothing is told any more, and what gets its key is not taken for it.
+    let ran = folder.run(&["repack", "@/x.gen5", "@/less.gen5", "--drop", "batch"]);
+    let note = "gen5: @/x.gen5: 12 files left out of source_files: not all latents of a file stay whole, and together\n";
+    assert_eq!((ran.code, &*ran.messages), (0, note));
+    folder.npy("batch.npy", &[12, 1, 2, 3], &[7.0; 72]);
+    let words = ["pack", "@/other.gen5", "--latent", "@/batch.npy"];
+    folder.ok(&[&words[..], &MODEL].concat());
+    folder.ok(&["merge", "@/less.gen5", "@/other.gen5", "-o", "@/x.gen5", "--force"]);
+    let (out, _) = unpack(&folder, "original");
+    let names = names(&out.join("latents"));
+    assert_eq!(names, ["batch.npy", "cat_0064x0032_sdxl.npz", "lone.npy"]);
+}
+
+#[test]
+fn sources_of_parts_are_put_together_again() {
+    let folder = Folder::new();
+    sourced(&folder);
+    let all = sources(&folder, "x.gen5");
+    let rows = Value::Array(all.as_array().unwrap().iter().skip(1).cloned().collect());
+    // By key, the masked latent is in one file, and its mask in another; by few rows both are cut.
+    for (words, expected) in
+        [(&[][..], &rows), (&["--rows", "1"], &rows), (&["--rows", "5"], &rows), (&["--rows", "99"], &all)]
+    {
+        let ran = folder.run(&[&["split", "@/x.gen5", "-o", "@/parts"], words].concat());
+        let lost = ran.messages.contains("@/x.gen5: 1 file left out of source_files");
+        assert_eq!((ran.code, lost), (0, expected == &rows), "{ran:?}");
+        let parts = names(&folder.path("parts"));
+        let parts: Vec<String> = parts.iter().filter(|name| name.ends_with(".gen5")).cloned().collect();
+        let paths: Vec<String> = parts.iter().map(|name| format!("@/parts/{name}")).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        folder.ok(&[&["merge", "--stack", "--force", "-o", "@/again.gen5"], &paths[..]].concat());
+        assert_eq!(&sources(&folder, "again.gen5"), expected, "{words:?}");
+        come_back(&folder, "again.gen5", expected == &all);
+        if words == ["--rows", "5"] {
+            let own = sources(&folder, "parts/x-2.gen5");
+            let row = |n: u8| (json!(format!("img{n}.npy")), json!(n - 10));
+            let found = |at: usize| (own[at]["file"].clone(), own[at]["arrays"][0]["row"].clone());
+            assert_eq!((found(0), found(1), own.as_array().unwrap().len()), (row(10), row(11), 2));
+        }
+        fs::remove_dir_all(folder.path("parts")).unwrap();
+    }
+}
+
+#[test]
+fn sources_of_stacked_files_are_all_there() {
+    let folder = Folder::new();
+    rows(&folder);
+    fs::create_dir(folder.path("more")).unwrap();
+    for n in 0..3_u8 {
+        folder.npy(&format!("more/img{n}.npy"), &[1, 2, 3], &[f32::from(n) + 0.5; 6]);
+    }
+    folder.npy("none.npy", &[2, 1, 2, 3], &[0.25; 12]);
+    fs::copy(fixture("ComfyUI_00001_.latent"), folder.path("one.latent")).unwrap();
+    let pack = |name: &str, words: &[&str]| {
+        let ran = folder.run(&[&["pack", name, "--date", "2026-11-22"], words, &MODEL].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+    };
+    pack("@/c.gen5", &["--from", "x=@/in"]);
+    pack("@/none.gen5", &["--latent", "x=@/none.npy"]);
+    pack("@/d.gen5", &["--from", "x=@/more"]);
+    folder.ok(&["merge", "--stack", "@/c.gen5", "@/none.gen5", "@/d.gen5", "-o", "@/x.gen5"]);
+    let merged = Reader::open(folder.path("x.gen5")).unwrap();
+    let model_info: Value = serde_json::from_str(merged.model_info_json()).unwrap();
+    // Metadata that differ in their sources alone are the same.
+    assert_eq!(model_info["merged_from"][2].get("model_info"), None);
+    let (out, said) = unpack(&folder, "original");
+    assert_eq!(said, "gen5: 1 latent written as .npy: no file is recorded for them\n");
+    assert_eq!(names(&out.join("latents")).len(), 16);
+    for n in 0..3 {
+        let again = fs::read(out.join(format!("latents/img{n}-2.npy"))).unwrap();
+        assert_eq!(again, fs::read(folder.path(&format!("more/img{n}.npy"))).unwrap());
+    }
+    // Rows that are from no file are made into files of their own, too.
+    let (out, _) = unpack(&folder, "comfyui");
+    let made = names(&out.join("latents"));
+    assert!(made.len() == 17 && made.contains(&"x.latent".to_owned()), "{made:?}");
+
+    // A latent of one row is, stacked, a row.
+    pack("@/one.gen5", &["--latent", "x=@/one.latent"]);
+    folder.ok(&["merge", "--stack", "@/one.gen5", "@/one.gen5", "-o", "@/x.gen5", "--force"]);
+    fs::remove_dir_all(folder.path("original")).unwrap();
+    let (out, said) = unpack(&folder, "original");
+    assert_eq!(said, "");
+    for name in ["one.latent", "one-2.latent"] {
+        assert_eq!(tensors(&out.join("latents").join(name)), tensors(&folder.path("one.latent")));
+    }
+}
+
+#[test]
+fn sources_whose_latents_are_gone_are_passed_over() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[2, 3], &[1.0; 6]);
+    let array = |key: &str, row: Option<u8>| {
+        let mut array = json!({"name": key, "dtype": "float32", "shape": [2, 3], "key": key});
+        if let Some(row) = row {
+            (array["shape"], array["row"]) = (json!([3]), json!(row));
+        }
+        array
+    };
+    let note = "gen5: 1 latent written as .npy: no file is recorded for them\n";
+    for (arrays, problem) in [
+        (json!([array("a", None), array("b\u{1b}", None)]), "latent b\\u{1b} is not there"),
+        (json!([array("a", Some(2))]), "row 2 of latent a is not there"),
+    ] {
+        let source = |file: &str| json!({"file": file, "layout": "npz", "arrays": arrays});
+        let sources = json!([source("one.npz"), source("two.npz")]);
+        let model = json!({"model_name": "x", "version": "1", "source_files": sources});
+        fs::write(folder.path("m.json"), model.to_string()).unwrap();
+        let words = ["--force", "--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"];
+        folder.ok(&[&["pack", "@/x.gen5"], &words[..]].concat());
+        let (out, said) = unpack(&folder, "original");
+        assert_eq!(said, format!("gen5: one.npz (and 1 more): not written again, since {problem}\n{note}"));
+        assert_eq!(names(&out.join("latents")), ["a.npy"]);
+        assert_eq!(fs::read(out.join("latents/a.npy")).unwrap(), fs::read(folder.path("a.npy")).unwrap());
+        fs::remove_dir_all(out).unwrap();
+    }
+}
+
+#[test]
+fn sources_that_are_not_understood_stay_where_latents_do() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[2, 3], &[1.0; 6]);
+    let model = json!({"model_name": "x", "version": "1", "source_files": {"version": 2}});
+    fs::write(folder.path("m.json"), model.to_string()).unwrap();
+    let words = ["--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"];
+    folder.ok(&[&["pack", "@/x.gen5"], &words[..]].concat());
+    folder.ok(&["repack", "@/x.gen5", "@/same.gen5", "--compress", "zstd"]);
+    assert_eq!(sources(&folder, "same.gen5"), json!({"version": 2}));
+    let commands: [&[&str]; 3] = [
+        &["repack", "@/x.gen5", "@/new.gen5", "--rename", "a=b"],
+        &["merge", "@/x.gen5", "-o", "@/new.gen5", "--force"],
+        &["split", "@/x.gen5", "-o", "@/", "--force"],
+    ];
+    for (words, name) in commands.iter().zip(["new.gen5", "new.gen5", "a.gen5"]) {
+        let ran = folder.run(words);
+        let is_told = ran.messages.contains("is not as it has to be") && ran.messages.contains("left out");
+        assert!(ran.code == 0 && is_told, "{ran:?}");
+        assert_eq!(sources(&folder, name), Value::Null);
     }
 }
 

@@ -169,6 +169,30 @@ fn latents_are_stored_as_they_were() {
     assert_eq!((merged.shape(), merged.extra().unwrap().get("n")), (&[6000][..], Some("1")));
 }
 
+#[test]
+fn records_of_stacked_latents_are_kept() {
+    let folder = Folder::new();
+    for (name, n, more) in [("a.gen5", 1, "same"), ("b.gen5", 2, "same"), ("c.gen5", 1, "other")] {
+        let extra = json!({"shape": [1, 2], "dtype": "float32", "key": "x", "n": n});
+        let chunk =
+            Chunk::raw("LATN", b"F32\0", &[0; 8], extra).record(|record| record["more"] = json!(more));
+        fs::write(folder.path(name), Builder::new([chunk]).build()).unwrap();
+    }
+    folder.ok(&["merge", "--stack", "@/a.gen5", "@/b.gen5", "@/c.gen5", "-o", "@/d.gen5"]);
+    let origins = &model_info(&folder, "d.gen5")["merged_from"];
+    let place = |at: usize| json!({"index": 0, "key": "x", "rows": [at, at + 1]});
+    assert_eq!(origins[0]["latents"][0], place(0));
+    let mut second = place(1);
+    second["extra"] = json!({"n": 2});
+    assert_eq!(origins[1]["latents"][0], second);
+    let mut third = place(2);
+    third["record"] = json!({"more": "other"});
+    assert_eq!(origins[2]["latents"][0], third);
+    let x = open(&folder, "d.gen5").latent("x").unwrap();
+    assert_eq!(x.extra().unwrap().get("n"), Some("1"));
+    assert_eq!(x.chunks().next().unwrap().unknown().get("more"), Some("\"same\""));
+}
+
 /// More than a process may open on many systems, unless it asks for it.
 #[test]
 fn files_may_be_many() {

@@ -60,35 +60,37 @@ impl<'a> Unit<'a> {
     }
 }
 
-/// The latents as they are, and those of which a row is from a file of its own row by row, less rows that are in files
-/// already.
-pub(super) fn units<'a>(latents: &[&'a Latent], sources: &'a [Source], used: &Used) -> Vec<Unit<'a>> {
+/// The latents as they are, and those whose rows are from files of their own row by row, less rows that are in files already.
+pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a Source], used: &Used) -> Vec<Unit<'a>> {
     let mut origins = origins(sources);
     let mut units = Vec::new();
     for &latent in latents {
         // Files name latents by their keys: of several that share one the first is meant.
         let origins = latent.key().and_then(|key| origins.remove(key)).unwrap_or_default();
-        let (rows, shape) = latent.shape().split_first().map_or((0, &[][..]), |(rows, shape)| (*rows, shape));
-        let by_row: BTreeMap<usize, Origin<'a>> =
-            origins.iter().rev().filter_map(|origin| Some((origin.row?, *origin))).collect();
-        if by_row.range(..rows).next().is_none() {
-            let (shape, origin) = (latent.shape().to_vec(), origins.first().copied());
-            units.push(Unit { latent, row: None, shape, origin });
-            continue;
+        let of_rows = origins.iter().filter_map(|origin| Some((origin.row?, *origin)));
+        let of_rows: HashMap<usize, Origin<'_>> = of_rows.collect();
+        match latent.shape().split_first() {
+            // Rows that are from no file are there, too: those of another file may have been stacked on them.
+            Some((&rows @ ..=MAX_FILES, shape)) if of_rows.keys().any(|row| *row < rows) => {
+                let left = (0..rows).filter(|row| !used.contains(&(latent.index(), Some(*row))));
+                units.extend(left.map(|row| {
+                    let (shape, origin) = (shape.to_vec(), of_rows.get(&row).copied());
+                    Unit { latent, row: Some(row), shape, origin }
+                }));
+            }
+            _ => {
+                let (shape, origin) = (latent.shape().to_vec(), origins.first().copied());
+                units.push(Unit { latent, row: None, shape, origin });
+            }
         }
-        let rest = (0..rows).filter(|row| !used.contains(&(latent.index(), Some(*row))));
-        units.extend(rest.take(MAX_FILES).map(|row| {
-            let origin = by_row.get(&row).copied();
-            Unit { latent, row: Some(row), shape: shape.to_vec(), origin }
-        }));
     }
     units
 }
 
 /// The files that each key is from.
-fn origins(sources: &[Source]) -> HashMap<&str, Vec<Origin<'_>>> {
+fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
     let mut origins: HashMap<&str, Vec<Origin<'_>>> = HashMap::new();
-    for source in sources {
+    for &source in sources {
         let latents: Vec<&Member> = source.latents().map(|(_, member)| member).collect();
         let only = source.layout.only_latent(latents.iter().map(|member| member.name.as_str()));
         for (at, member) in latents.into_iter().enumerate() {

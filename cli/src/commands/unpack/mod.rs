@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use self::plan::{Plan, Planned, Values, plan};
 use self::rows::{Row, Rows};
+use super::Output;
 use super::folder::{Draft, check_destination, create_folder, write};
-use super::{Output, of_file};
+use super::verify::check_all;
 use crate::args::{Format, UnpackArgs};
 use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece, write_bytes, write_file, write_values};
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     let by_rows = !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors);
     let reader = output.inputs.open_with(ReadOptions::new().check_hashes(!by_rows), &args.file)?;
     if by_rows {
-        reader.verify().map_err(|error| of_file(error, &args.file))?;
+        check_all(&reader, &args.file, output)?;
     }
     let plan = plan(&reader, args.format).with_context(|| shown(&args.file))?;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::{Context, Result, ensure};
 use gen5::{Dtype, Extra, Latent, Reader};
 
-use super::super::gathered::SOURCES;
+use super::super::sources::sources;
 use super::LATENTS;
 use super::derive::{SIZES_ARE_DERIVED, Unit, comfyui_file, kohya_file, marker, units};
 use crate::args::Format;
@@ -71,10 +71,7 @@ pub(super) fn plan(reader: &Reader, format: Format) -> Result<Plan> {
         Format::Musubi => Some(Layout::Musubi),
     };
     let model_info = model_info(reader)?;
-    let sources = Source::list(model_info.get(SOURCES)).with_context(|| {
-        format!("{SOURCES}, which tells of the files that were packed, is not as it has to be")
-    })?;
-    Planner::new(&latents, &sources).plan(layout, &model_info)
+    Planner::new(&latents, &sources(&model_info)?).plan(layout, &model_info)
 }
 
 /// A `.npy` file for each latent.
@@ -131,7 +128,8 @@ pub(super) type Used = HashSet<(usize, Option<usize>)>;
 /// Plans files of the ecosystem's layouts.
 struct Planner<'a> {
     latents: &'a [Latent],
-    sources: &'a [Source],
+    /// Those whose latents are all there.
+    sources: Vec<&'a Source>,
     by_key: HashMap<&'a str, &'a Latent>,
     /// Which latents and rows are in a file already.
     used: Used,
@@ -141,16 +139,18 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(latents: &'a [Latent], sources: &'a [Source]) -> Self {
         // Of several latents with one key, the first counts, as everywhere.
-        let by_key = latents.iter().rev().filter_map(|latent| Some((latent.key()?, latent))).collect();
-        let plan = Plan { files: Vec::new(), notes: Vec::new() };
+        let by_key: HashMap<_, _> =
+            latents.iter().rev().filter_map(|latent| Some((latent.key()?, latent))).collect();
+        let (sources, torn): (Vec<_>, Vec<_>) =
+            sources.iter().partition(|source| missing(source, &by_key).is_none());
+        let plan = Plan { files: Vec::new(), notes: note_of_torn(&torn, &by_key).into_iter().collect() };
         Self { latents, sources, by_key, used: HashSet::new(), plan }
     }
 
     /// All files of this layout, or all files as they were.
     fn plan(mut self, layout: Option<Layout>, model_info: &Extra) -> Result<Plan> {
-        let sources = self.sources;
-        let wanted: Vec<&Source> =
-            sources.iter().filter(|source| layout.is_none_or(|layout| source.layout == layout)).collect();
+        let mut wanted = self.sources.clone();
+        wanted.retain(|source| layout.is_none_or(|layout| source.layout == layout));
         let names = source_names(&wanted);
         for (source, name) in wanted.iter().zip(names) {
             let file = self.file(source, &name).with_context(|| escape(&source.file).into_owned())?;
@@ -220,11 +220,7 @@ impl<'a> Planner<'a> {
             self.used.insert((latent.index(), member.row)),
             "latent {shown} is in two files, or twice in one"
         );
-        let of_row = match (member.row, latent.shape().split_first()) {
-            (None, _) => latent.shape(),
-            (Some(row), Some((rows, shape))) if row < *rows => shape,
-            (Some(row), _) => anyhow::bail!("latent {shown} has no row {row}"),
-        };
+        let of_row = latent.shape().get(usize::from(member.row.is_some())..).unwrap_or_default();
         let long = |shape: &[usize]| shape.iter().copied().filter(|axis| *axis != 1).collect::<Vec<_>>();
         ensure!(
             long(of_row) == long(&shape),
@@ -280,7 +276,7 @@ impl<'a> Planner<'a> {
         extension: &str,
         file: impl Fn(&Unit<'_>, &str) -> Option<Vec<Planned>>,
     ) -> bool {
-        let units = units(left, self.sources, &self.used);
+        let units = units(left, &self.sources, &self.used);
         let names = self.free_names(&units.iter().map(Unit::stem).collect::<Vec<_>>(), extension);
         let before = self.plan.files.len();
         let mut passed_over = 0_usize;
@@ -298,6 +294,30 @@ impl<'a> Planner<'a> {
         }
         self.plan.files.len() > before
     }
+}
+
+/// The first array of a source whose latent, or row of one, is not there.
+fn missing<'s>(source: &'s Source, by_key: &HashMap<&str, &Latent>) -> Option<&'s Member> {
+    source.latents().map(|(_, member)| member).find(|member| {
+        let latent = by_key.get(member.key.as_deref().unwrap_or_default());
+        latent.is_none_or(|latent| member.row.is_some_and(|row| latent.shape().first() <= Some(&row)))
+    })
+}
+
+/// Says that sources are not written again, if there are such.
+fn note_of_torn(torn: &[&Source], by_key: &HashMap<&str, &Latent>) -> Option<String> {
+    let (first, others) = torn.split_first()?;
+    let member = missing(first, by_key)?;
+    let what = match member.row {
+        Some(row) => format!("row {row} of latent"),
+        None => "latent".to_owned(),
+    };
+    let key = member.key.as_deref().unwrap_or_default();
+    let more = match others.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(format!("{}{more}: not written again, since {what} {key} is not there", first.file))
 }
 
 fn container(layout: Layout) -> Container {

@@ -190,6 +190,21 @@ impl Source {
         self.arrays.iter().enumerate().filter(|(_, member)| member.key.is_some())
     }
 
+    /// The source, now that its latents are elsewhere: `to` tells under which key, and which row, for a latent or a row of
+    /// it. `None` if one of them is nowhere.
+    pub fn moved(
+        mut self,
+        to: impl Fn(&str, Option<usize>) -> Option<(String, Option<usize>)>,
+    ) -> Option<Self> {
+        for member in &mut self.arrays {
+            if let Some(key) = &member.key {
+                let (key, row) = to(key, member.row)?;
+                (member.key, member.row) = (Some(key), row);
+            }
+        }
+        Some(self)
+    }
+
     /// The sources that a `model_info` has, given as the text of its member; none if there is no such member.
     ///
     /// # Errors

@@ -1,0 +1,78 @@
+//! The files that latents came from, in `model_info`. They name latents by key and row, and so have to follow wherever
+//! these go; else a file that is made again would have the values of another.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use gen5::{Extra, Latent, Reader};
+
+use super::Output;
+use crate::convert::layouts::Source;
+use crate::terminal::{count, human_size, shown};
+
+/// The member of `model_info` that tells of them.
+pub(super) const SOURCES: &str = Source::MEMBER;
+
+/// Bytes of that member. Half of what a reader takes as a file's whole table.
+const MAX_SOURCES: usize = 64 << 20;
+
+/// The sources that a `model_info` has.
+pub(super) fn sources(model_info: &Extra) -> Result<Vec<Source>> {
+    Source::list(model_info.get(SOURCES)).with_context(|| {
+        format!("{SOURCES}, which tells of the files that were packed, is not as it has to be")
+    })
+}
+
+/// Takes the sources out of a file's `model_info`. Those that are not understood cannot follow their latents, and are left
+/// out, which is said.
+pub(super) fn take_sources(model_info: &mut Extra, path: &Path, output: &mut Output<'_>) -> Vec<Source> {
+    let sources = sources(model_info);
+    model_info.remove(SOURCES);
+    sources.unwrap_or_else(|error| {
+        output.note(&format!("{}: {error:#}; it is left out, since latents go elsewhere", shown(path)));
+        Vec::new()
+    })
+}
+
+/// The latents that sources name: of several with one key, the first.
+pub(super) fn latents_by_key(reader: &Reader) -> HashMap<String, Latent> {
+    let mut latents = HashMap::new();
+    for latent in reader.latents() {
+        if let Some(key) = latent.key() {
+            latents.entry(key.to_owned()).or_insert(latent);
+        }
+    }
+    latents
+}
+
+/// Puts sources into a `model_info` that has none, if there are any.
+pub(super) fn put_sources(model_info: &mut Extra, sources: &[Source]) -> Result<()> {
+    if !sources.is_empty() {
+        model_info.insert_json(SOURCES, to_text(sources)?)?;
+    }
+    Ok(())
+}
+
+/// Sources as the text of their member.
+pub(super) fn to_text(sources: &[Source]) -> Result<String> {
+    let text = serde_json::to_string(sources)?;
+    ensure!(
+        text.len() <= MAX_SOURCES,
+        "what the files say besides their latents comes to {}, and {} is what one file takes; pack them as several",
+        human_size(text.len() as u64),
+        human_size(MAX_SOURCES as u64)
+    );
+    Ok(text)
+}
+
+/// Says that so many sources of a file did not follow their latents.
+pub(super) fn note_lost(lost: usize, path: &Path, output: &mut Output<'_>) {
+    if lost > 0 {
+        let files = count(lost, "file");
+        output.note(&format!(
+            "{}: {files} left out of {SOURCES}: not all latents of a file stay whole, and together",
+            shown(path)
+        ));
+    }
+}
