@@ -700,3 +700,17 @@ fn a_row_that_is_named_again_and_again_is_one_file() {
     folder.run(&["unpack", "@/a.gen5", "-o", "@/out", "--format", "kohya", "--no-environment-check"]);
     assert_eq!(names(&folder.path("out/latents")).len(), 3);
 }
+
+#[test]
+fn more_files_than_anybody_wants_are_refused() {
+    let folder = Folder::new();
+    let zeros = vec![gen5::f16::ZERO; 60_000];
+    let mut writer = gen5::WriteOptions::new().create(folder.path("a.gen5")).unwrap();
+    for key in ["a", "b"] {
+        writer.latent(key, &[60_000, 1, 1, 1], &zeros).unwrap();
+    }
+    writer.finish(&gen5::Metadata::builder("SD", "1").build().unwrap()).unwrap();
+    let ran = folder.run(&["unpack", "@/a.gen5", "-o", "@/out", "--format", "kohya"]);
+    assert!(ran.code == 1 && ran.messages.contains("more than 100000 files would be made"), "{ran:?}");
+    assert_eq!(folder.names(), ["a.gen5"]);
+}

@@ -14,8 +14,8 @@ use crate::convert::write::{Container, Piece};
 pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are those of an uncropped image of 8 pixels for \
                                             each value of a latent: the file does not tell the true ones";
 
-/// Files that are made of one latent: more rows are a slip, or a trap.
-const MAX_FILES: usize = 100_000;
+/// Files that are made of latents: more are a slip, or a trap.
+pub(super) const MAX_FILES: usize = 100_000;
 
 /// A latent, or a row of one, that is to be a file.
 pub(super) struct Unit<'a> {
@@ -71,7 +71,9 @@ pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a Source], used: &U
         let of_rows: HashMap<usize, Origin<'_>> = of_rows.collect();
         match latent.shape().split_first() {
             // Rows that are from no file are there, too: those of another file may have been stacked on them.
-            Some((&rows @ ..=MAX_FILES, shape)) if of_rows.keys().any(|row| *row < rows) => {
+            Some((&rows, shape))
+                if rows <= MAX_FILES.saturating_sub(units.len()) && of_rows.keys().any(|row| *row < rows) =>
+            {
                 let left = (0..rows).filter(|row| !used.contains(&(latent.index(), Some(*row))));
                 units.extend(left.map(|row| {
                     let (shape, origin) = (shape.to_vec(), of_rows.get(&row).copied());

@@ -7,7 +7,7 @@ use gen5::{Dtype, Extra, Latent, Reader};
 
 use super::super::sources::sources;
 use super::LATENTS;
-use super::derive::{SIZES_ARE_DERIVED, Unit, comfyui_file, kohya_file, marker, units};
+use super::derive::{MAX_FILES, SIZES_ARE_DERIVED, Unit, comfyui_file, kohya_file, marker, units};
 use crate::args::Format;
 use crate::convert::layouts::{Layout, Member, Source, comfyui};
 use crate::convert::types::Type;
@@ -161,10 +161,10 @@ impl<'a> Planner<'a> {
             _ if left.is_empty() => {}
             None => self.rest(&left),
             Some(Layout::Comfyui) => {
-                self.derive(&left, "latent", |unit, name| comfyui_file(unit, name, model_info));
+                self.derive(&left, "latent", |unit, name| comfyui_file(unit, name, model_info))?;
             }
             Some(Layout::Kohya) => {
-                if self.derive(&left, "npz", kohya_file) {
+                if self.derive(&left, "npz", kohya_file)? {
                     self.plan.notes.push(SIZES_ARE_DERIVED.to_owned());
                 }
             }
@@ -275,7 +275,7 @@ impl<'a> Planner<'a> {
         left: &[&Latent],
         extension: &str,
         file: impl Fn(&Unit<'_>, &str) -> Option<Vec<Planned>>,
-    ) -> bool {
+    ) -> Result<bool> {
         let units = units(left, &self.sources, &self.used);
         let names = self.free_names(&units.iter().map(Unit::stem).collect::<Vec<_>>(), extension);
         let before = self.plan.files.len();
@@ -286,13 +286,17 @@ impl<'a> Planner<'a> {
                 Some(files) => self.plan.files.extend(files),
                 None => passed_over += 1,
             }
+            ensure!(
+                self.plan.files.len() <= MAX_FILES,
+                "more than {MAX_FILES} files would be made; --format safetensors makes one"
+            );
         }
         if passed_over > 0 {
             let latents = count(passed_over, "latent");
             let note = format!("{latents} passed over: they are no images of channels, height and width");
             self.plan.notes.push(note);
         }
-        self.plan.files.len() > before
+        Ok(self.plan.files.len() > before)
     }
 }
 
