@@ -19,7 +19,7 @@ use crate::embedded::without_bare_words;
 use crate::terminal::{dimensions, shown};
 
 /// The members of `model_info` that tell where a file comes from.
-const MERGED_FROM: &str = "merged_from";
+pub(super) const MERGED_FROM: &str = "merged_from";
 pub(super) const PART_OF: &str = "part_of";
 
 /// A file that is merged.

@@ -24,6 +24,7 @@ pub(crate) mod render;
 pub(crate) mod repack;
 pub(crate) mod report;
 pub(crate) mod set;
+mod shares;
 pub(crate) mod show;
 mod sources;
 pub(crate) mod split;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::Cursor;
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 
@@ -15,11 +14,10 @@ use super::carry::{BATCH, Parcel, Source, carry};
 use super::folder::{Draft, check_destination, write};
 use super::merge::{PART_OF, others};
 use super::metadata::stored_model_info;
-use super::sources::{latents_by_key, note_lost, put_sources, take_sources};
+use super::shares::{Share, shares};
 use super::verify::check_all;
 use super::{Output, file_name, of_file};
 use crate::args::SplitArgs;
-use crate::convert::layouts::Source as File;
 use crate::names::file_names;
 use crate::terminal::{count, human_size, shown};
 
@@ -69,11 +67,11 @@ struct Whole<'a> {
     reader: Reader,
     name: String,
     fingerprint: String,
-    /// Without what it is a part of, and its sources.
+    /// Without what it is a part of, and what only some parts have a share of.
     model_info: Extra,
     part_of: Option<Box<RawValue>>,
-    /// The files that the latents of each part came from.
-    sources: HashMap<usize, Vec<File>>,
+    /// By the numbers of the parts.
+    shares: HashMap<usize, Share>,
     /// Of all parts, which share the memory that these keep. They hold the progress.
     options: WriteOptions,
 }
@@ -104,15 +102,13 @@ impl<'a> Whole<'a> {
         // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked first.
         let check = args.rows.is_none();
         let reader = output.inputs.open_with(ReadOptions::new().check_hashes(check), path)?;
-        if !check {
+        if let Some(rows) = args.rows {
+            count_of_files(&reader, rows.get())?;
             check_all(&reader, path, output)?;
         }
         let mut model_info = stored_model_info(&reader, path, output)?;
         let part_of = model_info.remove(PART_OF).map(RawValue::from_string).transpose()?;
-        let all = take_sources(&mut model_info, path, output);
-        let count = all.len();
-        let sources = by_part(all, &reader, args.rows.map(NonZeroUsize::get));
-        note_lost(count - sources.values().map(Vec::len).sum::<usize>(), path, output);
+        let shares = shares(&mut model_info, &reader, args, output)?;
         let fingerprint = reader.fingerprint().map_err(|error| of_file(error, path))?.to_string();
         let progress =
             output.writing("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
@@ -121,7 +117,7 @@ impl<'a> Whole<'a> {
             .non_finite(NonFinite::Keep) // what is stored stays what it is
             .sync(false); // as with other folders of results: the whole is there still
         let name = file_name(path);
-        Ok(Self { path, name, reader, fingerprint, model_info, part_of, sources, options })
+        Ok(Self { path, name, reader, fingerprint, model_info, part_of, shares, options })
     }
 
     /// Writes a file for each latent. Returns the names of the files, and what they are.
@@ -146,11 +142,7 @@ impl<'a> Whole<'a> {
     fn write_rows(&self, rows: usize, folder: &Path) -> Result<Vec<(String, Part)>> {
         let latents: Vec<Latent> = self.reader.latents().collect();
         let total = latents.iter().filter_map(rows_of).max().unwrap_or(1);
-        let count = total.div_ceil(rows);
-        ensure!(
-            count <= MOST_FILES,
-            "--rows {rows} makes {count} files, and more than {MOST_FILES} are too many"
-        );
+        let count = count_of_files(&self.reader, rows)?;
         let row_size: u64 = latents
             .iter()
             .filter_map(|latent| Some(latent.payload_size() / rows_of(latent)? as u64))
@@ -217,7 +209,9 @@ impl<'a> Whole<'a> {
     /// Writes the file of these latents that is the part of this number.
     fn write_part(&self, number: usize, path: &Path, parcels: &[Parcel<'_>], part: &Part) -> Result<()> {
         let mut model_info = self.model_info.clone();
-        put_sources(&mut model_info, self.sources.get(&number).map_or(&[], Vec::as_slice))?;
+        if let Some(share) = self.shares.get(&number) {
+            share.put(&mut model_info)?;
+        }
         let (file, fingerprint) = (self.name.as_str(), self.fingerprint.as_str());
         let part_of = self.part_of.as_deref();
         model_info.insert(PART_OF, &PartOf { file, fingerprint, part, part_of })?;
@@ -231,39 +225,18 @@ impl<'a> Whole<'a> {
     }
 }
 
-/// The sources of each part that there is to be, by its number. What is of several parts is of none.
-fn by_part(sources: Vec<File>, reader: &Reader, rows: Option<usize>) -> HashMap<usize, Vec<File>> {
-    let latents = latents_by_key(reader);
-    // Which part has a latent, or a row of it, and as which row.
-    let place = |key: &str, row: Option<usize>| {
-        let latent = latents.get(key)?;
-        match (rows, rows_of(latent), row) {
-            (None, ..) => Some((latent.index(), row)),
-            (Some(_), None, row) => Some((0, row)),
-            (Some(rows), Some(count), Some(row)) => (row < count).then_some((row / rows, Some(row % rows))),
-            (Some(rows), Some(count), None) => (count <= rows).then_some((0, None)),
-        }
-    };
-    let mut parts: HashMap<usize, Vec<File>> = HashMap::new();
-    for source in sources {
-        let first = source.latents().next().map(|(_, member)| (member.key.as_deref(), member.row));
-        let number = match first {
-            Some((key, row)) => place(key.unwrap_or_default(), row).map(|(number, _)| number),
-            None => Some(0),
-        };
-        let to = |key: &str, row| {
-            let (part, row) = place(key, row)?;
-            (Some(part) == number).then(|| (key.to_owned(), row))
-        };
-        if let (Some(number), Some(source)) = (number, source.moved(to)) {
-            parts.entry(number).or_default().push(source);
-        }
-    }
-    parts
+/// How many files `rows` rows each make.
+fn count_of_files(reader: &Reader, rows: usize) -> Result<usize> {
+    let count = reader.latents().filter_map(|latent| rows_of(&latent)).max().unwrap_or(1).div_ceil(rows);
+    ensure!(
+        count <= MOST_FILES,
+        "--rows {rows} makes {count} files, and more than {MOST_FILES} are too many"
+    );
+    Ok(count)
 }
 
 /// How many rows a latent has along its first axis; `None` if it is not cut: a scalar, one without values, or of one row.
-fn rows_of(latent: &Latent) -> Option<usize> {
+pub(super) fn rows_of(latent: &Latent) -> Option<usize> {
     latent.shape().first().copied().filter(|&rows| rows > 1 && !latent.is_empty())
 }
 

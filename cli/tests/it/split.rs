@@ -198,6 +198,48 @@ fn damage_leaves_nothing() {
     }
 }
 
+/// Else the parts would grow with the square of the files that were merged.
+#[test]
+fn a_part_tells_of_what_it_was_merged_from_alone() {
+    let folder = Folder::new();
+    for (name, rows, only) in [("a.gen5", 2, "p"), ("b.gen5", 3, "q")] {
+        let mut writer = WriteOptions::new().create(folder.path(name)).unwrap();
+        writer.latent("x", &[rows, 2], &vec![0.5_f32; rows * 2]).unwrap();
+        writer.latent(only, &[], &[1.0_f32]).unwrap();
+        writer.finish(&Metadata::builder("SD", "3").date("2026-11-22").build().unwrap()).unwrap();
+    }
+    folder.ok(&["merge", "--stack", "@/a.gen5", "@/b.gen5", "-o", "@/m.gen5"]);
+    let told = |name: &str| -> Vec<(String, Value)> {
+        let origins = model_info(&folder, name)["merged_from"].clone();
+        let origins: Vec<Value> = serde_json::from_value(origins).unwrap();
+        let told = |origin: &Value| (origin["file"].as_str().unwrap().to_owned(), origin["latents"].clone());
+        origins.iter().map(told).collect()
+    };
+    let x = |rows: [usize; 2]| json!({"index": 0, "key": "x", "rows": rows});
+    folder.ok(&["split", "@/m.gen5", "-o", "@/rows", "--rows", "2"]);
+    let p = ("a.gen5".to_owned(), json!([x([0, 2]), {"index": 1, "key": "p"}]));
+    assert_eq!(told("rows/m-0.gen5"), [p, ("b.gen5".to_owned(), json!([{"index": 2, "key": "q"}]))]);
+    let b = || ("b.gen5".to_owned(), json!([x([2, 5])]));
+    assert_eq!((told("rows/m-1.gen5"), told("rows/m-2.gen5")), (vec![b()], vec![b()]));
+    folder.ok(&["split", "@/m.gen5", "-o", "@/keys"]);
+    assert_eq!(told("keys/x.gen5"), [("a.gen5".to_owned(), json!([x([0, 2])])), b()]);
+    assert_eq!(told("keys/p.gen5"), [("a.gen5".to_owned(), json!([{"index": 1, "key": "p"}]))]);
+
+    // What is not understood is in no part.
+    for origins in ["7", "[{}]", r#"[{"latents":[{"index":-1}]}]"#] {
+        folder.ok(&["set", "@/a.gen5", &format!("merged_from={origins}")]);
+        let ran = folder.run(&["split", "@/a.gen5", "-o", "@/odd", "--rows", "1"]);
+        let is_told = ran.messages.starts_with("gen5: @/a.gen5: merged_from is not as it has to be: ");
+        assert!(ran.code == 0 && is_told, "{ran:?}");
+        assert_eq!(model_info(&folder, "odd/a-0.gen5").get("merged_from"), None);
+        fs::remove_dir_all(folder.path("odd")).unwrap();
+    }
+    let far = r#"merged_from=[{"latents":[{"index":0,"rows":[0,18446744073709551615]},{"index":9}]}]"#;
+    folder.ok(&["set", "@/a.gen5", far]);
+    folder.ok(&["split", "@/a.gen5", "-o", "@/odd", "--rows", "1"]);
+    assert!(model_info(&folder, "odd/a-1.gen5").get("merged_from").is_some());
+}
+
 #[test]
 fn too_many_files_are_a_slip() {
     let folder = Folder::new();
