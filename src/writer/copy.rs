@@ -1,9 +1,7 @@
 //! A file whose chunks are those of another, byte for byte and at the same places, under a table of its own.
 
-use std::path::Path;
-
 use super::WriteOptions;
-use super::publish::Draft;
+use super::publish::{self, Draft, Target};
 use super::session::Session;
 use super::table::End;
 use crate::error::Result;
@@ -26,11 +24,10 @@ pub(crate) struct Chunks<'a> {
 }
 
 impl WriteOptions {
-    /// Writes a file of these chunks to `path`, and publishes it. Returns its length and version.
-    pub(crate) fn copy(self, chunks: &Chunks<'_>, path: &Path, replace: bool) -> Result<(u64, (u8, u8))> {
-        let draft = Draft::create(path, replace, self.sync)?;
-        let name = draft.target().display().to_string();
-        let session = Session::start(Box::new(draft.handle()?), name, self)?;
+    /// Writes a file of these chunks, and publishes it. Returns its length and version.
+    pub(crate) fn copy(self, chunks: &Chunks<'_>, target: Target<'_>) -> Result<(u64, (u8, u8))> {
+        let (file, draft) = target.open(self.sync)?;
+        let session = Session::start(Box::new(file), publish::name(draft.as_ref()), self)?;
         let mut buffer = Vec::new();
         let mut at = FILE_HEADER_SIZE;
         while at < chunks.end {
@@ -44,7 +41,7 @@ impl WriteOptions {
         session.state().cursor = at;
         let Chunks { count: chunk_count, is_newer, manifest, .. } = *chunks;
         let written = End { chunk_count, is_newer, manifest }.write(&session)?;
-        draft.publish()?;
+        draft.map_or(Ok(()), Draft::publish)?;
         Ok(written)
     }
 }

@@ -102,7 +102,7 @@ impl<'a> Whole<'a> {
         let part_of = model_info.remove(PART_OF).map(RawValue::from_string).transpose()?;
         let fingerprint = reader.fingerprint().map_err(|error| of_file(error, path))?.to_string();
         let progress =
-            output.writing("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
+            output.progress("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
         let options = progress
             .options()
             .non_finite(NonFinite::Keep) // what is stored stays what it is
