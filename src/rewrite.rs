@@ -1,12 +1,13 @@
 //! A file with other metadata: reader and writer together.
 
+use std::fs::File;
 use std::path::Path;
 
 use crate::error::Result;
 use crate::manifest::{ChunkRecord, Metadata, to_text};
 use crate::outline::{Outline, is_known};
 use crate::reader::Reader;
-use crate::writer::{Chunks, WriteOptions};
+use crate::writer::{Chunks, Target, WriteOptions};
 
 impl WriteOptions {
     /// Writes a copy of a file with other metadata to `path`, in the place of what is there: of the file itself, for one.
@@ -33,7 +34,7 @@ impl WriteOptions {
     /// [`Error::Cancelled`](crate::Error::Cancelled); [`Error::Argument`](crate::Error::Argument) if the manifest becomes
     /// larger than readers take, or the file has to be compatible and is not. After any of them `path` is as it was.
     pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
-        self.rewrite_at(reader, metadata, path.as_ref(), true)
+        self.rewrite_at(reader, metadata, Target::Path { path: path.as_ref(), replace: true })
     }
 
     /// As [`rewrite`](Self::rewrite), for a path where nothing is.
@@ -47,16 +48,20 @@ impl WriteOptions {
         metadata: &Metadata,
         path: impl AsRef<Path>,
     ) -> Result<Rewritten> {
-        self.rewrite_at(reader, metadata, path.as_ref(), false)
+        self.rewrite_at(reader, metadata, Target::Path { path: path.as_ref(), replace: false })
     }
 
-    fn rewrite_at(
-        self,
-        reader: &Reader,
-        metadata: &Metadata,
-        path: &Path,
-        replace: bool,
-    ) -> Result<Rewritten> {
+    /// As [`rewrite`](Self::rewrite), into a file that is open already, as [`write_file`](Self::write_file) writes one: not
+    /// that of the reader.
+    ///
+    /// # Errors
+    ///
+    /// As [`rewrite`](Self::rewrite) and [`write_file`](Self::write_file). What is in the file then is not said.
+    pub fn rewrite_file(self, reader: &Reader, metadata: &Metadata, file: File) -> Result<Rewritten> {
+        self.rewrite_at(reader, metadata, Target::Open(file))
+    }
+
+    fn rewrite_at(self, reader: &Reader, metadata: &Metadata, target: Target<'_>) -> Result<Rewritten> {
         let model_info = to_text("model_info", metadata.model_info())?;
         let outline = Outline::of(reader, &model_info)?;
         let records = reader.chunks();
@@ -67,7 +72,7 @@ impl WriteOptions {
             read: &|buffer, at| reader.read_stored(buffer, at),
             manifest: &|file_size, version| outline.text(file_size, version, None),
         };
-        let (file_size, version) = self.copy(&chunks, path, replace)?;
+        let (file_size, version) = self.copy(&chunks, target)?;
         Ok(Rewritten { version, file_size })
     }
 }

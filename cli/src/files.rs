@@ -98,6 +98,11 @@ fn pattern(path: &Path) -> Option<&str> {
     fs::symlink_metadata(path).is_err().then_some(text)
 }
 
+/// The folder that a file is in, or is to be.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }

@@ -1,14 +1,19 @@
 //! Ctrl-C and its kin: a command that writes is told, so that it can clean up; any other ends at once.
 //!
 //! [`arm`] is called before the first temporary is made. From then on a signal is only remembered: whatever asks
-//! [`is_due`] between two steps fails, and what fails cleans up. A second signal ends the process where it stands.
+//! [`is_due`] between two steps fails, and what fails cleans up; then the process [ends by it](end). A second signal ends
+//! the process where it stands.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Once};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::low_level::emulate_default_handler;
 
 /// What has come.
 #[derive(Default)]
@@ -32,7 +37,7 @@ pub(crate) fn arm() {
 fn remember(signal: i32) -> io::Result<()> {
     let Ok(number) = u8::try_from(signal) else { return Ok(()) };
     // In this order: only a second one finds that one has come.
-    flag::register_conditional_shutdown(signal, i32::from(code(number)), Arc::clone(&SIGNALS.has_come))?;
+    flag::register_conditional_default(signal, Arc::clone(&SIGNALS.has_come))?;
     flag::register_usize(signal, Arc::clone(&SIGNALS.which), usize::from(number))?;
     flag::register(signal, Arc::clone(&SIGNALS.has_come))?;
     Ok(())
@@ -70,23 +75,75 @@ pub(crate) fn is_due() -> bool {
     SIGNALS.has_come.load(Ordering::Relaxed)
 }
 
-/// The exit code that tells which signal has come: 130 for Ctrl-C, 143 for SIGTERM, as shells have it.
-pub(crate) fn exit_code() -> u8 {
-    code(u8::try_from(SIGNALS.which.load(Ordering::Relaxed)).unwrap_or_default())
+fn which() -> u8 {
+    u8::try_from(SIGNALS.which.load(Ordering::Relaxed)).unwrap_or_default()
 }
 
-fn code(signal: u8) -> u8 {
-    signal.saturating_add(128)
+/// The exit code that tells which signal has come: 130 for Ctrl-C, 143 for SIGTERM, as shells have it.
+pub(crate) fn exit_code() -> u8 {
+    which().saturating_add(128)
 }
+
+/// Ends the process with this code; if it is that of a signal which has come, by that signal, so that a shell whose loop
+/// the process is in stops, too.
+pub fn end(code: u8) -> ExitCode {
+    if is_due() && code == exit_code() {
+        // Where that fails the code tells it.
+        let _ = emulate_default_handler(which().into());
+    }
+    code.into()
+}
+
+/// Why something stops when a signal has come.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl Error for Interrupted {}
 
 /// The error of what stops because a signal has come. Its kind is not `Interrupted`, after which one goes on.
 pub(crate) fn check() -> io::Result<()> {
-    if is_due() { Err(io::Error::other("interrupted")) } else { Ok(()) }
+    if is_due() { Err(io::Error::other(Interrupted)) } else { Ok(()) }
+}
+
+/// Whether an error is that of something which stopped because a signal has come.
+pub(crate) fn is_cause(error: &anyhow::Error) -> bool {
+    error.chain().any(is_one)
+}
+
+fn is_one(error: &(dyn Error + 'static)) -> bool {
+    // Errors of I/O have what is in them as their text, not as their source.
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return error.get_ref().is_some_and(|inner| is_one(inner));
+    }
+    match error.downcast_ref() {
+        Some(gen5::Error::Cancelled) => true,
+        Some(gen5::Error::Io { error, .. }) => is_one(error),
+        _ => error.is::<Interrupted>(),
+    }
 }
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::ignored;
+    use anyhow::Context;
+
+    use super::{Interrupted, ignored, io, is_cause};
+
+    #[test]
+    fn an_interruption_is_known_below_what_is_said_of_it() {
+        let stopped = Err::<(), _>(io::Error::other(Interrupted)).context("could not write x").unwrap_err();
+        let error = io::Error::other(Interrupted);
+        let in_library = gen5::Error::Io { action: "write latent x".into(), error };
+        assert!(
+            is_cause(&stopped) && is_cause(&in_library.into()) && is_cause(&gen5::Error::Cancelled.into())
+        );
+        assert!(!is_cause(&io::Error::other("interrupted").into()), "a disk that is full, say");
+    }
 
     #[test]
     fn what_is_ignored_is_known() {

@@ -28,10 +28,12 @@ use crate::commands::{
     repack, report, set, show, split, unpack, verify,
 };
 use crate::failure::Status;
+pub use crate::interrupt::end;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
 /// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the
-/// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was compared differs.
+/// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was compared differs,
+/// 128 and a signal's number that it was [interrupted](end) by that.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     out: &mut (dyn Write + Send),
@@ -108,9 +110,8 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         Ok(()) => {}
         // Whoever read the results has seen enough; what was found out by then counts all the same.
         Err(error) if failure::is_closed_pipe(&error) => {}
-        // Whatever failed did so because of that, or might as well have.
-        Err(_) if interrupt::is_due() => {
-            output.report(&anyhow::anyhow!("interrupted; nothing was written"));
+        Err(error) if interrupt::is_cause(&error) => {
+            output.report(&interrupt::Interrupted.into());
             return interrupt::exit_code();
         }
         Err(error) => output.report(&error),

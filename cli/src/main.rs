@@ -17,5 +17,5 @@ fn main() -> ExitCode {
         is_terminal,
         messages_on_terminal: io::stderr().is_terminal(),
     };
-    ExitCode::from(gen5_cli::run_in(std::env::args_os(), streams))
+    gen5_cli::end(gen5_cli::run_in(std::env::args_os(), streams))
 }

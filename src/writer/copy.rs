@@ -1,9 +1,7 @@
 //! A file whose chunks are those of another, byte for byte and at the same places, under a table of its own.
 
-use std::path::Path;
-
 use super::WriteOptions;
-use super::publish::Draft;
+use super::publish::{self, Draft, Target};
 use super::session::Session;
 use super::table::End;
 use crate::error::{Error, Result};
@@ -26,8 +24,8 @@ pub(crate) struct Chunks<'a> {
 }
 
 impl WriteOptions {
-    /// Writes a file of these chunks to `path`, and publishes it. Returns its length and version.
-    pub(crate) fn copy(self, chunks: &Chunks<'_>, path: &Path, replace: bool) -> Result<(u64, (u8, u8))> {
+    /// Writes a file of these chunks, and publishes it. Returns its length and version.
+    pub(crate) fn copy(self, chunks: &Chunks<'_>, target: Target<'_>) -> Result<(u64, (u8, u8))> {
         if self.compatible && (chunks.is_newer || chunks.end > u64::from(u32::MAX)) {
             let (what, expected) = ("the file".into(), "one that version 1.0 can express".into());
             let found = match chunks.is_newer {
@@ -36,9 +34,8 @@ impl WriteOptions {
             };
             return Err(Error::Argument { what, expected, found });
         }
-        let draft = Draft::create(path, replace, self.sync)?;
-        let name = draft.target().display().to_string();
-        let session = Session::start(Box::new(draft.handle()?), name, self)?;
+        let (file, draft) = target.open(self.sync)?;
+        let session = Session::start(Box::new(file), publish::name(draft.as_ref()), self)?;
         let mut buffer = Vec::new();
         let mut at = FILE_HEADER_SIZE;
         while at < chunks.end {
@@ -52,7 +49,7 @@ impl WriteOptions {
         session.state().cursor = at;
         let Chunks { count: chunk_count, is_newer, manifest, .. } = *chunks;
         let written = End { chunk_count, is_newer, manifest }.write(&session)?;
-        draft.publish()?;
+        draft.map_or(Ok(()), Draft::publish)?;
         Ok(written)
     }
 }

@@ -26,6 +26,8 @@ pub use array::Array;
 pub(crate) use copy::Chunks;
 pub use entry::Entry;
 pub use options::{Compression, NonFinite, WriteOptions};
+pub use publish::Draft;
+pub(crate) use publish::Target;
 pub(crate) use single::Single;
 pub use stream::LatentWriter;
 pub(crate) use table::Records;
@@ -35,7 +37,6 @@ use self::encode::Job;
 use self::input::{Input, Payload};
 use self::options::Storage;
 use self::pipeline::write_jobs;
-use self::publish::Draft;
 use self::session::{LatentChunk, NewRecord, Session};
 use self::single::check_image;
 use self::sink::Sink;
@@ -105,9 +106,7 @@ impl fmt::Debug for Writer<'_> {
 
 impl<'w> Writer<'w> {
     fn start(options: WriteOptions, sink: Box<dyn Sink + 'w>, draft: Option<Draft>) -> Result<Self> {
-        let name =
-            draft.as_ref().map_or_else(|| "the file".into(), |draft| draft.target().display().to_string());
-        let session = Arc::new(Session::start(sink, name, options)?);
+        let session = Arc::new(Session::start(sink, publish::name(draft.as_ref()), options)?);
         Ok(Self { session, draft })
     }
 

@@ -1,13 +1,14 @@
 //! How to write a file.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Writer;
 use super::buffers::Pool;
-use super::publish::Draft;
+use super::publish::Target;
 use super::sink::SeekSink;
 use crate::codec::is_valid_level;
 use crate::error::{Error, Result};
@@ -219,7 +220,7 @@ impl WriteOptions {
     /// [`Error::Io`] if the folder cannot be written to, or if something other than a file is there;
     /// [`Error::Argument`] for options out of range.
     pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
-        self.draft(path.as_ref(), true)
+        self.start(Target::Path { path: path.as_ref(), replace: true })
     }
 
     /// As [`create`](Self::create), for a path where nothing is, neither now nor when the file is finished.
@@ -228,14 +229,25 @@ impl WriteOptions {
     ///
     /// As [`create`](Self::create), and [`Error::Io`] if something is there.
     pub fn create_new(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
-        self.draft(path.as_ref(), false)
+        self.start(Target::Path { path: path.as_ref(), replace: false })
     }
 
-    fn draft(self, path: &Path, replace: bool) -> Result<Writer<'static>> {
+    /// Starts a file in one that is open already, such as one that has no name: from its start, with nothing of what is in
+    /// it. It is written at offsets, from several threads, and nobody else should write to it meanwhile. What it is like
+    /// after an error is not said; [`sync`](Self::sync) does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it is no regular file, cannot be written to, or is open for appending; [`Error::Argument`] for
+    /// options out of range.
+    pub fn write_file(self, file: File) -> Result<Writer<'static>> {
+        self.start(Target::Open(file))
+    }
+
+    fn start(self, target: Target<'_>) -> Result<Writer<'static>> {
         let options = self.check()?;
-        let draft = Draft::create(path, replace, options.sync)?;
-        let sink = Box::new(draft.handle()?);
-        Writer::start(options, sink, Some(draft))
+        let (file, draft) = target.open(options.sync)?;
+        Writer::start(options, Box::new(file), draft)
     }
 
     /// Starts a file in anything that can write and seek, at the place where it stands; pass `&mut` to keep it.

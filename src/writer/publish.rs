@@ -1,8 +1,9 @@
 //! A file appears under its name when it is complete, or not at all: it is written beside its target under another name,
 //! synced, and renamed. Platform calls for writing are here.
 
+use std::fmt;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf, is_separator};
 
 use tempfile::NamedTempFile;
@@ -15,8 +16,26 @@ const SUFFIX: &str = ".gen5-partial";
 /// Characters of the target's name in the temporary one: at most 200 bytes of the 255 that file systems take.
 const LONGEST_STEM: usize = 50;
 
-/// A file in the making. Dropped, it is removed.
-pub(crate) struct Draft {
+/// A file in the making, of any kind: as a [`Writer`](crate::Writer) makes its files.
+///
+/// It is written under a temporary name beside its path, `.NAME.XXXXXX.gen5-partial`, and gets its own name when it is
+/// [published](Self::publish). Dropped before that, it leaves nothing. What cannot be at the path is refused at once:
+/// before the work, if the draft is created before it. A file that is replaced keeps its permissions, a symbolic link
+/// stays one, its target being replaced, and what is no regular file is not replaced at all.
+///
+/// ```
+/// use std::io::Write;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("notes.txt");
+/// let mut draft = gen5::Draft::create_new(&path)?;
+/// draft.write_all(b"noise and a lighthouse")?;
+/// assert!(!path.exists());
+/// draft.publish()?;
+/// assert_eq!(std::fs::read(&path)?, b"noise and a lighthouse");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Draft {
     file: NamedTempFile,
     /// What is to be synced in the end. It is opened at the start, so that what cannot be is known before the work is done.
     folder: Option<Folder>,
@@ -25,9 +44,27 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Starts a file that is to be at `path`. With `replace`, one that is there is replaced in the end, keeping its
-    /// permissions, and a symbolic link stays one, its target being replaced.
-    pub(crate) fn create(path: &Path, replace: bool, sync: bool) -> Result<Self> {
+    /// Starts a file that is to be at `path`, in the place of what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the folder cannot be written to, or if something other than a file is there.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        Self::start(path.as_ref(), true, true)
+    }
+
+    /// As [`create`](Self::create), for a path where nothing is, neither now nor when the file is published.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), and [`Error::Io`] if something is there.
+    pub fn create_new(path: impl AsRef<Path>) -> Result<Self> {
+        Self::start(path.as_ref(), false, true)
+    }
+
+    /// Starts a file. One that is there already is replaced only with `replace`; with `sync` it is on the disk when it is
+    /// published.
+    pub(crate) fn start(path: &Path, replace: bool, sync: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
         let invalid = |problem: &str| failed()(io::Error::new(io::ErrorKind::InvalidInput, problem));
         let no_file = || invalid("something that is no regular file is there");
@@ -78,19 +115,19 @@ impl Draft {
         Ok(Self { file, folder, target, replace })
     }
 
-    /// The path that the file is to have.
-    pub(crate) fn target(&self) -> &Path {
-        &self.target
-    }
-
     /// A handle to write by.
-    pub(crate) fn handle(&self) -> Result<File> {
+    fn handle(&self) -> Result<File> {
         let failed = Error::io(format!("write to {}", self.file.path().display()));
         self.file.as_file().try_clone().map_err(failed)
     }
 
-    /// Gives the file its name. If it is to be synced, file and folder are on the disk when this returns.
-    pub(crate) fn publish(self) -> Result<()> {
+    /// Gives the file its name. File and folder are on the disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]. What was at the path is there still; but if only the very last step fails, syncing the folder, the
+    /// complete file is there, and may not survive a power failure.
+    pub fn publish(self) -> Result<()> {
         let Self { file, folder, target, replace } = self;
         let failed = || Error::io(format!("finish {}", target.display()));
         if let Ok(metadata) = fs::metadata(&target) {
@@ -108,6 +145,68 @@ impl Draft {
             None => Ok(()),
         }
     }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_file_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_file_mut().flush()
+    }
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// What a file is called in errors.
+pub(crate) fn name(draft: Option<&Draft>) -> String {
+    draft.map_or_else(|| "the file".into(), |draft| draft.target.display().to_string())
+}
+
+/// Where a file is to be.
+pub(crate) enum Target<'a> {
+    /// At a path, where one that is there is replaced only if that is asked for.
+    Path { path: &'a Path, replace: bool },
+    /// In a file that is open already.
+    Open(File),
+}
+
+impl Target<'_> {
+    /// An empty file to write to, and what is to be published when it is complete.
+    pub(crate) fn open(self, sync: bool) -> Result<(File, Option<Draft>)> {
+        match self {
+            Self::Path { path, replace } => {
+                let draft = Draft::start(path, replace, sync)?;
+                Ok((draft.handle()?, Some(draft)))
+            }
+            Self::Open(file) => {
+                refuse_appending(&file)?;
+                file.set_len(0).map_err(Error::io("empty the file that is to be written"))?;
+                Ok((file, None))
+            }
+        }
+    }
+}
+
+/// A file that is open for appending has its bytes elsewhere than where they are written.
+#[cfg(unix)]
+fn refuse_appending(file: &File) -> Result<()> {
+    let failed = || Error::io("write to the file");
+    let flags = rustix::fs::fcntl_getfl(file).map_err(|error| failed()(error.into()))?;
+    match flags.contains(rustix::fs::OFlags::APPEND) {
+        true => Err(failed()(io::Error::new(io::ErrorKind::InvalidInput, "it is open for appending"))),
+        false => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn refuse_appending(_: &File) -> Result<()> {
+    Ok(())
 }
 
 fn already_there() -> io::Error {

@@ -1,10 +1,10 @@
 //! Files under a path: complete under their name, or not there at all.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use gen5::{Error, Reader, WriteOptions};
+use gen5::{Draft, Error, Reader, WriteOptions};
 
 use crate::support::{metadata, noise};
 
@@ -135,6 +135,27 @@ fn of_two_writers_to_one_path_the_last_to_finish_wins_whole() {
     assert_eq!((names(folder.path()), value(&path)), (vec!["x.gen5".into()], 1.0));
 }
 
+#[test]
+fn a_draft_is_a_file_of_any_kind() {
+    let (folder, path) = folder();
+    let mut draft = Draft::create_new(&path).unwrap();
+    draft.write_all(b"some").unwrap();
+    assert!(!path.exists());
+    drop(draft);
+    assert_eq!(names(folder.path()), [""; 0]);
+    for (text, is_new) in [("new", true), ("other", false)] {
+        let mut draft = if is_new { Draft::create_new(&path) } else { Draft::create(&path) }.unwrap();
+        draft.write_all(text.as_bytes()).unwrap();
+        draft.publish().unwrap();
+        assert_eq!(
+            (names(folder.path()), fs::read_to_string(&path).unwrap()),
+            (vec!["x.gen5".into()], text.into())
+        );
+    }
+    assert_eq!(io_kind(Draft::create_new(&path)), ErrorKind::AlreadyExists);
+    assert_eq!(io_kind(Draft::create(folder.path())), ErrorKind::InvalidInput);
+}
+
 #[cfg(unix)]
 mod unix {
     use super::*;
@@ -185,6 +206,18 @@ mod unix {
             assert_eq!((value(&target), value(path), mode(&target)), (number, number, 0o600));
         }
         assert_eq!((names(&inner), names(folder.path()).len()), (vec!["target.gen5".into()], 3));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_replaced() {
+        let (folder, path) = folder();
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        for path in [&*path, Path::new("/dev/null")] {
+            assert_eq!(io_kind(Draft::create(path)), ErrorKind::InvalidInput, "{}", path.display());
+            assert_eq!(io_kind(WriteOptions::new().create(path)), ErrorKind::InvalidInput);
+        }
+        assert_eq!(names(folder.path()), ["x.gen5"]);
+        assert!(!fs::symlink_metadata(&path).unwrap().is_file());
     }
 
     #[test]

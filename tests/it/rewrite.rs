@@ -70,6 +70,18 @@ fn everything_but_the_metadata_stays() {
 }
 
 #[test]
+fn a_file_that_is_open_is_rewritten_as_one_at_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, open] = ["path.gen5", "open.gen5"].map(|name| folder.path().join(name));
+    fs::write(&open, [0xee; 100_000]).unwrap();
+    let before = Reader::open(data("many.gen5")).unwrap();
+    let written = WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    let file = fs::File::options().write(true).open(&open).unwrap();
+    assert_eq!(WriteOptions::new().rewrite_file(&before, &other(), file).unwrap(), written);
+    assert!(fs::read(&open).unwrap() == fs::read(&path).unwrap());
+}
+
+#[test]
 fn kinds_of_1_1_and_unknown_chunks_are_carried() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.gen5");

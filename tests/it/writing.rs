@@ -1,7 +1,7 @@
 //! Writing: what is refused and leaves no trace, streams, and what the bytes of every file have in common.
 
 use std::fs;
-use std::io::{self, Cursor, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -619,6 +619,45 @@ fn a_file_starts_where_its_sink_stands() {
             assert_eq!(summary.file_size, expected.len() as u64);
         }
     }
+}
+
+#[test]
+fn a_file_that_is_open_is_written_from_its_start() {
+    for (way, options) in ways() {
+        let fill = |writer: &mut Writer<'_>| {
+            writer.latent("x", &[100], &noise(1, 100))?;
+            writer.image(PNG)
+        };
+        let (expected, _) = write(options.clone(), fill).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[0xee; 100_000]).unwrap();
+        let mut writer = options.write_file(file.try_clone().unwrap()).unwrap();
+        fill(&mut writer).unwrap();
+        let summary = writer.finish(&metadata()).unwrap();
+        let mut bytes = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == expected && summary.file_size == bytes.len() as u64, "{way}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_at_offsets_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gen5");
+    fs::write(&path, "precious").unwrap();
+    let opened = [
+        fs::File::open(&path),
+        #[cfg(unix)]
+        fs::File::options().append(true).open(&path),
+        #[cfg(unix)]
+        fs::File::options().write(true).open("/dev/null"),
+    ];
+    for file in opened {
+        let error = WriteOptions::new().write_file(file.unwrap()).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"precious");
 }
 
 /// A sink that takes some bytes, and then fails for good.

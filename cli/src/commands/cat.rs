@@ -15,14 +15,14 @@ use crate::names::likely_meant;
 use crate::terminal::shown;
 
 pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
-    output.refuse_terminal("a latent is")?;
+    output.refuse_terminal("a latent is", "")?;
     let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
     let whole = find(&reader, &args.key, &args.file)?;
     let latent = match args.rows {
         Some(rows) => select(&whole, rows, &args.key)?,
         None => whole,
     };
-    let progress = output.reading("reading", latent.payload_size());
+    let progress = output.progress("reading", latent.payload_size());
     let written = match args.npy {
         true => {
             let kind = Container::Npy.holds(latent.dtype());

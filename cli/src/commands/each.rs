@@ -59,7 +59,7 @@ pub(super) fn each<'o, T: Send>(
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let mut files: Vec<_> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();
     let bytes = files.iter().map(|(size, ..)| size).sum();
-    let progress = doing.map_or_else(Progress::none, |doing| output.reading(doing, bytes));
+    let progress = doing.map_or_else(Progress::none, |doing| output.progress(doing, bytes));
     let mut position = 0;
     while !files.is_empty() {
         let mut bytes = 0_u64;

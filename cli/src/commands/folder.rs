@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::files::folder_of;
 use crate::interrupt;
 use crate::terminal::shown;
 
@@ -37,14 +38,13 @@ pub(super) struct Draft {
 impl Draft {
     /// A folder that `command` is to make at `destination`, which was [checked](check_destination).
     pub(super) fn create(destination: &Path, command: &str) -> Result<Self> {
-        let parent =
-            destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let place = if destination.exists() { destination } else { parent };
+        let place = if destination.exists() { destination } else { folder_of(destination) };
         let prefix = format!(".gen5-{command}.");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask: it becomes the folder
+        interrupt::arm();
         let folder =
             builder.tempdir_in(place).with_context(|| format!("could not write to {}", shown(place)))?;
         Ok(Self { folder, destination: destination.to_owned() })

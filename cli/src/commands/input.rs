@@ -1,26 +1,38 @@
 //! What commands read: files by their paths, or standard input, once, where `-` stands for one.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
-use gen5::{ReadOptions, Reader};
+use anyhow::{Context, Result, bail};
+use gen5::{Limits, ReadOptions, Reader};
 
 use super::of_file;
 use crate::failure::UsageError;
-use crate::terminal::shown;
+use crate::terminal::{human_size, shown};
+
+/// Bytes of a text that is read: far more than any prompt, and less than a table may have.
+const MOST_TEXT: u64 = 64 << 20;
 
 /// Where commands read.
 pub(crate) struct Inputs<'a> {
     /// Standard input, until it is read.
     stdin: Mutex<Option<&'a mut (dyn Read + Send)>>,
+    /// All of it, if it was waited for.
+    kept: Mutex<Option<File>>,
 }
 
 impl<'a> Inputs<'a> {
     pub(crate) fn new(stdin: &'a mut (dyn Read + Send)) -> Self {
-        Self { stdin: Mutex::new(Some(stdin)) }
+        Self { stdin: Mutex::new(Some(stdin)), kept: Mutex::default() }
+    }
+
+    /// Waits for all of standard input, and keeps it for who opens it: while a signal still ends the process at once.
+    pub(crate) fn keep(&self) -> Result<()> {
+        let all = self.spool()?;
+        *lock(&self.kept) = Some(all);
+        Ok(())
     }
 
     /// Opens a GEN5 file.
@@ -37,23 +49,36 @@ impl<'a> Inputs<'a> {
         opened.map_err(|error| of_file(error, path))
     }
 
-    /// A file, whole.
-    pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>> {
+    /// An image, as it is encoded.
+    pub(crate) fn read_image(&self, path: &Path) -> Result<Vec<u8>> {
+        self.read(path, "an image", Limits::default().image_bytes)
+    }
+
+    /// A file, whole, if it has no more than `most` bytes. Devices and pipes may have no end.
+    fn read(&self, path: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
         let failed = || format!("could not read {}", shown(path));
-        if !is_dash(path) {
-            return fs::read(path).with_context(failed);
+        let (mut bytes, most_read) = (Vec::new(), most.saturating_add(1));
+        let read = match is_dash(path) {
+            true => self.stdin()?.take(most_read).read_to_end(&mut bytes),
+            false => File::open(path).and_then(|file| file.take(most_read).read_to_end(&mut bytes)),
+        };
+        read.with_context(failed)?;
+        if bytes.len() as u64 > most {
+            bail!("{} has more than {}, the most that {what} may have", shown(path), human_size(most));
         }
-        let mut bytes = Vec::new();
-        self.stdin()?.read_to_end(&mut bytes).with_context(failed)?;
         Ok(bytes)
     }
 
     /// A file that is text.
     pub(crate) fn read_text(&self, path: &Path) -> Result<String> {
-        String::from_utf8(self.read(path)?).with_context(|| format!("{} is not UTF-8", shown(path)))
+        String::from_utf8(self.read(path, "a text", MOST_TEXT)?)
+            .with_context(|| format!("{} is not UTF-8", shown(path)))
     }
 
     fn spool(&self) -> Result<File> {
+        if let Some(kept) = lock(&self.kept).take() {
+            return Ok(kept);
+        }
         let stdin = self.stdin()?;
         let mut spooled = || {
             let mut file = tempfile::tempfile()?;
@@ -67,9 +92,13 @@ impl<'a> Inputs<'a> {
     }
 
     fn stdin(&self) -> Result<&'a mut (dyn Read + Send)> {
-        let taken = self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = lock(&self.stdin).take();
         taken.ok_or_else(|| UsageError("- is standard input, which can be read once".into()).into())
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a path stands for standard input, or output.

@@ -1,26 +1,25 @@
 //! `gen5 man`: the manual, a page for each command.
 
 use std::fs;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_mangen::Man;
 
 use super::Output;
-use super::put::put;
+use super::placed::Placed;
 use crate::args::{Cli, ManArgs};
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &ManArgs, output: &mut Output<'_>) -> Result<()> {
     let pages = pages()?;
     fs::create_dir_all(&args.output).with_context(|| format!("could not create {}", shown(&args.output)))?;
-    for (name, _) in &pages {
-        let path = args.output.join(name);
-        ensure!(args.force || !path.exists(), "{} is there already; --force replaces it", shown(&path));
-    }
-    for (name, page) in &pages {
-        let path = args.output.join(name);
-        put(&path, page.as_bytes(), args.force)?;
+    let paths: Vec<PathBuf> = pages.iter().map(|(name, _)| args.output.join(name)).collect();
+    // All are started before the first is published, so that one that is in the way leaves none.
+    let placed = paths.iter().map(|path| Placed::create(path, args.force)).collect::<Result<Vec<_>>>()?;
+    for (placed, (_, page)) in placed.into_iter().zip(&pages) {
+        placed.publish(page.as_bytes())?;
     }
     Ok(writeln!(output.out, "{}: {}", shown(&args.output), count(pages.len(), "page"))?)
 }

@@ -96,7 +96,7 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let model_info = model_info(&inputs, &plan, &args.output, output)?;
 
     let size = plan.parcels.iter().map(Parcel::payload_size).fold(0, u64::saturating_add);
-    let progress = output.writing("merging", size);
+    let progress = output.progress("merging", size);
     // What is stored stays what it is.
     let options = progress.options().non_finite(NonFinite::Keep);
     let mut writer = destination.create(options, args.force)?;

@@ -19,7 +19,7 @@ pub(crate) mod man;
 pub(crate) mod merge;
 mod metadata;
 pub(crate) mod pack;
-mod put;
+mod placed;
 pub(crate) mod render;
 pub(crate) mod repack;
 pub(crate) mod report;
@@ -42,7 +42,7 @@ use serde::Serialize;
 pub(crate) use self::input::Inputs;
 use crate::args::{CommonArgs, ProgressMode};
 use crate::failure::{Status, UsageError};
-use crate::interrupt;
+use crate::files::folder_of;
 use crate::names::likely_meant;
 use crate::progress::Progress;
 use crate::terminal::{Tone, escape, escape_json, paint, shown};
@@ -125,13 +125,13 @@ impl Output<'_> {
         }
     }
 
-    /// Refuses results that are binary where they would go to a terminal.
-    fn refuse_terminal(&self, what: &str) -> Result<()> {
+    /// Refuses results that are binary where they would go to a terminal. `or` is what else there is to do.
+    fn refuse_terminal(&self, what: &str, or: &str) -> Result<()> {
         if !self.is_terminal {
             return Ok(());
         }
         let hint = "binary, and would upset the terminal; send it to a file (> FILE) or a program (|)";
-        Err(UsageError(format!("{what} {hint}")).into())
+        Err(UsageError(format!("{what} {hint}{or}")).into())
     }
 
     /// Words among results, in the colour of their tone where results are coloured.
@@ -139,16 +139,9 @@ impl Output<'_> {
         paint(self.voice.coloured, tone, text)
     }
 
-    /// The progress of reading so many bytes. A signal ends the process at once, since there is nothing to clean up.
-    pub(crate) fn reading(&self, doing: &'static str, bytes: u64) -> Progress {
+    /// The progress of work on so many bytes.
+    pub(crate) fn progress(&self, doing: &'static str, bytes: u64) -> Progress {
         Progress::new(self.voice.progress, doing, bytes)
-    }
-
-    /// The progress of writing so many bytes. It has to be there before the first temporary is: from now on a signal makes
-    /// [`Progress::options`] and [`Progress::writer`] fail, so that nothing is left behind.
-    pub(crate) fn writing(&self, doing: &'static str, bytes: u64) -> Progress {
-        interrupt::arm();
-        self.reading(doing, bytes)
     }
 
     /// Prints JSON for people.
@@ -196,8 +189,7 @@ fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
     if cause.kind() != io::ErrorKind::NotFound {
         return None;
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = fs::read_dir(folder).ok()?.flatten().take(LOOKED_AT);
+    let entries = fs::read_dir(folder_of(path)).ok()?.flatten().take(LOOKED_AT);
     let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     likely_meant(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
 }

@@ -17,7 +17,7 @@ use crate::environment;
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.out, output)?;
-    let image = args.image.as_deref().map(|path| output.inputs.read(path)).transpose()?;
+    let image = args.image.as_deref().map(|path| output.inputs.read_image(path)).transpose()?;
     let mut texts = Vec::new();
     if let (Some(image), Some(path)) = (&image, &args.image) {
         texts.push(ImageText::read(image, path));
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
         false => array.payload_size(),
     };
     let size = latents.iter().map(stored_size).fold(0, u64::saturating_add);
-    let progress = output.writing("packing", size);
+    let progress = output.progress("packing", size);
     let mut options = progress
         .options()
         .compression(args.compress.into())

@@ -1,14 +1,15 @@
 //! `gen5 render`: a contact sheet of a file.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use gen5::{Latent, Reader};
 
 use super::cat::find;
 use super::input::is_dash;
-use super::put::put;
+use super::placed::Placed;
 use super::{Output, of_file};
 use crate::args::{LookArgs, RenderArgs};
 use crate::convert::layouts::Source;
@@ -17,44 +18,33 @@ use crate::picture::{Hints, Layout, Medium, Wish, png, sheet};
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
-    let to_stdout = is_dash(&args.output);
-    if to_stdout && output.is_terminal {
-        let hint = "a picture would upset the terminal; send it to a file (-o OUT.png), or use gen5 show";
-        return Err(UsageError(hint.into()).into());
-    }
-    if !to_stdout {
-        if args.output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
+    let is_png = |extension: &OsStr| extension.eq_ignore_ascii_case("png");
+    match is_dash(&args.output) {
+        true => output.refuse_terminal("a picture is", ", or use gen5 show")?,
+        false if args.output.extension().is_some_and(is_png) => {}
+        false => {
             let problem = format!("{} has to end in .png, which is what is written", shown(&args.output));
             return Err(UsageError(problem).into());
         }
-        // Seen before the work; it is made sure of when the file is put there.
-        let is_free = args.force || args.output.symlink_metadata().is_err();
-        ensure!(is_free, "{} is there already; --force replaces it", shown(&args.output));
     }
     let reader = output.inputs.open(&args.file)?;
+    let placed = Placed::create(&args.output, args.force)?;
     let wish = wish(&args.look, args.width, &reader, &args.file)?;
     let sheet = sheet(&reader, &name(&args.file), &wish, &args.theme.colors());
     let file = png(&sheet.picture).context("could not encode the picture")?;
-    match to_stdout {
-        true => output.out.write_all(&file)?,
-        false => put(&args.output, &file, args.force)?,
-    }
     if let Some(problem) = &sheet.image {
         output.note(&format!("{}: the image is not shown: {problem}", shown(&args.file)));
     }
     for error in sheet.damaged {
         output.report(&of_file(error, &args.file));
     }
-    if !to_stdout {
-        let (width, height) = sheet.picture.dimensions();
-        let (latents, left_out) = sheet.latents;
-        let latents = match left_out {
-            0 => count(latents, "latent"),
-            _ => format!("{latents} of {}", count(latents + left_out, "latent")),
-        };
-        writeln!(output.out, "{}: {width}x{height}, {latents}", shown(&args.output))?;
-    }
-    Ok(())
+    let (width, height) = sheet.picture.dimensions();
+    let (latents, left_out) = sheet.latents;
+    let latents = match left_out {
+        0 => count(latents, "latent"),
+        _ => format!("{latents} of {}", count(latents + left_out, "latent")),
+    };
+    placed.deliver(&file, &format!("{width}x{height}, {latents}"), output)
 }
 
 /// A file's name, without its folder.

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
     let model_info = model_info(&reader, &parcels, args, output)?;
 
     let size = parcels.iter().map(|parcel| stored_size(parcel, args)).sum();
-    let progress = output.writing("repacking", size);
+    let progress = output.progress("repacking", size);
     let mut options = progress
         .options()
         // What is stored stays what it is.

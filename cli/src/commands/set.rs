@@ -43,13 +43,10 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let metadata = check(&model_info, "")?;
 
-    let progress = output.writing("copying", reader.file_size());
-    let options = progress.options();
-    let written = match args.output.is_some() && !args.force {
-        true => options.rewrite_new(&reader, &metadata, destination.path()),
-        false => options.rewrite(&reader, &metadata, destination.path()),
-    };
-    let written = written.map_err(super::hint_at_force)?;
+    let progress = output.progress("copying", reader.file_size());
+    // Without another path it is this file that is to be replaced.
+    let force = args.force || args.output.is_none();
+    let written = destination.rewrite(progress.options(), &reader, &metadata, force)?;
     drop(progress);
     if written.version > reader.version() {
         let (major, minor) = written.version;

@@ -111,7 +111,7 @@ impl<'a> Whole<'a> {
         let shares = shares(&mut model_info, &reader, args, output)?;
         let fingerprint = reader.fingerprint().map_err(|error| of_file(error, path))?.to_string();
         let progress =
-            output.writing("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
+            output.progress("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
         let options = progress
             .options()
             .non_finite(NonFinite::Keep) // what is stored stays what it is

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
 /// Nothing has to be cleaned up yet, so a signal ends it at once.
 pub(super) fn check_all(reader: &Reader, path: &Path, output: &Output<'_>) -> Result<()> {
     let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).fold(0, u64::saturating_add);
-    let progress = output.reading("verifying", total);
+    let progress = output.progress("verifying", total);
     let report = reader.verify_chunks(|bytes| progress.add(bytes));
     report.into_result().map_err(|error| of_file(error, path))?;
     Ok(())

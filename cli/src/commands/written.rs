@@ -1,12 +1,11 @@
 //! A GEN5 file that a command writes: where it may be, and what is told of it.
 
 use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::{Dtype, Summary, WriteOptions, Writer};
-use tempfile::TempDir;
+use gen5::{Dtype, Metadata, Reader, Rewritten, Summary, WriteOptions, Writer};
 
 use super::input::is_dash;
 use super::{Output, hint_at_force, storage};
@@ -14,10 +13,10 @@ use crate::failure::UsageError;
 use crate::interrupt;
 use crate::terminal::{count, dimensions, human_size, shown};
 
-/// Where a file goes: to its path, or by way of a temporary folder to standard output.
+/// Where a file goes: to its path, or by way of a file without a name, which nothing can leave behind, to standard output.
 pub(super) struct Destination<'a> {
     asked: &'a Path,
-    spool: Option<TempDir>,
+    spool: Option<File>,
 }
 
 impl<'a> Destination<'a> {
@@ -35,36 +34,55 @@ impl<'a> Destination<'a> {
         if !is_dash(asked) {
             return Ok(Self { asked, spool: None });
         }
-        output.refuse_terminal("the file is")?;
-        // From here on there is something to clean up.
-        interrupt::arm();
+        output.refuse_terminal("the file is", "")?;
         // The header is written last, so it cannot be sent as it comes.
-        let spool = tempfile::tempdir().context("could not create a temporary folder")?;
+        let spool = tempfile::tempfile().context("could not create a temporary file")?;
         Ok(Self { asked, spool: Some(spool) })
     }
 
-    /// Where it is written.
-    pub(super) fn path(&self) -> PathBuf {
-        self.spool.as_ref().map_or_else(|| self.asked.to_owned(), |spool| spool.path().join("out.gen5"))
+    /// Starts the file.
+    pub(super) fn create(&self, options: WriteOptions, force: bool) -> Result<Writer<'static>> {
+        let writer = match self.spool()? {
+            Some(file) => options.write_file(file),
+            None if force => options.create(self.asked),
+            None => options.create_new(self.asked),
+        };
+        writer.map_err(refused)
     }
 
-    /// Starts the file. Options that are out of range are the caller's mistake; everything else is not.
-    pub(super) fn create(&self, options: WriteOptions, force: bool) -> Result<Writer<'static>> {
-        let options = options.sync(self.spool.is_none());
-        let writer = if force { options.create(self.path()) } else { options.create_new(self.path()) };
-        writer.map_err(|error| match error {
-            gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
-            _ => hint_at_force(error),
-        })
+    /// Writes the file: a copy of another with other metadata.
+    pub(super) fn rewrite(
+        &self,
+        options: WriteOptions,
+        reader: &Reader,
+        metadata: &Metadata,
+        force: bool,
+    ) -> Result<Rewritten> {
+        let written = match self.spool()? {
+            Some(file) => options.rewrite_file(reader, metadata, file),
+            None if force => options.rewrite(reader, metadata, self.asked),
+            None => options.rewrite_new(reader, metadata, self.asked),
+        };
+        written.map_err(refused)
+    }
+
+    /// The file without a name, if it goes there. Otherwise there is something to clean up from now on.
+    fn spool(&self) -> Result<Option<File>> {
+        match &self.spool {
+            Some(file) => Ok(Some(file.try_clone().context("could not write to a temporary file")?)),
+            None => {
+                interrupt::arm();
+                Ok(None)
+            }
+        }
     }
 
     /// Delivers what is complete, and tells of it in a line.
     pub(super) fn deliver(self, told: &str, output: &mut Output<'_>) -> Result<()> {
-        let path = self.path();
-        if self.spool.is_none() {
+        let Some(mut file) = self.spool else {
             return Ok(writeln!(output.out, "{}: {told}", shown(self.asked))?);
-        }
-        let mut file = File::open(&path).with_context(|| format!("could not open {}", shown(&path)))?;
+        };
+        file.rewind().context("could not read a temporary file")?;
         io::copy(&mut file, output.out)?;
         output.detail(|| told.to_owned());
         Ok(())
@@ -95,6 +113,14 @@ impl<'a> Destination<'a> {
     }
 }
 
+/// Why a file was not written. Options that are out of range are the caller's mistake; everything else is not.
+fn refused(error: gen5::Error) -> anyhow::Error {
+    match error {
+        gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
+        _ => hint_at_force(error),
+    }
+}
+
 /// What was written, in a line.
 fn described(summary: &Summary) -> String {
     let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
@@ -121,4 +147,18 @@ fn newer_features(summary: &Summary) -> String {
     ];
     let there: Vec<&str> = features.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
     if there.is_empty() { "chunks of unknown types".into() } else { there.join(", ") }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::refused;
+    use crate::failure::Status;
+
+    #[test]
+    fn options_out_of_range_are_wrong_usage() {
+        let error = gen5::WriteOptions::new().level(99).create("x.gen5").unwrap_err();
+        assert_eq!(Status::of(&refused(error)), Status::Usage);
+        assert_eq!(Status::of(&refused(gen5::Error::Cancelled)), Status::Failed);
+    }
 }

@@ -204,3 +204,86 @@ fn a_file_from_standard_input_is_changed_on_its_way_to_standard_output() {
     assert!(gen5::Reader::from_bytes(changed.stdout).unwrap().model_info_json().contains("\"sea\""));
     assert!(fs::read(folder.path("one.gen5")).unwrap() == one, "the file itself stays as it is");
 }
+
+#[test]
+fn a_destination_is_refused_before_the_work() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("folder.png")).unwrap();
+    for (words, problem) in [
+        (&["report", "@/a.gen5", "-o", "@/no/x.html"][..], "could not create @/no/x.html: No such file"),
+        (
+            &["report", "@/a.gen5", "-o", "@/folder.png", "--force"],
+            "something that is no regular file is there",
+        ),
+    ] {
+        let ran = folder.run(words);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.messages.contains(problem) && !ran.messages.contains("a.gen5"), "{ran:?}");
+    }
+    assert_eq!(folder.names(), ["folder.png"]);
+}
+
+/// What makes one file, without what it is called.
+const MAKERS: [&[&str]; 2] = [
+    &["report", "@/run.gen5", "--force", "--no-environment-check", "-o"],
+    &["render", "@/run.gen5", "--force", "-o"],
+];
+
+#[test]
+#[cfg(unix)]
+fn a_picture_or_page_keeps_the_mode_and_the_link_that_are_there() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    fs::create_dir(folder.path("inner")).unwrap();
+    let (target, link) = (folder.path("inner/x.png"), folder.path("link.png"));
+    symlink("inner/x.png", &link).unwrap();
+    for words in MAKERS {
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+        folder.ok(&[words, &["@/link.png"]].concat());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "{words:?}");
+        let there = fs::metadata(&target).unwrap();
+        assert!(there.mode() & 0o777 == 0o600 && there.len() > 3, "{words:?}: {there:?}");
+    }
+    fs::create_dir(folder.path("man")).unwrap();
+    symlink("../inner/x.png", folder.path("man/gen5.1")).unwrap();
+    folder.ok(&["man", "-o", "@/man", "--force"]);
+    assert!(fs::read_to_string(&target).unwrap().contains(".TH"));
+    assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_picture_or_page_does_not_replace_what_is_no_file() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path("x.png")).unwrap();
+    for words in MAKERS {
+        let ran = folder.run(&[words, &["@/x.png"]].concat());
+        assert!(ran.code == 1 && ran.messages.contains("no regular file"), "{ran:?}");
+    }
+    assert_eq!(folder.names(), ["run.gen5", "x.png"]);
+    assert!(!fs::symlink_metadata(folder.path("x.png")).unwrap().is_file());
+}
+
+#[test]
+fn a_picture_or_page_may_have_the_longest_name() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let name = format!("@/{}.png", "n".repeat(240));
+    for words in MAKERS {
+        folder.ok(&[words, &[&*name]].concat());
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn what_has_no_end_is_refused() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let ran = folder.run(&["set", "@/run.gen5", "--metadata", "/dev/zero"]);
+    let message = "gen5: /dev/zero has more than 64.0 MiB, the most that a text may have\n";
+    assert_eq!((ran.code, ran.messages.as_str()), (1, message));
+}

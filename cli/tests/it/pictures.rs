@@ -258,7 +258,7 @@ fn the_picture_is_refused_where_it_would_harm() {
     let ran = folder.run(&["render", "@/a.gen5", "-o", "@/a.png", "--width", "400"]);
     assert_eq!(
         (ran.code, ran.messages.as_str()),
-        (1, "gen5: @/a.png is there already; --force replaces it\n")
+        (1, "gen5: could not create @/a.png: it is there already; --force replaces it\n")
     );
     assert_eq!(fs::read(folder.path("a.png")).unwrap(), b"mine");
     let ran = folder.run(&["render", "@/a.gen5", "-o", "@/a.jpg"]);

@@ -164,7 +164,7 @@ fn a_page_is_replaced_only_by_force() {
     folder.sample("a.gen5");
     fs::write(folder.path("x.html"), "mine").unwrap();
     let ran = folder.run(&["report", "@/a.gen5", "-o", "@/x.html"]);
-    let message = "gen5: @/x.html is there already; --force replaces it\n";
+    let message = "gen5: could not create @/x.html: it is there already; --force replaces it\n";
     assert_eq!((ran.code, &*ran.out, &*ran.messages), (1, "", message));
     assert_eq!(fs::read_to_string(folder.path("x.html")).unwrap(), "mine");
     folder.ok(&["report", "@/a.gen5", "-o", "@/x.html", "--force", "--no-environment-check"]);
@@ -173,7 +173,7 @@ fn a_page_is_replaced_only_by_force() {
 
     let ran = folder.run(&["report", "@/a.gen5", "-o", "@/no/x.html", "--no-environment-check"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.messages.starts_with("gen5: could not write @/no/x.html: "), "{}", ran.messages);
+    assert!(ran.messages.starts_with("gen5: could not create @/no/x.html: "), "{}", ran.messages);
     assert_eq!(folder.run(&["report", "@/a.gen5"]).code, 2);
     assert_eq!(folder.run(&["report", "-o", "@/y.html"]).code, 2);
 }

@@ -199,7 +199,7 @@ fn compare_latents(
     output: &mut Output<'_>,
 ) -> Vec<LatentReport> {
     let pairs = pair(&file.reader, &other.reader);
-    let progress = output.reading("comparing", pairs.iter().map(latents::Pair::bytes).sum());
+    let progress = output.progress("comparing", pairs.iter().map(latents::Pair::bytes).sum());
     let mut reports = Vec::new();
     for pair in &pairs {
         let (report, failure) = pair.compare((file, other), tolerance, &progress);

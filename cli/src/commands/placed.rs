@@ -1,0 +1,48 @@
+//! A file that is no GEN5 file: where it may be is known before the work, and it appears when it is complete.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use gen5::Draft;
+
+use super::input::is_dash;
+use super::{Output, hint_at_force};
+use crate::interrupt;
+use crate::terminal::shown;
+
+/// Where a file goes: to its path, or to standard output.
+pub(super) struct Placed<'a> {
+    path: &'a Path,
+    draft: Option<Draft>,
+}
+
+impl<'a> Placed<'a> {
+    /// Starts a file. One that is there already is replaced only by `force`.
+    pub(super) fn create(path: &'a Path, force: bool) -> Result<Self> {
+        if is_dash(path) {
+            return Ok(Self { path, draft: None });
+        }
+        interrupt::arm();
+        let draft = if force { Draft::create(path) } else { Draft::create_new(path) };
+        Ok(Self { path, draft: Some(draft.map_err(hint_at_force)?) })
+    }
+
+    /// Delivers what is complete, and tells of a file in a line.
+    pub(super) fn deliver(self, bytes: &[u8], told: &str, output: &mut Output<'_>) -> Result<()> {
+        let path = self.path;
+        if is_dash(path) {
+            return Ok(output.out.write_all(bytes)?);
+        }
+        self.publish(bytes)?;
+        Ok(writeln!(output.out, "{}: {told}", shown(path))?)
+    }
+
+    /// Writes a file in whole, which appears under its path.
+    pub(super) fn publish(self, bytes: &[u8]) -> Result<()> {
+        let Some(mut draft) = self.draft else { return Ok(()) };
+        draft.write_all(bytes).with_context(|| format!("could not write {}", shown(self.path)))?;
+        interrupt::check()?;
+        draft.publish().map_err(hint_at_force)
+    }
+}
