@@ -10,10 +10,10 @@ use crate::convert::{FolderArg, LatentArg};
 
 /// Make a GEN5 file of latents, image and metadata.
 #[derive(Debug, Args)]
-#[command(override_usage = "gen5 pack <OUT> --latent <[KEY=]FILE>... [--from <[KEY=]DIR>...] [OPTIONS]")]
+#[command(override_usage = "gen5 pack <OUT> (--latent <[KEY=]FILE>... | --from <[KEY=]DIR>...) [OPTIONS]")]
 #[command(after_help = "Examples:
   gen5 pack run.gen5 --latent noise.npy --model-name SD3 --model-version 3.0
-  gen5 pack run.gen5 --latent noise.npy --image out.png
+  gen5 pack run.gen5 --latent noise.npy --image ComfyUI_00001_.png
   gen5 pack run.gen5 --latent initial_noise=noise.npy steps.safetensors --image out.png \\
       --metadata model_info.json --set seed=42 --set steps=50 --set sampler=ddim --compress zstd
   gen5 pack cache.gen5 --from train/cache --model-name SDXL --model-version 1.0 --no-environment")]
