@@ -3,7 +3,7 @@
 use crate::codec::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Extra;
-use crate::outline::{Outline, is_known};
+use crate::outline::Outline;
 use crate::reader::{Latent, Reader};
 use crate::wire::ChunkType;
 use crate::writer::{Compression, Entry, Single, Summary, Writer};
@@ -61,7 +61,7 @@ impl Writer<'_> {
             compressed: Some(record.is_compressed()),
             extra: record.extra().clone(),
             unknown: record.unknown().clone(),
-            is_newer: reader.version() > (1, 0) && !is_known(record.kind()),
+            is_newer: reader.version() > (1, 0) && !record.kind().is_known(),
         })
     }
 

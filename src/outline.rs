@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use crate::manifest::{Extra, to_text};
 use crate::reader::Reader;
-use crate::wire::ChunkType;
 use crate::writer::Records;
 
 /// A manifest, open where it depends on the file.
@@ -74,9 +73,4 @@ fn object<'t>(members: &Extra, replaced: impl Fn(&str) -> Option<&'t str>) -> Re
     }
     text.push('}');
     Ok(text)
-}
-
-/// Whether version 1.0 has chunks of this type.
-pub(crate) fn is_known(kind: ChunkType) -> bool {
-    [ChunkType::LATENT, ChunkType::IMAGE, ChunkType::ENVIRONMENT].contains(&kind)
 }

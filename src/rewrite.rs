@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::manifest::{ChunkRecord, Metadata, to_text};
-use crate::outline::{Outline, is_known};
+use crate::outline::Outline;
 use crate::reader::Reader;
 use crate::writer::{Chunks, Target, WriteOptions};
 
@@ -80,7 +80,7 @@ impl WriteOptions {
 /// Whether a chunk may be one that version 1.0 does not have. What is unknown here keeps the version it has.
 fn is_newer(record: &ChunkRecord) -> bool {
     let is_of_1_0 = |dtype| matches!(dtype, crate::Dtype::F16 | crate::Dtype::F32);
-    record.is_shuffled() || !record.dtype().is_none_or(is_of_1_0) || !is_known(record.kind())
+    record.is_shuffled() || !record.dtype().is_none_or(is_of_1_0) || !record.kind().is_known()
 }
 
 /// What a rewritten file is.

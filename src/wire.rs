@@ -95,6 +95,11 @@ impl ChunkType {
     pub const ENVIRONMENT: Self = Self(*b"ENVC");
     /// `META`: the manifest, as JSON. It is found through the file header and never listed in itself.
     pub const MANIFEST: Self = Self(*b"META");
+
+    /// Whether version 1.0 has chunks of this type beside the manifest. Others are kept as they are.
+    pub fn is_known(self) -> bool {
+        [Self::LATENT, Self::IMAGE, Self::ENVIRONMENT].contains(&self)
+    }
 }
 
 impl fmt::Display for ChunkType {

@@ -3,16 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::{Array, Dtype, Element, Entry, Latent, LatentWriter, Writer, bf16, f16};
+use gen5::{Dtype, Element, Entry, Latent, LatentWriter, Writer, bf16, f16};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::blocks::Blocks;
 use super::of_file;
-
-/// Bytes of latents that are read together. Larger ones are streamed.
-pub(super) const BATCH: u64 = 64 << 20;
+use super::whole::{Values, together, unsupported};
 
 /// A latent to be written: the values of others, one behind the other.
 pub(super) struct Parcel<'a> {
@@ -55,12 +53,7 @@ impl<'a> Parcel<'a> {
 /// Writes all of them, in their order. Hashes are checked if the files were opened so.
 pub(super) fn carry(writer: &mut Writer<'_>, mut parcels: &[Parcel<'_>]) -> Result<()> {
     while let [first, ..] = parcels {
-        let mut bytes = 0_u64;
-        let fits = |parcel: &&Parcel<'_>| {
-            bytes = bytes.saturating_add(parcel.payload_size());
-            bytes <= BATCH
-        };
-        let whole = parcels.iter().take_while(fits).count();
+        let whole = together(parcels.iter().map(Parcel::payload_size));
         let (now, rest) = parcels.split_at(whole.max(1));
         match (whole, first.dtype()) {
             (1.., _) => write_whole(writer, now)?,
@@ -74,48 +67,28 @@ pub(super) fn carry(writer: &mut Writer<'_>, mut parcels: &[Parcel<'_>]) -> Resu
     Ok(())
 }
 
-fn unsupported(dtype: Dtype) -> anyhow::Error {
-    anyhow::anyhow!("latents of {dtype} are not supported")
-}
-
-/// The values of a latent in memory.
-enum Values {
-    F16(Vec<f16>),
-    BF16(Vec<bf16>),
-    F32(Vec<f32>),
-}
-
 fn write_whole(writer: &mut Writer<'_>, parcels: &[Parcel<'_>]) -> Result<()> {
     let values = parcels.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-    let latents = parcels.iter().zip(&values).map(|(parcel, values)| {
-        let (entry, shape) = (parcel.entry.clone(), parcel.shape.as_slice());
-        match values {
-            Values::F16(values) => Array::new(entry, shape, values),
-            Values::BF16(values) => Array::new(entry, shape, values),
-            Values::F32(values) => Array::new(entry, shape, values),
-        }
-    });
-    Ok(writer.latents(latents)?)
+    let latents = parcels.iter().zip(&values);
+    Ok(writer.latents(latents.map(|(parcel, values)| values.array(parcel.entry.clone(), &parcel.shape)))?)
 }
 
 fn read(parcel: &Parcel<'_>) -> Result<Values> {
-    fn read_as<T: Element>(parcel: &Parcel<'_>) -> Result<Vec<T>> {
-        let size = usize::try_from(parcel.payload_size())?;
-        let mut values = vec![T::default(); size / size_of::<T>()];
-        let mut rest = values.as_mut_slice();
-        for Source { latent, path } in &parcel.sources {
+    fn fill<T: Element>(mut rest: &mut [T], sources: &[Source<'_>]) -> Result<()> {
+        for Source { latent, path } in sources {
             let (here, behind) = rest.split_at_mut(usize::try_from(latent.len())?);
             latent.read_into(here).map_err(|error| of_file(error, path))?;
             rest = behind;
         }
-        Ok(values)
+        Ok(())
     }
-    match parcel.dtype() {
-        Dtype::F16 => read_as(parcel).map(Values::F16),
-        Dtype::BF16 => read_as(parcel).map(Values::BF16),
-        Dtype::F32 => read_as(parcel).map(Values::F32),
-        other => Err(unsupported(other)),
+    let mut values = Values::zeroed(parcel.dtype(), parcel.payload_size())?;
+    match &mut values {
+        Values::F16(values) => fill(values, &parcel.sources)?,
+        Values::BF16(values) => fill(values, &parcel.sources)?,
+        Values::F32(values) => fill(values, &parcel.sources)?,
     }
+    Ok(values)
 }
 
 fn stream<T: Element>(writer: &mut Writer<'_>, parcel: &Parcel<'_>) -> Result<()> {

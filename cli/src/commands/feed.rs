@@ -9,10 +9,8 @@ use gen5::{Dtype, Element, LatentWriter, Writer, bf16, f16};
 use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
+use super::whole::{BATCH, Values, together, unsupported};
 use crate::convert::Array;
-
-/// Bytes of arrays that are read together. Larger arrays are streamed.
-const BATCH: u64 = 64 << 20;
 
 /// Arrays that are streamed side by side: each keeps a file open.
 const STREAMS: usize = 64;
@@ -23,12 +21,7 @@ const BLOCK: usize = 1 << 20;
 /// Writes all arrays, in their order.
 pub(super) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) -> Result<()> {
     while !arrays.is_empty() {
-        let mut bytes = 0_u64;
-        let fits = |array: &&Array| {
-            bytes = bytes.saturating_add(array.payload_size());
-            bytes <= BATCH
-        };
-        let whole = arrays.iter().take_while(fits).count();
+        let whole = together(arrays.iter().map(Array::payload_size));
         let large = arrays.iter().take_while(|array| array.payload_size() > BATCH).count().min(STREAMS);
         let (now, rest) = arrays.split_at(whole.max(large));
         if whole > 0 {
@@ -41,43 +34,21 @@ pub(super) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) 
     Ok(())
 }
 
-/// The values of an array in memory.
-enum Values {
-    F16(Vec<f16>),
-    BF16(Vec<bf16>),
-    F32(Vec<f32>),
-}
-
 fn write_whole(writer: &mut Writer<'static>, arrays: &[Array]) -> Result<()> {
     let values = arrays.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-    let latents = arrays.iter().zip(&values).map(|(array, values)| {
-        let (key, shape) = (array.key.as_str(), array.shape.as_slice());
-        match values {
-            Values::F16(values) => gen5::Array::new(key, shape, values),
-            Values::BF16(values) => gen5::Array::new(key, shape, values),
-            Values::F32(values) => gen5::Array::new(key, shape, values),
-        }
-    });
-    Ok(writer.latents(latents)?)
+    let latents = arrays.iter().zip(&values);
+    Ok(writer.latents(latents.map(|(array, values)| values.array(array.key.as_str(), &array.shape)))?)
 }
 
 fn read(array: &Array) -> Result<Values> {
-    fn read_as<T: Element>(array: &Array) -> Result<Vec<T>> {
-        let size = usize::try_from(array.payload_size())?;
-        let mut values = vec![T::default(); size / size_of::<T>()];
-        array.open()?.read_exact(values.as_mut_bytes())?;
-        Ok(values)
-    }
-    match array.dtype {
-        Dtype::F16 => read_as(array).map(Values::F16),
-        Dtype::BF16 => read_as(array).map(Values::BF16),
-        Dtype::F32 => read_as(array).map(Values::F32),
-        other => Err(unsupported(array, other)),
-    }
-}
-
-fn unsupported(array: &Array, dtype: Dtype) -> anyhow::Error {
-    anyhow::anyhow!("{} is {dtype}, which is not supported", array.name())
+    let mut values = Values::zeroed(array.dtype, array.payload_size())?;
+    let bytes = match &mut values {
+        Values::F16(values) => values.as_mut_bytes(),
+        Values::BF16(values) => values.as_mut_bytes(),
+        Values::F32(values) => values.as_mut_bytes(),
+    };
+    array.open()?.read_exact(bytes)?;
+    Ok(values)
 }
 
 /// An array that is streamed into the file.
@@ -127,7 +98,7 @@ fn open(writer: &mut Writer<'static>, array: &Array) -> Result<Box<dyn Feed>> {
         Dtype::F16 => open_as::<f16>(writer, array),
         Dtype::BF16 => open_as::<bf16>(writer, array),
         Dtype::F32 => open_as::<f32>(writer, array),
-        other => Err(unsupported(array, other)),
+        other => Err(unsupported(other)),
     }
 }
 

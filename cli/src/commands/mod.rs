@@ -30,6 +30,7 @@ mod sources;
 pub(crate) mod split;
 pub(crate) mod unpack;
 pub(crate) mod verify;
+mod whole;
 mod written;
 
 use std::fs;

@@ -10,12 +10,12 @@ use gen5::{Latent, Reader};
 use super::cat::find;
 use super::input::is_dash;
 use super::placed::Placed;
-use super::{Output, of_file};
+use super::{Output, file_name, of_file};
 use crate::args::{LookArgs, RenderArgs};
 use crate::convert::layouts::Source;
 use crate::failure::UsageError;
 use crate::picture::{Hints, Layout, Medium, Wish, png, sheet};
-use crate::terminal::{count, shown};
+use crate::terminal::{count, escape, shown};
 
 pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     let is_png = |extension: &OsStr| extension.eq_ignore_ascii_case("png");
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
 
 /// A file's name, without its folder.
 pub(super) fn name(path: &Path) -> String {
-    path.file_name().map_or_else(|| shown(path), |name| shown(Path::new(name)))
+    escape(&file_name(path)).into_owned()
 }
 
 /// The keys of latents whose values are as a decoder takes them.

@@ -199,9 +199,7 @@ fn refuse_what_does_not_fit(
     args: &RepackArgs,
 ) -> Result<()> {
     let file = shown(&args.file);
-    let is_unknown =
-        |chunk: &&&ChunkRecord| !matches!(chunk.kind(), ChunkType::IMAGE | ChunkType::ENVIRONMENT);
-    if let Some(chunk) = others.iter().find(is_unknown) {
+    if let Some(chunk) = others.iter().find(|chunk| !chunk.kind().is_known()) {
         let kind = chunk.kind();
         bail!(
             "{file}: chunk {} is of type {kind}, which the Python package gen5 does not read",

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::input::is_dash;
 use super::placed::Placed;
-use super::{Output, path_text};
+use super::{Output, file_name};
 use crate::args::ReportArgs;
 use crate::environment::capture;
 use crate::files::Files;
@@ -52,9 +52,7 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
 /// What a page is called if nobody says it.
 fn title(found: &[(PathBuf, Result<()>)]) -> String {
     match found {
-        [(only, _)] => {
-            only.file_name().map_or_else(|| path_text(only), |name| name.to_string_lossy().into_owned())
-        }
+        [(only, _)] => file_name(only),
         several => count(several.len(), "file"),
     }
 }

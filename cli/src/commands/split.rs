@@ -10,12 +10,13 @@ use gen5::{Compression, Entry, Extra, Latent, Metadata, NonFinite, ReadOptions, 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::carry::{BATCH, Parcel, Source, carry};
+use super::carry::{Parcel, Source, carry};
 use super::folder::{Draft, check_destination, write};
 use super::merge::{PART_OF, others};
 use super::metadata::stored_model_info;
 use super::shares::{Share, shares};
 use super::verify::check_all;
+use super::whole::BATCH;
 use super::{Output, file_name, of_file};
 use crate::args::SplitArgs;
 use crate::names::file_names;

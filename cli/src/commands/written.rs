@@ -150,7 +150,6 @@ fn newer_features(summary: &Summary) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::refused;
     use crate::failure::Status;

@@ -70,9 +70,8 @@ impl<'a> Side<'a> {
 
     /// The chunks of unknown types, by type.
     fn unknown(&self) -> BTreeMap<String, Vec<&ChunkRecord>> {
-        let known = [ChunkType::LATENT, ChunkType::IMAGE, ChunkType::ENVIRONMENT];
         let mut chunks: BTreeMap<String, Vec<&ChunkRecord>> = BTreeMap::new();
-        for record in self.reader.chunks().iter().filter(|record| !known.contains(&record.kind())) {
+        for record in self.reader.chunks().iter().filter(|record| !record.kind().is_known()) {
             chunks.entry(record.kind().to_string()).or_default().push(record);
         }
         chunks

@@ -1,0 +1,53 @@
+//! Values on their way into a file: what is small goes whole, and several latents together.
+
+use anyhow::Result;
+use gen5::{Array, Dtype, Element, Entry, bf16, f16};
+
+/// Bytes of latents that are read together. Larger ones are streamed.
+pub(super) const BATCH: u64 = 64 << 20;
+
+/// The values of a latent in memory.
+pub(super) enum Values {
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    F32(Vec<f32>),
+}
+
+impl Values {
+    /// Room for the values of a latent of this many bytes.
+    pub(super) fn zeroed(dtype: Dtype, size: u64) -> Result<Self> {
+        fn room<T: Element>(size: u64) -> Result<Vec<T>> {
+            Ok(vec![T::default(); usize::try_from(size)? / size_of::<T>()])
+        }
+        match dtype {
+            Dtype::F16 => room(size).map(Self::F16),
+            Dtype::BF16 => room(size).map(Self::BF16),
+            Dtype::F32 => room(size).map(Self::F32),
+            other => Err(unsupported(other)),
+        }
+    }
+
+    /// The array that is written.
+    pub(super) fn array<'a>(&'a self, entry: impl Into<Entry>, shape: &[usize]) -> Array<'a> {
+        match self {
+            Self::F16(values) => Array::new(entry, shape, values),
+            Self::BF16(values) => Array::new(entry, shape, values),
+            Self::F32(values) => Array::new(entry, shape, values),
+        }
+    }
+}
+
+/// How many of the next go together, going by their sizes.
+pub(super) fn together(sizes: impl Iterator<Item = u64>) -> usize {
+    let mut bytes = 0_u64;
+    let fits = |size: &u64| {
+        bytes = bytes.saturating_add(*size);
+        bytes <= BATCH
+    };
+    sizes.take_while(fits).count()
+}
+
+/// A dtype that a newer library may have.
+pub(super) fn unsupported(dtype: Dtype) -> anyhow::Error {
+    anyhow::anyhow!("latents of {dtype} are not supported")
+}
