@@ -308,6 +308,17 @@ mod tests {
             sketch.add(&values);
             let histogram = sketch.histogram(&statistics, 32).unwrap();
             prop_assert!((histogram.counts.iter().sum::<f64>() - values.len() as f64).abs() < 1e-6);
+            // Up to the end of a bin there are as many as there are, but for those that share a cell with that end.
+            let (low, high) = (f64::from(histogram.low), f64::from(histogram.high));
+            let mut counted = 0.0;
+            for (bin, count) in histogram.counts.iter().enumerate() {
+                counted += count;
+                let end = low + (high - low) * (bin + 1) as f64 / 32.0;
+                let up_to = values.iter().filter(|value| f64::from(**value) < end).count() as f64;
+                let near = |value: &&f32| (f64::from(**value) - end).abs() <= end.abs() / 64.0 + 1e-30;
+                let unsure = values.iter().filter(near).count() as f64;
+                prop_assert!((counted - up_to).abs() <= unsure + 1e-6, "{bin}: {counted}, not {up_to}");
+            }
         }
     }
 }
