@@ -249,6 +249,7 @@ mod tests {
         assert_eq!((largest.storage, largest.piece_count()), (Storage::Zstd, 64));
         let slices = auto(&[2, 1 << 30], Storage::Zstd).unwrap();
         assert_eq!((slices.storage, slices.piece_count()), (Storage::Raw, 1));
+        #[cfg(target_pointer_width = "64")]
         assert!(auto(&[1 << 32], Storage::Raw).is_ok());
         let overflow = auto(&[usize::MAX, 3], Storage::Raw);
         assert!(matches!(overflow, Err(Error::Argument { .. })), "{overflow:?}");
