@@ -285,7 +285,7 @@ pub(crate) struct LatentMembers<'a> {
 }
 
 /// What a shape may hold, in words.
-const SHAPE: &str = "a list of axis lengths, integers from 0";
+const SHAPE: &str = "a list of axis lengths, integers from 0 that memory can address";
 
 impl<'a> LatentMembers<'a> {
     /// Takes the member if it is one of these; `false` if it is not.

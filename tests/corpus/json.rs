@@ -56,7 +56,7 @@ fn syntax() -> Vec<Case> {
             ("a comma too many", good().replace("\"tags\":", ",\"tags\":").build(), "Json table", "line 1"),
             (
                 "a comma too many in a record",
-                good().replace("\"hash\":", ",\"hash\":").build(),
+                good().replace("\"type\":", ",\"type\":").build(),
                 "Json chunk 0",
                 "line 1",
             ),
@@ -120,10 +120,15 @@ fn twice_the_same(name: &str) -> Vec<u8> {
 }
 
 fn repeated() -> Vec<Case> {
+    let whole = |text: &mut Vec<u8>| {
+        let member = text[1..text.len() - 1].to_vec();
+        text.splice(1..1, [&member[..], b","].concat());
+    };
     refused(
         "J3",
         [
             ("gen5_metadata", twice("gen5_metadata", "{}"), "Json table", "missing field"),
+            ("the same gen5_metadata", with_text(whole), "Json table", "duplicate field `gen5_metadata`"),
             ("chunks", twice("chunks", "[]"), "Value table chunks", "expected 2 records"),
             ("the same chunks", twice_the_same("chunks"), "Json table", "duplicate field `chunks`"),
             ("the same file_info", twice_the_same("file_info"), "Json table", "duplicate field `file_info`"),
@@ -342,7 +347,7 @@ fn other_types() -> Vec<Case> {
             ),
             (
                 "a second that is null",
-                good().replace("24},{", "24},null,{").build(),
+                good().replace("},{\"index\":1", "},null,{\"index\":1").build(),
                 "Json chunk 1",
                 "a record",
             ),

@@ -147,7 +147,9 @@ fn hashes() -> Vec<Case> {
 fn shapes() -> Vec<Case> {
     let shape = |shape: Value| extra("shape", shape);
     let member = "Value chunk 0 at 32 extra.shape";
-    let integers = "a list of axis lengths, integers from 0";
+    let integers = "a list of axis lengths, integers from 0 that memory can address";
+    // Where memory addresses have 32 bits, such an axis is refused before it is multiplied.
+    let product = if cfg!(target_pointer_width = "64") { "24 bytes" } else { integers };
     refused(
         "R8",
         [
@@ -155,9 +157,9 @@ fn shapes() -> Vec<Case> {
             ("too large", shape(json!([2, 4])), member, "24 bytes"),
             ("of nothing", shape(json!([0])), member, "24 bytes"),
             ("a scalar", shape(json!([])), member, "24 bytes"),
-            ("a product of 2^80", shape(json!([1_u64 << 40, 1_u64 << 40])), member, "24 bytes"),
-            ("a product of 2^64 + 24", shape(json!([3, 1_u64 << 62, 4])), member, "24 bytes"),
-            ("a size of 2^64 + 24", shape(json!([(1_u64 << 62) + 6])), member, "24 bytes"),
+            ("a product of 2^80", shape(json!([1_u64 << 40, 1_u64 << 40])), member, product),
+            ("a product of 2^64 + 24", shape(json!([3, 1_u64 << 62, 4])), member, product),
+            ("a size of 2^64 + 24", shape(json!([(1_u64 << 62) + 6])), member, product),
             ("a negative axis", shape(json!([-2, -3])), member, integers),
             ("half an axis", shape(json!([1.5, 4])), member, integers),
             ("an axis of true", shape(json!([true, 6])), member, integers),

@@ -271,10 +271,13 @@ fn what_has_to_be_compatible_is_of_1_0_or_refused() {
     assert!(refuse(&|writer| writer.latent(shuffled.clone(), &[1], &[1.0_f32])).contains("byte shuffle"));
     let odd = open(odd());
     assert!(refuse(&|writer| writer.carry(&odd, 5)).contains("MASK"));
-    // Known from the shape alone, before there is a value.
-    let large = Entry::new("x").compression(Compression::None);
-    let stream = |writer: &mut Writer<'_>| writer.stream::<f32>(large.clone(), &[1 << 30]).map(|_| ());
-    assert!(refuse(&stream).contains("4 GiB"));
+    // Known from the shape alone, before there is a value. Where memory addresses have 32 bits, it is no shape.
+    #[cfg(target_pointer_width = "64")]
+    {
+        let large = Entry::new("x").compression(Compression::None);
+        let stream = |writer: &mut Writer<'_>| writer.stream::<f32>(large.clone(), &[1 << 30]).map(|_| ());
+        assert!(refuse(&stream).contains("4 GiB"));
+    }
 
     let (_, summary) = write(compatible(), |writer| {
         writer.latent(Entry::new("x").dtype(Dtype::F32), &[1], &[bf16::ONE])?;

@@ -281,7 +281,7 @@ impl<'a> Builder<'a> {
         let body = json!({"file_info": file_info, "model_info": model_info(), "chunks": records});
         let mut manifest = json!({ "gen5_metadata": body });
         apply(self.manifest, &mut manifest);
-        let mut text = serde_json::to_vec(&manifest).unwrap();
+        let mut text = in_order(&manifest).into_bytes();
         apply(self.text, &mut text);
         let mut meta = chunk_bytes("META", b"0000", &text);
         apply(self.meta, &mut meta);
@@ -302,6 +302,37 @@ impl<'a> Builder<'a> {
         apply(self.header, &mut header);
         file[..32].copy_from_slice(&header);
         file
+    }
+}
+
+/// The order in which writers have the members of records, and what is read without a copy.
+const ORDER: [&str; 12] = [
+    "index",
+    "type",
+    "flags",
+    "offset",
+    "compressed_size",
+    "uncompressed_size",
+    "hash",
+    "extra",
+    "compressed",
+    "shape",
+    "dtype",
+    "key",
+];
+
+/// JSON with the members of objects in the order of writers, others behind them.
+fn in_order(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(name, _)| place(name));
+            let texts = members.iter().map(|(name, value)| format!("{}:{}", json!(name), in_order(value)));
+            format!("{{{}}}", texts.collect::<Vec<_>>().join(","))
+        }
+        Value::Array(values) => format!("[{}]", values.iter().map(in_order).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
     }
 }
 
