@@ -84,7 +84,7 @@ impl<'f> Temporaries<'f> {
 }
 
 /// What a temporary is to be.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) enum Kind {
     File,
     Folder,

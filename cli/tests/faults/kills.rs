@@ -1,7 +1,7 @@
 //! SIGKILL, at each system call and at moments by chance.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Random;
@@ -95,6 +95,31 @@ fn killed_by_chance(name: &'static str, times: usize) {
 #[test]
 fn a_pack_that_is_killed_at_any_moment_leaves_the_old_file_or_the_new_one() {
     killed_by_chance("pack", 200);
+}
+
+/// Each takes away what those left that were killed, and nothing of those that live.
+#[test]
+fn writers_beside_others_that_are_killed_finish() {
+    let scene = Scene::of("pack");
+    let (mut random, mut killed, mut finished) = (Random(8), 0, 0);
+    scene.reset();
+    for _ in 0..20 {
+        let spawn = |_| scene.command(&[]).stdout(Stdio::null()).spawn().unwrap();
+        let mut writers: Vec<Child> = (0..8).map(spawn).collect();
+        for (at, writer) in writers.iter_mut().enumerate().filter(|(at, _)| at % 2 == 0) {
+            std::thread::sleep(Duration::from_millis(random.below(8 + at) as u64));
+            writer.kill().unwrap();
+        }
+        for (at, writer) in writers.into_iter().enumerate() {
+            let ran = writer.wait_with_output().unwrap();
+            assert!(ran.status.success() || at % 2 == 0, "{ran:?}");
+            *if ran.status.success() { &mut finished } else { &mut killed } += 1;
+        }
+        assert_eq!(scene.state("with several writers").0, State::After);
+    }
+    assert!(killed > 20, "{killed}");
+    scene.recovers();
+    println!("pack, beside others that are killed: {finished} finished, {killed} killed");
 }
 
 #[test]

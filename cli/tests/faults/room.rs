@@ -120,6 +120,20 @@ fn a_limit_for_files_leaves_what_was_there() {
     }
 }
 
+#[test]
+fn results_over_a_limit_are_an_error() {
+    let scene = Scene::of("set");
+    let results = fs::File::create(scene.folder.path("values")).unwrap();
+    let ran = Command::new("prlimit")
+        .args(["--fsize=4096", env!("CARGO_BIN_EXE_gen5"), "cat"])
+        .args([scene.folder.path("in.gen5").to_str().unwrap(), "a"])
+        .stdout(results)
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+    assert!(said(&ran).ends_with("could not write the results: File too large (os error 27)\n"), "{ran:?}");
+}
+
 /// ramfs, which is not among the file systems that are known, has locks; a network's would have them, too.
 #[test]
 fn on_a_file_system_that_is_not_known_nothing_is_taken_away() {

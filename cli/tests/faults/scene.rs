@@ -1,7 +1,8 @@
 //! A command, what it works on, and what is at its destination before and after.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -13,6 +14,9 @@ pub type Tree = BTreeMap<String, Vec<u8>>;
 /// The names of the scenes.
 pub const NAMES: [&str; 8] =
     ["pack", "pack --compress", "repack", "set", "merge", "render", "unpack", "split"];
+
+/// The mode of files that were there before, which is not that of new ones.
+const MODE: u32 = 0o600;
 
 /// How the names of what was left behind end.
 pub const LEFT: &str = ".gen5-partial";
@@ -87,17 +91,20 @@ impl Scene {
             "split" => (vec!["split", "@/in.gen5", "-o", "@/there/out"], &[]),
             other => panic!("no scene {other}"),
         };
-        let here = folder.path("a.npy");
-        let here = here.parent().unwrap().to_str().unwrap();
-        let words = words.iter().map(|word| word.replace('@', here)).collect();
         let before = before.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
-        let mut scene = Self { name, folder, words, before, after: Tree::new() };
+        let mut scene = Self { name, folder, words: Vec::new(), before, after: Tree::new() };
+        scene.words = words.iter().map(|word| word.replace('@', &scene.place())).collect();
         scene.reset();
         let ran = scene.command(&[]).output().unwrap();
         assert!(ran.status.success(), "{name}: {ran:?}");
         scene.after = scene.tree();
         assert_ne!(scene.before, scene.after, "{name}");
         scene
+    }
+
+    /// Where all of it is, as paths show it.
+    pub fn place(&self) -> String {
+        self.folder.path("").to_str().unwrap().trim_end_matches('/').to_owned()
     }
 
     /// The folder of the destination.
@@ -112,7 +119,9 @@ impl Scene {
             if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
         }
         for (name, bytes) in &self.before {
-            fs::write(self.there().join(name), bytes).unwrap();
+            let path = self.there().join(name);
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(MODE)).unwrap();
         }
     }
 
@@ -143,11 +152,15 @@ impl Scene {
         tree
     }
 
-    /// What is at the destination, and how many temporaries are beside it.
+    /// What is at the destination, with the mode that it had, and how many temporaries are beside it.
     #[track_caller]
     pub fn state(&self, what: &str) -> (State, usize) {
         let names = crate::support::names(&self.there());
         let left = names.iter().filter(|name| name.ends_with(LEFT)).count();
+        for name in self.before.keys() {
+            let mode = fs::metadata(self.there().join(name)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, MODE, "{} {what}: the mode of {name}", self.name);
+        }
         let mut tree = self.tree();
         tree.retain(|path, _| !path.contains(LEFT));
         let state = match tree {

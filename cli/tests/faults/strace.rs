@@ -70,9 +70,9 @@ pub fn calls(scene: &Scene, options: &[&str]) -> Vec<Target> {
     let (ran, calls) = strace(scene, options);
     assert!(ran.status.success(), "{}: {ran:?}", scene.name);
     let main = calls[0].thread;
-    let is_read = |call: &Call| matches!(&*call.name, "pread64" | "read" | "statx" | "close");
+    let there = scene.there();
     let (own, others): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(|call| call.thread == main);
-    if let Some(call) = others.iter().find(|call| touches(scene, call) && !is_read(call)) {
+    if let Some(call) = others.iter().find(|call| call.arguments.contains(there.to_str().unwrap())) {
         panic!("{}: {call:?} is of another thread", scene.name);
     }
     let mut counts: HashMap<String, usize> = HashMap::new();
@@ -84,15 +84,15 @@ pub fn calls(scene: &Scene, options: &[&str]) -> Vec<Target> {
     own.into_iter().map(|call| Target { nth: count(&call), call }).collect()
 }
 
-/// The calls of an undisturbed run that touch the destination, but for those that only clean up.
+/// The calls of an undisturbed run that touch the destination or what is read, but for those that only clean up. Not what
+/// `render` reads: it shows what cannot be read as such.
 pub fn targets(scene: &Scene) -> Vec<Target> {
+    let place = if scene.name == "render" { scene.there() } else { scene.place().into() };
     let mut targets = calls(scene, &["-e", "trace=%file,%desc"]);
     let cleans_up = |name: &str| matches!(name, "close" | "unlink" | "unlinkat" | "rmdir" | "execve");
-    targets.retain(|target| touches(scene, &target.call) && !cleans_up(&target.call.name));
+    // What is said of it goes elsewhere.
+    let touches =
+        |call: &Call| call.arguments.contains(place.to_str().unwrap()) && !call.arguments.starts_with("1<");
+    targets.retain(|target| touches(&target.call) && !cleans_up(&target.call.name));
     targets
-}
-
-/// Whether a call is one on the folder of the destination, and not one that says something of it.
-fn touches(scene: &Scene, call: &Call) -> bool {
-    call.arguments.contains(scene.there().to_str().unwrap()) && !call.arguments.starts_with("1<")
 }
