@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf, is_separator};
 
 use tempfile::{NamedTempFile, TempDir};
@@ -66,7 +66,7 @@ impl Draft {
     /// published.
     pub(crate) fn start(path: &Path, replace: bool, sync: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
-        let invalid = |problem: &str| failed()(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        let invalid = |problem: &str| failed()(io::Error::new(ErrorKind::InvalidInput, problem));
         let no_file = || invalid("something that is no regular file is there");
         // Such a path would name a folder, whatever its last part is.
         let text = path.to_string_lossy();
@@ -79,7 +79,7 @@ impl Draft {
         // A program may change its folder before it is done.
         let absolute = std::path::absolute(path).map_err(failed())?;
         let target = match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => absolute,
+            Err(error) if error.kind() == ErrorKind::NotFound => absolute,
             Err(error) => return Err(failed()(error)),
             Ok(there) if !there.is_file() && !there.is_symlink() => {
                 return Err(no_file());
@@ -125,7 +125,7 @@ impl Draft {
         let failed = || Error::io(format!("finish {}", target.display()));
         match fs::metadata(&target) {
             Ok(there) => inherit(file.as_file(), &there).map_err(failed())?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(failed()(error)),
         }
         if folder.is_some() {
@@ -159,9 +159,20 @@ impl fmt::Debug for Draft {
     }
 }
 
-/// A folder in the making, as a [`Draft`] is a file: under a temporary name, `.NAME.XXXXXX.gen5-partial`, which it leaves when
-/// it is [published](Self::publish). Dropped before that, it is gone with all that is in it, and the next for the same path
-/// takes away what a process that was killed has left.
+/// A folder in the making, as a [`Draft`] is a file: under a temporary name, `.NAME.XXXXXX.gen5-partial`, until it is
+/// [published](Self::publish). Dropped before that, it is gone with all that is in it; what a process that was killed has
+/// left goes with the next draft for the same path.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("run");
+/// let draft = gen5::DraftFolder::create(&path)?;
+/// std::fs::write(draft.path().join("notes.txt"), "noise and a lighthouse")?;
+/// assert!(!path.exists());
+/// draft.publish()?;
+/// assert!(path.join("notes.txt").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct DraftFolder {
     folder: TempDir,
     /// Dropped after the folder: as long as that is there, it is locked.
@@ -250,7 +261,7 @@ fn refuse_appending(file: &File) -> Result<()> {
     let failed = || Error::io("write to the file");
     let flags = rustix::fs::fcntl_getfl(file).map_err(|error| failed()(error.into()))?;
     match flags.contains(rustix::fs::OFlags::APPEND) {
-        true => Err(failed()(io::Error::new(io::ErrorKind::InvalidInput, "it is open for appending"))),
+        true => Err(failed()(io::Error::new(ErrorKind::InvalidInput, "it is open for appending"))),
         false => Ok(()),
     }
 }
@@ -286,7 +297,7 @@ fn without_path(error: io::Error) -> io::Error {
 }
 
 fn already_there() -> io::Error {
-    io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")
+    io::Error::new(ErrorKind::AlreadyExists, "it is there already")
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -306,11 +317,7 @@ impl Folder {
     fn sync(&self) -> io::Result<()> {
         match self.0.sync_all() {
             // A file system that has no such thing for folders.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
-            {
-                Ok(())
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
             synced => synced,
         }
     }
