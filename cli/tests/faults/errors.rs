@@ -1,6 +1,6 @@
 //! Each system call that touches the destination fails, or what is read.
 
-use crate::scene::{Scene, State, said};
+use crate::scene::{LEFT, Scene, State, said};
 use crate::strace::{Call, Target, strace, targets};
 
 const ERRORS: [(&str, &str); 3] = [
@@ -99,6 +99,34 @@ fn an_error_of_any_call_of_repack_leaves_what_was_there() {
 #[test]
 fn an_error_of_any_call_of_other_commands_leaves_what_was_there() {
     ["set", "merge", "render", "unpack", "split"].into_iter().for_each(all_fail);
+}
+
+/// What is moved into a folder that is there comes file by file.
+#[test]
+fn in_a_folder_that_is_there_each_file_is_the_old_or_the_new_one() {
+    let scene = Scene::of("unpack --force");
+    let mut targets = targets(&scene);
+    targets.retain(|target| target.call.name == "rename");
+    assert_eq!(targets.len(), 3);
+    for Target { nth, .. } in targets {
+        for fault in ["error=EIO", "signal=KILL"] {
+            scene.reset();
+            let inject = format!("inject=rename:{fault}:when={nth}");
+            let (ran, _) = strace(&scene, &["-e", "trace=rename", "-e", &inject]);
+            let is_killed = fault == "signal=KILL";
+            assert_eq!(ran.status.code(), if is_killed { None } else { Some(1) }, "{ran:?}");
+            let tree = scene.tree();
+            assert!(scene.before.keys().all(|name| tree.contains_key(name)));
+            for (name, bytes) in tree.iter().filter(|(name, _)| !name.contains(LEFT)) {
+                let is_whole = [&scene.before, &scene.after].iter().any(|tree| tree.get(name) == Some(bytes));
+                assert!(is_whole, "{fault} at rename {nth}: {name}");
+            }
+            assert_eq!(tree.keys().any(|name| name.contains(LEFT)), is_killed, "{fault} at rename {nth}");
+            // The next takes away what was left, and completes the rest.
+            assert!(scene.command(&[]).output().unwrap().status.success());
+            assert_eq!(scene.tree(), scene.after, "{fault} at rename {nth}");
+        }
+    }
 }
 
 /// Some file systems cannot sync a folder, and say so.

@@ -11,7 +11,7 @@ use crate::support::Folder;
 /// Files by their paths.
 pub type Tree = BTreeMap<String, Vec<u8>>;
 
-/// The names of the scenes.
+/// The names of the scenes in which all of the destination appears in one step.
 pub const NAMES: [&str; 8] =
     ["pack", "pack --compress", "repack", "set", "merge", "render", "unpack", "split"];
 
@@ -88,6 +88,10 @@ impl Scene {
                 let words = ["unpack", "@/in.gen5", "-o", "@/there/out", "--no-environment-check"];
                 (words.to_vec(), &[])
             }
+            "unpack --force" => {
+                let words = ["unpack", "@/in.gen5", "-o", "@/there/out", "--no-environment-check", "--force"];
+                (words.to_vec(), &[("out/metadata.json", b"old"), ("out/mine.txt", b"mine")])
+            }
             "split" => (vec!["split", "@/in.gen5", "-o", "@/there/out"], &[]),
             other => panic!("no scene {other}"),
         };
@@ -120,6 +124,7 @@ impl Scene {
         }
         for (name, bytes) in &self.before {
             let path = self.there().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, bytes).unwrap();
             fs::set_permissions(path, Permissions::from_mode(MODE)).unwrap();
         }
