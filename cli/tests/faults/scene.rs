@@ -15,16 +15,22 @@ pub type Tree = BTreeMap<String, Vec<u8>>;
 pub const NAMES: [&str; 8] =
     ["pack", "pack --compress", "repack", "set", "merge", "render", "unpack", "split"];
 
+/// What makes a file that is the same each time.
+const MODEL: [&str; 7] =
+    ["--model-name", "SD", "--model-version", "3", "--date", "2026-11-24", "--no-environment"];
+
 /// The mode of files that were there before, which is not that of new ones.
 const MODE: u32 = 0o600;
 
 /// How the names of what was left behind end.
 pub const LEFT: &str = ".gen5-partial";
 
+/// A command in a folder of its own.
 pub struct Scene {
     pub name: &'static str,
     pub folder: Folder,
     words: Vec<String>,
+    /// What is at the destination before, and after an undisturbed run.
     pub before: Tree,
     pub after: Tree,
 }
@@ -51,50 +57,13 @@ impl Scene {
 
     /// The same in a folder that has `there` for destinations already.
     pub fn in_folder(name: &'static str, folder: Folder, values: usize) -> Self {
-        let model =
-            ["--model-name", "SD", "--model-version", "3", "--date", "2026-11-24", "--no-environment"];
         let wave: Vec<f32> = (0..values).map(|at| (at as f32 * 0.37).sin()).collect();
         folder.npy("a.npy", &[values], &wave);
-        let pack = [&["pack", "@/in.gen5", "--latent", "@/a.npy", "--compress", "none"], &model[..]].concat();
-        folder.ok(&pack);
+        for input in ["@/in.gen5", "@/other.gen5"] {
+            folder.ok(&[&["pack", input, "--latent", "@/a.npy", "--compress", "none"], &MODEL[..]].concat());
+        }
         let old = fs::read(folder.path("in.gen5")).unwrap();
-        let (words, before): (Vec<&str>, &[(&str, &[u8])]) = match name {
-            "pack" => {
-                let words =
-                    ["pack", "@/there/x.gen5", "--force", "--compress", "none", "--latent", "b=@/a.npy"];
-                ([&words[..], &model].concat(), &[("x.gen5", b"old")])
-            }
-            "pack --compress" => {
-                let words =
-                    ["pack", "@/there/x.gen5", "--force", "--compress", "zstd", "--latent", "@/a.npy"];
-                ([&words[..], &model].concat(), &[("x.gen5", &old)])
-            }
-            "repack" => {
-                let words = ["repack", "@/in.gen5", "@/there/x.gen5", "--force", "--compress", "zstd"];
-                (words.to_vec(), &[("x.gen5", &old)])
-            }
-            "set" => (vec!["set", "@/there/x.gen5", "tags=sea"], &[("x.gen5", &old)]),
-            "merge" => {
-                fs::copy(folder.path("in.gen5"), folder.path("other.gen5")).unwrap();
-                let words =
-                    ["merge", "@/in.gen5", "@/other.gen5", "-o", "@/there/x.gen5", "--prefix", "--force"];
-                (words.to_vec(), &[("x.gen5", &old)])
-            }
-            "render" => {
-                let words = ["render", "@/in.gen5", "-o", "@/there/x.png", "--force"];
-                (words.to_vec(), &[("x.png", b"old")])
-            }
-            "unpack" => {
-                let words = ["unpack", "@/in.gen5", "-o", "@/there/out", "--no-environment-check"];
-                (words.to_vec(), &[])
-            }
-            "unpack --force" => {
-                let words = ["unpack", "@/in.gen5", "-o", "@/there/out", "--no-environment-check", "--force"];
-                (words.to_vec(), &[("out/metadata.json", b"old"), ("out/mine.txt", b"mine")])
-            }
-            "split" => (vec!["split", "@/in.gen5", "-o", "@/there/out"], &[]),
-            other => panic!("no scene {other}"),
-        };
+        let (words, before) = script(name, &old);
         let before = before.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
         let mut scene = Self { name, folder, words: Vec::new(), before, after: Tree::new() };
         scene.words = words.iter().map(|word| word.replace('@', &scene.place())).collect();
@@ -132,12 +101,11 @@ impl Scene {
 
     /// Puts there what was there before, beside what was left behind.
     pub fn restore(&self) {
-        match self.before.is_empty() {
-            true => _ = fs::remove_dir_all(self.there().join("out")),
-            false => self
-                .before
-                .iter()
-                .for_each(|(name, bytes)| fs::write(self.there().join(name), bytes).unwrap()),
+        if self.before.is_empty() {
+            _ = fs::remove_dir_all(self.there().join("out"));
+        }
+        for (name, bytes) in &self.before {
+            fs::write(self.there().join(name), bytes).unwrap();
         }
     }
 
@@ -148,6 +116,8 @@ impl Scene {
         words.extend(self.words.iter().cloned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env("RAYON_NUM_THREADS", "1").current_dir("/");
+        // Cargo's, in which libraries would be looked for.
+        command.env_remove("LD_LIBRARY_PATH");
         command
     }
 
@@ -183,6 +153,30 @@ impl Scene {
         let ran = self.command(&[]).output().unwrap();
         assert!(ran.status.success(), "{}: {ran:?}", self.name);
         assert_eq!(self.state("after it has recovered"), (State::After, 0), "{}", self.name);
+    }
+}
+
+/// The words of a command, in which `@` stands for the folder, and what is at its destination before.
+fn script<'a>(name: &str, old: &'a [u8]) -> (Vec<&'static str>, Vec<(&'static str, &'a [u8])>) {
+    let pack = |how, latent| {
+        let words = ["pack", "@/there/x.gen5", "--force", "--compress", how, "--latent", latent];
+        [&words[..], &MODEL].concat()
+    };
+    let unpack = ["unpack", "@/in.gen5", "-o", "@/there/out", "--no-environment-check", "--force"];
+    let merge = ["merge", "@/in.gen5", "@/other.gen5", "-o", "@/there/x.gen5", "--prefix", "--force"];
+    let repack = ["repack", "@/in.gen5", "@/there/x.gen5", "--force", "--compress", "zstd"];
+    let there = vec![("x.gen5", old)];
+    match name {
+        "pack" => (pack("none", "b=@/a.npy"), vec![("x.gen5", b"old")]),
+        "pack --compress" => (pack("zstd", "@/a.npy"), there),
+        "repack" => (repack.into(), there),
+        "set" => (vec!["set", "@/there/x.gen5", "tags=sea"], there),
+        "merge" => (merge.into(), there),
+        "render" => (vec!["render", "@/in.gen5", "-o", "@/there/x.png", "--force"], vec![("x.png", b"old")]),
+        "unpack" => (unpack.into(), Vec::new()),
+        "unpack --force" => (unpack.into(), vec![("out/metadata.json", b"old"), ("out/mine.txt", b"mine")]),
+        "split" => (vec!["split", "@/in.gen5", "-o", "@/there/out"], Vec::new()),
+        other => panic!("no scene {other}"),
     }
 }
 
