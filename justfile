@@ -33,13 +33,18 @@ interop:
 browser:
     cargo test --test browser
 
+# What is left when the system fails, or the process is killed: takes strace, and root or user namespaces.
+faults:
+    cargo test --test faults -- --nocapture
+
 # Files over 4 GiB and the memory that they take: 12 GB of disk, a minute or two.
 large:
     cargo test --release --test large
 
-# What takes too long for every change: every bit of the reference's files.
+# What takes too long for every change: every bit of the reference's files, thousands of kills.
 deep:
     cargo test --release --test it -- --ignored the_share_of_the_bits
+    cargo test --test faults -- --ignored --nocapture
 
 # All that has to pass before a change lands.
 ci:

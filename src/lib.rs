@@ -32,7 +32,8 @@ pub use reader::{ChunkReport, Latent, Loaded, ReadOptions, Reader, VerifyReport}
 // Writing.
 pub use rewrite::Rewritten;
 pub use writer::{
-    Array, Compression, Draft, Entry, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer,
+    Array, Compression, Draft, DraftFolder, Entry, LatentSummary, LatentWriter, NonFinite, Summary,
+    WriteOptions, Writer,
 };
 
 // What a file holds.

@@ -70,6 +70,14 @@ fn ignored(status: &str) -> Option<u64> {
     u64::from_str_radix(mask.trim(), 16).ok()
 }
 
+/// What a process does before anything else: a file that would grow over the limit for one (`ulimit -f`) is from now on
+/// an error of the write, as one on a full disk is. The signal that comes with it would end the process where it stands.
+pub fn begin() {
+    // Caught and not ignored, which processes that are started from here would inherit.
+    #[cfg(unix)]
+    let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
+
 /// Whether a signal has come.
 pub(crate) fn is_due() -> bool {
     SIGNALS.has_come.load(Ordering::Relaxed)

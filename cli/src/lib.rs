@@ -28,7 +28,7 @@ use crate::commands::{
     repack, report, set, show, split, unpack, verify,
 };
 use crate::failure::Status;
-pub use crate::interrupt::end;
+pub use crate::interrupt::{begin, end};
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
 /// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the

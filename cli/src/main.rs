@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use gen5_cli::Streams;
 
 fn main() -> ExitCode {
+    gen5_cli::begin();
     let is_terminal = io::stdout().is_terminal();
     // On a terminal a line is seen when it is complete.
     let mut out: Box<dyn Write + Send> =

@@ -16,6 +16,7 @@ mod single;
 mod sink;
 mod stream;
 mod table;
+mod temporary;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,8 +27,8 @@ pub use array::Array;
 pub(crate) use copy::Chunks;
 pub use entry::Entry;
 pub use options::{Compression, NonFinite, WriteOptions};
-pub use publish::Draft;
 pub(crate) use publish::Target;
+pub use publish::{Draft, DraftFolder};
 pub(crate) use single::Single;
 pub use stream::LatentWriter;
 pub(crate) use table::Records;

@@ -191,7 +191,8 @@ impl WriteOptions {
     }
 
     /// Whether a file under a path is on the disk, not only in the system's cache, before
-    /// [`Writer::finish`] returns. Default yes.
+    /// [`Writer::finish`] returns. Default yes. Without it the folder is not searched for what a killed process has left of
+    /// that path, either, which would take long for very many files of one folder.
     pub fn sync(mut self, sync: bool) -> Self {
         self.sync = sync;
         self

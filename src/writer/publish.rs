@@ -1,27 +1,27 @@
 //! A file appears under its name when it is complete, or not at all: it is written beside its target under another name,
 //! synced, and renamed. Platform calls for writing are here.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf, is_separator};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
+use super::temporary::{Kind, Lock, Temporaries};
 use crate::error::{Error, Result};
-
-/// The end of the names of files that are being written.
-const SUFFIX: &str = ".gen5-partial";
-
-/// Characters of the target's name in the temporary one: at most 200 bytes of the 255 that file systems take.
-const LONGEST_STEM: usize = 50;
 
 /// A file in the making, of any kind: as a [`Writer`](crate::Writer) makes its files.
 ///
 /// It is written under a temporary name beside its path, `.NAME.XXXXXX.gen5-partial`, and gets its own name when it is
 /// [published](Self::publish). Dropped before that, it leaves nothing. What cannot be at the path is refused at once:
-/// before the work, if the draft is created before it. A file that is replaced keeps its permissions, a symbolic link
-/// stays one, its target being replaced, and what is no regular file is not replaced at all.
+/// before the work, if the draft is created before it. A file that is replaced keeps its permissions, and its owner and
+/// group where the system permits that; a symbolic link stays one, its target being replaced; what is no regular file
+/// is not replaced at all.
+///
+/// A process that is killed leaves the temporary. It was locked until then, so that the next draft for the same path
+/// knows it for what it is, and takes it away: on Linux, on file systems that are not those of a network.
 ///
 /// ```
 /// use std::io::Write;
@@ -66,7 +66,7 @@ impl Draft {
     /// published.
     pub(crate) fn start(path: &Path, replace: bool, sync: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
-        let invalid = |problem: &str| failed()(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        let invalid = |problem: &str| failed()(io::Error::new(ErrorKind::InvalidInput, problem));
         let no_file = || invalid("something that is no regular file is there");
         // Such a path would name a folder, whatever its last part is.
         let text = path.to_string_lossy();
@@ -79,7 +79,7 @@ impl Draft {
         // A program may change its folder before it is done.
         let absolute = std::path::absolute(path).map_err(failed())?;
         let target = match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => absolute,
+            Err(error) if error.kind() == ErrorKind::NotFound => absolute,
             Err(error) => return Err(failed()(error)),
             Ok(there) if !there.is_file() && !there.is_symlink() => {
                 return Err(no_file());
@@ -98,20 +98,13 @@ impl Draft {
         let Some(name) = target.file_name() else {
             return Err(invalid("the path does not end in a file name"));
         };
-        // The temporary name tells whose it is, as far as there is room beside what makes it unique.
-        let name: String = name.to_string_lossy().chars().take(LONGEST_STEM).collect();
-        let prefix = format!(".{name}.");
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(SUFFIX);
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+        let temporaries = Temporaries::of(name, folder_of(&target));
         let folder = if sync { Some(Folder::open(&target).map_err(failed())?) } else { None };
-        let file = builder.tempfile_in(folder_of(&target)).map_err(|error| {
-            // Its own words name the temporary file, which is nobody's concern.
-            let cause =
-                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            failed()(io::Error::new(error.kind(), cause))
-        })?;
+        // What need not be on the disk is one of many in a folder of its own, as a rule.
+        if sync {
+            temporaries.take_away(Kind::File);
+        }
+        let file = temporaries.file().map_err(|error| failed()(without_path(error)))?;
         Ok(Self { file, folder, target, replace })
     }
 
@@ -130,8 +123,10 @@ impl Draft {
     pub fn publish(self) -> Result<()> {
         let Self { file, folder, target, replace } = self;
         let failed = || Error::io(format!("finish {}", target.display()));
-        if let Ok(metadata) = fs::metadata(&target) {
-            file.as_file().set_permissions(metadata.permissions()).map_err(failed())?;
+        match fs::metadata(&target) {
+            Ok(there) => inherit(file.as_file(), &there).map_err(failed())?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed()(error)),
         }
         if folder.is_some() {
             file.as_file().sync_all().map_err(failed())?;
@@ -140,7 +135,8 @@ impl Draft {
         published.map_err(|error| failed()(error.error))?;
         match folder {
             Some(folder) => {
-                folder.sync().map_err(Error::io(format!("sync the folder of {}", target.display())))
+                let state = "the file is there, complete, but may not survive a power failure";
+                folder.sync().map_err(Error::io(format!("sync the folder of {} ({state})", target.display())))
             }
             None => Ok(()),
         }
@@ -160,6 +156,72 @@ impl Write for Draft {
 impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Draft").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// A folder in the making, as a [`Draft`] is a file: under a temporary name, `.NAME.XXXXXX.gen5-partial`, until it is
+/// [published](Self::publish). Dropped before that, it is gone with all that is in it; what a process that was killed has
+/// left goes with the next draft for the same path.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("run");
+/// let draft = gen5::DraftFolder::create(&path)?;
+/// std::fs::write(draft.path().join("notes.txt"), "noise and a lighthouse")?;
+/// assert!(!path.exists());
+/// draft.publish()?;
+/// assert!(path.join("notes.txt").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct DraftFolder {
+    folder: TempDir,
+    /// Dropped after the folder: as long as that is there, it is locked.
+    _lock: Lock,
+    target: PathBuf,
+}
+
+impl DraftFolder {
+    /// Starts a folder that is to be at `path`. If a folder is there, the draft is inside of it, since that may be another
+    /// file system: its files can be moved to their places, one by one, but it cannot be published as a whole.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let failed = || Error::io(format!("create {}", path.display()));
+        let target = std::path::absolute(path).map_err(failed())?;
+        let place = if target.is_dir() { &target } else { folder_of(&target) };
+        // Such as `..` has none, and is there.
+        let name = target.file_name().unwrap_or(OsStr::new("folder"));
+        let temporaries = Temporaries::of(name, place);
+        temporaries.take_away(Kind::Folder);
+        let (folder, lock) = temporaries.folder().map_err(|error| failed()(without_path(error)))?;
+        Ok(Self { folder, _lock: lock, target })
+    }
+
+    /// Where it is made.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Gives the folder its name, under which nothing may be. It is not synced.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn publish(self) -> Result<()> {
+        let action = format!("finish {}", self.target.display());
+        // If it is renamed, there is nothing left that its own clean-up could remove.
+        fs::rename(self.folder.path(), &self.target).map_err(Error::io(action))?;
+        let _ = self.folder.keep();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for DraftFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DraftFolder").field("target", &self.target).finish_non_exhaustive()
     }
 }
 
@@ -199,7 +261,7 @@ fn refuse_appending(file: &File) -> Result<()> {
     let failed = || Error::io("write to the file");
     let flags = rustix::fs::fcntl_getfl(file).map_err(|error| failed()(error.into()))?;
     match flags.contains(rustix::fs::OFlags::APPEND) {
-        true => Err(failed()(io::Error::new(io::ErrorKind::InvalidInput, "it is open for appending"))),
+        true => Err(failed()(io::Error::new(ErrorKind::InvalidInput, "it is open for appending"))),
         false => Ok(()),
     }
 }
@@ -209,8 +271,33 @@ fn refuse_appending(_: &File) -> Result<()> {
     Ok(())
 }
 
+/// Gives a new file the owner, group and permissions of the one that it replaces.
+fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+
+        let new = file.metadata()?;
+        let (owner, group) = (Some(there.uid()), Some(there.gid()));
+        if (Some(new.uid()), Some(new.gid())) != (owner, group) {
+            // Root alone may give a file away; to a group of one's own, anybody may.
+            let _ = fchown(file, owner, group).or_else(|_| fchown(file, None, group));
+        }
+    }
+    // Behind the owner, whose change takes bits away.
+    file.set_permissions(there.permissions())
+}
+
+/// An error in making a temporary, whose own words name that, which is nobody's concern.
+fn without_path(error: io::Error) -> io::Error {
+    match std::error::Error::source(&error) {
+        Some(cause) => io::Error::new(error.kind(), cause.to_string()),
+        None => error,
+    }
+}
+
 fn already_there() -> io::Error {
-    io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")
+    io::Error::new(ErrorKind::AlreadyExists, "it is there already")
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -228,7 +315,11 @@ impl Folder {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_all()
+        match self.0.sync_all() {
+            // A file system that has no such thing for folders.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            synced => synced,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const ERASE_BLOCK: usize = 256 << 10;
 pub(super) struct Session<'w> {
     pub(super) sink: Box<dyn Sink + 'w>,
     /// What errors call the file.
-    name: String,
+    pub(super) name: String,
     pub(super) options: WriteOptions,
     /// Never held while values are hashed, compressed or written, nor when rayon or the caller's code is called.
     state: Mutex<State>,

@@ -187,7 +187,8 @@ impl End<'_> {
         session.write(self.header(offset, length).as_bytes(), 0)?;
         // Behind the table may be what a call wrote that was refused in the end.
         let shrunk = if session.sink.is_positional() { session.sink.set_len(length) } else { Ok(()) };
-        shrunk.and_then(|()| session.sink.flush()).map_err(Error::io("write the end of the file"))?;
+        let action = format!("write the end of {}", session.name);
+        shrunk.and_then(|()| session.sink.flush()).map_err(Error::io(action))?;
         Ok((length, self.version(length)))
     }
 }

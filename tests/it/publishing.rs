@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use gen5::{Draft, Error, Reader, WriteOptions};
+use gen5::{Draft, DraftFolder, Error, Reader, WriteOptions};
 
 use crate::support::{metadata, noise};
 
@@ -185,6 +185,20 @@ mod unix {
         }
     }
 
+    /// Root alone can give files away, so that others see here that nothing is changed.
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_owner_where_the_system_permits_that() {
+        let (_folder, path) = folder();
+        let ids = |path: &Path| fs::metadata(path).map(|there| (there.uid(), there.gid())).unwrap();
+        publish(&path, 1.0).unwrap();
+        let own = ids(&path);
+        let is_root = std::os::unix::fs::chown(&path, Some(12345), Some(23456)).is_ok();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        publish(&path, 2.0).unwrap();
+        assert_eq!(ids(&path), if is_root { (12345, 23456) } else { own });
+        assert_eq!((mode(&path), value(&path)), (0o640, 2.0));
+    }
+
     #[test]
     fn a_symbolic_link_stays_one_and_its_target_is_replaced() {
         let (folder, _) = folder();
@@ -212,11 +226,13 @@ mod unix {
     fn what_is_no_regular_file_is_not_replaced() {
         let (folder, path) = folder();
         let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        for path in [&*path, Path::new("/dev/null")] {
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [&*path, &pipe, folder.path(), Path::new("/dev/null")] {
             assert_eq!(io_kind(Draft::create(path)), ErrorKind::InvalidInput, "{}", path.display());
             assert_eq!(io_kind(WriteOptions::new().create(path)), ErrorKind::InvalidInput);
         }
-        assert_eq!(names(folder.path()), ["x.gen5"]);
+        assert_eq!(names(folder.path()), ["pipe", "x.gen5"]);
         assert!(!fs::symlink_metadata(&path).unwrap().is_file());
     }
 
@@ -237,6 +253,121 @@ mod unix {
         let error = WriteOptions::new().create(&path).unwrap_err();
         assert!(error.to_string().contains("something that is no regular file is there"), "{error}");
         assert_eq!(names(folder.path()), ["x.gen5"]);
+    }
+}
+
+#[test]
+fn a_folder_appears_when_it_is_complete() {
+    let (folder, _) = folder();
+    let path = folder.path().join("out");
+    let draft = DraftFolder::create(&path).unwrap();
+    let temporary = names(folder.path());
+    assert!(temporary[0].starts_with(".out.") && temporary[0].ends_with(".gen5-partial"), "{temporary:?}");
+    fs::write(draft.path().join("a"), "a").unwrap();
+    drop(draft);
+    assert_eq!(names(folder.path()), [""; 0]);
+
+    let draft = DraftFolder::create(&path).unwrap();
+    fs::write(draft.path().join("a"), "a").unwrap();
+    draft.publish().unwrap();
+    assert_eq!((names(folder.path()), names(&path)), (vec!["out".into()], vec!["a".into()]));
+
+    let draft = DraftFolder::create(&path).unwrap();
+    assert_eq!(draft.path().parent(), Some(&*path), "inside of what is there");
+    draft.publish().unwrap_err();
+    assert_eq!(names(&path), ["a"]);
+    assert_eq!(io_kind(DraftFolder::create(path.join("a/b"))), ErrorKind::NotADirectory);
+    assert_eq!(io_kind(DraftFolder::create(folder.path().join("no/out"))), ErrorKind::NotFound);
+}
+
+/// What processes that were killed have left, which is known by nobody holding it locked.
+#[cfg(target_os = "linux")]
+mod leftovers {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_a_killed_writer_left_goes_with_the_next_of_its_name() {
+        let (folder, path) = folder();
+        let left = [".x.gen5.aaaaaa.gen5-partial", ".x.gen5.bbbbbb.gen5-partial"];
+        for name in left {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+        let draft = Draft::create(&path).unwrap();
+        assert_eq!(names(folder.path()).len(), 1);
+        drop(draft);
+
+        let path = folder.path().join("out");
+        for (place, name) in
+            [(folder.path(), ".out.aaaaaa.gen5-partial"), (&path, ".out.bbbbbb.gen5-partial")]
+        {
+            fs::create_dir_all(place.join(name).join("latents")).unwrap();
+            fs::write(place.join(name).join("latents/a.npy"), "half").unwrap();
+        }
+        drop(DraftFolder::create(&path).unwrap());
+        assert_eq!(names(&path), [""; 0], "inside of what is there");
+        fs::remove_dir(&path).unwrap();
+        drop(DraftFolder::create(&path).unwrap());
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_living_writer_holds_stays() {
+        let (folder, path) = folder();
+        let mut writer = WriteOptions::new().create(&path).unwrap();
+        let held = names(folder.path());
+        drop(Draft::create(&path).unwrap());
+        publish(&path, 2.0).unwrap();
+        assert_eq!((names(folder.path()), value(&path)), ([&*held, &["x.gen5".into()]].concat(), 2.0));
+        writer.latent("x", &[], &[1.0_f32]).unwrap();
+        writer.finish(&metadata()).unwrap();
+        assert_eq!((names(folder.path()), value(&path)), (vec!["x.gen5".into()], 1.0));
+
+        let path = folder.path().join("out");
+        let (first, second) = (DraftFolder::create(&path).unwrap(), DraftFolder::create(&path).unwrap());
+        assert!(first.path().exists() && second.path().exists());
+    }
+
+    #[test]
+    fn only_what_can_be_nothing_else_goes() {
+        let (folder, path) = folder();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("precious"), "precious").unwrap();
+        let at = |name: &str| folder.path().join(name);
+        symlink(elsewhere.path().join("precious"), at(".x.gen5.aaaaaa.gen5-partial")).unwrap();
+        symlink(elsewhere.path(), at(".x.gen5.bbbbbb.gen5-partial")).unwrap();
+        fs::create_dir(at(".x.gen5.cccccc.gen5-partial")).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(at(".x.gen5.dddddd.gen5-partial")).unwrap();
+        for name in
+            [".y.gen5.aaaaaa.gen5-partial", ".x.gen5.aaaaaaa.gen5-partial", "x.gen5.aaaaaa.gen5-partial"]
+        {
+            fs::write(at(name), "another's").unwrap();
+        }
+        let before = names(folder.path());
+        drop(Draft::create(&path).unwrap());
+        assert_eq!(names(folder.path()), before);
+
+        fs::write(at(".x.gen5.eeeeee.gen5-partial"), "half").unwrap();
+        fs::remove_dir(at(".x.gen5.cccccc.gen5-partial")).unwrap();
+        let before = names(folder.path());
+        drop(DraftFolder::create(&path).unwrap());
+        assert_eq!(names(folder.path()), before, "a file is not what a folder has left");
+        assert_eq!(names(elsewhere.path()), ["precious"]);
+        drop(socket);
+    }
+
+    #[test]
+    fn many_writers_to_one_path_take_nothing_from_each_other() {
+        let (folder, path) = folder();
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let path = &path;
+                scope.spawn(move || (0..50).for_each(|at| publish(path, (thread * 50 + at) as f32).unwrap()));
+            }
+        });
+        assert_eq!(names(folder.path()), ["x.gen5"]);
+        assert!((0.0..400.0).contains(&value(&path)));
     }
 }
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use gen5::{
     Component, Compression, Digest, Dtype, Error, Fault, Latent, Limits, NotBorrowable, ReadOptions, Reader,
@@ -548,6 +549,44 @@ fn a_file_that_shrinks_under_its_reader_is_an_error() {
         assert_eq!(reader.metadata().unwrap(), metadata());
         std::fs::write(&path, [&file[..], b"more"].concat()).unwrap();
         assert_eq!(*latent.read::<f32>().unwrap(), noise(3, 24));
+    }
+}
+
+/// Something writes to the file all the time: what is read is what was stored, or an error.
+#[test]
+fn a_file_that_is_rewritten_under_its_reader_gives_no_other_values() {
+    for file in [raw_file(), file_in_parts()] {
+        let (_folder, path) = stored(&file);
+        let reader = ReadOptions::new().check_hashes(true).open(&path).unwrap();
+        let latent = reader.latent("single").unwrap();
+        let other: Vec<u8> = file.iter().map(|byte| !byte).collect();
+        let (done, mut read, mut refused) = (AtomicBool::new(false), 0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Each is cut to nothing first.
+                for bytes in [&file[..], &other, &file[..40]].iter().cycle() {
+                    std::fs::write(&path, bytes).unwrap();
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while (read < 20 || refused < 20) && Instant::now() < deadline {
+                match latent.read::<f32>() {
+                    Ok(values) => {
+                        read += 1;
+                        assert_eq!(*values, noise(3, 24));
+                    }
+                    Err(error) => {
+                        refused += 1;
+                        assert!(matches!(error.fault(), Fault::Integrity | Fault::Format), "{error}");
+                    }
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert!(read >= 20 && refused >= 20, "{read} times read, {refused} times refused");
     }
 }
 

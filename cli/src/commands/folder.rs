@@ -5,9 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use tempfile::TempDir;
+use gen5::DraftFolder;
 
-use crate::files::folder_of;
 use crate::interrupt;
 use crate::terminal::shown;
 
@@ -31,23 +30,15 @@ pub(super) fn check_destination(folder: &Path, force: bool) -> Result<()> {
 /// A folder in the making. Everything is made in one of its own first, so that a failure leaves nothing: beside the
 /// destination, or inside it if it is there, which may be another file system.
 pub(super) struct Draft {
-    folder: TempDir,
+    folder: DraftFolder,
     destination: PathBuf,
 }
 
 impl Draft {
-    /// A folder that `command` is to make at `destination`, which was [checked](check_destination).
-    pub(super) fn create(destination: &Path, command: &str) -> Result<Self> {
-        let place = if destination.exists() { destination } else { folder_of(destination) };
-        let prefix = format!(".gen5-{command}.");
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix);
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask: it becomes the folder
+    /// A folder that is to be at `destination`, which was [checked](check_destination).
+    pub(super) fn create(destination: &Path) -> Result<Self> {
         interrupt::arm();
-        let folder =
-            builder.tempdir_in(place).with_context(|| format!("could not write to {}", shown(place)))?;
-        Ok(Self { folder, destination: destination.to_owned() })
+        Ok(Self { folder: DraftFolder::create(destination)?, destination: destination.to_owned() })
     }
 
     /// Where it is made.
@@ -61,11 +52,7 @@ impl Draft {
         interrupt::check()?;
         let (draft, folder) = (self.folder, self.destination.as_path());
         if !folder.exists() {
-            // If it is renamed, there is nothing left that the draft's own clean-up could remove.
-            fs::rename(draft.path(), folder)
-                .with_context(|| format!("could not write to {}", shown(folder)))?;
-            let _ = draft.keep();
-            return Ok(());
+            return Ok(draft.publish()?);
         }
         let mut moves = Vec::new();
         // Not every folder is made for every file.

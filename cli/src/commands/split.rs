@@ -80,7 +80,7 @@ struct Whole<'a> {
 pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
     let whole = Whole::open(args, output)?;
-    let draft = Draft::create(&args.output, "split")?;
+    let draft = Draft::create(&args.output)?;
     let parts = match args.rows {
         Some(rows) => whole.write_rows(rows.get(), draft.path())?,
         None => whole.write_latents(draft.path())?,

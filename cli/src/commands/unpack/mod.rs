@@ -58,7 +58,7 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     let plan = plan(&reader, args.format).with_context(|| shown(&args.file))?;
 
     let progress = output.progress("unpacking", reader.latents().map(|latent| latent.payload_size()).sum());
-    let draft = Draft::create(&args.output, "unpack")?;
+    let draft = Draft::create(&args.output)?;
     let environment =
         write_all(&reader, &plan, draft.path(), &progress).map_err(|error| match Status::of(&error) {
             Status::Damaged => error.context(shown(&args.file)),

@@ -1,0 +1,157 @@
+//! Each system call that touches the destination fails, or what is read.
+
+use crate::scene::{LEFT, Scene, State, said};
+use crate::strace::{Call, Target, strace, targets};
+
+const ERRORS: [(&str, &str); 3] = [
+    ("EIO", "Input/output error (os error 5)"),
+    ("ENOSPC", "No space left on device (os error 28)"),
+    ("EINTR", "Interrupted system call (os error 4)"),
+];
+
+/// Whether a command cannot do without a call. Without others it can: those that look for what was left behind, and locks.
+fn is_needed(call: &Call) -> bool {
+    match &*call.name {
+        "read" | "pread64" | "write" | "pwrite64" | "fsync" | "ftruncate" | "fchmod" | "mkdir" => true,
+        "rename" | "renameat" | "renameat2" => true,
+        "openat" => !call.arguments.contains("O_DIRECTORY"),
+        _ => false,
+    }
+}
+
+/// Lets a call fail, and looks at what is left. Returns whether the command has succeeded all the same.
+fn fail(scene: &Scene, target: &Target, (error, reason): (&str, &str), times: &str) -> bool {
+    let Target { call, nth } = target;
+    scene.reset();
+    let inject = format!("inject={}:error={error}:when={nth}{times}", call.name);
+    let (ran, calls) = strace(scene, &["-e", &format!("trace={}", call.name), "-e", &inject]);
+    let what = format!("{error} at {}{times} {}({}): {}", nth, call.name, call.arguments, said(&ran));
+    let injected =
+        calls.iter().find(|call| call.is_injected).unwrap_or_else(|| panic!("nothing failed: {what}"));
+    assert!(injected.arguments.contains(&scene.place()), "{what}");
+
+    let (state, left) = scene.state(&what);
+    // What cannot be opened cannot be emptied.
+    let cannot_clean_up =
+        times == "+" && scene.before.is_empty() && matches!(&*call.name, "openat" | "statx");
+    assert!(left == 0 || cannot_clean_up && left == 1, "{} leaves {left}, {what}", scene.name);
+    match ran.status.code() {
+        Some(0) => {
+            assert_eq!(state, State::After, "{}, {what}", scene.name);
+            assert!(said(&ran).is_empty(), "{}, {what}", scene.name);
+            return true;
+        }
+        // Where every write fails, nothing can be said.
+        Some(1) if times == "+" && call.name == "write" => assert_eq!(state, State::Before, "{what}"),
+        Some(1) => {
+            let message = said(&ran);
+            assert!(message.starts_with("gen5: ") && message.lines().count() == 1, "{what}");
+            assert!(message.contains(&scene.place()) && message.contains(reason), "{what}");
+            // The last step: the folder, when the new file is there.
+            let is_there =
+                message.contains("the file is there, complete, but may not survive a power failure");
+            assert_eq!(state, if is_there { State::After } else { State::Before }, "{}, {what}", scene.name);
+            assert_eq!(is_there, call.name == "fsync" && !call.arguments.contains(".gen5-partial"), "{what}");
+        }
+        code => panic!("{}: {code:?}, {what}", scene.name),
+    }
+    false
+}
+
+fn all_fail(name: &'static str) {
+    let scene = Scene::of(name);
+    let targets = targets(&scene);
+    let (mut runs, mut needed) = (0, 0);
+    for target in &targets {
+        let is_needed = is_needed(&target.call);
+        needed += usize::from(is_needed);
+        if !is_needed {
+            fail(&scene, target, ERRORS[0], "");
+            runs += 1;
+            continue;
+        }
+        for error in ERRORS {
+            // What is interrupted is tried again, so that no end of that would be no end.
+            let for_long = if error.0 == "EINTR" { format!("..{}", target.nth + 2) } else { "+".into() };
+            for times in ["", &for_long] {
+                let succeeded = fail(&scene, target, error, times);
+                runs += 1;
+                assert!(!succeeded || error.0 == "EINTR", "{name}: {:?} {error:?}", target.call);
+            }
+        }
+    }
+    scene.recovers();
+    assert!(needed >= 6, "{name}: {needed}");
+    println!("{name}: {} calls, {needed} of them needed, {runs} runs", targets.len());
+}
+
+#[test]
+fn an_error_of_any_call_of_pack_leaves_what_was_there() {
+    all_fail("pack");
+    all_fail("pack --compress");
+}
+
+#[test]
+fn an_error_of_any_call_of_repack_leaves_what_was_there() {
+    all_fail("repack");
+}
+
+#[test]
+fn an_error_of_any_call_of_other_commands_leaves_what_was_there() {
+    ["set", "merge", "render", "unpack", "split"].into_iter().for_each(all_fail);
+}
+
+/// What is moved into a folder that is there comes file by file.
+#[test]
+fn in_a_folder_that_is_there_each_file_is_the_old_or_the_new_one() {
+    let scene = Scene::of("unpack --force");
+    let mut targets = targets(&scene);
+    targets.retain(|target| target.call.name == "rename");
+    assert_eq!(targets.len(), 3);
+    for Target { nth, .. } in targets {
+        for fault in ["error=EIO", "signal=KILL"] {
+            scene.reset();
+            let inject = format!("inject=rename:{fault}:when={nth}");
+            let (ran, _) = strace(&scene, &["-e", "trace=rename", "-e", &inject]);
+            let is_killed = fault == "signal=KILL";
+            assert_eq!(ran.status.code(), if is_killed { None } else { Some(1) }, "{ran:?}");
+            let tree = scene.tree();
+            assert!(scene.before.keys().all(|name| tree.contains_key(name)));
+            for (name, bytes) in tree.iter().filter(|(name, _)| !name.contains(LEFT)) {
+                let is_whole = [&scene.before, &scene.after].iter().any(|tree| tree.get(name) == Some(bytes));
+                assert!(is_whole, "{fault} at rename {nth}: {name}");
+            }
+            assert_eq!(tree.keys().any(|name| name.contains(LEFT)), is_killed, "{fault} at rename {nth}");
+            // The next takes away what was left, and completes the rest.
+            assert!(scene.command(&[]).output().unwrap().status.success());
+            assert_eq!(scene.tree(), scene.after, "{fault} at rename {nth}");
+        }
+    }
+}
+
+/// Some file systems cannot sync a folder, and say so.
+#[test]
+fn a_folder_that_cannot_be_synced_is_no_error() {
+    let scene = Scene::of("pack");
+    let folder = |target: &Target| target.call.name == "fsync" && !target.call.arguments.contains("partial");
+    let target = targets(&scene).into_iter().find(folder).unwrap();
+    for error in ["EINVAL", "EOPNOTSUPP"] {
+        assert!(fail(&scene, &target, (error, ""), ""), "{error}");
+    }
+}
+
+/// As on some file systems of networks.
+#[test]
+fn where_there_are_no_locks_nothing_is_taken_away() {
+    let scene = Scene::of("pack");
+    scene.reset();
+    let left = scene.there().join(".x.gen5.aaaaaa.gen5-partial");
+    std::fs::write(&left, "half").unwrap();
+    let (ran, calls) = strace(&scene, &["-e", "trace=flock", "-e", "inject=flock:error=ENOLCK"]);
+    assert!(
+        ran.status.success() && calls.len() == 2 && calls.iter().all(|call| call.is_injected),
+        "{calls:?}"
+    );
+    assert_eq!(scene.state("without locks"), (State::After, 1));
+    scene.recovers();
+}

@@ -1,0 +1,130 @@
+//! SIGKILL, at each system call and at moments by chance.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Random;
+use crate::scene::{Scene, State};
+use crate::strace::{Target, calls, strace};
+
+const KILLED: Option<i32> = Some(9);
+
+/// What was found after many kills.
+#[derive(Debug, Default)]
+struct Found {
+    runs: usize,
+    before: usize,
+    after: usize,
+    /// How often a temporary was left, which the next run has to take away.
+    left: usize,
+}
+
+impl Found {
+    fn look(&mut self, scene: &Scene, what: &str) {
+        let (state, left) = scene.state(what);
+        assert!(left <= 1, "{} {what}: {left} temporaries", scene.name);
+        self.runs += 1;
+        self.left += left;
+        match state {
+            State::Before => self.before += 1,
+            State::After => self.after += 1,
+        }
+    }
+}
+
+fn killed_at_each_call(name: &'static str) {
+    let scene = Scene::of(name);
+    let (mut found, mut spared) = (Found::default(), 0);
+    let calls = calls(&scene, &["-e", "trace=all"]);
+    for Target { call, nth } in &calls {
+        scene.restore();
+        let inject = format!("inject={}:signal=KILL:when={nth}", call.name);
+        let (ran, _) = strace(&scene, &["-e", &format!("trace={}", call.name), "-e", &inject]);
+        // Not each call comes each time: those that wait for other threads, for one.
+        if ran.status.success() {
+            spared += 1;
+            continue;
+        }
+        assert_eq!(ran.status.signal(), KILLED, "{name}: {ran:?}");
+        found.look(&scene, &format!("killed at {} {nth}", call.name));
+    }
+    assert!(found.before > 50 && found.after > 2 && found.left > 5 && spared < 20, "{name}: {found:?}");
+    scene.recovers();
+    println!("{name}, killed at each of {} calls: {found:?}, {spared} not killed", calls.len());
+}
+
+#[test]
+fn a_pack_that_is_killed_at_any_call_leaves_the_old_file_or_the_new_one() {
+    killed_at_each_call("pack");
+}
+
+#[test]
+fn others_that_are_killed_at_any_call_leave_the_old_or_the_new() {
+    ["repack", "set", "unpack"].into_iter().for_each(killed_at_each_call);
+}
+
+fn killed_by_chance(name: &'static str, times: usize) {
+    // 1 MiB, so that most of the time is that of writing.
+    let scene = Scene::with_values(name, 1 << 18);
+    scene.reset();
+    let start = Instant::now();
+    for _ in 0..3 {
+        assert!(scene.command(&[]).output().unwrap().status.success());
+    }
+    // A little longer than it takes, so that some are not killed.
+    let longest = start.elapsed() / 3 + Duration::from_millis(5);
+    let (mut random, mut found, mut finished) = (Random(6), Found::default(), 0);
+    for _ in 0..times {
+        scene.restore();
+        let mut child = scene.command(&[]).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(longest * random.below(1000) as u32 / 1000);
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.success() || status.signal() == KILLED, "{name}: {status:?}");
+        finished += usize::from(status.success());
+        found.look(&scene, "killed at a moment by chance");
+    }
+    assert!(found.before > times / 10 && found.left > times / 10, "{name}: {found:?}");
+    scene.recovers();
+    println!(
+        "{name}, killed at {times} moments of {longest:?}: {found:?}, {finished} of them finished before"
+    );
+}
+
+#[test]
+fn a_pack_that_is_killed_at_any_moment_leaves_the_old_file_or_the_new_one() {
+    killed_by_chance("pack", 200);
+}
+
+/// Each takes away what those left that were killed, and nothing of those that live.
+#[test]
+fn writers_beside_others_that_are_killed_finish() {
+    let scene = Scene::of("pack");
+    let (mut random, mut killed, mut finished) = (Random(8), 0, 0);
+    scene.reset();
+    for _ in 0..20 {
+        let spawn = |_| scene.command(&[]).stdout(Stdio::null()).spawn().unwrap();
+        let mut writers: Vec<Child> = (0..8).map(spawn).collect();
+        for (at, writer) in writers.iter_mut().enumerate().filter(|(at, _)| at % 2 == 0) {
+            std::thread::sleep(Duration::from_millis(random.below(8 + at) as u64));
+            writer.kill().unwrap();
+        }
+        for (at, writer) in writers.into_iter().enumerate() {
+            let ran = writer.wait_with_output().unwrap();
+            assert!(ran.status.success() || at % 2 == 0, "{ran:?}");
+            *if ran.status.success() { &mut finished } else { &mut killed } += 1;
+        }
+        assert_eq!(scene.state("with several writers").0, State::After);
+    }
+    assert!(killed > 20, "{killed}");
+    scene.recovers();
+    println!("pack, beside others that are killed: {finished} finished, {killed} killed");
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_pack_that_is_killed_at_very_many_moments_leaves_the_old_file_or_the_new_one() {
+    killed_by_chance("pack", 2000);
+    killed_by_chance("repack", 500);
+}

@@ -1,0 +1,201 @@
+//! A command, what it works on, and what is at its destination before and after.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::Folder;
+
+/// Files by their paths.
+pub type Tree = BTreeMap<String, Vec<u8>>;
+
+/// The names of the scenes in which all of the destination appears in one step.
+pub const NAMES: [&str; 8] =
+    ["pack", "pack --compress", "repack", "set", "merge", "render", "unpack", "split"];
+
+/// What makes a file that is the same each time.
+const MODEL: [&str; 7] =
+    ["--model-name", "SD", "--model-version", "3", "--date", "2026-11-24", "--no-environment"];
+
+/// The mode of files that were there before, which is not that of new ones.
+const MODE: u32 = 0o600;
+
+/// How the names of what was left behind end.
+pub const LEFT: &str = ".gen5-partial";
+
+/// A command in a folder of its own.
+pub struct Scene {
+    pub name: &'static str,
+    pub folder: Folder,
+    words: Vec<String>,
+    /// What is at the destination before, and after an undisturbed run.
+    pub before: Tree,
+    pub after: Tree,
+}
+
+/// What a command left of its destination.
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    Before,
+    After,
+}
+
+impl Scene {
+    /// The scene of this name, with a latent of 8,000 values.
+    pub fn of(name: &'static str) -> Self {
+        Self::with_values(name, 8000)
+    }
+
+    /// The same with another number of values.
+    pub fn with_values(name: &'static str, values: usize) -> Self {
+        let folder = Folder::new();
+        fs::create_dir(folder.path("there")).unwrap();
+        Self::in_folder(name, folder, values)
+    }
+
+    /// The same in a folder that has `there` for destinations already.
+    pub fn in_folder(name: &'static str, folder: Folder, values: usize) -> Self {
+        let wave: Vec<f32> = (0..values).map(|at| (at as f32 * 0.37).sin()).collect();
+        folder.npy("a.npy", &[values], &wave);
+        for input in ["@/in.gen5", "@/other.gen5"] {
+            folder.ok(&[&["pack", input, "--latent", "@/a.npy", "--compress", "none"], &MODEL[..]].concat());
+        }
+        let old = fs::read(folder.path("in.gen5")).unwrap();
+        let (words, before) = script(name, &old);
+        let before = before.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+        let mut scene = Self { name, folder, words: Vec::new(), before, after: Tree::new() };
+        scene.words = words.iter().map(|word| word.replace('@', &scene.place())).collect();
+        scene.reset();
+        let ran = scene.command(&[]).output().unwrap();
+        assert!(ran.status.success(), "{name}: {ran:?}");
+        scene.after = scene.tree();
+        assert_ne!(scene.before, scene.after, "{name}");
+        scene
+    }
+
+    /// Where all of it is, as paths show it.
+    pub fn place(&self) -> String {
+        self.folder.path("").to_str().unwrap().trim_end_matches('/').to_owned()
+    }
+
+    /// The folder of the destination.
+    pub fn there(&self) -> PathBuf {
+        self.folder.path("there")
+    }
+
+    /// Puts there what was there before, and nothing else.
+    pub fn reset(&self) {
+        for entry in fs::read_dir(self.there()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+        }
+        for (name, bytes) in &self.before {
+            let path = self.there().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(MODE)).unwrap();
+        }
+    }
+
+    /// Puts there what was there before, beside what was left behind.
+    pub fn restore(&self) {
+        if self.before.is_empty() {
+            _ = fs::remove_dir_all(self.there().join("out"));
+        }
+        for (name, bytes) in &self.before {
+            fs::write(self.there().join(name), bytes).unwrap();
+        }
+    }
+
+    /// The command, run by another one. It works on one thread, so that its calls come in the same order each time.
+    pub fn command(&self, by: &[&str]) -> Command {
+        let mut words = by.iter().map(ToString::to_string).collect::<Vec<_>>();
+        words.push(env!("CARGO_BIN_EXE_gen5").into());
+        words.extend(self.words.iter().cloned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env("RAYON_NUM_THREADS", "1").current_dir("/");
+        // Cargo's, in which libraries would be looked for.
+        command.env_remove("LD_LIBRARY_PATH");
+        command
+    }
+
+    pub fn tree(&self) -> Tree {
+        let mut tree = Tree::new();
+        add(&self.there(), "", &mut tree);
+        tree
+    }
+
+    /// What is at the destination, with the mode that it had, and how many temporaries are beside it.
+    #[track_caller]
+    pub fn state(&self, what: &str) -> (State, usize) {
+        let names = crate::support::names(&self.there());
+        let left = names.iter().filter(|name| name.ends_with(LEFT)).count();
+        for name in self.before.keys() {
+            let mode = fs::metadata(self.there().join(name)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, MODE, "{} {what}: the mode of {name}", self.name);
+        }
+        let mut tree = self.tree();
+        tree.retain(|path, _| !path.contains(LEFT));
+        let state = match tree {
+            tree if tree == self.before => State::Before,
+            tree if tree == self.after => State::After,
+            tree => panic!("{} {what}: the destination is neither: {:?}", self.name, sizes(&tree)),
+        };
+        (state, left)
+    }
+
+    /// Runs the command to its end, after which all is as if nothing had been before.
+    #[track_caller]
+    pub fn recovers(&self) {
+        self.restore();
+        let ran = self.command(&[]).output().unwrap();
+        assert!(ran.status.success(), "{}: {ran:?}", self.name);
+        assert_eq!(self.state("after it has recovered"), (State::After, 0), "{}", self.name);
+    }
+}
+
+/// The words of a command, in which `@` stands for the folder, and what is at its destination before.
+fn script<'a>(name: &str, old: &'a [u8]) -> (Vec<&'static str>, Vec<(&'static str, &'a [u8])>) {
+    let pack = |how, latent| {
+        let words = ["pack", "@/there/x.gen5", "--force", "--compress", how, "--latent", latent];
+        [&words[..], &MODEL].concat()
+    };
+    let unpack = ["unpack", "@/in.gen5", "-o", "@/there/out", "--no-environment-check", "--force"];
+    let merge = ["merge", "@/in.gen5", "@/other.gen5", "-o", "@/there/x.gen5", "--prefix", "--force"];
+    let repack = ["repack", "@/in.gen5", "@/there/x.gen5", "--force", "--compress", "zstd"];
+    let there = vec![("x.gen5", old)];
+    match name {
+        "pack" => (pack("none", "b=@/a.npy"), vec![("x.gen5", b"old")]),
+        "pack --compress" => (pack("zstd", "@/a.npy"), there),
+        "repack" => (repack.into(), there),
+        "set" => (vec!["set", "@/there/x.gen5", "tags=sea"], there),
+        "merge" => (merge.into(), there),
+        "render" => (vec!["render", "@/in.gen5", "-o", "@/there/x.png", "--force"], vec![("x.png", b"old")]),
+        "unpack" => (unpack.into(), Vec::new()),
+        "unpack --force" => (unpack.into(), vec![("out/metadata.json", b"old"), ("out/mine.txt", b"mine")]),
+        "split" => (vec!["split", "@/in.gen5", "-o", "@/there/out"], Vec::new()),
+        other => panic!("no scene {other}"),
+    }
+}
+
+fn add(folder: &Path, prefix: &str, tree: &mut Tree) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        match entry.path().is_dir() {
+            true => add(&entry.path(), &format!("{name}/"), tree),
+            false => _ = tree.insert(name, fs::read(entry.path()).unwrap()),
+        }
+    }
+}
+
+fn sizes(tree: &Tree) -> BTreeMap<&str, usize> {
+    tree.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect()
+}
+
+/// What a process said on standard error.
+pub fn said(ran: &Output) -> String {
+    String::from_utf8_lossy(&ran.stderr).into_owned()
+}

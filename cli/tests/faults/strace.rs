@@ -1,0 +1,98 @@
+//! System calls as strace tells of them, and as it lets them fail.
+
+use std::collections::HashMap;
+use std::fs;
+use std::process::Output;
+
+use crate::scene::Scene;
+
+/// A system call that has returned.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub thread: u32,
+    pub name: String,
+    /// As strace writes them; descriptors with their path.
+    pub arguments: String,
+    pub result: String,
+    /// Whether strace has made up the result.
+    pub is_injected: bool,
+}
+
+/// Runs the command of a scene under strace with these options.
+pub fn strace(scene: &Scene, options: &[&str]) -> (Output, Vec<Call>) {
+    let trace = scene.folder.path("trace");
+    let by = ["strace", "-f", "-y", "-o", trace.to_str().unwrap()];
+    let ran = scene.command(&[&by[..], options].concat()).output().expect("strace, which these tests need");
+    let text = fs::read_to_string(&trace).unwrap();
+    (ran, parse(&text))
+}
+
+fn parse(text: &str) -> Vec<Call> {
+    let mut unfinished: HashMap<u32, String> = HashMap::new();
+    let mut calls = Vec::new();
+    for line in text.lines() {
+        let (thread, line) = line.trim_start().split_once(' ').unwrap();
+        let thread = thread.parse().unwrap();
+        let line = line.trim_start();
+        // Another thread's call came between.
+        if let Some(start) = line.strip_suffix(" <unfinished ...>") {
+            unfinished.insert(thread, start.to_owned());
+            continue;
+        }
+        let resumed = line.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>"));
+        let line = match resumed {
+            Some((_, end)) => format!("{}{end}", unfinished.remove(&thread).unwrap()),
+            None => line.to_owned(),
+        };
+        // Signals and ends of threads are no calls.
+        let Some((call, result)) = line.rsplit_once(" = ") else { continue };
+        let Some((name, arguments)) = call.split_once('(') else { continue };
+        calls.push(Call {
+            thread,
+            name: name.to_owned(),
+            arguments: arguments.trim_end().trim_end_matches(')').to_owned(),
+            result: result.to_owned(),
+            is_injected: result.ends_with("(INJECTED)"),
+        });
+    }
+    calls
+}
+
+/// A call of an undisturbed run: the how-manyth of its name it is in its thread, as strace counts.
+pub struct Target {
+    pub call: Call,
+    pub nth: usize,
+}
+
+/// The calls of an undisturbed run. They are those of the main thread, since all that matters is done by that.
+pub fn calls(scene: &Scene, options: &[&str]) -> Vec<Target> {
+    scene.reset();
+    let (ran, calls) = strace(scene, options);
+    assert!(ran.status.success(), "{}: {ran:?}", scene.name);
+    let main = calls[0].thread;
+    let there = scene.there();
+    let (own, others): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(|call| call.thread == main);
+    if let Some(call) = others.iter().find(|call| call.arguments.contains(there.to_str().unwrap())) {
+        panic!("{}: {call:?} is of another thread", scene.name);
+    }
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    let mut count = |call: &Call| {
+        let count = counts.entry(call.name.clone()).or_default();
+        *count += 1;
+        *count
+    };
+    own.into_iter().map(|call| Target { nth: count(&call), call }).collect()
+}
+
+/// The calls of an undisturbed run that touch the destination or what is read, but for those that only clean up. Not what
+/// `render` reads: it shows what cannot be read as such.
+pub fn targets(scene: &Scene) -> Vec<Target> {
+    let place = if scene.name == "render" { scene.there() } else { scene.place().into() };
+    let mut targets = calls(scene, &["-e", "trace=%file,%desc"]);
+    let cleans_up = |name: &str| matches!(name, "close" | "unlink" | "unlinkat" | "rmdir" | "execve");
+    // What is said of it goes elsewhere.
+    let touches =
+        |call: &Call| call.arguments.contains(place.to_str().unwrap()) && !call.arguments.starts_with("1<");
+    targets.retain(|target| touches(&target.call) && !cleans_up(&target.call.name));
+    targets
+}

@@ -1,0 +1,225 @@
+//! Temporaries: files and folders in the making, whose names tell whose they are: `.NAME.XXXXXX.gen5-partial`.
+//!
+//! Who makes one keeps it locked. So one that can be locked was left behind by a process that was killed, and the next of
+//! its name takes it away.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use tempfile::{Builder, NamedTempFile, TempDir};
+
+/// The end of the names.
+const SUFFIX: &str = ".gen5-partial";
+
+/// What is random in a name, so that no two are ever the same.
+const RANDOM: usize = 6;
+
+/// Characters of the target's name in the temporary one: at most 200 bytes of the 255 that file systems take.
+const LONGEST_STEM: usize = 50;
+
+/// Entries of a folder that are looked at for what was left behind: no more, since folders can be large.
+const LOOKED_AT: usize = 10_000;
+
+/// How often another process may take what was just made for left behind.
+const ATTEMPTS: usize = 10;
+
+/// The temporaries of one target in one folder.
+pub(super) struct Temporaries<'f> {
+    folder: &'f Path,
+    prefix: String,
+}
+
+impl<'f> Temporaries<'f> {
+    /// Those in `folder` of a target of this name.
+    pub(super) fn of(name: &OsStr, folder: &'f Path) -> Self {
+        let name: String = name.to_string_lossy().chars().take(LONGEST_STEM).collect();
+        Self { folder, prefix: format!(".{name}.") }
+    }
+
+    /// An empty file. Open, it is locked.
+    pub(super) fn file(&self) -> io::Result<NamedTempFile> {
+        let mut builder = self.builder();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+        until_claimed(|| {
+            let file = builder.tempfile_in(self.folder)?;
+            Ok(claim(file.as_file())?.then_some(file))
+        })
+    }
+
+    /// An empty folder, and what keeps it locked.
+    pub(super) fn folder(&self) -> io::Result<(TempDir, Lock)> {
+        let mut builder = self.builder();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask
+        until_claimed(|| {
+            let folder = builder.tempdir_in(self.folder)?;
+            Ok(Lock::of(folder.path())?.map(|lock| (folder, lock)))
+        })
+    }
+
+    fn builder(&self) -> Builder<'_, 'static> {
+        let mut builder = Builder::new();
+        builder.prefix(&self.prefix).suffix(SUFFIX).rand_bytes(RANDOM);
+        builder
+    }
+
+    /// Takes away what others of this name have left behind, as far as that can be known. Nothing depends on it.
+    pub(super) fn take_away(&self, kind: Kind) {
+        let Ok(entries) = fs::read_dir(self.folder) else { return };
+        for entry in entries.take(LOOKED_AT).flatten() {
+            if entry.file_name().to_str().is_some_and(|name| self.is_one(name)) {
+                take_away(&entry.path(), kind);
+            }
+        }
+    }
+
+    fn is_one(&self, name: &str) -> bool {
+        let random = name.strip_prefix(&self.prefix).and_then(|name| name.strip_suffix(SUFFIX));
+        random
+            .is_some_and(|text| text.len() == RANDOM && text.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    }
+}
+
+/// What a temporary is to be.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    File,
+    Folder,
+}
+
+/// Makes something until it is the maker's.
+fn until_claimed<T>(mut make: impl FnMut() -> io::Result<Option<T>>) -> io::Result<T> {
+    for _ in 0..ATTEMPTS {
+        if let Some(made) = make()? {
+            return Ok(made);
+        }
+    }
+    Err(io::Error::other("other processes take away what is made there"))
+}
+
+/// What keeps a folder locked.
+#[cfg(unix)]
+pub(super) struct Lock(#[expect(dead_code, reason = "it is locked as long as it is open")] File);
+
+#[cfg(unix)]
+impl Lock {
+    /// `None` if another process has taken the folder for left behind.
+    fn of(folder: &Path) -> io::Result<Option<Self>> {
+        match File::open(folder) {
+            Ok(file) => Ok(claim(&file)?.then_some(Self(file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) struct Lock;
+
+#[cfg(not(unix))]
+impl Lock {
+    fn of(_: &Path) -> io::Result<Option<Self>> {
+        Ok(Some(Self))
+    }
+}
+
+/// Locks what was just made. Before that, another process may have locked it, and taken it away. Where there are no locks,
+/// nobody does.
+#[cfg(unix)]
+fn claim(made: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let is_locked = !matches!(made.try_lock(), Err(fs::TryLockError::WouldBlock));
+    Ok(is_locked && made.metadata()?.nlink() > 0)
+}
+
+#[cfg(not(unix))]
+fn claim(_: &File) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Takes away what is at a path, if it is of this kind and nobody's any more.
+#[cfg(target_os = "linux")]
+fn take_away(path: &Path, kind: Kind) {
+    use rustix::fs::{Mode, OFlags};
+
+    // A link is not followed, and a pipe not waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else { return };
+    let is_kind = file.metadata().is_ok_and(|there| match kind {
+        Kind::File => there.is_file(),
+        Kind::Folder => there.is_dir(),
+    });
+    if is_kind && is_of_this_machine(&file) && file.try_lock().is_ok() {
+        // It is locked while it is taken away: its maker, if it has just been made, does not go on with it.
+        let _ = match kind {
+            Kind::File => fs::remove_file(path),
+            Kind::Folder => fs::remove_dir_all(path),
+        };
+    }
+}
+
+/// Elsewhere it is not known whether others would see the lock.
+#[cfg(not(target_os = "linux"))]
+fn take_away(_: &Path, _: Kind) {}
+
+/// Whether a file is on a file system on which each process that could lock it is one of this machine. Others that are not
+/// known here may be of a network.
+#[cfg(target_os = "linux")]
+fn is_of_this_machine(file: &File) -> bool {
+    // ext2 to ext4, XFS, Btrfs, F2FS, bcachefs, ZFS, tmpfs, overlayfs: linux/magic.h, and ZFS's own.
+    const LOCAL: [u64; 8] =
+        [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0xca45_1a4e, 0x2fc1_2fc1, 0x0102_1994, 0x794c_7630];
+    let kind = rustix::fs::fstatfs(file).ok().and_then(|system| u64::try_from(system.f_type).ok());
+    kind.is_some_and(|kind| LOCAL.contains(&kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What another process may do between the making of a temporary and its locking.
+    #[test]
+    #[cfg(unix)]
+    fn what_another_has_locked_or_taken_away_is_not_the_makers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let made = File::create(&path).unwrap();
+        let other = File::open(&path).unwrap();
+        other.lock().unwrap();
+        assert!(!claim(&made).unwrap());
+        fs::remove_file(&path).unwrap();
+        drop(other);
+        assert!(!claim(&made).unwrap());
+        assert!(claim(&File::create(&path).unwrap()).unwrap());
+
+        let path = folder.path().join("folder");
+        fs::create_dir(&path).unwrap();
+        let lock = Lock::of(&path).unwrap();
+        assert!(lock.is_some() && Lock::of(&path).unwrap().is_none());
+        drop(lock);
+        let removed = File::open(&path).unwrap();
+        fs::remove_dir(&path).unwrap();
+        assert!(Lock::of(&path).unwrap().is_none() && !claim(&removed).unwrap());
+    }
+
+    #[test]
+    fn temporaries_are_known_by_their_names() {
+        let temporaries = Temporaries::of(OsStr::new("x.gen5"), Path::new("."));
+        assert!(temporaries.is_one(".x.gen5.aB3dE6.gen5-partial"));
+        for other in [
+            "x.gen5",
+            ".x.gen5.gen5-partial",
+            ".x.gen5.aB3dE.gen5-partial",
+            ".x.gen5.aB3d.6.gen5-partial",
+            ".x.gen5.aB3dE6.gen5-partial~",
+            ".xx.gen5.aB3dE6.gen5-partial",
+            ".x.gen5.b.aB3dE6.gen5-partial",
+        ] {
+            assert!(!temporaries.is_one(other), "{other}");
+        }
+    }
+}
