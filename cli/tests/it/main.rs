@@ -11,6 +11,8 @@ mod diff;
 mod embedded;
 mod environment;
 mod files;
+mod folders;
+mod foreign;
 mod image_text;
 mod images;
 mod latents;
