@@ -11,6 +11,7 @@ pub mod layouts;
 pub mod npy;
 mod npz;
 mod payload;
+pub mod recast;
 mod safetensors;
 pub mod types;
 pub mod write;

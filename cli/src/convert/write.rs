@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use gen5::{Dtype, Latent, f16};
+use gen5::Dtype;
 use serde_json::json;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -40,10 +40,10 @@ pub enum Container {
 
 impl Container {
     /// The type that a latent's values have there: numpy has no bfloat16, and float32 holds it exactly.
-    pub fn holds(self, dtype: Dtype) -> Type {
+    pub fn holds(self, dtype: Dtype) -> Dtype {
         match (self, dtype) {
-            (Self::Npy | Self::Npz, Dtype::BF16) => Type::Latent(Dtype::F32),
-            _ => Type::Latent(dtype),
+            (Self::Npy | Self::Npz, Dtype::BF16) => Dtype::F32,
+            _ => dtype,
         }
     }
 }
@@ -75,8 +75,8 @@ pub fn write_file<V>(
         Container::Safetensors => write_safetensors(&mut file, pieces, texts, values),
     };
     written.and_then(|()| Ok(file.flush()?)).map_err(|error| match error.downcast_ref() {
-        // It is of the file that is read.
         Some(gen5::Error::Io { .. }) | None => error.context(failed()),
+        // It is of the file that is read.
         Some(_) => error,
     })
 }
@@ -133,65 +133,4 @@ fn write_safetensors<V>(
     file.write_all(&(text.len() as u64).to_le_bytes())?;
     file.write_all(&text)?;
     sorted.into_iter().try_for_each(|piece| values(piece, file))
-}
-
-/// Writes a latent's values: as they are, or, if float32 is asked for, as that.
-///
-/// # Errors
-///
-/// The latent cannot be read or is damaged, or `out` fails.
-pub fn write_values(latent: &Latent, kind: Type, out: &mut dyn Write) -> gen5::Result<()> {
-    match (latent.dtype(), kind) {
-        (from @ (Dtype::F16 | Dtype::BF16), Type::Latent(Dtype::F32)) => {
-            latent.write_to(&mut Widened { out, from })
-        }
-        _ => latent.write_to(out),
-    }
-}
-
-/// Writes values of a latent, given as bytes, in the same way.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write_bytes(bytes: &[u8], from: Dtype, kind: Type, out: &mut dyn Write) -> io::Result<()> {
-    match (from, kind) {
-        (Dtype::F16 | Dtype::BF16, Type::Latent(Dtype::F32)) => Widened { out, from }.write_all(bytes),
-        _ => out.write_all(bytes),
-    }
-}
-
-/// Takes values of a 16-bit type, and writes them as float32, which holds them exactly.
-struct Widened<'w> {
-    out: &'w mut dyn Write,
-    from: Dtype,
-}
-
-/// Values that are widened at a time.
-const WIDENED: usize = 2048;
-
-impl Write for Widened<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (values, rest) = bytes.as_chunks::<2>();
-        if values.is_empty() && !rest.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "half a value"));
-        }
-        let mut wide = [[0; 4]; WIDENED];
-        for block in values.chunks(WIDENED) {
-            for (wide, &[low, high]) in wide.iter_mut().zip(block) {
-                *wide = match self.from {
-                    Dtype::F16 => f16::from_le_bytes([low, high]).to_f32().to_le_bytes(),
-                    // A bfloat16 is the upper half of the float32 of the same value.
-                    _ => [0, 0, low, high],
-                };
-            }
-            let wide = wide.get(..block.len()).unwrap_or_default();
-            self.out.write_all(wide.as_flattened())?;
-        }
-        Ok(bytes.len() - rest.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }

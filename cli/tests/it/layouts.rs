@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use gen5::Reader;
-use safetensors::tensor::Dtype as Type;
+use gen5::{Dtype, Reader};
+use safetensors::tensor::Dtype as Tensor;
 use serde_json::{Value, json};
 
 use crate::foreign::{
-    MODEL, eighths, fixture, npy_of_ints, npz, pack, rows, tensors, unpack, values, write_npz,
+    MODEL, eighths, fixture, npy_of, npy_of_ints, npz, pack, rows, tensors, unpack, values, write_npz,
 };
 use crate::support::{Folder, names};
 
@@ -53,7 +53,7 @@ fn latents_that_were_saved_scaled_are_unscaled() {
     assert!(values(&folder, "latent_tensor").iter().zip(&unscaled).all(|(a, b)| close(*a, *b)));
     let (out, _) = unpack(&folder, "original");
     let (tensors, _) = tensors(&out.join("latents/old.latent"));
-    assert_eq!(tensors["latent_format_version_0"], (Type::F32, vec![0], Vec::new()));
+    assert_eq!(tensors["latent_format_version_0"], (Tensor::F32, vec![0], Vec::new()));
     // Under another name it is what it is, since only .latent files were ever saved so.
     fs::copy(old, folder.path("old.safetensors")).unwrap();
     assert_eq!(pack(&folder, &["--latent", "@/old.safetensors"]), "");
@@ -101,7 +101,8 @@ fn musubi_caches_come_back() {
         assert_eq!(tensors(&out.join("latents").join(file.file_name().unwrap())), tensors(&file));
     }
     let (out, said) = unpack(&folder, "comfyui");
-    assert_eq!(said, "gen5: 2 latents passed over: they are no images of channels, height and width\n");
+    let (passed_over, _) = said.split_once('\n').unwrap();
+    assert_eq!(passed_over, "gen5: 2 latents passed over: they are no images of channels, height and width");
     let (tensors, _) = tensors(&out.join("latents/sea_00000-005_0064x0032_wan.latent"));
     assert_eq!(tensors["latent_tensor"].1, [1, 16, 2, 4, 8]);
     // No cache of a video, and no other program's either.
@@ -505,4 +506,61 @@ fn more_files_than_anybody_wants_are_refused() {
     let ran = folder.run(&["unpack", "@/a.gen5", "-o", "@/out", "--format", "kohya"]);
     assert!(ran.code == 1 && ran.messages.contains("more than 100000 files would be made"), "{ran:?}");
     assert_eq!(folder.names(), ["a.gen5"]);
+}
+
+#[test]
+fn files_get_their_types_back_after_a_repack() {
+    let folder = Folder::new();
+    let musubi = fixture("sea_00000-005_0064x0032_wan.safetensors");
+    let plain = fixture("plain.safetensors");
+    let half = folder.path("half.npy");
+    fs::write(&half, npy_of(Dtype::F16, &[2, 3], 0.1)).unwrap();
+    let words = [&musubi, &plain, &half].map(|path| path.to_str().unwrap());
+    fs::create_dir(folder.path("in")).unwrap();
+    for n in 0..3 {
+        fs::copy(&musubi, folder.path(&format!("in/sea{n}.safetensors"))).unwrap();
+    }
+    for repack in
+        [&["--dtype", "float32"][..], &["--compatible"], &["--dtype", "float32", "--compress", "zstd"]]
+    {
+        for packed in [&["--latent", words[0]][..], &["--latent", words[1]], &["--from", "half=@/in"]] {
+            pack(&folder, packed);
+            folder.ok(&[&["repack", "@/x.gen5", "@/x.gen5", "--force"], repack].concat());
+            let (out, said) = unpack(&folder, "original");
+            assert_eq!(said, "");
+            for name in names(&out.join("latents")) {
+                let original = if name.starts_with("plain") { &plain } else { &musubi };
+                assert!(tensors(&out.join("latents").join(&name)) == tensors(original), "{name} {repack:?}");
+            }
+            fs::remove_dir_all(out).unwrap();
+        }
+    }
+    fs::rename(&half, folder.path("in/half.npy")).unwrap();
+    pack(&folder, &["--from", "@/in"]);
+    folder.ok(&["repack", "@/x.gen5", "@/x.gen5", "--force", "--dtype", "float32"]);
+    let (out, _) = unpack(&folder, "original");
+    assert_eq!(fs::read(out.join("latents/half.npy")).unwrap(), npy_of(Dtype::F16, &[2, 3], 0.1));
+}
+
+#[test]
+fn what_no_longer_fits_its_type_is_told() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[2, 1], &[1.0, 0.1]);
+    let row = |row: u64| {
+        let array = json!({"name": "x", "dtype": "bfloat16", "shape": [1], "key": "a", "row": row});
+        json!({"file": format!("{row}.safetensors"), "layout": "safetensors", "arrays": [array]})
+    };
+    let model = json!({"model_name": "x", "version": "1", "source_files": [row(0), row(1)]});
+    fs::write(folder.path("m.json"), model.to_string()).unwrap();
+    folder.ok(&["pack", "@/x.gen5", "--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"]);
+    let (out, said) = unpack(&folder, "original");
+    assert_eq!(
+        said,
+        "gen5: latent a is float32, and was bfloat16 in 0.safetensors, which does not hold all its values now: it is \
+         written as float32\n"
+    );
+    for (name, value) in [("0.safetensors", 1.0_f32), ("1.safetensors", 0.1)] {
+        let (tensors, _) = tensors(&out.join("latents").join(name));
+        assert_eq!(tensors["x"], (Tensor::F32, vec![1], value.to_le_bytes().to_vec()));
+    }
 }

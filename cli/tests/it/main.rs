@@ -7,6 +7,7 @@ mod commands;
 mod completions;
 mod conventions;
 mod convert;
+mod derived;
 mod diff;
 mod embedded;
 mod environment;

@@ -221,8 +221,8 @@ impl Source {
     /// The keys of latents whose values are as a decoder takes them, not as a sampler has them: of those that came from
     /// such files, going by the text of the member.
     pub fn unscaled(member: Option<&str>) -> HashSet<String> {
-        let is_unscaled = |source: &Self| matches!(source.layout, Layout::Comfyui | Layout::Kohya);
-        let sources = Self::list(member).unwrap_or_default().into_iter().filter(is_unscaled);
+        let sources = Self::list(member).unwrap_or_default().into_iter();
+        let sources = sources.filter(|source| source.layout.is_unscaled());
         sources.flat_map(|source| source.arrays).filter_map(|array| array.key).collect()
     }
 }
