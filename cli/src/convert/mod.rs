@@ -6,6 +6,7 @@
 
 mod arg;
 mod array;
+mod fails_once;
 pub mod folder;
 pub mod layouts;
 pub mod npy;

@@ -11,6 +11,7 @@ use serde_json::json;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use super::fails_once::FailsOnce;
 use super::npy;
 use super::types::Type;
 use crate::terminal::{escape, shown};
@@ -92,7 +93,7 @@ fn write_npz<V>(
     pieces: &[Piece<V>],
     values: &mut WriteValues<'_, V>,
 ) -> Result<()> {
-    let mut zip = ZipWriter::new(file);
+    let mut zip = ZipWriter::new(FailsOnce::new(file));
     for piece in pieces {
         let header = npy::header(piece.kind, &piece.shape)?;
         let size = size(piece)?.saturating_add(header.len() as u64);
@@ -133,4 +134,64 @@ fn write_safetensors<V>(
     file.write_all(&(text.len() as u64).to_le_bytes())?;
     file.write_all(&text)?;
     sorted.into_iter().try_for_each(|piece| values(piece, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::io::{self, Cursor, SeekFrom};
+    use std::process::Command;
+
+    use super::*;
+
+    /// A disk with so much room.
+    struct Disk(Cursor<Vec<u8>>, u64);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = usize::try_from(self.1.saturating_sub(self.0.position())).unwrap();
+            match bytes.split_at(room.min(bytes.len())) {
+                ([], [_, ..]) => Err(io::ErrorKind::StorageFull.into()),
+                (bytes, _) => self.0.write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for Disk {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    fn write_on(room: u64) -> Result<u64> {
+        let piece = |name: &str| {
+            let (name, kind) = (name.to_owned(), Type::Latent(Dtype::F32));
+            Piece { name, kind, shape: vec![5, 7], values: () }
+        };
+        let mut disk = Disk(Cursor::new(Vec::new()), room);
+        let values = &mut |_: &Piece<()>, out: &mut dyn Write| Ok(out.write_all(&[1; 5 * 7 * 4])?);
+        write_npz(&mut disk, &[piece("a"), piece("b")], values)?;
+        Ok(disk.0.into_inner().len() as u64)
+    }
+
+    /// What is printed is seen in a process of its own: this test again.
+    #[test]
+    fn a_full_disk_is_an_error_and_nothing_is_printed() {
+        const INNER: &str = "GEN5_TEST_OF_A_FULL_DISK";
+        if env::var_os(INNER).is_some() {
+            let size = write_on(u64::MAX).unwrap();
+            assert!((0..size).all(|room| write_on(room).is_err()));
+            return;
+        }
+        let name = "convert::write::tests::a_full_disk_is_an_error_and_nothing_is_printed";
+        let mut again = Command::new(env::current_exe().unwrap());
+        let ran = again.args(["--exact", name, "--nocapture"]).env(INNER, "1").output().unwrap();
+        let (told, printed) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success() && told.contains("1 passed"), "{told}{printed}");
+        assert_eq!(printed, "");
+    }
 }
