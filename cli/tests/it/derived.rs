@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use safetensors::serialize;
+use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
 use crate::foreign::{fixture, npz, tensors};
@@ -74,8 +76,10 @@ fn latents_are_unscaled_as_the_models_scale_them() {
         latent(&folder, name, channels, scaled);
         for asked in [model, "auto"] {
             let ran = unpack(&folder, "comfyui", &["--unscale", asked]);
-            let why = if asked == "auto" { "going by " } else { "as was asked for\n" };
-            let said = format!("gen5: 1 latent unscaled as those of {model} are, {why}");
+            let said = match asked {
+                "auto" => format!("gen5: 1 latent unscaled as those of {model} are, going by "),
+                _ => String::new(),
+            };
             assert!(ran.code == 0 && ran.messages.starts_with(&said), "{ran:?}");
             assert_eq!(of_comfyui(&folder), vec![unscaled; channels * 4]);
             assert_eq!(unpack(&folder, "kohya", &["--unscale", asked]).code, 0);
@@ -96,8 +100,8 @@ fn latents_are_as_they_are_unless_it_is_asked_for() {
     let ran = unpack(&folder, "comfyui", &[]);
     assert_eq!(
         ran.messages,
-        "gen5: 1 latent written as stored, and ComfyUI takes latents unscaled, as a VAE gives them: --unscale auto \
-         undoes the model's scale\n"
+        "gen5: 1 latent written as stored, and ComfyUI takes latents unscaled, as a VAE gives them: if they are a \
+         sampler's, --unscale auto undoes the model's scale\n"
     );
     assert_eq!(of_comfyui(&folder), [0.5; 16]);
     let ran = unpack(&folder, "kohya", &[]);
@@ -139,6 +143,21 @@ fn latents_that_never_were_scaled_stay_as_they_are() {
 }
 
 #[test]
+fn an_image_of_a_musubi_cache_is_one_frame() {
+    let folder = Folder::new();
+    let values = [0.3611_f32 * 2.0; 64].map(f32::to_le_bytes).concat();
+    let latent = TensorView::new(safetensors::Dtype::F32, vec![16, 1, 2, 2], &values).unwrap();
+    let texts = [("architecture", "flux_kontext"), ("format_version", "1.0.1")]
+        .map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let file = folder.path("cat_flux_kontext.safetensors");
+    fs::write(&file, serialize([("latents_1x2x2_float32", latent)], Some(texts.into())).unwrap()).unwrap();
+    pack(&folder, "FLUX.1 Kontext", &["--latent", file.to_str().unwrap()]);
+    let ran = unpack(&folder, "kohya", &["--unscale", "auto"]);
+    assert!(ran.messages.contains("1 latent unscaled as those of flux are, going by 16 channels"), "{ran:?}");
+    assert_eq!(of_kohya(&folder, "cat_flux_kontext"), [2.1159; 64]);
+}
+
+#[test]
 fn what_cannot_be_unscaled_is_refused() {
     let folder = Folder::new();
     latent(&folder, "Wan2.1", 16, 1.0);
@@ -156,7 +175,7 @@ fn what_cannot_be_unscaled_is_refused() {
         (
             1,
             "gen5: @/x.gen5: latent x has 16 channels, and the model is \"Wan2.1\": that does not tell how it is scaled; \
-             --unscale sd15, sdxl, sd3 or flux does, and none writes it as it is\n"
+             --unscale sd15, sdxl, sd3 or flux does, and none has it written as it is\n"
                 .into()
         )
     );

@@ -57,7 +57,14 @@ impl<'a> Unit<'a> {
 
     /// How its values were scaled, if that is to be undone. Those of ComfyUI's and kohya's files never were.
     fn unscale(&self, by: &mut Unscale) -> Result<Option<Normalization>> {
-        if self.layout().is_some_and(Layout::is_unscaled) { Ok(None) } else { by.of(self.latent) }
+        match (self.layout(), self.shape.as_slice()) {
+            (Some(layout), _) if layout.is_unscaled() => Ok(None),
+            // An image is a video of one frame there.
+            (Some(Layout::Musubi), [channels, 1, height, width]) => {
+                by.of(self.latent, &[*channels, *height, *width])
+            }
+            (_, shape) => by.of(self.latent, shape),
+        }
     }
 
     /// The values of it, or of a row of it.

@@ -9,66 +9,68 @@ use crate::picture::{Hints, Layout, Previews, guess_of};
 use crate::terminal::{count, escape};
 use crate::values::Normalization;
 
-/// How latents are unscaled, and which have been.
+/// How latents are unscaled, and what is to be said of it.
 pub(super) struct Unscale {
-    /// By which model's factors; not at all if nothing is asked for.
+    /// By which model's numbers, if anything was asked for.
     by: Option<Previews>,
     /// The model's name.
     model: String,
-    /// The latents that are unscaled, by position, for each model and what led to it.
-    done: BTreeMap<(&'static str, String), BTreeSet<usize>>,
-    /// Those that were left as they are because nothing was asked for.
+    /// Latents, by position, for each model that was guessed and what it was guessed from.
+    guessed: BTreeMap<(&'static str, String), BTreeSet<usize>>,
+    /// Latents that are left as they are because nothing was asked for.
     left: BTreeSet<usize>,
 }
 
 impl Unscale {
     pub(super) fn new(by: Option<Previews>, model: String) -> Self {
-        Self { by, model, done: BTreeMap::new(), left: BTreeSet::new() }
+        Self { by, model, guessed: BTreeMap::new(), left: BTreeSet::new() }
     }
 
-    /// How a latent was scaled, if that is to be undone.
-    pub(super) fn of(&mut self, latent: &Latent) -> Result<Option<Normalization>> {
+    /// How a latent was scaled, if that is to be undone. `shape` is its own, or that of an image in it.
+    pub(super) fn of(&mut self, latent: &Latent, shape: &[usize]) -> Result<Option<Normalization>> {
         let key = latent.key().unwrap_or_default();
-        let layout = Layout::guess(latent.shape(), Hints { key, model: &self.model, ..Hints::default() });
-        let (name, channels) = (escape(key), count(layout.channels(), "channel"));
-        let (model, why) = match self.by {
+        let layout = Layout::guess(shape, Hints { key, model: &self.model, ..Hints::default() });
+        let has = || format!("latent {} has {}", escape(key), count(layout.channels(), "channel"));
+        let model = match self.by {
             None => {
                 self.left.insert(latent.index());
                 return Ok(None);
             }
             Some(Previews::Off) => return Ok(None),
             Some(Previews::By(model)) => {
-                ensure!(
-                    model.channels() == layout.channels(),
-                    "latent {name} has {channels}, and those of {} have {}",
-                    model.name(),
-                    model.channels()
-                );
-                (model, "as was asked for".to_owned())
+                let (name, channels) = (model.name(), model.channels());
+                ensure!(channels == layout.channels(), "{}, and those of {name} have {channels}", has());
+                model
             }
             Some(Previews::Auto) => {
                 let guess = guess_of(&layout, &self.model).with_context(|| {
-                    let model = escape(&self.model);
-                    format!("latent {name} has {channels}, and the model is {model:?}: that does not tell how it is scaled; --unscale sd15, sdxl, sd3 or flux does, and none writes it as it is")
+                    format!(
+                        "{}, and the model is \"{}\": that does not tell how it is scaled; --unscale sd15, sdxl, sd3 or flux \
+                         does, and none has it written as it is",
+                        has(),
+                        escape(&self.model)
+                    )
                 })?;
-                (guess.preview, format!("going by {}", guess.why))
+                let latents = self.guessed.entry((guess.preview.name(), guess.why)).or_default();
+                latents.insert(latent.index());
+                guess.preview
             }
         };
-        self.done.entry((model.name(), why)).or_default().insert(latent.index());
         Ok(Some(model.normalization()))
     }
 
     /// What is to be said of files for this program.
     pub(super) fn notes(&self, program: &str) -> Vec<String> {
-        let done = self.done.iter().map(|((model, why), latents)| {
-            format!("{} unscaled as those of {model} are, {why}", count(latents.len(), "latent"))
+        let guessed = self.guessed.iter().map(|((model, why), latents)| {
+            format!("{} unscaled as those of {model} are, going by {why}", count(latents.len(), "latent"))
         });
         let left = (!self.left.is_empty()).then(|| {
             format!(
-                "{} written as stored, and {program} takes latents unscaled, as a VAE gives them: --unscale auto undoes the model's scale",
+                "{} written as stored, and {program} takes latents unscaled, as a VAE gives them: if they are a sampler's, \
+                 --unscale auto undoes the model's scale",
                 count(self.left.len(), "latent")
             )
         });
-        done.chain(left).collect()
+        guessed.chain(left).collect()
     }
 }
