@@ -36,7 +36,7 @@ pub struct Folder {
 /// Arrays of one name that agree in shape and dtype are one latent, along their first axis if that is a batch of 1 (of four
 /// axes or more), or else along a new one. Its key is `latents`, or the one that is given; companions (`alpha_mask`) go by
 /// their own names, behind a key that is given. If not all of a name agree, what sets them apart is behind that:
-/// `latents/104x152`. Those with which none agrees are a latent each, called after their files.
+/// `latents/152x104`. Those with which none agrees are a latent each, called after their files.
 ///
 /// # Errors
 ///
@@ -199,17 +199,17 @@ struct Group {
 }
 
 impl Group {
-    /// Its last two axes, height and width of images: `104x152`.
+    /// Its last two axes, height and width of images: `152x104`.
     fn size(&self) -> String {
         dimensions(self.shape.get(self.shape.len().saturating_sub(2)..).unwrap_or_default(), "x")
     }
 
-    /// All axes: `4x104x152`.
+    /// All axes: `4x152x104`.
     fn axes(&self) -> String {
         dimensions(&self.shape, "x")
     }
 
-    /// All that they agree in: `4x104x152_bfloat16`.
+    /// All that they agree in: `4x152x104_bfloat16`.
     fn all(&self) -> String {
         format!("{}_{}", self.axes(), self.dtype.name())
     }

@@ -556,8 +556,7 @@ fn what_no_longer_fits_its_type_is_told() {
     let (out, said) = unpack(&folder, "original");
     assert_eq!(
         said,
-        "gen5: latent a is float32, and was bfloat16 in 0.safetensors, which does not hold all its values now: it is \
-         written as float32\n"
+        "gen5: latent a is written as float32: 0.safetensors had bfloat16, which does not hold all its values any more\n"
     );
     for (name, value) in [("0.safetensors", 1.0_f32), ("1.safetensors", 0.1)] {
         let (tensors, _) = tensors(&out.join("latents").join(name));

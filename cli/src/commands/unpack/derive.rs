@@ -9,7 +9,7 @@ use super::plan::{Used, Values};
 use super::unscale::Unscale;
 use crate::convert::layouts::{Layout, Member, Source, comfyui, kohya};
 use crate::convert::types::{Other, Type};
-use crate::convert::write::{Container, Piece};
+use crate::convert::write::Piece;
 use crate::names::NAMELESS;
 use crate::values::Normalization;
 
@@ -126,8 +126,8 @@ fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
     origins
 }
 
-/// A `.latent` file, if it can be one. ComfyUI has a batch axis in front.
-pub(super) fn comfyui_file(
+/// A `.latent` file, if it can be one: channels, height and width, behind the batch that ComfyUI has.
+pub(super) fn comfyui_files(
     unit: &Unit<'_>,
     model_info: &Extra,
     unscale: &mut Unscale,
@@ -141,8 +141,8 @@ pub(super) fn comfyui_file(
     };
     let unscale = unit.unscale(unscale)?;
     let dtype = if unscale.is_some() { Dtype::F32 } else { unit.latent.dtype() };
-    let (name, kind) = (comfyui::TENSOR.to_owned(), Container::Safetensors.holds(dtype).into());
-    let latent = Piece { name, kind, shape, values: unit.values(None, unscale) };
+    let (name, values) = (comfyui::TENSOR.to_owned(), unit.values(None, unscale));
+    let latent = Piece { name, kind: dtype.into(), shape, values };
     // An image by ComfyUI brought them.
     let texts = model_info.get("image_text").and_then(|texts| serde_json::from_str::<Extra>(texts).ok());
     let text = |name: &str| serde_json::from_str(texts.as_ref()?.get(name)?).ok();
@@ -154,22 +154,9 @@ pub(super) fn comfyui_file(
     Ok(vec![Derived { stem, pieces: vec![latent, marker()], texts }])
 }
 
-/// A cache of kohya's for each image: one, or one for each row of a batch; none if it is no image. Its values are float32,
-/// which all are there.
-pub(super) fn kohya_file(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<Derived>> {
-    let has_batch = unit.layout() != Some(Layout::Musubi);
-    let (rows, [channels, height, width]) = match *unit.shape.as_slice() {
-        [channels, height, width] => (None, [channels, height, width]),
-        // A video of one frame.
-        [channels, 1, height, width] if !has_batch => (None, [channels, height, width]),
-        [1, channels, height, width] if has_batch => (None, [channels, height, width]),
-        [rows @ 0..=MAX_FILES, channels, height, width]
-            if has_batch && unit.row.is_none() && !unit.latent.is_empty() =>
-        {
-            (Some(rows), [channels, height, width])
-        }
-        _ => return Ok(Vec::new()),
-    };
+/// A cache of kohya's for each image in it, if there are any. Its values are float32, which all are there.
+pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<Derived>> {
+    let Some((rows, [channels, height, width])) = images(unit) else { return Ok(Vec::new()) };
     let pixels = |axis: usize| axis.checked_mul(kohya::PIXELS).and_then(|axis| i64::try_from(axis).ok());
     let (Some(width_in_pixels), Some(height_in_pixels)) = (pixels(width), pixels(height)) else {
         return Ok(Vec::new());
@@ -201,6 +188,23 @@ pub(super) fn kohya_file(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<D
             (0..rows).map(|row| file(Some(format!("{stem}_{row:0digits$}")), Some(row))).collect()
         }
     })
+}
+
+/// The channels, height and width of an image, or of so many rows that are images; `None` if it is something else.
+fn images(unit: &Unit<'_>) -> Option<(Option<usize>, [usize; 3])> {
+    let is_musubi = unit.layout() == Some(Layout::Musubi);
+    match *unit.shape.as_slice() {
+        [channels, height, width] => Some((None, [channels, height, width])),
+        // A video of one frame.
+        [channels, 1, height, width] if is_musubi => Some((None, [channels, height, width])),
+        [1, channels, height, width] if !is_musubi => Some((None, [channels, height, width])),
+        [rows @ 0..=MAX_FILES, channels, height, width]
+            if !is_musubi && unit.row.is_none() && !unit.latent.is_empty() =>
+        {
+            Some((Some(rows), [channels, height, width]))
+        }
+        _ => None,
+    }
 }
 
 /// ComfyUI's marker.

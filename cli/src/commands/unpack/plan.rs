@@ -8,7 +8,7 @@ use gen5::{Dtype, Extra, Latent, Reader};
 
 use super::super::sources::sources;
 use super::LATENTS;
-use super::derive::{Derived, MAX_FILES, SIZES_ARE_DERIVED, Unit, comfyui_file, kohya_file, marker, units};
+use super::derive::{Derived, MAX_FILES, SIZES_ARE_DERIVED, Unit, comfyui_files, kohya_files, marker, units};
 use super::unscale::Unscale;
 use crate::args::{Format, PreviewArg, UnpackArgs};
 use crate::convert::layouts::{Layout, Member, Source, comfyui};
@@ -146,6 +146,8 @@ struct Planner<'a> {
     used: Used,
     /// Whether another type holds all values of a latent, which is given by its position.
     fits: HashMap<(usize, Dtype), bool>,
+    /// The latents of which it was told that they do not get back the type that they had.
+    misfits: HashSet<usize>,
     progress: &'a Progress,
     plan: Plan,
 }
@@ -158,7 +160,8 @@ impl<'a> Planner<'a> {
         let (sources, torn): (Vec<_>, Vec<_>) =
             sources.iter().partition(|source| missing(source, &by_key).is_none());
         let plan = Plan { files: Vec::new(), notes: note_of_torn(&torn, &by_key).into_iter().collect() };
-        Self { latents, sources, by_key, used: HashSet::new(), fits: HashMap::new(), progress, plan }
+        let (used, fits, misfits) = (HashSet::new(), HashMap::new(), HashSet::new());
+        Self { latents, sources, by_key, used, fits, misfits, progress, plan }
     }
 
     /// All files of this layout, or all files as they were.
@@ -175,10 +178,10 @@ impl<'a> Planner<'a> {
             _ if left.is_empty() => {}
             None => self.rest(&left),
             Some(layout @ Layout::Comfyui) => {
-                self.derive(&left, layout, |unit| comfyui_file(unit, model_info, &mut unscale))?;
+                self.derive(&left, layout, |unit| comfyui_files(unit, model_info, &mut unscale))?;
             }
             Some(layout @ Layout::Kohya) => {
-                if self.derive(&left, layout, |unit| kohya_file(unit, &mut unscale))? {
+                if self.derive(&left, layout, |unit| kohya_files(unit, &mut unscale))? {
                     self.plan.notes.push(SIZES_ARE_DERIVED.to_owned());
                 }
             }
@@ -238,35 +241,38 @@ impl<'a> Planner<'a> {
             long(of_row) == long(&shape),
             "latent {shown} has the shape {of_row:?} now, and it was {shape:?}; --format npy takes it as it is"
         );
-        let kind = container.holds(self.dtype(latent, source, member)?).into();
+        let there = match member.kind()? {
+            Type::Latent(there) => container.holds(there),
+            Type::Other(_) => container.holds(latent.dtype()),
+        };
         let values = Values::Latent { latent: latent.clone(), row: member.row, unscale: None };
-        Ok(Piece { name, kind, shape, values })
+        let mut dtype = there;
+        if !self.fits(latent, there)? {
+            dtype = container.holds(latent.dtype());
+            if self.misfits.insert(latent.index()) {
+                let file = escape(&source.file);
+                self.plan.notes.push(format!(
+                    "latent {shown} is written as {dtype}: {file} had {there}, which does not hold all its values any more"
+                ));
+            }
+        }
+        Ok(Piece { name, kind: dtype.into(), shape, values })
     }
 
-    /// The type of a latent's values in a source: the one that they had there, if it holds them, or else their own.
-    fn dtype(&mut self, latent: &Latent, source: &Source, member: &Member) -> Result<Dtype> {
-        let now = latent.dtype();
-        let Type::Latent(there) = member.kind()? else { return Ok(now) };
-        if there == now || there == Dtype::F32 {
-            return Ok(there);
+    /// Whether a type holds all values of a latent.
+    fn fits(&mut self, latent: &Latent, dtype: Dtype) -> Result<bool> {
+        if dtype == latent.dtype() || dtype == Dtype::F32 {
+            return Ok(true);
         }
-        let fits = match self.fits.entry((latent.index(), there)) {
-            Entry::Occupied(known) => *known.get(),
+        match self.fits.entry((latent.index(), dtype)) {
+            Entry::Occupied(known) => Ok(*known.get()),
             Entry::Vacant(unknown) => {
                 self.progress.expect(latent.payload_size());
-                let mut fits = Fits::new(now, there);
+                let mut fits = Fits::new(latent.dtype(), dtype);
                 latent.write_to(&mut self.progress.writer(&mut fits))?;
-                if !fits.all() {
-                    let (key, file) = (escape(latent.key().unwrap_or_default()), escape(&source.file));
-                    self.plan.notes.push(format!(
-                        "latent {key} is {now}, and was {there} in {file}, which does not hold all its values now: it is \
-                         written as {now}"
-                    ));
-                }
-                *unknown.insert(fits.all())
+                Ok(*unknown.insert(fits.all()))
             }
-        };
-        Ok(if fits { there } else { now })
+        }
     }
 
     /// The latents that are not, with all their rows, in files yet.
