@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use gen5::Dtype;
 use safetensors::serialize;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-use crate::foreign::{fixture, npz, tensors};
+use crate::foreign::{fixture, npy_of, npy_of_ints, npz, tensors, write_npz};
 use crate::support::{Folder, Ran, names};
 
 /// A file of one latent of some channels, all with one value, that came from a model.
@@ -83,7 +84,9 @@ fn latents_are_unscaled_as_the_models_scale_them() {
             assert!(ran.code == 0 && ran.messages.starts_with(&said), "{ran:?}");
             assert_eq!(of_comfyui(&folder), vec![unscaled; channels * 4]);
             assert_eq!(unpack(&folder, "kohya", &["--unscale", asked]).code, 0);
-            assert_eq!(of_kohya(&folder, "x"), vec![unscaled; channels * 4]);
+            // sd-scripts scales those of FLUX.1 before it caches them.
+            let expected = if model == "flux" { scaled } else { unscaled };
+            assert_eq!(of_kohya(&folder, "x"), vec![expected; channels * 4]);
         }
     }
     let ran = unpack(&folder, "comfyui", &["--unscale", "auto"]);
@@ -91,6 +94,11 @@ fn latents_are_unscaled_as_the_models_scale_them() {
         ran.messages,
         "gen5: 1 latent unscaled as those of flux are, going by 16 channels, and \"flux\" in the model's name\n"
     );
+    let ran = unpack(&folder, "kohya", &["--unscale", "flux"]);
+    let said = "gen5: 1 latent written as stored: kohya sd-scripts takes those of flux scaled\n";
+    assert!(ran.messages.starts_with(said), "{ran:?}");
+    let ran = unpack(&folder, "kohya", &[]);
+    assert!(!ran.messages.contains("scale"), "{ran:?}");
 }
 
 #[test]
@@ -152,9 +160,29 @@ fn an_image_of_a_musubi_cache_is_one_frame() {
     let file = folder.path("cat_flux_kontext.safetensors");
     fs::write(&file, serialize([("latents_1x2x2_float32", latent)], Some(texts.into())).unwrap()).unwrap();
     pack(&folder, "FLUX.1 Kontext", &["--latent", file.to_str().unwrap()]);
-    let ran = unpack(&folder, "kohya", &["--unscale", "auto"]);
+    let ran = unpack(&folder, "comfyui", &["--unscale", "auto"]);
     assert!(ran.messages.contains("1 latent unscaled as those of flux are, going by 16 channels"), "{ran:?}");
-    assert_eq!(of_kohya(&folder, "cat_flux_kontext"), [2.1159; 64]);
+    let (tensors, _) = tensors(&folder.path("out/latents/cat_flux_kontext.latent"));
+    assert_eq!(floats(&tensors["latent_tensor"].2), [2.1159; 64]);
+}
+
+#[test]
+fn caches_of_flux_are_scaled_and_its_latents_from_comfyui_are_not() {
+    let folder = Folder::new();
+    let latents = npy_of(Dtype::F32, &[16, 2, 2], 2.0 * 0.3611);
+    let arrays = [("latents_2x2", latents), ("original_size_2x2", npy_of_ints(2))];
+    write_npz(&folder.path("cat_0016x0016_flux.npz"), &arrays);
+    pack(&folder, "FLUX.1-dev", &["--latent", "@/cat_0016x0016_flux.npz"]);
+    assert_eq!(unpack(&folder, "comfyui", &["--unscale", "flux"]).code, 0);
+    let file = folder.path("out/latents/cat_0016x0016_flux.latent");
+    assert_eq!(floats(&tensors(&file).0["latent_tensor"].2), [2.1159; 64]);
+
+    fs::rename(file, folder.path("cat.latent")).unwrap();
+    pack(&folder, "FLUX.1-dev", &["--latent", "@/cat.latent"]);
+    let ran = unpack(&folder, "kohya", &[]);
+    let said = "gen5: 1 latent written unscaled, as stored, and kohya sd-scripts takes them scaled\n";
+    assert!(ran.code == 0 && ran.messages.starts_with(said), "{ran:?}");
+    assert_eq!(of_kohya(&folder, "cat"), [2.1159; 64]);
 }
 
 #[test]

@@ -55,15 +55,15 @@ impl<'a> Unit<'a> {
         self.origin.map(|origin| origin.source.layout)
     }
 
-    /// How its values were scaled, if that is to be undone. Those of ComfyUI's and kohya's files never were.
+    /// How its values were scaled, if that is to be undone.
     fn unscale(&self, by: &mut Unscale) -> Result<Option<Normalization>> {
+        let is_unscaled = self.origin.is_some_and(|origin| origin.source.is_unscaled());
         match (self.layout(), self.shape.as_slice()) {
-            (Some(layout), _) if layout.is_unscaled() => Ok(None),
             // An image is a video of one frame there.
             (Some(Layout::Musubi), [channels, 1, height, width]) => {
-                by.of(self.latent, &[*channels, *height, *width])
+                by.of(self.latent, &[*channels, *height, *width], is_unscaled)
             }
-            (_, shape) => by.of(self.latent, shape),
+            (_, shape) => by.of(self.latent, shape, is_unscaled),
         }
     }
 

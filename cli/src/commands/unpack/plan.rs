@@ -17,6 +17,7 @@ use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece};
 use crate::embedded::without_bare_words;
 use crate::names::file_names;
+use crate::picture::Previews;
 use crate::progress::Progress;
 use crate::terminal::{count, escape};
 use crate::values::Normalization;
@@ -80,8 +81,7 @@ pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> R
         Format::Musubi => Some(Layout::Musubi),
     };
     let model_info = model_info(reader)?;
-    let model = model_info.get("model_name").and_then(|name| serde_json::from_str(name).ok());
-    let unscale = Unscale::new(args.unscale.map(PreviewArg::previews), model.unwrap_or_default());
+    let unscale = args.unscale.map(PreviewArg::previews);
     Planner::new(&latents, &sources(&model_info)?, progress).plan(layout, &model_info, unscale)
 }
 
@@ -165,7 +165,7 @@ impl<'a> Planner<'a> {
     }
 
     /// All files of this layout, or all files as they were.
-    fn plan(mut self, layout: Option<Layout>, model_info: &Extra, mut unscale: Unscale) -> Result<Plan> {
+    fn plan(mut self, layout: Option<Layout>, model_info: &Extra, unscale: Option<Previews>) -> Result<Plan> {
         let mut wanted = self.sources.clone();
         wanted.retain(|source| layout.is_none_or(|layout| source.layout == layout));
         let names = source_names(&wanted);
@@ -178,10 +178,12 @@ impl<'a> Planner<'a> {
             _ if left.is_empty() => {}
             None => self.rest(&left),
             Some(layout @ Layout::Comfyui) => {
-                self.derive(&left, layout, |unit| comfyui_files(unit, model_info, &mut unscale))?;
+                let unscale = Unscale::new(layout, unscale, model_info);
+                self.derive(&left, layout, unscale, |unit, by| comfyui_files(unit, model_info, by))?;
             }
             Some(layout @ Layout::Kohya) => {
-                if self.derive(&left, layout, |unit| kohya_files(unit, &mut unscale))? {
+                let unscale = Unscale::new(layout, unscale, model_info);
+                if self.derive(&left, layout, unscale, kohya_files)? {
                     self.plan.notes.push(SIZES_ARE_DERIVED.to_owned());
                 }
             }
@@ -191,7 +193,6 @@ impl<'a> Planner<'a> {
             )),
         }
         let layout = layout.map_or("any", Layout::name);
-        self.plan.notes.extend(unscale.notes(layout));
         let why = self.plan.notes.join("; ");
         ensure!(!self.plan.files.is_empty(), "there is nothing to be written as a file of {layout}: {why}");
         Ok(self.plan)
@@ -312,12 +313,13 @@ impl<'a> Planner<'a> {
         &mut self,
         left: &[&Latent],
         layout: Layout,
-        mut files_of: impl FnMut(&Unit<'_>) -> Result<Vec<Derived>>,
+        mut unscale: Unscale,
+        files_of: impl Fn(&Unit<'_>, &mut Unscale) -> Result<Vec<Derived>>,
     ) -> Result<bool> {
         let mut derived: Vec<Derived> = Vec::new();
         let mut passed_over = 0_usize;
         for unit in units(left, &self.sources, &self.used) {
-            let files = if unit.is_companion() { Vec::new() } else { files_of(&unit)? };
+            let files = if unit.is_companion() { Vec::new() } else { files_of(&unit, &mut unscale)? };
             passed_over += usize::from(files.is_empty());
             derived.extend(files);
             ensure!(
@@ -330,6 +332,7 @@ impl<'a> Planner<'a> {
             let note = format!("{latents} passed over: they are no images of channels, height and width");
             self.plan.notes.push(note);
         }
+        self.plan.notes.extend(unscale.notes());
         let stems: Vec<Option<&str>> = derived.iter().map(|file| file.stem.as_deref()).collect();
         let names = self.free_names(&stems, layout.extension());
         let any = !derived.is_empty();

@@ -3,47 +3,55 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use gen5::Latent;
+use gen5::{Extra, Latent};
 
-use crate::picture::{Hints, Layout, Previews, guess_of};
+use crate::convert::layouts::Layout as Program;
+use crate::picture::{Guess, Hints, Layout, Preview, Previews, guess_of};
 use crate::terminal::{count, escape};
 use crate::values::Normalization;
 
-/// How latents are unscaled, and what is to be said of it.
+/// How latents are unscaled for a program, and what is to be said of it.
 pub(super) struct Unscale {
+    /// Whose files are written.
+    program: Program,
     /// By which model's numbers, if anything was asked for.
     by: Option<Previews>,
     /// The model's name.
     model: String,
-    /// Latents, by position, for each model that was guessed and what it was guessed from.
-    guessed: BTreeMap<(&'static str, String), BTreeSet<usize>>,
-    /// Latents that are left as they are because nothing was asked for.
-    left: BTreeSet<usize>,
+    /// Latents, by position, of which the same is to be said.
+    told: BTreeMap<String, BTreeSet<usize>>,
 }
 
 impl Unscale {
-    pub(super) fn new(by: Option<Previews>, model: String) -> Self {
-        Self { by, model, guessed: BTreeMap::new(), left: BTreeSet::new() }
+    pub(super) fn new(program: Program, by: Option<Previews>, model_info: &Extra) -> Self {
+        let model = model_info.get("model_name").and_then(|name| serde_json::from_str(name).ok());
+        Self { program, by, model: model.unwrap_or_default(), told: BTreeMap::new() }
     }
 
     /// How a latent was scaled, if that is to be undone. `shape` is its own, or that of an image in it.
-    pub(super) fn of(&mut self, latent: &Latent, shape: &[usize]) -> Result<Option<Normalization>> {
+    pub(super) fn of(
+        &mut self,
+        latent: &Latent,
+        shape: &[usize],
+        is_unscaled: bool,
+    ) -> Result<Option<Normalization>> {
         let key = latent.key().unwrap_or_default();
         let layout = Layout::guess(shape, Hints { key, model: &self.model, ..Hints::default() });
+        let guess = guess_of(&layout, &self.model);
+        if is_unscaled || self.by.is_none() {
+            self.leave(latent, guess.as_ref(), is_unscaled);
+            return Ok(None);
+        }
         let has = || format!("latent {} has {}", escape(key), count(layout.channels(), "channel"));
-        let model = match self.by {
-            None => {
-                self.left.insert(latent.index());
-                return Ok(None);
-            }
-            Some(Previews::Off) => return Ok(None),
+        let (model, why) = match self.by {
+            None | Some(Previews::Off) => return Ok(None),
             Some(Previews::By(model)) => {
                 let (name, channels) = (model.name(), model.channels());
                 ensure!(channels == layout.channels(), "{}, and those of {name} have {channels}", has());
-                model
+                (model, None)
             }
             Some(Previews::Auto) => {
-                let guess = guess_of(&layout, &self.model).with_context(|| {
+                let guess = guess.with_context(|| {
                     format!(
                         "{}, and the model is \"{}\": that does not tell how it is scaled; --unscale sd15, sdxl, sd3 or flux \
                          does, and none has it written as it is",
@@ -51,26 +59,57 @@ impl Unscale {
                         escape(&self.model)
                     )
                 })?;
-                let latents = self.guessed.entry((guess.preview.name(), guess.why)).or_default();
-                latents.insert(latent.index());
-                guess.preview
+                (guess.preview, Some(guess.why))
             }
         };
+        let why = why.map(|why| format!(", going by {why}"));
+        if self.takes_scaled(model) {
+            let why = why.unwrap_or_default();
+            self.tell(
+                latent,
+                format!(
+                    "written as stored: {} takes those of {} scaled{why}",
+                    self.program.name(),
+                    model.name()
+                ),
+            );
+            return Ok(None);
+        }
+        if let Some(why) = why {
+            self.tell(latent, format!("unscaled as those of {} are{why}", model.name()));
+        }
         Ok(Some(model.normalization()))
     }
 
-    /// What is to be said of files for this program.
-    pub(super) fn notes(&self, program: &str) -> Vec<String> {
-        let guessed = self.guessed.iter().map(|((model, why), latents)| {
-            format!("{} unscaled as those of {model} are, going by {why}", count(latents.len(), "latent"))
-        });
-        let left = (!self.left.is_empty()).then(|| {
-            format!(
-                "{} written as stored, and {program} takes latents unscaled, as a VAE gives them: if they are a sampler's, \
-                 --unscale auto undoes the model's scale",
-                count(self.left.len(), "latent")
-            )
-        });
-        guessed.chain(left).collect()
+    /// Whether the program wants latents of this model as its sampler has them.
+    fn takes_scaled(&self, model: Preview) -> bool {
+        self.program == Program::Kohya && model == Preview::Flux
+    }
+
+    /// Says what may be wrong with a latent that is written as it is.
+    fn leave(&mut self, latent: &Latent, guess: Option<&Guess>, is_unscaled: bool) {
+        let takes_scaled = guess.is_some_and(|guess| guess.by_name && self.takes_scaled(guess.preview));
+        let program = self.program.name();
+        match (is_unscaled, takes_scaled) {
+            (true, true) => self.tell(latent, format!("written unscaled, as stored, and {program} takes them scaled")),
+            (false, false) => self.tell(
+                latent,
+                format!(
+                    "written as stored, and {program} takes latents unscaled, as a VAE gives them: if they are a sampler's, \
+                     --unscale auto undoes the model's scale"
+                ),
+            ),
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, latent: &Latent, what: String) {
+        self.told.entry(what).or_default().insert(latent.index());
+    }
+
+    /// What is to be said.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let told = self.told.iter();
+        told.map(|(what, latents)| format!("{} {what}", count(latents.len(), "latent"))).collect()
     }
 }

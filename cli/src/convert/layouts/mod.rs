@@ -55,11 +55,6 @@ impl Layout {
         matches!(self, Self::Comfyui | Self::Kohya | Self::Musubi)
     }
 
-    /// Whether the values of its latents are as a decoder takes them, not as a sampler has them.
-    pub fn is_unscaled(self) -> bool {
-        matches!(self, Self::Comfyui | Self::Kohya)
-    }
-
     /// The extension of its files.
     pub fn extension(self) -> &'static str {
         match self {
