@@ -28,7 +28,8 @@ impl Unscale {
         Self { program, by, model: model.unwrap_or_default(), told: BTreeMap::new() }
     }
 
-    /// How a latent was scaled, if that is to be undone. `shape` is its own, or that of an image in it.
+    /// How a latent was scaled, if that is to be undone. `shape` is its own, or that of an image in it; what `is_unscaled`
+    /// came so from its file.
     pub(super) fn of(
         &mut self,
         latent: &Latent,
@@ -38,19 +39,19 @@ impl Unscale {
         let key = latent.key().unwrap_or_default();
         let layout = Layout::guess(shape, Hints { key, model: &self.model, ..Hints::default() });
         let guess = guess_of(&layout, &self.model);
-        if is_unscaled || self.by.is_none() {
+        let Some(by) = self.by.filter(|_| !is_unscaled) else {
             self.leave(latent, guess.as_ref(), is_unscaled);
             return Ok(None);
-        }
+        };
         let has = || format!("latent {} has {}", escape(key), count(layout.channels(), "channel"));
-        let (model, why) = match self.by {
-            None | Some(Previews::Off) => return Ok(None),
-            Some(Previews::By(model)) => {
+        let (model, why) = match by {
+            Previews::Off => return Ok(None),
+            Previews::By(model) => {
                 let (name, channels) = (model.name(), model.channels());
                 ensure!(channels == layout.channels(), "{}, and those of {name} have {channels}", has());
                 (model, None)
             }
-            Some(Previews::Auto) => {
+            Previews::Auto => {
                 let guess = guess.with_context(|| {
                     format!(
                         "{}, and the model is \"{}\": that does not tell how it is scaled; --unscale sd15, sdxl, sd3 or flux \
@@ -59,24 +60,17 @@ impl Unscale {
                         escape(&self.model)
                     )
                 })?;
-                (guess.preview, Some(guess.why))
+                (guess.preview, Some(format!(", going by {}", guess.why)))
             }
         };
-        let why = why.map(|why| format!(", going by {why}"));
+        let (name, program) = (model.name(), self.program.name());
         if self.takes_scaled(model) {
             let why = why.unwrap_or_default();
-            self.tell(
-                latent,
-                format!(
-                    "written as stored: {} takes those of {} scaled{why}",
-                    self.program.name(),
-                    model.name()
-                ),
-            );
+            self.tell(latent, format!("written as stored: {program} takes those of {name} scaled{why}"));
             return Ok(None);
         }
         if let Some(why) = why {
-            self.tell(latent, format!("unscaled as those of {} are{why}", model.name()));
+            self.tell(latent, format!("unscaled as those of {name} are{why}"));
         }
         Ok(Some(model.normalization()))
     }
@@ -91,14 +85,16 @@ impl Unscale {
         let takes_scaled = guess.is_some_and(|guess| guess.by_name && self.takes_scaled(guess.preview));
         let program = self.program.name();
         match (is_unscaled, takes_scaled) {
-            (true, true) => self.tell(latent, format!("written unscaled, as stored, and {program} takes them scaled")),
-            (false, false) => self.tell(
-                latent,
-                format!(
+            (true, true) => {
+                self.tell(latent, format!("written unscaled, as stored, and {program} takes them scaled"));
+            }
+            (false, false) => {
+                let what = format!(
                     "written as stored, and {program} takes latents unscaled, as a VAE gives them: if they are a sampler's, \
                      --unscale auto undoes the model's scale"
-                ),
-            ),
+                );
+                self.tell(latent, what);
+            }
             _ => {}
         }
     }
