@@ -14,7 +14,7 @@ mod page;
 pub mod picture;
 mod progress;
 pub mod terminal;
-mod values;
+pub mod values;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};

@@ -12,7 +12,7 @@ const MAX_CHARACTERS: usize = 100;
 const MAX_NUMBERED: usize = MAX_CHARACTERS - 21;
 
 /// The name of latents without a key, and of keys of which nothing can be kept.
-const NAMELESS: &str = "latent";
+pub const NAMELESS: &str = "latent";
 
 /// File names for `keys`, in their order, each with `.extension` behind it.
 ///

@@ -1,4 +1,4 @@
-//! Values from the bytes that a file has them in.
+//! Values and the bytes that a file has them in.
 
 use gen5::{Dtype, bf16, f16};
 
@@ -13,5 +13,46 @@ pub(crate) fn widen(dtype: Dtype, bytes: &[u8], to: &mut Vec<f32>) {
         Dtype::F32 => to.extend(quads.iter().map(|value| f32::from_le_bytes(*value))),
         // Of a dtype that is not known here there are no values, which is told by their number.
         _ => {}
+    }
+}
+
+/// The bytes of values as another type, rounded to nearest if it holds less.
+pub(crate) fn narrow(dtype: Dtype, values: &[f32], to: &mut Vec<u8>) {
+    to.clear();
+    match dtype {
+        Dtype::F16 => to.extend(values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes())),
+        Dtype::BF16 => to.extend(values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes())),
+        Dtype::F32 => to.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+        _ => {}
+    }
+}
+
+/// The value of another type that is nearest.
+pub(crate) fn rounded(dtype: Dtype, value: f32) -> f32 {
+    match dtype {
+        Dtype::F16 => f16::from_f32(value).to_f32(),
+        Dtype::BF16 => bf16::from_f32(value).to_f32(),
+        _ => value,
+    }
+}
+
+/// How a model has the values that its decoder takes: less the shift, times the factor. Samplers work on these.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalization {
+    /// What is taken away.
+    pub shift: f32,
+    /// What the rest is multiplied by.
+    pub factor: f32,
+}
+
+impl Normalization {
+    /// The value for a sampler that is this one for the decoder.
+    pub fn for_sampler(self, value: f32) -> f32 {
+        (value - self.shift) * self.factor
+    }
+
+    /// The value for the decoder that is this one for a sampler.
+    pub fn for_decoder(self, value: f32) -> f32 {
+        value / self.factor + self.shift
     }
 }

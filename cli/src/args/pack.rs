@@ -29,8 +29,8 @@ pub(crate) struct PackArgs {
     pub(crate) latents: Vec<LatentArg>,
 
     /// All such files of a folder, in natural order (2 before 10): arrays that agree in shape and dtype become the rows of
-    /// one latent, called `latents` or KEY; others a latent each, called after their files. Folders in it are not looked
-    /// into
+    /// one latent, called `latents` or KEY, or, if images have several sizes, `latents/152x104` or KEY/152x104 for each;
+    /// what agrees with no other is called after its file. Folders in it are not looked into
     #[arg(long = "from", id = "folders", value_name = "[KEY=]DIR", num_args = 1..)]
     pub(crate) folders: Vec<FolderArg>,
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::PythonArg;
+use super::{PreviewArg, PythonArg};
 
 /// Take a file apart: latents, image, metadata and environment.
 ///
@@ -14,7 +14,8 @@ use super::PythonArg;
 #[command(after_help = "Examples:
   gen5 unpack run.gen5 -o run
   gen5 unpack run.gen5 -o run --format safetensors
-  gen5 unpack cache.gen5 -o cache --format original")]
+  gen5 unpack cache.gen5 -o cache --format original
+  gen5 unpack run.gen5 -o ComfyUI/input --format comfyui --unscale auto")]
 pub(crate) struct UnpackArgs {
     /// The file
     pub(crate) file: PathBuf,
@@ -26,6 +27,13 @@ pub(crate) struct UnpackArgs {
     /// What becomes of the latents
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Npy)]
     pub(crate) format: Format,
+
+    /// For ComfyUI and kohya, which take latents as a VAE gives them (kohya not those of FLUX.1): undo the scale and shift
+    /// that a model's sampler works with. auto guesses the model from the channels and the model's name, and says so; sd15
+    /// is good for Stable Diffusion 2, and sd3 for 3.5, too; none says that latents are unscaled. Those that came from such
+    /// files are known to be
+    #[arg(long, value_enum, value_name = "MODEL")]
+    pub(crate) unscale: Option<PreviewArg>,
 
     /// Write into a folder that has files already, replacing those of the same names
     #[arg(long, short)]

@@ -9,7 +9,8 @@ use gen5::{Latent, ReadOptions, Reader};
 use super::{Output, of_file};
 use crate::args::{CatArgs, Rows};
 use crate::convert::npy;
-use crate::convert::write::{Container, write_values};
+use crate::convert::recast::Recast;
+use crate::convert::write::Container;
 use crate::failure::UsageError;
 use crate::names::likely_meant;
 use crate::terminal::shown;
@@ -27,7 +28,8 @@ pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
         true => {
             let kind = Container::Npy.holds(latent.dtype());
             npy::write_header(output.out, kind, latent.shape())?;
-            write_values(&latent, kind, &mut progress.writer(&mut *output.out))
+            let recast = Recast::new(&mut *output.out, latent.dtype(), kind.into(), None);
+            latent.write_to(&mut progress.writer(recast))
         }
         false => latent.write_to(&mut progress.writer(&mut *output.out)),
     };

@@ -67,7 +67,9 @@ fn refuse_repeated_keys(latents: &[Array]) -> Result<()> {
     for latent in latents {
         if let Some(other) = names.insert(&latent.key, latent.name()) {
             let (key, name) = (&latent.key, latent.name());
-            bail!("the key {key:?} is used twice, by {other} and {name}: give one another, as KEY=FILE");
+            bail!(
+                "the key {key:?} is used twice, by {other} and {name}: give another, as --latent KEY=FILE or --from KEY=DIR"
+            );
         }
     }
     Ok(())

@@ -131,8 +131,8 @@ pub struct Array {
 
 #[derive(Clone, Debug)]
 enum Values {
-    /// Those of an array in a file, multiplied by the factor if there is one, which makes them float32.
-    Of { entry: Entry, factor: Option<f32> },
+    /// Those of an array in a file; with a factor, as float32, multiplied by it. They have this type in the file.
+    Of { entry: Entry, factor: Option<(Dtype, f32)> },
     /// Those of several arrays, one after the other.
     Stack(Vec<Array>),
 }
@@ -160,8 +160,8 @@ impl Array {
     pub fn open(&self) -> Result<Box<dyn Read + Send>> {
         match &self.values {
             Values::Of { entry, factor: None } => entry.open(),
-            Values::Of { entry, factor: Some(factor) } => {
-                Ok(Box::new(Scaled::new(entry.open()?, entry.kind, *factor)))
+            Values::Of { entry, factor: Some((dtype, factor)) } => {
+                Ok(Box::new(Scaled::new(entry.open()?, *dtype, *factor)))
             }
             Values::Stack(arrays) => {
                 Ok(Box::new(Chain { waiting: arrays.iter().cloned().collect(), current: None }))
@@ -172,7 +172,7 @@ impl Array {
     /// The values times a factor, as float32.
     pub(super) fn scaled(mut self, by: f32) -> Result<Self> {
         if let Values::Of { factor, .. } = &mut self.values {
-            *factor = Some(by);
+            *factor = Some((self.dtype, by));
         }
         let size = Dtype::F32.size_of_array(&self.shape);
         self.size = size.with_context(|| format!("{} claims a size over 2^64 bytes", self.name))?;

@@ -3,13 +3,15 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use gen5::Dtype;
 use rayon::prelude::*;
 
 use super::{Array, FolderArg, Found, Kind, LatentArg, find};
-use crate::terminal::shown;
+use crate::terminal::{dimensions, shown};
 
 /// The key of the latent that the files' latents make, unless another is given.
 const KEY: &str = "latents";
@@ -31,9 +33,10 @@ pub struct Folder {
 /// Finds the arrays in the files of a folder, in natural order (`2.npy` before `10.npy`). Folders in it, hidden files,
 /// files with other extensions and caches of text encoders are passed over.
 ///
-/// Arrays of one name in all files that agree in shape and dtype are one latent, along their first axis if that is a batch
-/// of 1 (of four axes or more), or else along a new one. Its key is `latents`, or the one that is given; companions (`alpha_mask`) go by their own
-/// names. Others are a latent each, called after their files.
+/// Arrays of one name that agree in shape and dtype are one latent, along their first axis if that is a batch of 1 (of four
+/// axes or more), or else along a new one. Its key is `latents`, or the one that is given; companions (`alpha_mask`) go by
+/// their own names, behind a key that is given. If not all of a name agree, what sets them apart is behind that:
+/// `latents/152x104`. Those with which none agrees are a latent each, called after their files.
 ///
 /// # Errors
 ///
@@ -111,72 +114,138 @@ impl PartialOrd for Natural {
     }
 }
 
-/// The arrays of one name in all files.
-struct Column {
-    /// `None` for the latents of files that have one each, whatever they call it.
-    name: Option<String>,
-    /// The positions of file and array.
-    places: Vec<(usize, usize)>,
-    /// Whether they agree in shape and dtype.
-    agree: bool,
+/// A latent that is to be.
+struct Planned {
+    key: String,
+    /// The arrays that it is made of.
+    places: Vec<Place>,
+    /// Whether they are its rows; if not, there is one.
+    is_stacked: bool,
+}
+
+/// Where an array is: its file, and its position among the latents and among all arrays of that.
+struct Place {
+    file: usize,
+    latent: usize,
+    member: usize,
 }
 
 /// Makes latents of the files' arrays, and tells each file where its arrays are.
 fn join(files: &mut [Found], names: &[String], arg: &FolderArg) -> Result<Vec<Array>> {
     let mut arrays = Vec::new();
-    // Where the latents of each file are among all its arrays.
-    let places: Vec<Vec<usize>> =
-        files.iter().map(|found| found.source.latents().map(|(at, _)| at).collect()).collect();
-    let member = |file: usize, at: usize| places.get(file)?.get(at).copied();
-    for column in columns(files) {
-        let own = |name: &Option<String>| {
-            name.clone().unwrap_or_else(|| arg.key.as_deref().unwrap_or(KEY).to_owned())
-        };
-        let is_whole = column.agree && column.places.len() == files.len();
+    for Planned { key, places, is_stacked } in plan(files, names, arg.key.as_deref()) {
         let mut rows = Vec::new();
-        for (row, (file, at)) in column.places.into_iter().enumerate() {
-            let (Some(found), Some(name)) = (files.get_mut(file), names.get(file)) else { continue };
-            let key = match (&column.name, is_whole) {
-                (_, true) => own(&column.name),
-                (None, false) => name.clone(),
-                (Some(array), false) => format!("{name}/{array}"),
-            };
-            if let Some(array) = found.arrays.get_mut(at) {
+        for (row, place) in places.into_iter().enumerate() {
+            let Some(found) = files.get_mut(place.file) else { continue };
+            if let Some(array) = found.arrays.get_mut(place.latent) {
                 array.key.clone_from(&key);
                 rows.push(array.clone());
             }
-            if let Some(member) = member(file, at).and_then(|at| found.source.arrays.get_mut(at)) {
-                member.key = Some(key);
-                member.row = is_whole.then_some(row);
+            if let Some(member) = found.source.arrays.get_mut(place.member) {
+                member.key = Some(key.clone());
+                member.row = is_stacked.then_some(row);
             }
         }
-        if is_whole {
-            arrays.push(Array::stack(own(&column.name), rows, shown(&arg.path))?);
-        } else {
-            arrays.extend(rows);
+        match is_stacked {
+            true => arrays.push(Array::stack(key, rows, shown(&arg.path))?),
+            false => arrays.append(&mut rows),
         }
     }
     Ok(arrays)
 }
 
-/// The columns, in the order in which they first appear.
-fn columns(files: &[Found]) -> Vec<Column> {
-    let mut columns: Vec<Column> = Vec::new();
-    let mut known: HashMap<Option<String>, usize> = HashMap::new();
+/// Which latents there are to be, `prefix` being the key that was given.
+fn plan(files: &[Found], names: &[String], prefix: Option<&str>) -> Vec<Planned> {
+    let is_stacked = |group: &Group| group.places.len() > 1 || files.len() == 1;
+    let (mut planned, mut taken) = (Vec::new(), HashSet::new());
+    for Column { name, groups } in columns(files) {
+        let kind_of = naming(&groups);
+        let is_one = groups.len() == 1;
+        for group in groups {
+            let is_stacked = is_stacked(&group);
+            let kind = (!is_one).then(|| kind_of(&group));
+            let file = group.places.first().and_then(|place| names.get(place.file)).map(String::as_str);
+            let parts = match is_stacked {
+                true => [prefix.or(name.is_none().then_some(KEY)), name, kind.as_deref()],
+                false => [prefix, file, name],
+            };
+            let key = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
+            planned.push(Planned { key: free(key, &mut taken), places: group.places, is_stacked });
+        }
+    }
+    planned
+}
+
+/// This key, or, if another latent has it, with a number behind it.
+fn free(key: String, taken: &mut HashSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{key}-{number}"));
+    let free = iter::once(key.clone()).chain(numbered).find(|key| !taken.contains(key)).unwrap_or(key);
+    taken.insert(free.clone());
+    free
+}
+
+/// The arrays of one name in all files.
+struct Column<'a> {
+    /// `None` for the latents of files that have one each, whatever they call it.
+    name: Option<&'a str>,
+    groups: Vec<Group>,
+}
+
+/// Those of them that agree in dtype and shape.
+struct Group {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    places: Vec<Place>,
+}
+
+impl Group {
+    /// Its last two axes, height and width of images: `152x104`.
+    fn size(&self) -> String {
+        dimensions(self.shape.get(self.shape.len().saturating_sub(2)..).unwrap_or_default(), "x")
+    }
+
+    /// All axes: `4x152x104`.
+    fn axes(&self) -> String {
+        dimensions(&self.shape, "x")
+    }
+
+    /// All that they agree in: `4x152x104_bfloat16`.
+    fn all(&self) -> String {
+        format!("{}_{}", self.axes(), self.dtype.name())
+    }
+}
+
+/// What groups are called by, as shortly as tells apart all that are stacked.
+fn naming(groups: &[Group]) -> fn(&Group) -> String {
+    let tells_apart = |name: &fn(&Group) -> String| {
+        let mut names = HashSet::new();
+        groups.iter().filter(|group| group.places.len() > 1).all(|group| names.insert(name(group)))
+    };
+    [Group::size, Group::axes].into_iter().find(tells_apart).unwrap_or(Group::all)
+}
+
+/// The columns, and the groups of each, in the order in which they first appear.
+fn columns(files: &[Found]) -> Vec<Column<'_>> {
+    let mut columns: Vec<Column<'_>> = Vec::new();
+    let mut known_columns = HashMap::new();
+    let mut known_groups = HashMap::new();
     for (file, found) in files.iter().enumerate() {
-        let names: Vec<&str> = found.source.latents().map(|(_, member)| member.name.as_str()).collect();
-        let only = found.source.layout.only_latent(names.iter().copied());
-        for (at, (array, name)) in found.arrays.iter().zip(names).enumerate() {
-            let name = (only != Some(at)).then(|| name.to_owned());
-            let column = *known.entry(name.clone()).or_insert(columns.len());
-            if column == columns.len() {
-                columns.push(Column { name, places: Vec::new(), agree: true });
+        let only = found.source.layout.only_latent(found.source.latents().map(|(_, member)| &*member.name));
+        for (latent, (array, (member, source))) in found.arrays.iter().zip(found.source.latents()).enumerate()
+        {
+            let name = (only != Some(latent)).then_some(source.name.as_str());
+            let at = *known_columns.entry(name).or_insert(columns.len());
+            if at == columns.len() {
+                columns.push(Column { name, groups: Vec::new() });
             }
-            let Some(column) = columns.get_mut(column) else { continue };
-            let first = column.places.first().and_then(|&(file, at)| files.get(file)?.arrays.get(at));
-            column.agree &=
-                first.is_none_or(|first| (first.dtype, &first.shape) == (array.dtype, &array.shape));
-            column.places.push((file, at));
+            let Some(Column { groups, .. }) = columns.get_mut(at) else { continue };
+            let (dtype, shape) = (array.dtype, array.shape.as_slice());
+            let at = *known_groups.entry((name, dtype, shape)).or_insert(groups.len());
+            if at == groups.len() {
+                groups.push(Group { dtype, shape: shape.to_vec(), places: Vec::new() });
+            }
+            let Some(group) = groups.get_mut(at) else { continue };
+            group.places.push(Place { file, latent, member });
         }
     }
     columns

@@ -6,11 +6,13 @@
 
 mod arg;
 mod array;
+mod fails_once;
 pub mod folder;
 pub mod layouts;
 pub mod npy;
 mod npz;
 mod payload;
+pub mod recast;
 mod safetensors;
 pub mod types;
 pub mod write;

@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use gen5::{Dtype, bf16, f16};
+use gen5::Dtype;
 
-use super::types::Type;
+use crate::values::{narrow, widen};
 
 /// Bytes that a transposition hands out at a time.
 const BLOCK: usize = 64 << 10;
@@ -190,36 +190,29 @@ impl<const S: usize> Read for Transposed<S> {
     }
 }
 
-/// Reads values of a latent's type, and gives them as float32, multiplied by a factor.
+/// Reads values, and gives them as float32, multiplied by a factor.
 pub(super) struct Scaled {
     inner: Box<dyn Read + Send>,
-    kind: Type,
+    dtype: Dtype,
     factor: f32,
+    values: Vec<f32>,
     /// Values that are ready to be taken.
     block: Vec<u8>,
     taken: usize,
 }
 
 impl Scaled {
-    pub(super) fn new(inner: Box<dyn Read + Send>, kind: Type, factor: f32) -> Self {
-        Self { inner, kind, factor, block: Vec::new(), taken: 0 }
+    pub(super) fn new(inner: Box<dyn Read + Send>, dtype: Dtype, factor: f32) -> Self {
+        Self { inner, dtype, factor, values: Vec::new(), block: Vec::new(), taken: 0 }
     }
 
     fn refill(&mut self) -> io::Result<()> {
-        self.block.clear();
         self.taken = 0;
         let mut source = Vec::new();
         self.inner.by_ref().take(BLOCK as u64).read_to_end(&mut source)?;
-        let mut push = |value: f32| self.block.extend_from_slice(&(value * self.factor).to_le_bytes());
-        match self.kind {
-            Type::Latent(Dtype::F32) => {
-                source.as_chunks().0.iter().for_each(|&bytes| push(f32::from_le_bytes(bytes)));
-            }
-            Type::Latent(Dtype::F16) => {
-                source.as_chunks().0.iter().for_each(|&bytes| push(f16::from_le_bytes(bytes).to_f32()));
-            }
-            _ => source.as_chunks().0.iter().for_each(|&bytes| push(bf16::from_le_bytes(bytes).to_f32())),
-        }
+        widen(self.dtype, &source, &mut self.values);
+        self.values.iter_mut().for_each(|value| *value *= self.factor);
+        narrow(Dtype::F32, &self.values, &mut self.block);
         Ok(())
     }
 }

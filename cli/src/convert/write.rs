@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use gen5::{Dtype, Latent, f16};
+use gen5::Dtype;
 use serde_json::json;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use super::fails_once::FailsOnce;
 use super::npy;
 use super::types::Type;
 use crate::terminal::{escape, shown};
@@ -40,10 +41,10 @@ pub enum Container {
 
 impl Container {
     /// The type that a latent's values have there: numpy has no bfloat16, and float32 holds it exactly.
-    pub fn holds(self, dtype: Dtype) -> Type {
+    pub fn holds(self, dtype: Dtype) -> Dtype {
         match (self, dtype) {
-            (Self::Npy | Self::Npz, Dtype::BF16) => Type::Latent(Dtype::F32),
-            _ => Type::Latent(dtype),
+            (Self::Npy | Self::Npz, Dtype::BF16) => Dtype::F32,
+            _ => dtype,
         }
     }
 }
@@ -75,8 +76,8 @@ pub fn write_file<V>(
         Container::Safetensors => write_safetensors(&mut file, pieces, texts, values),
     };
     written.and_then(|()| Ok(file.flush()?)).map_err(|error| match error.downcast_ref() {
-        // It is of the file that is read.
         Some(gen5::Error::Io { .. }) | None => error.context(failed()),
+        // It is of the file that is read.
         Some(_) => error,
     })
 }
@@ -92,7 +93,7 @@ fn write_npz<V>(
     pieces: &[Piece<V>],
     values: &mut WriteValues<'_, V>,
 ) -> Result<()> {
-    let mut zip = ZipWriter::new(file);
+    let mut zip = ZipWriter::new(FailsOnce::new(file));
     for piece in pieces {
         let header = npy::header(piece.kind, &piece.shape)?;
         let size = size(piece)?.saturating_add(header.len() as u64);
@@ -135,63 +136,62 @@ fn write_safetensors<V>(
     sorted.into_iter().try_for_each(|piece| values(piece, file))
 }
 
-/// Writes a latent's values: as they are, or, if float32 is asked for, as that.
-///
-/// # Errors
-///
-/// The latent cannot be read or is damaged, or `out` fails.
-pub fn write_values(latent: &Latent, kind: Type, out: &mut dyn Write) -> gen5::Result<()> {
-    match (latent.dtype(), kind) {
-        (from @ (Dtype::F16 | Dtype::BF16), Type::Latent(Dtype::F32)) => {
-            latent.write_to(&mut Widened { out, from })
-        }
-        _ => latent.write_to(out),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::io::{self, Cursor, SeekFrom};
+    use std::process::Command;
 
-/// Writes values of a latent, given as bytes, in the same way.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write_bytes(bytes: &[u8], from: Dtype, kind: Type, out: &mut dyn Write) -> io::Result<()> {
-    match (from, kind) {
-        (Dtype::F16 | Dtype::BF16, Type::Latent(Dtype::F32)) => Widened { out, from }.write_all(bytes),
-        _ => out.write_all(bytes),
-    }
-}
+    use super::*;
 
-/// Takes values of a 16-bit type, and writes them as float32, which holds them exactly.
-struct Widened<'w> {
-    out: &'w mut dyn Write,
-    from: Dtype,
-}
+    /// A disk with so much room.
+    struct Disk(Cursor<Vec<u8>>, u64);
 
-/// Values that are widened at a time.
-const WIDENED: usize = 2048;
-
-impl Write for Widened<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (values, rest) = bytes.as_chunks::<2>();
-        if values.is_empty() && !rest.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "half a value"));
-        }
-        let mut wide = [[0; 4]; WIDENED];
-        for block in values.chunks(WIDENED) {
-            for (wide, &[low, high]) in wide.iter_mut().zip(block) {
-                *wide = match self.from {
-                    Dtype::F16 => f16::from_le_bytes([low, high]).to_f32().to_le_bytes(),
-                    // A bfloat16 is the upper half of the float32 of the same value.
-                    _ => [0, 0, low, high],
-                };
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = usize::try_from(self.1.saturating_sub(self.0.position())).unwrap();
+            match bytes.split_at(room.min(bytes.len())) {
+                ([], [_, ..]) => Err(io::ErrorKind::StorageFull.into()),
+                (bytes, _) => self.0.write(bytes),
             }
-            let wide = wide.get(..block.len()).unwrap_or_default();
-            self.out.write_all(wide.as_flattened())?;
         }
-        Ok(bytes.len() - rest.len())
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+    impl Seek for Disk {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    fn write_on(room: u64) -> Result<u64> {
+        let piece = |name: &str| {
+            let (name, kind) = (name.to_owned(), Type::Latent(Dtype::F32));
+            Piece { name, kind, shape: vec![5, 7], values: () }
+        };
+        let mut disk = Disk(Cursor::new(Vec::new()), room);
+        let values = &mut |_: &Piece<()>, out: &mut dyn Write| Ok(out.write_all(&[1; 5 * 7 * 4])?);
+        write_npz(&mut disk, &[piece("a"), piece("b")], values)?;
+        Ok(disk.0.into_inner().len() as u64)
+    }
+
+    /// What is printed is seen in a process of its own: this test again.
+    #[test]
+    fn a_full_disk_is_an_error_and_nothing_is_printed() {
+        const INNER: &str = "GEN5_TEST_OF_A_FULL_DISK";
+        if env::var_os(INNER).is_some() {
+            let size = write_on(u64::MAX).unwrap();
+            assert!((0..size).all(|room| write_on(room).is_err()));
+            return;
+        }
+        let name = "convert::write::tests::a_full_disk_is_an_error_and_nothing_is_printed";
+        let mut again = Command::new(env::current_exe().unwrap());
+        let ran = again.args(["--exact", name, "--nocapture"]).env(INNER, "1").output().unwrap();
+        let (told, printed) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success() && told.contains("1 passed"), "{told}{printed}");
+        assert_eq!(printed, "");
     }
 }

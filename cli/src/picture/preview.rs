@@ -10,6 +10,7 @@ use image::RgbImage;
 
 use super::plane::Plane;
 use super::tiles::{NAN, byte};
+use crate::values::Normalization;
 
 /// A family of models, whose latents share factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,14 +115,15 @@ impl Preview {
         }
     }
 
-    /// What is taken from a value for the decoder, and what the rest is multiplied by, to have one for the sampler.
-    fn shift_and_scale(self) -> (f32, f32) {
-        match self {
+    /// How its sampler has the values that its decoder takes.
+    pub fn normalization(self) -> Normalization {
+        let (shift, factor) = match self {
             Self::Sd15 => (0.0, 0.18215),
             Self::Sdxl => (0.0, 0.13025),
             Self::Sd3 => (0.0609, 1.5305),
             Self::Flux => (0.1159, 0.3611),
-        }
+        };
+        Normalization { shift, factor }
     }
 
     /// How many channels its latents have.
@@ -142,15 +144,15 @@ impl Preview {
     /// The picture of these channels, a pixel for each of their values; `None` if they are not as many as it takes. Where a
     /// value is NaN the pixel is [`NAN`].
     pub fn picture(self, planes: &[Plane], scaling: Scaling) -> Option<RgbImage> {
-        let (shift, scale) = match scaling {
-            Scaling::Sampler => (0.0, 1.0),
-            Scaling::Decoder => self.shift_and_scale(),
+        let value = |value: f32| match scaling {
+            Scaling::Sampler => value,
+            Scaling::Decoder => self.normalization().for_sampler(value),
         };
         let first = planes.first().filter(|_| planes.len() == self.channels())?;
         let picture = RgbImage::from_fn(first.width(), first.height(), |x, y| {
             let mut color = self.bias();
             for (plane, factors) in planes.iter().zip(self.factors()) {
-                let value = (plane.value(x, y) - shift) * scale;
+                let value = value(plane.value(x, y));
                 for (sum, factor) in color.iter_mut().zip(factors) {
                     *sum += value * factor;
                 }
@@ -258,11 +260,11 @@ mod tests {
     #[test]
     fn values_for_the_decoder_are_scaled_first() {
         for preview in [Preview::Sd15, Preview::Sdxl, Preview::Sd3, Preview::Flux] {
-            let (shift, scale) = preview.shift_and_scale();
+            let unscaled = preview.normalization().for_decoder(0.7);
             let plane = |value: f32| vec![Plane::new(1, 1, vec![value]); preview.channels()];
             let scaled = preview.picture(&plane(0.7), Scaling::Sampler);
-            assert_eq!(preview.picture(&plane(0.7 / scale + shift), Scaling::Decoder), scaled);
-            assert_ne!(preview.picture(&plane(0.7 / scale + shift), Scaling::Sampler), scaled);
+            assert_eq!(preview.picture(&plane(unscaled), Scaling::Decoder), scaled);
+            assert_ne!(preview.picture(&plane(unscaled), Scaling::Sampler), scaled);
         }
     }
 

@@ -2,7 +2,7 @@
 
     python foreign.py make DIR           write files of every layout into DIR, and print their names
     python foreign.py compare DIR OTHER  hold each file in DIR against that in OTHER; print the names of those that are equal
-    python foreign.py derived DIR        check what was made of DIR/made/plain.npy in DIR/comfyui and DIR/kohya
+    python foreign.py derived DIR        check what was made of DIR/made/plain.npy, unscaled, in DIR/comfyui and DIR/kohya
 """
 
 import json
@@ -38,6 +38,9 @@ def make(folder):
         crop_ltrb_8x8=np.array((0, 0, 1, 1), np.int32),
         alpha_mask_8x8=np.array([[0.1, np.inf]], np.float64),
     )
+    for name, height, width in [("a", 8, 12), ("b", 12, 8), ("c", 8, 12), ("d", 12, 8), ("e", 8, 8)]:
+        arrays = {"latents": noise(4, height, width).numpy(), "alpha_mask": RANDOM.random((height * 8, width * 8), np.float32)}
+        np.savez(folder / f"{name}_{width * 8:04}x{height * 8:04}_sdxl.npz", **arrays, **sizes)
     architecture = {"architecture": "hunyuan_video", "width": "64", "height": "64", "format_version": "1.0.1"}
     tensors = {
         "latents_3x8x8_bfloat16": noise(16, 3, 8, 8, dtype=torch.bfloat16),
@@ -87,7 +90,7 @@ def compare(folder, other):
 
 
 def derived(folder):
-    noise = np.load(folder / "made" / "plain.npy")
+    noise = np.load(folder / "made" / "plain.npy") / np.float32(0.18215)
     with safe_open(folder / "comfyui" / "latents" / "noise.latent", framework="pt") as file:
         assert set(file.keys()) == {"latent_tensor", "latent_format_version_0"}
         assert torch.equal(file.get_tensor("latent_tensor"), torch.from_numpy(noise)[None])

@@ -72,7 +72,7 @@ fn files_come_back_as_their_libraries_read_them() {
     assert_eq!(python(&["compare".as_ref(), &made, &back]), files);
 }
 
-/// A folder of all of them becomes one file, and comes back.
+/// A folder of all of them becomes one file, and comes back, also after its latents were float32.
 #[test]
 fn a_folder_comes_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,8 +81,20 @@ fn a_folder_comes_back() {
     let files = python(&["make".as_ref(), &made]);
     let (packed, from) = (packed.to_str().unwrap(), made.to_str().unwrap());
     gen5(&[&["pack", packed, "--allow-non-finite", "--from", from], &MODEL[..]].concat());
-    gen5(&["unpack", packed, "-o", out.to_str().unwrap(), "--no-environment-check", "--format", "original"]);
-    assert_eq!(python(&["compare".as_ref(), &made, &out.join("latents")]), files);
+    for words in [&["verify", packed][..], &["repack", packed, packed, "--force", "--dtype", "float32"]] {
+        gen5(words);
+        gen5(&[
+            "unpack",
+            packed,
+            "-o",
+            out.to_str().unwrap(),
+            "--no-environment-check",
+            "--format",
+            "original",
+        ]);
+        assert_eq!(python(&["compare".as_ref(), &made, &out.join("latents")]), files);
+        std::fs::remove_dir_all(&out).unwrap();
+    }
 }
 
 /// What is made of other latents is what ComfyUI and sd-scripts expect.
@@ -97,7 +109,8 @@ fn derived_files_are_as_their_programs_expect() {
     gen5(&[&["pack", packed, "--latent", &latent], &MODEL[..]].concat());
     for format in ["comfyui", "kohya"] {
         let out = folder.path().join(format);
-        gen5(&["unpack", packed, "-o", out.to_str().unwrap(), "--no-environment-check", "--format", format]);
+        let words = ["--no-environment-check", "--format", format, "--unscale", "sd15"];
+        gen5(&[&["unpack", packed, "-o", out.to_str().unwrap()], &words[..]].concat());
     }
     python(&["derived".as_ref(), folder.path()]);
 }

@@ -1,74 +1,16 @@
-//! Layouts of the ecosystem, in and out again: files that numpy and safetensors wrote, made by `data/layouts/make.py`.
+//! Layouts of the ecosystem, in and out again.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{Cursor, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
-use gen5::Reader;
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype as Type, TensorView};
+use gen5::{Dtype, Reader};
+use safetensors::tensor::Dtype as Tensor;
 use serde_json::{Value, json};
-use zip::ZipArchive;
-use zip::write::SimpleFileOptions;
 
+use crate::foreign::{
+    MODEL, eighths, fixture, npy_of, npy_of_ints, npz, pack, rows, tensors, unpack, values, write_npz,
+};
 use crate::support::{Folder, names};
-
-const MODEL: [&str; 5] = ["--model-name", "x", "--model-version", "1", "--no-environment"];
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layouts").join(name)
-}
-
-/// Packs `words` into `x.gen5`; returns what was said.
-fn pack(folder: &Folder, words: &[&str]) -> String {
-    let ran = folder.run(&[&["pack", "@/x.gen5", "--force"], words, &MODEL].concat());
-    assert_eq!(ran.code, 0, "{ran:?}");
-    ran.messages
-}
-
-/// Unpacks `x.gen5` into a new folder; returns the folder and what was said.
-fn unpack(folder: &Folder, format: &str) -> (PathBuf, String) {
-    let out = format!("@/{format}");
-    let ran = folder.run(&["unpack", "@/x.gen5", "-o", &out, "--format", format]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    (folder.path(format), ran.messages)
-}
-
-/// The members of a `.npz` file: names and `.npy` files, byte for byte.
-fn npz(path: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut zip = ZipArchive::new(File::open(path).unwrap()).unwrap();
-    let mut members = BTreeMap::new();
-    for index in 0..zip.len() {
-        let mut member = zip.by_index(index).unwrap();
-        let mut bytes = Vec::new();
-        member.read_to_end(&mut bytes).unwrap();
-        members.insert(member.name().unwrap().to_string(), bytes);
-    }
-    members
-}
-
-type Tensors = BTreeMap<String, (Type, Vec<usize>, Vec<u8>)>;
-
-/// The tensors and texts of a `.safetensors` file.
-fn tensors(path: &Path) -> (Tensors, BTreeMap<String, String>) {
-    let bytes = fs::read(path).unwrap();
-    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensor = |(name, view): (String, TensorView<'_>)| {
-        (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
-    };
-    let texts = header.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone())).collect();
-    (file.tensors().into_iter().map(tensor).collect(), texts)
-}
-
-fn eighths(count: u16) -> Vec<f32> {
-    (0..count).map(|n| f32::from(n) / 8.0).collect()
-}
-
-fn values(folder: &Folder, key: &str) -> Vec<f32> {
-    Reader::open(folder.path("x.gen5")).unwrap().latent(key).unwrap().read_as::<f32>().unwrap()
-}
 
 #[test]
 fn comfyui_latents_come_back_with_their_graph() {
@@ -111,7 +53,7 @@ fn latents_that_were_saved_scaled_are_unscaled() {
     assert!(values(&folder, "latent_tensor").iter().zip(&unscaled).all(|(a, b)| close(*a, *b)));
     let (out, _) = unpack(&folder, "original");
     let (tensors, _) = tensors(&out.join("latents/old.latent"));
-    assert_eq!(tensors["latent_format_version_0"], (Type::F32, vec![0], Vec::new()));
+    assert_eq!(tensors["latent_format_version_0"], (Tensor::F32, vec![0], Vec::new()));
     // Under another name it is what it is, since only .latent files were ever saved so.
     fs::copy(old, folder.path("old.safetensors")).unwrap();
     assert_eq!(pack(&folder, &["--latent", "@/old.safetensors"]), "");
@@ -159,7 +101,8 @@ fn musubi_caches_come_back() {
         assert_eq!(tensors(&out.join("latents").join(file.file_name().unwrap())), tensors(&file));
     }
     let (out, said) = unpack(&folder, "comfyui");
-    assert_eq!(said, "gen5: 2 latents passed over: they are no images of channels, height and width\n");
+    let (passed_over, _) = said.split_once('\n').unwrap();
+    assert_eq!(passed_over, "gen5: 2 latents passed over: they are no images of channels, height and width");
     let (tensors, _) = tensors(&out.join("latents/sea_00000-005_0064x0032_wan.latent"));
     assert_eq!(tensors["latent_tensor"].1, [1, 16, 2, 4, 8]);
     // No cache of a video, and no other program's either.
@@ -210,163 +153,13 @@ fn keys_that_are_no_names_get_safe_ones_in_a_file() {
     assert_eq!(folder.json("npz/index.json")[0]["name"], "_a");
 }
 
-/// Rows of a folder: twelve arrays, called so that the order of their letters is another.
-fn rows(folder: &Folder) {
-    fs::create_dir(folder.path("in")).unwrap();
-    for n in 0..12_u8 {
-        folder.npy(&format!("in/img{n}.npy"), &[1, 2, 3], &[f32::from(n); 6]);
-    }
-}
-
-#[test]
-fn a_folder_becomes_one_batch_and_comes_back_as_files() {
-    let folder = Folder::new();
-    rows(&folder);
-    for other in ["in/img1.txt", "in/.hidden.npy", "in/img1_sdxl_te_outputs.npz"] {
-        fs::write(folder.path(other), "a cat").unwrap();
-    }
-    fs::create_dir(folder.path("in/sub.npy")).unwrap();
-    let said = pack(&folder, &["--from", "@/in"]);
-    assert_eq!(said, "gen5: @/in: 12 files as latents 12x1x2x3; 4 others passed over\n");
-    let expected: Vec<f32> = (0..12_u8).flat_map(|n| [f32::from(n); 6]).collect();
-    assert_eq!(values(&folder, "latents"), expected);
-
-    for compress in ["none", "zstd"] {
-        pack(&folder, &["--from", "batch=@/in", "--compress", compress]);
-        let (out, said) = unpack(&folder, "original");
-        assert_eq!(said, "");
-        for n in 0..12 {
-            let name = format!("img{n}.npy");
-            assert_eq!(
-                fs::read(out.join("latents").join(&name)).unwrap(),
-                fs::read(folder.path("in").join(&name)).unwrap()
-            );
-        }
-        let index = folder.json("original/index.json");
-        assert_eq!(
-            (&index[11]["row"], &index[11]["source"], &index[11]["shape"]),
-            (&json!(11), &json!("img11.npy"), &json!([1, 2, 3]))
-        );
-        fs::remove_dir_all(out).unwrap();
-    }
-    // As files of another layout they are called as they were.
-    let (out, _) = unpack(&folder, "kohya");
-    assert_eq!(names(&out.join("latents")).len(), 12);
-    assert!(
-        npz(&out.join("latents/img7.npz"))["original_size.npy"]
-            .ends_with(&[24, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0])
-    );
-}
-
-#[test]
-fn batches_of_one_become_a_batch() {
-    let folder = Folder::new();
-    fs::create_dir(folder.path("in")).unwrap();
-    for n in 1..=2 {
-        fs::copy(fixture("ComfyUI_00001_.latent"), folder.path(&format!("in/ComfyUI_0000{n}_.latent")))
-            .unwrap();
-    }
-    assert_eq!(pack(&folder, &["--from", "@/in"]), "gen5: @/in: 2 files as latents 2x4x4x8\n");
-    let (out, _) = unpack(&folder, "original");
-    for n in 1..=2 {
-        let again = out.join(format!("latents/ComfyUI_0000{n}_.latent"));
-        assert_eq!(tensors(&again), tensors(&fixture("ComfyUI_00001_.latent")));
-    }
-}
-
-#[test]
-fn what_is_of_several_files_is_told_apart() {
-    let folder = Folder::new();
-    rows(&folder);
-    fs::copy(fixture("cat_0064x0032_sdxl.npz"), folder.path("cat.npz")).unwrap();
-    folder.npy("img1.npy", &[4, 1, 1], &[1.0; 4]);
-    pack(&folder, &["--from", "batch=@/in", "--latent", "@/img1.npy", "@/cat.npz"]);
-    let info = folder.ok(&["info", "@/x.gen5"]);
-    assert!(info.contains("  files        13 files: cat.npz to img11.npy\n"), "{info}");
-    let (out, said) = unpack(&folder, "original");
-    assert_eq!(said, "gen5: 1 latent written as .npy: no file is recorded for them\n");
-    let all = names(&out.join("latents"));
-    assert_eq!(all.len(), 14);
-    assert!(all.contains(&"img1-2.npy".to_owned()) && all.contains(&"cat.npz".to_owned()), "{all:?}");
-    // Those that are caches come back, those that are none are made.
-    let (out, said) = unpack(&folder, "kohya");
-    assert!(said.starts_with("gen5: original_size and crop_ltrb are those of an uncropped image"), "{said}");
-    assert_eq!(names(&out.join("latents")).len(), 14);
-    assert_eq!(npz(&out.join("latents/cat.npz")), npz(&fixture("cat_0064x0032_sdxl.npz")));
-}
-
-#[test]
-fn caches_of_a_folder_come_back_with_all_that_they_have() {
-    let folder = Folder::new();
-    fs::create_dir(folder.path("in")).unwrap();
-    for name in ["a_0064x0032_sdxl.npz", "b_0064x0032_sdxl.npz"] {
-        fs::copy(fixture("cat_0064x0032_sdxl.npz"), folder.path("in").join(name)).unwrap();
-    }
-    pack(&folder, &["--from", "@/in"]);
-    let listed = folder.ok(&["ls", "@/x.gen5"]);
-    for line in
-        ["latents\tfloat32\t2x4x4x8", "latents_flipped\tfloat32\t2x4x4x8", "alpha_mask\tfloat32\t2x32x64"]
-    {
-        assert!(listed.contains(line), "{listed}");
-    }
-    let (out, _) = unpack(&folder, "original");
-    assert_eq!(names(&out.join("latents")), ["a_0064x0032_sdxl.npz", "b_0064x0032_sdxl.npz"]);
-    assert_eq!(npz(&out.join("latents/b_0064x0032_sdxl.npz")), npz(&fixture("cat_0064x0032_sdxl.npz")));
-    // One that differs: a latent each, but for what still agrees.
-    fs::copy(fixture("dog_flux.npz"), folder.path("in/dog_flux.npz")).unwrap();
-    pack(&folder, &["--from", "@/in"]);
-    assert_eq!(folder.ok(&["ls", "@/x.gen5"]).lines().count(), 8);
-    let (out, _) = unpack(&folder, "kohya");
-    assert_eq!(npz(&out.join("latents/dog_flux.npz")), npz(&fixture("dog_flux.npz")));
-}
-
-#[test]
-fn folders_that_cannot_be_taken_are_refused() {
-    let folder = Folder::new();
-    fs::create_dir(folder.path("empty")).unwrap();
-    rows(&folder);
-    fs::write(folder.path("in/img3.npy"), "no array").unwrap();
-    fs::write(folder.path("in/img10.npy"), "").unwrap();
-    let refused = |words: &[&str]| {
-        let ran = folder.run(&[&["pack", "@/x.gen5"], words, &MODEL].concat());
-        assert_eq!((ran.code, folder.path("x.gen5").exists()), (1, false), "{ran:?}");
-        ran.messages
-    };
-    assert_eq!(
-        refused(&["--from", "@/empty"]),
-        "gen5: @/empty has no .npy, .npz, .safetensors or .latent files\n"
-    );
-    assert!(refused(&["--from", "@/gone"]).starts_with("gen5: could not look into @/gone: "));
-    // The first that is wrong, in the order of the files.
-    assert!(refused(&["--from", "@/in"]).starts_with("gen5: @/in/img3.npy is "));
-    fs::remove_file(folder.path("in/img3.npy")).unwrap();
-    fs::remove_file(folder.path("in/img10.npy")).unwrap();
-    let twice = refused(&["--from", "@/in", "@/in"]);
-    assert!(twice.contains("the key \"latents\" is used twice, by @/in and @/in"), "{twice}");
-}
-
-fn npy_of_ints(count: usize) -> Vec<u8> {
-    let header = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': ({count},), }}\n");
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
-    file.extend(header.as_bytes());
-    file.resize(file.len() + count * 8, 0);
-    file
-}
-
 #[test]
 fn arrays_of_other_types_are_kept_of_known_layouts_alone_and_while_they_are_small() {
     let folder = Folder::new();
     folder.npy("latents.npy", &[1, 1, 1], &[1.0]);
     let write = |name: &str, size_name: &str, count| {
-        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        for (member, bytes) in
-            [("latents", fs::read(folder.path("latents.npy")).unwrap()), (size_name, npy_of_ints(count))]
-        {
-            zip.start_file(format!("{member}.npy"), SimpleFileOptions::default()).unwrap();
-            zip.write_all(&bytes).unwrap();
-        }
-        fs::write(folder.path(name), zip.finish().unwrap().into_inner()).unwrap();
+        let latents = fs::read(folder.path("latents.npy")).unwrap();
+        write_npz(&folder.path(name), &[("latents", latents), (size_name, npy_of_ints(count))]);
     };
     write("plain.npz", "size", 2);
     write("large.npz", "original_size", 8193);
@@ -713,4 +506,60 @@ fn more_files_than_anybody_wants_are_refused() {
     let ran = folder.run(&["unpack", "@/a.gen5", "-o", "@/out", "--format", "kohya"]);
     assert!(ran.code == 1 && ran.messages.contains("more than 100000 files would be made"), "{ran:?}");
     assert_eq!(folder.names(), ["a.gen5"]);
+}
+
+#[test]
+fn files_get_their_types_back_after_a_repack() {
+    let folder = Folder::new();
+    let musubi = fixture("sea_00000-005_0064x0032_wan.safetensors");
+    let plain = fixture("plain.safetensors");
+    let half = folder.path("half.npy");
+    fs::write(&half, npy_of(Dtype::F16, &[2, 3], 0.1)).unwrap();
+    let words = [&musubi, &plain, &half].map(|path| path.to_str().unwrap());
+    fs::create_dir(folder.path("in")).unwrap();
+    for n in 0..3 {
+        fs::copy(&musubi, folder.path(&format!("in/sea{n}.safetensors"))).unwrap();
+    }
+    for repack in
+        [&["--dtype", "float32"][..], &["--compatible"], &["--dtype", "float32", "--compress", "zstd"]]
+    {
+        for packed in [&["--latent", words[0]][..], &["--latent", words[1]], &["--from", "half=@/in"]] {
+            pack(&folder, packed);
+            folder.ok(&[&["repack", "@/x.gen5", "@/x.gen5", "--force"], repack].concat());
+            let (out, said) = unpack(&folder, "original");
+            assert_eq!(said, "");
+            for name in names(&out.join("latents")) {
+                let original = if name.starts_with("plain") { &plain } else { &musubi };
+                assert!(tensors(&out.join("latents").join(&name)) == tensors(original), "{name} {repack:?}");
+            }
+            fs::remove_dir_all(out).unwrap();
+        }
+    }
+    fs::rename(&half, folder.path("in/half.npy")).unwrap();
+    pack(&folder, &["--from", "@/in"]);
+    folder.ok(&["repack", "@/x.gen5", "@/x.gen5", "--force", "--dtype", "float32"]);
+    let (out, _) = unpack(&folder, "original");
+    assert_eq!(fs::read(out.join("latents/half.npy")).unwrap(), npy_of(Dtype::F16, &[2, 3], 0.1));
+}
+
+#[test]
+fn what_no_longer_fits_its_type_is_told() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[2, 1], &[1.0, 0.1]);
+    let row = |row: u64| {
+        let array = json!({"name": "x", "dtype": "bfloat16", "shape": [1], "key": "a", "row": row});
+        json!({"file": format!("{row}.safetensors"), "layout": "safetensors", "arrays": [array]})
+    };
+    let model = json!({"model_name": "x", "version": "1", "source_files": [row(0), row(1)]});
+    fs::write(folder.path("m.json"), model.to_string()).unwrap();
+    folder.ok(&["pack", "@/x.gen5", "--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"]);
+    let (out, said) = unpack(&folder, "original");
+    assert_eq!(
+        said,
+        "gen5: latent a is written as float32: 0.safetensors had bfloat16, which does not hold all its values any more\n"
+    );
+    for (name, value) in [("0.safetensors", 1.0_f32), ("1.safetensors", 0.1)] {
+        let (tensors, _) = tensors(&out.join("latents").join(name));
+        assert_eq!(tensors["x"], (Tensor::F32, vec![1], value.to_le_bytes().to_vec()));
+    }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use anyhow::Result;
 use gen5::{Dtype, Extra, Latent};
 
-use super::LATENTS;
-use super::plan::{Planned, Used, Values};
+use super::plan::{Used, Values};
+use super::unscale::Unscale;
 use crate::convert::layouts::{Layout, Member, Source, comfyui, kohya};
 use crate::convert::types::{Other, Type};
-use crate::convert::write::{Container, Piece};
+use crate::convert::write::Piece;
+use crate::names::NAMELESS;
+use crate::values::Normalization;
 
 /// What is to be said of kohya's caches that are made here.
 pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are those of an uncropped image of 8 pixels for \
@@ -52,12 +55,31 @@ impl<'a> Unit<'a> {
         self.origin.map(|origin| origin.source.layout)
     }
 
-    fn values(&self) -> Values {
-        match self.row {
-            Some(row) => Values::Row(self.latent.clone(), row),
-            None => Values::Whole(self.latent.clone()),
+    /// How its values were scaled, if that is to be undone.
+    fn unscale(&self, by: &mut Unscale) -> Result<Option<Normalization>> {
+        let is_unscaled = self.origin.is_some_and(|origin| origin.source.is_unscaled());
+        match (self.layout(), self.shape.as_slice()) {
+            // An image is a video of one frame there.
+            (Some(Layout::Musubi), [channels, 1, height, width]) => {
+                by.of(self.latent, &[*channels, *height, *width], is_unscaled)
+            }
+            (_, shape) => by.of(self.latent, shape, is_unscaled),
         }
     }
+
+    /// The values of it, or of a row of it.
+    fn values(&self, row: Option<usize>, unscale: Option<Normalization>) -> Values {
+        Values::Latent { latent: self.latent.clone(), row: self.row.or(row), unscale }
+    }
+}
+
+/// A file that is made of a latent, or of a row of it.
+pub(super) struct Derived {
+    /// What it should be called, without extension.
+    pub(super) stem: Option<String>,
+    pub(super) pieces: Vec<Piece<Values>>,
+    /// The texts of its header, where it has one.
+    pub(super) texts: BTreeMap<String, String>,
 }
 
 /// The latents as they are, and those whose rows are from files of their own row by row, less rows that are in files already.
@@ -104,17 +126,23 @@ fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
     origins
 }
 
-/// A `.latent` file. ComfyUI has a batch axis in front.
-pub(super) fn comfyui_file(unit: &Unit<'_>, name: &str, model_info: &Extra) -> Option<Vec<Planned>> {
+/// A `.latent` file, if it can be one: channels, height and width, behind the batch that ComfyUI has.
+pub(super) fn comfyui_files(
+    unit: &Unit<'_>,
+    model_info: &Extra,
+    unscale: &mut Unscale,
+) -> Result<Vec<Derived>> {
     let has_batch = unit.layout() != Some(Layout::Musubi);
     let shape = match unit.shape.len() {
         3 => [&[1], unit.shape.as_slice()].concat(),
         4 if !has_batch => [&[1], unit.shape.as_slice()].concat(),
         4.. => unit.shape.clone(),
-        _ => return None,
+        _ => return Ok(Vec::new()),
     };
-    let kind = Container::Safetensors.holds(unit.latent.dtype());
-    let latent = Piece { name: comfyui::TENSOR.to_owned(), kind, shape, values: unit.values() };
+    let unscale = unit.unscale(unscale)?;
+    let dtype = if unscale.is_some() { Dtype::F32 } else { unit.latent.dtype() };
+    let (name, values) = (comfyui::TENSOR.to_owned(), unit.values(None, unscale));
+    let latent = Piece { name, kind: dtype.into(), shape, values };
     // An image by ComfyUI brought them.
     let texts = model_info.get("image_text").and_then(|texts| serde_json::from_str::<Extra>(texts).ok());
     let text = |name: &str| serde_json::from_str(texts.as_ref()?.get(name)?).ok();
@@ -122,55 +150,58 @@ pub(super) fn comfyui_file(unit: &Unit<'_>, name: &str, model_info: &Extra) -> O
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), text(name)?)))
         .collect();
-    let path = format!("{LATENTS}/{name}.latent");
-    let pieces = vec![latent, marker()];
-    Some(vec![Planned { path, container: Container::Safetensors, pieces, texts, source: None }])
+    let stem = unit.stem().map(str::to_owned);
+    Ok(vec![Derived { stem, pieces: vec![latent, marker()], texts }])
 }
 
-/// A cache of kohya's for each image: one, or one for each row of a batch. Its values are float32, which all are there.
-pub(super) fn kohya_file(unit: &Unit<'_>, name: &str) -> Option<Vec<Planned>> {
-    let file = |name: &str, values: Values, [channels, height, width]: [usize; 3]| {
-        let pixels = |axis: usize| axis.checked_mul(kohya::PIXELS).and_then(|axis| i64::try_from(axis).ok());
-        let (width_in_pixels, height_in_pixels) = (pixels(width)?, pixels(height)?);
-        // Where the model has 16 channels, sd-scripts looks for names that tell the size.
-        let suffix = if channels == 16 { format!("_{height}x{width}") } else { String::new() };
-        let sizes = |name: &str, values: &[i64]| Piece {
-            name: format!("{name}{suffix}"),
-            kind: Type::Other(Other::Int(8)),
-            shape: vec![values.len()],
-            values: Values::Bytes(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
-        };
+/// A cache of kohya's for each image in it, if there are any. Its values are float32, which all are there.
+pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<Derived>> {
+    let Some((rows, [channels, height, width])) = images(unit) else { return Ok(Vec::new()) };
+    let pixels = |axis: usize| axis.checked_mul(kohya::PIXELS).and_then(|axis| i64::try_from(axis).ok());
+    let (Some(width_in_pixels), Some(height_in_pixels)) = (pixels(width), pixels(height)) else {
+        return Ok(Vec::new());
+    };
+    // Where the model has 16 channels, sd-scripts looks for names that tell the size.
+    let suffix = if channels == 16 { format!("_{height}x{width}") } else { String::new() };
+    let sizes = |name: &str, values: &[i64]| Piece {
+        name: format!("{name}{suffix}"),
+        kind: Type::Other(Other::Int(8)),
+        shape: vec![values.len()],
+        values: Values::Bytes(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+    };
+    let unscale = unit.unscale(unscale)?;
+    let file = |stem: Option<String>, row: Option<usize>| {
         let latents = Piece {
             name: format!("{}{suffix}", kohya::LATENTS),
             kind: Type::Latent(Dtype::F32),
             shape: vec![channels, height, width],
-            values,
+            values: unit.values(row, unscale),
         };
         let size = sizes(kohya::ORIGINAL_SIZE, &[width_in_pixels, height_in_pixels]);
         let crop = sizes(kohya::CROP, &[0, 0, width_in_pixels, height_in_pixels]);
-        let (path, pieces) = (format!("{LATENTS}/{name}.npz"), vec![latents, size, crop]);
-        let texts = BTreeMap::new();
-        Some(Planned { path, container: Container::Npz, pieces, texts, source: None })
+        Derived { stem, pieces: vec![latents, size, crop], texts: BTreeMap::new() }
     };
-    let has_batch = unit.layout() != Some(Layout::Musubi);
+    Ok(match rows {
+        None => vec![file(unit.stem().map(str::to_owned), None)],
+        Some(rows) => {
+            let (stem, digits) = (unit.stem().unwrap_or(NAMELESS), rows.to_string().len());
+            (0..rows).map(|row| file(Some(format!("{stem}_{row:0digits$}")), Some(row))).collect()
+        }
+    })
+}
+
+/// The channels, height and width of an image, or of so many rows that are images; `None` if it is something else.
+fn images(unit: &Unit<'_>) -> Option<(Option<usize>, [usize; 3])> {
+    let is_musubi = unit.layout() == Some(Layout::Musubi);
     match *unit.shape.as_slice() {
-        [channels, height, width] => Some(vec![file(name, unit.values(), [channels, height, width])?]),
+        [channels, height, width] => Some((None, [channels, height, width])),
         // A video of one frame.
-        [channels, 1, height, width] if !has_batch => {
-            Some(vec![file(name, unit.values(), [channels, height, width])?])
-        }
-        [1, channels, height, width] if has_batch => {
-            Some(vec![file(name, unit.values(), [channels, height, width])?])
-        }
+        [channels, 1, height, width] if is_musubi => Some((None, [channels, height, width])),
+        [1, channels, height, width] if !is_musubi => Some((None, [channels, height, width])),
         [rows @ 0..=MAX_FILES, channels, height, width]
-            if has_batch && unit.row.is_none() && !unit.latent.is_empty() =>
+            if !is_musubi && unit.row.is_none() && !unit.latent.is_empty() =>
         {
-            let digits = rows.to_string().len();
-            let row = |row| {
-                let name = format!("{name}_{row:0digits$}");
-                file(&name, Values::Row(unit.latent.clone(), row), [channels, height, width])
-            };
-            (0..rows).map(row).collect()
+            Some((Some(rows), [channels, height, width]))
         }
         _ => None,
     }

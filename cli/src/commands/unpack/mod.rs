@@ -3,12 +3,13 @@
 mod derive;
 mod plan;
 mod rows;
+mod unscale;
 
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::{Dtype, Environment, Latent, ReadOptions, Reader};
+use gen5::{Dtype, Environment, ReadOptions, Reader};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -18,10 +19,11 @@ use super::Output;
 use super::folder::{Draft, check_destination, create_folder, write};
 use super::verify::check_all;
 use crate::args::{Format, UnpackArgs};
+use crate::convert::recast::Recast;
 use crate::convert::types::Type;
-use crate::convert::write::{Container, Piece, write_bytes, write_file, write_values};
+use crate::convert::write::{Container, Piece, write_file};
 use crate::environment::{Comparison, capture};
-use crate::failure::Status;
+use crate::failure::{Status, UsageError};
 use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
 
@@ -48,6 +50,10 @@ struct IndexEntry<'a> {
 }
 
 pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
+    if args.unscale.is_some() && !matches!(args.format, Format::Comfyui | Format::Kohya) {
+        let problem = "--unscale is for --format comfyui and kohya; all else is written with the values that are stored";
+        return Err(UsageError(problem.to_owned()).into());
+    }
     check_destination(&args.output, args.force)?;
     // Where latents are read row by row, all is checked before, since each row would check the whole again.
     let by_rows = !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors);
@@ -55,9 +61,8 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     if by_rows {
         check_all(&reader, &args.file, output)?;
     }
-    let plan = plan(&reader, args.format).with_context(|| shown(&args.file))?;
-
     let progress = output.progress("unpacking", reader.latents().map(|latent| latent.payload_size()).sum());
+    let plan = plan(&reader, args, &progress).with_context(|| shown(&args.file))?;
     let draft = Draft::create(&args.output)?;
     let environment =
         write_all(&reader, &plan, draft.path(), &progress).map_err(|error| match Status::of(&error) {
@@ -99,17 +104,13 @@ fn warn_of_drift(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>)
     }
 }
 
-/// Whether a latent of bfloat16 is written as something else.
+/// Whether a latent of bfloat16 is written as something else, with the same values.
 fn is_widened(piece: &Piece<Values>) -> bool {
-    latent(&piece.values)
-        .is_some_and(|latent| latent.dtype() == Dtype::BF16 && piece.kind != Type::Latent(Dtype::BF16))
-}
-
-/// The latent that values are of.
-fn latent(values: &Values) -> Option<&Latent> {
-    match values {
-        Values::Whole(latent) | Values::Row(latent, _) => Some(latent),
-        Values::Bytes(_) => None,
+    match &piece.values {
+        Values::Latent { latent, unscale: None, .. } => {
+            latent.dtype() == Dtype::BF16 && piece.kind != Type::Latent(Dtype::BF16)
+        }
+        _ => false,
     }
 }
 
@@ -128,8 +129,7 @@ fn write_all(
     // threads and take memory for the parts that these decompress.
     let is_alone = |file: &&Planned| {
         let is_whole = |piece: &Piece<Values>| match &piece.values {
-            Values::Whole(latent) => latent.chunks().nth(1).is_none(),
-            Values::Row(..) => false,
+            Values::Latent { latent, row, .. } => row.is_none() && latent.chunks().nth(1).is_none(),
             Values::Bytes(_) => true,
         };
         file.pieces.iter().all(is_whole)
@@ -156,12 +156,12 @@ fn index(files: &[Planned]) -> Vec<IndexEntry<'_>> {
     let mut index = Vec::new();
     for file in files {
         for piece in &file.pieces {
-            let Some(latent) = latent(&piece.values) else { continue };
+            let Values::Latent { latent, row, .. } = &piece.values else { continue };
             index.push(IndexEntry {
                 key: latent.key(),
                 file: &file.path,
                 name: (file.container != Container::Npy).then_some(piece.name.as_str()),
-                row: if let Values::Row(_, row) = piece.values { Some(row) } else { None },
+                row: *row,
                 source: file.source.as_deref(),
                 shape: &piece.shape,
                 dtype: latent.dtype().name(),
@@ -174,14 +174,17 @@ fn index(files: &[Planned]) -> Vec<IndexEntry<'_>> {
 fn write_planned(file: &Planned, folder: &Path, rows: &mut Rows, progress: &Progress) -> Result<()> {
     let path = folder.join(&file.path);
     write_file(&path, file.container, &file.pieces, &file.texts, &mut |piece, out| {
-        let mut out = progress.writer(out);
-        match &piece.values {
-            Values::Whole(latent) => Ok(write_values(latent, piece.kind, &mut out)?),
-            Values::Row(latent, row) => rows.with(latent, *row, |row| match row {
-                Row::Latent(row) => Ok(write_values(row, piece.kind, &mut out)?),
-                Row::Bytes(bytes) => Ok(write_bytes(bytes, latent.dtype(), piece.kind, &mut out)?),
+        let (latent, row, unscale) = match &piece.values {
+            Values::Latent { latent, row, unscale } => (latent, *row, *unscale),
+            Values::Bytes(bytes) => return Ok(out.write_all(bytes)?),
+        };
+        let mut out = progress.writer(Recast::new(out, latent.dtype(), piece.kind, unscale));
+        match row {
+            None => Ok(latent.write_to(&mut out)?),
+            Some(row) => rows.with(latent, row, |row| match row {
+                Row::Latent(row) => Ok(row.write_to(&mut out)?),
+                Row::Bytes(bytes) => Ok(out.write_all(bytes)?),
             }),
-            Values::Bytes(bytes) => Ok(out.write_all(bytes)?),
         }
     })
 }

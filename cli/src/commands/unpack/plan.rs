@@ -1,5 +1,6 @@
 //! Which files `unpack` writes for the latents, and what is in each.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, Result, ensure};
@@ -7,14 +8,19 @@ use gen5::{Dtype, Extra, Latent, Reader};
 
 use super::super::sources::sources;
 use super::LATENTS;
-use super::derive::{MAX_FILES, SIZES_ARE_DERIVED, Unit, comfyui_file, kohya_file, marker, units};
-use crate::args::Format;
+use super::derive::{Derived, MAX_FILES, SIZES_ARE_DERIVED, Unit, comfyui_files, kohya_files, marker, units};
+use super::unscale::Unscale;
+use crate::args::{Format, PreviewArg, UnpackArgs};
 use crate::convert::layouts::{Layout, Member, Source, comfyui};
+use crate::convert::recast::Fits;
 use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece};
 use crate::embedded::without_bare_words;
 use crate::names::file_names;
+use crate::picture::Previews;
+use crate::progress::Progress;
 use crate::terminal::{count, escape};
+use crate::values::Normalization;
 
 /// A file that is to be written.
 pub(super) struct Planned {
@@ -38,10 +44,14 @@ impl Planned {
 
 /// The values of an array.
 pub(super) enum Values {
-    /// Those of a whole latent.
-    Whole(Latent),
-    /// Those of a row of one, along its first axis.
-    Row(Latent, usize),
+    /// Those of a latent.
+    Latent {
+        latent: Latent,
+        /// Which row, along its first axis, if not all of it.
+        row: Option<usize>,
+        /// How they were scaled, if that is to be undone.
+        unscale: Option<Normalization>,
+    },
     /// Others, which are few.
     Bytes(Vec<u8>),
 }
@@ -52,8 +62,8 @@ pub(super) struct Plan {
     pub(super) notes: Vec<String>,
 }
 
-/// Plans the files for a format.
-pub(super) fn plan(reader: &Reader, format: Format) -> Result<Plan> {
+/// Plans the files that are asked for.
+pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> Result<Plan> {
     let latents: Vec<Latent> = reader.latents().collect();
     let together = |container, texts, extension: &str| {
         let pieces = latents.iter().zip(member_names(&latents));
@@ -61,7 +71,7 @@ pub(super) fn plan(reader: &Reader, format: Format) -> Result<Plan> {
         let path = format!("{LATENTS}.{extension}");
         Plan { files: vec![Planned { path, container, pieces, texts, source: None }], notes: Vec::new() }
     };
-    let layout = match format {
+    let layout = match args.format {
         Format::Npy => return Ok(Plan { files: one_each(&latents), notes: Vec::new() }),
         Format::Npz => return Ok(together(Container::Npz, BTreeMap::new(), "npz")),
         Format::Safetensors => return Ok(together(Container::Safetensors, texts(reader)?, "safetensors")),
@@ -71,7 +81,8 @@ pub(super) fn plan(reader: &Reader, format: Format) -> Result<Plan> {
         Format::Musubi => Some(Layout::Musubi),
     };
     let model_info = model_info(reader)?;
-    Planner::new(&latents, &sources(&model_info)?).plan(layout, &model_info)
+    let unscale = args.unscale.map(PreviewArg::previews);
+    Planner::new(&latents, &sources(&model_info)?, progress).plan(layout, &model_info, unscale)
 }
 
 /// A `.npy` file for each latent.
@@ -86,8 +97,8 @@ fn npy_file(latent: &Latent, name: &str) -> Planned {
 }
 
 fn whole(latent: &Latent, name: String, container: Container) -> Piece<Values> {
-    let (kind, shape) = (container.holds(latent.dtype()), latent.shape().to_vec());
-    Piece { name, kind, shape, values: Values::Whole(latent.clone()) }
+    let (kind, shape) = (container.holds(latent.dtype()).into(), latent.shape().to_vec());
+    Piece { name, kind, shape, values: Values::Latent { latent: latent.clone(), row: None, unscale: None } }
 }
 
 /// What latents are called that are in one file: their keys, if these are names there, or else names made of them.
@@ -133,22 +144,28 @@ struct Planner<'a> {
     by_key: HashMap<&'a str, &'a Latent>,
     /// Which latents and rows are in a file already.
     used: Used,
+    /// Whether another type holds all values of a latent, which is given by its position.
+    fits: HashMap<(usize, Dtype), bool>,
+    /// The latents of which it was told that they do not get back the type that they had.
+    misfits: HashSet<usize>,
+    progress: &'a Progress,
     plan: Plan,
 }
 
 impl<'a> Planner<'a> {
-    fn new(latents: &'a [Latent], sources: &'a [Source]) -> Self {
+    fn new(latents: &'a [Latent], sources: &'a [Source], progress: &'a Progress) -> Self {
         // Of several latents with one key, the first counts, as everywhere.
         let by_key: HashMap<_, _> =
             latents.iter().rev().filter_map(|latent| Some((latent.key()?, latent))).collect();
         let (sources, torn): (Vec<_>, Vec<_>) =
             sources.iter().partition(|source| missing(source, &by_key).is_none());
         let plan = Plan { files: Vec::new(), notes: note_of_torn(&torn, &by_key).into_iter().collect() };
-        Self { latents, sources, by_key, used: HashSet::new(), plan }
+        let (used, fits, misfits) = (HashSet::new(), HashMap::new(), HashSet::new());
+        Self { latents, sources, by_key, used, fits, misfits, progress, plan }
     }
 
     /// All files of this layout, or all files as they were.
-    fn plan(mut self, layout: Option<Layout>, model_info: &Extra) -> Result<Plan> {
+    fn plan(mut self, layout: Option<Layout>, model_info: &Extra, unscale: Option<Previews>) -> Result<Plan> {
         let mut wanted = self.sources.clone();
         wanted.retain(|source| layout.is_none_or(|layout| source.layout == layout));
         let names = source_names(&wanted);
@@ -160,11 +177,13 @@ impl<'a> Planner<'a> {
         match layout {
             _ if left.is_empty() => {}
             None => self.rest(&left),
-            Some(Layout::Comfyui) => {
-                self.derive(&left, "latent", |unit, name| comfyui_file(unit, name, model_info))?;
+            Some(layout @ Layout::Comfyui) => {
+                let unscale = Unscale::new(layout, unscale, model_info);
+                self.derive(&left, layout, unscale, |unit, by| comfyui_files(unit, model_info, by))?;
             }
-            Some(Layout::Kohya) => {
-                if self.derive(&left, "npz", kohya_file)? {
+            Some(layout @ Layout::Kohya) => {
+                let unscale = Unscale::new(layout, unscale, model_info);
+                if self.derive(&left, layout, unscale, kohya_files)? {
                     self.plan.notes.push(SIZES_ARE_DERIVED.to_owned());
                 }
             }
@@ -176,9 +195,6 @@ impl<'a> Planner<'a> {
         let layout = layout.map_or("any", Layout::name);
         let why = self.plan.notes.join("; ");
         ensure!(!self.plan.files.is_empty(), "there is nothing to be written as a file of {layout}: {why}");
-        let mut paths = HashSet::new();
-        let twice = self.plan.files.iter().find(|file| !paths.insert(file.path.to_ascii_lowercase()));
-        ensure!(twice.is_none(), "two files would be called {}", twice.map_or("", |file| &file.path));
         Ok(self.plan)
     }
 
@@ -194,7 +210,7 @@ impl<'a> Planner<'a> {
                 container == Container::Npy || is_member_name(&member.name),
                 "no array of a file can be called {shown}"
             );
-            pieces.push(self.piece(member, container)?);
+            pieces.push(self.piece(source, member, container)?);
         }
         if source.layout == Layout::Comfyui
             && source.arrays.iter().all(|member| member.name != comfyui::MARKER)
@@ -207,7 +223,7 @@ impl<'a> Planner<'a> {
     }
 
     /// An array of a source, again. What it says is held against the latents.
-    fn piece(&mut self, member: &Member, container: Container) -> Result<Piece<Values>> {
+    fn piece(&mut self, source: &Source, member: &Member, container: Container) -> Result<Piece<Values>> {
         let (name, shape) = (member.name.clone(), member.shape.clone());
         let Some(key) = &member.key else {
             let values = Values::Bytes(member.bytes()?);
@@ -226,15 +242,38 @@ impl<'a> Planner<'a> {
             long(of_row) == long(&shape),
             "latent {shown} has the shape {of_row:?} now, and it was {shape:?}; --format npy takes it as it is"
         );
-        let kind = match (member.kind()?, latent.dtype()) {
-            (wide @ Type::Latent(Dtype::F32), _) => wide,
-            (_, dtype) => container.holds(dtype),
+        let there = match member.kind()? {
+            Type::Latent(there) => container.holds(there),
+            Type::Other(_) => container.holds(latent.dtype()),
         };
-        let values = match member.row {
-            Some(row) => Values::Row(latent.clone(), row),
-            None => Values::Whole(latent.clone()),
-        };
-        Ok(Piece { name, kind, shape, values })
+        let values = Values::Latent { latent: latent.clone(), row: member.row, unscale: None };
+        let mut dtype = there;
+        if !self.fits(latent, there)? {
+            dtype = container.holds(latent.dtype());
+            if self.misfits.insert(latent.index()) {
+                let file = escape(&source.file);
+                self.plan.notes.push(format!(
+                    "latent {shown} is written as {dtype}: {file} had {there}, which does not hold all its values any more"
+                ));
+            }
+        }
+        Ok(Piece { name, kind: dtype.into(), shape, values })
+    }
+
+    /// Whether a type holds all values of a latent.
+    fn fits(&mut self, latent: &Latent, dtype: Dtype) -> Result<bool> {
+        if dtype == latent.dtype() || dtype == Dtype::F32 {
+            return Ok(true);
+        }
+        match self.fits.entry((latent.index(), dtype)) {
+            Entry::Occupied(known) => Ok(*known.get()),
+            Entry::Vacant(unknown) => {
+                self.progress.expect(latent.payload_size());
+                let mut fits = Fits::new(latent.dtype(), dtype);
+                latent.write_to(&mut self.progress.writer(&mut fits))?;
+                Ok(*unknown.insert(fits.all()))
+            }
+        }
     }
 
     /// The latents that are not, with all their rows, in files yet.
@@ -268,26 +307,23 @@ impl<'a> Planner<'a> {
         self.plan.notes.push(format!("{latents} written as .npy: no file is recorded for them"));
     }
 
-    /// Files of a layout made of latents that are from others. Masks and the like are passed over. Returns whether there
-    /// are any.
+    /// Files of a layout made of latents that are from others, by what makes those of each. Masks and the like are passed
+    /// over. Returns whether there are any.
     fn derive(
         &mut self,
         left: &[&Latent],
-        extension: &str,
-        file: impl Fn(&Unit<'_>, &str) -> Option<Vec<Planned>>,
+        layout: Layout,
+        mut unscale: Unscale,
+        files_of: impl Fn(&Unit<'_>, &mut Unscale) -> Result<Vec<Derived>>,
     ) -> Result<bool> {
-        let units = units(left, &self.sources, &self.used);
-        let names = self.free_names(&units.iter().map(Unit::stem).collect::<Vec<_>>(), extension);
-        let before = self.plan.files.len();
+        let mut derived: Vec<Derived> = Vec::new();
         let mut passed_over = 0_usize;
-        for (unit, name) in units.iter().zip(names) {
-            let stem = name.strip_suffix(extension).and_then(|name| name.strip_suffix('.')).unwrap_or(&name);
-            match file(unit, stem).filter(|_| !unit.is_companion()) {
-                Some(files) => self.plan.files.extend(files),
-                None => passed_over += 1,
-            }
+        for unit in units(left, &self.sources, &self.used) {
+            let files = if unit.is_companion() { Vec::new() } else { files_of(&unit, &mut unscale)? };
+            passed_over += usize::from(files.is_empty());
+            derived.extend(files);
             ensure!(
-                self.plan.files.len() <= MAX_FILES,
+                self.plan.files.len() + derived.len() <= MAX_FILES,
                 "more than {MAX_FILES} files would be made; --format safetensors makes one"
             );
         }
@@ -296,7 +332,17 @@ impl<'a> Planner<'a> {
             let note = format!("{latents} passed over: they are no images of channels, height and width");
             self.plan.notes.push(note);
         }
-        Ok(self.plan.files.len() > before)
+        self.plan.notes.extend(unscale.notes());
+        let stems: Vec<Option<&str>> = derived.iter().map(|file| file.stem.as_deref()).collect();
+        let names = self.free_names(&stems, layout.extension());
+        let any = !derived.is_empty();
+        self.plan.files.extend(derived.into_iter().zip(names).map(
+            |(Derived { pieces, texts, .. }, name)| {
+                let (path, container) = (format!("{LATENTS}/{name}"), container(layout));
+                Planned { path, container, pieces, texts, source: None }
+            },
+        ));
+        Ok(any)
     }
 }
 

@@ -39,6 +39,12 @@ pub(super) fn is_latent(name: &str) -> bool {
     suffix(name).is_some()
 }
 
+/// Whether the latents of a cache with this name and so many channels are as a decoder takes them: those of Stable Diffusion
+/// (`_sd`, `_sdxl`, `_sd3`), which are scaled in training. Those of FLUX.1 and others (`_flux`, `_lumina`) are scaled before.
+pub(super) fn is_unscaled(stem: &str, channels: usize) -> bool {
+    channels == 4 || stem.ends_with("_sd3")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +68,15 @@ mod tests {
             &["latents_64x", "original_size_64x"],
         ] {
             assert!(!is_cache(names), "{names:?}");
+        }
+    }
+    #[test]
+    fn latents_of_stable_diffusion_are_unscaled() {
+        for (stem, channels) in [("cat", 4), ("cat_0064x0032_sdxl", 4), ("cat_0064x0032_sd3", 16)] {
+            assert!(is_unscaled(stem, channels), "{stem}");
+        }
+        for stem in ["cat_0064x0032_flux", "cat_0064x0032_lumina", "cat"] {
+            assert!(!is_unscaled(stem, 16), "{stem}");
         }
     }
 }

@@ -7,7 +7,7 @@ use gen5::Dtype;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Layout;
+use super::{Layout, kohya};
 use crate::convert::types::{Other, Type};
 use crate::terminal::escape;
 
@@ -218,11 +218,23 @@ impl Source {
     /// The member of `model_info` that has a list of them.
     pub const MEMBER: &str = "source_files";
 
+    /// Whether the values of its latents are as a decoder takes them, not as a sampler has them.
+    pub fn is_unscaled(&self) -> bool {
+        match self.layout {
+            Layout::Comfyui => true,
+            Layout::Kohya => {
+                let latents = self.latents().find(|(_, member)| kohya::is_latent(&member.name));
+                let channels = latents.and_then(|(_, member)| member.shape.first());
+                channels.is_some_and(|channels| kohya::is_unscaled(self.stem(), *channels))
+            }
+            _ => false,
+        }
+    }
+
     /// The keys of latents whose values are as a decoder takes them, not as a sampler has them: of those that came from
     /// such files, going by the text of the member.
     pub fn unscaled(member: Option<&str>) -> HashSet<String> {
-        let is_unscaled = |source: &Self| matches!(source.layout, Layout::Comfyui | Layout::Kohya);
-        let sources = Self::list(member).unwrap_or_default().into_iter().filter(is_unscaled);
+        let sources = Self::list(member).unwrap_or_default().into_iter().filter(Self::is_unscaled);
         sources.flat_map(|source| source.arrays).filter_map(|array| array.key).collect()
     }
 }

@@ -1,0 +1,171 @@
+//! Values of latents on their way into a file that has them as another type, or as another program does.
+
+use std::io::{self, Write};
+
+use gen5::Dtype;
+
+use super::types::Type;
+use crate::values::{Normalization, narrow, rounded, widen};
+
+/// Bytes of values that are recast at a time: they stay in cache.
+const BLOCK: usize = 8 << 10;
+
+/// Takes the bytes of a latent's values, and writes them as another type.
+pub struct Recast<W> {
+    out: W,
+    from: Dtype,
+    to: Dtype,
+    unscale: Option<Normalization>,
+    values: Vec<f32>,
+    bytes: Vec<u8>,
+}
+
+impl<W: Write> Recast<W> {
+    /// Writes values of `from` as `kind`, rounded to nearest if it holds less. With `unscale` they are made those that a
+    /// decoder takes on the way.
+    pub fn new(out: W, from: Dtype, kind: Type, unscale: Option<Normalization>) -> Self {
+        let to = match kind {
+            Type::Latent(to) => to,
+            // What is no latent's type is none that a latent's values are written as.
+            Type::Other(_) => from,
+        };
+        Self { out, from, to, unscale, values: Vec::new(), bytes: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Recast<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.from == self.to && self.unscale.is_none() {
+            return self.out.write(bytes);
+        }
+        let whole = whole(bytes, self.from)?;
+        for block in whole.chunks(BLOCK) {
+            widen(self.from, block, &mut self.values);
+            if let Some(scale) = self.unscale {
+                self.values.iter_mut().for_each(|value| *value = scale.for_decoder(*value));
+            }
+            narrow(self.to, &self.values, &mut self.bytes);
+            self.out.write_all(&self.bytes)?;
+        }
+        Ok(whole.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Takes the bytes of values, and finds whether another type holds each of them, bit by bit.
+pub struct Fits {
+    from: Dtype,
+    to: Dtype,
+    all: bool,
+    values: Vec<f32>,
+}
+
+impl Fits {
+    /// For values of `from`, and `to`, which is to hold them.
+    pub fn new(from: Dtype, to: Dtype) -> Self {
+        Self { from, to, all: true, values: Vec::new() }
+    }
+
+    /// Whether all fit that were taken.
+    pub fn all(&self) -> bool {
+        self.all
+    }
+}
+
+impl Write for Fits {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let whole = whole(bytes, self.from)?;
+        for block in whole.chunks(BLOCK) {
+            widen(self.from, block, &mut self.values);
+            let fits = |value: &f32| rounded(self.to, *value).to_bits() == value.to_bits();
+            self.all = self.all && self.values.iter().all(fits);
+        }
+        Ok(whole.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The values in these bytes that are there in whole.
+fn whole(bytes: &[u8], dtype: Dtype) -> io::Result<&[u8]> {
+    let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % dtype.size());
+    match whole.is_empty() && !rest.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::InvalidInput, "part of a value")),
+        false => Ok(whole),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gen5::{bf16, f16};
+
+    use super::*;
+
+    fn recast(bytes: &[u8], from: Dtype, to: Dtype, unscale: Option<Normalization>) -> Vec<u8> {
+        let mut out = Vec::new();
+        Recast::new(&mut out, from, to.into(), unscale).write_all(bytes).unwrap();
+        out
+    }
+
+    fn fits(values: &[f32], to: Dtype) -> bool {
+        let mut fits = Fits::new(Dtype::F32, to);
+        values.iter().for_each(|value| fits.write_all(&value.to_le_bytes()).unwrap());
+        fits.all()
+    }
+
+    #[test]
+    fn each_value_of_16_bits_is_the_same_after_a_way_through_float32() {
+        let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+        for dtype in [Dtype::F16, Dtype::BF16] {
+            let wide = recast(&all, dtype, Dtype::F32, None);
+            let mut check = Fits::new(Dtype::F32, dtype);
+            let (values, _) = wide.as_chunks::<4>();
+            for (value, bytes) in values.iter().zip(all.as_chunks::<2>().0) {
+                let value = f32::from_le_bytes(*value);
+                let expected = match dtype {
+                    Dtype::F16 => f16::from_le_bytes(*bytes).to_f32(),
+                    _ => bf16::from_le_bytes(*bytes).to_f32(),
+                };
+                assert_eq!(value.to_bits(), expected.to_bits());
+                if !value.is_nan() {
+                    check.write_all(&value.to_le_bytes()).unwrap();
+                    assert_eq!(recast(&value.to_le_bytes(), Dtype::F32, dtype, None), bytes);
+                }
+            }
+            assert!(check.all());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_found() {
+        assert!(fits(&[0.5, -0.0, 65504.0, f32::INFINITY], Dtype::F16));
+        for value in [0.1, 65505.0, 1e-8, 1e30] {
+            assert!(!fits(&[0.5, value], Dtype::F16), "{value}");
+        }
+        assert!(fits(&[0.5, 1e38_f32.round_ties_even(), 3.0 * 2_f32.powi(100)], Dtype::F32));
+        assert!(fits(&[3.0 * 2_f32.powi(100)], Dtype::BF16) && !fits(&[1.0 + 2_f32.powi(-8)], Dtype::BF16));
+    }
+
+    #[test]
+    fn values_are_unscaled_as_float32() {
+        let scale = Normalization { shift: 0.5, factor: 0.25 };
+        let half: Vec<u8> =
+            [1.0, -3.0].iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+        let wide: Vec<u8> = [4.5_f32, -11.5].iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(recast(&half, Dtype::F16, Dtype::F32, Some(scale)), wide);
+    }
+
+    #[test]
+    fn values_in_pieces_are_put_together() {
+        let mut out = Vec::new();
+        let mut recast = Recast::new(&mut out, Dtype::BF16, Dtype::F32.into(), None);
+        assert_eq!(recast.write(&[0x80, 0x3f, 0x80]).unwrap(), 2);
+        assert_eq!(recast.write(&[0x80]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(out, 1.0_f32.to_le_bytes());
+    }
+}
