@@ -5,8 +5,8 @@ use image::RgbImage;
 
 use super::model::{self, Frame, Frames, Picture, Room, Values};
 use crate::picture::{
-    Hints, Item, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, figure, guess_of, png,
-    scan, tile,
+    Hints, Item, Key, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, figure, guess_of,
+    png, scan, tile,
 };
 use crate::terminal::count;
 
@@ -85,7 +85,11 @@ pub(super) fn values(
     frames.retain(|frame| {
         frame.preview.is_some() || !frame.channels.is_empty() || is_trajectory && frame.statistics.is_some()
     });
+    let shown = scan.channels.get(..CHANNELS).unwrap_or(&scan.channels);
+    let has_previews = frames.iter().any(|frame| frame.preview.is_some());
+    let key = if frames.is_empty() { Key::default() } else { Key::of(shown, has_previews) };
     Ok(Values {
+        key,
         notes: notes(&scan, colours.as_ref(), hints.scaling, frames.len(), left_out),
         statistics: scan.statistics,
         histogram: scan.histogram,

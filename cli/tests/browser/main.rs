@@ -210,7 +210,7 @@ fn the_slider_moves_by_keyboard_through_the_steps() {
       const shown = [...trajectory.querySelectorAll('.steps > li')].filter(step => step.checkVisibility());
       return {
         steps: shown.map(step => step.dataset.label),
-        label: trajectory.querySelector('output').textContent,
+        label: trajectory.querySelector('.chosen').textContent,
         spoken: trajectory.querySelector('input').getAttribute('aria-valuetext'),
         picture: shown[0].querySelector('img').src,
         words: shown[0].querySelector('img').alt,

@@ -3,6 +3,8 @@
 use std::fs;
 
 use gen5::{Component, Environment, Extra, Metadata, NonFinite, WriteOptions, f16};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageEncoder, RgbImage};
 use serde_json::json;
 
 use crate::support::Folder;
@@ -255,4 +257,24 @@ fn what_is_in_a_file_in_great_numbers_is_listed_in_part() {
         page.contains("There is room for 1000 of 1100 latents in this page; gen5 info --json shows all.")
     );
     assert!(page.contains(" of 3000 tags in this page; gen5 info --json shows all."));
+}
+
+#[test]
+fn images_are_shown_as_they_are_to_be_seen() {
+    let folder = Folder::new();
+    // Exif says that the left of these 40 x 8 pixels is the top.
+    let mut image = Vec::new();
+    let mut encoder = JpegEncoder::new(&mut image);
+    let exif = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    encoder.set_exif_metadata(exif.to_vec()).unwrap();
+    encoder.encode_image(&RgbImage::new(40, 8)).unwrap();
+    let mut writer = WriteOptions::new().sync(false).create(folder.path("a.gen5")).unwrap();
+    writer.image(&image).unwrap();
+    writer.finish(&Metadata::builder("m", "1").date("2026-11-24").build().unwrap()).unwrap();
+    let page = page(&folder, &["@/a.gen5", "@/a.gen5"]);
+    assert_eq!(page.matches("image/jpeg, 8 × 40, ").count(), 2);
+    // As it is stored, and as thumbnails, all of one form.
+    assert_eq!(page.matches("width=\"8\" height=\"40\"").count(), 4, "{page}");
+    let shown = folder.run(&["show", "@/a.gen5"]).out;
+    assert!(shown.contains("image 8 × 40"), "{shown}");
 }
