@@ -13,7 +13,7 @@ pub use blocks::Colors;
 /// How a terminal is told to show a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// kitty's, which Ghostty has, too.
+    /// kitty's, which Ghostty and Konsole have, too.
     Kitty,
     /// iTerm2's, which WezTerm, mintty and others have, too.
     Iterm2,
@@ -22,6 +22,9 @@ pub enum Protocol {
     /// Upper half blocks in two colours: each cell is two pixels.
     Blocks(Colors),
 }
+
+/// The first Konsole that has kitty's protocol, 22.04.
+const KONSOLE: u32 = 220_400;
 
 impl Protocol {
     /// What the terminal that these variables describe can show; `None` if it shows text alone, or nothing tells that it does
@@ -49,6 +52,8 @@ impl Protocol {
             Self::Kitty
         } else if value("LC_TERMINAL") == "iTerm2" {
             Self::Iterm2
+        } else if value("KONSOLE_VERSION").parse::<u32>().is_ok_and(|version| version >= KONSOLE) {
+            Self::Kitty
         } else if term.starts_with("foot") || term.starts_with("mlterm") || term == "yaft-256color" {
             Self::Sixel
         } else {
@@ -83,12 +88,14 @@ mod tests {
     #[test]
     fn terminals_are_known_by_their_variables() {
         let blocks = Protocol::Blocks(Colors::Palette);
-        let table: [(&[(&str, &str)], Protocol); 11] = [
+        let table: [(&[(&str, &str)], Protocol); 13] = [
             (&[("TERM", "xterm-kitty"), ("KITTY_WINDOW_ID", "1")], Protocol::Kitty),
             (&[("TERM_PROGRAM", "ghostty"), ("TERM", "xterm-ghostty")], Protocol::Kitty),
             (&[("TERM_PROGRAM", "iTerm.app"), ("TERM", "xterm-256color")], Protocol::Iterm2),
             (&[("TERM_PROGRAM", "WezTerm"), ("TERM", "xterm-256color")], Protocol::Iterm2),
             (&[("LC_TERMINAL", "iTerm2"), ("TERM", "xterm-256color")], Protocol::Iterm2),
+            (&[("TERM", "xterm-256color"), ("KONSOLE_VERSION", "221203")], Protocol::Kitty),
+            (&[("TERM", "xterm-256color"), ("KONSOLE_VERSION", "201200")], blocks),
             (&[("TERM", "foot")], Protocol::Sixel),
             (&[("TERM", "xterm-256color")], blocks),
             (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Protocol::Blocks(Colors::All)),

@@ -78,7 +78,7 @@ pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
     let mean = path(along(0.0).map(placed));
     let words = |(_, (mean, std)): &(f64, (f64, f64))| format!("{} ± {}", figure(*mean), figure(*std));
     let words = format!(
-        "Mean and standard deviation of each step: {} at first, {} at last.",
+        "Mean and standard deviation of each, one after the other: {} at first, {} at last.",
         words(first),
         words(end)
     );

@@ -5,8 +5,8 @@ use image::RgbImage;
 
 use super::model::{self, Frame, Frames, Picture, Room, Values};
 use crate::picture::{
-    Hints, Item, Key, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, figure, guess_of,
-    png, scan, tile,
+    Hints, Item, Key, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, guess_of, png,
+    scan, tile,
 };
 use crate::terminal::count;
 
@@ -78,7 +78,7 @@ pub(super) fn values(
     for (item, frame) in scan.items.iter().zip(&mut frames) {
         let tiles = item.planes.iter().zip(&scales);
         let channels = tiles.map_while(|(plane, scale)| {
-            Some((ends(*scale), take(room, &tile(plane, *scale), &mut left_out)?))
+            Some((scale.words(), take(room, &tile(plane, *scale), &mut left_out)?))
         });
         frame.channels.extend(channels);
     }
@@ -127,15 +127,6 @@ fn notes(
         notes.push(format!("Statistics are those of a sample: {read} of {} values.", scan.values));
     }
     notes
-}
-
-/// Where colours end: `±3.1`, `0.2 to 4.1`.
-fn ends(scale: Scale) -> String {
-    let (low, high) = scale.ends();
-    match scale {
-        Scale::Signed(end) => format!("±{}", figure(end.into())),
-        Scale::Between(..) => format!("{} to {}", figure(low.into()), figure(high.into())),
-    }
 }
 
 fn take(room: &mut Room, picture: &RgbImage, left_out: &mut usize) -> Option<Picture> {

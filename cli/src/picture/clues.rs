@@ -1,7 +1,7 @@
 //! What a file says besides its latents that helps to tell what they are: its model, the size of its image, and where they
 //! came from.
 
-use gen5::{ChunkType, Latent, Reader};
+use gen5::{ChunkType, Latent, Metadata, Reader};
 
 use super::files;
 use super::layout::Hints;
@@ -23,7 +23,7 @@ impl Clues {
     /// Those of a file. What is damaged in it gives none.
     pub fn of(reader: &Reader) -> Self {
         let metadata = reader.metadata().ok();
-        let model = metadata.as_ref().map(|metadata| metadata.model_info());
+        let model = metadata.as_ref().map(Metadata::model_info);
         Self {
             model: model.map(|model| model.model_name.clone()).unwrap_or_default(),
             image: image_size(reader),

@@ -409,36 +409,37 @@ mod tests {
 
     #[test]
     fn videos_are_channels_then_frames() {
-        const ONE: &str = "taken to be one frame of a video";
-        let batch = "image × channel × height × width";
-        let video = "channel × frame × height × width";
-        let videos = &format!("image × {video}")[..];
-        let (frame, frames) = (&format!("{video}, {ONE}")[..], &format!("{videos}, {ONE}")[..]);
-        let steps = &format!("step × {video}")[..];
+        const BATCH: &str = "image × channel × height × width";
+        const VIDEO: &str = "channel × frame × height × width";
+        const VIDEOS: &str = "image × channel × frame × height × width";
+        const STEPS: &str = "step × channel × frame × height × width";
+        const FRAME: &str = "channel × frame × height × width, taken to be one frame of a video";
+        const FRAMES: &str = "image × channel × frame × height × width, taken to be one frame of a video";
+        const STEP: &str = "step × channel × frame × height × width, taken to be one frame of a video";
         let table: [(&str, &[usize], &str, &str); 22] = [
-            ("", &[16, 1, 60, 104], "", frame),
-            ("", &[48, 1, 44, 80], "", frame),
-            ("", &[1, 16, 1, 60, 104], "", frames),
-            ("Wan2.1", &[3, 16, 1, 60, 104], "", frames),
-            ("", &[1, 4, 1, 64, 64], "", frames),
-            ("", &[20, 16, 1, 60, 104], "denoising steps", &format!("{steps}, {ONE}")),
+            ("", &[16, 1, 60, 104], "", FRAME),
+            ("", &[48, 1, 44, 80], "", FRAME),
+            ("", &[1, 16, 1, 60, 104], "", FRAMES),
+            ("Wan2.1", &[3, 16, 1, 60, 104], "", FRAMES),
+            ("", &[1, 4, 1, 64, 64], "", FRAMES),
+            ("", &[20, 16, 1, 60, 104], "denoising steps", STEP),
             // What has one channel is a mask, or a step.
-            ("", &[16, 1, 64, 64], "mask", batch),
+            ("", &[16, 1, 64, 64], "mask", BATCH),
             ("", &[1, 16, 1, 64, 64], "masks", "step × image × channel × height × width"),
             ("", &[16, 1, 64, 64], "steps", "step × channel × height × width"),
-            ("", &[8, 1, 64, 64], "", batch),
-            ("", &[16, 21, 60, 104], "", video),
-            ("", &[1, 16, 21, 60, 104], "", videos),
-            ("", &[1, 4, 16, 64, 64], "", videos),
-            ("", &[20, 16, 21, 60, 104], "trajectory", steps),
+            ("", &[8, 1, 64, 64], "", BATCH),
+            ("", &[16, 21, 60, 104], "", VIDEO),
+            ("", &[1, 16, 21, 60, 104], "", VIDEOS),
+            ("", &[1, 4, 16, 64, 64], "", VIDEOS),
+            ("", &[20, 16, 21, 60, 104], "trajectory", STEPS),
             // As many frames as channels: the model's name decides.
-            ("", &[16, 16, 64, 64], "", batch),
-            ("FLUX.1-dev", &[16, 16, 64, 64], "", batch),
-            ("Wan2.1", &[16, 16, 64, 64], "", video),
+            ("", &[16, 16, 64, 64], "", BATCH),
+            ("FLUX.1-dev", &[16, 16, 64, 64], "", BATCH),
+            ("Wan2.1", &[16, 16, 64, 64], "", VIDEO),
             ("Wan2.1", &[16, 16, 64, 64], "steps", "step × channel × height × width"),
-            ("HunyuanDiT", &[8, 4, 64, 64], "", batch),
+            ("HunyuanDiT", &[8, 4, 64, 64], "", BATCH),
             ("", &[20, 4, 16, 64, 64], "steps", "step × image × channel × height × width"),
-            ("AnimateDiff", &[20, 4, 16, 64, 64], "steps", steps),
+            ("AnimateDiff", &[20, 4, 16, 64, 64], "steps", STEPS),
             ("Wan2.1", &[16, 60, 104], "", "channel × height × width"),
         ];
         for (model, shape, key, description) in table {
@@ -447,8 +448,8 @@ mod tests {
         // What the file says is no guess.
         let hints = Hints { is_video: true, key: "mask", ..Hints::default() };
         let read = |shape: &[usize]| Layout::guess(shape, hints).description();
-        assert_eq!(read(&[16, 1, 1024, 64]), video);
-        assert_eq!(read(&[5, 16, 16, 64, 64]), videos);
+        assert_eq!(read(&[16, 1, 1024, 64]), VIDEO);
+        assert_eq!(read(&[5, 16, 16, 64, 64]), VIDEOS);
         assert_eq!(read(&[16, 60, 104]), "channel × height × width");
     }
 

@@ -192,7 +192,7 @@ fn trajectories_have_steps() {
     assert_eq!(page.matches("<li data-label=\"step ").count(), 60);
     assert!(page.contains("data-label=\"step 0\"") && page.contains("data-label=\"step 99\""));
     assert!(page.contains("60 of 100 pictures are shown."));
-    assert!(page.contains("Mean and standard deviation of each step: "));
+    assert!(page.contains("Mean and standard deviation of each, one after the other: "));
 }
 
 #[test]

@@ -60,21 +60,27 @@ fn values(values: &Values, name: &str) -> Markup {
                 @if let Some(histogram) = &values.histogram { (chart::histogram(histogram, &values.statistics)) }
                 (statistics(&values.statistics))
                 @if let Frames::Steps(steps) = &values.frames && let Some(chart) = chart::steps(steps) {
-                    figure { (chart) figcaption { "Mean ± std of each step" } }
+                    figure { (chart) figcaption { "Mean ± std of each " (axis(steps).to_lowercase()) } }
                 }
             }
         }
     }
 }
 
+/// What one of these is called.
+fn axis(steps: &[Frame]) -> &'static str {
+    if steps.iter().any(|step| step.label.starts_with("frame")) { "Frame" } else { "Step" }
+}
+
 /// Steps, one at a time where scripts run, else all.
 fn trajectory(steps: &[Frame], name: &str) -> Markup {
     let last = steps.len().saturating_sub(1);
+    let one = axis(steps);
     html! {
         div.trajectory {
             label.control hidden {
-                span { "Step" }
-                input type="range" min="0" max=(last) value=(last) step="1" aria-label={ "Step of " (name) };
+                span { (one) }
+                input type="range" min="0" max=(last) value=(last) step="1" aria-label={ (one) " of " (name) };
                 span.chosen aria-hidden="true" { }
             }
             ol.steps { @for step in steps { li data-label=(step.label) { (frame(step, name)) } } }
@@ -95,7 +101,7 @@ fn frame(frame: &Frame, name: &str) -> Markup {
                     @for (at, (scale, channel)) in frame.channels.iter().enumerate() {
                         div {
                             (shown(channel, &format!("{of}, channel {at}"), "pixels", false))
-                            (at) ": " (scale)
+                            (at) " " (scale)
                         }
                     }
                 }
