@@ -51,7 +51,7 @@ pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
     }
     if protocol.is_none() {
         let why = if output.is_terminal {
-            "TERM says that there is only text"
+            "going by TERM the terminal shows text alone"
         } else {
             "the output is no terminal"
         };

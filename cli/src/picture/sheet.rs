@@ -14,7 +14,7 @@ use crate::terminal::{count, escape};
 /// Pixels around everything.
 const MARGIN: u32 = 40;
 
-/// Pixels of the longer side of the image.
+/// Pixels of the longer side of the image, at most; of a narrow page it takes a third.
 const IMAGE: u32 = 248;
 
 /// Pixels that a page is high, and that it has in all, about, at most: what comes below is left out and counted.
@@ -50,10 +50,10 @@ pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
     };
     let mut damaged = Vec::new();
     let bytes = reader.image();
+    let decode =
+        |bytes: &_| files::stored(bytes, IMAGE.min(wish.width / 3)).map_err(|error| error.to_string());
     let image = match &bytes {
-        Ok(bytes) => {
-            bytes.as_ref().map(|bytes| files::stored(bytes, IMAGE).map_err(|error| error.to_string()))
-        }
+        Ok(bytes) => bytes.as_deref().map(decode),
         Err(error) => Some(Err(error.to_string())),
     };
     page.header(reader, name, image.as_ref());
@@ -157,9 +157,12 @@ impl Page {
         let room = self.width - beside;
 
         let (key, kind) = (style(KEY, ink), style(NUMBER, muted));
-        let end = self.canvas.text(MARGIN, self.y, key, &key.fitted(&look.name(), room * 3 / 5));
-        let left = (MARGIN + room).saturating_sub(end + 20);
-        self.canvas.text(end + 20, self.y + 4, kind, &kind.fitted(&look.kind(), left));
+        let end = self.canvas.text(MARGIN, self.y, key, &key.fitted(&look.name(), room));
+        let (mut x, words) = (end + 20, look.kind());
+        if x + kind.width(&words) > MARGIN + room {
+            (x, self.y) = (MARGIN, self.y + 24);
+        }
+        self.canvas.text(x, self.y + 4, kind, &kind.fitted(&words, room));
         self.y += 32;
         self.figures(look, room);
         let note = style(SMALL, muted);

@@ -1,10 +1,11 @@
 //! `report`: the page as text. What it is like in a browser is seen in `tests/browser`.
 
 use std::fs;
+use std::io::Cursor;
 
 use gen5::{Component, Environment, Extra, Metadata, NonFinite, WriteOptions, f16};
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageEncoder, RgbImage};
+use image::{ImageEncoder, ImageFormat, RgbImage};
 use serde_json::json;
 
 use crate::support::Folder;
@@ -277,4 +278,21 @@ fn images_are_shown_as_they_are_to_be_seen() {
     assert_eq!(page.matches("width=\"8\" height=\"40\"").count(), 4, "{page}");
     let shown = folder.run(&["show", "@/a.gen5"]).out;
     assert!(shown.contains("image 8 × 40"), "{shown}");
+}
+
+#[test]
+fn large_images_of_several_files_are_all_shown() {
+    let folder = Folder::new();
+    let mut image = Vec::new();
+    RgbImage::new(2400, 2400).write_to(&mut Cursor::new(&mut image), ImageFormat::Png).unwrap();
+    let names = ["@/a.gen5", "@/b.gen5", "@/c.gen5"];
+    for name in ["a.gen5", "b.gen5", "c.gen5"] {
+        let mut writer = WriteOptions::new().sync(false).create(folder.path(name)).unwrap();
+        writer.image(&image).unwrap();
+        writer.finish(&Metadata::builder("m", "1").date("2026-11-24").build().unwrap()).unwrap();
+    }
+    // One after the other, since each takes more than a small one may.
+    let page = page(&folder, &names);
+    assert_eq!(page.matches("class=\"thumbnail\"").count(), 3);
+    assert_eq!(page.matches("image/png, 2400 × 2400, ").count(), 3);
 }
