@@ -125,8 +125,9 @@ impl Reading<'_> {
             problems.push(fail(&error));
             Environment { components: None, drift: None }
         });
-        let image = self.image(reader, &damaged, &mut room, fail);
-        let mut latents = self.latents(reader, &damaged, &mut room, share, fail)?;
+        let clues = Clues::of(reader);
+        let image = self.image(reader, &clues, &damaged, &mut room, fail);
+        let mut latents = self.latents(reader, &clues, &damaged, &mut room, share, fail)?;
         keep(&mut latents, "latents", |_| 0, &mut room, &mut problems);
         keep(&mut metadata.extra, "further members", member, &mut room, &mut problems);
         Ok(Content {
@@ -155,6 +156,7 @@ impl Reading<'_> {
     fn image(
         &self,
         reader: &Reader,
+        clues: &Clues,
         damaged: &Damage,
         room: &mut Room,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
@@ -162,9 +164,8 @@ impl Reading<'_> {
         let record = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
         let mut image =
             Image { media_type: None, size: record.payload_size(), embedded: Ok(Embedded::default()) };
-        let pixels = Clues::of(reader).image().map(|(width, height)| u64::from(width) * u64::from(height));
-        let is_small = |bytes| bytes <= SMALL_IMAGE;
-        let is_small = is_small(image.size) && pixels.is_some_and(|pixels| is_small(pixels * PIXEL));
+        let pixels = clues.image().map(|(width, height)| u64::from(width) * u64::from(height) * PIXEL);
+        let is_small = pixels.is_some_and(|bytes| bytes.max(image.size) <= SMALL_IMAGE);
         let _alone = (!is_small).then(|| self.large_image.lock().unwrap_or_else(PoisonError::into_inner));
         image.embedded = match (damaged.get(&record.index()), reader.image()) {
             (Some(damage), _) => Err(damage.clone()),
@@ -181,12 +182,12 @@ impl Reading<'_> {
     fn latents(
         &self,
         reader: &Reader,
+        clues: &Clues,
         damaged: &Damage,
         room: &mut Room,
         share: &Share<'_>,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
     ) -> io::Result<Vec<Latent>> {
-        let clues = Clues::of(reader);
         let mut described: Vec<Latent> = reader.latents().map(|latent| latents::describe(&latent)).collect();
         let looked_at = || reader.latents().take(MAX_LATENTS);
         let done = share.of(looked_at().map(|latent| latent.payload_size()).sum());

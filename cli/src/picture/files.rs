@@ -39,9 +39,10 @@ fn decoder(encoded: &[u8]) -> ImageResult<impl ImageDecoder + '_> {
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits.clone());
-    let decoder = reader.into_decoder()?;
-    // What the pixels themselves take is nobody's business but ours.
+    let mut decoder = reader.into_decoder()?;
+    // Decoders do not count the pixels that they give.
     limits.reserve(decoder.total_bytes())?;
+    decoder.set_limits(limits)?;
     Ok(decoder)
 }
 

@@ -64,12 +64,7 @@ pub fn scan(latent: &Latent, hints: Hints<'_>, request: &Request) -> gen5::Resul
     let Plan { pieces, most, chosen } = Plan::new(latent, &layout, &rows, request);
     let frame = Frame::new(&layout, chosen, request);
     let sketch = match pieces.first() {
-        Some(first) if request.bins > 0 => {
-            let nothing = Frame::new(&layout, Vec::new(), request);
-            let start =
-                read(latent, first, Pass { left: START, ..Pass::new(&nothing, latent.dtype(), None) })?;
-            Some(Sketch::around(&start.statistics()))
-        }
+        Some(first) if request.bins > 0 => Some(sketch(latent, first, &layout)?),
         _ => None,
     };
     let pass = || Pass::new(&frame, latent.dtype(), sketch.clone());
@@ -84,6 +79,14 @@ pub fn scan(latent: &Latent, hints: Hints<'_>, request: &Request) -> gen5::Resul
 
 /// Bytes of the first look, which tells around what values are counted.
 const START: u64 = 64 << 10;
+
+/// What values are counted with, about a center that the first of these rows tells. Of several whole parts might be decompressed.
+fn sketch(latent: &Latent, rows: &Range<usize>, layout: &Layout) -> gen5::Result<Sketch> {
+    let nothing_kept = Frame::new(layout, Vec::new(), &Request::default());
+    let pass = Pass { left: START, ..Pass::new(&nothing_kept, latent.dtype(), None) };
+    let first = rows.start..rows.end.min(rows.start + 1);
+    Ok(Sketch::around(&read(latent, &first, pass)?.statistics()))
+}
 
 /// Reads some rows, as much of them as the pass takes.
 fn read<'a>(latent: &Latent, rows: &Range<usize>, mut pass: Pass<'a>) -> gen5::Result<Pass<'a>> {
