@@ -125,7 +125,7 @@ impl Sketch {
     }
 
     pub(super) fn add(&mut self, values: &[f32]) {
-        // Most latents are about zero, and subtracting that would cost half of the time of this.
+        // Most latents are about zero, which need not be subtracted.
         match self.center {
             0.0 => self.count(values.iter().copied()),
             center => self.count(values.iter().map(|value| value - center)),
