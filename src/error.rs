@@ -305,8 +305,9 @@ pub enum Error {
         /// That call's error.
         cause: String,
     },
-    /// What [`WriteOptions::cancel_when`](crate::WriteOptions::cancel_when) asks said yes.
-    #[error("writing was cancelled")]
+    /// What [`WriteOptions::cancel_when`](crate::WriteOptions::cancel_when) or
+    /// [`ReadOptions::cancel_when`](crate::ReadOptions::cancel_when) asks said yes.
+    #[error("cancelled")]
     Cancelled,
 }
 

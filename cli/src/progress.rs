@@ -55,6 +55,11 @@ impl Progress {
         self.bar.inc_length(count);
     }
 
+    /// The part of the work that is a file of this size.
+    pub(crate) fn share(&self, size: u64) -> Share<'_> {
+        Share { progress: self, size }
+    }
+
     /// So much more is done.
     pub(crate) fn add(&self, count: u64) {
         self.bar.inc(count);
@@ -83,6 +88,20 @@ impl Progress {
     /// A writer that counts here what goes through it, and stops when a signal has come.
     pub(crate) fn writer<W: Write>(&self, inner: W) -> Counted<'_, W> {
         Counted { inner, progress: self }
+    }
+}
+
+/// A file's share of the progress of all.
+pub(crate) struct Share<'p> {
+    progress: &'p Progress,
+    size: u64,
+}
+
+impl Share<'_> {
+    /// Counts work on parts of the file that come to `total`.
+    pub(crate) fn of(&self, total: u64) -> impl Fn(u64) + Sync {
+        let scaled = move |part| u128::from(part) * u128::from(self.size) / u128::from(total.max(1));
+        move |part| self.progress.add(u64::try_from(scaled(part)).unwrap_or(u64::MAX))
     }
 }
 

@@ -292,10 +292,12 @@ impl Latent {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] from `out`, and the errors of a damaged chunk.
+    /// [`Error::Io`] from `out`, the errors of a damaged chunk, and [`Error::Cancelled`].
     pub fn write_to(&self, out: &mut dyn Write) -> Result<()> {
-        let mut write =
-            |block: &[u8]| out.write_all(block).map_err(Error::io(format!("write latent {}", self.name())));
+        let mut write = |block: &[u8]| {
+            self.inner.options.cancelled.check()?;
+            out.write_all(block).map_err(Error::io(format!("write latent {}", self.name())))
+        };
         let segments: Vec<Segment<'_>> = self.segments().collect();
         let mut rest = segments.as_slice();
         let mut buffer = Vec::new();

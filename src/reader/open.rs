@@ -1,5 +1,6 @@
 //! Opening: file header, chunk table, records, each checked before the next is believed.
 
+use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -24,6 +25,24 @@ use crate::wire::{FILE_HEADER_SIZE, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, 
 pub struct ReadOptions {
     pub(super) limits: Limits,
     pub(super) check_hashes: bool,
+    pub(super) cancelled: Cancelled,
+}
+
+/// What tells whether to stop.
+#[derive(Clone, Default)]
+pub(super) struct Cancelled(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl Cancelled {
+    /// Refuses to go on when that is asked for.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.0.as_ref().is_some_and(|cancelled| cancelled()) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "asked" } else { "never" })
+    }
 }
 
 impl ReadOptions {
@@ -42,6 +61,14 @@ impl ReadOptions {
     /// [`Latent::as_slice`](crate::Latent::as_slice) and for a few rows too.
     pub fn check_hashes(mut self, check: bool) -> Self {
         self.check_hashes = check;
+        self
+    }
+
+    /// Has `cancelled` asked again and again, from several threads, by what goes through payloads block by block:
+    /// [`Latent::write_to`](crate::Latent::write_to), [`Reader::verify`] and [`Reader::verify_chunks`]. Once it says yes, these
+    /// give [`Error::Cancelled`], the last one for each chunk that was not checked by then.
+    pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.cancelled = Cancelled(Some(Arc::new(cancelled)));
         self
     }
 

@@ -88,6 +88,8 @@ impl Reader {
 }
 
 fn verify_chunk(inner: &Inner, record: &ChunkRecord, progress: &(impl Fn(u64) + Sync)) -> Result<()> {
+    let cancelled = &inner.options.cancelled;
+    cancelled.check()?;
     if record.kind() == ChunkType::ENVIRONMENT {
         let json = read_payload(&inner.source, record, &inner.options.limits, true)?;
         progress(record.payload_size());
@@ -96,7 +98,7 @@ fn verify_chunk(inner: &Inner, record: &ChunkRecord, progress: &(impl Fn(u64) + 
     let mut payload = PayloadReader::open(&inner.source, record, true)?;
     payload.blocks(record.payload_size(), |block| {
         progress(block.len() as u64);
-        Ok(())
+        cancelled.check()
     })?;
     payload.finish()
 }

@@ -740,3 +740,30 @@ fn verification_reports_on_every_chunk_and_counts_every_byte() {
     let error = report.into_result().unwrap_err();
     assert!(matches!(error, Error::Hash { .. }) && chunk_of(&error) == Some(1));
 }
+
+#[test]
+fn reading_can_be_cancelled_between_blocks() {
+    const SIZE: usize = 4 << 20;
+    for compression in [Compression::None, Compression::Zstd, Compression::Shuffled] {
+        let options = WriteOptions::new().compression(compression).part_size(None);
+        let write_it = write(options, |writer| writer.latent("x", &[SIZE / 4], &noise(1, SIZE / 4)));
+        let (file, _) = write_it.unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let options = ReadOptions::new().cancel_when(move || count.fetch_add(1, Ordering::Relaxed) >= 3);
+        let reader = options.from_bytes(file).unwrap();
+        let mut out = Vec::new();
+        let error = reader.latent("x").unwrap().write_to(&mut out).unwrap_err();
+        assert!(matches!(error, Error::Cancelled), "{compression:?}: {error}");
+        assert!((1..SIZE).contains(&out.len()), "{compression:?}: {}", out.len());
+
+        asked.store(0, Ordering::Relaxed);
+        let checked = AtomicUsize::new(0);
+        let report = reader.verify_chunks(|bytes| {
+            checked.fetch_add(usize::try_from(bytes).unwrap(), Ordering::Relaxed);
+        });
+        assert!(matches!(report.chunks()[0].error, Some(Error::Cancelled)), "{compression:?}: {report:?}");
+        assert!((1..SIZE).contains(&checked.into_inner()), "{compression:?}");
+        assert!(matches!(reader.verify(), Err(Error::Cancelled)));
+    }
+}

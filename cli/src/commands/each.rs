@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::Output;
 use crate::args::FilesArgs;
 use crate::files::Files;
-use crate::progress::Progress;
+use crate::progress::{Progress, Share};
 use crate::terminal::count;
 
 /// Files that are looked at together have at most so many bytes: what is found of a large one is not kept waiting by others,
@@ -27,20 +27,6 @@ pub(super) struct Seen<'p, T> {
     /// Whether there can be several.
     pub(super) several: bool,
     pub(super) result: Result<T>,
-}
-
-/// A file's share of the progress of all.
-pub(super) struct Share<'p> {
-    progress: &'p Progress,
-    size: u64,
-}
-
-impl Share<'_> {
-    /// Counts work on parts of the file that come to `total`.
-    pub(super) fn of(&self, total: u64) -> impl Fn(u64) + Sync {
-        let scaled = move |part| u128::from(part) * u128::from(self.size) / u128::from(total.max(1));
-        move |part| self.progress.add(u64::try_from(scaled(part)).unwrap_or(u64::MAX))
-    }
 }
 
 /// Looks at all files, and tells of each; one that fails does not stop the others. `doing` is what progress calls work on
@@ -72,7 +58,7 @@ pub(super) fn each<'o, T: Send>(
         let looked: Vec<_> = files
             .into_par_iter()
             .map(|(size, path, found)| {
-                let result = found.and_then(|()| look(&path, &Share { progress: &progress, size }));
+                let result = found.and_then(|()| look(&path, &progress.share(size)));
                 (path, result)
             })
             .collect();

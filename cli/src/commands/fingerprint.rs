@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::each::{Seen, Share, each};
+use super::each::{Seen, each};
 use super::{Output, of_file, path_text};
 use crate::args::FileArgs;
+use crate::progress::Share;
 use crate::terminal::shown;
 
 #[derive(Serialize)]

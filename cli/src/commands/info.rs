@@ -7,13 +7,14 @@ use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Reader
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::each::{Seen, Share, each};
+use super::each::{Seen, each};
 use super::sources::SOURCES;
 use super::{Output, path_text};
 use crate::args::{FileArgs, InfoArgs};
 use crate::convert::layouts::Source;
 use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
+use crate::progress::Share;
 use crate::terminal::{Tone, count, dimensions, escape, human_size};
 
 #[derive(Serialize)]

@@ -10,6 +10,7 @@ use gen5::{Limits, ReadOptions, Reader};
 
 use super::of_file;
 use crate::failure::UsageError;
+use crate::interrupt;
 use crate::terminal::{human_size, shown};
 
 /// Bytes of a text that is read: far more than any prompt, and less than a table may have.
@@ -35,13 +36,14 @@ impl<'a> Inputs<'a> {
         Ok(())
     }
 
-    /// Opens a GEN5 file.
+    /// Opens a GEN5 file, of which no more is read once a signal has come.
     pub(crate) fn open(&self, path: &Path) -> Result<Reader> {
         self.open_with(ReadOptions::new(), path)
     }
 
     /// Opens a GEN5 file. Standard input becomes a file without a name first, since values are not read in their order.
     pub(crate) fn open_with(&self, options: ReadOptions, path: &Path) -> Result<Reader> {
+        let options = options.cancel_when(interrupt::is_due);
         let opened = match is_dash(path) {
             true => options.from_file(self.spool()?),
             false => options.open(path),

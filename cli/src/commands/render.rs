@@ -1,6 +1,5 @@
 //! `gen5 render`: a contact sheet of a file.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -12,9 +11,9 @@ use super::input::is_dash;
 use super::placed::Placed;
 use super::{Output, file_name, of_file};
 use crate::args::{LookArgs, RenderArgs};
-use crate::convert::layouts::Source;
 use crate::failure::UsageError;
-use crate::picture::{Hints, Layout, Medium, Wish, png, sheet};
+use crate::interrupt;
+use crate::picture::{Clues, Layout, Medium, Wish, png, sheet};
 use crate::terminal::{count, escape, shown};
 
 pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
@@ -31,9 +30,16 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     let placed = Placed::create(&args.output, args.force)?;
     let wish = wish(&args.look, args.width, &reader, &args.file)?;
     let sheet = sheet(&reader, &name(&args.file), &wish, &args.theme.colors());
+    // Latents that were not read for that are not damaged.
+    interrupt::check()?;
     let file = png(&sheet.picture).context("could not encode the picture")?;
     if let Some(problem) = &sheet.image {
         output.note(&format!("{}: the image is not shown: {problem}", shown(&args.file)));
+    }
+    if sheet.has_boxes {
+        let hint = "gen5 info and gen5 report show them";
+        output
+            .note(&format!("{}: boxes stand for characters that the fonts lack; {hint}", shown(&args.file)));
     }
     for error in sheet.damaged {
         output.report(&of_file(error, &args.file));
@@ -52,22 +58,15 @@ pub(super) fn name(path: &Path) -> String {
     escape(&file_name(path)).into_owned()
 }
 
-/// The keys of latents whose values are as a decoder takes them.
-fn unscaled(reader: &Reader) -> HashSet<String> {
-    let metadata = reader.metadata().ok();
-    Source::unscaled(metadata.as_ref().and_then(|metadata| metadata.model_info().extra.get(Source::MEMBER)))
-}
-
 /// What is asked for, checked against the file.
 pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) -> Result<Wish> {
     let named: Vec<Latent> = args.latents.iter().map(|key| find(reader, key, path)).collect::<Result<_>>()?;
     if let Some(rows) = args.rows {
         let all: Vec<Latent> = if named.is_empty() { reader.latents().collect() } else { named.clone() };
+        let clues = Clues::of(reader);
         // Others are shown whole.
-        let has_pictures = |latent: &Latent| {
-            let hints = Hints { key: latent.key().unwrap_or_default(), ..Hints::default() };
-            Layout::guess(latent.shape(), hints).items_in_row().is_some()
-        };
+        let has_pictures =
+            |latent: &Latent| Layout::guess(latent.shape(), clues.hints(latent)).items_in_row().is_some();
         for latent in all.iter().filter(|latent| has_pictures(latent)) {
             let rows_of = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(0);
             let end = rows.end.unwrap_or(rows_of);
@@ -85,6 +84,5 @@ pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
         columns: args.columns,
         width,
         medium: Medium::Pixels,
-        unscaled: unscaled(reader),
     })
 }

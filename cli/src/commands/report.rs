@@ -1,6 +1,8 @@
 //! `gen5 report`: a page of files.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::{fs, io};
 
 use anyhow::Result;
 use rayon::prelude::*;
@@ -32,15 +34,19 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
         with_card: found.len() > 1,
         room: (usize::from(args.room) << 20) / found.len().max(1),
         previews: args.preview.previews(),
-        progress: output.progress("reading", 0),
+        large_image: Mutex::new(()),
     };
-    let read = |(path, found): (PathBuf, Result<()>)| {
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let found: Vec<_> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();
+    let bytes = found.iter().map(|(size, ..)| size * reading.passes()).sum();
+    let progress = output.progress("reading", bytes);
+    let read = |(size, path, found): (u64, PathBuf, Result<()>)| {
         interrupt::check()?;
-        Ok(reading.file(&path, found.and_then(|()| output.inputs.open(&path))))
+        reading.file(&path, found.and_then(|()| output.inputs.open(&path)), &progress.share(size))
     };
-    let read: Vec<_> = found.into_par_iter().map(read).collect::<Result<_>>()?;
+    let read: Vec<_> = found.into_par_iter().map(read).collect::<io::Result<_>>()?;
     let (files, failures): (Vec<_>, Vec<_>) = read.into_iter().unzip();
-    drop(reading);
+    drop(progress);
     for failure in failures.iter().flatten() {
         output.complain(&failure.message, failure.status);
     }

@@ -11,7 +11,7 @@ use super::render::{name, wish};
 use super::{Output, of_file};
 use crate::args::{ProtocolArg, ShowArgs};
 use crate::graphics::{Colors, Protocol};
-use crate::picture::{Look, Medium, Stored, Wish, decode, facts, look, pictures};
+use crate::picture::{Look, Medium, Stored, Wish, facts, look, pictures, stored};
 use crate::terminal::{count, escape, shown};
 
 /// Characters from left to right, where nobody says it.
@@ -50,7 +50,13 @@ pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
         writeln!(output.out, "\n{} not shown; --latent KEY shows it", count(left_out, "more latent"))?;
     }
     if protocol.is_none() {
-        output.note("pictures are left out, since the output is no terminal; --protocol blocks writes them all the same");
+        let why = if output.is_terminal {
+            "going by TERM the terminal shows text alone"
+        } else {
+            "the output is no terminal"
+        };
+        output
+            .note(&format!("pictures are left out, since {why}; --protocol blocks writes them all the same"));
     }
     Ok(())
 }
@@ -58,7 +64,8 @@ pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
 /// How pictures are sent; `None` if they are not.
 fn protocol(asked: ProtocolArg, is_terminal: bool) -> Option<Protocol> {
     match asked {
-        ProtocolArg::Auto => is_terminal.then(|| Protocol::of_terminal(|name| env::var(name).ok())),
+        ProtocolArg::Auto if !is_terminal => None,
+        ProtocolArg::Auto => Protocol::of_terminal(|name| env::var(name).ok()),
         ProtocolArg::Kitty => Some(Protocol::Kitty),
         ProtocolArg::Iterm2 => Some(Protocol::Iterm2),
         ProtocolArg::Sixel => Some(Protocol::Sixel),
@@ -98,19 +105,19 @@ impl Page<'_> {
     fn header(&self, reader: &Reader, output: &mut Output<'_>) -> Result<()> {
         let side = if self.wish.medium == Medium::Cells { IMAGE_IN_CELLS } else { IMAGE };
         let image = match reader.image() {
-            Ok(bytes) => bytes.map(|bytes| decode(&bytes, side.min(self.wish.width))),
+            Ok(bytes) => bytes.map(|bytes| stored(&bytes, side.min(self.wish.width))),
             Err(error) => {
                 output.report(&of_file(error, &self.args.file));
                 None
             }
         };
-        let stored = image.as_ref().and_then(|image| image.as_ref().ok());
-        let (facts, prompt) = facts(reader, stored);
+        let decoded = image.as_ref().and_then(|image| image.as_ref().ok());
+        let (facts, prompt) = facts(reader, decoded);
         writeln!(output.out, "{}", name(&self.args.file))?;
         for line in facts.iter().chain(Some(&prompt)).filter(|line| !line.is_empty()) {
             writeln!(output.out, "  {line}")?;
         }
-        if let Some(Stored { picture, .. }) = stored {
+        if let Some(Stored { picture, .. }) = decoded {
             self.picture(picture, output)?;
         }
         if let Some(Err(problem)) = &image {

@@ -7,10 +7,11 @@ use anyhow::Result;
 use gen5::{Reader, VerifyReport};
 use serde::Serialize;
 
-use super::each::{Seen, Share, each};
+use super::each::{Seen, each};
 use super::{Output, of_file, path_text};
 use crate::args::FileArgs;
 use crate::failure::Status;
+use crate::progress::Share;
 use crate::terminal::{Tone, count, escape, human_size, shown};
 
 #[derive(Serialize)]

@@ -18,8 +18,11 @@ impl Colors {
         let depth = variable("COLORTERM").unwrap_or_default();
         let term = variable("TERM").unwrap_or_default();
         let known = ["direct", "kitty", "alacritty", "foot", "ghostty", "wezterm"];
-        let has_all =
-            depth == "truecolor" || depth == "24bit" || known.iter().any(|name| term.contains(name));
+        let is_windows = variable("WT_SESSION").is_some_and(|session| !session.is_empty());
+        let has_all = is_windows
+            || depth == "truecolor"
+            || depth == "24bit"
+            || known.iter().any(|name| term.contains(name));
         if has_all { Self::All } else { Self::Palette }
     }
 }

@@ -13,7 +13,7 @@ pub use blocks::Colors;
 /// How a terminal is told to show a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// kitty's, which Ghostty has, too.
+    /// kitty's, which Ghostty and Konsole have, too.
     Kitty,
     /// iTerm2's, which WezTerm, mintty and others have, too.
     Iterm2,
@@ -23,32 +23,42 @@ pub enum Protocol {
     Blocks(Colors),
 }
 
+/// The first Konsole that has kitty's protocol, 22.04.
+const KONSOLE: u32 = 220_400;
+
 impl Protocol {
-    /// What the terminal that these variables describe can show. It is not asked: an answer would have to be waited for, and
-    /// to be told from what is typed meanwhile.
-    pub fn of_terminal(variable: impl Fn(&str) -> Option<String>) -> Self {
+    /// What the terminal that these variables describe can show; `None` if it shows text alone, or nothing tells that it does
+    /// more. It is not asked: an answer would have to be waited for, and to be told from what is typed meanwhile.
+    pub fn of_terminal(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
         let value = |name: &str| variable(name).unwrap_or_default();
         let (term, program) = (value("TERM"), value("TERM_PROGRAM"));
+        // On Windows there is no TERM, and its terminal sets a variable of its own.
+        let others = ["TERM_PROGRAM", "COLORTERM", "WT_SESSION"];
+        if term == "dumb" || term.is_empty() && !others.into_iter().any(is_set) {
+            return None;
+        }
         let blocks = Self::Blocks(Colors::of_terminal(&variable));
         // What runs inside these has the variables of the terminal around them, which does not see what is sent.
         if is_set("TMUX") || is_set("STY") || term.starts_with("tmux") || term.starts_with("screen") {
-            return blocks;
+            return Some(blocks);
         }
         match program.as_str() {
-            "iTerm.app" | "WezTerm" | "mintty" | "rio" => return Self::Iterm2,
-            "ghostty" => return Self::Kitty,
+            "iTerm.app" | "WezTerm" | "mintty" | "rio" => return Some(Self::Iterm2),
+            "ghostty" => return Some(Self::Kitty),
             _ => {}
         }
-        if is_set("KITTY_WINDOW_ID") || term == "xterm-kitty" || term == "xterm-ghostty" {
+        Some(if is_set("KITTY_WINDOW_ID") || term == "xterm-kitty" || term == "xterm-ghostty" {
             Self::Kitty
         } else if value("LC_TERMINAL") == "iTerm2" {
             Self::Iterm2
+        } else if value("KONSOLE_VERSION").parse::<u32>().is_ok_and(|version| version >= KONSOLE) {
+            Self::Kitty
         } else if term.starts_with("foot") || term.starts_with("mlterm") || term == "yaft-256color" {
             Self::Sixel
         } else {
             blocks
-        }
+        })
     }
 
     /// Whether pixels are halves of cells.
@@ -78,25 +88,31 @@ mod tests {
     #[test]
     fn terminals_are_known_by_their_variables() {
         let blocks = Protocol::Blocks(Colors::Palette);
-        let table: [(&[(&str, &str)], Protocol); 11] = [
+        let table: [(&[(&str, &str)], Protocol); 13] = [
             (&[("TERM", "xterm-kitty"), ("KITTY_WINDOW_ID", "1")], Protocol::Kitty),
             (&[("TERM_PROGRAM", "ghostty"), ("TERM", "xterm-ghostty")], Protocol::Kitty),
             (&[("TERM_PROGRAM", "iTerm.app"), ("TERM", "xterm-256color")], Protocol::Iterm2),
             (&[("TERM_PROGRAM", "WezTerm"), ("TERM", "xterm-256color")], Protocol::Iterm2),
             (&[("LC_TERMINAL", "iTerm2"), ("TERM", "xterm-256color")], Protocol::Iterm2),
+            (&[("TERM", "xterm-256color"), ("KONSOLE_VERSION", "221203")], Protocol::Kitty),
+            (&[("TERM", "xterm-256color"), ("KONSOLE_VERSION", "201200")], blocks),
             (&[("TERM", "foot")], Protocol::Sixel),
             (&[("TERM", "xterm-256color")], blocks),
             (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Protocol::Blocks(Colors::All)),
             // tmux keeps the variables of the terminal that it was started in.
             (&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x,1,0"), ("KITTY_WINDOW_ID", "1")], blocks),
             (&[("TERM", "screen"), ("STY", "1.x"), ("TERM_PROGRAM", "iTerm.app")], blocks),
-            (&[], blocks),
+            (&[("WT_SESSION", "1")], Protocol::Blocks(Colors::All)),
         ];
         for (variables, protocol) in table {
             let variable = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
             };
-            assert_eq!(Protocol::of_terminal(variable), protocol, "{variables:?}");
+            assert_eq!(Protocol::of_terminal(variable), Some(protocol), "{variables:?}");
+        }
+        for term in [Some("dumb"), Some(""), None] {
+            let variable = |name: &str| term.filter(|_| name == "TERM").map(str::to_owned);
+            assert_eq!(Protocol::of_terminal(variable), None, "{term:?}");
         }
     }
 }

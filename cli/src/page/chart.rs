@@ -21,20 +21,14 @@ const BOTTOM: f64 = 110.0;
 /// Points of the curve.
 const CURVE: u32 = 80;
 
-/// The bars of a histogram, and over them the normal curve of the mean and the standard deviation of all values.
+/// The bars of a histogram, and over them the normal curve of all values, where there are enough of them.
 pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
     let (low, high, counts) = (f64::from(histogram.low), f64::from(histogram.high), &histogram.counts);
-    let (mean, std) = (values.mean().unwrap_or(f64::NAN), values.deviation().unwrap_or(f64::NAN));
-    let total: f64 = counts.iter().sum();
-    let tallest = counts.iter().copied().fold(0.0, f64::max);
     let step = (high - low) / counts.len() as f64;
-    // What the curve would have in a bar whose middle is at the mean.
-    let peak = total * step / (std * std::f64::consts::TAU.sqrt());
-    let has_curve = peak.is_finite() && peak > 0.0;
-    // A curve that is far above the bars may leave the top.
-    let full = if has_curve { tallest.max(peak.min(tallest * 1.5)) } else { tallest };
+    let normal = histogram.normal(values);
+    let top = histogram.top(normal.as_ref());
     let x = Scale::new((low, high), (LEFT, RIGHT));
-    let y = Scale::new((0.0, full), (BOTTOM, TOP));
+    let y = Scale::new((0.0, top), (BOTTOM, TOP));
 
     let mut bars = String::new();
     for (position, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
@@ -42,25 +36,25 @@ pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
         let (left, right, top) = (x.at(start), x.at(end), y.at(*count));
         let _ = write!(bars, "M{left:.1} {BOTTOM}V{top:.1}H{right:.1}V{BOTTOM}z");
     }
-    let curve = has_curve.then(|| {
+    let curve = normal.map(|normal| {
         path((0..=CURVE).map(|point| {
             let value = low + (high - low) * f64::from(point) / f64::from(CURVE);
-            let deviations = (value - mean) / std;
-            (x.at(value), y.at((peak * (-0.5 * deviations * deviations).exp()).min(full)))
+            (x.at(value), y.at(normal.count(value).min(top)))
         }))
     });
-    let words = format!(
-        "Histogram of values from {} to {}, with the normal curve of their mean {} and standard deviation {}.",
-        figure(low),
-        figure(high),
-        figure(mean),
-        figure(std),
-    );
+    let mut words = format!("Histogram of values from {} to {}", figure(low), figure(high));
+    words +=
+        if curve.is_some() { ", and the normal curve of their mean and standard deviation." } else { "." };
+    let caption =
+        if curve.is_some() { "Values, and the normal curve of their mean and std" } else { "Values" };
     html! {
-        svg.chart role="img" aria-label=(words) viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } {
-            path.bars d=(bars) {}
-            @if let Some(curve) = curve { path.curve d=(curve) {} }
-            (axis(&x, low..=high))
+        figure {
+            svg.chart role="img" aria-label=(words) viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } {
+                path.bars d=(bars) {}
+                @if let Some(curve) = curve { path.curve d=(curve) {} }
+                (axis(&x, low..=high))
+            }
+            figcaption { (caption) }
         }
     }
 }
@@ -84,7 +78,7 @@ pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
     let mean = path(along(0.0).map(placed));
     let words = |(_, (mean, std)): &(f64, (f64, f64))| format!("{} ± {}", figure(*mean), figure(*std));
     let words = format!(
-        "Mean and standard deviation of each step: {} at first, {} at last.",
+        "Mean and standard deviation of each, one after the other: {} at first, {} at last.",
         words(first),
         words(end)
     );

@@ -2,17 +2,15 @@
 
 use std::io::Cursor;
 
-use anyhow::{Result, ensure};
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat, ImageResult, guess_format};
 
 use super::model::{Embedded, Picture, Room};
+use crate::picture::{decode, dimensions, fitted};
 
-/// Pixels of an image that is shown; a browser has to decode it, too.
-const MAX_PIXELS: u64 = 100_000_000;
-
-/// Bytes of an image that goes into the page as it is.
+/// Bytes and pixels of an image that goes into the page as it is; a browser has to decode it, too.
 const MAX_ORIGINAL: usize = 4 << 20;
+const MAX_PIXELS: u64 = 100_000_000;
 
 /// The longest side of an image that does not: the first for which there is room.
 const SCALED: [u32; 4] = [1280, 896, 512, 320];
@@ -27,13 +25,10 @@ const QUALITY: u8 = 84;
 const SHOWN: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
 
 /// The image for the details of a file, and a small one for its card if there is to be one.
-pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut Room) -> Result<Embedded> {
-    let reader = || ImageReader::new(Cursor::new(encoded)).with_guessed_format();
-    let format = reader()?.format();
-    let (width, height) = reader()?.into_dimensions()?;
-    let pixels = u64::from(width) * u64::from(height);
-    ensure!(pixels <= MAX_PIXELS, "{width} × {height} pixels are more than a page shows");
-    let original = format.filter(|format| SHOWN.contains(format) && encoded.len() <= MAX_ORIGINAL);
+pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut Room) -> ImageResult<Embedded> {
+    let (width, height) = dimensions(encoded)?;
+    let is_small = encoded.len() <= MAX_ORIGINAL && u64::from(width) * u64::from(height) <= MAX_PIXELS;
+    let original = guess_format(encoded).ok().filter(|format| SHOWN.contains(format) && is_small);
 
     let mut embedded = Embedded { width, height, ..Embedded::default() };
     let mut decoded = None;
@@ -52,19 +47,13 @@ pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut Room) -> Re
     Ok(embedded)
 }
 
-/// The pixels, turned as the image says that it is to be seen.
-fn decode(encoded: &[u8]) -> Result<DynamicImage> {
-    let mut reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format()?;
-    reader.limits(Limits::default());
-    let mut decoder = reader.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    Ok(image)
-}
-
 /// The image in the first of these boxes in which it takes no more than one of so many parts of the room.
-fn scaled(image: &DynamicImage, sides: &[u32], parts: usize, room: &mut Room) -> Result<Option<Picture>> {
+fn scaled(
+    image: &DynamicImage,
+    sides: &[u32],
+    parts: usize,
+    room: &mut Room,
+) -> ImageResult<Option<Picture>> {
     for side in sides {
         let picture = room.take_part(encode(image, *side)?, parts);
         if picture.is_some() {
@@ -75,11 +64,8 @@ fn scaled(image: &DynamicImage, sides: &[u32], parts: usize, room: &mut Room) ->
 }
 
 /// The image in a box of this size, unless it is smaller: as JPEG, or with transparent pixels as PNG.
-fn encode(image: &DynamicImage, side: u32) -> Result<Picture> {
-    let small = match image.width().max(image.height()) > side {
-        true => &image.thumbnail(side, side),
-        false => image,
-    };
+fn encode(image: &DynamicImage, side: u32) -> ImageResult<Picture> {
+    let small = fitted(image, side);
     let mut bytes = Vec::new();
     let format = if small.color().has_alpha() { ImageFormat::Png } else { ImageFormat::Jpeg };
     match format {

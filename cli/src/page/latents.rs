@@ -5,7 +5,7 @@ use image::RgbImage;
 
 use super::model::{self, Frame, Frames, Picture, Room, Values};
 use crate::picture::{
-    Hints, Item, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, figure, guess_of, png,
+    Hints, Item, Key, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, guess_of, png,
     scan, tile,
 };
 use crate::terminal::count;
@@ -78,14 +78,18 @@ pub(super) fn values(
     for (item, frame) in scan.items.iter().zip(&mut frames) {
         let tiles = item.planes.iter().zip(&scales);
         let channels = tiles.map_while(|(plane, scale)| {
-            Some((ends(*scale), take(room, &tile(plane, *scale), &mut left_out)?))
+            Some((scale.words(), take(room, &tile(plane, *scale), &mut left_out)?))
         });
         frame.channels.extend(channels);
     }
     frames.retain(|frame| {
         frame.preview.is_some() || !frame.channels.is_empty() || is_trajectory && frame.statistics.is_some()
     });
+    let shown = scan.channels.get(..CHANNELS).unwrap_or(&scan.channels);
+    let has_previews = frames.iter().any(|frame| frame.preview.is_some());
+    let key = if frames.is_empty() { Key::default() } else { Key::of(shown, has_previews) };
     Ok(Values {
+        key,
         notes: notes(&scan, colours.as_ref(), hints.scaling, frames.len(), left_out),
         statistics: scan.statistics,
         histogram: scan.histogram,
@@ -123,15 +127,6 @@ fn notes(
         notes.push(format!("Statistics are those of a sample: {read} of {} values.", scan.values));
     }
     notes
-}
-
-/// Where colours end: `±3.1`, `0.2 to 4.1`.
-fn ends(scale: Scale) -> String {
-    let (low, high) = scale.ends();
-    match scale {
-        Scale::Signed(end) => format!("±{}", figure(end.into())),
-        Scale::Between(..) => format!("{} to {}", figure(low.into()), figure(high.into())),
-    }
 }
 
 fn take(room: &mut Room, picture: &RgbImage, left_out: &mut usize) -> Option<Picture> {

@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 use gen5::Component;
 
 use crate::environment::Comparison;
-use crate::picture::{Histogram, Statistics};
+use crate::picture::{Histogram, Key, Statistics};
 
 /// A page.
 pub(crate) struct Page {
@@ -112,6 +112,8 @@ pub(crate) struct Values {
     pub(crate) statistics: Statistics,
     pub(crate) histogram: Option<Histogram>,
     pub(crate) frames: Frames,
+    /// The colours of the pictures.
+    pub(crate) key: Key,
     /// How the pictures were made of them, and what is not shown.
     pub(crate) notes: Vec<String>,
 }

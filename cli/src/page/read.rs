@@ -1,7 +1,9 @@
 //! From a file to what a page says of it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use gen5::{ChunkRecord, ChunkType, Extra, Reader};
 use serde::Serialize;
@@ -10,11 +12,11 @@ use super::image::embed;
 use super::latents;
 use super::model::{Content, Embedded, Environment, File, Image, Integrity, Latent, Metadata, Room};
 use super::text::value;
-use crate::convert::layouts::Source;
 use crate::environment::Comparison;
 use crate::failure::Status;
-use crate::picture::{Hints, Previews, Scaling};
-use crate::progress::Progress;
+use crate::interrupt;
+use crate::picture::{Clues, Previews};
+use crate::progress::Share;
 
 /// Latents of a file whose values are looked at.
 const MAX_LATENTS: usize = 100;
@@ -24,6 +26,12 @@ const MAX_FAILURES: usize = 100;
 
 /// Members, tags and latents that are listed.
 const MAX_LISTED: usize = 1000;
+
+/// Bytes of an image, encoded or of its pixels, up to which it is decoded beside others.
+const SMALL_IMAGE: u64 = 32 << 20;
+
+/// Bytes of a pixel, at most but for images of floats.
+const PIXEL: u64 = 8;
 
 /// Bytes of an environment that is shown.
 const MAX_ENVIRONMENT: u64 = 256 << 10;
@@ -40,8 +48,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) room: usize,
     /// The colours of latents.
     pub(crate) previews: Previews,
-    /// Of bytes that are read.
-    pub(crate) progress: Progress,
+    /// Held by who has a large image in memory: files are read side by side, and each such image may take all that one may.
+    pub(crate) large_image: Mutex<()>,
 }
 
 /// Something that went wrong with a file, which the page says, too.
@@ -54,8 +62,22 @@ pub(crate) struct Failure {
 type Damage = BTreeMap<usize, String>;
 
 impl Reading<'_> {
-    /// Reads a file that was opened, as much of it as can be.
-    pub(crate) fn file(&self, path: &Path, opened: anyhow::Result<Reader>) -> (File, Vec<Failure>) {
+    /// How often a file is read.
+    pub(crate) fn passes(&self) -> u64 {
+        if self.verify { 2 } else { 1 }
+    }
+
+    /// Reads a file that was opened, as much of it as can be. Its share of the progress is that of one pass.
+    ///
+    /// # Errors
+    ///
+    /// A signal has come.
+    pub(crate) fn file(
+        &self,
+        path: &Path,
+        opened: anyhow::Result<Reader>,
+        share: &Share<'_>,
+    ) -> io::Result<(File, Vec<Failure>)> {
         let (mut failures, mut count) = (Vec::new(), 0);
         let mut fail = |error: &gen5::Error| {
             let message = match error {
@@ -69,7 +91,7 @@ impl Reading<'_> {
             error.to_string()
         };
         let content = match opened {
-            Ok(reader) => Ok(self.content(&reader, &mut fail)),
+            Ok(reader) => Ok(self.content(&reader, share, &mut fail)?),
             Err(error) => {
                 failures.push(Failure { message: format!("{error:#}"), status: Status::of(&error) });
                 // The path stands above it.
@@ -80,12 +102,17 @@ impl Reading<'_> {
             let message = format!("{}: {more} more are damaged", path.display());
             failures.push(Failure { message, status: last.status });
         }
-        (File { path: path.to_string_lossy().into_owned(), content }, failures)
+        Ok((File { path: path.to_string_lossy().into_owned(), content }, failures))
     }
 
     /// What is in a file. `fail` is told what goes wrong, and says it in words.
-    fn content(&self, reader: &Reader, fail: &mut dyn FnMut(&gen5::Error) -> String) -> Content {
-        let damage = if self.verify { Some(self.damage(reader, fail)) } else { None };
+    fn content(
+        &self,
+        reader: &Reader,
+        share: &Share<'_>,
+        fail: &mut dyn FnMut(&gen5::Error) -> String,
+    ) -> io::Result<Content> {
+        let damage = if self.verify { Some(damage(reader, share, fail)?) } else { None };
         let damaged = damage.clone().unwrap_or_default();
         let mut room = Room::new(self.room);
         let mut problems = Vec::new();
@@ -98,11 +125,12 @@ impl Reading<'_> {
             problems.push(fail(&error));
             Environment { components: None, drift: None }
         });
-        let image = self.image(reader, &damaged, &mut room, fail);
-        let mut latents = self.latents(reader, &damaged, &metadata.model, image.as_ref(), &mut room, fail);
+        let clues = Clues::of(reader);
+        let image = self.image(reader, &clues, &damaged, &mut room, fail);
+        let mut latents = self.latents(reader, &clues, &damaged, &mut room, share, fail)?;
         keep(&mut latents, "latents", |_| 0, &mut room, &mut problems);
         keep(&mut metadata.extra, "further members", member, &mut room, &mut problems);
-        Content {
+        Ok(Content {
             version: reader.version(),
             size: reader.file_size(),
             chunks: reader.chunks().len(),
@@ -122,18 +150,13 @@ impl Reading<'_> {
             latents,
             environment,
             problems,
-        }
-    }
-
-    fn damage(&self, reader: &Reader, fail: &mut dyn FnMut(&gen5::Error) -> String) -> Damage {
-        self.progress.expect(reader.chunks().iter().map(ChunkRecord::payload_size).sum());
-        let report = reader.verify_chunks(|bytes| self.progress.add(bytes));
-        report.damaged().filter_map(|chunk| Some((chunk.index, fail(chunk.error.as_ref()?)))).collect()
+        })
     }
 
     fn image(
         &self,
         reader: &Reader,
+        clues: &Clues,
         damaged: &Damage,
         room: &mut Room,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
@@ -141,6 +164,9 @@ impl Reading<'_> {
         let record = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
         let mut image =
             Image { media_type: None, size: record.payload_size(), embedded: Ok(Embedded::default()) };
+        let pixels = clues.image().map(|(width, height)| u64::from(width) * u64::from(height) * PIXEL);
+        let is_small = pixels.is_some_and(|bytes| bytes.max(image.size) <= SMALL_IMAGE);
+        let _alone = (!is_small).then(|| self.large_image.lock().unwrap_or_else(PoisonError::into_inner));
         image.embedded = match (damaged.get(&record.index()), reader.image()) {
             (Some(damage), _) => Err(damage.clone()),
             (None, Err(error)) => Err(fail(&error)),
@@ -156,34 +182,28 @@ impl Reading<'_> {
     fn latents(
         &self,
         reader: &Reader,
+        clues: &Clues,
         damaged: &Damage,
-        model: &str,
-        image: Option<&Image>,
         room: &mut Room,
+        share: &Share<'_>,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
-    ) -> Vec<Latent> {
-        let image =
-            image.and_then(|image| image.embedded.as_ref().ok()).map(|image| (image.width, image.height));
-        let metadata = reader.metadata().ok();
-        let unscaled = Source::unscaled(
-            metadata.as_ref().and_then(|metadata| metadata.model_info().extra.get(Source::MEMBER)),
-        );
+    ) -> io::Result<Vec<Latent>> {
         let mut described: Vec<Latent> = reader.latents().map(|latent| latents::describe(&latent)).collect();
-        for (latent, described) in reader.latents().zip(&mut described).take(MAX_LATENTS) {
+        let looked_at = || reader.latents().take(MAX_LATENTS);
+        let done = share.of(looked_at().map(|latent| latent.payload_size()).sum());
+        for (latent, described) in looked_at().zip(&mut described) {
             let is_damaged = latent.chunks().any(|chunk| damaged.contains_key(&chunk.index()));
-            self.progress.expect(latent.payload_size());
             described.values = match is_damaged {
                 true => Err("It is damaged, and not shown.".into()),
                 false => {
-                    let key = latent.key().unwrap_or_default();
-                    let scaling = if unscaled.contains(key) { Scaling::Decoder } else { Scaling::Sampler };
-                    let hints = Hints { key, model, image, scaling };
-                    latents::values(&latent, hints, self.previews, room).map_err(|error| fail(&error))
+                    let values = latents::values(&latent, clues.hints(&latent), self.previews, room);
+                    interrupt::check()?;
+                    values.map_err(|error| fail(&error))
                 }
             };
-            self.progress.add(latent.payload_size());
+            done(latent.payload_size());
         }
-        described
+        Ok(described)
     }
 
     fn environment(&self, reader: &Reader, problems: &mut Vec<String>) -> gen5::Result<Environment> {
@@ -199,6 +219,18 @@ impl Reading<'_> {
             components: environment.map(|environment| environment.components().to_vec()),
         })
     }
+}
+
+/// Compares all hashes.
+fn damage(
+    reader: &Reader,
+    share: &Share<'_>,
+    fail: &mut dyn FnMut(&gen5::Error) -> String,
+) -> io::Result<Damage> {
+    let report = reader.verify_chunks(share.of(reader.chunks().iter().map(ChunkRecord::payload_size).sum()));
+    // What was not hashed for that is not damaged.
+    interrupt::check()?;
+    Ok(report.damaged().filter_map(|chunk| Some((chunk.index, fail(chunk.error.as_ref()?)))).collect())
 }
 
 /// Leaves out of a list what there is no room for, and what is too much of it.

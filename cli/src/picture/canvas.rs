@@ -122,6 +122,11 @@ impl Style {
         PxScale::from(self.size)
     }
 
+    /// Whether there is no glyph for a character.
+    fn lacks(self, character: char) -> bool {
+        self.glyph(character).is_none_or(|(_, glyph)| glyph.0 == 0)
+    }
+
     /// The glyph for a character, of the other font if its own has none, or the box that stands for what none has.
     fn glyph(self, character: char) -> Option<(&'static FontRef<'static>, GlyphId)> {
         let [sans, mono] = FONTS.as_ref()?;
@@ -143,11 +148,17 @@ pub(super) struct Canvas {
     width: u32,
     paper: Rgb<u8>,
     pixels: Vec<u8>,
+    has_boxes: bool,
 }
 
 impl Canvas {
     pub(super) fn new(width: u32, paper: Rgb<u8>) -> Self {
-        Self { width, paper, pixels: Vec::new() }
+        Self { width, paper, pixels: Vec::new(), has_boxes: false }
+    }
+
+    /// Whether there are characters among its texts that no font has.
+    pub(super) fn has_boxes(&self) -> bool {
+        self.has_boxes
     }
 
     /// Makes it at least as high as this.
@@ -201,6 +212,7 @@ impl Canvas {
     pub(super) fn text(&mut self, x: u32, y: u32, style: Style, text: &str) -> u32 {
         self.grow(y + whole(style.size.ceil()));
         let mut pen = x as f32;
+        self.has_boxes |= text.chars().any(|character| style.lacks(character));
         for character in text.chars() {
             let Some((font, glyph)) = style.glyph(character) else { continue };
             let scaled = font.as_scaled(style.scale());
@@ -254,7 +266,10 @@ mod tests {
     #[test]
     fn what_no_font_has_is_a_box() {
         let mut canvas = Canvas::new(100, Rgb([255; 3]));
+        canvas.text(0, 0, STYLE, "the sea, −1.5 × ±3 … é");
+        assert!(!canvas.has_boxes());
         canvas.text(0, 0, STYLE, "世");
+        assert!(canvas.has_boxes());
         assert!(canvas.finish().pixels().any(|pixel| pixel.0[0] < 128));
     }
 

@@ -46,6 +46,8 @@ pub struct Hints<'a> {
     pub image: Option<(u32, u32)>,
     /// How its values are scaled.
     pub scaling: Scaling,
+    /// Whether the file that it came from says that it is channels, frames, height and width.
+    pub is_video: bool,
 }
 
 /// Values of a token of packed latents: 16 channels of 2x2 pixels.
@@ -59,8 +61,30 @@ const TOKEN_PIXELS: usize = 16;
 
 impl Hints<'_> {
     fn is_trajectory(&self) -> bool {
-        let key = self.key.to_lowercase();
-        ["traj", "step", "histor", "intermediate", "denois"].iter().any(|word| key.contains(word))
+        has_one_of(self.key, &["traj", "step", "histor", "intermediate", "denois"])
+    }
+
+    fn is_mask(&self) -> bool {
+        has_one_of(self.key, &["mask", "alpha", "depth"])
+    }
+
+    /// Whether the model makes videos, or images with the autoencoder of one that does.
+    fn is_video_model(&self) -> bool {
+        const NAMES: [&str; 12] = [
+            "wan",
+            "hunyuan",
+            "ltx",
+            "cosmos",
+            "mochi",
+            "cogvideo",
+            "animatediff",
+            "framepack",
+            "skyreels",
+            "qwen",
+            "svd",
+            "video",
+        ];
+        has_one_of(self.model, &NAMES)
     }
 
     /// Rows and columns of so many packed tokens, and what had to be assumed for them.
@@ -76,6 +100,12 @@ impl Hints<'_> {
     }
 }
 
+/// Whether a text has one of these words, in any case.
+fn has_one_of(text: &str, words: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    words.iter().any(|word| text.contains(word))
+}
+
 /// Whether latents have so many channels.
 fn is_channels(len: usize) -> bool {
     matches!(len, 3 | 4 | 8 | 12 | 16 | 24 | 32 | 48 | 64 | 128)
@@ -84,7 +114,9 @@ fn is_channels(len: usize) -> bool {
 impl Layout {
     /// The likeliest reading of a shape.
     pub fn guess(shape: &[usize], hints: Hints<'_>) -> Self {
-        packed(shape, hints).unwrap_or_else(|| Self { axes: name_axes(shape, hints), note: None })
+        let known = if hints.is_video { video(shape, hints) } else { None };
+        let told = known.or_else(|| packed(shape, hints)).or_else(|| video(shape, hints));
+        told.unwrap_or_else(|| Self { axes: name_axes(shape, hints), note: None })
     }
 
     /// The axes, outermost first.
@@ -221,12 +253,12 @@ fn share(axes: &[&Axis], most: usize) -> Vec<usize> {
 
 /// Latents packed into tokens: the last axis is 2x2 pixels of 16 channels, channel by channel, the one before all tokens.
 fn packed(shape: &[usize], hints: Hints<'_>) -> Option<Layout> {
-    let (&[.., tokens, last], model) = (shape, hints.model.to_lowercase()) else { return None };
+    let &[.., tokens, last] = shape else { return None };
     let (outer, _) = shape.split_at(shape.len() - 2);
     let (rows, columns, note) = hints.token_grid(tokens)?;
     // Such a shape can also be that of channels, very high and narrow.
     let is_plane = outer.last().is_some_and(|&len| is_channels(len));
-    let is_packed = !is_plane || model.contains("flux") || tokens >= 2 * FEW_TOKENS;
+    let is_packed = !is_plane || has_one_of(hints.model, &["flux"]) || tokens >= 2 * FEW_TOKENS;
     if last != TOKEN || outer.len() > 2 || !is_packed || tokens < FEW_TOKENS {
         return None;
     }
@@ -256,11 +288,45 @@ fn items(outer: &[usize], hints: Hints<'_>) -> Vec<Axis> {
     outer.iter().enumerate().map(axis).collect()
 }
 
+fn down(len: &usize) -> Axis {
+    Axis { name: "height", len: *len, role: Role::Down(1) }
+}
+
+fn right(len: &usize) -> Axis {
+    Axis { name: "width", len: *len, role: Role::Right(1) }
+}
+
+fn channel(len: &usize) -> Axis {
+    Axis { name: "channel", len: *len, role: Role::Channel }
+}
+
+/// Channels of videos' autoencoders, at least; those with fewer are of images.
+const VIDEO_CHANNELS: usize = 12;
+
+/// A video: channels, then frames, of which there may be one: that is what autoencoders of videos make of an image.
+fn video(shape: &[usize], hints: Hints<'_>) -> Option<Layout> {
+    let [outer @ .., channels, frames, height, width] = shape else { return None };
+    let steps = hints.is_trajectory();
+    let is_video = match outer {
+        _ if outer.len() > 2 || *channels <= 3 || !is_channels(*channels) => false,
+        _ if hints.is_video => true,
+        // One channel is what masks have, and hardly ever a latent.
+        _ if *frames == 1 && hints.is_mask() => false,
+        [] if *frames == 1 => *channels >= VIDEO_CHANNELS && !steps,
+        _ if *frames == 1 => true,
+        // The first axis may be a batch, and frames as many as there are channels.
+        [] if is_channels(*frames) => *channels >= VIDEO_CHANNELS && hints.is_video_model() && !steps,
+        // Of steps with a batch in each, the third axis is channels.
+        _ => !(steps && is_channels(*frames)) || hints.is_video_model(),
+    };
+    let mut axes = items(outer, hints);
+    let frame = Axis { name: "frame", len: *frames, role: Role::Item };
+    axes.extend([channel(channels), frame, down(height), right(width)]);
+    let note = (*frames == 1 && !hints.is_video).then_some("taken to be one frame of a video");
+    is_video.then_some(Layout { axes, note })
+}
+
 fn name_axes(shape: &[usize], hints: Hints<'_>) -> Vec<Axis> {
-    let down = |len: &usize| Axis { name: "height", len: *len, role: Role::Down(1) };
-    let right = |len: &usize| Axis { name: "width", len: *len, role: Role::Right(1) };
-    let channel = |len: &usize| Axis { name: "channel", len: *len, role: Role::Channel };
-    let frame = |len: &usize| Axis { name: "frame", len: *len, role: Role::Item };
     match shape {
         [] => vec![],
         [len] => vec![Axis { name: "one row of values", ..right(len) }],
@@ -273,19 +339,6 @@ fn name_axes(shape: &[usize], hints: Hints<'_>) -> Vec<Axis> {
         {
             let mut axes = items(outer, hints);
             axes.extend([down(height), right(width), channel(channels)]);
-            axes
-        }
-        // A video: channels, then frames. Of steps with a batch in each, the third axis is channels.
-        [outer @ .., channels, frames, height, width]
-            if *channels > 3
-                && is_channels(*channels)
-                && *frames > 1
-                && outer.len() <= 2
-                && !(outer.is_empty() && is_channels(*frames))
-                && !(is_channels(*frames) && hints.is_trajectory()) =>
-        {
-            let mut axes = items(outer, hints);
-            axes.extend([channel(channels), frame(frames), down(height), right(width)]);
             axes
         }
         [outer @ .., channels, height, width] if is_channels(*channels) => {
@@ -312,7 +365,11 @@ mod tests {
     use super::*;
 
     fn read(shape: &[usize], key: &str) -> String {
-        Layout::guess(shape, Hints { key, ..Hints::default() }).description()
+        read_of("", shape, key)
+    }
+
+    fn read_of(model: &str, shape: &[usize], key: &str) -> String {
+        Layout::guess(shape, Hints { key, model, ..Hints::default() }).description()
     }
 
     #[test]
@@ -351,9 +408,73 @@ mod tests {
     }
 
     #[test]
+    fn videos_are_channels_then_frames() {
+        const BATCH: &str = "image × channel × height × width";
+        const VIDEO: &str = "channel × frame × height × width";
+        const VIDEOS: &str = "image × channel × frame × height × width";
+        const STEPS: &str = "step × channel × frame × height × width";
+        const FRAME: &str = "channel × frame × height × width, taken to be one frame of a video";
+        const FRAMES: &str = "image × channel × frame × height × width, taken to be one frame of a video";
+        const STEP: &str = "step × channel × frame × height × width, taken to be one frame of a video";
+        let table: [(&str, &[usize], &str, &str); 22] = [
+            ("", &[16, 1, 60, 104], "", FRAME),
+            ("", &[48, 1, 44, 80], "", FRAME),
+            ("", &[1, 16, 1, 60, 104], "", FRAMES),
+            ("Wan2.1", &[3, 16, 1, 60, 104], "", FRAMES),
+            ("", &[1, 4, 1, 64, 64], "", FRAMES),
+            ("", &[20, 16, 1, 60, 104], "denoising steps", STEP),
+            // What has one channel is a mask, or a step.
+            ("", &[16, 1, 64, 64], "mask", BATCH),
+            ("", &[1, 16, 1, 64, 64], "masks", "step × image × channel × height × width"),
+            ("", &[16, 1, 64, 64], "steps", "step × channel × height × width"),
+            ("", &[8, 1, 64, 64], "", BATCH),
+            ("", &[16, 21, 60, 104], "", VIDEO),
+            ("", &[1, 16, 21, 60, 104], "", VIDEOS),
+            ("", &[1, 4, 16, 64, 64], "", VIDEOS),
+            ("", &[20, 16, 21, 60, 104], "trajectory", STEPS),
+            // As many frames as channels: the model's name decides.
+            ("", &[16, 16, 64, 64], "", BATCH),
+            ("FLUX.1-dev", &[16, 16, 64, 64], "", BATCH),
+            ("Wan2.1", &[16, 16, 64, 64], "", VIDEO),
+            ("Wan2.1", &[16, 16, 64, 64], "steps", "step × channel × height × width"),
+            ("HunyuanDiT", &[8, 4, 64, 64], "", BATCH),
+            ("", &[20, 4, 16, 64, 64], "steps", "step × image × channel × height × width"),
+            ("AnimateDiff", &[20, 4, 16, 64, 64], "steps", STEPS),
+            ("Wan2.1", &[16, 60, 104], "", "channel × height × width"),
+        ];
+        for (model, shape, key, description) in table {
+            assert_eq!(read_of(model, shape, key), description, "{model} {shape:?} {key}");
+        }
+        // What the file says is no guess.
+        let hints = Hints { is_video: true, key: "mask", ..Hints::default() };
+        let read = |shape: &[usize]| Layout::guess(shape, hints).description();
+        assert_eq!(read(&[16, 1, 1024, 64]), VIDEO);
+        assert_eq!(read(&[5, 16, 16, 64, 64]), VIDEOS);
+        assert_eq!(read(&[16, 60, 104]), "channel × height × width");
+    }
+
+    #[test]
+    fn one_frame_has_its_channels_in_one_picture() {
+        for shape in [&[16, 1, 6, 4][..], &[1, 16, 1, 6, 4]] {
+            let layout = Layout::guess(shape, Hints::default());
+            assert_eq!((layout.items(), layout.channels()), (1, 16));
+            assert_eq!((layout.item_name(0).as_str(), layout.items_in_row()), ("", None));
+        }
+    }
+
+    #[test]
     fn every_axis_is_counted_once() {
-        let shapes: [&[usize]; 7] =
-            [&[], &[9], &[2, 4, 8, 6], &[2, 4096, 64], &[1, 16, 3, 8, 8], &[2; 20], &[0, 4, 8, 8]];
+        let shapes: [&[usize]; 9] = [
+            &[],
+            &[9],
+            &[2, 4, 8, 6],
+            &[2, 4096, 64],
+            &[1, 16, 3, 8, 8],
+            &[2; 20],
+            &[0, 4, 8, 8],
+            &[16, 1, 8, 8],
+            &[16, 0, 8, 8],
+        ];
         for shape in shapes {
             let layout = Layout::guess(shape, Hints::default());
             let product = layout.items() * layout.channels() * layout.height() * layout.width();

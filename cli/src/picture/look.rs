@@ -1,18 +1,17 @@
 //! What is shown of one latent, on a page or on a terminal: its pictures, and what is said about them.
 
-use std::collections::HashSet;
-
 use gen5::{Latent, Reader};
 use rayon::prelude::*;
 
 use super::arrangement::{Arrangement, Medium, Room};
-use super::files::{self, Stored};
-use super::layout::{Hints, Layout, Role};
+use super::clues::Clues;
+use super::files::Stored;
+use super::layout::{Layout, Role};
 use super::plan::Request;
 use super::preview::{Guess, Preview, Scaling, guess};
 use super::scan::{Scan, scan};
 use super::statistics::figure;
-use super::tiles::Scale;
+use super::tiles::{Key, Scale};
 use crate::terminal::{count, dimensions, escape, human_size};
 
 /// Which previews are wanted.
@@ -41,8 +40,6 @@ pub struct Wish {
     pub width: u32,
     /// What it is to be painted on.
     pub medium: Medium,
-    /// The keys of latents whose values are as a decoder takes them.
-    pub unscaled: HashSet<String>,
 }
 
 /// What can be shown of a latent.
@@ -91,32 +88,18 @@ pub fn look(reader: &Reader, wish: &Wish) -> (Vec<Look>, usize) {
         None => reader.latents().take(MOST_LATENTS).collect(),
     };
     let all = wish.latents.as_ref().map_or(reader.latents().len(), Vec::len);
-    let model =
-        reader.metadata().map(|metadata| metadata.model_info().model_name.clone()).unwrap_or_default();
-    let image = image_size(reader);
+    let clues = Clues::of(reader);
     let shown = latents.len().min(MOST_LATENTS);
     let looks: Vec<Look> = latents
         .into_par_iter()
         .take(MOST_LATENTS)
-        .map(|latent| {
-            let key = latent.key().unwrap_or_default().to_owned();
-            let scaling = if wish.unscaled.contains(&key) { Scaling::Decoder } else { Scaling::Sampler };
-            look_at(latent, Hints { key: &key, model: &model, image, scaling }, shown, wish)
-        })
+        .map(|latent| look_at(latent, &clues, shown, wish))
         .collect();
     (looks, all - shown)
 }
 
-/// Width and height of the file's image, if its first bytes tell.
-fn image_size(reader: &Reader) -> Option<(u32, u32)> {
-    let chunk = reader.chunks().iter().find(|chunk| chunk.kind() == gen5::ChunkType::IMAGE)?;
-    files::dimensions(&reader.payload_start(chunk.index(), IMAGE_START).ok()?)
-}
-
-/// Bytes of an image that tell its size, unless much else comes first.
-const IMAGE_START: usize = 256 << 10;
-
-fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) -> Look {
+fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> Look {
+    let hints = clues.hints(&latent);
     let layout = Layout::guess(latent.shape(), hints);
     let preview = match wish.previews {
         Previews::Off => None,
@@ -146,8 +129,8 @@ fn look_at(latent: Latent, hints: Hints<'_>, shown_latents: usize, wish: &Wish) 
     let is_whole = wish.rows.is_some() && rows.is_none();
     let sample = (ALL_BYTES / shown_latents.max(1) as u64).min(Request::default().sample);
     let request = Request { items: shown, side: arrangement.side(), sample, rows, bins: BINS };
-    let scan = scan(&latent, hints, &request);
-    Look { latent, scan, preview, scaling: hints.scaling, is_whole, arrangement }
+    let (scan, scaling) = (scan(&latent, hints, &request), hints.scaling);
+    Look { latent, scan, preview, scaling, is_whole, arrangement }
 }
 
 /// The factors for a latent of this layout, if any fit. Models of videos are many, and their latents have as many channels
@@ -252,6 +235,14 @@ impl Look {
             order,
             scales.iter().enumerate().map(|(at, scale)| format!("{at} {}", scale.words())).collect(),
         ))
+    }
+
+    /// The colours of its pictures.
+    pub(super) fn key(&self) -> Key {
+        match &self.scan {
+            Ok(scan) if !scan.items.is_empty() => Key::of(&scan.channels, self.preview.is_some()),
+            _ => Key::default(),
+        }
     }
 
     /// The scale of each channel.

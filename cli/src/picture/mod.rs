@@ -1,12 +1,13 @@
 //! What latents look like: statistics, tiles by channel, previews. No command, and nothing that is printed.
 //!
 //! From the ground up: `layout` (which axis is which), `statistics`, `plane` (values in rows), `tiles` and `preview` (values as
-//! colours), `plan` (what is read), `scan` (one pass over a latent that gives all of it), `files` (pictures as files), `canvas`
-//! (something to paint on), `arrangement` (how large, and where), `look` (what is shown of a latent), `paint`, `sheet` (a page with
+//! colours), `plan` (what is read), `scan` (one pass over a latent that gives all of it), `files` (pictures as files), `clues`
+//! (what else a file says of its latents), `canvas` (something to paint on), `arrangement` (how large, and where), `look` (what is shown of a latent), `paint`, `sheet` (a page with
 //! all of it).
 
 mod arrangement;
 mod canvas;
+mod clues;
 mod files;
 mod layout;
 mod look;
@@ -21,7 +22,8 @@ mod tiles;
 
 pub use arrangement::Medium;
 pub use canvas::Theme;
-pub use files::{Stored, decode, dimensions, png};
+pub use clues::Clues;
+pub use files::{Stored, decode, dimensions, fitted, png, stored};
 pub use layout::{Axis, Hints, Layout, Role};
 pub use look::{Look, Previews, Wish, facts, guess_of, look};
 pub use paint::pictures;
@@ -30,5 +32,5 @@ pub use plane::Plane;
 pub use preview::{Guess, Preview, Scaling, guess};
 pub use scan::{Item, Scan, scan};
 pub use sheet::{Sheet, sheet};
-pub use statistics::{Histogram, Statistics, figure};
-pub use tiles::{NAN, Scale, tile};
+pub use statistics::{Histogram, Normal, Statistics, figure};
+pub use tiles::{Key, NAN, Scale, tile};

@@ -63,27 +63,47 @@ pub fn scan(latent: &Latent, hints: Hints<'_>, request: &Request) -> gen5::Resul
     };
     let Plan { pieces, most, chosen } = Plan::new(latent, &layout, &rows, request);
     let frame = Frame::new(&layout, chosen, request);
-    let row_len = latent.len().checked_div(all as u64).unwrap_or(0);
-    let read = |piece: &Range<usize>| -> gen5::Result<Pass<'_>> {
-        let first = piece.start as u64 * row_len;
-        let mut pass = Pass { left: most, ..Pass::new(&frame, latent.dtype(), first, request.bins > 0) };
-        let rows = match latent.row_axis() {
-            Some(_) => latent.rows(piece.clone())?,
-            None => latent.clone(),
-        };
-        match rows.write_to(&mut pass) {
-            Err(_) if pass.is_full => {}
-            written => written?,
-        }
-        pass.settle();
-        Ok(pass)
+    let sketch = match pieces.first() {
+        Some(first) if request.bins > 0 => Some(sketch(latent, first, &layout)?),
+        _ => None,
     };
-    let passes: Vec<gen5::Result<Pass<'_>>> = pieces.par_iter().map(read).collect();
-    let mut whole = Pass::new(&frame, latent.dtype(), 0, request.bins > 0);
+    let pass = || Pass::new(&frame, latent.dtype(), sketch.clone());
+    let passes: Vec<gen5::Result<Pass<'_>>> =
+        pieces.par_iter().map(|piece| read(latent, piece, Pass { left: most, ..pass() })).collect();
+    let mut whole = pass();
     for pass in passes {
         whole.merge(pass?);
     }
     Ok(whole.finish(&layout, values, request.bins))
+}
+
+/// Bytes of the first look, which tells around what values are counted.
+const START: u64 = 64 << 10;
+
+/// What values are counted with, about a center that the first of these rows tells. Of several whole parts might be decompressed.
+fn sketch(latent: &Latent, rows: &Range<usize>, layout: &Layout) -> gen5::Result<Sketch> {
+    let nothing_kept = Frame::new(layout, Vec::new(), &Request::default());
+    let pass = Pass { left: START, ..Pass::new(&nothing_kept, latent.dtype(), None) };
+    let first = rows.start..rows.end.min(rows.start + 1);
+    Ok(Sketch::around(&read(latent, &first, pass)?.statistics()))
+}
+
+/// Reads some rows, as much of them as the pass takes.
+fn read<'a>(latent: &Latent, rows: &Range<usize>, mut pass: Pass<'a>) -> gen5::Result<Pass<'a>> {
+    let read = match latent.row_axis() {
+        Some(axis) => {
+            let count = latent.shape().get(axis).map_or(1, |len| *len as u64);
+            pass.start_at(rows.start as u64 * latent.len().checked_div(count).unwrap_or(0));
+            latent.rows(rows.clone())?
+        }
+        None => latent.clone(),
+    };
+    match read.write_to(&mut pass) {
+        Err(_) if pass.is_full => {}
+        written => written?,
+    }
+    pass.settle();
+    Ok(pass)
 }
 
 /// Which pictures are kept, and how large.
@@ -159,25 +179,27 @@ struct Place {
 }
 
 impl<'a> Pass<'a> {
-    fn new(frame: &'a Frame<'a>, dtype: Dtype, first: u64, sketch: bool) -> Self {
-        let mut at = vec![0; frame.axes.len()];
-        let mut rest = first;
-        for (at, axis) in at.iter_mut().zip(frame.axes).rev() {
-            let len = axis.len.max(1) as u64;
-            *at = usize::try_from(rest % len).unwrap_or(0);
-            rest /= len;
-        }
+    fn new(frame: &'a Frame<'a>, dtype: Dtype, sketch: Option<Sketch>) -> Self {
         Self {
             frame,
             dtype,
-            at,
+            at: vec![0; frame.axes.len()],
             left: u64::MAX,
             is_full: false,
             block: Vec::new(),
             channels: vec![Statistics::default(); frame.channels],
             pending: vec![Vec::new(); frame.channels],
-            sketch: sketch.then(Sketch::new),
+            sketch,
             planes: BTreeMap::new(),
+        }
+    }
+
+    /// Has the value at this position as the next one.
+    fn start_at(&mut self, mut position: u64) {
+        for (at, axis) in self.at.iter_mut().zip(self.frame.axes).rev() {
+            let len = axis.len.max(1) as u64;
+            *at = usize::try_from(position % len).unwrap_or(0);
+            position /= len;
         }
     }
 
@@ -280,10 +302,16 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn finish(self, layout: &Layout, values: u64, bins: usize) -> Scan {
-        let frame = self.frame;
+    /// Of all channels together.
+    fn statistics(&self) -> Statistics {
         let mut statistics = Statistics::default();
         self.channels.iter().for_each(|channel| statistics.merge(channel));
+        statistics
+    }
+
+    fn finish(self, layout: &Layout, values: u64, bins: usize) -> Scan {
+        let frame = self.frame;
+        let statistics = self.statistics();
         let histogram = self.sketch.and_then(|sketch| sketch.histogram(&statistics, bins));
         // A picture of which something was not read is none.
         let whole = frame.full_width.saturating_mul(frame.full_height);

@@ -8,13 +8,13 @@ use super::files;
 use super::look::{Look, Wish, facts, look};
 use super::paint::paint;
 use super::statistics::{Histogram, Statistics};
-use super::tiles::Scale;
+use super::tiles::Key;
 use crate::terminal::{count, escape};
 
 /// Pixels around everything.
 const MARGIN: u32 = 40;
 
-/// Pixels of the longer side of the image.
+/// Pixels of the longer side of the image, at most; of a narrow page it takes a third.
 const IMAGE: u32 = 248;
 
 /// Pixels that a page is high, and that it has in all, about, at most: what comes below is left out and counted.
@@ -23,9 +23,6 @@ const PIXELS: u32 = 48 << 20;
 
 /// A histogram.
 const HISTOGRAM: (u32, u32) = (224, 46);
-
-/// With fewer values no normal distribution is drawn over them.
-const FEW: u64 = 256;
 
 /// A page, and what could not be shown on it.
 #[derive(Debug)]
@@ -38,6 +35,8 @@ pub struct Sheet {
     pub damaged: Vec<gen5::Error>,
     /// How many latents are on it, and how many were left out.
     pub latents: (usize, usize),
+    /// Whether there are characters on it that the fonts do not have.
+    pub has_boxes: bool,
 }
 
 /// Paints the page of a file that is called so. The width that is wished for is that of the page.
@@ -51,21 +50,22 @@ pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
     };
     let mut damaged = Vec::new();
     let bytes = reader.image();
+    let decode =
+        |bytes: &_| files::stored(bytes, IMAGE.min(wish.width / 3)).map_err(|error| error.to_string());
     let image = match &bytes {
-        Ok(bytes) => {
-            bytes.as_ref().map(|bytes| files::decode(bytes, IMAGE).map_err(|error| error.to_string()))
-        }
+        Ok(bytes) => bytes.as_deref().map(decode),
         Err(error) => Some(Err(error.to_string())),
     };
     page.header(reader, name, image.as_ref());
     let (looks, mut left_out) = look(reader, &wish);
-    let mut shown = 0;
+    let (mut shown, mut key) = (0, Key::default());
     for look in looks {
         if page.y > HEIGHT.min(PIXELS / page.width) {
             left_out += 1;
             continue;
         }
         page.latent(&look);
+        key.merge(look.key());
         shown += 1;
         damaged.extend(look.scan.err());
     }
@@ -74,13 +74,14 @@ pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
         page.canvas.text(MARGIN, page.y + 8, style(SMALL, theme.muted), &text);
         page.y += 40;
     }
-    if shown > 0 {
-        page.footer();
+    if key != Key::default() {
+        page.footer(key);
     }
     page.canvas.grow(page.y + MARGIN - 12);
     let image = if bytes.is_ok() { image.and_then(Result::err) } else { None };
     damaged.extend(bytes.err());
-    Sheet { picture: page.canvas.finish(), image, damaged, latents: (shown, left_out) }
+    let has_boxes = page.canvas.has_boxes();
+    Sheet { picture: page.canvas.finish(), image, damaged, latents: (shown, left_out), has_boxes }
 }
 
 /// Sizes of text, and the face that each is in.
@@ -156,9 +157,12 @@ impl Page {
         let room = self.width - beside;
 
         let (key, kind) = (style(KEY, ink), style(NUMBER, muted));
-        let end = self.canvas.text(MARGIN, self.y, key, &key.fitted(&look.name(), room * 3 / 5));
-        let left = (MARGIN + room).saturating_sub(end + 20);
-        self.canvas.text(end + 20, self.y + 4, kind, &kind.fitted(&look.kind(), left));
+        let end = self.canvas.text(MARGIN, self.y, key, &key.fitted(&look.name(), room));
+        let (mut x, words) = (end + 20, look.kind());
+        if x + kind.width(&words) > MARGIN + room {
+            (x, self.y) = (MARGIN, self.y + 24);
+        }
+        self.canvas.text(x, self.y + 4, kind, &kind.fitted(&words, room));
         self.y += 32;
         self.figures(look, room);
         let note = style(SMALL, muted);
@@ -210,57 +214,44 @@ impl Page {
         self.y += 22;
     }
 
-    /// What colours mean.
-    fn footer(&mut self) {
+    /// What the colours on this page mean.
+    fn footer(&mut self, key: Key) {
         self.canvas.fill(MARGIN, self.y, self.width, 1, self.theme.rule);
         self.y += 16;
-        let x = self.color_bar(MARGIN, self.y + 4);
         let note = style(SMALL, self.theme.muted);
-        let text = "below zero, zero, above zero; colours end three standard deviations from the channel's mean, or at its \
-                    smallest and largest value. Magenta is NaN.";
-        for line in note.wrapped(text, self.width - (x - MARGIN), 4) {
-            self.canvas.text(x, self.y, note, &line);
+        for (bar, words) in key.bars() {
+            self.canvas.picture(MARGIN, self.y + 5, &bar, (1, 10));
+            let left = MARGIN + bar.width() + 12;
+            for line in note.wrapped(words, self.width - (left - MARGIN), 3) {
+                self.canvas.text(left, self.y, note, &line);
+                self.y += 21;
+            }
+            self.y += 3;
+        }
+        for line in note.wrapped(&key.words(), self.width, 6) {
+            self.canvas.text(MARGIN, self.y, note, &line);
             self.y += 21;
         }
     }
 
-    /// The colours of signed values, from one end to the other; returns where text can follow.
-    fn color_bar(&mut self, x: u32, y: u32) -> u32 {
-        let scale = Scale::Signed(1.0);
-        for step in 0_u8..96 {
-            let color = scale.color(f32::from(step) / 95.0 * 2.0 - 1.0);
-            self.canvas.fill(x + u32::from(step), y, 1, 10, color);
-        }
-        x + 96 + 12
-    }
-
-    /// How values spread, and the normal distribution of their mean and deviation over it.
+    /// How values spread, and their normal curve over it.
     fn histogram(&mut self, (x, y): (u32, u32), histogram: &Histogram, statistics: &Statistics) {
         let (width, height) = HISTOGRAM;
-        let Some((mean, deviation)) = statistics.mean().zip(statistics.deviation()) else { return };
-        let bins = histogram.counts.len() as f64;
-        let (low, high) = (f64::from(histogram.low), f64::from(histogram.high));
-        let normal = |at: f64| {
-            let distance = (low + (high - low) * at - mean) / deviation;
-            let density = (-distance * distance / 2.0).exp() / (deviation * std::f64::consts::TAU.sqrt());
-            density * statistics.finite as f64 * (high - low) / bins
-        };
-        let is_spread = deviation > 0.0 && high > low && statistics.finite >= FEW;
-        let peak = if is_spread { normal(((mean - low) / (high - low)).clamp(0.0, 1.0)) } else { 0.0 };
-        let most = histogram.counts.iter().copied().fold(peak, f64::max).max(f64::MIN_POSITIVE);
+        let normal = histogram.normal(statistics);
+        let top = histogram.top(normal.as_ref());
         #[allow(clippy::cast_possible_truncation)] // a part of a height
-        let tall = |count: f64| (count / most) as f32 * height as f32;
+        let tall = |count: f64| (count / top).min(1.0) as f32 * height as f32;
         for dx in 0..width {
             let bin = dx as usize * histogram.counts.len() / width as usize;
             let bar = whole(tall(histogram.counts.get(bin).copied().unwrap_or(0.0)).round());
             self.canvas.fill(x + dx, y + height - bar, 1, bar, self.theme.rule);
         }
         self.canvas.fill(x, y + height, width, 1, self.theme.muted);
-        if !is_spread {
-            return;
-        }
+        let Some(normal) = normal else { return };
         // A line a pixel and a half wide, painted column by column.
-        let curve = |dx: u32| height as f32 - tall(normal(f64::from(dx) / f64::from(width)));
+        let (low, high) = (f64::from(histogram.low), f64::from(histogram.high));
+        let value = |dx: u32| low + (high - low) * f64::from(dx) / f64::from(width);
+        let curve = |dx: u32| height as f32 - tall(normal.count(value(dx)));
         for dx in 0..width {
             let (here, next) = (curve(dx), curve(dx + 1));
             let (from, to) = (here.min(next) - 0.75, here.max(next) + 0.75);

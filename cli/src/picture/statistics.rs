@@ -96,26 +96,53 @@ impl Statistics {
 /// How many values share their upper 16 bits as float32: sign, exponent and 7 bits of mantissa.
 const CELLS: usize = 1 << 16;
 
-/// Counts in cells of less than a hundredth of their value, from which a histogram of any range can be made: one pass
-/// does, and the range need not be known before. bfloat16 is counted exactly.
+/// Beyond this, distances between values could be more than float32 has.
+const FARTHEST: f32 = 1e30;
+
+/// Counts in cells, from which a histogram of any range can be made: one pass does, and the range need not be known before.
+/// A cell is less than a hundredth as wide as it is far from the center, so where the center is one of the values, or
+/// between two, no cell is wider than a hundredth of their range.
 #[derive(Clone, Debug)]
-pub(super) struct Sketch(Vec<u64>);
+pub(super) struct Sketch {
+    center: f32,
+    cells: Vec<u64>,
+}
 
 impl Sketch {
-    pub(super) fn new() -> Self {
-        Self(vec![0; CELLS])
+    pub(super) fn new(center: f32) -> Self {
+        Self { center, cells: vec![0; CELLS] }
+    }
+
+    /// One with a center for values of which some are these: zero if they are on both sides of it, for which bfloat16 is
+    /// counted exactly, else that which is nearest to zero.
+    pub(super) fn around(some: &Statistics) -> Self {
+        let center = match some.range {
+            Some((low, _)) if low > 0.0 => low,
+            Some((_, high)) if high < 0.0 => high,
+            _ => 0.0,
+        };
+        Self::new(if center.abs() <= FARTHEST { center } else { 0.0 })
     }
 
     pub(super) fn add(&mut self, values: &[f32]) {
-        for value in values {
-            if let Some(count) = self.0.get_mut((value.to_bits() >> 16) as usize) {
+        // Most latents are about zero, which need not be subtracted.
+        match self.center {
+            0.0 => self.count(values.iter().copied()),
+            center => self.count(values.iter().map(|value| value - center)),
+        }
+    }
+
+    fn count(&mut self, distances: impl Iterator<Item = f32>) {
+        for distance in distances {
+            if let Some(count) = self.cells.get_mut((distance.to_bits() >> 16) as usize) {
                 *count += 1;
             }
         }
     }
 
+    /// Adds what was counted elsewhere, about the same center.
     pub(super) fn merge(&mut self, other: &Self) {
-        for (count, more) in self.0.iter_mut().zip(&other.0) {
+        for (count, more) in self.cells.iter_mut().zip(&other.cells) {
             *count += more;
         }
     }
@@ -127,9 +154,10 @@ impl Sketch {
         let (start, end) = (f64::from(low), f64::from(high));
         let width = (end - start) / bins as f64;
         let mut counts = vec![0.0; bins];
-        for (cell, &count) in self.0.iter().enumerate().filter(|(_, count)| **count > 0) {
+        for (cell, &count) in self.cells.iter().enumerate().filter(|(_, count)| **count > 0) {
             let Some((from, to)) = bounds(cell) else { continue };
-            let (from, to) = (from.max(start), to.min(end));
+            let center = f64::from(self.center);
+            let (from, to) = ((from + center).clamp(start, end), (to + center).clamp(start, end));
             for (bin, total) in counts.iter_mut().enumerate() {
                 let (left, right) = (start + width * bin as f64, start + width * (bin + 1) as f64);
                 let share = match (to > from, width > 0.0) {
@@ -147,7 +175,7 @@ impl Sketch {
     }
 }
 
-/// The values between which a cell's values lie; `None` if they are not finite.
+/// The distances from the center between which those of a cell lie; `None` if they are not finite.
 fn bounds(cell: usize) -> Option<(f64, f64)> {
     let bits = u32::try_from(cell).ok()? << 16;
     let (near, far) = (f32::from_bits(bits), f32::from_bits(bits | 0xffff));
@@ -164,9 +192,47 @@ pub struct Histogram {
     pub low: f32,
     /// Where the last bin ends.
     pub high: f32,
-    /// How many values are in each bin. The bins are equally wide. Counts are estimates to within the hundredth of a value's
-    /// own size, and their sum is exact.
+    /// How many values are in each bin. The bins are equally wide. Where a bin ends counts are estimates to within a
+    /// hundredth of the whole range, and their sum is exact.
     pub counts: Vec<f64>,
+}
+
+/// With fewer values no normal curve is drawn over them: it would say more than they do.
+const FEW: u64 = 256;
+
+impl Histogram {
+    /// The normal curve of the mean and the deviation of these values, if there are enough of them and they spread.
+    pub fn normal(&self, values: &Statistics) -> Option<Normal> {
+        let (mean, deviation) = values.mean().zip(values.deviation())?;
+        let bin = (f64::from(self.high) - f64::from(self.low)) / self.counts.len() as f64;
+        let peak = values.finite as f64 * bin / (deviation * std::f64::consts::TAU.sqrt());
+        let is_drawn = values.finite >= FEW && peak.is_finite() && peak > 0.0;
+        is_drawn.then_some(Normal { mean, deviation, peak })
+    }
+
+    /// The count that a chart has at its top. A curve far above the bars may leave it.
+    pub fn top(&self, normal: Option<&Normal>) -> f64 {
+        let tallest = self.counts.iter().copied().fold(0.0, f64::max);
+        let top = normal.map_or(tallest, |normal| tallest.max(normal.peak.min(tallest * 1.5)));
+        top.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// A normal curve over a histogram.
+#[derive(Clone, Copy, Debug)]
+pub struct Normal {
+    mean: f64,
+    deviation: f64,
+    /// What it has at the mean.
+    peak: f64,
+}
+
+impl Normal {
+    /// How many values a bin with this one in its middle would have.
+    pub fn count(&self, value: f64) -> f64 {
+        let deviations = (value - self.mean) / self.deviation;
+        self.peak * (-0.5 * deviations * deviations).exp()
+    }
 }
 
 /// A number for people: four digits that count, and a true minus sign.
@@ -242,7 +308,7 @@ mod tests {
     #[test]
     fn a_histogram_has_every_value_once() {
         let values = [-1.0_f32, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, f32::NAN];
-        let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new());
+        let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new(0.0));
         statistics.add(&values);
         sketch.add(&values);
         let histogram = sketch.histogram(&statistics, 4).unwrap();
@@ -252,10 +318,83 @@ mod tests {
         assert!(histogram.counts.iter().zip([2.0, 0.0, 2.0, 4.0]).all(|(is, was)| (is - was).abs() < 0.51));
     }
 
+    #[allow(clippy::cast_possible_truncation)] // to the nearest
+    fn narrow(value: f64) -> f32 {
+        value as f32
+    }
+
+    /// Values that are spread as a normal distribution, in no order.
+    fn normal(count: u32, mean: f64, deviation: f64) -> Vec<f32> {
+        let uniform = |n: u32, salt: u32| {
+            let hash = (n ^ salt).wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca6b);
+            (f64::from(hash ^ hash >> 13) + 0.5) / f64::from(u32::MAX)
+        };
+        let normal =
+            |n| (-2.0 * uniform(n, 0).ln()).sqrt() * (std::f64::consts::TAU * uniform(n, 0x5bd1_e995)).cos();
+        (0..count).map(|n| narrow(mean + deviation * normal(n))).collect()
+    }
+
+    #[test]
+    fn the_normal_curve_has_as_many_values() {
+        let values = normal(10_000, 3.0, 0.5);
+        let mut statistics = Statistics::default();
+        statistics.add(&values);
+        let (low, high) = statistics.range.unwrap();
+        let histogram = Histogram { low, high, counts: vec![0.0; 50] };
+        let curve = histogram.normal(&statistics).unwrap();
+        let bin = f64::from(high - low) / 50.0;
+        let sum: f64 = (0..50).map(|at| curve.count(f64::from(low) + bin * (f64::from(at) + 0.5))).sum();
+        assert!((sum - 10_000.0).abs() < 50.0, "{sum}");
+        assert!(curve.count(3.0) > curve.count(2.5) && curve.count(3.0) > curve.count(3.5));
+        // Too few, and such as do not spread.
+        for values in [&values[..255], &[1.0; 1000]] {
+            let mut statistics = Statistics::default();
+            statistics.add(values);
+            assert!(histogram.normal(&statistics).is_none());
+        }
+    }
+
+    #[test]
+    fn a_small_spread_far_from_zero_is_seen() {
+        for (mean, deviation) in [(0.0, 1.0), (100.0, 0.1), (-3000.0, 1.0), (1e25, 1e22), (1e-30, 1e-33)] {
+            let values = normal(100_000, mean, deviation);
+            let mut statistics = Statistics::default();
+            statistics.add(&values);
+            let mut some = Statistics::default();
+            some.add(&values[..100]);
+            let mut sketch = Sketch::around(&some);
+            sketch.add(&values);
+            let histogram = sketch.histogram(&statistics, 56).unwrap();
+            assert!((histogram.counts.iter().sum::<f64>() - 1e5).abs() < 1e-4);
+            let (low, high) = (f64::from(histogram.low), f64::from(histogram.high));
+            let width = (high - low) / 56.0;
+            for (bin, count) in histogram.counts.iter().enumerate() {
+                let (left, right) = (low + width * bin as f64, low + width * (bin as f64 + 1.0));
+                let exact = values.iter().filter(|value| (left..right).contains(&f64::from(**value))).count();
+                // No more than what one of the bin's ends cuts wrongly.
+                let off = (count - exact as f64).abs();
+                assert!(off <= 150.0, "{mean} ± {deviation}, {bin}: {count}, not {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_distances_are_counted() {
+        for values in [[f32::MAX, 1e30], [f32::MIN, 1e30], [f32::MIN, f32::MAX], [2e38, f32::MAX]] {
+            let mut statistics = Statistics::default();
+            statistics.add(&values[1..]);
+            let mut sketch = Sketch::around(&statistics);
+            statistics.add(&values[..1]);
+            sketch.add(&values);
+            let counts = sketch.histogram(&statistics, 9).unwrap().counts;
+            assert!((counts.iter().sum::<f64>() - 2.0).abs() < 1e-9, "{values:?}: {counts:?}");
+        }
+    }
+
     #[test]
     fn a_constant_is_in_one_bin() {
         for value in [0.0, -0.0, 2.5] {
-            let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new());
+            let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new(0.0));
             statistics.add(&[value; 5]);
             sketch.add(&[value; 5]);
             let histogram = sketch.histogram(&statistics, 3).unwrap();
@@ -303,7 +442,7 @@ mod tests {
 
         #[test]
         fn a_histogram_is_near_the_true_one(values in prop::collection::vec(-4.0_f32..4.0, 1..500)) {
-            let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new());
+            let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new(0.0));
             statistics.add(&values);
             sketch.add(&values);
             let histogram = sketch.histogram(&statistics, 32).unwrap();

@@ -60,10 +60,72 @@ impl Scale {
         // Halves, since the distance between the ends can be more than float32 has.
         let place = if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.5 };
         let map = match self {
-            Self::Signed(_) => &*SIGNED,
-            Self::Between(..) => &*RISING,
+            Self::Signed(_) => &SIGNED,
+            Self::Between(..) => &RISING,
         };
         map.get(usize::from(byte(place))).copied().unwrap_or(NAN)
+    }
+}
+
+/// Which colours are on a page, to be explained there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Key {
+    signed: bool,
+    rising: bool,
+    nan: bool,
+    preview: bool,
+}
+
+impl Key {
+    /// That of tiles with the values of these channels, and of their preview if there is one.
+    pub fn of(channels: &[Statistics], preview: bool) -> Self {
+        let mut key = Self { preview, ..Self::default() };
+        for channel in channels {
+            key.nan |= channel.nan > 0;
+            match Scale::of(channel) {
+                _ if channel.finite == 0 => {}
+                Scale::Signed(_) => key.signed = true,
+                Scale::Between(..) => key.rising = true,
+            }
+        }
+        key
+    }
+
+    /// Adds what else is there.
+    pub fn merge(&mut self, other: Self) {
+        self.signed |= other.signed;
+        self.rising |= other.rising;
+        self.nan |= other.nan;
+        self.preview |= other.preview;
+    }
+
+    /// What colours of tiles mean: a line of pixels of each kind, and its words.
+    pub fn bars(self) -> impl Iterator<Item = (RgbImage, &'static str)> {
+        const WIDTH: u32 = 96;
+        let bar = |scale: Scale| {
+            let (low, high) = scale.ends();
+            RgbImage::from_fn(WIDTH, 1, |x, _| {
+                scale.color(low + (high - low) * x as f32 / (WIDTH - 1) as f32)
+            })
+        };
+        let signed = "below zero, zero, above zero (blue, white, red; like RdBu)";
+        let rising = "on one side of zero, smallest to largest (violet to yellow; viridis)";
+        let bars = [
+            self.signed.then(|| (bar(Scale::Signed(1.0)), signed)),
+            self.rising.then(|| (bar(Scale::Between(0.0, 1.0)), rising)),
+            self.nan.then(|| (RgbImage::from_pixel(WIDTH, 1, NAN), "NaN (magenta)")),
+        ];
+        bars.into_iter().flatten()
+    }
+
+    /// What else is to be known of the colours; nothing if there are none.
+    pub fn words(self) -> String {
+        let tiles = "Colours end three standard deviations from the channel’s mean, or at its smallest and largest value.";
+        let preview =
+            "Previews are channels times published factors, near what the decoder would make of them.";
+        let has_tiles = self.signed || self.rising;
+        let words = [has_tiles.then_some(tiles), self.preview.then_some(preview)];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -193,6 +255,25 @@ mod tests {
         values.push(100.0);
         let Scale::Signed(end) = Scale::of(&statistics(&values)) else { panic!() };
         assert!((30.0..32.0).contains(&end), "{end}");
+    }
+
+    #[test]
+    fn a_key_has_the_colours_that_are_used() {
+        let of = |values: &[&[f32]]| {
+            let channels: Vec<Statistics> = values.iter().map(|values| statistics(values)).collect();
+            Key::of(&channels, false)
+        };
+        let words =
+            |key: Key| key.bars().map(|(_, words)| words.split(' ').next().unwrap()).collect::<Vec<_>>();
+        assert_eq!(words(of(&[&[-1.0, 1.0]])), ["below"]);
+        assert_eq!(words(of(&[&[1.0, 2.0], &[f32::NAN]])), ["on", "NaN"]);
+        assert_eq!((words(of(&[&[]])), of(&[&[]]).words()), (vec![], String::new()));
+        let mut all = of(&[&[-1.0, 1.0, f32::NAN]]);
+        all.merge(Key::of(&[statistics(&[0.0, 2.0])], true));
+        assert_eq!(words(all), ["below", "on", "NaN"]);
+        assert!(all.words().contains("Previews"));
+        let (bar, _) = all.bars().next().unwrap();
+        assert_eq!((*bar.get_pixel(0, 0), *bar.get_pixel(95, 0)), (Rgb([5, 48, 110]), Rgb([103, 0, 31])));
     }
 
     #[test]

@@ -161,6 +161,10 @@ fn assert_accessible(browser: &mut Browser) {
     let levels: Vec<u64> = levels.as_array().unwrap().iter().filter_map(Value::as_u64).collect();
     let steps = levels.windows(2).all(|pair| pair[1] <= pair[0] + 1);
     assert!(steps && levels.iter().filter(|level| **level == 1).count() == 1, "{levels:?}");
+    // What changes is told once: the count of cards, where there are some.
+    let told =
+        browser.eval("document.querySelectorAll('output, [role=status], [role=alert], [aria-live]').length");
+    assert!(told.as_u64().unwrap() <= 1, "{told}");
     let twice = "[...document.querySelectorAll('[id]')].map(one => one.id)
         .filter((id, at, all) => all.indexOf(id) !== at)";
     assert_eq!(browser.eval(twice), json!([]));
@@ -210,7 +214,7 @@ fn the_slider_moves_by_keyboard_through_the_steps() {
       const shown = [...trajectory.querySelectorAll('.steps > li')].filter(step => step.checkVisibility());
       return {
         steps: shown.map(step => step.dataset.label),
-        label: trajectory.querySelector('output').textContent,
+        label: trajectory.querySelector('.chosen').textContent,
         spoken: trajectory.querySelector('input').getAttribute('aria-valuetext'),
         picture: shown[0].querySelector('img').src,
         words: shown[0].querySelector('img').alt,

@@ -163,6 +163,27 @@ mod signals {
         }
     }
 
+    /// What takes long is reading and hashing one file, with nothing written in between.
+    #[test]
+    fn reading_stops_too() {
+        let folder = Folder::new();
+        sparse(&folder, 96);
+        let zstd = PACK.map(|word| if word == "none" { "zstd" } else { word });
+        assert!(start(&folder, &zstd).wait().unwrap().success());
+        let verify = ["report", "x.gen5", "-o", "y.html", "--no-environment-check"];
+        for words in
+            [&verify[..], &[&verify[..], &["--no-verify"]].concat(), &["render", "x.gen5", "-o", "y.png"]]
+        {
+            let child = start(&folder, &[words, &["--jobs", "1"]].concat());
+            let began = Instant::now();
+            let (status, messages) = interrupt(&folder, child, "-INT");
+            // To the end it would take longer, unless all is optimized.
+            assert!(began.elapsed() < Duration::from_secs(4), "{words:?}: {:?}", began.elapsed());
+            assert_eq!((status.signal(), messages.as_str()), (Some(2), ENDED), "{words:?}");
+            assert_eq!(folder.names(), ["a.npy", "x.gen5"], "{words:?}");
+        }
+    }
+
     #[test]
     fn a_command_that_writes_nothing_ends_at_once() {
         let folder = Folder::new();

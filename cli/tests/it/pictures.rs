@@ -223,8 +223,8 @@ fn a_sheet_has_the_colours_of_its_values() {
     let sheet = picture(&folder, "a.png");
     assert_eq!(out, format!("@/a.png: {}x{}, 1 latent\n", sheet.width(), sheet.height()));
     assert_eq!(sheet.width(), 1200);
-    // Each value is a square of so many pixels. The key to the colours has a few more, which are no squares.
-    let nan = pixels_of(&sheet, NAN);
+    // Each value is a square of so many pixels. The key to the colours has a bar of NaN, and a few more of the others.
+    let nan = pixels_of(&sheet, NAN) - 96 * 10;
     let side = nan.isqrt();
     assert!(side * side == nan && side > 4, "{nan}");
     let scale = Scale::Signed(1.0);
@@ -248,6 +248,23 @@ fn a_sheet_has_previews() {
     let count = |name: &str, color| pixels_of(&picture(&folder, name), color);
     assert!(count("auto.png", sdxl) > 10_000 && count("sd15.png", sd15) > 10_000);
     assert_eq!((count("none.png", sdxl), count("none.png", sd15)), (0, 0));
+}
+
+#[test]
+fn characters_that_the_fonts_lack_are_told() {
+    let folder = Folder::new();
+    for (name, prompt, is_told) in [("a", "a lighthouse, façade × 2", false), ("b", "海边的灯塔", true)]
+    {
+        let path = format!("@/{name}.gen5");
+        let mut writer = WriteOptions::new().create(folder.path(&format!("{name}.gen5"))).unwrap();
+        writer.latent("x", &[4, 8, 8], &ramp(256)).unwrap();
+        writer.finish(&Metadata::builder("SD", "1").prompt(prompt).build().unwrap()).unwrap();
+        let ran = folder.run(&["render", &path, "-o", &format!("@/{name}.png")]);
+        let note = format!(
+            "gen5: {path}: boxes stand for characters that the fonts lack; gen5 info and gen5 report show them\n"
+        );
+        assert_eq!((ran.code, ran.messages), (0, if is_told { note } else { String::new() }));
+    }
 }
 
 #[test]
@@ -461,4 +478,30 @@ fn what_comfyui_saved_is_scaled_for_its_preview() {
         let shown = folder.ok(&["show", &path, "--protocol", "blocks"]);
         assert_eq!(shown.contains(scaled), is_scaled, "{name}: {shown}");
     }
+}
+
+#[test]
+fn a_cache_of_musubi_tuner_is_read_as_it_says() {
+    let folder = Folder::new();
+    // As many frames as channels, which without the cache's word would be images.
+    let shape = [16, 16, 6, 4];
+    let source = serde_json::json!([{"file": "a.safetensors", "layout": "musubi", "arrays": [
+        {"name": "latents_16x6x4_float32", "dtype": "float32", "shape": shape, "key": "x"},
+        {"name": "latents_6x4_float32", "dtype": "float32", "shape": [16, 6, 4], "key": "y", "row": 0}
+    ]}]);
+    let mut extra = gen5::Extra::new();
+    extra.insert("source_files", &source).unwrap();
+    let mut writer = WriteOptions::new().create(folder.path("a.gen5")).unwrap();
+    writer.latent("x", &shape, &ramp(16 * 16 * 24)).unwrap();
+    writer.latent("y", &[16, 16, 6, 4], &ramp(16 * 16 * 24)).unwrap();
+    writer.finish(&Metadata::builder("m", "1").extra(extra).build().unwrap()).unwrap();
+    let shown = folder.ok(&["show", "@/a.gen5", "--protocol", "blocks"]);
+    let (x, y) = shown.split_once("\ny  ").unwrap();
+    assert!(x.contains("read as channel × frame × height × width\n"), "{x}");
+    assert!(y.contains("read as image × channel × height × width;"), "{y}");
+    let page = folder.ok(&["report", "@/a.gen5", "-o", "-", "--no-environment-check"]);
+    assert!(page.contains("Axes taken as channel × frame × height × width."), "{page}");
+    // Its rows are channels, which are no pictures.
+    let shown = folder.ok(&["show", "@/a.gen5", "--protocol", "blocks", "--latent", "x", "--rows", "0..2"]);
+    assert!(shown.contains("looked at whole"), "{shown}");
 }

@@ -1,8 +1,11 @@
 //! `report`: the page as text. What it is like in a browser is seen in `tests/browser`.
 
 use std::fs;
+use std::io::Cursor;
 
 use gen5::{Component, Environment, Extra, Metadata, NonFinite, WriteOptions, f16};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageEncoder, ImageFormat, RgbImage};
 use serde_json::json;
 
 use crate::support::Folder;
@@ -190,7 +193,7 @@ fn trajectories_have_steps() {
     assert_eq!(page.matches("<li data-label=\"step ").count(), 60);
     assert!(page.contains("data-label=\"step 0\"") && page.contains("data-label=\"step 99\""));
     assert!(page.contains("60 of 100 pictures are shown."));
-    assert!(page.contains("Mean and standard deviation of each step: "));
+    assert!(page.contains("Mean and standard deviation of each, one after the other: "));
 }
 
 #[test]
@@ -255,4 +258,41 @@ fn what_is_in_a_file_in_great_numbers_is_listed_in_part() {
         page.contains("There is room for 1000 of 1100 latents in this page; gen5 info --json shows all.")
     );
     assert!(page.contains(" of 3000 tags in this page; gen5 info --json shows all."));
+}
+
+#[test]
+fn images_are_shown_as_they_are_to_be_seen() {
+    let folder = Folder::new();
+    // Exif says that the left of these 40 x 8 pixels is the top.
+    let mut image = Vec::new();
+    let mut encoder = JpegEncoder::new(&mut image);
+    let exif = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    encoder.set_exif_metadata(exif.to_vec()).unwrap();
+    encoder.encode_image(&RgbImage::new(40, 8)).unwrap();
+    let mut writer = WriteOptions::new().sync(false).create(folder.path("a.gen5")).unwrap();
+    writer.image(&image).unwrap();
+    writer.finish(&Metadata::builder("m", "1").date("2026-11-24").build().unwrap()).unwrap();
+    let page = page(&folder, &["@/a.gen5", "@/a.gen5"]);
+    assert_eq!(page.matches("image/jpeg, 8 × 40, ").count(), 2);
+    // As it is stored, and as thumbnails, all of one form.
+    assert_eq!(page.matches("width=\"8\" height=\"40\"").count(), 4, "{page}");
+    let shown = folder.run(&["show", "@/a.gen5"]).out;
+    assert!(shown.contains("image 8 × 40"), "{shown}");
+}
+
+#[test]
+fn large_images_of_several_files_are_all_shown() {
+    let folder = Folder::new();
+    let mut image = Vec::new();
+    RgbImage::new(2400, 2400).write_to(&mut Cursor::new(&mut image), ImageFormat::Png).unwrap();
+    let names = ["@/a.gen5", "@/b.gen5", "@/c.gen5"];
+    for name in ["a.gen5", "b.gen5", "c.gen5"] {
+        let mut writer = WriteOptions::new().sync(false).create(folder.path(name)).unwrap();
+        writer.image(&image).unwrap();
+        writer.finish(&Metadata::builder("m", "1").date("2026-11-24").build().unwrap()).unwrap();
+    }
+    // One after the other, since each takes more than a small one may.
+    let page = page(&folder, &names);
+    assert_eq!(page.matches("class=\"thumbnail\"").count(), 3);
+    assert_eq!(page.matches("image/png, 2400 × 2400, ").count(), 3);
 }

@@ -9,6 +9,9 @@ use super::is_size;
 /// What the names of latents begin with.
 const LATENTS: &str = "latents_";
 
+/// Axes of a latent that has frames: channels, frames, height, width.
+pub(super) const VIDEO_AXES: usize = 4;
+
 /// Whether tensors of these names with these texts are a cache of latents.
 pub(super) fn is_cache(names: &[&str], texts: &BTreeMap<String, String>) -> bool {
     let has = |name| texts.contains_key(name);

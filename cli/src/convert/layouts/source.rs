@@ -7,7 +7,7 @@ use gen5::Dtype;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Layout, kohya};
+use super::{Layout, kohya, musubi};
 use crate::convert::types::{Other, Type};
 use crate::terminal::escape;
 
@@ -231,12 +231,32 @@ impl Source {
         }
     }
 
-    /// The keys of latents whose values are as a decoder takes them, not as a sampler has them: of those that came from
-    /// such files, going by the text of the member.
-    pub fn unscaled(member: Option<&str>) -> HashSet<String> {
-        let sources = Self::list(member).unwrap_or_default().into_iter().filter(Self::is_unscaled);
-        sources.flat_map(|source| source.arrays).filter_map(|array| array.key).collect()
+    /// What sources say of latents by the files that these came from, going by the text of the member.
+    pub fn origins(member: Option<&str>) -> Origins {
+        let mut origins = Origins::default();
+        for source in Self::list(member).unwrap_or_default() {
+            let is_unscaled = source.is_unscaled();
+            for member in source.arrays {
+                let Some(key) = member.key else { continue };
+                let keys = match source.layout {
+                    _ if is_unscaled => &mut origins.unscaled,
+                    Layout::Musubi if member.shape.len() == musubi::VIDEO_AXES => &mut origins.videos,
+                    _ => continue,
+                };
+                keys.insert(key);
+            }
+        }
+        origins
     }
+}
+
+/// What is known of latents by the files that they came from. All are keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Those whose values are as a decoder takes them, not as a sampler has them.
+    pub unscaled: HashSet<String>,
+    /// Those that are channels, frames, height and width.
+    pub videos: HashSet<String>,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::model::{Content, Embedded, Environment, File, Image, Integrity, Metadata};
 use super::super::text::{brief, json_lines, line, lines};
-use super::latent::latent;
+use super::latent::{key, latent};
 use super::parts::{BRIEF, badges, id, shown, tags};
 use crate::environment::{Comparison, meaning, without_name};
 use crate::terminal::{count, human_size};
@@ -66,6 +66,7 @@ fn details(content: &Content) -> Markup {
                 h2 { "Latents" }
                 @if content.latents.is_empty() { p { "None." } }
                 @for one in &content.latents { (latent(one)) }
+                (key(&content.latents))
             }
         }
         (environment(&content.environment))

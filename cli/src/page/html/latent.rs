@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::super::chart;
-use super::super::model::{Frame, Frames, Latent, Values};
+use super::super::model::{Frame, Frames, Latent, Picture, Values};
 use super::super::text::{brief, line};
 use super::parts::{NAME, shown};
-use crate::picture::{Statistics, figure};
+use crate::picture::{Key, Statistics, figure, png};
 use crate::terminal::{dimensions, human_size};
 
 pub(super) fn latent(latent: &Latent) -> Markup {
@@ -27,6 +27,25 @@ pub(super) fn latent(latent: &Latent) -> Markup {
     }
 }
 
+/// What the colours of all these mean.
+pub(super) fn key(latents: &[Latent]) -> Markup {
+    let mut key = Key::default();
+    latents.iter().filter_map(|latent| latent.values.as_ref().ok()).for_each(|values| key.merge(values.key));
+    let bars = key.bars().filter_map(|(bar, words)| {
+        let picture =
+            Picture { media_type: "image/png", bytes: png(&bar).ok()?, width: bar.width(), height: 1 };
+        Some((picture, words))
+    });
+    html! {
+        @if key != Key::default() {
+            div.key {
+                @for (bar, words) in bars { p { (shown(&bar, "", "bar", false)) (words) } }
+                p { (key.words()) }
+            }
+        }
+    }
+}
+
 fn values(values: &Values, name: &str) -> Markup {
     html! {
         div.values {
@@ -38,30 +57,31 @@ fn values(values: &Values, name: &str) -> Markup {
                 @for note in &values.notes { p.note { (line(note)) } }
             }
             div.numbers {
-                @if let Some(histogram) = &values.histogram {
-                    figure {
-                        (chart::histogram(histogram, &values.statistics))
-                        figcaption { "Values, and the normal curve of their mean and std" }
-                    }
-                }
+                @if let Some(histogram) = &values.histogram { (chart::histogram(histogram, &values.statistics)) }
                 (statistics(&values.statistics))
                 @if let Frames::Steps(steps) = &values.frames && let Some(chart) = chart::steps(steps) {
-                    figure { (chart) figcaption { "Mean ± std of each step" } }
+                    figure { (chart) figcaption { "Mean ± std of each " (axis(steps).to_lowercase()) } }
                 }
             }
         }
     }
 }
 
+/// What one of these is called.
+fn axis(steps: &[Frame]) -> &'static str {
+    if steps.iter().any(|step| step.label.starts_with("frame")) { "Frame" } else { "Step" }
+}
+
 /// Steps, one at a time where scripts run, else all.
 fn trajectory(steps: &[Frame], name: &str) -> Markup {
     let last = steps.len().saturating_sub(1);
+    let one = axis(steps);
     html! {
         div.trajectory {
             label.control hidden {
-                span { "Step" }
-                input type="range" min="0" max=(last) value=(last) step="1" aria-label={ "Step of " (name) };
-                output { }
+                span { (one) }
+                input type="range" min="0" max=(last) value=(last) step="1" aria-label={ (one) " of " (name) };
+                span.chosen aria-hidden="true" { }
             }
             ol.steps { @for step in steps { li data-label=(step.label) { (frame(step, name)) } } }
         }
@@ -81,7 +101,7 @@ fn frame(frame: &Frame, name: &str) -> Markup {
                     @for (at, (scale, channel)) in frame.channels.iter().enumerate() {
                         div {
                             (shown(channel, &format!("{of}, channel {at}"), "pixels", false))
-                            (at) ": " (scale)
+                            (at) " " (scale)
                         }
                     }
                 }

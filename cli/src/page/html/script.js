@@ -26,7 +26,7 @@ for (const trajectory of all(".trajectory")) {
     const now = Number(slider.value);
     const label = steps[now].dataset.label;
     steps.forEach((step, at) => { step.hidden = at !== now; });
-    one("output", trajectory).textContent = label;
+    one(".chosen", trajectory).textContent = label;
     slider.setAttribute("aria-valuetext", label);
     if (mark) {
       const [first, last] = [Number(mark.dataset.first), Number(mark.dataset.last)];
