@@ -24,6 +24,8 @@ mod repack;
 mod report;
 mod sessions;
 mod set;
+#[cfg(target_os = "linux")]
+mod signals;
 mod split;
 mod storage;
 mod support;
