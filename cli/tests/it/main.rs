@@ -22,6 +22,7 @@ mod merge;
 mod pictures;
 mod repack;
 mod report;
+mod results;
 mod sessions;
 mod set;
 #[cfg(target_os = "linux")]

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use source::{MAX_KEPT, Member, Source};
+pub use source::{MAX_KEPT, Member, Outline, Source};
 
 /// How a file lays out its arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,13 @@
 //! What is kept of a file besides its latents, and how it comes back.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::marker::PhantomData;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gen5::Dtype;
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Layout;
@@ -221,10 +224,74 @@ impl Source {
     /// The keys of latents whose values are as a decoder takes them, not as a sampler has them: of those that came from
     /// such files, going by the text of the member.
     pub fn unscaled(member: Option<&str>) -> HashSet<String> {
-        let is_unscaled = |source: &Self| matches!(source.layout, Layout::Comfyui | Layout::Kohya);
-        let sources = Self::list(member).unwrap_or_default().into_iter().filter(is_unscaled);
-        sources.flat_map(|source| source.arrays).filter_map(|array| array.key).collect()
+        #[derive(Deserialize)]
+        struct Listed {
+            layout: Layout,
+            arrays: Vec<Array>,
+        }
+        #[derive(Deserialize)]
+        struct Array {
+            key: Option<String>,
+        }
+        let mut keys = HashSet::new();
+        let listed = for_each(member.unwrap_or("[]"), |source: Listed| {
+            if matches!(source.layout, Layout::Comfyui | Layout::Kohya) {
+                keys.extend(source.arrays.into_iter().filter_map(|array| array.key));
+            }
+        });
+        if listed.is_ok() { keys } else { HashSet::new() }
     }
+}
+
+/// The files that a list of sources begins and ends with, and how many there are.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outline {
+    /// How many.
+    pub count: usize,
+    /// Name and layout of the first.
+    pub first: Option<(String, Layout)>,
+    /// Those of the last, if there are several.
+    pub last: Option<(String, Layout)>,
+}
+
+impl Outline {
+    /// Of the text of a member; `None` if that is no such list. What else it says is passed over.
+    pub fn of(member: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Listed {
+            file: String,
+            layout: Layout,
+        }
+        let mut outline = Self::default();
+        for_each(member, |Listed { file, layout }| {
+            outline.count += 1;
+            let end = if outline.count == 1 { &mut outline.first } else { &mut outline.last };
+            *end = Some((file, layout));
+        })
+        .ok()?;
+        Some(outline)
+    }
+}
+
+/// Takes the elements of a JSON array in turn, of which one at a time is in memory: all of them can be many times the
+/// size of their text.
+fn for_each<'de, T: Deserialize<'de>>(text: &'de str, take: impl FnMut(T)) -> serde_json::Result<()> {
+    struct Elements<T, F>(F, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<T, F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element()? {
+                (self.0)(element);
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_seq(Elements(take, PhantomData))
 }
 
 #[cfg(test)]
@@ -277,6 +344,20 @@ mod tests {
         }
         assert_eq!(member("int9", &[1], "[1]").bytes().unwrap_err().to_string(), "x: there is no dtype int9");
         assert!(member("float32", &[1], "[1]").bytes().is_err());
+    }
+
+    #[test]
+    fn a_list_is_outlined() {
+        let source = |file: &str| format!(r#"{{"file":"{file}","layout":"npy","arrays":[],"more":[1]}}"#);
+        let name = |file: &str| Some((file.to_owned(), Layout::Npy));
+        let outline = |files: &[&str]| {
+            let texts: Vec<String> = files.iter().map(|file| source(file)).collect();
+            Outline::of(&format!("[{}]", texts.join(",")))
+        };
+        assert_eq!(outline(&[]), Some(Outline::default()));
+        assert_eq!(outline(&["a"]), Some(Outline { count: 1, first: name("a"), last: None }));
+        assert_eq!(outline(&["a", "b", "c"]), Some(Outline { count: 3, first: name("a"), last: name("c") }));
+        assert_eq!((Outline::of("{}"), Outline::of(r#"[{"file":"a"}]"#)), (None, None));
     }
 
     proptest! {
