@@ -42,6 +42,7 @@ impl Files {
         self.several = true;
         let before = self.found.len();
         for found in matches(pattern)? {
+            let found = found?;
             // Folders among the matches are what the pattern happens to match, unless all below folders is asked for.
             match found.is_dir() {
                 true if recursive => self.add_folder(&found, recursive)?,
@@ -84,19 +85,17 @@ impl Files {
 /// The files that a path stands for: what it matches, sorted and without folders, if it is no file and can be a pattern.
 pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
     let Some(pattern) = pattern(path) else { return Ok(vec![path.to_owned()]) };
-    let mut found = matches(pattern)?;
+    let mut found: Vec<PathBuf> = matches(pattern)?.collect::<Result<_, _>>()?;
     found.retain(|path| !path.is_dir());
     ensure!(!found.is_empty(), "nothing matches {}", shown(path));
     Ok(found)
 }
 
 /// All that a pattern matches, sorted.
-fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
+fn matches(pattern: &str) -> Result<glob::Paths> {
     let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-    let matches = glob::glob_with(pattern, options).with_context(|| {
-        format!("{} is there neither as a file nor, as a pattern, valid", escape(pattern))
-    })?;
-    Ok(matches.collect::<Result<_, _>>()?)
+    glob::glob_with(pattern, options)
+        .with_context(|| format!("{} is there neither as a file nor, as a pattern, valid", escape(pattern)))
 }
 
 /// The text of a path that is no file and can be a pattern. Where a file has such a name, it is that file.

@@ -15,7 +15,8 @@ use super::FilesArgs;
 #[command(after_help = "Examples:
   gen5 merge noise.gen5 final.gen5 -o run.gen5
   gen5 merge --stack batch-*.gen5 -o batch.gen5
-  gen5 merge --prefix monday.gen5 tuesday.gen5 -o both.gen5")]
+  gen5 merge --prefix monday.gen5 tuesday.gen5 -o both.gen5
+  gen5 merge --prefix -r runs -o all.gen5 --json | jq -r '.files[]'")]
 pub(crate) struct MergeArgs {
     #[command(flatten)]
     pub(crate) files: FilesArgs,

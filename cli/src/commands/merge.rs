@@ -116,12 +116,8 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let summary = writer.finish_as(&first.reader, &model_info)?;
     drop(progress);
     note_what_is_left(&inputs, output);
-    destination.finish(
-        &summary,
-        "",
-        &Facts { files: paths.iter().map(|path| path_text(path)).collect() },
-        output,
-    )
+    let facts = Facts { files: paths.iter().map(|path| path_text(path)).collect() };
+    destination.finish(&summary, "", &facts, output)
 }
 
 /// The chunks that are no latents.

@@ -132,7 +132,9 @@ impl Output<'_> {
     /// Says something that is no result and no error.
     pub(crate) fn note(&mut self, text: &str) {
         self.say(text);
-        self.notes.push(text.to_owned());
+        if self.told_as_json.is_some() {
+            self.notes.push(text.to_owned());
+        }
     }
 
     /// Says what only who wants to know more is told.
@@ -169,13 +171,14 @@ impl Output<'_> {
         }
     }
 
-    /// Refuses results that are binary where they would go to a terminal. `or` is what else there is to do.
+    /// Refuses results that are no text to read where they would go to a terminal. `what` says what they are and do there,
+    /// `or` what else there is to do.
     fn refuse_terminal(&self, what: &str, or: &str) -> Result<()> {
         if !self.is_terminal {
             return Ok(());
         }
-        let hint = "binary, and would upset the terminal; send it to a file (> FILE) or a program (|)";
-        Err(UsageError(format!("{what} {hint}{or}")).into())
+        let hint = "; send it to a file (> FILE) or a program (|)";
+        Err(UsageError(format!("{what}{hint}{or}")).into())
     }
 
     /// Words among results, in the colour of their tone where results are coloured.

@@ -36,7 +36,8 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     match is_dash(&args.output) {
         true => {
             output.refuse_json()?;
-            output.refuse_terminal("a picture is", ", or use gen5 show")?;
+            output
+                .refuse_terminal("a picture is binary, and would upset the terminal", ", or use gen5 show")?;
         }
         false if args.output.extension().is_some_and(is_png) => {}
         false => {

@@ -81,6 +81,7 @@ impl<'a> ContentFacts<'a> {
 pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
     if is_dash(&args.output) {
         output.refuse_json()?;
+        output.refuse_terminal("a page is for a browser, and would flood the terminal", "")?;
     }
     let found = Files::find(&args.files).found;
     if found.iter().any(|(path, _)| is_dash(path)) {

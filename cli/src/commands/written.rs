@@ -48,7 +48,7 @@ impl<'a> Destination<'a> {
             return Ok(Self { asked, spool: None });
         }
         output.refuse_json()?;
-        output.refuse_terminal("the file is", "")?;
+        output.refuse_terminal("the file is binary, and would upset the terminal", "")?;
         // The header is written last, so it cannot be sent as it comes.
         let spool = tempfile::tempfile().context("could not create a temporary file")?;
         Ok(Self { asked, spool: Some(spool) })

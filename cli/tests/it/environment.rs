@@ -140,6 +140,12 @@ fn unpack_and_info_warn_when_asked_or_not_told_to_be_silent() {
     }
     assert!(!ran.messages.contains("not said by"), "{}", ran.messages);
     folder.ok(&["unpack", "@/elsewhere.gen5", "-o", "@/two", "--no-environment-check"]);
+    folder.ok(&["unpack", "@/elsewhere.gen5", "-o", "@/three", "--quiet"]);
+    let told: Value =
+        serde_json::from_str(&folder.run(&["unpack", "@/elsewhere.gen5", "-o", "@/four", "--json"]).out)
+            .unwrap();
+    assert_eq!(told["notes"], json!([ran.messages.lines().next().unwrap().strip_prefix("gen5: ").unwrap()]));
+    assert!(told["drift"].as_array().unwrap().iter().any(|one| one["current"] == json!(os)), "{told}");
 
     assert!(!folder.ok(&["info", "@/elsewhere.gen5"]).contains("drift"));
     let info = folder.ok(&["info", "--check-environment", "@/elsewhere.gen5"]);

@@ -256,3 +256,12 @@ fn what_is_in_a_file_in_great_numbers_is_listed_in_part() {
     );
     assert!(page.contains(" of 3000 tags in this page; gen5 info --json shows all."));
 }
+
+#[test]
+fn a_page_is_not_for_a_terminal() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let ran = folder.run_on_terminal(&["report", "@/run.gen5", "-o", "-"]);
+    assert_eq!((ran.code, &*ran.out), (2, ""));
+    assert!(ran.messages.contains("a page is for a browser, and would flood the terminal"), "{ran:?}");
+}
