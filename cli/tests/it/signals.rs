@@ -77,7 +77,8 @@ fn content(folder: &Path) -> Vec<String> {
     WalkDir::new(folder).sort_by_file_name().into_iter().map(Result::unwrap).map(told).collect()
 }
 
-/// Runs a command, and sends it a signal as soon as there is something in the folder that was not there before.
+/// Runs a command, and sends it a signal as soon as there is something in the folder that was not there before: twice at
+/// once, as `timeout` does.
 fn interrupt(folder: &Folder, words: &[&str], signal: &str) -> (ExitStatus, String) {
     let count = || WalkDir::new(folder.path(".")).into_iter().flatten().count();
     let before = count();
@@ -87,7 +88,8 @@ fn interrupt(folder: &Folder, words: &[&str], signal: &str) -> (ExitStatus, Stri
         assert!(Instant::now() < deadline, "{words:?}: nothing is written");
         std::thread::sleep(Duration::from_millis(1));
     }
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    let process = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &process, &process]).status().unwrap().success());
     let ran = child.wait_with_output().unwrap();
     (ran.status, String::from_utf8(ran.stderr).unwrap())
 }
