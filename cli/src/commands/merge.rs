@@ -1,9 +1,10 @@
 //! `gen5 merge`: the latents of several files in one.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use gen5::{ChunkRecord, ChunkType, Extra, Latent, NonFinite, ReadOptions, Reader};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -92,6 +93,7 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     allow_many_files();
     let found = Files::find(&args.files).found.into_iter();
     let paths: Vec<PathBuf> = found.map(|(path, found)| found.map(|()| path)).collect::<Result<_>>()?;
+    refuse_own_result(&paths, args)?;
     let mut inputs = Vec::new();
     for path in &paths {
         let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), path)?;
@@ -118,6 +120,20 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     note_what_is_left(&inputs, output);
     let facts = Facts { files: paths.iter().map(|path| path_text(path)).collect() };
     destination.finish(&summary, "", &facts, output)
+}
+
+/// Refuses to merge what is to be written, unless it is named: a pattern or folder would have it among its files when the
+/// same is run again.
+fn refuse_own_result(paths: &[PathBuf], args: &MergeArgs) -> Result<()> {
+    let Ok(output) = fs::canonicalize(&args.output) else { return Ok(()) };
+    let is_output = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|path| path == output);
+    let is_named = args.files.files.iter().any(is_output);
+    ensure!(
+        is_named || !paths.iter().any(is_output),
+        "{} is to be written, and is among the files that were found; name the files, or write it elsewhere",
+        shown(&args.output)
+    );
+    Ok(())
 }
 
 /// The chunks that are no latents.

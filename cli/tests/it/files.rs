@@ -297,6 +297,13 @@ fn merge_takes_patterns_and_folders() {
         let keys: Vec<&str> = listed.lines().filter_map(|line| line.split('\t').next()).collect();
         assert_eq!(keys, ["a/z", "[1]/z"], "{files:?}");
     }
+    let before = fs::read(folder.path("all.gen5")).unwrap();
+    let ran = folder.run(&["merge", "--prefix", "--force", "-o", "@/all.gen5", "-r", "@/"]);
+    let message = "gen5: @/all.gen5 is to be written, and is among the files that were found; name the files, or write it \
+                   elsewhere\n";
+    assert_eq!((ran.code, &*ran.messages), (1, message));
+    assert!(fs::read(folder.path("all.gen5")).unwrap() == before);
+    folder.ok(&["merge", "--prefix", "--force", "-o", "@/all.gen5", "@/all.gen5", "@/runs/a.gen5"]);
     for (files, error) in [
         ("@/runs", "@/runs is a folder; -r looks at all .gen5 files below it"),
         ("@/runs/x*.gen5", "nothing matches @/runs/x*.gen5"),
