@@ -23,7 +23,11 @@ pub(crate) fn capture(python: Option<&Path>, output: &mut Output<'_>) -> Capture
 }
 
 /// How the environment of a file differs, what matters most first.
-pub(crate) struct Comparison(Vec<Drift>);
+pub(crate) struct Comparison {
+    drift: Vec<Drift>,
+    /// Whether it is held against that of another file.
+    between_files: bool,
+}
 
 /// A difference, for programs.
 #[derive(Serialize)]
@@ -40,49 +44,53 @@ struct DriftReport<'a> {
 impl Comparison {
     /// With the environment of this machine.
     pub(crate) fn with_machine(file: &Environment, current: &Environment) -> Self {
-        Self::new(file.drift(current))
+        Self::new(file.drift(current), false)
     }
 
     /// With that of another file.
     pub(crate) fn with_file(file: &Environment, other: &Environment) -> Self {
-        Self::new(file.drift_between_files(other))
+        Self::new(file.drift_between_files(other), true)
     }
 
-    fn new(mut drift: Vec<Drift>) -> Self {
+    fn new(mut drift: Vec<Drift>, between_files: bool) -> Self {
         drift.sort_by_key(|one| std::cmp::Reverse(one.severity()));
-        Self(drift)
+        Self { drift, between_files }
     }
 
     /// Only what differs, without what one side does not say.
     pub(crate) fn without_notes(mut self) -> Self {
-        self.0.retain(Drift::is_difference);
+        self.drift.retain(Drift::is_difference);
         self
     }
 
     /// All of it.
     pub(crate) fn drift(&self) -> &[Drift] {
-        &self.0
+        &self.drift
     }
 
     /// Whether nothing differs. What one side does not say is no difference.
     pub(crate) fn is_same(&self) -> bool {
-        !self.0.iter().any(Drift::is_difference)
+        !self.drift.iter().any(Drift::is_difference)
     }
 
     /// How many differences there are, and how many are likely to change pixels.
     pub(crate) fn summary(&self) -> String {
-        let differences = self.0.iter().filter(|one| one.is_difference()).count();
-        let high = self.0.iter().filter(|one| one.severity() == Severity::High).count();
+        let differences = self.drift.iter().filter(|one| one.is_difference()).count();
+        let high = self.drift.iter().filter(|one| one.severity() == Severity::High).count();
         let high = if high == 0 { "none" } else { &*high.to_string() };
         format!("{}, {high} likely to change pixels", count(differences, "difference"))
     }
 
-    /// The reference's warnings line by line, under headings that say what they mean; harmless on a terminal.
+    /// What differs line by line, under headings that say what it means; harmless on a terminal. Of this machine in the
+    /// reference's words, which know no second file.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for group in self.0.chunk_by(|one, next| one.severity() == next.severity()) {
+        for group in self.drift.chunk_by(|one, next| one.severity() == next.severity()) {
             lines.push(format!("{}:", group.first().map_or("", |one| meaning(one.severity()))));
-            let texts = group.iter().flat_map(Drift::lines);
+            let texts = group.iter().flat_map(|one| match self.between_files {
+                true => lines_between_files(one),
+                false => one.lines(),
+            });
             lines.extend(texts.map(|line| format!("  {}", escape(&line))));
         }
         lines
@@ -110,7 +118,21 @@ impl Serialize for Comparison {
                 current,
             }
         };
-        serializer.collect_seq(self.0.iter().map(report))
+        serializer.collect_seq(self.drift.iter().map(report))
+    }
+}
+
+/// What differs between two files, line by line.
+fn lines_between_files(one: &Drift) -> Vec<String> {
+    let id = one.id();
+    match (one.file(), one.current()) {
+        (Some(first), Some(second)) => vec![
+            format!("Environment component '{id}' differs:"),
+            format!("  First: {first}"),
+            format!("  Second: {second}"),
+        ],
+        (Some(_), None) => vec![format!("Environment component '{id}' missing in the second file")],
+        (None, _) => vec![format!("Environment component '{id}' missing in the first file")],
     }
 }
 

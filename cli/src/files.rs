@@ -9,7 +9,7 @@ use glob::MatchOptions;
 use walkdir::WalkDir;
 
 use crate::args::FilesArgs;
-use crate::terminal::shown;
+use crate::terminal::{escape, shown};
 
 /// What arguments stand for, in their order.
 pub(crate) struct Files {
@@ -35,23 +35,13 @@ impl Files {
         if path.is_dir() {
             return self.add_folder(path, recursive);
         }
-        match pattern(path) {
-            Some(pattern) => self.add_matches(path, pattern, recursive),
-            None => {
-                self.found.push((path.to_owned(), Ok(())));
-                Ok(())
-            }
-        }
-    }
-
-    fn add_matches(&mut self, path: &Path, pattern: &str, recursive: bool) -> Result<()> {
+        let Some(pattern) = pattern(path) else {
+            self.found.push((path.to_owned(), Ok(())));
+            return Ok(());
+        };
         self.several = true;
-        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-        let matches = glob::glob_with(pattern, options).with_context(|| {
-            format!("{} is there neither as a file nor, as a pattern, valid", shown(path))
-        })?;
         let before = self.found.len();
-        for found in matches {
+        for found in matches(pattern)? {
             let found = found?;
             // Folders among the matches are what the pattern happens to match, unless all below folders is asked for.
             match found.is_dir() {
@@ -90,6 +80,22 @@ impl Files {
         ensure!(self.found.len() > before, "there is no .gen5 file below {}", shown(folder));
         Ok(())
     }
+}
+
+/// The files that a path stands for: what it matches, sorted and without folders, if it is no file and can be a pattern.
+pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
+    let Some(pattern) = pattern(path) else { return Ok(vec![path.to_owned()]) };
+    let mut found: Vec<PathBuf> = matches(pattern)?.collect::<Result<_, _>>()?;
+    found.retain(|path| !path.is_dir());
+    ensure!(!found.is_empty(), "nothing matches {}", shown(path));
+    Ok(found)
+}
+
+/// All that a pattern matches, sorted.
+fn matches(pattern: &str) -> Result<glob::Paths> {
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    glob::glob_with(pattern, options)
+        .with_context(|| format!("{} is there neither as a file nor, as a pattern, valid", escape(pattern)))
 }
 
 /// The text of a path that is no file and can be a pattern. Where a file has such a name, it is that file.

@@ -1,8 +1,8 @@
 //! Ctrl-C and its kin: a command that writes is told, so that it can clean up; any other ends at once.
 //!
 //! [`arm`] is called before the first temporary is made. From then on a signal is only remembered: whatever asks
-//! [`is_due`] between two steps fails, and what fails cleans up; then the process [ends by it](end). A second signal ends
-//! the process where it stands.
+//! [`is_due`] between two steps fails, and what fails cleans up; then the process [ends by it](end). Another signal ends
+//! the process where it stands, if some time has passed: `timeout` and others send one to the process and to its group.
 
 use std::error::Error;
 use std::fmt;
@@ -10,6 +10,8 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Once};
+use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -19,8 +21,13 @@ use signal_hook::low_level::emulate_default_handler;
 #[derive(Default)]
 struct Signals {
     has_come: Arc<AtomicBool>,
+    /// Whether one has come a while ago.
+    is_old: Arc<AtomicBool>,
     which: Arc<AtomicUsize>,
 }
+
+/// Signals that come within this time are one, about.
+const MOMENT: Duration = Duration::from_millis(200);
 
 static SIGNALS: LazyLock<Signals> = LazyLock::new(Signals::default);
 
@@ -28,16 +35,26 @@ static SIGNALS: LazyLock<Signals> = LazyLock::new(Signals::default);
 pub(crate) fn arm() {
     static ARMED: Once = Once::new();
     ARMED.call_once(|| {
+        let waiting = thread::Builder::new().spawn(|| {
+            while !is_due() {
+                thread::sleep(MOMENT);
+            }
+            thread::sleep(MOMENT);
+            SIGNALS.is_old.store(true, Ordering::Relaxed);
+        });
+        // Without the thread every second one is another.
+        let ends_if = if waiting.is_ok() { &SIGNALS.is_old } else { &SIGNALS.has_come };
         for signal in signals() {
-            let _ = remember(signal);
+            let _ = remember(signal, ends_if);
         }
     });
 }
 
-fn remember(signal: i32) -> io::Result<()> {
+/// Remembers a signal, or ends the process by it if this is set.
+fn remember(signal: i32, ends_if: &Arc<AtomicBool>) -> io::Result<()> {
     let Ok(number) = u8::try_from(signal) else { return Ok(()) };
-    // In this order: only a second one finds that one has come.
-    flag::register_conditional_default(signal, Arc::clone(&SIGNALS.has_come))?;
+    // In this order: the first one does not find what it sets.
+    flag::register_conditional_default(signal, Arc::clone(ends_if))?;
     flag::register_usize(signal, Arc::clone(&SIGNALS.which), usize::from(number))?;
     flag::register(signal, Arc::clone(&SIGNALS.has_come))?;
     Ok(())

@@ -77,8 +77,16 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
     let colours =
         [is_terminal, messages_on_terminal].map(|on_terminal| has_colours(cli.common.color, on_terminal));
     let voice = Voice::new(&cli.common, colours);
-    let mut output =
-        Output { out: &mut results, is_terminal, messages, inputs: &inputs, voice, worst: Status::Fine };
+    let mut output = Output {
+        out: &mut results,
+        is_terminal,
+        messages,
+        inputs: &inputs,
+        voice,
+        told_as_json: cli.command.told_as_json(),
+        notes: Vec::new(),
+        worst: Status::Fine,
+    };
     let mut run = || match &cli.command {
         Command::Pack(args) => pack::run(args, &mut output),
         Command::Unpack(args) => unpack::run(args, &mut output),
@@ -114,7 +122,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
             output.report(&interrupt::Interrupted.into());
             return interrupt::exit_code();
         }
-        Err(error) => output.report(&error),
+        Err(error) => output.fail(&error),
     }
     output.detail(|| format!("{} ms", start.elapsed().as_millis()));
     output.worst.code()

@@ -80,6 +80,18 @@ pub fn paint(coloured: bool, tone: Tone, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// A text in at most so many characters: of a longer one beginning and end, which tell it from others.
+pub fn shorten(text: &str, most: usize) -> String {
+    let characters = text.chars().count();
+    if characters <= most {
+        return text.to_owned();
+    }
+    let end = most.saturating_sub(1) / 2;
+    let start = most.saturating_sub(1) - end;
+    let (start, end) = (text.chars().take(start), text.chars().skip(characters - end));
+    start.chain(['…']).chain(end).collect()
+}
+
 /// A number of things: `1 latent`, `2 latents`.
 pub fn count(number: usize, thing: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
@@ -149,6 +161,14 @@ mod tests {
         ];
         for (text, shown) in table {
             assert_eq!(escape(text), shown);
+        }
+    }
+
+    #[test]
+    fn long_texts_keep_both_ends() {
+        let table = [("", ""), ("abcdef", "abcdef"), ("abcdefg", "abc…fg"), ("äöüßabcdefg", "äöü…fg")];
+        for (text, shown) in table {
+            assert_eq!(shorten(text, 6), shown);
         }
     }
 

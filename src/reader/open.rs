@@ -206,9 +206,15 @@ fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
             return refuse("reserved", "0".into(), header.reserved.get());
         }
         if u64::from(file_size) != length {
-            let expected =
-                format!("{length}, the length of the file (is it cut short, or was something added?)");
-            return refuse("file_size", expected, file_size.into());
+            let hint = match length < u64::from(file_size) {
+                true => "is it cut short? Copy or download it again".to_owned(),
+                false => format!("was something added? Cut off what is behind byte {file_size}"),
+            };
+            return refuse(
+                "file_size",
+                format!("{length}, the length of the file ({hint})"),
+                file_size.into(),
+            );
         }
         ("chunk_table_offset", u64::from(header.chunk_table_offset.get()))
     };

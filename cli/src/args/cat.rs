@@ -52,7 +52,13 @@ impl FromStr for Rows {
         let rows = text
             .split_once("..")
             .and_then(|(start, end)| Some(Self { start: number(start, Some(0))??, end: number(end, None)? }));
-        rows.ok_or_else(|| "expected A..B, A.. or ..B, such as 0..8".to_owned())
+        match rows {
+            Some(Self { start, end: Some(end) }) if end < start => {
+                Err(format!("it ends before it starts; is {end}..{start} meant?"))
+            }
+            Some(rows) => Ok(rows),
+            None => Err("expected A..B, A.. or ..B, such as 0..8".to_owned()),
+        }
     }
 }
 
@@ -62,6 +68,25 @@ impl fmt::Display for Rows {
         match end {
             Some(end) => write!(f, "{start}..{end}"),
             None => write!(f, "{start}.."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rows;
+
+    #[test]
+    fn rows_that_are_none_are_refused() {
+        let rows = |text: &str| text.parse().map(|rows: Rows| (rows.start, rows.end));
+        let table =
+            [("0..8", (0, Some(8))), ("2..", (2, None)), ("..5", (0, Some(5))), ("3..3", (3, Some(3)))];
+        for (text, expected) in table {
+            assert_eq!(rows(text), Ok(expected), "{text}");
+        }
+        assert_eq!(rows("3..1"), Err("it ends before it starts; is 1..3 meant?".to_owned()));
+        for text in ["1", "a..b", "1-2", "", "-1..", "1..2..3"] {
+            assert_eq!(rows(text), Err("expected A..B, A.. or ..B, such as 0..8".to_owned()), "{text}");
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) struct FilesArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Look at every .gen5 file below the folders that are given; hidden ones are passed over
+    /// Take every .gen5 file below the folders that are given; hidden ones are passed over
     #[arg(long, short)]
     pub(crate) recursive: bool,
 }

@@ -9,8 +9,8 @@ use super::PythonArg;
 /// Show the environment of this machine, or how that of a file differs.
 ///
 /// Without FILE, what `pack` would store: versions of Python packages, operating system, GPUs, processor. With
-/// FILE, how its environment differs from this machine's, with OTHER from that of another file, in the words of the
-/// Python package. The exit code is 0 if they are the same, 4 if they differ.
+/// FILE, how its environment differs from this machine's, in the words of the Python package, with OTHER from that of
+/// another file. The exit code is 0 if they are the same, 4 if they differ.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 env

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::FilesArgs;
+
 /// Put the latents of several files into one.
 ///
 /// Metadata, image and environment are those of the first file. The member merged_from of its metadata tells which latent,
@@ -13,11 +15,11 @@ use clap::Args;
 #[command(after_help = "Examples:
   gen5 merge noise.gen5 final.gen5 -o run.gen5
   gen5 merge --stack batch-*.gen5 -o batch.gen5
-  gen5 merge --prefix monday.gen5 tuesday.gen5 -o both.gen5")]
+  gen5 merge --prefix monday.gen5 tuesday.gen5 -o both.gen5
+  gen5 merge --prefix -r runs -o all.gen5 --json | jq -r '.files[]'")]
 pub(crate) struct MergeArgs {
-    /// The files
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
 
     /// The file to write; its name ends in .gen5, or it is - for standard output
     #[arg(long, short, value_name = "OUT")]
@@ -34,4 +36,8 @@ pub(crate) struct MergeArgs {
     /// Replace OUT if it is there
     #[arg(long, short)]
     pub(crate) force: bool,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -17,6 +17,8 @@ mod show;
 mod split;
 mod unpack;
 
+use std::path::Path;
+
 use clap::{Parser, Subcommand};
 
 pub(crate) use cat::{CatArgs, Rows};
@@ -86,6 +88,24 @@ pub(crate) enum Command {
     Split(SplitArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
+}
+
+impl Command {
+    /// Where a command writes that is to tell of it as JSON.
+    pub(crate) fn told_as_json(&self) -> Option<&Path> {
+        let (json, path) = match self {
+            Self::Pack(args) => (args.json, &args.out),
+            Self::Unpack(args) => (args.json, &args.output),
+            Self::Render(args) => (args.json, &args.output),
+            Self::Report(args) => (args.json, &args.output),
+            Self::Set(args) => (args.json, args.output.as_ref().unwrap_or(&args.file)),
+            Self::Repack(args) => (args.json, &args.out),
+            Self::Merge(args) => (args.json, &args.output),
+            Self::Split(args) => (args.json, &args.output),
+            _ => return None,
+        };
+        json.then_some(path)
+    }
 }
 
 #[cfg(test)]

@@ -22,9 +22,9 @@ pub(crate) struct PackArgs {
     pub(crate) out: PathBuf,
 
     /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file (bfloat16, too) under the
-    /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several. ComfyUI's .latent files
-    /// and the caches of kohya's sd-scripts and musubi-tuner are known: what they have besides latents is kept, and `unpack
-    /// --format original` gives it back
+    /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several. FILE may be a pattern such
+    /// as 'steps/*.npy'. ComfyUI's .latent files and the caches of kohya's sd-scripts and musubi-tuner are known: what they
+    /// have besides latents is kept, and `unpack --format original` gives it back
     #[arg(long = "latent", value_name = "[KEY=]FILE", required_unless_present = "folders", num_args = 1..)]
     pub(crate) latents: Vec<LatentArg>,
 
@@ -72,6 +72,10 @@ pub(crate) struct PackArgs {
     /// Replace the file if it is there
     #[arg(long, short)]
     pub(crate) force: bool,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
 
     #[command(flatten)]
     pub(crate) metadata: MetadataArgs,

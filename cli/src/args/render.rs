@@ -39,6 +39,10 @@ pub(crate) struct RenderArgs {
     /// Replace the picture if it is there
     #[arg(long, short)]
     pub(crate) force: bool,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is looked at, and how.

@@ -70,6 +70,10 @@ pub(crate) struct RepackArgs {
     /// Replace OUT if it is there
     #[arg(long, short)]
     pub(crate) force: bool,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A type that values can be stored as.

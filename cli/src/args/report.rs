@@ -53,4 +53,8 @@ pub(crate) struct ReportArgs {
     /// Replace the page if it is there
     #[arg(long, short)]
     pub(crate) force: bool,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
 }

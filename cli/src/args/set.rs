@@ -42,4 +42,8 @@ pub(crate) struct SetArgs {
     /// Replace OUT if it is there
     #[arg(long, short, requires = "output")]
     pub(crate) force: bool,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -29,12 +29,21 @@ pub(crate) struct SplitArgs {
 
     /// A file for each N rows of the latents, counted along the first axis. A latent with fewer rows than others is not in
     /// the last files; one whose first axis is 1 is whole in the first file
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rows)]
     pub(crate) rows: Option<NonZeroUsize>,
 
     /// Write into a folder that has files already, replacing those of the same names
     #[arg(long, short)]
     pub(crate) force: bool,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A number of rows.
+fn rows(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected how many rows a file is to have, from 1 on, such as 16".into())
 }
 
 /// What files are made by.

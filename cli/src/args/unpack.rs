@@ -45,6 +45,10 @@ pub(crate) struct UnpackArgs {
 
     #[command(flatten)]
     pub(crate) python: PythonArg,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -16,7 +16,7 @@ use crate::names::likely_meant;
 use crate::terminal::shown;
 
 pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
-    output.refuse_terminal("a latent is", "")?;
+    output.refuse_terminal("a latent is binary, and would upset the terminal", "")?;
     let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
     let whole = find(&reader, &args.key, &args.file)?;
     let latent = match args.rows {

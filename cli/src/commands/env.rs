@@ -61,11 +61,14 @@ pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
         let same = comparison.is_same();
         return output.json(&Compared { path: path_text(path), other, same, drift: comparison });
     }
-    let (file, other) =
-        (shown(path), args.other.as_ref().map_or_else(|| "this machine".into(), |path| shown(path)));
+    let file = shown(path);
+    let (side, other) = match &args.other {
+        Some(other) => ("second", shown(other)),
+        None => ("current", "this machine".into()),
+    };
     match comparison.is_same() {
         true => writeln!(output.out, "{file}: the environment is that of {other}")?,
-        false => writeln!(output.out, "{file}: {} (current: {other})", comparison.summary())?,
+        false => writeln!(output.out, "{file}: {} ({side}: {other})", comparison.summary())?,
     }
     Ok(comparison.write(output.out)?)
 }

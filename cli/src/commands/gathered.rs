@@ -1,6 +1,6 @@
 //! What `pack` is given: files and folders of latents, and what else these files say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -9,9 +9,11 @@ use super::image_text::ImageText;
 use super::sources::to_text;
 use crate::args::PackArgs;
 use crate::convert::layouts::{Layout, Source, comfyui};
-use crate::convert::{Array, Found, find, folder};
+use crate::convert::{Array, Found, LatentArg, find, folder};
 use crate::embedded::Text;
-use crate::terminal::{count, dimensions, shown};
+use crate::failure::UsageError;
+use crate::files::{expand, folder_of};
+use crate::terminal::{count, dimensions, escape, shown};
 
 /// All latents, and what their files say.
 #[derive(Default)]
@@ -27,10 +29,13 @@ impl Gathered {
     pub(super) fn read(args: &PackArgs, output: &mut Output<'_>) -> Result<Self> {
         let mut gathered = Self::default();
         for arg in &args.latents {
-            let found = find(arg)?;
-            gathered.arrays.extend(found.arrays.iter().cloned());
-            gathered.text(&found, &arg.path);
-            gathered.keep(found, output);
+            for path in paths(arg)? {
+                let arg = LatentArg { path, ..arg.clone() };
+                let found = find(&arg)?;
+                gathered.arrays.extend(found.arrays.iter().cloned());
+                gathered.text(&found, &arg.path);
+                gathered.keep(found, output);
+            }
         }
         for arg in &args.folders {
             let found = folder::read(arg)?;
@@ -74,6 +79,21 @@ impl Gathered {
             sources => to_text(sources).map(Some),
         }
     }
+}
+
+/// The files of an argument, which may be a pattern.
+fn paths(arg: &LatentArg) -> Result<Vec<PathBuf>> {
+    let paths = expand(&arg.path)?;
+    if let (Some(key), [first, _, ..]) = (&arg.key, &*paths) {
+        let (key, pattern) = (escape(key), shown(&arg.path));
+        let (files, folder) = (count(paths.len(), "file"), shown(folder_of(first)));
+        return Err(UsageError(format!(
+            "{key}={pattern}: the pattern matches {files}, too many for one key; --from {key}={folder} makes one latent of \
+             all files of the folder"
+        ))
+        .into());
+    }
+    Ok(paths)
 }
 
 /// Says what became of a folder.

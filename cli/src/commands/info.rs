@@ -9,13 +9,13 @@ use serde_json::value::RawValue;
 
 use super::each::{Seen, each};
 use super::sources::SOURCES;
-use super::{Output, path_text};
+use super::{Output, path_text, version_text};
 use crate::args::{FileArgs, InfoArgs};
-use crate::convert::layouts::Source;
+use crate::convert::layouts::Outline;
 use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
 use crate::progress::Share;
-use crate::terminal::{Tone, count, dimensions, escape, human_size};
+use crate::terminal::{Tone, count, dimensions, escape, human_size, shorten};
 
 #[derive(Serialize)]
 struct FileInfo {
@@ -99,10 +99,9 @@ impl LatentInfo {
 impl FileInfo {
     /// `current` is the environment to compare with, if there is one.
     fn of(path: &Path, reader: &Reader, current: Option<&Environment>) -> Self {
-        let (major, minor) = reader.version();
         let mut info = Self {
             path: path_text(path),
-            version: format!("{major}.{minor}"),
+            version: version_text(reader.version()),
             file_size: reader.file_size(),
             latents: reader.latents().map(|latent| LatentInfo::of(&latent)).collect(),
             image: None,
@@ -196,6 +195,9 @@ fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut
 /// One line a chunk.
 const HEADINGS: [&str; 8] = ["chunk", "type", "key", "dtype", "shape", "size", "stored", "as"];
 
+/// Characters of a key that are shown; `ls` and --json have all.
+const LONGEST_KEY: usize = 48;
+
 /// The columns of numbers.
 const RIGHT: [usize; 3] = [0, 5, 6];
 
@@ -221,7 +223,7 @@ fn row(record: &ChunkRecord) -> [String; 8] {
     [
         record.index().to_string(),
         escape(&record.kind().to_string()).into_owned(),
-        record.key().map(|key| escape(key).into_owned()).unwrap_or_default(),
+        record.key().map(|key| shorten(&escape(key), LONGEST_KEY)).unwrap_or_default(),
         dtype,
         shape,
         human_size(record.payload_size()),
@@ -279,13 +281,12 @@ fn sources(name: &str, value: &str) -> Option<String> {
     if name != SOURCES {
         return None;
     }
-    let told = |source: &Source| beginning(&source.file);
-    match &*Source::list(Some(value)).ok()? {
-        [only] => Some(format!("{} ({})", told(only), only.layout.name())),
-        [first, rest @ .., last] => {
-            Some(format!("{}: {} to {}", count(rest.len() + 2, "file"), told(first), told(last)))
+    let Outline { count: files, first, last } = Outline::of(value)?;
+    match (first?, last) {
+        ((only, layout), None) => Some(format!("{} ({})", beginning(&only), layout.name())),
+        ((first, _), Some((last, _))) => {
+            Some(format!("{}: {} to {}", count(files, "file"), beginning(&first), beginning(&last)))
         }
-        [] => None,
     }
 }
 

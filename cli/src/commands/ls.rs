@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, Latent};
+use gen5::Latent;
 use serde::Serialize;
 
+use super::Output;
 use super::each::{Seen, each};
-use super::{Output, storage};
+use super::stored::Stored;
 use crate::args::LsArgs;
 use crate::terminal::{dimensions, escape, shown};
 
@@ -15,15 +16,8 @@ use crate::terminal::{dimensions, escape, shown};
 #[derive(Serialize)]
 struct Line<'a> {
     path: &'a str,
-    index: usize,
-    key: Option<&'a str>,
-    dtype: &'static str,
-    shape: &'a [usize],
-    payload_size: u64,
-    stored_size: u64,
-    compressed: bool,
-    shuffled: bool,
-    parts: usize,
+    #[serde(flatten)]
+    latent: Stored<'a>,
 }
 
 pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
@@ -47,29 +41,14 @@ pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Output<'_>) -> Result<()> {
-    let stored_size = latent.chunks().map(ChunkRecord::stored_size).sum();
-    let compressed = latent.chunks().any(ChunkRecord::is_compressed);
-    let shuffled = latent.chunks().any(ChunkRecord::is_shuffled);
+    let stored = Stored::of(latent);
     if json {
-        let line = Line {
-            path: &path.to_string_lossy(),
-            index: latent.index(),
-            key: latent.key(),
-            dtype: latent.dtype().name(),
-            shape: latent.shape(),
-            payload_size: latent.payload_size(),
-            stored_size,
-            compressed,
-            shuffled,
-            parts: latent.chunks().count(),
-        };
-        return output.json_line(&line);
+        return output.json_line(&Line { path: &path.to_string_lossy(), latent: stored });
     }
     if several {
         write!(output.out, "{}\t", shown(path))?;
     }
-    let (key, dtype) = (escape(latent.key().unwrap_or_default()), latent.dtype());
-    let (shape, size) = (dimensions(latent.shape(), "x"), latent.payload_size());
-    let how = storage(compressed, shuffled);
-    Ok(writeln!(output.out, "{key}\t{dtype}\t{shape}\t{size}\t{stored_size}\t{how}")?)
+    let (key, shape) = (escape(stored.key.unwrap_or_default()), dimensions(stored.shape, "x"));
+    let Stored { dtype, payload_size, stored_size, .. } = stored;
+    Ok(writeln!(output.out, "{key}\t{dtype}\t{shape}\t{payload_size}\t{stored_size}\t{}", stored.how())?)
 }

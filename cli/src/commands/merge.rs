@@ -1,9 +1,10 @@
 //! `gen5 merge`: the latents of several files in one.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use gen5::{ChunkRecord, ChunkType, Extra, Latent, NonFinite, ReadOptions, Reader};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -12,15 +13,22 @@ use super::carry::{Parcel, Source, carry};
 use super::metadata::stored_model_info;
 use super::sources::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
 use super::written::Destination;
-use super::{Output, file_name, of_file};
+use super::{Output, file_name, of_file, path_text};
 use crate::args::MergeArgs;
 use crate::convert::layouts::Source as File;
 use crate::embedded::without_bare_words;
+use crate::files::Files;
 use crate::terminal::{dimensions, shown};
 
 /// The members of `model_info` that tell where a file comes from.
 pub(super) const MERGED_FROM: &str = "merged_from";
 pub(super) const PART_OF: &str = "part_of";
+
+/// What was merged, for programs.
+#[derive(Serialize)]
+struct Facts {
+    files: Vec<String>,
+}
 
 /// A file that is merged.
 struct Input<'a> {
@@ -83,8 +91,11 @@ struct Plan<'a> {
 pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.output, output)?;
     allow_many_files();
+    let found = Files::find(&args.files).found.into_iter();
+    let paths: Vec<PathBuf> = found.map(|(path, found)| found.map(|()| path)).collect::<Result<_>>()?;
+    refuse_own_result(&paths, args)?;
     let mut inputs = Vec::new();
-    for path in &args.files {
+    for path in &paths {
         let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), path)?;
         inputs.push(Input { path, reader });
     }
@@ -107,7 +118,22 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let summary = writer.finish_as(&first.reader, &model_info)?;
     drop(progress);
     note_what_is_left(&inputs, output);
-    destination.finish(&summary, "", output)
+    let facts = Facts { files: paths.iter().map(|path| path_text(path)).collect() };
+    destination.finish(&summary, "", &facts, output)
+}
+
+/// Refuses to merge what is to be written, unless it is named: a pattern or folder would have it among its files when the
+/// same is run again.
+fn refuse_own_result(paths: &[PathBuf], args: &MergeArgs) -> Result<()> {
+    let Ok(output) = fs::canonicalize(&args.output) else { return Ok(()) };
+    let is_output = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|path| path == output);
+    let is_named = args.files.files.iter().any(is_output);
+    ensure!(
+        is_named || !paths.iter().any(is_output),
+        "{} is to be written, and is among the files that were found; name the files, or write it elsewhere",
+        shown(&args.output)
+    );
+    Ok(())
 }
 
 /// The chunks that are no latents.

@@ -28,6 +28,7 @@ mod shares;
 pub(crate) mod show;
 mod sources;
 pub(crate) mod split;
+mod stored;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 mod whole;
@@ -60,6 +61,10 @@ pub(crate) struct Output<'a> {
     pub(crate) inputs: &'a Inputs<'a>,
     /// How much is said, and how.
     pub(crate) voice: Voice,
+    /// Where a command writes that is to tell of it as JSON.
+    pub(crate) told_as_json: Option<&'a Path>,
+    /// All that was noted, for who is told as JSON.
+    pub(crate) notes: Vec<String>,
     /// The worst that has happened, which the exit code tells even if nobody reads the results to their end.
     pub(crate) worst: Status,
 }
@@ -90,6 +95,18 @@ impl Output<'_> {
         self.complain(&format!("{error:#}"), Status::of(error));
     }
 
+    /// Ends a command that failed: says why, in JSON too if it was to tell of what it wrote. Of wrong usage the exit code
+    /// tells enough.
+    pub(crate) fn fail(&mut self, error: &anyhow::Error) {
+        self.report(error);
+        if let Some(path) = self.told_as_json
+            && Status::of(error) != Status::Usage
+        {
+            // Where results cannot go, that it has failed is told already.
+            let _ = self.json(&Failed { path: path_text(path), error: format!("{error:#}") });
+        }
+    }
+
     /// Says what went wrong in these words, and remembers it.
     fn complain(&mut self, text: &str, status: Status) {
         // Where messages cannot go there is nobody to tell, and the exit code remains.
@@ -114,25 +131,54 @@ impl Output<'_> {
 
     /// Says something that is no result and no error.
     pub(crate) fn note(&mut self, text: &str) {
-        if !self.voice.quiet {
-            let _ = writeln!(self.messages, "gen5: {}", escape(text));
+        self.say(text);
+        if self.told_as_json.is_some() {
+            self.notes.push(text.to_owned());
         }
     }
 
     /// Says what only who wants to know more is told.
     pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {
         if self.voice.verbose {
-            self.note(&text());
+            self.say(&text());
         }
     }
 
-    /// Refuses results that are binary where they would go to a terminal. `or` is what else there is to do.
+    fn say(&mut self, text: &str) {
+        if !self.voice.quiet {
+            let _ = writeln!(self.messages, "gen5: {}", escape(text));
+        }
+    }
+
+    /// Tells of what was written: in a line, or if it was asked for as JSON, with these facts and all notes.
+    fn tell<T: Serialize>(&mut self, path: &Path, line: &str, facts: &T) -> Result<()> {
+        if self.told_as_json.is_none() {
+            return Ok(writeln!(self.out, "{}: {line}", shown(path))?);
+        }
+        let notes = std::mem::take(&mut self.notes);
+        self.json(&Told { path: path_text(path), facts, notes })
+    }
+
+    /// Refuses to tell of a file where it goes itself.
+    fn refuse_json(&self) -> Result<()> {
+        match self.told_as_json {
+            Some(_) => Err(UsageError(
+                "--json tells of a file on standard output, where - has the file itself go: give it a name"
+                    .into(),
+            )
+            .into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses results that are no text to read where they would go to a terminal. `what` says what they are and do there,
+    /// `or` what else there is to do.
     fn refuse_terminal(&self, what: &str, or: &str) -> Result<()> {
         if !self.is_terminal {
             return Ok(());
         }
-        let hint = "binary, and would upset the terminal; send it to a file (> FILE) or a program (|)";
-        Err(UsageError(format!("{what} {hint}{or}")).into())
+        let hint = "; send it to a file (> FILE) or a program (|)";
+        Err(UsageError(format!("{what}{hint}{or}")).into())
     }
 
     /// Words among results, in the colour of their tone where results are coloured.
@@ -198,6 +244,15 @@ fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
 /// Files of a folder that are looked at for a proposal.
 const LOOKED_AT: usize = 10_000;
 
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Told<'a, T> {
+    path: String,
+    #[serde(flatten)]
+    facts: &'a T,
+    notes: Vec<String>,
+}
+
 /// A file that could not be dealt with, for programs.
 #[derive(Serialize)]
 struct Failed {
@@ -210,16 +265,12 @@ fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// A version of the format: `1.0`.
+fn version_text((major, minor): (u8, u8)) -> String {
+    format!("{major}.{minor}")
+}
+
 /// The name of a file, without the folders it is in.
 fn file_name(path: &Path) -> String {
     path_text(path.file_name().map_or(path, Path::new))
-}
-
-/// How a latent is stored, in a word.
-fn storage(compressed: bool, shuffled: bool) -> &'static str {
-    match (shuffled, compressed) {
-        (true, _) => "shuffled",
-        (false, true) => "zstd",
-        (false, false) => "raw",
-    }
 }

@@ -9,7 +9,7 @@ use super::feed::write_latents;
 use super::gathered::Gathered;
 use super::image_text::ImageText;
 use super::metadata::metadata;
-use super::written::Destination;
+use super::written::{Destination, check_level};
 use super::{Output, of_file};
 use crate::args::PackArgs;
 use crate::convert::Array;
@@ -17,6 +17,7 @@ use crate::environment;
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.out, output)?;
+    check_level(Some(args.compress), args.level)?;
     let image = args.image.as_deref().map(|path| output.inputs.read_image(path)).transpose()?;
     let mut texts = Vec::new();
     if let (Some(image), Some(path)) = (&image, &args.image) {
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let summary = writer.finish(&metadata)?;
     drop(progress);
-    destination.finish(&summary, "", output)
+    destination.finish(&summary, "", &(), output)
 }
 
 /// Two latents of one key are refused before anything is written, with both their files.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use gen5::Draft;
+use serde::Serialize;
 
 use super::input::is_dash;
 use super::{Output, hint_at_force};
@@ -28,14 +29,20 @@ impl<'a> Placed<'a> {
         Ok(Self { path, draft: Some(draft.map_err(hint_at_force)?) })
     }
 
-    /// Delivers what is complete, and tells of a file in a line.
-    pub(super) fn deliver(self, bytes: &[u8], told: &str, output: &mut Output<'_>) -> Result<()> {
+    /// Delivers what is complete, and tells of a file in a line, or these facts.
+    pub(super) fn deliver<T: Serialize>(
+        self,
+        bytes: &[u8],
+        told: &str,
+        facts: &T,
+        output: &mut Output<'_>,
+    ) -> Result<()> {
         let path = self.path;
         if is_dash(path) {
             return Ok(output.out.write_all(bytes)?);
         }
         self.publish(bytes)?;
-        Ok(writeln!(output.out, "{}: {told}", shown(path))?)
+        output.tell(path, told, facts)
     }
 
     /// Writes a file in whole, which appears under its path.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use gen5::{Latent, Reader};
+use serde::Serialize;
 
 use super::cat::find;
 use super::input::is_dash;
@@ -16,10 +17,27 @@ use crate::interrupt;
 use crate::picture::{Clues, Layout, Medium, Wish, png, sheet};
 use crate::terminal::{count, escape, shown};
 
+/// What was painted, for programs.
+#[derive(Serialize)]
+struct Facts {
+    file_size: usize,
+    width: u32,
+    height: u32,
+    /// Latents on the sheet, and those for which it had no room.
+    shown: usize,
+    left_out: usize,
+    /// What is wrong with image and latents that could not be read.
+    damaged: Vec<String>,
+}
+
 pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     let is_png = |extension: &OsStr| extension.eq_ignore_ascii_case("png");
     match is_dash(&args.output) {
-        true => output.refuse_terminal("a picture is", ", or use gen5 show")?,
+        true => {
+            output.refuse_json()?;
+            output
+                .refuse_terminal("a picture is binary, and would upset the terminal", ", or use gen5 show")?;
+        }
         false if args.output.extension().is_some_and(is_png) => {}
         false => {
             let problem = format!("{} has to end in .png, which is what is written", shown(&args.output));
@@ -41,16 +59,20 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
         output
             .note(&format!("{}: boxes stand for characters that the fonts lack; {hint}", shown(&args.file)));
     }
+    let mut damaged = Vec::new();
     for error in sheet.damaged {
-        output.report(&of_file(error, &args.file));
+        let error = of_file(error, &args.file);
+        output.report(&error);
+        damaged.push(format!("{error:#}"));
     }
     let (width, height) = sheet.picture.dimensions();
-    let (latents, left_out) = sheet.latents;
+    let (shown, left_out) = sheet.latents;
     let latents = match left_out {
-        0 => count(latents, "latent"),
-        _ => format!("{latents} of {}", count(latents + left_out, "latent")),
+        0 => count(shown, "latent"),
+        _ => format!("{shown} of {}", count(shown + left_out, "latent")),
     };
-    placed.deliver(&file, &format!("{width}x{height}, {latents}"), output)
+    let facts = Facts { file_size: file.len(), width, height, shown, left_out, damaged };
+    placed.deliver(&file, &format!("{width}x{height}, {latents}"), &facts, output)
 }
 
 /// A file's name, without its folder.

@@ -5,20 +5,28 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail};
 use gen5::{ChunkRecord, ChunkType, Compression, Dtype, Extra, NonFinite, ReadOptions, Reader};
+use serde::Serialize;
 
 use super::carry::{Parcel, carry};
 use super::cat::find;
 use super::metadata::stored_model_info;
 use super::sources::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
-use super::written::Destination;
+use super::written::{Destination, check_level};
 use super::{Output, of_file};
 use crate::args::{Compress, RepackArgs, StoredType};
 use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
 use crate::terminal::{human_size, shown};
 
+/// What there is to tell of a file that was written anew, for programs.
+#[derive(Serialize)]
+struct Facts {
+    file_size_before: u64,
+}
+
 pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.out, output)?;
+    check_level(args.compress, args.level)?;
     refuse_incompatible_words(args)?;
     let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
     let parcels = parcels(&reader, args)?;
@@ -48,8 +56,9 @@ pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let summary = writer.finish_as(&reader, &model_info)?;
     drop(progress);
-    let before = human_size(reader.file_size());
-    destination.finish(&summary, &format!(" ({before} before)"), output)
+    let facts = Facts { file_size_before: reader.file_size() };
+    let before = human_size(facts.file_size_before);
+    destination.finish(&summary, &format!(" ({before} before)"), &facts, output)
 }
 
 /// The two ways to ask for a file that is none of version 1.0.

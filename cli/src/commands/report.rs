@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use anyhow::Result;
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::input::is_dash;
 use super::placed::Placed;
@@ -14,10 +15,76 @@ use crate::args::ReportArgs;
 use crate::environment::capture;
 use crate::files::Files;
 use crate::interrupt;
-use crate::page::{Page, Reading, render};
+use crate::page::{Content, File, Integrity, Page, Reading, render};
 use crate::terminal::{count, human_size};
 
+/// What the page is, for programs.
+#[derive(Serialize)]
+struct Facts<'a> {
+    file_size: usize,
+    files: Vec<FileFacts<'a>>,
+}
+
+/// What the page has of a file, or why it has nothing.
+#[derive(Serialize)]
+struct FileFacts<'a> {
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(flatten)]
+    content: Option<ContentFacts<'a>>,
+}
+
+#[derive(Serialize)]
+struct ContentFacts<'a> {
+    /// `verified`, `damaged` or `unchecked`.
+    integrity: &'static str,
+    /// What is wrong with chunks, if hashes were compared.
+    damaged: &'a [String],
+    /// Latents in the file, and those whose values are shown.
+    latents: usize,
+    shown: usize,
+    /// What is not shown, and why.
+    left_out: Vec<String>,
+}
+
+impl<'a> FileFacts<'a> {
+    fn of(file: &'a File) -> Self {
+        let (content, error) = match &file.content {
+            Ok(content) => (Some(ContentFacts::of(content)), None),
+            Err(error) => (None, Some(error.as_str())),
+        };
+        Self { path: &file.path, error, content }
+    }
+}
+
+impl<'a> ContentFacts<'a> {
+    fn of(content: &'a Content) -> Self {
+        let (integrity, damaged) = match &content.integrity {
+            Integrity::Unchecked => ("unchecked", &[][..]),
+            Integrity::Verified => ("verified", &[][..]),
+            Integrity::Damaged(damaged) => ("damaged", damaged.as_slice()),
+        };
+        let image = content.image.iter().filter_map(|image| image.embedded.as_ref().err());
+        let values =
+            content.latents.iter().filter_map(|latent| Some((latent, latent.values.as_ref().err()?)));
+        let image = image.map(|why| format!("image: {why}"));
+        let values = values.map(|(latent, why)| format!("latent {}: {why}", latent.name));
+        Self {
+            integrity,
+            damaged,
+            latents: content.latents.len(),
+            shown: content.latents.iter().filter(|latent| latent.values.is_ok()).count(),
+            left_out: image.chain(values).chain(content.problems.iter().cloned()).collect(),
+        }
+    }
+}
+
 pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
+    if is_dash(&args.output) {
+        output.refuse_json()?;
+        output.refuse_terminal("a page is for a browser, and would flood the terminal", "")?;
+    }
     let found = Files::find(&args.files).found;
     if found.iter().any(|(path, _)| is_dash(path)) {
         output.inputs.keep()?;
@@ -51,8 +118,10 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
         output.complain(&failure.message, failure.status);
     }
     let told = count(files.len(), "file");
-    let page = render(&Page { title, files, is_verified: !args.no_verify });
-    placed.deliver(page.as_bytes(), &format!("{told}, {}", human_size(page.len() as u64)), output)
+    let page = Page { title, files, is_verified: !args.no_verify };
+    let html = render(&page);
+    let facts = Facts { file_size: html.len(), files: page.files.iter().map(FileFacts::of).collect() };
+    placed.deliver(html.as_bytes(), &format!("{told}, {}", human_size(html.len() as u64)), &facts, output)
 }
 
 /// What a page is called if nobody says it.

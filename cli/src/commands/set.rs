@@ -2,16 +2,25 @@
 
 use anyhow::Result;
 use gen5::Extra;
+use serde::Serialize;
 
-use super::Output;
 use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
     stored_model_info,
 };
 use super::written::Destination;
+use super::{Output, version_text};
 use crate::args::SetArgs;
 use crate::failure::UsageError;
 use crate::terminal::{count, shown};
+
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Facts {
+    version: String,
+    file_size: u64,
+    changes: usize,
+}
 
 pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     let path = args.output.as_ref().unwrap_or(&args.file);
@@ -48,15 +57,16 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     let force = args.force || args.output.is_none();
     let written = destination.rewrite(progress.options(), &reader, &metadata, force)?;
     drop(progress);
+    let version = version_text(written.version);
     if written.version > reader.version() {
-        let (major, minor) = written.version;
         output.note(&format!(
-            "{} is of version {major}.{minor} now, which the Python package gen5 cannot read: it has 4 GiB or more",
+            "{} is of version {version} now, which the Python package gen5 cannot read: it has 4 GiB or more",
             shown(path)
         ));
     }
     let changes = args.changes.len() + args.unset.len() + usize::from(args.metadata.is_some());
-    destination.deliver(&count(changes, "change"), output)
+    let facts = Facts { version, file_size: written.file_size, changes };
+    destination.deliver(&count(changes, "change"), &facts, output)
 }
 
 /// Where a member is: the object of `model_info` that it is in, if it is in one, and its name there. A setting that the file

@@ -20,7 +20,7 @@ use super::whole::BATCH;
 use super::{Output, file_name, of_file};
 use crate::args::SplitArgs;
 use crate::names::file_names;
-use crate::terminal::{count, human_size, shown};
+use crate::terminal::{count, human_size};
 
 /// More files than this are a slip.
 const MOST_FILES: usize = 100_000;
@@ -62,6 +62,13 @@ struct IndexEntry<'a> {
     part: &'a Part,
 }
 
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Facts<'a> {
+    payload_size: u64,
+    index: Vec<IndexEntry<'a>>,
+}
+
 /// A file that is taken apart.
 struct Whole<'a> {
     path: &'a Path,
@@ -91,10 +98,11 @@ pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
         format!("{}\n", serde_json::to_string_pretty(&index)?).as_bytes(),
     )?;
     draft.publish(&[])?;
-    let size = human_size(whole.reader.latents().map(|latent| latent.payload_size()).sum());
+    let payload_size = whole.reader.latents().map(|latent| latent.payload_size()).sum();
     // The options hold the progress, too, which has to be gone before the line.
     drop(whole);
-    Ok(writeln!(output.out, "{}: {}, {size} of values", shown(&args.output), count(parts.len(), "file"))?)
+    let line = format!("{}, {} of values", count(parts.len(), "file"), human_size(payload_size));
+    output.tell(&args.output, &line, &Facts { payload_size, index })
 }
 
 impl<'a> Whole<'a> {

@@ -6,12 +6,25 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use gen5::{Dtype, Metadata, Reader, Rewritten, Summary, WriteOptions, Writer};
+use serde::Serialize;
 
 use super::input::is_dash;
-use super::{Output, hint_at_force, storage};
+use super::stored::Stored;
+use super::{Output, hint_at_force, version_text};
+use crate::args::Compress;
 use crate::failure::UsageError;
 use crate::interrupt;
 use crate::terminal::{count, dimensions, human_size, shown};
+
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Facts<'a, T> {
+    version: String,
+    file_size: u64,
+    latents: Vec<Stored<'a>>,
+    #[serde(flatten)]
+    more: &'a T,
+}
 
 /// Where a file goes: to its path, or by way of a file without a name, which nothing can leave behind, to standard output.
 pub(super) struct Destination<'a> {
@@ -34,7 +47,8 @@ impl<'a> Destination<'a> {
         if !is_dash(asked) {
             return Ok(Self { asked, spool: None });
         }
-        output.refuse_terminal("the file is", "")?;
+        output.refuse_json()?;
+        output.refuse_terminal("the file is binary, and would upset the terminal", "")?;
         // The header is written last, so it cannot be sent as it comes.
         let spool = tempfile::tempfile().context("could not create a temporary file")?;
         Ok(Self { asked, spool: Some(spool) })
@@ -77,10 +91,10 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// Delivers what is complete, and tells of it in a line.
-    pub(super) fn deliver(self, told: &str, output: &mut Output<'_>) -> Result<()> {
+    /// Delivers what is complete, and tells of it in a line, or these facts.
+    pub(super) fn deliver<T: Serialize>(self, told: &str, facts: &T, output: &mut Output<'_>) -> Result<()> {
         let Some(mut file) = self.spool else {
-            return Ok(writeln!(output.out, "{}: {told}", shown(self.asked))?);
+            return output.tell(self.asked, told, facts);
         };
         file.rewind().context("could not read a temporary file")?;
         io::copy(&mut file, output.out)?;
@@ -88,28 +102,49 @@ impl<'a> Destination<'a> {
         Ok(())
     }
 
-    /// [Delivers](Self::deliver) what was written, and tells what the caller may want to know of it.
-    pub(super) fn finish(self, summary: &Summary, more: &str, output: &mut Output<'_>) -> Result<()> {
+    /// [Delivers](Self::deliver) what was written, and tells what the caller may want to know of it. The line ends with
+    /// `told`; `more` are facts besides.
+    pub(super) fn finish<T: Serialize>(
+        self,
+        summary: &Summary,
+        told: &str,
+        more: &T,
+        output: &mut Output<'_>,
+    ) -> Result<()> {
         for note in &summary.notes {
             output.note(&format!("{}: {note}", shown(self.asked)));
         }
+        let version = version_text(summary.version);
         if summary.version > (1, 0) {
-            let (major, minor) = summary.version;
             output.note(&format!(
-                "{} is of version {major}.{minor}, which the Python package gen5 cannot read: it has {}",
+                "{} is of version {version}, which the Python package gen5 cannot read: it has {}",
                 shown(self.asked),
                 newer_features(summary)
             ));
         }
-        for latent in &summary.latents {
+        let latents: Vec<Stored<'_>> = summary.latents.iter().enumerate().map(Stored::written).collect();
+        for latent in &latents {
             output.detail(|| {
-                let (key, shape) =
-                    (latent.key.as_deref().unwrap_or_default(), dimensions(&latent.shape, "x"));
-                let how = storage(latent.compressed, latent.shuffled);
-                format!("{key}: {} {shape}, {}, {how}", latent.dtype, human_size(latent.stored_size))
+                let (key, shape) = (latent.key.unwrap_or_default(), dimensions(latent.shape, "x"));
+                let (size, how) = (human_size(latent.stored_size), latent.how());
+                format!("{key}: {} {shape}, {size}, {how}", latent.dtype)
             });
         }
-        self.deliver(&format!("{}{more}", described(summary)), output)
+        let facts = Facts { version, file_size: summary.file_size, latents, more };
+        self.deliver(&format!("{}{told}", described(summary)), &facts, output)
+    }
+}
+
+/// Refuses a level of zstd where nothing is compressed.
+pub(super) fn check_level(compress: Option<Compress>, level: Option<i32>) -> Result<()> {
+    match (compress, level) {
+        (Some(Compress::None), Some(level)) => {
+            let problem = format!(
+                "--level {level}: with --compress none no latent is compressed; leave one of them out"
+            );
+            Err(UsageError(problem).into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,5 +10,5 @@ mod read;
 mod text;
 
 pub(crate) use html::render;
-pub(crate) use model::Page;
+pub(crate) use model::{Content, File, Integrity, Page};
 pub(crate) use read::Reading;

@@ -131,6 +131,45 @@ fn compression_and_float16_are_what_was_asked_for() {
     let packed = pack("@/zstd.gen5", &["--compress", "zstd", "--level", "-3"]);
     assert!(packed.chunks().all(|chunk| chunk.is_compressed() && chunk.stored_size() < 200));
     assert_eq!(pack("@/half.gen5", &["--float16"]).dtype(), gen5::Dtype::F16);
+    let none = ["--compress", "none", "--level", "5"];
+    let pack = with_model(&[&["pack", "@/x.gen5", "--latent", "@/zeros.npy"], &none[..]].concat());
+    for words in [pack, [&["repack", "@/zstd.gen5", "@/x.gen5"], &none[..]].concat()] {
+        let ran = folder.run(&words);
+        let message =
+            "gen5: --level 5: with --compress none no latent is compressed; leave one of them out\n";
+        assert_eq!((ran.code, &*ran.messages), (2, message), "{words:?}");
+    }
+}
+
+#[test]
+fn a_key_of_any_length_leaves_the_table_readable() {
+    let folder = Folder::new();
+    let key = format!("{}{}", "a".repeat(150), "z".repeat(150));
+    folder.npy("x.npy", &[1], &[1.0]);
+    folder.ok(&with_model(&["pack", "@/x.gen5", "--latent", &format!("{key}=@/x.npy")]));
+    let page = folder.ok(&["info", "@/x.gen5"]);
+    let row = page.lines().find(|line| line.contains("LATN")).unwrap();
+    assert!(row.chars().count() < 110 && row.contains("aaa…zzz"), "{page}");
+    assert!(folder.ok(&["info", "--json", "@/x.gen5"]).contains(&key));
+    assert!(folder.ok(&["ls", "@/x.gen5"]).starts_with(&format!("{key}\t")));
+}
+
+#[test]
+fn what_to_do_with_a_file_of_the_wrong_length_is_said() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let bytes = fs::read(folder.path("run.gen5")).unwrap();
+    let size = bytes.len();
+    for (bytes, hint) in [
+        (bytes[..size - 9].to_vec(), "is it cut short? Copy or download it again".to_owned()),
+        ([&bytes[..], b"more"].concat(), format!("was something added? Cut off what is behind byte {size}")),
+    ] {
+        fs::write(folder.path("bad.gen5"), &bytes).unwrap();
+        let ran = folder.run(&["info", "@/bad.gen5"]);
+        let length = bytes.len();
+        let told = format!("file_size is {size}, expected {length}, the length of the file ({hint})");
+        assert_eq!((ran.code, ran.messages), (3, format!("gen5: @/bad.gen5: file header: {told}\n")));
+    }
 }
 
 #[test]

@@ -20,22 +20,22 @@ const B: (&str, &str) = ("gpu", "name=gpu;model=B;driver=1");
 const HOSTILE: (&str, &str) = ("os", "name=os;version=\u{1b}[31m\nEnvironment component 'x' differs:");
 
 #[test]
-fn two_files_are_compared_in_the_words_of_the_reference() {
+fn two_files_are_told_apart() {
     let folder = Folder::new();
     file(&folder, "a.gen5", &[("python", "name=python;version=3.11"), A, B, HOSTILE, ("torch", "T")]);
     file(&folder, "b.gen5", &[("python", "name=python;version=3.12"), B, ("cuda", "C"), A, ("jax", "J")]);
     let ran = folder.run(&["env", "@/a.gen5", "@/b.gen5"]);
-    let expected = "@/a.gen5: 4 differences, 2 likely to change pixels (current: @/b.gen5)
+    let expected = "@/a.gen5: 4 differences, 2 likely to change pixels (second: @/b.gen5)
   likely to change pixels:
-    Environment component 'torch' missing in current system
-    Environment component 'cuda' missing in file
+    Environment component 'torch' missing in the second file
+    Environment component 'cuda' missing in the first file
   seldom changes pixels:
     Environment component 'python' differs:
-      File: name=python;version=3.11
-      Current: name=python;version=3.12
-    Environment component 'os' missing in current system
+      First: name=python;version=3.11
+      Second: name=python;version=3.12
+    Environment component 'os' missing in the second file
   not said by one side, and no difference:
-    Environment component 'jax' missing in file
+    Environment component 'jax' missing in the first file
 ";
     assert_eq!((ran.code, &*ran.out, &*ran.messages), (4, expected, ""));
 
@@ -62,11 +62,11 @@ fn what_a_file_says_is_harmless_on_a_terminal() {
     file(&folder, "b.gen5", &[("os", "\u{202e}")]);
     let ran = folder.run(&["env", "@/a.gen5", "@/b.gen5"]);
     assert!(
-        ran.out.contains("File: name=os;version=\\u{1b}[31m\\nEnvironment component 'x' differs:\n"),
+        ran.out.contains("First: name=os;version=\\u{1b}[31m\\nEnvironment component 'x' differs:\n"),
         "{}",
         ran.out
     );
-    assert!(ran.out.contains("Current: \\u{202e}\n"), "{}", ran.out);
+    assert!(ran.out.contains("Second: \\u{202e}\n"), "{}", ran.out);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_same_environment_is_the_same() {
     let told = folder.ok(&["env", "@/a.gen5", "@/b.gen5"]);
     let expected = "@/a.gen5: the environment is that of @/b.gen5
   not said by one side, and no difference:
-    Environment component 'cpu' missing in file
+    Environment component 'cpu' missing in the first file
 ";
     assert_eq!(told, expected);
     assert_eq!(
@@ -140,6 +140,12 @@ fn unpack_and_info_warn_when_asked_or_not_told_to_be_silent() {
     }
     assert!(!ran.messages.contains("not said by"), "{}", ran.messages);
     folder.ok(&["unpack", "@/elsewhere.gen5", "-o", "@/two", "--no-environment-check"]);
+    folder.ok(&["unpack", "@/elsewhere.gen5", "-o", "@/three", "--quiet"]);
+    let told: Value =
+        serde_json::from_str(&folder.run(&["unpack", "@/elsewhere.gen5", "-o", "@/four", "--json"]).out)
+            .unwrap();
+    assert_eq!(told["notes"], json!([ran.messages.lines().next().unwrap().strip_prefix("gen5: ").unwrap()]));
+    assert!(told["drift"].as_array().unwrap().iter().any(|one| one["current"] == json!(os)), "{told}");
 
     assert!(!folder.ok(&["info", "@/elsewhere.gen5"]).contains("drift"));
     let info = folder.ok(&["info", "--check-environment", "@/elsewhere.gen5"]);

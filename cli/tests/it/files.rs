@@ -287,3 +287,58 @@ fn what_has_no_end_is_refused() {
     let message = "gen5: /dev/zero has more than 64.0 MiB, the most that a text may have\n";
     assert_eq!((ran.code, ran.messages.as_str()), (1, message));
 }
+
+#[test]
+fn merge_takes_patterns_and_folders() {
+    let folder = folder();
+    for files in [&["@/runs/**/*.gen5"][..], &["-r", "@/runs"], &["-r", "@/r*"]] {
+        folder.ok(&[&["merge", "--prefix", "--force", "-o", "@/all.gen5"], files].concat());
+        let listed = folder.ok(&["ls", "@/all.gen5"]);
+        let keys: Vec<&str> = listed.lines().filter_map(|line| line.split('\t').next()).collect();
+        assert_eq!(keys, ["a/z", "[1]/z"], "{files:?}");
+    }
+    let before = fs::read(folder.path("all.gen5")).unwrap();
+    let ran = folder.run(&["merge", "--prefix", "--force", "-o", "@/all.gen5", "-r", "@/"]);
+    let message = "gen5: @/all.gen5 is to be written, and is among the files that were found; name the files, or write it \
+                   elsewhere\n";
+    assert_eq!((ran.code, &*ran.messages), (1, message));
+    assert!(fs::read(folder.path("all.gen5")).unwrap() == before);
+    folder.ok(&["merge", "--prefix", "--force", "-o", "@/all.gen5", "@/all.gen5", "@/runs/a.gen5"]);
+    for (files, error) in [
+        ("@/runs", "@/runs is a folder; -r looks at all .gen5 files below it"),
+        ("@/runs/x*.gen5", "nothing matches @/runs/x*.gen5"),
+    ] {
+        let ran = folder.run(&["merge", "-o", "@/x.gen5", "@/runs/a.gen5", files]);
+        assert_eq!((ran.code, ran.messages), (1, format!("gen5: {error}\n")));
+    }
+    assert!(!folder.path("x.gen5").exists());
+}
+
+#[test]
+fn pack_takes_patterns() {
+    let folder = Folder::new();
+    for name in ["b.npy", "a.npy", "one[1].npy", "one1.npy"] {
+        folder.npy(name, &[2], &[1.0, 2.0]);
+    }
+    fs::create_dir(folder.path("c.npy")).unwrap();
+    let pack = |latents: &[&str]| {
+        let words =
+            ["pack", "@/x.gen5", "--model-name=SD", "--model-version=3", "--no-environment", "--force"];
+        folder.run(&[&words[..], &["--latent"], latents].concat())
+    };
+    let keys = |latents: &[&str]| {
+        let ran = pack(latents);
+        assert_eq!((ran.code, &*ran.messages), (0, ""), "{latents:?}");
+        let listed = folder.ok(&["ls", "@/x.gen5"]);
+        listed.lines().filter_map(|line| Some(line.split('\t').next()?.to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&["@/?.npy", "key=@/one1*"]), ["a", "b", "key"], "sorted, without the folder");
+    assert_eq!(keys(&["@/one[1].npy"]), ["one[1]"], "a file of that name is that file");
+    let ran = pack(&["key=@/?.npy"]);
+    let message = "gen5: key=@/?.npy: the pattern matches 2 files, too many for one key; --from key=@ makes one \
+                   latent of all files of the folder\n";
+    assert_eq!((ran.code, &*ran.messages), (2, message));
+    for none in ["@/x*.npy", "@/c*"] {
+        assert_eq!(pack(&[none]).messages, format!("gen5: nothing matches {none}\n"));
+    }
+}

@@ -25,8 +25,11 @@ mod merge;
 mod pictures;
 mod repack;
 mod report;
+mod results;
 mod sessions;
 mod set;
+#[cfg(target_os = "linux")]
+mod signals;
 mod split;
 mod storage;
 mod support;

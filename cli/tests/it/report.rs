@@ -296,3 +296,12 @@ fn large_images_of_several_files_are_all_shown() {
     assert_eq!(page.matches("class=\"thumbnail\"").count(), 3);
     assert_eq!(page.matches("image/png, 2400 × 2400, ").count(), 3);
 }
+
+#[test]
+fn a_page_is_not_for_a_terminal() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let ran = folder.run_on_terminal(&["report", "@/run.gen5", "-o", "-"]);
+    assert_eq!((ran.code, &*ran.out), (2, ""));
+    assert!(ran.messages.contains("a page is for a browser, and would flood the terminal"), "{ran:?}");
+}

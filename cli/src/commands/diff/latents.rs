@@ -188,6 +188,11 @@ impl LatentReport {
         self.result.is_same() && self.members.is_empty()
     }
 
+    /// Whether its values were compared, and not only what is recorded of them.
+    pub(super) fn was_read(&self) -> bool {
+        self.distance.is_some()
+    }
+
     /// For people: what is not equal.
     pub(super) fn lines(&self) -> Vec<String> {
         let facts = match self.result {

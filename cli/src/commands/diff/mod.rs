@@ -237,13 +237,24 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     facts.extend(lines.map(|line| ("", line)));
     facts.extend(described(report.image).map(|text| ("image", text.to_owned())));
     facts.extend(report.latents.iter().flat_map(LatentReport::lines).map(|line| ("latent", line)));
-    let equal = report.latents.iter().filter(|latent| latent.result == Outcome::Equal).count();
-    if equal > 0 {
-        facts.push(("latents", format!("{} equal", count(equal, "latent"))));
-    }
+    facts.extend(equal_latents(&report.latents).map(|text| ("latents", text)));
     let unequal = report.chunks.iter().filter_map(|chunk| Some((&chunk.kind, described(chunk.result)?)));
     facts.extend(unequal.map(|(kind, text)| ("chunk", format!("{kind}: {text}"))));
     facts
+}
+
+/// How many latents are equal, and of how many of them only the records say so.
+fn equal_latents(latents: &[LatentReport]) -> Option<String> {
+    let equal = latents.iter().filter(|latent| latent.result == Outcome::Equal);
+    let by_record = equal.clone().filter(|latent| !latent.was_read()).count();
+    match equal.count() {
+        0 => None,
+        all if by_record == 0 => Some(format!("{} equal", count(all, "latent"))),
+        all => {
+            let some = if by_record == all { String::new() } else { format!(", {by_record} of them") };
+            Some(format!("{} equal{some} by recorded hashes, which gen5 verify checks", count(all, "latent")))
+        }
+    }
 }
 
 /// What there is to say of something that differs as a whole.

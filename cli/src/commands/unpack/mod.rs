@@ -49,6 +49,19 @@ struct IndexEntry<'a> {
     dtype: &'static str,
 }
 
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Facts<'a> {
+    payload_size: u64,
+    /// All files, relative to the folder.
+    files: Vec<String>,
+    /// What `index.json` has.
+    index: Vec<IndexEntry<'a>>,
+    /// How the environment differs from this machine's, if that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<Comparison>,
+}
+
 pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     if args.unscale.is_some() && !matches!(args.format, Format::Comfyui | Format::Kohya) {
         let problem = "--unscale is for --format comfyui and kohya; all else is written with the values that are stored";
@@ -64,10 +77,13 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     let progress = output.progress("unpacking", reader.latents().map(|latent| latent.payload_size()).sum());
     let plan = plan(&reader, args, &progress).with_context(|| shown(&args.file))?;
     let draft = Draft::create(&args.output)?;
-    let environment =
-        write_all(&reader, &plan, draft.path(), &progress).map_err(|error| match Status::of(&error) {
-            Status::Damaged => error.context(shown(&args.file)),
-            _ => error,
+    let index = index(&plan.files);
+    let (files, environment) =
+        write_all(&reader, &plan, &index, draft.path(), &progress).map_err(|error| {
+            match Status::of(&error) {
+                Status::Damaged => error.context(shown(&args.file)),
+                _ => error,
+            }
         })?;
     draft.publish(&[LATENTS])?;
     drop(progress);
@@ -78,30 +94,34 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
         output.note("latents of bfloat16 are written as float32, which holds their values exactly");
     }
 
-    match environment {
+    let drift = match environment {
         Err(error) => {
             output.note(&format!("environment.json is as it is stored, but {error}"));
             output.remember(Status::of_library(&error));
+            None
         }
-        Ok(Some(environment)) if !args.no_environment_check => warn_of_drift(args, &environment, output),
-        Ok(_) => {}
-    }
-    let size = human_size(reader.latents().map(|latent| latent.payload_size()).sum());
-    let latents = count(reader.latents().len(), "latent");
-    writeln!(output.out, "{}: {latents}, {size}", shown(&args.output))?;
-    Ok(())
+        Ok(environment) => environment
+            .filter(|_| !args.no_environment_check)
+            .map(|environment| compare_with_machine(args, &environment, output)),
+    };
+    let payload_size = reader.latents().map(|latent| latent.payload_size()).sum();
+    let line = format!("{}, {}", count(reader.latents().len(), "latent"), human_size(payload_size));
+    output.tell(&args.output, &line, &Facts { payload_size, files, index, drift })
 }
 
-/// Says how this machine differs from the one that made the image, if it does.
-fn warn_of_drift(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>) {
+/// How this machine differs from the one that made the image, which is said if it does.
+fn compare_with_machine(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>) -> Comparison {
     let current = capture(args.python.python.as_deref(), output).environment;
     let comparison = Comparison::with_machine(file, &current).without_notes();
     if !comparison.is_same() {
         let (file, summary) = (shown(&args.file), comparison.summary());
         output.note(&format!("{file} was made in another environment: {summary} (current: this machine)"));
-        // Where messages cannot go there is nobody to tell.
-        let _ = comparison.write(output.messages);
+        if !output.voice.quiet {
+            // Where messages cannot go there is nobody to tell.
+            let _ = comparison.write(output.messages);
+        }
     }
+    comparison
 }
 
 /// Whether a latent of bfloat16 is written as something else, with the same values.
@@ -114,14 +134,15 @@ fn is_widened(piece: &Piece<Values>) -> bool {
     }
 }
 
-/// Writes all there is. Returns the environment, or what is wrong with one that was written all the same: its bytes are
-/// those that were stored, but they are not what the format asks for.
+/// Writes all there is. Returns the files, relative to the folder, and the environment, or what is wrong with one that was
+/// written all the same: its bytes are those that were stored, but they are not what the format asks for.
 fn write_all(
     reader: &Reader,
     plan: &Plan,
+    index: &[IndexEntry<'_>],
     folder: &Path,
     progress: &Progress,
-) -> Result<gen5::Result<Option<Environment>>> {
+) -> Result<(Vec<String>, gen5::Result<Option<Environment>>)> {
     if plan.files.iter().any(|file| file.path.contains('/')) {
         create_folder(&folder.join(LATENTS))?;
     }
@@ -139,16 +160,20 @@ fn write_all(
     let mut rows = Rows::default();
     others.into_iter().try_for_each(|file| write_planned(file, folder, &mut rows, progress))?;
 
-    let index = index(&plan.files);
-    write(&folder.join("index.json"), format!("{}\n", serde_json::to_string_pretty(&index)?).as_bytes())?;
-    write(&folder.join("metadata.json"), reader.manifest_json().as_bytes())?;
+    let mut files: Vec<String> = plan.files.iter().map(|file| file.path.clone()).collect();
+    let mut write = |name: &str, bytes: &[u8]| {
+        files.push(name.to_owned());
+        write(&folder.join(name), bytes)
+    };
+    write("index.json", format!("{}\n", serde_json::to_string_pretty(index)?).as_bytes())?;
+    write("metadata.json", reader.manifest_json().as_bytes())?;
     if let Some(image) = reader.image()? {
-        write(&folder.join(format!("image.{}", image_extension(&image))), &image)?;
+        write(&format!("image.{}", image_extension(&image)), &image)?;
     }
     if let Some(environment) = reader.environment_json()? {
-        write(&folder.join("environment.json"), &environment)?;
+        write("environment.json", &environment)?;
     }
-    Ok(reader.environment())
+    Ok((files, reader.environment()))
 }
 
 /// Where each latent is.

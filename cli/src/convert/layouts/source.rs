@@ -1,10 +1,13 @@
 //! What is kept of a file besides its latents, and how it comes back.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::marker::PhantomData;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gen5::Dtype;
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{Layout, kohya, musubi};
@@ -179,10 +182,7 @@ fn from_json(other: Other, values: &Value) -> Option<Vec<u8>> {
 impl Source {
     /// Its name without the extension.
     pub fn stem(&self) -> &str {
-        match self.file.rsplit_once('.') {
-            Some((stem, extension)) if extension.eq_ignore_ascii_case(self.layout.extension()) => stem,
-            _ => &self.file,
-        }
+        stem(&self.file, self.layout)
     }
 
     /// Its arrays that are latents, each with its position among all.
@@ -220,33 +220,65 @@ impl Source {
 
     /// Whether the values of its latents are as a decoder takes them, not as a sampler has them.
     pub fn is_unscaled(&self) -> bool {
-        match self.layout {
-            Layout::Comfyui => true,
-            Layout::Kohya => {
-                let latents = self.latents().find(|(_, member)| kohya::is_latent(&member.name));
-                let channels = latents.and_then(|(_, member)| member.shape.first());
-                channels.is_some_and(|channels| kohya::is_unscaled(self.stem(), *channels))
-            }
-            _ => false,
-        }
+        let latents = self.latents().map(|(_, member)| (&*member.name, &*member.shape));
+        is_unscaled(self.layout, self.stem(), latents)
     }
 
     /// What sources say of latents by the files that these came from, going by the text of the member.
     pub fn origins(member: Option<&str>) -> Origins {
+        #[derive(Deserialize)]
+        struct Listed {
+            file: String,
+            layout: Layout,
+            arrays: Vec<Array>,
+        }
+        #[derive(Deserialize)]
+        struct Array {
+            name: String,
+            shape: Vec<usize>,
+            key: Option<String>,
+        }
         let mut origins = Origins::default();
-        for source in Self::list(member).unwrap_or_default() {
-            let is_unscaled = source.is_unscaled();
-            for member in source.arrays {
-                let Some(key) = member.key else { continue };
-                let keys = match source.layout {
+        let listed = for_each(member.unwrap_or("[]"), |Listed { file, layout, arrays }| {
+            let latents = arrays.iter().filter(|array| array.key.is_some());
+            let latents = latents.map(|array| (&*array.name, &*array.shape));
+            let is_unscaled = is_unscaled(layout, stem(&file, layout), latents);
+            for Array { shape, key, .. } in arrays {
+                let Some(key) = key else { continue };
+                let keys = match layout {
                     _ if is_unscaled => &mut origins.unscaled,
-                    Layout::Musubi if member.shape.len() == musubi::VIDEO_AXES => &mut origins.videos,
+                    Layout::Musubi if shape.len() == musubi::VIDEO_AXES => &mut origins.videos,
                     _ => continue,
                 };
                 keys.insert(key);
             }
+        });
+        if listed.is_ok() { origins } else { Origins::default() }
+    }
+}
+
+/// A file's name without the extension of its layout.
+fn stem(file: &str, layout: Layout) -> &str {
+    match file.rsplit_once('.') {
+        Some((stem, extension)) if extension.eq_ignore_ascii_case(layout.extension()) => stem,
+        _ => file,
+    }
+}
+
+/// Whether a file's latents, told by name and shape, are as a decoder takes them.
+fn is_unscaled<'l>(
+    layout: Layout,
+    stem: &str,
+    mut latents: impl Iterator<Item = (&'l str, &'l [usize])>,
+) -> bool {
+    match layout {
+        Layout::Comfyui => true,
+        Layout::Kohya => {
+            let channels =
+                latents.find(|(name, _)| kohya::is_latent(name)).and_then(|(_, shape)| shape.first());
+            channels.is_some_and(|channels| kohya::is_unscaled(stem, *channels))
         }
-        origins
+        _ => false,
     }
 }
 
@@ -257,6 +289,57 @@ pub struct Origins {
     pub unscaled: HashSet<String>,
     /// Those that are channels, frames, height and width.
     pub videos: HashSet<String>,
+}
+
+/// The files that a list of sources begins and ends with, and how many there are.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outline {
+    /// How many.
+    pub count: usize,
+    /// Name and layout of the first.
+    pub first: Option<(String, Layout)>,
+    /// Those of the last, if there are several.
+    pub last: Option<(String, Layout)>,
+}
+
+impl Outline {
+    /// Of the text of a member; `None` if that is no such list. What else it says is passed over.
+    pub fn of(member: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Listed {
+            file: String,
+            layout: Layout,
+        }
+        let mut outline = Self::default();
+        for_each(member, |Listed { file, layout }| {
+            outline.count += 1;
+            let end = if outline.count == 1 { &mut outline.first } else { &mut outline.last };
+            *end = Some((file, layout));
+        })
+        .ok()?;
+        Some(outline)
+    }
+}
+
+/// Takes the elements of a JSON array in turn, of which one at a time is in memory: all of them can be many times the
+/// size of their text.
+fn for_each<'de, T: Deserialize<'de>>(text: &'de str, take: impl FnMut(T)) -> serde_json::Result<()> {
+    struct Elements<T, F>(F, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<T, F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element()? {
+                (self.0)(element);
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_seq(Elements(take, PhantomData))
 }
 
 #[cfg(test)]
@@ -309,6 +392,20 @@ mod tests {
         }
         assert_eq!(member("int9", &[1], "[1]").bytes().unwrap_err().to_string(), "x: there is no dtype int9");
         assert!(member("float32", &[1], "[1]").bytes().is_err());
+    }
+
+    #[test]
+    fn a_list_is_outlined() {
+        let source = |file: &str| format!(r#"{{"file":"{file}","layout":"npy","arrays":[],"more":[1]}}"#);
+        let name = |file: &str| Some((file.to_owned(), Layout::Npy));
+        let outline = |files: &[&str]| {
+            let texts: Vec<String> = files.iter().map(|file| source(file)).collect();
+            Outline::of(&format!("[{}]", texts.join(",")))
+        };
+        assert_eq!(outline(&[]), Some(Outline::default()));
+        assert_eq!(outline(&["a"]), Some(Outline { count: 1, first: name("a"), last: None }));
+        assert_eq!(outline(&["a", "b", "c"]), Some(Outline { count: 3, first: name("a"), last: name("c") }));
+        assert_eq!((Outline::of("{}"), Outline::of(r#"[{"file":"a"}]"#)), (None, None));
     }
 
     proptest! {

@@ -1,0 +1,59 @@
+//! How a latent is stored, for programs: the same members wherever it is told.
+
+use gen5::{ChunkRecord, Latent, LatentSummary};
+use serde::Serialize;
+
+/// A latent of a file.
+#[derive(Serialize)]
+pub(super) struct Stored<'a> {
+    pub(super) index: usize,
+    pub(super) key: Option<&'a str>,
+    pub(super) dtype: &'static str,
+    pub(super) shape: &'a [usize],
+    pub(super) payload_size: u64,
+    pub(super) stored_size: u64,
+    pub(super) compressed: bool,
+    pub(super) shuffled: bool,
+    pub(super) parts: usize,
+}
+
+impl<'a> Stored<'a> {
+    /// As it is in a file that is read.
+    pub(super) fn of(latent: &'a Latent) -> Self {
+        Self {
+            index: latent.index(),
+            key: latent.key(),
+            dtype: latent.dtype().name(),
+            shape: latent.shape(),
+            payload_size: latent.payload_size(),
+            stored_size: latent.chunks().map(ChunkRecord::stored_size).sum(),
+            compressed: latent.chunks().any(ChunkRecord::is_compressed),
+            shuffled: latent.chunks().any(ChunkRecord::is_shuffled),
+            parts: latent.chunks().count(),
+        }
+    }
+
+    /// As it was written.
+    pub(super) fn written((index, latent): (usize, &'a LatentSummary)) -> Self {
+        Self {
+            index,
+            key: latent.key.as_deref(),
+            dtype: latent.dtype.name(),
+            shape: &latent.shape,
+            payload_size: latent.payload_size,
+            stored_size: latent.stored_size,
+            compressed: latent.compressed,
+            shuffled: latent.shuffled,
+            parts: latent.parts,
+        }
+    }
+
+    /// How, in a word.
+    pub(super) fn how(&self) -> &'static str {
+        match (self.shuffled, self.compressed) {
+            (true, _) => "shuffled",
+            (false, true) => "zstd",
+            (false, false) => "raw",
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! How commands end when they are interrupted. What is not done at once is cut off in its midst, for which files are big
+//! enough that take a while.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use gen5::Dtype;
+use rustix::process::{Pid, Signal, kill_process};
+use walkdir::WalkDir;
+
+use crate::support::{Folder, names};
+
+const ENDED: &str = "gen5: interrupted\n";
+
+fn gen5() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_gen5"))
+}
+
+/// A file that is this header and zeros, which take no room on the disk.
+fn sparse(path: PathBuf, header: &[u8], mebibytes: usize) {
+    let file = File::create(path).unwrap();
+    file.write_all_at(header, 0).unwrap();
+    file.set_len(header.len() as u64 + ((mebibytes as u64) << 20)).unwrap();
+}
+
+/// A batch of so many images of a MiB.
+fn npy(folder: &Folder, images: usize) {
+    let mut header = Vec::new();
+    gen5_cli::convert::npy::write_header(&mut header, Dtype::F32, &[images, 4, 256, 256]).unwrap();
+    sparse(folder.path("a.npy"), &header, images);
+}
+
+/// A cache of musubi-tuner with so many frames of a MiB.
+fn musubi(folder: &Folder, frames: usize) {
+    let header = serde_json::json!({
+        "__metadata__": {"architecture": "wan", "format_version": "1.0.1"},
+        format!("latents_{frames}x256x256_float32"): {
+            "dtype": "F32", "shape": [4, frames, 256, 256], "data_offsets": [0, frames << 20],
+        },
+    });
+    let header = header.to_string();
+    let header = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    sparse(folder.path("m.safetensors"), &header, frames);
+}
+
+const PACK: [&str; 10] = [
+    "pack",
+    "x.gen5",
+    "--model-name=SD",
+    "--model-version=3",
+    "--no-environment",
+    "--compress=none",
+    "--jobs=1",
+    "--force",
+    "--latent",
+    "a.npy",
+];
+
+fn start(folder: &Folder, words: &[&str]) -> Child {
+    let mut command = gen5();
+    command.args(words).current_dir(folder.path(".")).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// All that is in a folder, and for files what changes if they are written or replaced: inode, length and time.
+fn content(folder: &Path) -> Vec<String> {
+    let told = |entry: walkdir::DirEntry| {
+        let (path, metadata) = (entry.path().display(), entry.metadata().unwrap());
+        match metadata.is_file() {
+            true => format!("{path} {} {} {}", metadata.ino(), metadata.len(), metadata.mtime_nsec()),
+            false => path.to_string(),
+        }
+    };
+    WalkDir::new(folder).sort_by_file_name().into_iter().map(Result::unwrap).map(told).collect()
+}
+
+/// Runs a command, and sends it a signal as soon as there is something in the folder that was not there before: twice at
+/// once, as `timeout` does.
+fn interrupt(folder: &Folder, words: &[&str], signal: Signal) -> (ExitStatus, String) {
+    let count = || WalkDir::new(folder.path(".")).into_iter().flatten().count();
+    let before = count();
+    let child = start(folder, words);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while count() == before {
+        assert!(Instant::now() < deadline, "{words:?}: nothing is written");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for _ in 0..2 {
+        kill_process(Pid::from_child(&child), signal).unwrap();
+    }
+    let ran = child.wait_with_output().unwrap();
+    (ran.status, String::from_utf8(ran.stderr).unwrap())
+}
+
+#[test]
+fn signals_end_a_command_that_cleans_up() {
+    let folder = Folder::new();
+    npy(&folder, 4096);
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let (status, messages) = interrupt(&folder, &PACK, signal);
+        // As a shell has to see it, which else goes on with its loop.
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{messages}");
+        assert!(messages.ends_with(ENDED), "{messages}");
+        assert_eq!(folder.names(), ["a.npy"], "{signal:?}");
+    }
+}
+
+/// Has nothing where commands write, or something.
+fn prepare(folder: &Folder, there: bool) {
+    // They may not be there.
+    let _ = (fs::remove_file(folder.path("y.gen5")), fs::remove_dir_all(folder.path("out")));
+    if there {
+        fs::write(folder.path("y.gen5"), "old").unwrap();
+        fs::create_dir_all(folder.path("out/latents")).unwrap();
+        fs::write(folder.path("out/index.json"), "old").unwrap();
+    }
+}
+
+/// Each command, once where nothing is yet and once where something is already.
+#[test]
+fn an_interrupted_command_leaves_everything_as_it_was() {
+    let folder = Folder::new();
+    npy(&folder, 8);
+    musubi(&folder, 24);
+    assert!(start(&folder, &[&PACK[..], &["m.safetensors"]].concat()).wait().unwrap().success());
+    let table: [&[&str]; 16] = [
+        &["pack", "y.gen5", "--latent=a.npy", "--model-name=SD", "--model-version=3", "--compress=none"],
+        &["pack", "y.gen5", "--latent=a.npy", "--model-name=SD", "--model-version=3", "--compress=zstd"],
+        &["pack", "y.gen5", "--latent=a.npy", "--model-name=SD", "--model-version=3", "--compress=shuffled"],
+        &["repack", "x.gen5", "y.gen5"],
+        &["repack", "x.gen5", "y.gen5", "--compress=zstd"],
+        &["repack", "x.gen5", "y.gen5", "--compress=shuffled", "--dtype=float16"],
+        &["merge", "--stack", "x.gen5", "x.gen5", "-o", "y.gen5"],
+        &["split", "x.gen5", "-o", "out"],
+        &["split", "x.gen5", "-o", "out", "--rows=1"],
+        &["unpack", "x.gen5", "-o", "out", "--format=npy"],
+        &["unpack", "x.gen5", "-o", "out", "--format=npz"],
+        &["unpack", "x.gen5", "-o", "out", "--format=safetensors"],
+        &["unpack", "x.gen5", "-o", "out", "--format=original"],
+        &["unpack", "x.gen5", "-o", "out", "--format=comfyui"],
+        &["unpack", "x.gen5", "-o", "out", "--format=kohya"],
+        &["unpack", "x.gen5", "-o", "out", "--format=musubi"],
+    ];
+    for there in [false, true] {
+        let force = if there { &["--jobs=1", "--force"][..] } else { &["--jobs=1"] };
+        for words in table {
+            // On a busy machine all can be done when the signal comes, which says nothing.
+            let cut_off = (0..20).find_map(|_| {
+                prepare(&folder, there);
+                let before = content(&folder.path("."));
+                let (status, messages) = interrupt(&folder, &[words, force].concat(), Signal::INT);
+                (!status.success()).then_some((before, status, messages))
+            });
+            let (before, status, messages) = cut_off.expect("a signal that comes in time");
+            assert_eq!(status.signal(), Some(2), "{words:?}: {messages}");
+            assert!(messages.ends_with(ENDED), "{words:?}: {messages}");
+            assert_eq!(content(&folder.path(".")), before, "{words:?}");
+        }
+    }
+}
+
+/// What takes long is reading and hashing one file, with nothing written in between.
+#[test]
+fn reading_stops_too() {
+    let folder = Folder::new();
+    npy(&folder, 96);
+    let zstd = PACK.map(|word| if word == "--compress=none" { "--compress=zstd" } else { word });
+    assert!(start(&folder, &zstd).wait().unwrap().success());
+    let names = folder.names();
+    let report = ["report", "x.gen5", "-o", "y.html", "--no-environment-check", "--jobs=1"];
+    let unverified = [&report[..], &["--no-verify"]].concat();
+    for words in [&report[..], &unverified, &["render", "x.gen5", "-o", "y.png", "--jobs=1"]] {
+        let began = Instant::now();
+        let (status, messages) = interrupt(&folder, words, Signal::INT);
+        // To the end it would take longer, unless all is optimized.
+        assert!(began.elapsed() < Duration::from_secs(4), "{words:?}: {:?}", began.elapsed());
+        assert_eq!((status.signal(), messages.as_str()), (Some(2), ENDED), "{words:?}");
+        assert_eq!(folder.names(), names, "{words:?}");
+    }
+}
+
+#[test]
+fn a_command_that_writes_nothing_ends_at_once() {
+    let folder = Folder::new();
+    // All wait for standard input.
+    for words in [&["info", "-"][..], &["set", "-", "tags=x"], &["report", "-", "-o", "x.html"]] {
+        let mut child = gen5();
+        child.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir(folder.path("."));
+        ends_at_once(child.spawn().unwrap(), words);
+        assert_eq!(folder.names(), [""; 0], "{words:?}");
+    }
+}
+
+/// Sends a signal to a process that waits.
+#[track_caller]
+fn ends_at_once(mut child: Child, words: &[&str]) {
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(child.try_wait().unwrap().is_none(), "{words:?}: it is to wait");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            None => {
+                child.kill().unwrap();
+                panic!("{words:?}: it goes on waiting");
+            }
+        }
+    };
+    assert_eq!(status.signal(), Some(2), "{words:?}: {status:?}");
+}
+
+/// More than a pipe holds is written to standard output, and nobody reads it.
+#[test]
+fn a_command_that_nobody_reads_ends_at_once() {
+    let folder = Folder::new();
+    npy(&folder, 4);
+    assert!(start(&folder, &PACK).wait().unwrap().success());
+    fs::create_dir(folder.path("tmp")).unwrap();
+    for words in [&["repack", "x.gen5", "-"][..], &["set", "x.gen5", "tags=x", "-o", "-"]] {
+        let mut child = gen5();
+        child.args(words).stdout(Stdio::piped()).env("TMPDIR", folder.path("tmp"));
+        ends_at_once(child.current_dir(folder.path(".")).spawn().unwrap(), words);
+        assert_eq!(names(&folder.path("tmp")), [""; 0], "{words:?}");
+    }
+}
