@@ -37,9 +37,14 @@ browser:
 large:
     cargo test --release --test large
 
-# What takes too long for every change: every bit of the reference's files.
-deep:
+# Looks for inputs that break a target of fuzz/, for so many seconds. Needs nightly, a C++ compiler and cargo-fuzz.
+fuzz target seconds="60":
+    bash .ci/fuzz run {{ seconds }} {{ target }}
+
+# What takes too long for every change: every bit of the reference's files, and ten minutes of fuzzing for each target.
+deep seconds="600":
     cargo test --release --test it -- --ignored the_share_of_the_bits
+    bash .ci/fuzz run {{ seconds }}
 
 # All that has to pass before a change lands.
 ci:
