@@ -12,7 +12,14 @@ pub(crate) struct Ran {
 }
 
 /// Runs `gen5` with these words, and this on standard input.
-pub(crate) fn gen5(words: &[&str], mut input: &[u8]) -> Ran {
+pub(crate) fn gen5(words: &[&str], input: &[u8]) -> Ran {
+    let (code, out, messages) = gen5_for_bytes(words, input);
+    let out = String::from_utf8(out).expect("what is for people is text");
+    Ran { code, out, messages }
+}
+
+/// The same for a command whose results are no text: exit code, results, messages.
+pub(crate) fn gen5_for_bytes(words: &[&str], mut input: &[u8]) -> (u8, Vec<u8>, String) {
     let (mut out, mut messages) = (Vec::new(), Vec::new());
     let args = ["gen5"].iter().chain(words).map(OsString::from);
     let streams = Streams {
@@ -23,6 +30,5 @@ pub(crate) fn gen5(words: &[&str], mut input: &[u8]) -> Ran {
         messages_on_terminal: false,
     };
     let code = gen5_cli::run_in(args, streams);
-    let text = |bytes| String::from_utf8(bytes).expect("what is for people is text");
-    Ran { code, out: text(out), messages: text(messages) }
+    (code, out, String::from_utf8(messages).expect("messages are text"))
 }

@@ -8,10 +8,12 @@ use gen5::{
 };
 
 use crate::backends_agree::file_of;
+use crate::command::gen5_for_bytes;
 use crate::content::{Content, limits};
 
-/// A file of the same content, and one with the same metadata, are accepted, and are what this one is.
-pub(crate) fn check(reader: &Reader) {
+/// A file of the same content, by the library and by `repack`, and one with the same metadata, are accepted, and are what this
+/// one is. `file` is what `reader` reads.
+pub(crate) fn check(reader: &Reader, file: &[u8]) {
     let is_json = reader.metadata().is_ok();
     let fits = reader.chunks().iter().all(|record| record.payload_size() <= limits().latent_bytes);
     if fits && reader.verify().is_ok() {
@@ -20,6 +22,12 @@ pub(crate) fn check(reader: &Reader) {
             // What is beside `model_info` has to be JSON.
             Err(Error::Metadata { .. }) if !is_json => {}
             Err(error) => panic!("{error}"),
+        }
+        match gen5_for_bytes(&["repack", "-", "-"], file) {
+            (0, file, _) => {
+                is_the_same(reader, &Reader::from_bytes(file).expect("what was repacked can be read"))
+            }
+            (_, file, messages) => assert!(!is_json && file.is_empty(), "{messages}"),
         }
     }
     if let Ok(metadata) = reader.metadata() {

@@ -27,7 +27,7 @@ pub fn structured_file(data: &[u8]) {
                 file.is_what(&reader, &pieces);
             }
             backends_agree::check(&reader, &bytes);
-            copies::check(&reader);
+            copies::check(&reader, &bytes);
         }
         Err(error) => assert!(!mistakes.is_empty(), "{error}"),
     }
