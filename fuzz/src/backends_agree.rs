@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
-use gen5::{ReadOptions, Reader};
+use gen5::ReadOptions;
 
 use crate::content::{self, Content};
 use crate::trickle::with_short_reads;
@@ -32,16 +32,8 @@ pub fn backends_agree(data: &[u8]) {
     }
     assert_eq!(trickled.map_err(|error| error.to_string()).map(|_| content).transpose(), Some(expected));
     if let Ok(reader) = in_memory {
-        check(&reader, data);
+        content::check(&reader, data);
     }
-}
-
-/// What has to hold of a file that is accepted.
-pub(crate) fn check(reader: &Reader, data: &[u8]) {
-    content::check_places(reader, (data.len() - content::table_size(data)) as u64);
-    content::check_keys(reader);
-    let checking = ReadOptions::new().limits(content::limits()).check_hashes(true).from_bytes(data.to_vec());
-    content::check_payloads(reader, &checking.expect("it was accepted before"));
 }
 
 /// A file in memory, and a path by which it can be opened.

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::build::{Builder, Chunk};
 use crate::content;
 
-/// Bytes as the frame of a chunk whose record says what zstd itself makes of them, so that all checks behind that are come by. It is
-/// accepted just where zstd decodes it, as one frame that tells its size, and has the same content then, in all ways of reading.
+/// Bytes as the frame of a chunk whose record says what zstd itself makes of them, so that all checks behind that are come by.
+/// It is accepted just where zstd decodes it, as one frame that tells its size, and has the same content then, in all ways of
+/// reading.
 /// The first byte says what kind of a latent it is, if it is one, and whether the record is to tell one byte more.
 pub fn chunk_decode(data: &[u8]) {
     let Some((&kind, stored)) = data.split_first() else { return };
@@ -33,12 +34,9 @@ pub fn chunk_decode(data: &[u8]) {
             record["uncompressed_size"] = json!(size);
         });
     let file = Builder::new([chunk]).minor(1).build();
-    let options = || ReadOptions::new().limits(content::limits());
-    let Ok(reader) = options().from_bytes(file.clone()) else { return };
-    content::check_payloads(
-        &reader,
-        &options().check_hashes(true).from_bytes(file).expect("it was accepted before"),
-    );
+    let options = ReadOptions::new().limits(content::limits());
+    let Ok(reader) = options.from_bytes(file.clone()) else { return };
+    content::check(&reader, &file);
 
     let size_is_told = header[8..] == (payload.len() as u32).to_le_bytes();
     let is_right = decoded.is_some() && size_is_told && size == payload.len();

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use gen5::{ChunkRecord, ChunkType, Digest, Dtype, Element, Error, Latent, Limits, Reader, bf16, f16};
+use gen5::{
+    ChunkRecord, ChunkType, Digest, Dtype, Element, Error, Latent, Limits, ReadOptions, Reader, bf16, f16,
+};
 use zerocopy::IntoBytes;
 
 /// What a file may cost here: little, so that what is over it is noticed.
@@ -30,6 +32,14 @@ pub(crate) fn frame_as_it_is(content: &[u8]) -> Vec<u8> {
         frame.extend(block);
     }
     frame
+}
+
+/// What has to hold of a file that is accepted; `file` is what `reader` reads.
+pub(crate) fn check(reader: &Reader, file: &[u8]) {
+    check_places(reader, (file.len() - table_size(file)) as u64);
+    check_keys(reader);
+    let checking = ReadOptions::new().limits(limits()).check_hashes(true).from_bytes(file.to_vec());
+    check_payloads(reader, &checking.expect("it was accepted before"));
 }
 
 /// The size of the table, as the header of a file tells it that is small.
@@ -174,7 +184,7 @@ fn is_of_meaning(error: &Error) -> bool {
 /// What verifies can be read, and has the hash that is recorded; what does not is not read, unless only its hash, or the
 /// meaning of its text, is wrong. All ways of reading give the same. `checking` is the same file with
 /// [`gen5::ReadOptions::check_hashes`], which hands out what has its hash alone.
-pub(crate) fn check_payloads(reader: &Reader, checking: &Reader) {
+fn check_payloads(reader: &Reader, checking: &Reader) {
     let report = reader.verify_chunks(|_| {});
     let errors: Vec<Option<&Error>> = report.chunks().iter().map(|chunk| chunk.error.as_ref()).collect();
     for (record, error) in reader.chunks().iter().zip(&errors) {

@@ -3,9 +3,8 @@
 //!
 //! What the targets hold is said in `README.md` beside this, and at each of them.
 
-// The tests build files with it, too, and each uses a part of it.
 mod backends_agree;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests build files with it, too, and each uses a part of it")]
 #[path = "../../tests/support/build.rs"]
 mod build;
 mod chunk_decode;

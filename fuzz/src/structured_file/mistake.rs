@@ -7,74 +7,31 @@ use serde_json::{Value, json};
 #[derive(Arbitrary, Clone, Debug)]
 pub(super) enum Mistake {
     /// A byte of a payload, whose hash is right again.
-    Payload {
-        chunk: u8,
-        at: u16,
-        byte: u8,
-    },
+    Payload { chunk: u8, at: u16, byte: u8 },
     /// A byte of a chunk's own header.
-    Head {
-        chunk: u8,
-        at: u8,
-        byte: u8,
-    },
+    Head { chunk: u8, at: u8, byte: u8 },
     /// A byte of a chunk as it is stored.
-    Stored {
-        chunk: u8,
-        at: u16,
-        byte: u8,
-    },
+    Stored { chunk: u8, at: u16, byte: u8 },
     /// A chunk is stored with some bytes less or more, and its record says so.
-    Resized {
-        chunk: u8,
-        by: i8,
-    },
+    Resized { chunk: u8, by: i8 },
     /// A member of a record, or of its `extra`, or of a part.
-    Member {
-        chunk: u8,
-        member: u8,
-        value: Json,
-    },
+    Member { chunk: u8, member: u8, value: Json },
     /// A number of a record is another.
-    Nudged {
-        chunk: u8,
-        member: u8,
-        by: i8,
-    },
+    Nudged { chunk: u8, member: u8, by: i8 },
     /// A member is that of another record.
-    Taken {
-        chunk: u8,
-        from: u8,
-        member: u8,
-    },
-    /// A record is not there, or there twice.
-    Missing {
-        chunk: u8,
-    },
-    Twice {
-        chunk: u8,
-    },
+    Taken { chunk: u8, from: u8, member: u8 },
+    /// A record is not there.
+    Missing { chunk: u8 },
+    /// A record is there twice.
+    Twice { chunk: u8 },
     /// A member of the manifest beside the records.
-    Manifest {
-        member: u8,
-        value: Json,
-    },
+    Manifest { member: u8, value: Json },
     /// A token in the manifest's text.
-    Token {
-        at: u16,
-        token: u8,
-        instead: u8,
-    },
+    Token { at: u16, token: u8, instead: u8 },
     /// A byte of the table as it is stored.
-    Table {
-        at: u16,
-        byte: u8,
-    },
+    Table { at: u16, byte: u8 },
     /// A byte of the file header.
-    Header {
-        at: u8,
-        byte: u8,
-    },
+    Header { at: u8, byte: u8 },
 }
 
 /// A JSON value.

@@ -10,7 +10,7 @@ use serde_json::json;
 use self::mistake::{Mistake, Position};
 use self::model::{Content, Piece, pieces};
 use crate::build::{Builder, FrameStyle, frame};
-use crate::{backends_agree, content, copies};
+use crate::{content, copies};
 
 /// A file of any content that the format has, right in all, and up to three things that are wrong with it; whatever depends on
 /// these is right again, so that a mistake is come to and not stopped before. Without mistakes it is read as it was meant. With
@@ -26,7 +26,7 @@ pub fn structured_file(data: &[u8]) {
             if mistakes.is_empty() {
                 file.is_what(&reader, &pieces);
             }
-            backends_agree::check(&reader, &bytes);
+            content::check(&reader, &bytes);
             copies::check(&reader, &bytes);
         }
         Err(error) => assert!(!mistakes.is_empty(), "{error}"),

@@ -200,6 +200,9 @@ fn values(seed: u8, size: usize) -> Vec<u8> {
 }
 
 fn environment(components: &[(String, String)]) -> String {
-    let component = |(id, text): &(String, String)| json!({"component_id": id, "cononical_str": text, "component_sha256_digest": Digest::of(text.as_bytes())});
+    let component = |(id, text): &(String, String)| {
+        let digest = Digest::of(text.as_bytes());
+        json!({"component_id": id, "cononical_str": text, "component_sha256_digest": digest})
+    };
     json!({"env_version": 1, "components": components.iter().map(component).collect::<Vec<_>>()}).to_string()
 }
