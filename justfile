@@ -41,10 +41,31 @@ faults:
 large:
     cargo test --release --test large
 
-# What takes too long for every change: every bit of the reference's files, thousands of kills.
-deep:
+# Looks for inputs that break a target of fuzz/, for so many seconds. Needs nightly, a C++ compiler and cargo-fuzz.
+fuzz target seconds="60":
+    bash .ci/fuzz run {{ seconds }} {{ target }}
+
+# Which lines of the library its tests run.
+coverage *arguments:
+    bash .ci/coverage {{ arguments }}
+
+# The library's tests under AddressSanitizer, and under valgrind what has `unsafe`.
+sanitize:
+    bash .ci/sanitize
+
+# The library's tests on 32-bit x86.
+thirty-two-bit:
+    bash .ci/32-bit
+
+# What takes too long for every change: every bit of the reference's files, thousands of kills, the sanitizers, 32 bits, the
+# lines that tests run, and ten minutes of fuzzing for each target.
+deep seconds="600":
     cargo test --release --test it -- --ignored the_share_of_the_bits
     cargo test --test faults -- --ignored --nocapture
+    bash .ci/sanitize
+    bash .ci/32-bit
+    bash .ci/coverage
+    bash .ci/fuzz run {{ seconds }}
 
 # All that has to pass before a change lands.
 ci:

@@ -21,6 +21,9 @@ impl From<&Latent> for Entry {
         entry.carried = true;
         if let Some(first) = latent.first_chunk() {
             entry.extra = first.extra().clone();
+            if entry.key.is_some() {
+                entry.extra.remove("key"); // of a part, whose own key may be no text
+            }
             entry.unknown = first.unknown().clone();
             entry.compression = Some(match first.is_compressed() {
                 true if first.is_shuffled() => Compression::Shuffled,

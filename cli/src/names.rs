@@ -70,8 +70,11 @@ fn is_device(name: &str) -> bool {
     }
 }
 
-/// The name among those known that this one is likely a slip for, or is.
+/// The name among those known that this one is likely a slip for, or is. Long names, which a file may have, are none: to compare
+/// two takes the product of their lengths.
 pub fn likely_meant<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let is_short = |name: &str| name.len() <= MAX_COMPARED;
+    let known = known.filter(|known| is_short(name) && is_short(known));
     let alike = known.map(|known| (strsim::jaro_winkler(name, known), known));
     let alike = alike.filter(|(score, _)| *score > ALIKE);
     alike.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
@@ -79,6 +82,9 @@ pub fn likely_meant<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Opt
 
 /// From this score on two names are one with a slip: `sed` and `seed`, `promt` and `prompt`, but not `note` and `noise`.
 const ALIKE: f64 = 0.9;
+
+/// Bytes of names that are compared.
+const MAX_COMPARED: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -138,6 +144,16 @@ mod tests {
     fn equal_names_get_numbers_that_no_other_key_has() {
         assert_eq!(names(&["a", "A", "a-2", "a", "A-3"]), ["a", "A-4", "a-2", "a-5", "A-3"]);
         assert_eq!(names(&["a", "a-2", "a-2", "a"]), ["a", "a-2", "a-2-2", "a-3"]);
+    }
+
+    #[test]
+    fn what_is_meant_is_alike_and_short() {
+        let known = ["noise", "x_0"].map(str::to_owned).into_iter().chain(["y".repeat(1 << 20)]);
+        let known: Vec<String> = known.collect();
+        let meant = |name: &str| likely_meant(name, known.iter().map(String::as_str));
+        assert_eq!((meant("nosie"), meant("note")), (Some("noise"), None));
+        // Forever, if they were compared.
+        assert_eq!(meant(&"y".repeat((1 << 20) - 1)), None);
     }
 
     #[test]

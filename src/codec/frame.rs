@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use zstd::zstd_safe::{
     self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ParamSwitch, ResetDirective,
-    zstd_sys::ZSTD_EndDirective,
+    zstd_sys::{ZSTD_EndDirective, ZSTD_ErrorCode},
 };
 
 use crate::error::FrameProblem;
@@ -195,8 +195,12 @@ pub(crate) fn compressed_size(bytes: &[u8], level: i32) -> Result<usize, Problem
     encoder.finish()
 }
 
+/// What zstd says is wrong with a frame. One that holds more than it claims is too much for the output or damaged, which of
+/// them depends on what the context decoded before; here it is damaged.
 pub(super) fn damaged(code: usize) -> FrameProblem {
-    FrameProblem::Damaged { message: zstd_safe::get_error_name(code) }
+    let damage = (ZSTD_ErrorCode::ZSTD_error_corruption_detected as usize).wrapping_neg();
+    let is_too_much = zstd_safe::is_error_kind(code, ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall);
+    FrameProblem::Damaged { message: zstd_safe::get_error_name(if is_too_much { damage } else { code }) }
 }
 
 pub(super) fn out_of_memory() -> FrameProblem {

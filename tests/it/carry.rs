@@ -171,6 +171,22 @@ fn a_new_key_takes_the_place_of_one_that_was_none() {
     assert!(reader.latent("k").unwrap().extra().unwrap().is_empty());
 }
 
+/// A part names its latent, and need not have a key of its own.
+#[test]
+fn a_latent_whose_parts_have_no_text_as_key_comes_along() {
+    let values = noise(3, 6);
+    let part = |index: usize, values: &[f32]| {
+        Chunk::part("a", index, 2, index, &[2, 3], values).record(|record| record["extra"]["key"] = json!(17))
+    };
+    let before = open(Builder::new([part(0, &values[..3]), part(1, &values[3..])]).build());
+    for streamed in [false, true] {
+        let (after, _) = copy(&before, WriteOptions::new(), streamed).unwrap();
+        let latent = after.latent("a").unwrap();
+        assert_eq!(*latent.read::<f32>().unwrap(), *values);
+        assert!(latent.extra().unwrap().is_empty());
+    }
+}
+
 /// Members that the format defines cannot be smuggled in by way of an entry that was in a file.
 #[test]
 fn members_of_the_format_are_refused() {

@@ -1,10 +1,12 @@
 //! Files that were cut or changed: every cut is refused, every change is reported or without effect, nothing panics.
 
-use gen5::{Error, Reader, bf16, f16};
+use gen5::{Compression, Error, Reader, WriteOptions, bf16, f16};
 use rayon::prelude::*;
 
 use crate::own::{decode, own};
-use crate::support::{all_ways, data};
+use crate::support::{
+    Builder, Chunk, all_ways, chunk_bytes, data, frame_by_hand, in_pool, le_bytes, noise, open, write,
+};
 
 pub(crate) const GOLDEN: [&str; 8] = [
     "many.gen5",
@@ -160,4 +162,25 @@ fn changed_files_of_the_reference_never_panic() {
             .sum();
         assert!(refused > places.len() / 2, "{name}: {refused} of {}", places.len());
     }
+}
+
+/// Contexts of zstd's are kept for the thread, with the room that they had for other frames.
+#[test]
+fn what_is_told_of_damage_does_not_depend_on_what_was_read_before() {
+    let values = noise(1, 100_000);
+    let longer = chunk_bytes("LATN", b"F32\0", &le_bytes(&values[..7]));
+    let bad =
+        Chunk::latent("a", &[6], &values[..6]).stored(|stored| *stored = frame_by_hand(36, 20, &longer));
+    let bad = open(Builder::new([bad.record(|record| record["compressed"] = true.into())]).build());
+    let options = WriteOptions::new().compression(Compression::Zstd);
+    let (sound, _) = write(options, |writer| writer.latent("a", &[1000, 100], &values)).unwrap();
+    in_pool(1, || {
+        let told = || {
+            [bad.verify().map(|_| ()), bad.payload(0).map(|_| ())].map(|read| read.unwrap_err().to_string())
+        };
+        let [first, by_block] = told();
+        assert_eq!(by_block, first);
+        open(sound).verify().unwrap();
+        assert_eq!(told(), [first, by_block]);
+    });
 }

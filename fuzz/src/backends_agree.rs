@@ -1,0 +1,46 @@
+//! The ways in.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+
+use gen5::ReadOptions;
+
+use crate::content::{self, Content, words};
+use crate::trickle::with_short_reads;
+
+/// The bytes of a file give the same content, or the same error, from memory, by positioned reads, by such reads of one byte
+/// each (of large files, of a few), and mapped. What is accepted keeps what [`content`] holds of every file.
+pub fn backends_agree(data: &[u8]) {
+    let (file, path) = file_of(data);
+    let options = || ReadOptions::new().limits(content::limits());
+    let opened = options().open(&path);
+    // SAFETY: nobody else knows the file.
+    let mapped = unsafe { options().map(&path) };
+    let ((trickled, content), reads) = with_short_reads(1 + data.len() / 1024, || {
+        let reader = options().from_file(file);
+        let content = reader.as_ref().ok().map(Content::of);
+        (reader, content)
+    });
+    assert_eq!(reads > 0, !data.is_empty(), "the reads are those that were to be made short");
+
+    let in_memory = options().from_bytes(data.to_vec());
+    let expected = in_memory.as_ref().map(Content::of).map_err(words);
+    for other in [opened, mapped] {
+        assert_eq!(other.as_ref().map(Content::of).map_err(words), expected);
+    }
+    assert_eq!(trickled.map_err(|error| words(&error)).map(|_| content).transpose(), Some(expected));
+    if let Ok(reader) = in_memory {
+        content::check(&reader, data);
+    }
+}
+
+/// A file in memory, and a path by which it can be opened.
+pub(crate) fn file_of(data: &[u8]) -> (File, PathBuf) {
+    let file = rustix::fs::memfd_create("gen5", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
+    let mut file = File::from(file);
+    file.write_all(data).expect("room for it");
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    (file, path.into())
+}

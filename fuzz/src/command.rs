@@ -1,0 +1,34 @@
+//! The command line, run in this process.
+
+use std::ffi::OsString;
+
+use gen5_cli::Streams;
+
+/// What a command did.
+pub(crate) struct Ran {
+    pub(crate) code: u8,
+    pub(crate) out: String,
+    pub(crate) messages: String,
+}
+
+/// Runs `gen5` with these words, and this on standard input.
+pub(crate) fn gen5(words: &[&str], input: &[u8]) -> Ran {
+    let (code, out, messages) = gen5_for_bytes(words, input);
+    let out = String::from_utf8(out).expect("what is for people is text");
+    Ran { code, out, messages }
+}
+
+/// The same for a command whose results are no text: exit code, results, messages.
+pub(crate) fn gen5_for_bytes(words: &[&str], mut input: &[u8]) -> (u8, Vec<u8>, String) {
+    let (mut out, mut messages) = (Vec::new(), Vec::new());
+    let args = ["gen5"].iter().chain(words).map(OsString::from);
+    let streams = Streams {
+        input: &mut input,
+        out: &mut out,
+        messages: &mut messages,
+        is_terminal: false,
+        messages_on_terminal: false,
+    };
+    let code = gen5_cli::run_in(args, streams);
+    (code, out, String::from_utf8(messages).expect("messages are text"))
+}

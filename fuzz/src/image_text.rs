@@ -1,0 +1,78 @@
+//! Text that generators put into their images.
+
+use gen5::{Extra, GenerationSettings, Metadata, ModelInfo};
+use gen5_cli::embedded::{
+    self, Embedded, Generation, MAX_PROBLEMS, MAX_SETTINGS, MAX_TEXT_BYTES, MAX_TEXTS, Text,
+};
+
+/// The first byte says what the rest is: an image; or text, as in an image of any kind. What is found stays within its bounds,
+/// is the same each time and wherever the text comes from, and can be written into a file.
+pub fn image_text(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else { return };
+    let found = match kind % 4 {
+        0 => read(data),
+        1 => read(&png(&[text_chunk(b"tEXt", &[b"parameters\0", data])])),
+        2 => read(&png(&[text_chunk(b"zTXt", &[b"parameters\0\0", data])])),
+        _ => Embedded::of(&texts(data)),
+    };
+    assert!(found.texts.len() <= MAX_TEXTS);
+    assert!(
+        found.texts.iter().map(|text| text.keyword.len() + text.text.len()).sum::<usize>() <= MAX_TEXT_BYTES
+    );
+    assert!(found.problems.len() <= MAX_PROBLEMS + 1);
+    assert_eq!(embedded::understand(&found.texts), found.generation);
+    if let Some(generation) = &found.generation {
+        can_be_stored(generation);
+    }
+}
+
+fn read(image: &[u8]) -> Embedded {
+    let found = embedded::read(image);
+    assert_eq!(embedded::read(image).texts, found.texts);
+    found
+}
+
+/// Text by text, with a NUL between them, each its own keyword.
+fn texts(data: &[u8]) -> Vec<Text> {
+    let texts = String::from_utf8_lossy(data);
+    let text = |(at, text): (usize, &str)| {
+        // The names under which NovelAI has its texts, which it is known by.
+        let keyword =
+            ["Comment", "Description", "Software", "Source", "Title"].get(at).unwrap_or(&"parameters");
+        Text { keyword: (*keyword).to_owned(), text: text.to_owned() }
+    };
+    texts.split('\0').enumerate().map(text).collect()
+}
+
+/// What was understood is valid metadata, as `pack` needs it.
+fn can_be_stored(generation: &Generation) {
+    assert!(generation.tags.len() <= MAX_SETTINGS && generation.more.len() <= MAX_SETTINGS);
+    let mut found = generation.settings().expect("every value has its form in JSON");
+    let mut settings = Extra::new();
+    for (name, value) in [("seed", "0"), ("steps", "1"), ("sampler", "\"\"")] {
+        let value = found.remove(name).unwrap_or_else(|| value.to_owned());
+        settings.insert_json(name, value).expect("it is JSON");
+    }
+    found.iter().for_each(|(name, value)| settings.insert_json(name, value).expect("it is JSON"));
+
+    let mut model = ModelInfo::new(generation.model_name.clone().unwrap_or_default(), "");
+    model.prompt = generation.prompt.clone().unwrap_or_default();
+    model.tags = generation.tags.clone();
+    model.extra.insert("generation_settings", &settings).expect("it is JSON");
+    let metadata = Metadata::new(&model).expect("what was understood is valid");
+    let stored: &GenerationSettings =
+        metadata.model_info().generation_settings.as_ref().expect("seed, steps and sampler are there");
+    assert_eq!(stored.seed, generation.seed.unwrap_or(0));
+    assert_eq!(stored.cfg_scale, generation.cfg_scale);
+}
+
+/// A PNG of these chunks, and an end.
+fn png(chunks: &[Vec<u8>]) -> Vec<u8> {
+    [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat(), &text_chunk(b"IEND", &[])].concat()
+}
+
+fn text_chunk(kind: &[u8; 4], content: &[&[u8]]) -> Vec<u8> {
+    let covered = [&kind[..], &content.concat()].concat();
+    let length = (covered.len() - 4) as u32;
+    [&length.to_be_bytes()[..], &covered, &crc32fast::hash(&covered).to_be_bytes()].concat()
+}

@@ -1,0 +1,128 @@
+//! Text on a terminal.
+
+use std::borrow::Cow;
+
+use gen5::Digest;
+use gen5_cli::terminal::{escape, escape_json};
+use serde_json::{Value, json};
+
+use crate::backends_agree::file_of;
+use crate::build::{Builder, Chunk};
+use crate::command::gen5;
+
+/// Bytes of a text that commands are tried with: there are a dozen of them, and it stands in thirty places.
+const LONGEST_IN_FILE: usize = 500;
+
+/// Text that is shown has no character that steers a terminal, or reorders what is around it, and text without any stays
+/// what it is. JSON that is shown has none either, and means what it did. The first byte says whether the same is tried with all
+/// that commands show of a file which has this text in many places.
+pub fn show_text(data: &[u8]) {
+    let Some((in_file, text)) = data.split_first() else { return };
+    let text = String::from_utf8_lossy(text);
+
+    let shown = escape(&text);
+    assert!(!shown.contains(steers), "{shown:?}");
+    assert!(matches!(escape(&shown), Cow::Borrowed(_)), "what is shown is harmless: {shown:?}");
+    if !text.contains(steers) && !text.contains(hides) {
+        assert_eq!(shown, text);
+    }
+
+    let value = Value::String(text.clone().into_owned());
+    is_harmless_json(&value.to_string(), &value);
+    is_harmless_json(&format!("{value:#}"), &value);
+    if let Ok(value) = serde_json::from_str(&text) {
+        is_harmless_json(&text, &value);
+    }
+    if in_file % 2 == 1 && text.len() <= LONGEST_IN_FILE {
+        is_shown_by_commands(&text);
+    }
+}
+
+fn is_harmless_json(json: &str, value: &Value) {
+    let shown = escape_json(json);
+    // Outside of strings ASCII controls can only be white space, which JSON may have.
+    assert!(
+        !shown.contains(|character| steers(character) && !matches!(character, '\n' | '\r' | '\t')),
+        "{shown:?}"
+    );
+    assert_eq!(serde_json::from_str::<Value>(&shown).as_ref().ok(), Some(value), "{shown:?}");
+}
+
+/// Runs what shows texts of files on one that has this text wherever it has any, and on another.
+fn is_shown_by_commands(text: &str) {
+    let (hostile, plain) = (file(text), file("plain"));
+    let ((_one, path), (_other, other)) = (file_of(&hostile), file_of(&plain));
+    let paths = [&path, &other].map(|path| path.to_str().expect("a path of letters"));
+    for words in [
+        &["info", "-"][..],
+        &["info", "--verbose", "-"],
+        &["info", "--json", "-"],
+        &["ls", "-"],
+        &["ls", "--json", "-"],
+        &["verify", "-"],
+        &["verify", "--json", "-"],
+        &["cat", "--", "-", &format!("{text}?")],
+        &["diff", paths[0], paths[1]],
+        &["diff", "--json", paths[1], paths[0]],
+    ] {
+        let ran = gen5(words, &hostile);
+        for shown in [&ran.out, &ran.messages] {
+            // Lines end, and `ls` has tabs.
+            let steers = |character| steers(character) && !matches!(character, '\n' | '\t');
+            assert!(!shown.contains(steers), "{words:?}: {shown:?}");
+        }
+        if words == ["info", "--json", "-"] {
+            let value: Value = serde_json::from_str(&ran.out).expect("JSON");
+            assert!(has(&value, text), "the text is there: {value}");
+        }
+    }
+}
+
+/// Whether a text is somewhere in JSON.
+fn has(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(string) => string == text,
+        Value::Array(list) => list.iter().any(|value| has(value, text)),
+        Value::Object(members) => members.values().any(|value| has(value, text)),
+        _ => false,
+    }
+}
+
+/// A file with a text in it wherever there can be any.
+fn file(text: &str) -> Vec<u8> {
+    let component = json!({
+        "component_id": text, "cononical_str": text, "component_sha256_digest": Digest::of(text.as_bytes())
+    });
+    let environment = json!({"env_version": 1, "components": [component]}).to_string();
+    let tag: String = text.chars().filter(char::is_ascii).chain("XXXX".chars()).take(4).collect();
+    let tag = if ["LATN", "DATA", "ENVC"].contains(&&*tag) { "XXXX" } else { &tag };
+    let chunks = [
+        Chunk::latent(text, &[2], &[1.0, 2.0]).record(|record| {
+            record["extra"][text] = json!(text);
+            record["more"] = json!(text);
+        }),
+        Chunk::raw(tag, b"0000", text.as_bytes(), json!({ text: text })),
+        Chunk::raw("ENVC", b"0000", environment.as_bytes(), json!({})).compressed(),
+        Chunk::raw("DATA", b"0000", text.as_bytes(), json!({})),
+    ];
+    let with = |manifest: &mut Value| {
+        manifest["gen5_metadata"]["model_info"] = json!({
+            "model_name": text, "version": text, "date": text, "prompt": text, "tags": [text, text], "more": {"text": text},
+            "generation_settings": {"seed": 7, "steps": 20, "sampler": text, "scheduler": text, "more": text},
+            "hardware_info": {"os": text, "cpu": text, "gpu": [{"name": text, "driver": text}]},
+        });
+    };
+    Builder::new(chunks).manifest(with).build()
+}
+
+/// Whether Unicode has this as a control (Cc), a separator of lines or paragraphs (Zl, Zp), or with `Bidi_Control`.
+fn steers(character: char) -> bool {
+    matches!(character,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}'
+        | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What is not seen and so is shown as well.
+fn hides(character: char) -> bool {
+    matches!(character, '\u{200b}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
