@@ -474,7 +474,7 @@ mod tests {
     fn counts_do_not_wrap() {
         assert_eq!(element_count(&[]), Some(1));
         assert_eq!(element_count(&[usize::MAX, usize::MAX, 0]), Some(0));
-        assert_eq!(element_count(&[usize::MAX, 2]), None);
+        assert_eq!(element_count(&[usize::MAX, usize::MAX, usize::MAX]), None);
         assert_eq!(Dtype::F32.size_of_array(&[usize::MAX, 0]), Some(0));
         #[cfg(target_pointer_width = "64")]
         assert_eq!(Dtype::F32.size_of_array(&[usize::MAX / 2]), None);

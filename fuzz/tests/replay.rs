@@ -44,6 +44,18 @@ fn replay(target: &str) {
     assert!(failed.is_empty(), "{target} fails with {failed:?}");
 }
 
+/// A corpus or regression under another name would be replayed by nobody.
+#[test]
+fn all_that_is_kept_is_of_a_target() {
+    for kept in ["corpora", "regressions"] {
+        for entry in fs::read_dir(folder().join(kept)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let name = name.strip_suffix(".tar.gz").unwrap_or(&name);
+            assert!(TARGETS.iter().any(|(target, _)| *target == name), "{kept}/{name}");
+        }
+    }
+}
+
 #[test]
 fn backends_agree() {
     replay("backends_agree");

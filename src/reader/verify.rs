@@ -22,8 +22,14 @@ pub struct ChunkReport {
     pub index: usize,
     /// Bytes of its payload.
     pub payload_size: u64,
-    /// What is wrong with it.
+    /// What is wrong with it, or [`Error::Cancelled`] if that is not known.
     pub error: Option<Error>,
+}
+
+impl ChunkReport {
+    fn is_cancelled(&self) -> bool {
+        matches!(self.error, Some(Error::Cancelled))
+    }
 }
 
 impl VerifyReport {
@@ -32,14 +38,14 @@ impl VerifyReport {
         &self.chunks
     }
 
-    /// The chunks that are damaged.
+    /// The chunks that are damaged, of those that were checked.
     pub fn damaged(&self) -> impl Iterator<Item = &ChunkReport> {
-        self.chunks.iter().filter(|chunk| chunk.error.is_some())
+        self.chunks.iter().filter(|chunk| chunk.error.is_some() && !chunk.is_cancelled())
     }
 
-    /// Whether none is damaged.
+    /// Whether all were checked, and none is damaged.
     pub fn is_ok(&self) -> bool {
-        self.damaged().next().is_none()
+        self.chunks.iter().all(|chunk| chunk.error.is_none())
     }
 
     /// Bytes of all payloads together.
@@ -51,9 +57,11 @@ impl VerifyReport {
     ///
     /// # Errors
     ///
-    /// That error.
+    /// That error. If none is damaged, but not all were checked, [`Error::Cancelled`].
     pub fn into_result(mut self) -> Result<Self> {
-        match self.chunks.iter_mut().find_map(|chunk| chunk.error.take()) {
+        let damaged = self.chunks.iter().position(|chunk| chunk.error.is_some() && !chunk.is_cancelled());
+        let first = damaged.or_else(|| self.chunks.iter().position(ChunkReport::is_cancelled));
+        match first.and_then(|index| self.chunks.get_mut(index)).and_then(|chunk| chunk.error.take()) {
             Some(error) => Err(error),
             None => Ok(self),
         }
@@ -66,7 +74,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The error of the first chunk in the table that is damaged. [`verify_chunks`](Self::verify_chunks) tells of all.
+    /// As [`VerifyReport::into_result`]: the error of the first chunk in the table that is damaged. [`verify_chunks`](Self::verify_chunks) tells of all.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.verify_chunks(|_| {}).into_result()
     }

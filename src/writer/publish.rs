@@ -1,5 +1,5 @@
 //! A file appears under its name when it is complete, or not at all: it is written beside its target under another name,
-//! synced, and renamed. Platform calls for writing are here.
+//! synced, and renamed. Platform calls for writing are here and in `temporary`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -78,7 +78,9 @@ impl Draft {
         }
         // A program may change its folder before it is done.
         let absolute = std::path::absolute(path).map_err(failed())?;
-        let target = match fs::symlink_metadata(path) {
+        let there = fs::symlink_metadata(path);
+        let is_there = there.is_ok();
+        let target = match there {
             Err(error) if error.kind() == ErrorKind::NotFound => absolute,
             Err(error) => return Err(failed()(error)),
             Ok(there) if !there.is_file() && !there.is_symlink() => {
@@ -100,11 +102,13 @@ impl Draft {
         };
         let temporaries = Temporaries::of(name, folder_of(&target));
         let folder = if sync { Some(Folder::open(&target).map_err(failed())?) } else { None };
-        // What need not be on the disk is one of many in a folder of its own, as a rule.
+        // What is not synced is one of many in a folder of its own, as a rule: to look through that each time would take the
+        // square of their number.
         if sync {
             temporaries.take_away(Kind::File);
         }
-        let file = temporaries.file().map_err(|error| failed()(without_path(error)))?;
+        // What replaces a file may be for its owner alone, as that may be.
+        let file = temporaries.file(is_there).map_err(|error| failed()(without_path(error)))?;
         Ok(Self { file, folder, target, replace })
     }
 
@@ -123,7 +127,12 @@ impl Draft {
     pub fn publish(self) -> Result<()> {
         let Self { file, folder, target, replace } = self;
         let failed = || Error::io(format!("finish {}", target.display()));
-        match fs::metadata(&target) {
+        match fs::symlink_metadata(&target) {
+            // It may have come since the start.
+            Ok(there) if !there.is_file() => {
+                let problem = "something that is no regular file is there";
+                return Err(failed()(io::Error::new(ErrorKind::InvalidInput, problem)));
+            }
             Ok(there) => inherit(file.as_file(), &there).map_err(failed())?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(failed()(error)),
@@ -271,20 +280,31 @@ fn refuse_appending(_: &File) -> Result<()> {
     Ok(())
 }
 
-/// Gives a new file the owner, group and permissions of the one that it replaces.
+/// Gives a new file the owner, group and permissions of the one that it replaces, as far as the system permits. Permissions
+/// that were meant for another owner or group than it can have are left out.
+#[cfg(unix)]
 fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{MetadataExt, fchown};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 
-        let new = file.metadata()?;
-        let (owner, group) = (Some(there.uid()), Some(there.gid()));
-        if (Some(new.uid()), Some(new.gid())) != (owner, group) {
-            // Root alone may give a file away; to a group of one's own, anybody may.
-            let _ = fchown(file, owner, group).or_else(|_| fchown(file, None, group));
+    const SET_IDS: u32 = 0o6000;
+    const GROUP: u32 = 0o070;
+
+    let mut mode = there.mode();
+    let new = file.metadata()?;
+    let (owner, group) = (Some(there.uid()), Some(there.gid()));
+    if (Some(new.uid()), Some(new.gid())) != (owner, group) && fchown(file, owner, group).is_err() {
+        // Root alone may give a file away; to a group of one's own, anybody may.
+        mode &= !SET_IDS;
+        if fchown(file, None, group).is_err() {
+            mode &= !GROUP;
         }
     }
     // Behind the owner, whose change takes bits away.
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
     file.set_permissions(there.permissions())
 }
 

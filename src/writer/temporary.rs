@@ -38,11 +38,16 @@ impl<'f> Temporaries<'f> {
         Self { folder, prefix: format!(".{name}.") }
     }
 
-    /// An empty file. Open, it is locked.
-    pub(super) fn file(&self) -> io::Result<NamedTempFile> {
+    /// An empty file, for its owner alone if it is `private`. Open, it is locked.
+    pub(super) fn file(&self, private: bool) -> io::Result<NamedTempFile> {
         let mut builder = self.builder();
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(match private {
+            true => 0o600,
+            false => 0o666, // less the umask
+        }));
+        #[cfg(not(unix))]
+        let _ = private;
         until_claimed(|| {
             let file = builder.tempfile_in(self.folder)?;
             Ok(claim(file.as_file())?.then_some(file))
@@ -126,17 +131,20 @@ impl Lock {
     }
 }
 
-/// Locks what was just made. Before that, another process may have locked it, and taken it away. Where there are no locks,
-/// nobody does.
-#[cfg(unix)]
+/// Locks what was just made. Before that, another process may have locked it, and taken it away. Where nobody does that,
+/// nothing is locked.
+#[cfg(target_os = "linux")]
 fn claim(made: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
 
+    if !is_of_this_machine(made) {
+        return Ok(true);
+    }
     let is_locked = !matches!(made.try_lock(), Err(fs::TryLockError::WouldBlock));
     Ok(is_locked && made.metadata()?.nlink() > 0)
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 fn claim(_: &File) -> io::Result<bool> {
     Ok(true)
 }
@@ -166,8 +174,8 @@ fn take_away(path: &Path, kind: Kind) {
 #[cfg(not(target_os = "linux"))]
 fn take_away(_: &Path, _: Kind) {}
 
-/// Whether a file is on a file system on which each process that could lock it is one of this machine. Others that are not
-/// known here may be of a network.
+/// Whether a file is on a file system of this machine's own. Others that are not known here may be of a network, where a
+/// lock may be seen by one side alone; so may those be that this machine shares out, which nothing here tells.
 #[cfg(target_os = "linux")]
 fn is_of_this_machine(file: &File) -> bool {
     // ext2 to ext4, XFS, Btrfs, F2FS, bcachefs, ZFS, tmpfs, overlayfs: linux/magic.h, and ZFS's own.

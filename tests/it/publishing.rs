@@ -185,6 +185,27 @@ mod unix {
         }
     }
 
+    /// Nobody else sees the new content of a private file while it is written.
+    #[test]
+    fn what_is_to_replace_a_file_is_its_owners_alone_until_it_does() {
+        let (folder, path) = folder();
+        fs::write(&path, "old").unwrap();
+        let _draft = Draft::create(&path).unwrap();
+        let temporary = names(folder.path()).into_iter().find(|name| name != "x.gen5").unwrap();
+        assert_eq!(mode(&folder.path().join(temporary)), 0o600);
+    }
+
+    /// What comes to the path while a file is written is not replaced if it is none.
+    #[test]
+    fn what_came_meanwhile_and_is_no_file_stays() {
+        let (folder, path) = folder();
+        let draft = Draft::create(&path).unwrap();
+        symlink("elsewhere", &path).unwrap();
+        assert!(draft.publish().unwrap_err().to_string().contains("no regular file is there"));
+        assert_eq!(fs::read_link(&path).unwrap().to_str(), Some("elsewhere"));
+        assert_eq!(names(folder.path()), ["x.gen5"]);
+    }
+
     /// Root alone can give files away, so that others see here that nothing is changed.
     #[test]
     fn a_file_that_is_replaced_keeps_its_owner_where_the_system_permits_that() {

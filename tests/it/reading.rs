@@ -14,8 +14,8 @@ use gen5::{
 use serde_json::json;
 
 use crate::support::{
-    Builder, Chunk, PNG, all_ways, chunk_of, data, environment, environment_json, le_bytes, metadata, noise,
-    open, write,
+    Builder, Chunk, PNG, all_ways, chunk_of, data, environment, environment_json, in_pool, le_bytes,
+    metadata, noise, open, write,
 };
 
 fn map(path: &Path) -> Reader {
@@ -560,7 +560,7 @@ fn a_file_that_is_rewritten_under_its_reader_gives_no_other_values() {
         let reader = ReadOptions::new().check_hashes(true).open(&path).unwrap();
         let latent = reader.latent("single").unwrap();
         let other: Vec<u8> = file.iter().map(|byte| !byte).collect();
-        let (done, mut read, mut refused) = (AtomicBool::new(false), 0, 0);
+        let (done, mut read, mut refused, mut wrong) = (AtomicBool::new(false), 0, 0, None);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 // Each is cut to nothing first.
@@ -572,20 +572,16 @@ fn a_file_that_is_rewritten_under_its_reader_gives_no_other_values() {
                 }
             });
             let deadline = Instant::now() + Duration::from_secs(60);
-            while (read < 20 || refused < 20) && Instant::now() < deadline {
+            while (read < 20 || refused < 20) && wrong.is_none() && Instant::now() < deadline {
                 match latent.read::<f32>() {
-                    Ok(values) => {
-                        read += 1;
-                        assert_eq!(*values, noise(3, 24));
-                    }
-                    Err(error) => {
-                        refused += 1;
-                        assert!(matches!(error.fault(), Fault::Integrity | Fault::Format), "{error}");
-                    }
+                    Ok(values) if *values == noise(3, 24) => read += 1,
+                    Err(error) if matches!(error.fault(), Fault::Integrity | Fault::Format) => refused += 1,
+                    other => wrong = Some(format!("{other:?}")),
                 }
             }
             done.store(true, Ordering::Relaxed);
         });
+        assert_eq!(wrong, None);
         assert!(read >= 20 && refused >= 20, "{read} times read, {refused} times refused");
     }
 }
@@ -764,6 +760,22 @@ fn reading_can_be_cancelled_between_blocks() {
         });
         assert!(matches!(report.chunks()[0].error, Some(Error::Cancelled)), "{compression:?}: {report:?}");
         assert!((1..SIZE).contains(&checked.into_inner()), "{compression:?}");
+        // What is not known is no damage.
+        assert!(report.damaged().next().is_none() && !report.is_ok());
         assert!(matches!(reader.verify(), Err(Error::Cancelled)));
     }
+}
+
+/// Damage that was found is told, wherever what was not checked any more lies.
+#[test]
+fn damage_is_told_before_a_cancelled_check() {
+    let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
+    let chunks = ["a", "b", "c"].map(|key| Chunk::latent(key, &[6], &noise(1, 6)).record(flip));
+    let asked = AtomicUsize::new(0);
+    // Twice for each chunk, of which the second says no.
+    let options = ReadOptions::new().cancel_when(move || asked.fetch_add(1, Ordering::Relaxed) < 1);
+    let reader = options.from_bytes(Builder::new(chunks).build()).unwrap();
+    let report = in_pool(1, || reader.verify_chunks(|_| {}));
+    assert_eq!(report.damaged().count(), 2, "{report:?}");
+    assert!(matches!(report.into_result(), Err(Error::Hash { .. })));
 }

@@ -117,7 +117,7 @@ fn writers_beside_others_that_are_killed_finish() {
         }
         assert_eq!(scene.state("with several writers").0, State::After);
     }
-    assert!(killed > 20, "{killed}");
+    assert!(killed > 5, "{killed}");
     scene.recovers();
     println!("pack, beside others that are killed: {finished} finished, {killed} killed");
 }

@@ -508,6 +508,32 @@ fn more_files_than_anybody_wants_are_refused() {
     assert_eq!(folder.names(), ["a.gen5"]);
 }
 
+/// A file of some KiB would become gigabytes.
+#[test]
+fn what_each_file_would_repeat_is_bounded() {
+    let folder = Folder::new();
+    let write = |key: &str, prompt: usize| {
+        let mut writer = gen5::WriteOptions::new().create(folder.path("a.gen5")).unwrap();
+        for row in 0..400 {
+            writer.latent(format!("{key}{row}"), &[1, 1, 1], &[0.5_f32]).unwrap();
+        }
+        let mut extra = gen5::Extra::new();
+        extra.insert("image_text", &serde_json::json!({"prompt": "p".repeat(prompt)})).unwrap();
+        writer.finish(&gen5::Metadata::builder("SD", "1").extra(extra).build().unwrap()).unwrap();
+    };
+    let unpack = |format: &str| {
+        let words = ["unpack", "@/a.gen5", "-o", "@/out", "--format", format, "--no-environment-check"];
+        folder.run(&words)
+    };
+    write("x", 1 << 20);
+    let ran = unpack("comfyui");
+    let refused =
+        "keys, prompt and workflow would be repeated for each file, which comes to more than 256.0 MiB";
+    assert!(ran.code == 1 && ran.messages.contains(refused), "{ran:?}");
+    assert_eq!(folder.names(), ["a.gen5"]);
+    assert_eq!(unpack("kohya").code, 0);
+}
+
 #[test]
 fn files_get_their_types_back_after_a_repack() {
     let folder = Folder::new();

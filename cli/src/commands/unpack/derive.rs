@@ -1,11 +1,12 @@
 //! Files of a layout made of latents that are from elsewhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Result;
 use gen5::{Dtype, Extra, Latent};
 
-use super::plan::{Used, Values};
+use super::plan::{Texts, Used, Values};
 use super::unscale::Unscale;
 use crate::convert::layouts::{Layout, Member, Source, comfyui, kohya};
 use crate::convert::types::{Other, Type};
@@ -78,8 +79,15 @@ pub(super) struct Derived {
     /// What it should be called, without extension.
     pub(super) stem: Option<String>,
     pub(super) pieces: Vec<Piece<Values>>,
-    /// The texts of its header, where it has one.
-    pub(super) texts: BTreeMap<String, String>,
+    pub(super) texts: Texts,
+}
+
+impl Derived {
+    /// Bytes in it, and in the index, that files of one latent repeat.
+    pub(super) fn repeated(&self, unit: &Unit<'_>) -> u64 {
+        let texts = self.texts.iter().map(|(name, text)| name.len() + text.len());
+        (unit.latent.key().map_or(0, str::len) + texts.sum::<usize>()) as u64
+    }
 }
 
 /// The latents as they are, and those whose rows are from files of their own row by row, less rows that are in files already.
@@ -126,12 +134,16 @@ fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
     origins
 }
 
+/// The texts that an image by ComfyUI brought.
+pub(super) fn comfyui_texts(model_info: &Extra) -> Texts {
+    let texts = model_info.get("image_text").and_then(|texts| serde_json::from_str::<Extra>(texts).ok());
+    let text = |name: &str| serde_json::from_str(texts.as_ref()?.get(name)?).ok();
+    let texts = [comfyui::PROMPT, comfyui::WORKFLOW];
+    Arc::new(texts.into_iter().filter_map(|name| Some((name.to_owned(), text(name)?))).collect())
+}
+
 /// A `.latent` file, if it can be one: channels, height and width, behind the batch that ComfyUI has.
-pub(super) fn comfyui_files(
-    unit: &Unit<'_>,
-    model_info: &Extra,
-    unscale: &mut Unscale,
-) -> Result<Vec<Derived>> {
+pub(super) fn comfyui_files(unit: &Unit<'_>, texts: &Texts, unscale: &mut Unscale) -> Result<Vec<Derived>> {
     let has_batch = unit.layout() != Some(Layout::Musubi);
     let shape = match unit.shape.len() {
         3 => [&[1], unit.shape.as_slice()].concat(),
@@ -143,14 +155,7 @@ pub(super) fn comfyui_files(
     let dtype = if unscale.is_some() { Dtype::F32 } else { unit.latent.dtype() };
     let (name, values) = (comfyui::TENSOR.to_owned(), unit.values(None, unscale));
     let latent = Piece { name, kind: dtype.into(), shape, values };
-    // An image by ComfyUI brought them.
-    let texts = model_info.get("image_text").and_then(|texts| serde_json::from_str::<Extra>(texts).ok());
-    let text = |name: &str| serde_json::from_str(texts.as_ref()?.get(name)?).ok();
-    let texts = [comfyui::PROMPT, comfyui::WORKFLOW]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), text(name)?)))
-        .collect();
-    let stem = unit.stem().map(str::to_owned);
+    let (stem, texts) = (unit.stem().map(shortened), Arc::clone(texts));
     Ok(vec![Derived { stem, pieces: vec![latent, marker()], texts }])
 }
 
@@ -179,15 +184,21 @@ pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<
         };
         let size = sizes(kohya::ORIGINAL_SIZE, &[width_in_pixels, height_in_pixels]);
         let crop = sizes(kohya::CROP, &[0, 0, width_in_pixels, height_in_pixels]);
-        Derived { stem, pieces: vec![latents, size, crop], texts: BTreeMap::new() }
+        Derived { stem, pieces: vec![latents, size, crop], texts: Texts::default() }
     };
     Ok(match rows {
-        None => vec![file(unit.stem().map(str::to_owned), None)],
+        None => vec![file(unit.stem().map(shortened), None)],
         Some(rows) => {
-            let (stem, digits) = (unit.stem().unwrap_or(NAMELESS), rows.to_string().len());
+            let stem = shortened(unit.stem().unwrap_or(NAMELESS));
+            let digits = rows.to_string().len();
             (0..rows).map(|row| file(Some(format!("{stem}_{row:0digits$}")), Some(row))).collect()
         }
     })
+}
+
+/// As much of a stem as a file's name can have, with a row's number behind it; there can be very many of them.
+fn shortened(stem: &str) -> String {
+    format!("{stem:.80}")
 }
 
 /// The channels, height and width of an image, or of so many rows that are images; `None` if it is something else.

@@ -128,7 +128,7 @@ fn compare_with_machine(args: &UnpackArgs, file: &Environment, output: &mut Outp
 fn is_widened(piece: &Piece<Values>) -> bool {
     match &piece.values {
         Values::Latent { latent, unscale: None, .. } => {
-            latent.dtype() == Dtype::BF16 && piece.kind != Type::Latent(Dtype::BF16)
+            latent.dtype() == Dtype::BF16 && piece.kind == Type::Latent(Dtype::F32)
         }
         _ => false,
     }

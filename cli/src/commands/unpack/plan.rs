@@ -2,13 +2,16 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use gen5::{Dtype, Extra, Latent, Reader};
 
 use super::super::sources::sources;
 use super::LATENTS;
-use super::derive::{Derived, MAX_FILES, SIZES_ARE_DERIVED, Unit, comfyui_files, kohya_files, marker, units};
+use super::derive::{
+    Derived, MAX_FILES, SIZES_ARE_DERIVED, Unit, comfyui_files, comfyui_texts, kohya_files, marker, units,
+};
 use super::unscale::Unscale;
 use crate::args::{Format, PreviewArg, UnpackArgs};
 use crate::convert::layouts::{Layout, Member, Source, comfyui};
@@ -19,8 +22,11 @@ use crate::embedded::without_bare_words;
 use crate::names::file_names;
 use crate::picture::Previews;
 use crate::progress::Progress;
-use crate::terminal::{count, escape};
+use crate::terminal::{count, escape, human_size};
 use crate::values::Normalization;
+
+/// The texts of a file's header, where it has one. Many files may have the same.
+pub(super) type Texts = Arc<BTreeMap<String, String>>;
 
 /// A file that is to be written.
 pub(super) struct Planned {
@@ -28,8 +34,7 @@ pub(super) struct Planned {
     pub(super) path: String,
     pub(super) container: Container,
     pub(super) pieces: Vec<Piece<Values>>,
-    /// The texts of its header, where it has one.
-    pub(super) texts: BTreeMap<String, String>,
+    pub(super) texts: Texts,
     /// What the file was called that it was made of, if it is that again.
     pub(super) source: Option<String>,
 }
@@ -73,7 +78,7 @@ pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> R
     };
     let layout = match args.format {
         Format::Npy => return Ok(Plan { files: one_each(&latents), notes: Vec::new() }),
-        Format::Npz => return Ok(together(Container::Npz, BTreeMap::new(), "npz")),
+        Format::Npz => return Ok(together(Container::Npz, Texts::default(), "npz")),
         Format::Safetensors => return Ok(together(Container::Safetensors, texts(reader)?, "safetensors")),
         Format::Original => None,
         Format::Comfyui => Some(Layout::Comfyui),
@@ -93,7 +98,7 @@ fn one_each(latents: &[Latent]) -> Vec<Planned> {
 
 fn npy_file(latent: &Latent, name: &str) -> Planned {
     let (container, pieces) = (Container::Npy, vec![whole(latent, String::new(), Container::Npy)]);
-    Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts: BTreeMap::new(), source: None }
+    Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts: Texts::default(), source: None }
 }
 
 fn whole(latent: &Latent, name: String, container: Container) -> Piece<Values> {
@@ -128,10 +133,13 @@ fn model_info(reader: &Reader) -> Result<Extra> {
 }
 
 /// The metadata as texts: text as it is, all else as JSON.
-fn texts(reader: &Reader) -> Result<BTreeMap<String, String>> {
+fn texts(reader: &Reader) -> Result<Texts> {
     let text = |value: &str| serde_json::from_str(value).unwrap_or_else(|_| value.to_owned());
-    Ok(model_info(reader)?.iter().map(|(name, value)| (name.to_owned(), text(value))).collect())
+    Ok(Arc::new(model_info(reader)?.iter().map(|(name, value)| (name.to_owned(), text(value))).collect()))
 }
+
+/// Bytes of keys and texts that files of one latent repeat.
+const MAX_REPEATED: u64 = 256 << 20;
 
 /// Latents, by position, and rows of them, or the whole.
 pub(super) type Used = HashSet<(usize, Option<usize>)>;
@@ -178,8 +186,9 @@ impl<'a> Planner<'a> {
             _ if left.is_empty() => {}
             None => self.rest(&left),
             Some(layout @ Layout::Comfyui) => {
+                let texts = comfyui_texts(model_info);
                 let unscale = Unscale::new(layout, unscale, model_info);
-                self.derive(&left, layout, unscale, |unit, by| comfyui_files(unit, model_info, by))?;
+                self.derive(&left, layout, unscale, |unit, by| comfyui_files(unit, &texts, by))?;
             }
             Some(layout @ Layout::Kohya) => {
                 let unscale = Unscale::new(layout, unscale, model_info);
@@ -218,7 +227,7 @@ impl<'a> Planner<'a> {
             pieces.push(marker());
         }
         ensure!(container != Container::Npy || pieces.len() == 1, "a .npy file holds one array");
-        let (texts, file) = (source.metadata.clone(), Some(source.file.clone()));
+        let (texts, file) = (Arc::new(source.metadata.clone()), Some(source.file.clone()));
         Ok(Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts, source: file })
     }
 
@@ -317,14 +326,21 @@ impl<'a> Planner<'a> {
         files_of: impl Fn(&Unit<'_>, &mut Unscale) -> Result<Vec<Derived>>,
     ) -> Result<bool> {
         let mut derived: Vec<Derived> = Vec::new();
-        let mut passed_over = 0_usize;
+        let (mut passed_over, mut repeated) = (0_usize, 0_u64);
         for unit in units(left, &self.sources, &self.used) {
             let files = if unit.is_companion() { Vec::new() } else { files_of(&unit, &mut unscale)? };
             passed_over += usize::from(files.is_empty());
+            repeated += files.iter().map(|file| file.repeated(&unit)).sum::<u64>();
             derived.extend(files);
             ensure!(
                 self.plan.files.len() + derived.len() <= MAX_FILES,
                 "more than {MAX_FILES} files would be made; --format safetensors makes one"
+            );
+            ensure!(
+                repeated <= MAX_REPEATED,
+                "keys, prompt and workflow would be repeated for each file, which comes to more than {}; --format \
+                 safetensors has them once",
+                human_size(MAX_REPEATED)
             );
         }
         if passed_over > 0 {
