@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use gen5::DraftFolder;
 
+use super::input::is_dash;
+use crate::failure::UsageError;
 use crate::interrupt;
 use crate::terminal::shown;
 
 /// Refuses a destination that could lose something, before any work is done.
 pub(super) fn check_destination(folder: &Path, force: bool) -> Result<()> {
+    refuse_dash(folder)?;
     let there = match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         there => there.with_context(|| format!("could not look at {}", shown(folder)))?,
@@ -25,6 +28,16 @@ pub(super) fn check_destination(folder: &Path, force: bool) -> Result<()> {
         shown(folder)
     );
     Ok(())
+}
+
+/// Refuses `-`, which elsewhere is standard output.
+pub(super) fn refuse_dash(folder: &Path) -> Result<()> {
+    match is_dash(folder) {
+        true => {
+            Err(UsageError("a folder cannot go to standard output; one called - is ./-".to_owned()).into())
+        }
+        false => Ok(()),
+    }
 }
 
 /// A folder in the making. Everything is made in one of its own first, so that a failure leaves nothing: beside the

@@ -8,11 +8,13 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 
 use super::Output;
+use super::folder::refuse_dash;
 use super::placed::Placed;
 use crate::args::{Cli, ManArgs};
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &ManArgs, output: &mut Output<'_>) -> Result<()> {
+    refuse_dash(&args.output)?;
     let pages = pages()?;
     fs::create_dir_all(&args.output).with_context(|| format!("could not create {}", shown(&args.output)))?;
     let paths: Vec<PathBuf> = pages.iter().map(|(name, _)| args.output.join(name)).collect();

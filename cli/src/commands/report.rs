@@ -1,5 +1,6 @@
 //! `gen5 report`: a page of files.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::{fs, io};
@@ -13,10 +14,11 @@ use super::placed::Placed;
 use super::{Output, file_name};
 use crate::args::ReportArgs;
 use crate::environment::capture;
+use crate::failure::UsageError;
 use crate::files::Files;
 use crate::interrupt;
 use crate::page::{Content, File, Integrity, Page, Reading, render};
-use crate::terminal::{count, human_size};
+use crate::terminal::{count, human_size, shown};
 
 /// What the page is, for programs.
 #[derive(Serialize)]
@@ -81,9 +83,18 @@ impl<'a> ContentFacts<'a> {
 }
 
 pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
-    if is_dash(&args.output) {
-        output.refuse_json()?;
-        output.refuse_terminal("a page is for a browser, and would flood the terminal", "")?;
+    let is_page = |extension: &OsStr| ["html", "htm"].iter().any(|page| extension.eq_ignore_ascii_case(page));
+    match is_dash(&args.output) {
+        true => {
+            output.refuse_json()?;
+            output.refuse_terminal("a page is for a browser, and would flood the terminal", "")?;
+        }
+        false if args.output.extension().is_some_and(is_page) => {}
+        // Such as the first file of a pattern, which a shell has put behind -o.
+        false => {
+            let problem = format!("{} has to end in .html, which is what is written", shown(&args.output));
+            return Err(UsageError(problem).into());
+        }
     }
     let found = Files::find(&args.files).found;
     if found.iter().any(|(path, _)| is_dash(path)) {

@@ -208,11 +208,11 @@ fn a_file_from_standard_input_is_changed_on_its_way_to_standard_output() {
 #[test]
 fn a_destination_is_refused_before_the_work() {
     let folder = Folder::new();
-    fs::create_dir(folder.path("folder.png")).unwrap();
+    fs::create_dir(folder.path("folder.html")).unwrap();
     for (words, problem) in [
         (&["report", "@/a.gen5", "-o", "@/no/x.html"][..], "could not create @/no/x.html: No such file"),
         (
-            &["report", "@/a.gen5", "-o", "@/folder.png", "--force"],
+            &["report", "@/a.gen5", "-o", "@/folder.html", "--force"],
             "something that is no regular file is there",
         ),
     ] {
@@ -220,13 +220,13 @@ fn a_destination_is_refused_before_the_work() {
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.messages.contains(problem) && !ran.messages.contains("a.gen5"), "{ran:?}");
     }
-    assert_eq!(folder.names(), ["folder.png"]);
+    assert_eq!(folder.names(), ["folder.html"]);
 }
 
-/// What makes one file, without what it is called.
-const MAKERS: [&[&str]; 2] = [
-    &["report", "@/run.gen5", "--force", "--no-environment-check", "-o"],
-    &["render", "@/run.gen5", "--force", "-o"],
+/// What makes one file, without what it is called, and how that has to end.
+const MAKERS: [(&[&str], &str); 2] = [
+    (&["report", "@/run.gen5", "--force", "--no-environment-check", "-o"], "html"),
+    (&["render", "@/run.gen5", "--force", "-o"], "png"),
 ];
 
 #[test]
@@ -237,18 +237,20 @@ fn a_picture_or_page_keeps_the_mode_and_the_link_that_are_there() {
     let folder = Folder::new();
     folder.sample("run.gen5");
     fs::create_dir(folder.path("inner")).unwrap();
-    let (target, link) = (folder.path("inner/x.png"), folder.path("link.png"));
-    symlink("inner/x.png", &link).unwrap();
-    for words in MAKERS {
+    let target = folder.path("inner/x");
+    for (words, extension) in MAKERS {
+        let name = format!("link.{extension}");
+        let link = folder.path(&name);
+        symlink("inner/x", &link).unwrap();
         fs::write(&target, "old").unwrap();
         fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
-        folder.ok(&[words, &["@/link.png"]].concat());
+        folder.ok(&[words, &[&*format!("@/{name}")]].concat());
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "{words:?}");
         let there = fs::metadata(&target).unwrap();
         assert!(there.mode() & 0o777 == 0o600 && there.len() > 3, "{words:?}: {there:?}");
     }
     fs::create_dir(folder.path("man")).unwrap();
-    symlink("../inner/x.png", folder.path("man/gen5.1")).unwrap();
+    symlink("../inner/x", folder.path("man/gen5.1")).unwrap();
     folder.ok(&["man", "-o", "@/man", "--force"]);
     assert!(fs::read_to_string(&target).unwrap().contains(".TH"));
     assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o600);
@@ -259,22 +261,42 @@ fn a_picture_or_page_keeps_the_mode_and_the_link_that_are_there() {
 fn a_picture_or_page_does_not_replace_what_is_no_file() {
     let folder = Folder::new();
     folder.sample("run.gen5");
-    let _socket = std::os::unix::net::UnixListener::bind(folder.path("x.png")).unwrap();
-    for words in MAKERS {
-        let ran = folder.run(&[words, &["@/x.png"]].concat());
+    for (words, extension) in MAKERS {
+        let name = format!("x.{extension}");
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path(&name)).unwrap();
+        let ran = folder.run(&[words, &[&*format!("@/{name}")]].concat());
         assert!(ran.code == 1 && ran.messages.contains("no regular file"), "{ran:?}");
+        assert!(!fs::symlink_metadata(folder.path(&name)).unwrap().is_file());
     }
-    assert_eq!(folder.names(), ["run.gen5", "x.png"]);
-    assert!(!fs::symlink_metadata(folder.path("x.png")).unwrap().is_file());
+    assert_eq!(folder.names(), ["run.gen5", "x.html", "x.png"]);
 }
 
 #[test]
 fn a_picture_or_page_may_have_the_longest_name() {
     let folder = Folder::new();
     folder.sample("run.gen5");
-    let name = format!("@/{}.png", "n".repeat(240));
-    for words in MAKERS {
-        folder.ok(&[words, &[&*name]].concat());
+    for (words, extension) in MAKERS {
+        folder.ok(&[words, &[&*format!("@/{}.{extension}", "n".repeat(240))]].concat());
+    }
+}
+
+/// A pattern that stands behind `-o` by a slip names a file first, and those to be read after it.
+#[test]
+fn a_page_is_no_gen5_file_and_a_folder_is_not_standard_output() {
+    let folder = Folder::new();
+    folder.sample("a.gen5");
+    folder.sample("b.gen5");
+    let before = fs::read(folder.path("a.gen5")).unwrap();
+    let ran = folder.run(&["report", "-f", "-o", "@/a.gen5", "@/b.gen5"]);
+    let problem = "gen5: @/a.gen5 has to end in .html, which is what is written\n";
+    assert_eq!((ran.code, ran.messages.as_str()), (2, problem));
+    assert!(fs::read(folder.path("a.gen5")).unwrap() == before);
+    let problem = "gen5: a folder cannot go to standard output; one called - is ./-\n";
+    for words in
+        [&["unpack", "@/a.gen5", "-o", "-"][..], &["split", "@/a.gen5", "-o", "-"], &["man", "-o", "-"]]
+    {
+        let ran = folder.run(words);
+        assert_eq!((ran.code, ran.messages.as_str()), (2, problem), "{words:?}");
     }
 }
 
