@@ -182,12 +182,31 @@ pub fn guess(channels: usize, model: &str) -> Option<Guess> {
     use Preview::{Flux, Sd3, Sd15, Sdxl};
     let name = model.to_lowercase().replace(['-', '_'], " ");
     // Models whose latents have as many channels and mean something else.
-    const OTHERS: [&str; 10] =
-        ["flux.2", "flux2", "flux 2", "wan", "hunyuan", "qwen", "cascade", "cosmos", "playground", "pixart"];
-    if OTHERS.iter().any(|other| name.contains(other)) {
+    const OTHERS: [&str; 13] = [
+        "flux.2",
+        "flux2",
+        "flux 2",
+        "wan",
+        "hunyuan",
+        "qwen",
+        "cascade",
+        "cosmos",
+        "playground",
+        "pixart",
+        "cogvideo",
+        "ltx",
+        "mochi",
+    ];
+    // At the start of a word: a swan is no Wan.
+    let starts_word = |at: usize| name.get(..at).is_some_and(|before| !before.ends_with(char::is_alphabetic));
+    if OTHERS.iter().any(|other| name.match_indices(other).any(|(at, _)| starts_word(at))) {
         return None;
     }
-    const NAMES: [(&str, Preview); 16] = [
+    const NAMES: [(&str, Preview); 19] = [
+        // These three take SDXL's autoencoder.
+        ("kolors", Sdxl),
+        ("auraflow", Sdxl),
+        ("ssd 1b", Sdxl),
         ("xl", Sdxl),
         ("pony", Sdxl),
         ("illustrious", Sdxl),
@@ -237,6 +256,9 @@ mod tests {
             (16, "FLUX.1-dev", Some(Preview::Flux)),
             (16, "", Some(Preview::Flux)),
             (16, "Wan2.1", None),
+            (4, "swan-v2-xl", Some(Preview::Sdxl)),
+            (4, "Kolors", Some(Preview::Sdxl)),
+            (16, "CogVideoX-5b", None),
             (3, "SDXL", None),
             (128, "FLUX.2", None),
         ];

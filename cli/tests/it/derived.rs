@@ -207,6 +207,12 @@ fn what_cannot_be_unscaled_is_refused() {
                 .into()
         )
     );
+    // A name that tells of other channels is no better than none.
+    for (model, channels) in [("SDXL", 16), ("FLUX.1-dev", 4), ("Stable Diffusion", 4)] {
+        latent(&folder, model, channels, 1.0);
+        let (code, said) = refused("comfyui", "auto");
+        assert!(code == 1 && said.contains("that does not tell how it is scaled"), "{said}");
+    }
     let (code, said) = refused("original", "auto");
     assert!(code == 2 && said.starts_with("gen5: --unscale is for --format comfyui and kohya;"), "{said}");
 }

@@ -52,7 +52,8 @@ impl Unscale {
                 (model, None)
             }
             Previews::Auto => {
-                let guess = guess.with_context(|| {
+                // To change values, the number of channels alone is too little.
+                let guess = guess.filter(|guess| guess.by_name).with_context(|| {
                     format!(
                         "{}, and the model is \"{}\": that does not tell how it is scaled; --unscale sd15, sdxl, sd3 or flux \
                          does, and none has it written as it is",
