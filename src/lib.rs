@@ -7,6 +7,7 @@ compile_error!(
     "gen5 borrows little-endian values as they lie in the file, so it needs a little-endian target"
 );
 
+mod cancelled;
 #[cfg(feature = "capture")]
 mod capture;
 mod carry;

@@ -51,7 +51,7 @@ impl Progress {
     }
 
     /// There is so much more to do.
-    pub(crate) fn expect(&self, count: u64) {
+    pub(crate) fn extend(&self, count: u64) {
         self.bar.inc_length(count);
     }
 

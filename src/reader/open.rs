@@ -1,6 +1,5 @@
 //! Opening: file header, chunk table, records, each checked before the next is believed.
 
-use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -8,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::{Inner, Reader, payload};
+use crate::cancelled::Cancelled;
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
 use crate::manifest::{Manifest, TableContext, lay_out};
@@ -26,23 +26,6 @@ pub struct ReadOptions {
     pub(super) limits: Limits,
     pub(super) check_hashes: bool,
     pub(super) cancelled: Cancelled,
-}
-
-/// What tells whether to stop.
-#[derive(Clone, Default)]
-pub(super) struct Cancelled(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
-
-impl Cancelled {
-    /// Refuses to go on when that is asked for.
-    pub(super) fn check(&self) -> Result<()> {
-        if self.0.as_ref().is_some_and(|cancelled| cancelled()) { Err(Error::Cancelled) } else { Ok(()) }
-    }
-}
-
-impl fmt::Debug for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "asked" } else { "never" })
-    }
 }
 
 impl ReadOptions {
@@ -68,7 +51,7 @@ impl ReadOptions {
     /// [`Latent::write_to`](crate::Latent::write_to), [`Reader::verify`] and [`Reader::verify_chunks`]. Once it says yes, these
     /// give [`Error::Cancelled`], the last one for each chunk that was not checked by then.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.cancelled = Cancelled(Some(Arc::new(cancelled)));
+        self.cancelled = Cancelled::when(cancelled);
         self
     }
 

@@ -10,6 +10,7 @@ use super::Writer;
 use super::buffers::Pool;
 use super::publish::Target;
 use super::sink::SeekSink;
+use crate::cancelled::Cancelled;
 use crate::codec::is_valid_level;
 use crate::error::{Error, Result};
 
@@ -76,9 +77,6 @@ pub(super) const DEFAULT_PART_SIZE: u64 = 64 << 20;
 /// Called with a number of bytes that have been taken care of.
 type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// Tells whether to stop.
-type Cancelled = Arc<dyn Fn() -> bool + Send + Sync>;
-
 /// How to write a file.
 ///
 /// Compressed chunks are made in memory that the options keep, two parts for each thread at most: whoever writes file after
@@ -103,7 +101,7 @@ pub struct WriteOptions {
     pub(super) compatible: bool,
     pub(super) sync: bool,
     pub(super) progress: Option<Progress>,
-    pub(super) cancelled: Option<Cancelled>,
+    pub(super) cancelled: Cancelled,
     /// Shared by all writers that come of clones of these options.
     pub(super) buffers: Arc<Pool>,
 }
@@ -120,7 +118,7 @@ impl Default for WriteOptions {
             compatible: false,
             sync: true,
             progress: None,
-            cancelled: None,
+            cancelled: Cancelled::default(),
             buffers: Arc::default(),
         }
     }
@@ -209,7 +207,7 @@ impl WriteOptions {
     /// Once it says yes, the call that is under way gives [`Error::Cancelled`], and the file cannot be finished any more: it is
     /// not published.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.cancelled = Some(Arc::new(cancelled));
+        self.cancelled = Cancelled::when(cancelled);
         self
     }
 

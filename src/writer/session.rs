@@ -260,11 +260,7 @@ impl<'w> Session<'w> {
 
     /// Refuses to go on when that is asked for, and remembers it.
     pub(super) fn check_cancelled(&self) -> Result<()> {
-        if self.options.cancelled.as_ref().is_some_and(|cancelled| cancelled()) {
-            self.fail(&Error::Cancelled);
-            return Err(Error::Cancelled);
-        }
-        Ok(())
+        self.options.cancelled.check().inspect_err(|error| self.fail(error))
     }
 
     /// Writes, unless that is cancelled, and remembers if it fails.

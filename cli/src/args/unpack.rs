@@ -29,7 +29,7 @@ pub(crate) struct UnpackArgs {
     pub(crate) format: Format,
 
     /// For ComfyUI and kohya, which take latents as a VAE gives them (kohya not those of FLUX.1): undo the scale and shift
-    /// that a model's sampler works with. auto guesses the model from the channels and the model's name, and says so; sd15
+    /// that a model's sampler works with. auto goes by the model's name, and says so; sd15
     /// is good for Stable Diffusion 2, and sd3 for 3.5, too; none says that latents are unscaled. Those that came from such
     /// files are known to be
     #[arg(long, value_enum, value_name = "MODEL")]

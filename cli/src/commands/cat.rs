@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
         true => {
             let kind = Container::Npy.holds(latent.dtype());
             npy::write_header(output.out, kind, latent.shape())?;
-            let recast = Recast::new(&mut *output.out, latent.dtype(), kind.into(), None);
+            let recast = Recast::new(&mut *output.out, latent.dtype(), kind, None);
             latent.write_to(&mut progress.writer(recast))
         }
         false => latent.write_to(&mut progress.writer(&mut *output.out)),

@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::carry::{Parcel, Source, carry};
 use super::metadata::stored_model_info;
-use super::sources::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
+use super::sources::{MERGED_FROM, PART_OF, SOURCES, latents_by_key, note_lost, put_sources, take_sources};
 use super::written::Destination;
 use super::{Output, file_name, of_file, path_text};
 use crate::args::MergeArgs;
@@ -19,10 +19,6 @@ use crate::convert::layouts::Source as File;
 use crate::embedded::without_bare_words;
 use crate::files::Files;
 use crate::terminal::{dimensions, shown};
-
-/// The members of `model_info` that tell where a file comes from.
-pub(super) const MERGED_FROM: &str = "merged_from";
-pub(super) const PART_OF: &str = "part_of";
 
 /// What was merged, for programs.
 #[derive(Serialize)]

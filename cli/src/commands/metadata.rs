@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use gen5::{Extra, Metadata, Reader};
 
 use super::image_text::ImageText;
-use super::sources::SOURCES;
+use super::sources::{SOURCES, leave_out_foreign};
 use super::{Inputs, Output, of_file};
 use crate::args::MetadataArgs;
 use crate::embedded::without_bare_words;
@@ -52,10 +52,11 @@ pub(super) fn metadata(
     sources: Option<&str>,
     output: &mut Output<'_>,
 ) -> Result<Metadata> {
-    let mut model_info = match &args.metadata {
-        Some(path) => read_model_info(path, output.inputs)?,
-        None => Extra::new(),
-    };
+    let mut model_info = Extra::new();
+    if let Some(path) = &args.metadata {
+        model_info = read_model_info(path, output.inputs)?;
+        leave_out_foreign(&mut model_info, &Extra::new(), path, output);
+    }
     override_by_flags(&mut model_info, args)?;
     if let Some(sources) = sources {
         model_info.insert_json(SOURCES, sources)?;

@@ -8,9 +8,11 @@ use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
     stored_model_info,
 };
+use super::sources::leave_out_foreign;
 use super::written::Destination;
 use super::{Output, version_text};
 use crate::args::SetArgs;
+use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
 use crate::terminal::{count, shown};
 
@@ -31,7 +33,12 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     let reader = output.inputs.open(&args.file)?;
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
-        Some(path) => read_model_info(path, output.inputs)?,
+        Some(path) => {
+            let mut model_info = read_model_info(path, output.inputs)?;
+            let own = serde_json::from_str(&without_bare_words(reader.model_info_json())).unwrap_or_default();
+            leave_out_foreign(&mut model_info, &own, path, output);
+            model_info
+        }
         None => stored_model_info(&reader, &args.file, output)?,
     };
     for name in &args.unset {

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Output;
-use super::merge::MERGED_FROM;
-use super::sources::{latents_by_key, note_lost, put_sources, take_sources};
+use super::sources::{MERGED_FROM, latents_by_key, note_lost, put_sources, take_sources};
 use super::split::rows_of;
 use crate::args::SplitArgs;
 use crate::convert::layouts::Source;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use gen5::{Extra, Latent, Reader};
+use serde_json::Value;
 
 use super::Output;
 use crate::convert::layouts::Source;
@@ -14,7 +15,12 @@ use crate::terminal::{count, human_size, shown};
 /// The member of `model_info` that tells of them.
 pub(super) const SOURCES: &str = Source::MEMBER;
 
-/// Bytes of that member. Half of what a reader takes as a file's whole table.
+/// The members that tell where a file's latents come from: the files that `merge` made it of, and what `split` says it is
+/// part of.
+pub(super) const MERGED_FROM: &str = "merged_from";
+pub(super) const PART_OF: &str = "part_of";
+
+/// Bytes of the sources. Half of what a reader takes as a file's whole table.
 const MAX_SOURCES: usize = 64 << 20;
 
 /// The sources that a `model_info` has.
@@ -22,6 +28,23 @@ pub(super) fn sources(model_info: &Extra) -> Result<Vec<Source>> {
     Source::list(model_info.get(SOURCES)).with_context(|| {
         format!("{SOURCES}, which tells of the files that were packed, is not as it has to be")
     })
+}
+
+/// Leaves out of metadata from elsewhere what tells of latents, and so is not true of these, and says so. `own` is what these
+/// have for it, if they have metadata already, and is kept.
+pub(super) fn leave_out_foreign(model_info: &mut Extra, own: &Extra, from: &Path, output: &mut Output<'_>) {
+    let value =
+        |members: &Extra, name| members.get(name).and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let mut foreign = vec![SOURCES, MERGED_FROM, PART_OF];
+    foreign.retain(|name| model_info.get(name).is_some());
+    foreign.retain(|name| value(model_info, name).is_none() || value(model_info, name) != value(own, name));
+    for name in &foreign {
+        model_info.remove(name);
+    }
+    if !foreign.is_empty() {
+        let (from, members) = (shown(from), foreign.join(", "));
+        output.note(&format!("{from}: left out, since it tells of the latents of another file: {members}"));
+    }
 }
 
 /// Takes the sources out of a file's `model_info`. Those that are not understood cannot follow their latents, and are left

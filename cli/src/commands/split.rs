@@ -12,9 +12,10 @@ use serde_json::value::RawValue;
 
 use super::carry::{Parcel, Source, carry};
 use super::folder::{Draft, check_destination, write};
-use super::merge::{PART_OF, others};
+use super::merge::others;
 use super::metadata::stored_model_info;
 use super::shares::{Share, shares};
+use super::sources::PART_OF;
 use super::verify::check_all;
 use super::whole::BATCH;
 use super::{Output, file_name, of_file};

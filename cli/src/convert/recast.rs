@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use gen5::Dtype;
 
-use super::types::Type;
 use crate::values::{Normalization, narrow, rounded, widen};
 
 /// Bytes of values that are recast at a time: they stay in cache.
@@ -21,14 +20,9 @@ pub struct Recast<W> {
 }
 
 impl<W: Write> Recast<W> {
-    /// Writes values of `from` as `kind`, rounded to nearest if it holds less. With `unscale` they are made those that a
+    /// Writes values of `from` as `to`, rounded to nearest if it holds less. With `unscale` they are made those that a
     /// decoder takes on the way.
-    pub fn new(out: W, from: Dtype, kind: Type, unscale: Option<Normalization>) -> Self {
-        let to = match kind {
-            Type::Latent(to) => to,
-            // What is no latent's type is none that a latent's values are written as.
-            Type::Other(_) => from,
-        };
+    pub fn new(out: W, from: Dtype, to: Dtype, unscale: Option<Normalization>) -> Self {
         Self { out, from, to, unscale, values: Vec::new(), bytes: Vec::new() }
     }
 }
@@ -108,7 +102,7 @@ mod tests {
 
     fn recast(bytes: &[u8], from: Dtype, to: Dtype, unscale: Option<Normalization>) -> Vec<u8> {
         let mut out = Vec::new();
-        Recast::new(&mut out, from, to.into(), unscale).write_all(bytes).unwrap();
+        Recast::new(&mut out, from, to, unscale).write_all(bytes).unwrap();
         out
     }
 
@@ -163,7 +157,7 @@ mod tests {
     #[test]
     fn values_in_pieces_are_put_together() {
         let mut out = Vec::new();
-        let mut recast = Recast::new(&mut out, Dtype::BF16, Dtype::F32.into(), None);
+        let mut recast = Recast::new(&mut out, Dtype::BF16, Dtype::F32, None);
         assert_eq!(recast.write(&[0x80, 0x3f, 0x80]).unwrap(), 2);
         assert_eq!(recast.write(&[0x80]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(out, 1.0_f32.to_le_bytes());

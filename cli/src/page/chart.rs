@@ -24,7 +24,6 @@ const CURVE: u32 = 80;
 /// The bars of a histogram, and over them the normal curve of all values, where there are enough of them.
 pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
     let (low, high, counts) = (f64::from(histogram.low), f64::from(histogram.high), &histogram.counts);
-    let step = (high - low) / counts.len() as f64;
     let normal = histogram.normal(values);
     let top = histogram.top(normal.as_ref());
     let x = Scale::new((low, high), (LEFT, RIGHT));
@@ -32,8 +31,8 @@ pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
 
     let mut bars = String::new();
     for (position, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
-        let (start, end) = (low + step * position as f64, low + step * (position as f64 + 1.0));
-        let (left, right, top) = (x.at(start), x.at(end), y.at(*count));
+        let edge = |bin: usize| LEFT + (RIGHT - LEFT) * bin as f64 / counts.len() as f64;
+        let (left, right, top) = (edge(position), edge(position + 1), y.at(*count));
         let _ = write!(bars, "M{left:.1} {BOTTOM}V{top:.1}H{right:.1}V{BOTTOM}z");
     }
     let curve = normal.map(|normal| {
@@ -102,7 +101,7 @@ const LABELS: f64 = 34.0;
 
 /// A line along the bottom, with some round numbers under it.
 fn axis(x: &Scale, range: RangeInclusive<f64>) -> Markup {
-    let (left, right) = (x.at(*range.start()), x.at(*range.end()));
+    let (left, right) = x.ends;
     html! {
         path.axis d={ "M" (left) " " (BOTTOM) "H" (right) } {}
         @for value in ticks(*range.start(), *range.end(), 5) {
@@ -113,17 +112,21 @@ fn axis(x: &Scale, range: RangeInclusive<f64>) -> Markup {
     }
 }
 
-/// From values to places, in a straight line.
+/// From values to places, in a straight line. Where there is one value alone, it is in the middle.
 struct Scale {
     from: f64,
     factor: f64,
     to: f64,
+    ends: (f64, f64),
 }
 
 impl Scale {
     fn new((low, high): (f64, f64), (start, end): (f64, f64)) -> Self {
-        let factor = if high > low { (end - start) / (high - low) } else { 0.0 };
-        Self { from: low, factor, to: start }
+        let (factor, to) = match high > low {
+            true => ((end - start) / (high - low), start),
+            false => (0.0, (start + end) / 2.0),
+        };
+        Self { from: low, factor, to, ends: (start, end) }
     }
 
     fn at(&self, value: f64) -> f64 {
@@ -218,6 +221,14 @@ mod tests {
                 .unwrap_or_default();
             assert!(!chart.contains("NaN") && !chart.contains("inf"), "{values:?}: {chart}");
         }
+    }
+
+    #[test]
+    fn a_constant_is_a_bar_in_the_middle() {
+        let counts = vec![0.0, 5.0, 0.0];
+        let chart = histogram(&Histogram { low: 0.5, high: 0.5, counts }, &of(&[0.5; 5])).into_string();
+        assert!(chart.contains("class=\"bars\" d=\"M110.0 110V8.0H210.0V110z\""), "{chart}");
+        assert!(chart.contains("x=\"160.0\" y=\"127\">0.5<"), "{chart}");
     }
 
     fn step(at: usize, values: Option<&[f32]>) -> Frame {

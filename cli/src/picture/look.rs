@@ -251,7 +251,7 @@ impl Look {
     }
 }
 
-/// What the file says about itself, a line each, and the first line of the prompt; all of it escaped.
+/// What the file says about itself, a line each, and the prompt, its lines in one; all of it escaped.
 pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
     let size = human_size(reader.file_size());
     let mut about = vec![size];
@@ -263,18 +263,23 @@ pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
     let name = format!("{} {}", model.model_name, model.version);
     let mut lines = vec![name.trim().to_owned()];
     if let Some(settings) = &model.generation_settings {
-        let mut said = vec![format!("seed {}", settings.seed), format!("{} steps", settings.steps)];
+        let mut said = vec![format!("seed {}", settings.seed), steps(settings.steps)];
         said.push(settings.sampler.clone());
         said.extend(settings.cfg_scale.map(|scale| format!("cfg {scale}")));
         lines.push(said.join("  ·  "));
     }
     about.insert(0, model.date.split('.').next().unwrap_or_default().replace('T', " "));
     lines.push(about.join("  ·  "));
-    let prompt = model.prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let prompt: Vec<&str> = model.prompt.split_whitespace().take(SHOWN).collect();
     (
         lines.iter().map(|line| beginning(line)).filter(|line| !line.is_empty()).collect(),
-        beginning(prompt.trim()),
+        beginning(&prompt.join(" ")),
     )
+}
+
+/// How many steps, in words.
+fn steps(steps: u64) -> String {
+    if steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") }
 }
 
 /// Characters of a text from the file that are shown, at most.

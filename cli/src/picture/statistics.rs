@@ -166,7 +166,8 @@ impl Sketch {
                     (false, true) => {
                         f64::from(u8::from((left..right).contains(&from) || bin + 1 == bins && from >= right))
                     }
-                    (false, false) => f64::from(u8::from(bin == 0)),
+                    // All values are one, which is drawn in the middle.
+                    (false, false) => f64::from(u8::from(bin == bins / 2)),
                 };
                 *total += share * count as f64;
             }
@@ -398,7 +399,7 @@ mod tests {
             statistics.add(&[value; 5]);
             sketch.add(&[value; 5]);
             let histogram = sketch.histogram(&statistics, 3).unwrap();
-            assert_eq!(histogram.counts, [5.0, 0.0, 0.0], "{value}");
+            assert_eq!(histogram.counts, [0.0, 5.0, 0.0], "{value}");
         }
     }
 

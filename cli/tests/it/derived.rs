@@ -146,6 +146,8 @@ fn latents_that_never_were_scaled_stay_as_they_are() {
     let ran = unpack(&folder, "comfyui", &["--unscale", "auto"]);
     assert!(ran.code == 0 && !ran.messages.contains("scale"), "{ran:?}");
     let (tensors, _) = tensors(&folder.path("out/latents/cat_0064x0032_sdxl.latent"));
+    let ran = unpack(&folder, "comfyui", &["--unscale", "sdxl"]);
+    assert!(ran.messages.ends_with("gen5: 1 latent written as stored, since unscaled already\n"), "{ran:?}");
     let latents = &npz(&cache)["latents.npy"];
     assert!(latents.ends_with(&tensors["latent_tensor"].2));
 }

@@ -12,6 +12,12 @@ use crate::foreign::{
 };
 use crate::support::{Folder, names};
 
+/// Packs `a.npy` into `x.gen5`, and says that its latents are from these files.
+fn pack_with_sources(folder: &Folder, sources: &Value) {
+    pack(folder, &["--latent", "@/a.npy"]);
+    folder.ok(&["set", "@/x.gen5", &format!("source_files={sources}")]);
+}
+
 #[test]
 fn comfyui_latents_come_back_with_their_graph() {
     let folder = Folder::new();
@@ -102,7 +108,10 @@ fn musubi_caches_come_back() {
     }
     let (out, said) = unpack(&folder, "comfyui");
     let (passed_over, _) = said.split_once('\n').unwrap();
-    assert_eq!(passed_over, "gen5: 2 latents passed over: they are no images of channels, height and width");
+    assert_eq!(
+        passed_over,
+        "gen5: 2 latents passed over: they go with others in files of another layout, as masks do"
+    );
     let (tensors, _) = tensors(&out.join("latents/sea_00000-005_0064x0032_wan.latent"));
     assert_eq!(tensors["latent_tensor"].1, [1, 16, 2, 4, 8]);
     // No cache of a video, and no other program's either.
@@ -210,18 +219,7 @@ fn sources_that_lie_are_refused() {
             Value::Array(_) => json!([{"file": "a.npz", "layout": "npz", "arrays": arrays}]),
             other => other,
         };
-        let model = json!({"model_name": "x", "version": "1", "source_files": sources});
-        fs::write(folder.path("m.json"), model.to_string()).unwrap();
-        folder.ok(&[
-            "pack",
-            "@/x.gen5",
-            "--force",
-            "--latent",
-            "@/a.npy",
-            "--metadata",
-            "@/m.json",
-            "--no-environment",
-        ]);
+        pack_with_sources(&folder, &sources);
         let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/out", "--format", "original"]);
         assert!(ran.code == 1 && ran.messages.contains(problem), "{problem}: {ran:?}");
         assert!(!folder.path("out").exists());
@@ -237,9 +235,7 @@ fn names_of_sources_are_made_safe() {
         let array = json!({"name": "x", "dtype": "float32", "shape": [1], "key": "a", "row": row});
         json!({"file": "../../etc/passwd.npy", "layout": "npy", "arrays": [array]})
     };
-    let model = json!({"model_name": "x", "version": "1", "source_files": [row(0), row(1)]});
-    fs::write(folder.path("m.json"), model.to_string()).unwrap();
-    folder.ok(&["pack", "@/x.gen5", "--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"]);
+    pack_with_sources(&folder, &json!([row(0), row(1)]));
     let (out, _) = unpack(&folder, "original");
     assert_eq!(names(&out.join("latents")), ["_.._etc_passwd-2.npy", "_.._etc_passwd.npy"]);
 }
@@ -421,11 +417,7 @@ fn sources_whose_latents_are_gone_are_passed_over() {
         (json!([array("a", Some(2))]), "row 2 of latent a is not there"),
     ] {
         let source = |file: &str| json!({"file": file, "layout": "npz", "arrays": arrays});
-        let sources = json!([source("one.npz"), source("two.npz")]);
-        let model = json!({"model_name": "x", "version": "1", "source_files": sources});
-        fs::write(folder.path("m.json"), model.to_string()).unwrap();
-        let words = ["--force", "--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"];
-        folder.ok(&[&["pack", "@/x.gen5"], &words[..]].concat());
+        pack_with_sources(&folder, &json!([source("one.npz"), source("two.npz")]));
         let (out, said) = unpack(&folder, "original");
         assert_eq!(said, format!("gen5: one.npz (and 1 more): not written again, since {problem}\n{note}"));
         assert_eq!(names(&out.join("latents")), ["a.npy"]);
@@ -438,10 +430,7 @@ fn sources_whose_latents_are_gone_are_passed_over() {
 fn sources_that_are_not_understood_stay_where_latents_do() {
     let folder = Folder::new();
     folder.npy("a.npy", &[2, 3], &[1.0; 6]);
-    let model = json!({"model_name": "x", "version": "1", "source_files": {"version": 2}});
-    fs::write(folder.path("m.json"), model.to_string()).unwrap();
-    let words = ["--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"];
-    folder.ok(&[&["pack", "@/x.gen5"], &words[..]].concat());
+    pack_with_sources(&folder, &json!({"version": 2}));
     folder.ok(&["repack", "@/x.gen5", "@/same.gen5", "--compress", "zstd"]);
     assert_eq!(sources(&folder, "same.gen5"), json!({"version": 2}));
     let commands: [&[&str]; 3] = [
@@ -506,6 +495,33 @@ fn more_files_than_anybody_wants_are_refused() {
     let ran = folder.run(&["unpack", "@/a.gen5", "-o", "@/out", "--format", "kohya"]);
     assert!(ran.code == 1 && ran.messages.contains("more than 100000 files would be made"), "{ran:?}");
     assert_eq!(folder.names(), ["a.gen5"]);
+}
+
+/// The latents of one file are told of by what comes with it; others of the same keys have nothing to do with that.
+#[test]
+fn metadata_from_elsewhere_brings_no_sources() {
+    let folder = Folder::new();
+    with_rows(&folder, "a.gen5", &[0, 1, 2]);
+    folder.ok(&["unpack", "@/a.gen5", "-o", "@/out", "--no-environment-check"]);
+    folder.npy("x.npy", &[3, 4, 2, 2], &[7.0; 48]);
+    let given = ["--metadata", "@/out/metadata.json"];
+    let said =
+        "gen5: @/out/metadata.json: left out, since it tells of the latents of another file: source_files\n";
+
+    let ran =
+        folder.run(&[&["pack", "@/b.gen5", "--latent", "@/x.npy", "--no-environment"], &given[..]].concat());
+    assert_eq!((ran.code, ran.messages.as_str()), (0, said));
+    let ran = folder.run(&[&["set", "@/b.gen5"], &given[..]].concat());
+    assert_eq!((ran.code, ran.messages.as_str()), (0, said));
+    let has_sources = |name: &str| {
+        let reader = Reader::open(folder.path(name)).unwrap();
+        reader.model_info_json().contains("source_files")
+    };
+    assert!(!has_sources("b.gen5"));
+    // They are its own.
+    let ran = folder.run(&[&["set", "@/a.gen5"], &given[..]].concat());
+    assert_eq!((ran.code, ran.messages.as_str()), (0, ""));
+    assert!(has_sources("a.gen5"));
 }
 
 /// A file of some KiB would become gigabytes.
@@ -576,9 +592,7 @@ fn what_no_longer_fits_its_type_is_told() {
         let array = json!({"name": "x", "dtype": "bfloat16", "shape": [1], "key": "a", "row": row});
         json!({"file": format!("{row}.safetensors"), "layout": "safetensors", "arrays": [array]})
     };
-    let model = json!({"model_name": "x", "version": "1", "source_files": [row(0), row(1)]});
-    fs::write(folder.path("m.json"), model.to_string()).unwrap();
-    folder.ok(&["pack", "@/x.gen5", "--latent", "@/a.npy", "--metadata", "@/m.json", "--no-environment"]);
+    pack_with_sources(&folder, &json!([row(0), row(1)]));
     let (out, said) = unpack(&folder, "original");
     assert_eq!(
         said,

@@ -47,6 +47,11 @@ impl<'a> Unit<'a> {
         }
     }
 
+    /// The position of its latent.
+    pub(super) fn index(&self) -> usize {
+        self.latent.index()
+    }
+
     /// Whether it is no latent by itself.
     pub(super) fn is_companion(&self) -> bool {
         self.origin.is_some_and(|origin| origin.is_companion)

@@ -8,7 +8,7 @@ mod unscale;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gen5::{Dtype, Environment, ReadOptions, Reader};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -25,7 +25,7 @@ use crate::convert::write::{Container, Piece, write_file};
 use crate::environment::{Comparison, capture};
 use crate::failure::{Status, UsageError};
 use crate::progress::Progress;
-use crate::terminal::{count, human_size, shown};
+use crate::terminal::{count, escape, human_size, shown};
 
 /// The folder of the latents, inside the one that is asked for.
 const LATENTS: &str = "latents";
@@ -203,7 +203,10 @@ fn write_planned(file: &Planned, folder: &Path, rows: &mut Rows, progress: &Prog
             Values::Latent { latent, row, unscale } => (latent, *row, *unscale),
             Values::Bytes(bytes) => return Ok(out.write_all(bytes)?),
         };
-        let mut out = progress.writer(Recast::new(out, latent.dtype(), piece.kind, unscale));
+        let Type::Latent(dtype) = piece.kind else {
+            bail!("{} is planned as no latent", escape(&piece.name))
+        };
+        let mut out = progress.writer(Recast::new(out, latent.dtype(), dtype, unscale));
         match row {
             None => Ok(latent.write_to(&mut out)?),
             Some(row) => rows.with(latent, row, |row| match row {

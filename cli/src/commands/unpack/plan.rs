@@ -277,7 +277,7 @@ impl<'a> Planner<'a> {
         match self.fits.entry((latent.index(), dtype)) {
             Entry::Occupied(known) => Ok(*known.get()),
             Entry::Vacant(unknown) => {
-                self.progress.expect(latent.payload_size());
+                self.progress.extend(latent.payload_size());
                 let mut fits = Fits::new(latent.dtype(), dtype);
                 latent.write_to(&mut self.progress.writer(&mut fits))?;
                 Ok(*unknown.insert(fits.all()))
@@ -326,10 +326,17 @@ impl<'a> Planner<'a> {
         files_of: impl Fn(&Unit<'_>, &mut Unscale) -> Result<Vec<Derived>>,
     ) -> Result<bool> {
         let mut derived: Vec<Derived> = Vec::new();
-        let (mut passed_over, mut repeated) = (0_usize, 0_u64);
+        let (mut companions, mut no_images) = (HashSet::new(), HashSet::new());
+        let mut repeated = 0_u64;
         for unit in units(left, &self.sources, &self.used) {
-            let files = if unit.is_companion() { Vec::new() } else { files_of(&unit, &mut unscale)? };
-            passed_over += usize::from(files.is_empty());
+            if unit.is_companion() {
+                companions.insert(unit.index());
+                continue;
+            }
+            let files = files_of(&unit, &mut unscale)?;
+            if files.is_empty() {
+                no_images.insert(unit.index());
+            }
             repeated += files.iter().map(|file| file.repeated(&unit)).sum::<u64>();
             derived.extend(files);
             ensure!(
@@ -343,10 +350,13 @@ impl<'a> Planner<'a> {
                 human_size(MAX_REPEATED)
             );
         }
-        if passed_over > 0 {
-            let latents = count(passed_over, "latent");
-            let note = format!("{latents} passed over: they are no images of channels, height and width");
-            self.plan.notes.push(note);
+        for (latents, why) in [
+            (companions, "they go with others in files of another layout, as masks do"),
+            (no_images, "they are no images of channels, height and width"),
+        ] {
+            if !latents.is_empty() {
+                self.plan.notes.push(format!("{} passed over: {why}", count(latents.len(), "latent")));
+            }
         }
         self.plan.notes.extend(unscale.notes());
         let stems: Vec<Option<&str>> = derived.iter().map(|file| file.stem.as_deref()).collect();

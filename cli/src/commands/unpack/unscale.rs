@@ -96,6 +96,10 @@ impl Unscale {
                 );
                 self.tell(latent, what);
             }
+            // What was asked for by name is not done.
+            (true, false) if matches!(self.by, Some(Previews::By(_))) => {
+                self.tell(latent, "written as stored, since unscaled already".to_owned());
+            }
             _ => {}
         }
     }
