@@ -28,6 +28,11 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A latent's key as it is shown: one that is empty is seen, too.
+pub fn shown_key(key: &str) -> Cow<'_, str> {
+    if key.is_empty() { Cow::Borrowed("\"\"") } else { escape(key) }
+}
+
 /// A path as it is shown.
 pub fn shown(path: &Path) -> String {
     escape(&path.to_string_lossy()).into_owned()

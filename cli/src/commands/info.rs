@@ -15,7 +15,7 @@ use crate::convert::layouts::Outline;
 use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
 use crate::progress::Share;
-use crate::terminal::{Tone, count, dimensions, escape, human_size, shorten};
+use crate::terminal::{Tone, count, dimensions, escape, human_size, shorten, shown_key};
 
 #[derive(Serialize)]
 struct FileInfo {
@@ -223,7 +223,7 @@ fn row(record: &ChunkRecord) -> [String; 8] {
     [
         record.index().to_string(),
         escape(&record.kind().to_string()).into_owned(),
-        record.key().map(|key| shorten(&escape(key), LONGEST_KEY)).unwrap_or_default(),
+        record.key().map(|key| shorten(&shown_key(key), LONGEST_KEY)).unwrap_or_default(),
         dtype,
         shape,
         human_size(record.payload_size()),

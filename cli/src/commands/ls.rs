@@ -10,7 +10,7 @@ use super::Output;
 use super::each::{Seen, each};
 use super::stored::Stored;
 use crate::args::LsArgs;
-use crate::terminal::{dimensions, escape, shown};
+use crate::terminal::{dimensions, shown, shown_key};
 
 /// A latent, for programs.
 #[derive(Serialize)]
@@ -48,7 +48,7 @@ fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Ou
     if several {
         write!(output.out, "{}\t", shown(path))?;
     }
-    let (key, shape) = (escape(stored.key.unwrap_or_default()), dimensions(stored.shape, "x"));
+    let (key, shape) = (stored.key.map(shown_key).unwrap_or_default(), dimensions(stored.shape, "x"));
     let Stored { dtype, payload_size, stored_size, .. } = stored;
     Ok(writeln!(output.out, "{key}\t{dtype}\t{shape}\t{payload_size}\t{stored_size}\t{}", stored.how())?)
 }

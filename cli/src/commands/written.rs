@@ -14,7 +14,7 @@ use super::{Output, hint_at_force, version_text};
 use crate::args::Compress;
 use crate::failure::UsageError;
 use crate::interrupt;
-use crate::terminal::{count, dimensions, human_size, shown};
+use crate::terminal::{count, dimensions, human_size, shown, shown_key};
 
 /// What was written, for programs.
 #[derive(Serialize)]
@@ -125,7 +125,7 @@ impl<'a> Destination<'a> {
         let latents: Vec<Stored<'_>> = summary.latents.iter().enumerate().map(Stored::written).collect();
         for latent in &latents {
             output.detail(|| {
-                let (key, shape) = (latent.key.unwrap_or_default(), dimensions(latent.shape, "x"));
+                let (key, shape) = (latent.key.map(shown_key).unwrap_or_default(), dimensions(latent.shape, "x"));
                 let (size, how) = (human_size(latent.stored_size), latent.how());
                 format!("{key}: {} {shape}, {size}, {how}", latent.dtype)
             });

@@ -12,7 +12,7 @@ use super::preview::{Guess, Preview, Scaling, guess};
 use super::scan::{Scan, scan};
 use super::statistics::figure;
 use super::tiles::{Key, Scale};
-use crate::terminal::{count, dimensions, escape, human_size};
+use crate::terminal::{count, dimensions, escape, human_size, shown_key};
 
 /// Which previews are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,8 +144,7 @@ impl Look {
     /// Its key, or its position if it has none.
     pub fn name(&self) -> String {
         match self.latent.key() {
-            Some("") => "\"\"".into(),
-            Some(key) => escape(key).into_owned(),
+            Some(key) => shown_key(key).into_owned(),
             None => format!("#{}", self.latent.index()),
         }
     }
