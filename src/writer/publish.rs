@@ -308,10 +308,10 @@ fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
     file.set_permissions(there.permissions())
 }
 
-/// An error in making a temporary, whose own words name that, which is nobody's concern.
+/// An error in making a temporary, whose own words name that behind the cause, which is nobody's concern.
 fn without_path(error: io::Error) -> io::Error {
-    match std::error::Error::source(&error) {
-        Some(cause) => io::Error::new(error.kind(), cause.to_string()),
+    match error.to_string().split_once(" at path \"") {
+        Some((cause, _)) => io::Error::new(error.kind(), cause),
         None => error,
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct CatArgs {
 
     /// Only these rows, from 0, the end not included; 2.. and ..5 leave out an end. Rows count along the first axis that
     /// is longer than 1
-    #[arg(long, value_name = "A..B")]
+    #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
     pub(crate) rows: Option<Rows>,
 
     /// As a .npy array; bfloat16 as float32, which holds it exactly

@@ -22,7 +22,7 @@ pub(crate) struct DiffArgs {
     pub(crate) other: PathBuf,
 
     /// Latents are the same if no value differs by more than this, whatever their dtypes
-    #[arg(long, value_name = "X", value_parser = tolerance)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = tolerance)]
     pub(crate) tolerance: Option<f64>,
 
     /// As JSON

@@ -91,11 +91,12 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Where a command writes that is to tell of it as JSON.
+    /// What a command that is to tell of one thing as JSON tells of: where it writes, or what it shows.
     pub(crate) fn told_as_json(&self) -> Option<&Path> {
         let (json, path) = match self {
             Self::Pack(args) => (args.json, &args.out),
             Self::Unpack(args) => (args.json, &args.output),
+            Self::Show(args) => (args.json, &args.file),
             Self::Render(args) => (args.json, &args.output),
             Self::Report(args) => (args.json, &args.output),
             Self::Set(args) => (args.json, args.output.as_ref().unwrap_or(&args.file)),

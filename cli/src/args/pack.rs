@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use gen5::Compression;
 
@@ -90,11 +91,11 @@ pub(crate) struct MetadataArgs {
     pub(crate) metadata: Option<PathBuf>,
 
     /// Name of the model
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model_name: Option<String>,
 
     /// Version of the model
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model_version: Option<String>,
 
     /// The prompt

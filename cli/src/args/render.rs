@@ -53,7 +53,7 @@ pub(crate) struct LookArgs {
     pub(crate) latents: Vec<String>,
 
     /// Only these rows of latents: images of a batch, or steps; from 0, the end not included
-    #[arg(long, value_name = "A..B")]
+    #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
     pub(crate) rows: Option<Rows>,
 
     /// The model whose published factors turn latents into previews; auto guesses it from the channels and the model's

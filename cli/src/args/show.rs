@@ -15,7 +15,8 @@ use super::render::{LookArgs, Theme};
   gen5 show run.gen5
   gen5 show run.gen5 --latent trajectory --columns 4
   gen5 show run.gen5 --protocol sixel
-  gen5 show run.gen5 --protocol blocks | less -R")]
+  gen5 show run.gen5 --protocol blocks | less -R
+  gen5 show run.gen5 --json | jq '.latents[] | select(.nan > 0) | .key'")]
 pub(crate) struct ShowArgs {
     /// The file
     pub(crate) file: PathBuf,
@@ -34,6 +35,11 @@ pub(crate) struct ShowArgs {
     /// What pictures stand on: light or dark, as the terminal does
     #[arg(long, value_enum, value_name = "THEME", default_value_t = Theme::Dark)]
     pub(crate) theme: Theme,
+
+    /// The statistics of all latents as JSON instead: an object. They are of all values, also where what is shown is a
+    /// sample
+    #[arg(long, conflicts_with_all = ["protocol", "width", "theme", "preview", "columns"])]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

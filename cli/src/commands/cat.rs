@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gen5::{Latent, ReadOptions, Reader};
 
 use super::{Output, of_file};
@@ -13,7 +13,7 @@ use crate::convert::recast::Recast;
 use crate::convert::write::Container;
 use crate::failure::UsageError;
 use crate::names::likely_meant;
-use crate::terminal::shown;
+use crate::terminal::{self, shown};
 
 pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
     output.refuse_terminal("a latent is binary, and would upset the terminal", "")?;
@@ -43,6 +43,10 @@ pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
 /// The latent of this key, or at this position.
 pub(super) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
     let found = match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
+        Some(position) if position >= reader.latents().len() => {
+            let latents = terminal::count(reader.latents().len(), "latent");
+            bail!("{}: there is no latent {key}: it has {latents}, counted from #0", shown(path))
+        }
         Some(position) => reader.latent_at(position),
         None => reader.latent(key),
     };
@@ -58,14 +62,15 @@ pub(super) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
     })
 }
 
-fn select(latent: &Latent, rows: Rows, key: &str) -> Result<Latent> {
+/// These rows of a latent, which errors call so.
+pub(super) fn select(latent: &Latent, rows: Rows, key: &str) -> Result<Latent> {
     let Some(count) = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied() else {
         return Err(UsageError(format!("--rows {rows}: latent {key} is a scalar, and has no rows")).into());
     };
     let (start, end) = (rows.start, rows.end.unwrap_or(count));
     if start > end || end > count {
-        let count = crate::terminal::count(count, "row");
-        return Err(UsageError(format!("--rows {rows}: latent {key} has {count}, counted from 0")).into());
+        let there = terminal::count(count, "row");
+        return Err(UsageError(format!("--rows {rows}: latent {key} has {there}, counted from 0")).into());
     }
     Ok(latent.rows(start..end)?)
 }

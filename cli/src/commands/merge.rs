@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::carry::{Parcel, Source, carry};
+use super::input::is_dash;
 use super::metadata::stored_model_info;
 use super::sources::{MERGED_FROM, PART_OF, SOURCES, latents_by_key, note_lost, put_sources, take_sources};
 use super::written::Destination;
@@ -140,7 +141,10 @@ pub(super) fn others(reader: &Reader) -> impl Iterator<Item = &ChunkRecord> {
 impl<'a> Plan<'a> {
     /// Adds the latents of a file.
     fn add(&mut self, input: &Input<'a>, args: &MergeArgs) -> Result<()> {
-        let stem = input.path.file_stem().unwrap_or_default().to_string_lossy();
+        let stem = match is_dash(input.path) {
+            true => "stdin".into(),
+            false => input.path.file_stem().unwrap_or_default().to_string_lossy(),
+        };
         let mut places = Vec::new();
         for latent in input.reader.latents() {
             let before = latent.key().map(str::to_owned);

@@ -65,7 +65,8 @@ pub(super) fn metadata(
         text.fill(&mut model_info, output)?;
     }
     complete(&mut model_info)?;
-    check(&model_info, "--set ").map_err(|error| match (error.downcast(), &args.metadata) {
+    let checked = check(&model_info, "--set ").map_err(|error| of_flag(error, args.settings.iter()));
+    checked.map_err(|error| match (error.downcast(), &args.metadata) {
         (Ok(error @ gen5::Error::Metadata { .. }), Some(path)) => of_file(error, path),
         (Ok(error), _) => error.into(),
         (Err(other), _) => other,
@@ -83,6 +84,20 @@ pub(super) fn check(model_info: &Extra, flag: &str) -> Result<Metadata> {
         }
         _ => error.into(),
     })
+}
+
+/// An error of metadata that is due to an assignment on the command line is wrong usage.
+pub(super) fn of_flag<'a>(
+    error: anyhow::Error,
+    mut assignments: impl Iterator<Item = &'a String>,
+) -> anyhow::Error {
+    let Some(gen5::Error::Metadata { member, .. }) = error.downcast_ref() else { return error };
+    // Of an array it may be an element that is wrong.
+    let member = member.split_once('[').map_or(&**member, |(array, _)| array);
+    let last = member.rsplit('.').next();
+    let is_it =
+        |text: &String| split_assignment(text).is_some_and(|(name, _)| name == member || Some(name) == last);
+    if assignments.any(is_it) { usage(error.to_string()) } else { error }
 }
 
 /// Sets the members that flags give.

@@ -8,6 +8,7 @@ pub(crate) mod diff;
 mod each;
 pub(crate) mod env;
 mod feed;
+mod figures;
 pub(crate) mod fingerprint;
 mod folder;
 mod gathered;
@@ -61,7 +62,7 @@ pub(crate) struct Output<'a> {
     pub(crate) inputs: &'a Inputs<'a>,
     /// How much is said, and how.
     pub(crate) voice: Voice,
-    /// Where a command writes that is to tell of it as JSON.
+    /// What a command tells of that is to tell of it as JSON: where it writes, or what it shows.
     pub(crate) told_as_json: Option<&'a Path>,
     /// All that was noted, for who is told as JSON.
     pub(crate) notes: Vec<String>,

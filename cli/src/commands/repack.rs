@@ -132,7 +132,9 @@ fn renames<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<HashMap<usize, &
         };
         let latent = latent?;
         if let Some(other) = names.insert(latent.index(), new) {
-            bail!("latent #{} cannot be called both {other:?} and {new:?}", latent.index());
+            let problem =
+                format!("--rename: latent #{} cannot be called both {other:?} and {new:?}", latent.index());
+            return Err(UsageError(problem).into());
         }
     }
     Ok(names)

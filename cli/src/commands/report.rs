@@ -100,6 +100,13 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
     if found.iter().any(|(path, _)| is_dash(path)) {
         output.inputs.keep()?;
     }
+    // A page of nothing would replace one of something.
+    if found.iter().all(|(_, found)| found.is_err()) {
+        let mut errors: Vec<_> = found.into_iter().filter_map(|(_, found)| found.err()).collect();
+        let last = errors.pop();
+        errors.iter().for_each(|error| output.report(error));
+        return last.map_or(Ok(()), Err);
+    }
     let placed = Placed::create(&args.output, args.force)?;
     let machine = match args.no_environment_check {
         true => None,

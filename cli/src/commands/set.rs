@@ -3,12 +3,13 @@
 use anyhow::Result;
 use gen5::Extra;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::metadata::{
-    HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, read_model_info, split_assignment,
-    stored_model_info,
+    HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, of_flag, read_model_info,
+    split_assignment, stored_model_info,
 };
-use super::sources::leave_out_foreign;
+use super::sources::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
 use super::written::Destination;
 use super::{Output, version_text};
 use crate::args::SetArgs;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         }
         None => stored_model_info(&reader, &args.file, output)?,
     };
+    let mut changes = usize::from(args.metadata.is_some()) + args.unset.len();
     for name in &args.unset {
         unset(&mut model_info, name)?;
     }
@@ -48,8 +50,15 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         let (name, value) = split_assignment(change).ok_or_else(|| {
             UsageError(format!("{change}: expected NAME=VALUE, such as prompt='a lighthouse at dusk'"))
         })?;
+        if [SOURCES, MERGED_FROM, PART_OF].contains(&name) {
+            output.note(&format!(
+                "{name} is what gen5 itself goes by for where latents come from; --unset takes it out"
+            ));
+        }
         let is_new = model_info.get(name).is_none();
+        let before = member(&model_info, name)?;
         set(&mut model_info, name, value)?;
+        changes += usize::from(member(&model_info, name)? != before);
         if is_new
             && model_info.get(name).is_some()
             && let Some(meant) = likely_meant(name).filter(|meant| *meant != name)
@@ -57,7 +66,7 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
             output.note(&format!("{name} is a member of its own now; was {meant} meant?"));
         }
     }
-    let metadata = check(&model_info, "")?;
+    let metadata = check(&model_info, "").map_err(|error| of_flag(error, args.changes.iter()))?;
 
     let progress = output.progress("copying", reader.file_size());
     // Without another path it is this file that is to be replaced.
@@ -71,7 +80,6 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
             shown(path)
         ));
     }
-    let changes = args.changes.len() + args.unset.len() + usize::from(args.metadata.is_some());
     let facts = Facts { version, file_size: written.file_size, changes };
     destination.deliver(&count(changes, "change"), &facts, output)
 }
@@ -92,6 +100,15 @@ fn place<'n>(model_info: &Extra, name: &'n str) -> Result<(Option<&'static str>,
     let has_setting = || Ok::<_, anyhow::Error>(object(model_info, SETTINGS)?.get(name).is_some());
     let is_setting = is_setting(name) || model_info.get(name).is_none() && has_setting()?;
     Ok((is_setting.then_some(SETTINGS), name))
+}
+
+/// A member as it is.
+fn member(model_info: &Extra, name: &str) -> Result<Option<Value>> {
+    let parse = |members: &Extra, name| members.get(name).and_then(|text| serde_json::from_str(text).ok());
+    Ok(match place(model_info, name)? {
+        (Some(outer), name) => parse(&object(model_info, outer)?, name),
+        (None, name) => parse(model_info, name),
+    })
 }
 
 fn set(model_info: &mut Extra, name: &str, value: &str) -> Result<()> {

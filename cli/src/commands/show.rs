@@ -8,7 +8,7 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 
 use super::render::{name, wish};
-use super::{Output, of_file};
+use super::{Output, figures, of_file};
 use crate::args::{ProtocolArg, ShowArgs};
 use crate::graphics::{Colors, Protocol};
 use crate::picture::{Look, Medium, Stored, Wish, facts, look, pictures, stored};
@@ -28,6 +28,9 @@ const IMAGE: u32 = 360;
 const IMAGE_IN_CELLS: u32 = 64;
 
 pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
+    if args.json {
+        return figures::tell(args, output);
+    }
     let reader = output.inputs.open(&args.file)?;
     let protocol = protocol(args.protocol, output.is_terminal);
     let (columns, pixels) = size(args.width);

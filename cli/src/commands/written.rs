@@ -125,7 +125,8 @@ impl<'a> Destination<'a> {
         let latents: Vec<Stored<'_>> = summary.latents.iter().enumerate().map(Stored::written).collect();
         for latent in &latents {
             output.detail(|| {
-                let (key, shape) = (latent.key.map(shown_key).unwrap_or_default(), dimensions(latent.shape, "x"));
+                let (key, shape) =
+                    (latent.key.map(shown_key).unwrap_or_default(), dimensions(latent.shape, "x"));
                 let (size, how) = (human_size(latent.stored_size), latent.how());
                 format!("{key}: {} {shape}, {size}, {how}", latent.dtype)
             });
@@ -160,13 +161,14 @@ fn refused(error: gen5::Error) -> anyhow::Error {
 fn described(summary: &Summary) -> String {
     let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
     let compressed = summary.latents.iter().filter(|latent| latent.compressed).count();
-    let choice = match compressed {
-        0 => "stored raw".to_owned(),
-        all if all == summary.latents.len() => "compressed".to_owned(),
-        some => format!("{some} of them compressed"),
+    let choice = match (compressed, summary.latents.len()) {
+        (_, 0) => String::new(),
+        (0, _) => " (stored raw)".to_owned(),
+        (some, all) if some == all => " (compressed)".to_owned(),
+        (some, _) => format!(" ({some} of them compressed)"),
     };
     format!(
-        "{} ({choice}), {} of values, {} in all",
+        "{}{choice}, {} of values, {} in all",
         count(summary.latents.len(), "latent"),
         human_size(values),
         human_size(summary.file_size),

@@ -224,13 +224,17 @@ pub fn guess(channels: usize, model: &str) -> Option<Guess> {
         ("sd 3", Sd3),
         ("diffusion 3", Sd3),
     ];
-    let named = NAMES.iter().find(|(part, preview)| preview.channels() == channels && name.contains(part));
-    if let Some((part, preview)) = named {
+    let mut named = NAMES.iter().filter(|(part, _)| name.contains(part)).peekable();
+    let against = named.peek().map(|(part, _)| *part);
+    if let Some((part, preview)) = named.find(|(_, preview)| preview.channels() == channels) {
         let why = format!("{channels} channels, and \"{part}\" in the model's name");
         return Some(Guess { preview: *preview, why, by_name: true });
     }
     let preview = [Sd15, Flux].into_iter().find(|preview| preview.channels() == channels)?;
-    let why = format!("{channels} channels, and nothing else to go by");
+    let why = match against {
+        None => format!("{channels} channels, and nothing else to go by"),
+        Some(part) => format!("{channels} channels, against \"{part}\" in the model's name"),
+    };
     Some(Guess { preview, why, by_name: false })
 }
 
@@ -245,8 +249,10 @@ mod tests {
             (4, "juggernautXL_v9", Some(Preview::Sdxl)),
             (4, "Stable Diffusion", Some(Preview::Sd15)),
             (4, "v1-5-pruned", Some(Preview::Sd15)),
-            // The name of a model whose latents have 16 channels says nothing of 4.
+            // The name of a model whose latents have other channels is passed over.
             (4, "Stable Diffusion 3", Some(Preview::Sd15)),
+            (16, "SDXL", Some(Preview::Flux)),
+            (16, "flux-xl", Some(Preview::Flux)),
             (16, "Stable Diffusion 3.5", Some(Preview::Sd3)),
             (16, "stabilityai/stable-diffusion-3.5-large", Some(Preview::Sd3)),
             (16, "sd-3-medium", Some(Preview::Sd3)),
@@ -265,6 +271,14 @@ mod tests {
         for (channels, model, preview) in table {
             assert_eq!(guess(channels, model).map(|guess| guess.preview), preview, "{channels} {model}");
         }
+    }
+
+    #[test]
+    fn a_guess_says_what_speaks_for_it_and_against() {
+        let why = |channels, model| guess(channels, model).unwrap().why;
+        assert_eq!(why(4, "SDXL"), "4 channels, and \"xl\" in the model's name");
+        assert_eq!(why(16, "SDXL"), "16 channels, against \"xl\" in the model's name");
+        assert_eq!(why(16, ""), "16 channels, and nothing else to go by");
     }
 
     #[test]

@@ -329,6 +329,29 @@ fn hostile_keys_stay_inside_the_folder() {
 }
 
 #[test]
+fn a_key_that_is_empty_is_seen() {
+    let folder = Folder::new();
+    with_keys(&folder.path("a.gen5"), &["", "a\tb"]);
+    assert!(folder.ok(&["ls", "@/a.gen5"]).starts_with("\"\"\tfloat"));
+    assert!(folder.ok(&["ls", "@/a.gen5"]).contains("\na\\tb\tfloat"));
+    assert!(folder.ok(&["info", "@/a.gen5"]).contains("  LATN  \"\"  "));
+    let ran = folder.run(&["diff", "@/a.gen5", "@/a.gen5"]);
+    assert_eq!(ran.code, 0);
+    with_keys(&folder.path("b.gen5"), &["a\tb"]);
+    let ran = folder.run(&["diff", "@/a.gen5", "@/b.gen5"]);
+    assert!(ran.out.contains("latent       \"\": only in the first file"), "{}", ran.out);
+}
+
+#[test]
+fn what_cannot_be_made_is_called_by_its_own_name() {
+    let folder = Folder::new();
+    folder.sample("a.gen5");
+    let ran = folder.run(&["unpack", "@/a.gen5", "-o", "@/no/folder"]);
+    let message = "gen5: could not create @/no/folder: No such file or directory (os error 2)\n";
+    assert_eq!((ran.code, &*ran.messages), (1, message));
+}
+
+#[test]
 fn info_as_json_is_the_contract() {
     let folder = Folder::new();
     folder.sample("run.gen5");

@@ -157,7 +157,10 @@ fn what_is_not_there_is_told() {
         ran.messages
     };
     assert!(told(&["noise"], 1).contains("no latent is called \"noise\"; there are \"raw\""));
-    assert!(told(&["#3"], 1).contains("expected below 3, found 3"));
+    assert_eq!(
+        told(&["#3"], 1),
+        "gen5: @/a.gen5: there is no latent #3: it has 3 latents, counted from #0\n"
+    );
     assert_eq!(
         told(&["raw", "--rows", "2..4"], 2),
         "gen5: --rows 2..4: latent raw has 3 rows, counted from 0\n"

@@ -15,7 +15,7 @@ use crate::support::{Folder, names};
 /// Packs `a.npy` into `x.gen5`, and says that its latents are from these files.
 fn pack_with_sources(folder: &Folder, sources: &Value) {
     pack(folder, &["--latent", "@/a.npy"]);
-    folder.ok(&["set", "@/x.gen5", &format!("source_files={sources}")]);
+    folder.ok(&["set", "--quiet", "@/x.gen5", &format!("source_files={sources}")]);
 }
 
 #[test]

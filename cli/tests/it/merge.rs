@@ -86,6 +86,10 @@ fn keys_that_collide_are_refused_with_a_way_out() {
     let told = folder.run(&["merge", "@/a.gen5", "@/a.gen5", "--prefix", "-o", "@/d.gen5"]);
     assert!(told.code == 1 && told.messages.contains("repack --rename"), "{told:?}");
     assert_eq!(folder.names(), ["a.gen5", "b.gen5", "c.gen5"]);
+    let piped = fs::read(folder.path("a.gen5")).unwrap();
+    let told = folder.run_with_input(&["merge", "-", "@/b.gen5", "--prefix", "-o", "@/c.gen5", "-f"], &piped);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert_eq!(keys(&folder, "c.gen5"), ["stdin/x", "b/y", "b/x"]);
     assert_eq!(folder.run(&["merge", "-o", "@/d.gen5"]).code, 2);
     assert_eq!(folder.run(&["merge", "@/a.gen5", "-o", "@/d.npy"]).code, 2);
     assert_eq!(folder.run(&["merge", "@/a.gen5", "-o", "@/d.gen5", "--stack", "--prefix"]).code, 2);

@@ -6,8 +6,9 @@ use std::path::Path;
 use gen5::{Compression, Latent, Metadata, Reader, WriteOptions, bf16};
 use gen5_cli::picture::{Hints, NAN, Request, Scale, Scan, scan};
 use image::{Rgb, RgbImage};
+use serde_json::{Value, json};
 
-use crate::support::Folder;
+use crate::support::{Folder, json_lines};
 
 /// Values that are different ones everywhere.
 fn ramp(count: usize) -> Vec<f32> {
@@ -343,6 +344,15 @@ fn what_is_damaged_is_told_and_the_rest_is_shown() {
     let ran = folder.run(&["show", "@/a.gen5", "--protocol", "blocks"]);
     assert_eq!(ran.code, 3);
     assert!(ran.out.contains("whole  float32 · 4 × 32 × 32"), "{}", ran.out);
+    let ran = folder.run(&["show", "@/a.gen5", "--json"]);
+    assert_eq!(ran.code, 3);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    let [broken, whole] = &told["latents"].as_array().unwrap()[..] else { panic!("{told}") };
+    assert!(
+        broken["error"].as_str().unwrap().starts_with("@/a.gen5: ") && broken.get("values").is_none(),
+        "{told}"
+    );
+    assert!(whole["values"] == 4096 && whole.get("error").is_none(), "{told}");
 
     fs::write(folder.path("no.gen5"), "no").unwrap();
     assert_eq!(folder.run(&["render", "@/no.gen5", "-o", "@/no.png"]).code, 3);
@@ -396,6 +406,47 @@ fn a_page_may_be_narrow() {
         assert_eq!(picture(&folder, "a.png").width().to_string(), width);
         folder.ok(&["render", "@/a.gen5", "-o", "@/a.png", "--width", width, "--columns", "9", "--force"]);
     }
+}
+
+#[test]
+fn statistics_are_told_to_programs() {
+    let folder = Folder::new();
+    // Two images of two channels: 0, 1, 2, 3 and 4 to 7 in the first, the same and 100 more in the second.
+    let mut values: Vec<f32> = (0..16).map(|at| (at % 8 + at / 8 * 100) as f32).collect();
+    let latents: [(&str, &[usize], Vec<f32>); 2] =
+        [("x", &[2, 4, 2, 1], values.clone()), ("", &[3], vec![1.0, 2.0, 6.0])];
+    file(&folder, "a.gen5", &latents, None);
+    let shown = folder.json_of(&["show", "@/a.gen5", "--json", "--rows", "1..2"]);
+    let x = &shown["latents"][0];
+    assert_eq!((&shown["path"], &x["shape"]), (&json!("@/a.gen5"), &json!([1, 4, 2, 1])));
+    assert_eq!(x["read_as"], "image × channel × height × width");
+    // The deviation of eight numbers in a row is that of the uniform distribution on them, the root of (8² - 1) / 12.
+    let std = (63.0_f64 / 12.0).sqrt();
+    assert!((x["std"].as_f64().unwrap() - std).abs() < 1e-12, "{x}");
+    assert_eq!(
+        (&x["values"], &x["min"], &x["max"], &x["mean"]),
+        (&json!(8), &json!(100.0), &json!(107.0), &json!(103.5))
+    );
+    let channel =
+        json!({"values": 2, "nan": 0, "infinite": 0, "min": 106.0, "max": 107.0, "mean": 106.5, "std": 0.5});
+    assert_eq!(x["channels"][3], channel);
+    assert_eq!(shown["latents"][1]["key"], "");
+    assert_eq!(shown["latents"][1]["shape"], json!([1]));
+
+    values = vec![f32::NAN, f32::INFINITY];
+    let mut writer =
+        WriteOptions::new().non_finite(gen5::NonFinite::Keep).create(folder.path("b.gen5")).unwrap();
+    writer.latent("odd", &[2], &values).unwrap();
+    writer.finish(&Metadata::builder("SD", "1").build().unwrap()).unwrap();
+    let odd = &folder.json_of(&["show", "@/b.gen5", "--json"])["latents"][0];
+    assert_eq!((&odd["values"], &odd["nan"], &odd["infinite"]), (&json!(2), &json!(1), &json!(1)));
+    assert_eq!((&odd["min"], &odd["std"]), (&Value::Null, &Value::Null));
+
+    let refused = folder.run(&["show", "@/a.gen5", "--json", "--rows", "1..4"]);
+    let message = "gen5: --rows 1..4: latent x has 2 rows, counted from 0\n";
+    assert_eq!((refused.code, &*refused.out, &*refused.messages), (2, "", message));
+    let none = folder.run(&["show", "@/none.gen5", "--json"]);
+    assert_eq!((none.code, &json_lines(&none.out.replace('\n', ""))[0]["path"]), (1, &json!("@/none.gen5")));
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn latents_are_renamed_and_left_out() {
     };
     assert!(told(&["--rename", "#2=a"], 1).contains("several latents of that key"));
     assert!(told(&["--rename", "#2=b", "--rename", "#3=b"], 1).contains("several latents of that key"));
-    assert!(told(&["--rename", "#2=b", "--rename", "#2=c"], 1).contains("cannot be called both"));
+    assert!(told(&["--rename", "#2=b", "--rename", "#2=c"], 2).contains("cannot be called both"));
     assert!(told(&["--rename", "#2=b", "--drop", "#2"], 2).contains("left out"));
     assert!(told(&["--rename", "a=b"], 1).contains("latents"), "it is ambiguous");
     assert!(told(&["--drop", "none"], 1).starts_with("gen5: @/odd.gen5: no latent is called"));

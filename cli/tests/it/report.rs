@@ -298,6 +298,19 @@ fn large_images_of_several_files_are_all_shown() {
 }
 
 #[test]
+fn a_page_of_nothing_replaces_none() {
+    let folder = Folder::new();
+    folder.sample("a.gen5");
+    folder.ok(&["report", "@/a.gen5", "-o", "@/x.html"]);
+    let before = fs::read(folder.path("x.html")).unwrap();
+    fs::create_dir(folder.path("empty")).unwrap();
+    let ran = folder.run(&["report", "-r", "@/empty", "@/no-*.gen5", "-o", "@/x.html", "--force"]);
+    let told = "gen5: there is no .gen5 file below @/empty\ngen5: nothing matches @/no-*.gen5\n";
+    assert_eq!((ran.code, &*ran.out, &*ran.messages), (1, "", told));
+    assert_eq!(fs::read(folder.path("x.html")).unwrap(), before);
+}
+
+#[test]
 fn a_page_is_not_for_a_terminal() {
     let folder = Folder::new();
     folder.sample("run.gen5");

@@ -67,6 +67,43 @@ fn members_are_changed_and_nothing_else_is() {
 }
 
 #[test]
+fn what_is_set_as_it_was_is_no_change() {
+    let folder = sample();
+    let before = model_info(&folder, "run.gen5");
+    let seed = format!("seed={}", before["generation_settings"]["seed"]);
+    let name = format!("model_name={}", before["model_name"].as_str().unwrap());
+    let told = folder.ok(&["set", "@/run.gen5", &seed, &name, "prompt=another"]);
+    assert_eq!(told, "@/run.gen5: 1 change\n");
+    assert_eq!(folder.ok(&["set", "@/run.gen5", &seed]), "@/run.gen5: 0 changes\n");
+}
+
+#[test]
+fn a_value_that_the_schema_refuses_is_wrong_usage() {
+    let folder = sample();
+    for (change, problem) in [
+        ("seed=-1", "metadata: generation_settings.seed is -1, expected an integer from 0 up"),
+        (
+            "generation_settings.steps=2.5",
+            "metadata: generation_settings.steps is 2.5, expected an integer from 1 up",
+        ),
+        ("seed=x", "seed: \"x\" is not a number"),
+    ] {
+        let ran = folder.run(&["set", "@/run.gen5", change]);
+        assert_eq!((ran.code, &*ran.messages), (2, &*format!("gen5: {problem}\n")));
+    }
+}
+
+#[test]
+fn members_that_gen5_goes_by_are_told() {
+    let folder = sample();
+    let ran = folder.run(&["set", "@/run.gen5", "source_files=3"]);
+    assert_eq!(ran.code, 0);
+    let note =
+        "gen5: source_files is what gen5 itself goes by for where latents come from; --unset takes it out\n";
+    assert_eq!(ran.messages, note);
+}
+
+#[test]
 fn members_are_taken_out() {
     let folder = sample();
     let mut expected = model_info(&folder, "run.gen5");
@@ -154,9 +191,9 @@ fn what_is_refused_leaves_the_file_as_it_is() {
         ("seed=much", 2, "seed: \"much\" is not a number"),
         ("deterministic=yes", 2, "is not true or false"),
         ("date=yesterday", 2, "expected ISO 8601"),
-        ("steps=0", 1, "steps is 0"),
-        ("generation_settings=1", 1, "generation_settings is 1"),
-        ("tags=[1]", 1, "tags[0] is 1"),
+        ("steps=0", 2, "steps is 0"),
+        ("generation_settings=1", 2, "generation_settings is 1"),
+        ("tags=[1]", 2, "tags[0] is 1"),
     ] {
         let ran = folder.run(&["set", "@/run.gen5", change]);
         assert_eq!((ran.code, &*ran.out), (code, ""), "{change}: {ran:?}");

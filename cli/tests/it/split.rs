@@ -227,7 +227,7 @@ fn a_part_tells_of_what_it_was_merged_from_alone() {
 
     // What is not understood is in no part.
     for origins in ["7", "[{}]", r#"[{"latents":[{"index":-1}]}]"#] {
-        folder.ok(&["set", "@/a.gen5", &format!("merged_from={origins}")]);
+        folder.ok(&["set", "--quiet", "@/a.gen5", &format!("merged_from={origins}")]);
         let ran = folder.run(&["split", "@/a.gen5", "-o", "@/odd", "--rows", "1"]);
         let is_told = ran.messages.starts_with("gen5: @/a.gen5: merged_from is not as it has to be: ");
         assert!(ran.code == 0 && is_told, "{ran:?}");
@@ -235,7 +235,7 @@ fn a_part_tells_of_what_it_was_merged_from_alone() {
         fs::remove_dir_all(folder.path("odd")).unwrap();
     }
     let far = r#"merged_from=[{"latents":[{"index":0,"rows":[0,18446744073709551615]},{"index":9}]}]"#;
-    folder.ok(&["set", "@/a.gen5", far]);
+    folder.ok(&["set", "--quiet", "@/a.gen5", far]);
     folder.ok(&["split", "@/a.gen5", "-o", "@/odd", "--rows", "1"]);
     assert!(model_info(&folder, "odd/a-1.gen5").get("merged_from").is_some());
 }

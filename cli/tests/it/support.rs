@@ -90,6 +90,11 @@ impl Folder {
     }
 
     /// Writes an array of float32 as numpy does.
+    /// The object that is printed by what has to succeed.
+    pub fn json_of(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(words)).unwrap()
+    }
+
     pub fn npy(&self, name: &str, shape: &[usize], values: &[f32]) -> PathBuf {
         let mut file = Vec::new();
         gen5_cli::convert::npy::write_header(&mut file, Dtype::F32, shape).unwrap();

@@ -1,0 +1,118 @@
+//! `gen5 show --json`: the statistics of latents, for programs. They are of all values, however many there are.
+
+use anyhow::Result;
+use gen5::Latent;
+use serde::Serialize;
+
+use super::cat::{find, select};
+use super::{Output, of_file, path_text};
+use crate::args::ShowArgs;
+use crate::interrupt;
+use crate::picture::{Clues, Request, Scan, Statistics, scan};
+
+#[derive(Serialize)]
+struct Facts {
+    path: String,
+    latents: Vec<LatentFacts>,
+}
+
+#[derive(Serialize)]
+struct LatentFacts {
+    index: usize,
+    key: Option<String>,
+    dtype: &'static str,
+    /// Of what was looked at.
+    shape: Vec<usize>,
+    #[serde(flatten)]
+    found: Option<Found>,
+    /// Why its values could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    /// How its axes were read.
+    read_as: String,
+    #[serde(flatten)]
+    all: Figures,
+    channels: Vec<Figures>,
+}
+
+/// Statistics; those of finite values are null where there is none.
+#[derive(Serialize)]
+struct Figures {
+    values: u64,
+    nan: u64,
+    infinite: u64,
+    min: Option<f32>,
+    max: Option<f32>,
+    mean: Option<f64>,
+    std: Option<f64>,
+}
+
+impl Figures {
+    fn of(statistics: &Statistics) -> Self {
+        Self {
+            values: statistics.count(),
+            nan: statistics.nan,
+            infinite: statistics.infinite,
+            min: statistics.min(),
+            max: statistics.max(),
+            mean: statistics.mean(),
+            std: statistics.deviation(),
+        }
+    }
+}
+
+impl Found {
+    fn of(scan: &Scan) -> Self {
+        Self {
+            read_as: scan.layout.description(),
+            all: Figures::of(&scan.statistics),
+            channels: scan.channels.iter().map(Figures::of).collect(),
+        }
+    }
+}
+
+/// Tells of the latents that are asked for. One that is damaged does not stop the others.
+pub(super) fn tell(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
+    let reader = output.inputs.open(&args.file)?;
+    let clues = Clues::of(&reader);
+    let mut latents: Vec<Latent> = match args.look.latents.is_empty() {
+        true => reader.latents().collect(),
+        false => args.look.latents.iter().map(|key| find(&reader, key, &args.file)).collect::<Result<_>>()?,
+    };
+    if let Some(rows) = args.look.rows {
+        for latent in &mut latents {
+            let name = latent.key().map_or_else(|| format!("#{}", latent.index()), str::to_owned);
+            *latent = select(latent, rows, &name)?;
+        }
+    }
+    let progress = output.progress("reading", latents.iter().map(Latent::payload_size).sum());
+    let mut facts = Facts { path: path_text(&args.file), latents: Vec::new() };
+    for latent in &latents {
+        let request = Request { items: 0, sample: u64::MAX, ..Request::default() };
+        let seen = scan(latent, clues.hints(latent), &request);
+        interrupt::check()?;
+        progress.add(latent.payload_size());
+        let (found, error) = match seen {
+            Ok(scan) => (Some(Found::of(&scan)), None),
+            Err(error) => {
+                let error = of_file(error, &args.file);
+                progress.suspend(|| output.report(&error));
+                (None, Some(format!("{error:#}")))
+            }
+        };
+        facts.latents.push(LatentFacts {
+            index: latent.index(),
+            key: latent.key().map(str::to_owned),
+            dtype: latent.dtype().name(),
+            shape: latent.shape().to_vec(),
+            found,
+            error,
+        });
+    }
+    drop(progress);
+    output.json(&facts)
+}
