@@ -329,3 +329,18 @@ fn damage_is_not_carried_under_a_hash_that_fits() {
     let error = writer.carry(&reader, 0).unwrap_err();
     assert!(matches!(error, Error::Hash { .. }), "{error}");
 }
+
+#[test]
+fn an_entry_says_how_its_latent_is_stored() {
+    assert_eq!(Entry::new("x").stored_compression(), None);
+    let entry = Entry::new("x").compression(Compression::Shuffled);
+    assert_eq!(entry.stored_compression(), Some(Compression::Shuffled));
+    let (file, _) = write(WriteOptions::new(), |writer| {
+        writer.latent(Entry::new("raw").compression(Compression::None), &[64], &[0.5; 64])?;
+        writer.latent(Entry::new("zstd").compression(Compression::Zstd), &[64], &[0.5; 64])
+    })
+    .unwrap();
+    let reader = Reader::from_bytes(file).unwrap();
+    let stored = |key: &str| Entry::from(&reader.latent(key).unwrap()).stored_compression();
+    assert_eq!((stored("raw"), stored("zstd")), (Some(Compression::None), Some(Compression::Zstd)));
+}

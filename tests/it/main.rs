@@ -14,6 +14,7 @@ mod carry;
 mod damage;
 mod golden;
 mod load;
+mod messages;
 mod metadata;
 mod own;
 mod provenance;

@@ -403,6 +403,22 @@ fn a_size_that_no_memory_has_is_an_error() {
     assert!(matches!(latent.read::<f32>(), Err(Error::Memory { .. })));
 }
 
+/// Raw values of over 8 MiB are read by several tasks, each from its own place.
+#[test]
+fn large_raw_latents_are_read_side_by_side() {
+    let values = noise(5, (20 << 20) / 4);
+    let (file, _) = write(WriteOptions::new().compression(Compression::None), |writer| {
+        writer.latent("before", &[3], &values[..3])?;
+        writer.latent("large", &[values.len()], &values)
+    })
+    .unwrap();
+    let (_folder, path) = stored(&file);
+    for check in [false, true] {
+        let reader = ReadOptions::new().check_hashes(check).open(&path).unwrap();
+        assert!(reader.latent("large").unwrap().read::<f32>().unwrap() == values, "{check}");
+    }
+}
+
 #[test]
 fn check_hashes_finds_a_flipped_byte_in_every_way_of_reading() {
     // The compressed chunks are sound frames over other bytes: only the hash can tell.

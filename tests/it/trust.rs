@@ -117,7 +117,7 @@ fn a_panic_in_the_callers_code_spoils_the_file() {
 /// The chunks of a file are limited, and so a call can be refused after its first windows were written.
 #[test]
 fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
-    let values = vec![1.0_f32; 150_000];
+    let values = noise(1, 150_000);
     let fill = |writer: &mut gen5::Writer<'_>| -> gen5::Result<()> {
         let arrays = ["a", "b"].map(|key| gen5::Array::new(key, &[150_000], &values));
         let error = writer.latents(arrays).unwrap_err();
@@ -125,6 +125,9 @@ fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
         writer.latent("c", &[3], &values[..3])
     };
     let (file, _) = write(zstd(4), fill).unwrap();
+    // What was written of them cannot be cut off in memory; it is gone all the same.
+    let first = usize::try_from(Reader::from_bytes(file.clone()).unwrap().chunks()[0].offset()).unwrap();
+    assert!(first > 3 << 18 && file[32..first].iter().all(|byte| *byte == 0), "{first}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gen5");
     let mut writer = zstd(4).create(&path).unwrap();
@@ -135,6 +138,44 @@ fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
         reader.verify().unwrap();
         assert_eq!(reader.latents().map(|latent| latent.len()).collect::<Vec<_>>(), [3]);
     }
+}
+
+/// A sink that counts its writes.
+struct Counting(Cursor<Vec<u8>>, Arc<AtomicU64>);
+
+impl Write for Counting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Counting {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+/// What cannot be cut off is not written before all of it is known to be good.
+#[test]
+fn nothing_of_a_refused_call_is_written_where_it_would_stay() {
+    let writes = Arc::new(AtomicU64::new(0));
+    let mut sink = Counting(Cursor::new(Vec::new()), Arc::clone(&writes));
+    let mut writer = zstd(40_000).write_to(&mut sink).unwrap();
+    writer.latent("first", &[20_000], &noise(1, 20_000)).unwrap();
+    let before = writes.load(Ordering::Relaxed);
+    assert_ne!(before, 0);
+    let (good, mut bad) = (noise(2, 20_000), noise(3, 20_000));
+    bad[19_999] = f32::NAN;
+    let arrays =
+        [("good", &good), ("bad", &bad)].map(|(key, values)| gen5::Array::new(key, &[20_000], values));
+    assert!(matches!(writer.latents(arrays), Err(Error::NonFinite { index: 19_999, .. })));
+    assert_eq!(writes.load(Ordering::Relaxed), before);
+    writer.finish(&metadata()).unwrap();
 }
 
 /// A sink that has work of its own done by rayon, in the middle of a write.

@@ -1,0 +1,76 @@
+//! What errors and debug output say, where that is more than which error it is.
+
+use std::io::Cursor;
+
+use gen5::{Digest, Draft, DraftFolder, Extra, Reader, WriteOptions};
+use serde_json::{Value, json};
+
+use crate::support::{Builder, Chunk};
+
+/// A file of one latent whose manifest is changed.
+fn file(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    Builder::new([Chunk::latent("a", &[2], &[1.0, 2.0])]).manifest(edit).build()
+}
+
+fn refusal(file: Vec<u8>) -> String {
+    Reader::from_bytes(file).unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_of_another_type_is_told_by_what_it_should_be() {
+    let table: [(&str, Value, &str); 9] = [
+        ("/gen5_metadata", json!(1), "expected gen5_metadata, an object"),
+        ("/gen5_metadata/file_info", json!([]), "expected file_info, an object"),
+        ("/gen5_metadata/file_info/magic", json!(5), "expected a string"),
+        ("/gen5_metadata/file_info/chunk_count", json!("1"), "expected an integer from 0 to 2^64 - 1"),
+        ("/gen5_metadata/chunks", json!({}), "expected chunks, a list of records"),
+        ("/gen5_metadata/chunks/0", json!(true), "expected a record, an object"),
+        ("/gen5_metadata/chunks/0/extra", json!([]), "expected an object"),
+        ("/gen5_metadata/chunks/0/extra/shape", json!("2"), "extra.shape is \"2\""),
+        ("/gen5_metadata/chunks/0/offset", json!(-1), "expected an integer from 0 to 2^64 - 1"),
+    ];
+    for (at, value, words) in table {
+        let told = refusal(file(|manifest| *manifest.pointer_mut(at).unwrap() = value));
+        assert!(told.contains(words), "{at}: {told}");
+    }
+    let list = Builder::new([]).text(|text| *text = b"[]".to_vec()).build();
+    assert!(refusal(list).contains("expected the manifest, an object"));
+    assert!(serde_json::from_str::<Extra>("[]").unwrap_err().to_string().contains("expected an object"));
+}
+
+#[test]
+fn debug_output_tells_what_it_is_of() {
+    let options = WriteOptions::new().level(7);
+    assert!(format!("{options:?}").starts_with("WriteOptions { compression: "));
+    assert!(format!("{options:?}").contains("level: Some(7)"));
+    let mut out = Cursor::new(Vec::new());
+    let mut writer = options.write_to(&mut out).unwrap();
+    assert!(format!("{writer:?}").starts_with("Writer { options: WriteOptions {"));
+    let mut stream = writer.stream::<f32>("noise", &[2, 3]).unwrap();
+    stream.push(&[1.0]).unwrap();
+    assert_eq!(
+        format!("{stream:?}"),
+        "LatentWriter { key: Some(\"noise\"), shape: [2, 3], remaining: 5, .. }"
+    );
+
+    let reader = Reader::from_bytes(file(|_| ())).unwrap();
+    let size = reader.file_size();
+    let told = format!("Reader {{ version: (1, 0), file_size: {size}, chunks: 1, latents: 1 }}");
+    assert_eq!(format!("{reader:?}"), told);
+    let latent = reader.latent("a").unwrap();
+    assert_eq!(format!("{latent:?}"), "Latent { key: Some(\"a\"), dtype: F32, shape: [2], .. }");
+    let record = &reader.chunks()[0];
+    assert_eq!(format!("{:?} {}", record.kind(), record.kind()), "ChunkType(LATN) LATN");
+    let digest = Digest::of(b"abc");
+    assert_eq!(digest.to_string().len(), 64);
+    assert_eq!(format!("{digest:?}"), format!("Digest({digest})"));
+    let mut extra = Extra::new();
+    extra.insert("x", &1).unwrap();
+    assert_eq!(format!("{extra:?}"), "{\"x\": \"1\"}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.html");
+    assert_eq!(format!("{:?}", Draft::create(&path).unwrap()), format!("Draft {{ target: {path:?}, .. }}"));
+    let draft = DraftFolder::create(&path).unwrap();
+    assert_eq!(format!("{draft:?}"), format!("DraftFolder {{ target: {path:?}, .. }}"));
+}
