@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Mutex;
 
-use gen5::{Component, Digest, Environment, Error, Place, Reader, WriteOptions};
+use gen5::{Component, Compression, Digest, Environment, Error, Place, Reader, WriteOptions};
 use sha2::{Digest as _, Sha256};
 
-use super::support::{all_ways, data, write};
+use super::support::{all_ways, data, environment, write};
 
 /// The fingerprint as `docs/provenance.md` defines it, from the bytes alone.
 fn expected(file: &[u8]) -> String {
@@ -107,4 +107,18 @@ fn drift_is_logged_on_request_alone() {
         (log::Level::Info, "Environment component 'gpu' missing in file".to_owned()),
     ];
     assert_eq!(*LOGGED.lock().unwrap(), expected);
+}
+
+/// As in files of the reference, however little there is to compress.
+#[test]
+fn the_environment_is_compressed() {
+    for environment in [Environment::default(), environment()] {
+        let (file, _) = write(WriteOptions::new().compression(Compression::None), |writer| {
+            writer.environment(&environment)
+        })
+        .unwrap();
+        let reader = Reader::from_bytes(file).unwrap();
+        assert!(reader.chunks()[0].is_compressed());
+        assert_eq!(reader.environment().unwrap().unwrap(), environment);
+    }
 }
