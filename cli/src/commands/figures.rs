@@ -89,7 +89,8 @@ pub(super) fn tell(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
             *latent = select(latent, rows, &name)?;
         }
     }
-    let progress = output.progress("reading", latents.iter().map(Latent::payload_size).sum());
+    let bytes = latents.iter().map(Latent::payload_size).fold(0, u64::saturating_add);
+    let progress = output.progress("reading", bytes);
     let mut facts = Facts { path: path_text(&args.file), latents: Vec::new() };
     for latent in &latents {
         let request = Request { items: 0, sample: u64::MAX, ..Request::default() };
