@@ -34,8 +34,8 @@ fn refused_calls_beside_a_stream_cost_it_nothing() {
         let mut writer = options.create(&path).unwrap();
         let mut stream = writer.stream::<f32>("stream", &[60, 2500]).unwrap();
         let done = Arc::new(AtomicBool::new(false));
-        let mut bad = noise(7, 50_000);
-        bad[49_999] = f32::NAN;
+        let mut bad = noise(7, 100_000);
+        bad[99_999] = f32::NAN;
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 (0..60).for_each(|_| stream.push(&row).unwrap());
@@ -43,17 +43,25 @@ fn refused_calls_beside_a_stream_cost_it_nothing() {
                 done.store(true, Ordering::Release);
             });
             while !done.load(Ordering::Acquire) {
-                assert!(matches!(writer.latent("beside", &[50_000], &bad), Err(Error::NonFinite { .. })));
+                assert!(matches!(writer.latent("beside", &[100_000], &bad), Err(Error::NonFinite { .. })));
             }
         });
-        bad[49_999] = 0.0;
-        writer.latent("beside", &[50_000], &bad).unwrap();
+        bad[99_999] = 0.0;
+        writer.latent("beside", &[100_000], &bad).unwrap();
         writer.finish(&metadata()).unwrap();
         let reader = Reader::open(&path).unwrap();
         reader.verify().unwrap();
         let stream = reader.latent("stream").unwrap().read::<f32>().unwrap().into_owned();
         assert!(stream.chunks(2500).all(|read| read == row));
         assert_eq!(reader.latent("beside").unwrap().read::<f32>().unwrap(), bad);
+        // What was taken back in their midst is gone.
+        let file = std::fs::read(&path).unwrap();
+        let mut end = 32;
+        for chunk in reader.chunks() {
+            let start = usize::try_from(chunk.offset()).unwrap();
+            assert!(file[end..start].iter().all(|byte| *byte == 0), "{end}..{start}");
+            end = usize::try_from(chunk.offset() + chunk.stored_size()).unwrap();
+        }
     }
 }
 
