@@ -16,8 +16,12 @@ use crate::support::{Folder, names};
 
 const ENDED: &str = "gen5: interrupted\n";
 
+/// The command, with signals as they are at a terminal: tests that run in the background of a script ignore some of them, and
+/// processes inherit that.
 fn gen5() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_gen5"))
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,TERM,HUP", env!("CARGO_BIN_EXE_gen5")]);
+    command
 }
 
 /// A file that is this header and zeros, which take no room on the disk.
