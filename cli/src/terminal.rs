@@ -33,6 +33,11 @@ pub fn shown_key(key: &str) -> Cow<'_, str> {
     if key.is_empty() { Cow::Borrowed("\"\"") } else { escape(key) }
 }
 
+/// What a latent is called: by its key, or by its position if it has none.
+pub fn shown_name(key: Option<&str>, index: usize) -> String {
+    key.map_or_else(|| format!("#{index}"), |key| shown_key(key).into_owned())
+}
+
 /// A path as it is shown.
 pub fn shown(path: &Path) -> String {
     escape(&path.to_string_lossy()).into_owned()

@@ -91,7 +91,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What a command that is to tell of one thing as JSON tells of: where it writes, or what it shows.
+    /// The path that a command tells of, if that is to be JSON: where it writes, or what it shows.
     pub(crate) fn told_as_json(&self) -> Option<&Path> {
         let (json, path) = match self {
             Self::Pack(args) => (args.json, &args.out),

@@ -9,6 +9,7 @@ use super::{Output, of_file, path_text};
 use crate::args::ShowArgs;
 use crate::interrupt;
 use crate::picture::{Clues, Request, Scan, Statistics, scan};
+use crate::terminal::shown_name;
 
 #[derive(Serialize)]
 struct Facts {
@@ -85,8 +86,7 @@ pub(super) fn tell(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
     };
     if let Some(rows) = args.look.rows {
         for latent in &mut latents {
-            let name = latent.key().map_or_else(|| format!("#{}", latent.index()), str::to_owned);
-            *latent = select(latent, rows, &name)?;
+            *latent = select(latent, rows, &shown_name(latent.key(), latent.index()))?;
         }
     }
     let bytes = latents.iter().map(Latent::payload_size).fold(0, u64::saturating_add);

@@ -62,7 +62,7 @@ pub(crate) struct Output<'a> {
     pub(crate) inputs: &'a Inputs<'a>,
     /// How much is said, and how.
     pub(crate) voice: Voice,
-    /// What a command tells of that is to tell of it as JSON: where it writes, or what it shows.
+    /// The path that the command tells of, if that is to be JSON: where it writes, or what it shows.
     pub(crate) told_as_json: Option<&'a Path>,
     /// All that was noted, for who is told as JSON.
     pub(crate) notes: Vec<String>,

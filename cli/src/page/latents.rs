@@ -8,7 +8,7 @@ use crate::picture::{
     Hints, Item, Key, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, guess_of, png,
     scan, tile,
 };
-use crate::terminal::{count, shown_key};
+use crate::terminal::{count, shown_name};
 
 /// Steps of a trajectory, and images of a batch, that are shown.
 const STEPS: usize = 60;
@@ -29,7 +29,7 @@ pub(super) fn describe(latent: &Latent) -> model::Latent {
     let is_compressed = latent.chunks().any(ChunkRecord::is_compressed);
     let is_shuffled = latent.chunks().any(ChunkRecord::is_shuffled);
     model::Latent {
-        name: latent.key().map_or_else(|| format!("#{}", latent.index()), |key| shown_key(key).into_owned()),
+        name: shown_name(latent.key(), latent.index()),
         dtype: latent.dtype().name(),
         shape: latent.shape().to_vec(),
         payload_size: latent.payload_size(),

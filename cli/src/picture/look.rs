@@ -12,7 +12,7 @@ use super::preview::{Guess, Preview, Scaling, guess};
 use super::scan::{Scan, scan};
 use super::statistics::figure;
 use super::tiles::{Key, Scale};
-use crate::terminal::{count, dimensions, escape, human_size, shown_key};
+use crate::terminal::{count, dimensions, escape, human_size, shown_name};
 
 /// Which previews are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,10 +143,7 @@ pub fn guess_of(layout: &Layout, model: &str) -> Option<Guess> {
 impl Look {
     /// Its key, or its position if it has none.
     pub fn name(&self) -> String {
-        match self.latent.key() {
-            Some(key) => shown_key(key).into_owned(),
-            None => format!("#{}", self.latent.index()),
-        }
+        shown_name(self.latent.key(), self.latent.index())
     }
 
     /// Dtype, shape and size.
@@ -262,7 +259,10 @@ pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
     let name = format!("{} {}", model.model_name, model.version);
     let mut lines = vec![name.trim().to_owned()];
     if let Some(settings) = &model.generation_settings {
-        let mut said = vec![format!("seed {}", settings.seed), steps(settings.steps)];
+        let mut said = vec![
+            format!("seed {}", settings.seed),
+            count(usize::try_from(settings.steps).unwrap_or(usize::MAX), "step"),
+        ];
         said.push(settings.sampler.clone());
         said.extend(settings.cfg_scale.map(|scale| format!("cfg {scale}")));
         lines.push(said.join("  ·  "));
@@ -274,11 +274,6 @@ pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
         lines.iter().map(|line| beginning(line)).filter(|line| !line.is_empty()).collect(),
         beginning(&prompt.join(" ")),
     )
-}
-
-/// How many steps, in words.
-fn steps(steps: u64) -> String {
-    if steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") }
 }
 
 /// Characters of a text from the file that are shown, at most.

@@ -10,7 +10,7 @@ use super::members::{Change, extra_changes};
 use super::values::{Distance, compare};
 use super::{Outcome, Side, described};
 use crate::progress::Progress;
-use crate::terminal::{dimensions, shown_key};
+use crate::terminal::{dimensions, shown_key, shown_name};
 
 /// Latents that belong together, or one that has no other.
 pub(super) struct Pair {
@@ -108,9 +108,8 @@ pub(super) fn pair(file: &Reader, other: &Reader) -> Vec<Pair> {
 
 fn name(latent: &Latent, before: usize) -> String {
     match (latent.key(), before) {
-        (Some(key), 0) => shown_key(key).into_owned(),
-        (Some(key), _) => format!("{} (#{})", shown_key(key), latent.index()),
-        (None, _) => format!("#{}", latent.index()),
+        (Some(key), 1..) => format!("{} (#{})", shown_key(key), latent.index()),
+        (key, _) => shown_name(key, latent.index()),
     }
 }
 
