@@ -33,11 +33,14 @@ pub(super) fn sources(model_info: &Extra) -> Result<Vec<Source>> {
 /// Leaves out of metadata from elsewhere what tells of latents, and so is not true of these, and says so. `own` is what these
 /// have for it, if they have metadata already, and is kept.
 pub(super) fn leave_out_foreign(model_info: &mut Extra, own: &Extra, from: &Path, output: &mut Output<'_>) {
-    let value =
-        |members: &Extra, name| members.get(name).and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
     let mut foreign = vec![SOURCES, MERGED_FROM, PART_OF];
-    foreign.retain(|name| model_info.get(name).is_some());
-    foreign.retain(|name| value(model_info, name).is_none() || value(model_info, name) != value(own, name));
+    foreign.retain(|name| match (model_info.get(name), own.get(name)) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        // They may be long, and are seldom written otherwise.
+        (Some(given), Some(own)) => given != own && parsed(given) != parsed(own),
+    });
     for name in &foreign {
         model_info.remove(name);
     }
