@@ -77,8 +77,11 @@ impl Comparison {
     pub(crate) fn summary(&self) -> String {
         let differences = self.drift.iter().filter(|one| one.is_difference()).count();
         let high = self.drift.iter().filter(|one| one.severity() == Severity::High).count();
-        let high = if high == 0 { "none" } else { &*high.to_string() };
-        format!("{}, {high} likely to change pixels", count(differences, "difference"))
+        match (differences, high) {
+            (0, _) => "no differences".to_owned(),
+            (_, 0) => format!("{}, none likely to change pixels", count(differences, "difference")),
+            _ => format!("{}, {high} likely to change pixels", count(differences, "difference")),
+        }
     }
 
     /// What differs line by line, under headings that say what it means; harmless on a terminal. Of this machine in the

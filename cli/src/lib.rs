@@ -20,7 +20,8 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, ColorMode, Command};
 use crate::commands::{
@@ -29,6 +30,7 @@ use crate::commands::{
 };
 use crate::failure::Status;
 pub use crate::interrupt::{begin, end};
+use crate::names::likely_meant;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
 /// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the
@@ -66,6 +68,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = with_suggestion(error);
             // Help and version were asked for, so they are results; clap colours what goes to a terminal.
             let printed = error.print();
             let usage = if error.use_stderr() { Status::Usage } else { Status::Fine };
@@ -126,6 +129,23 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
     }
     output.detail(|| format!("{} ms", start.elapsed().as_millis()));
     output.worst.code()
+}
+
+/// What is wrong with the command line, with the command that was likely meant: `gen5 help` tells of none.
+fn with_suggestion(mut error: clap::Error) -> clap::Error {
+    let command = Cli::command();
+    let meant = match (error.get(ContextKind::InvalidSubcommand), error.get(ContextKind::SuggestedSubcommand))
+    {
+        (Some(ContextValue::String(name)), None) => {
+            likely_meant(name, command.get_subcommands().map(clap::Command::get_name))
+        }
+        _ => None,
+    };
+    if let Some(meant) = meant {
+        let meant = ContextValue::Strings(vec![meant.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, meant);
+    }
+    error
 }
 
 /// Whether there are colours, as is asked for here or by the environment.

@@ -328,14 +328,14 @@ fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
     let Some((first, rest)) = inputs.split_first() else { return };
     let in_first: HashSet<_> = others(&first.reader).map(|chunk| (chunk.kind(), chunk.sha256())).collect();
     let is_in_first = |chunk: &ChunkRecord| in_first.contains(&(chunk.kind(), chunk.sha256()));
-    let name_of = |chunk: &ChunkRecord| match chunk.kind() {
+    let name_of = |kind: ChunkType| match kind {
         ChunkType::IMAGE => "image",
         ChunkType::ENVIRONMENT => "environment",
         _ => "chunks of unknown types",
     };
     for name in ["image", "environment", "chunks of unknown types"] {
         let has_other = |input: &&Input<'_>| {
-            others(&input.reader).any(|chunk| name_of(chunk) == name && !is_in_first(chunk))
+            others(&input.reader).any(|chunk| name_of(chunk.kind()) == name && !is_in_first(chunk))
         };
         let mut left = rest.iter().filter(has_other);
         if let Some(input) = left.next() {
@@ -344,7 +344,11 @@ fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
                 0 => String::new(),
                 more => format!(" (and of {more} more)"),
             };
-            output.note(&format!("{name} of {path}{more}: not carried, since only what {first} has is"));
+            let kept = match in_first.iter().any(|(kind, _)| name_of(*kind) == name) {
+                true => format!("what {first} has is kept"),
+                false => format!("{first}, the first file, has none"),
+            };
+            output.note(&format!("{name} of {path}{more} left out: {kept}"));
         }
     }
 }

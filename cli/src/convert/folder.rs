@@ -6,12 +6,12 @@ use std::fs;
 use std::iter;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use gen5::Dtype;
 use rayon::prelude::*;
 
 use super::{Array, FolderArg, Found, Kind, LatentArg, find};
-use crate::terminal::{dimensions, shown};
+use crate::terminal::{count, dimensions, shown};
 
 /// The key of the latent that the files' latents make, unless another is given.
 const KEY: &str = "latents";
@@ -43,7 +43,16 @@ pub struct Folder {
 /// There is no such folder, no file in it has arrays, or one of them cannot be read: see [`find`].
 pub fn read(arg: &FolderArg) -> Result<Folder> {
     let (paths, others) = list(&arg.path)?;
-    ensure!(!paths.is_empty(), "{} has no .npy, .npz, .safetensors or .latent files", shown(&arg.path));
+    if paths.is_empty() {
+        let why = match others {
+            0 => String::new(),
+            others => format!(
+                "; {} passed over, as folders, hidden files, other extensions and caches of text encoders are",
+                count(others, "other")
+            ),
+        };
+        bail!("{} has no .npy, .npz, .safetensors or .latent files with latents{why}", shown(&arg.path));
+    }
     let found: Vec<Result<Found>> = paths
         .par_iter()
         .map(|path| find(&LatentArg { key: None, path: path.clone(), member: None }))

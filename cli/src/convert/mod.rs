@@ -96,14 +96,14 @@ pub fn find(arg: &LatentArg) -> Result<Found> {
     match Kind::of(path) {
         Some(Kind::Npy) => {
             let entry = npy_entry(arg)?;
-            take(arg, Layout::Npy, vec![entry], no_texts, None)
+            take(arg, Layout::Npy, vec![entry], no_texts, false)
         }
         Some(Kind::Npz) => {
             let mut archive = npz::Archive::open(path)?;
             let layout = Layout::of_npz(&archive.names());
             let positions = select(&archive.names(), layout, arg)?;
             let entries = positions.into_iter().map(|at| archive.entry(at)).collect::<Result<_>>()?;
-            take(arg, layout, entries, no_texts, None)
+            take(arg, layout, entries, no_texts, false)
         }
         Some(Kind::Safetensors) => {
             let mut index = safetensors::Index::open(path)?;
@@ -113,8 +113,7 @@ pub fn find(arg: &LatentArg) -> Result<Found> {
             let is_scaled = layout == Layout::Comfyui && !names.contains(&comfyui::MARKER);
             let positions = select(&names, layout, arg)?.into_iter();
             let entries = positions.map(|at| index.entry(at)).collect::<Result<_>>()?;
-            #[expect(clippy::cast_possible_truncation, reason = "ComfyUI multiplies float32")]
-            take(arg, layout, entries, texts, is_scaled.then_some(comfyui::UNSCALE as f32))
+            take(arg, layout, entries, texts, is_scaled)
         }
         None => bail!(
             "{} is no .npy, .npz, .safetensors or .latent file, going by its name; save it as one first, for example \
@@ -124,13 +123,13 @@ pub fn find(arg: &LatentArg) -> Result<Found> {
     }
 }
 
-/// Parts the arrays of a file into latents and others. `factor` is what its latent has to be multiplied by.
+/// Parts the arrays of a file into latents and others. If ComfyUI saved its latent scaled, that is undone.
 fn take(
     arg: &LatentArg,
     layout: Layout,
     entries: Vec<Entry>,
     metadata: BTreeMap<String, String>,
-    factor: Option<f32>,
+    is_scaled: bool,
 ) -> Result<Found> {
     let (mut arrays, mut members) = (Vec::new(), Vec::new());
     let latent = layout.only_latent(entries.iter().map(|entry| entry.key.as_str()));
@@ -145,21 +144,22 @@ fn take(
             }
             _ => {
                 let mut array = entry.into_array()?;
-                if let (Some(factor), comfyui::TENSOR) = (factor, &*name) {
-                    array = array.scaled(factor)?;
+                let (dtype, scaled) = (array.dtype, is_scaled && name == comfyui::TENSOR);
+                if scaled {
+                    array = array.scaled(comfyui::UNSCALE)?;
                 }
                 match &arg.key {
                     Some(key) if latent == Some(at) => array.key.clone_from(key),
                     Some(key) => array.key = format!("{key}/{name}"),
                     None => {}
                 }
-                members.push(Member::latent(&name, array.dtype, &array.shape, &array.key));
+                members.push(Member { scaled, ..Member::latent(&name, dtype, &array.shape, &array.key) });
                 arrays.push(array);
             }
         }
     }
     ensure!(!arrays.is_empty(), "{} holds no latents", shown(&arg.path));
-    let note = factor.is_some().then(|| {
+    let note = is_scaled.then(|| {
         let file = shown(&arg.path);
         format!(
             "{file} has no {}: its values were saved scaled, and are multiplied by 1/0.18215, as ComfyUI does",

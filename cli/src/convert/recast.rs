@@ -53,14 +53,15 @@ impl<W: Write> Write for Recast<W> {
 pub struct Fits {
     from: Dtype,
     to: Dtype,
+    multiplied_by: Option<f32>,
     all: bool,
     values: Vec<f32>,
 }
 
 impl Fits {
-    /// For values of `from`, and `to`, which is to hold them.
-    pub fn new(from: Dtype, to: Dtype) -> Self {
-        Self { from, to, all: true, values: Vec::new() }
+    /// For values of `from`, and `to`, which is to hold them; with a factor, what multiplied by it as float32 gives them.
+    pub fn new(from: Dtype, to: Dtype, multiplied_by: Option<f32>) -> Self {
+        Self { from, to, multiplied_by, all: true, values: Vec::new() }
     }
 
     /// Whether all fit that were taken.
@@ -74,7 +75,11 @@ impl Write for Fits {
         let whole = whole(bytes, self.from)?;
         for block in whole.chunks(BLOCK) {
             widen(self.from, block, &mut self.values);
-            let fits = |value: &f32| rounded(self.to, *value).to_bits() == value.to_bits();
+            let again = |value: f32| match self.multiplied_by {
+                None => rounded(self.to, value),
+                Some(factor) => rounded(self.to, value / factor) * factor,
+            };
+            let fits = |value: &f32| again(*value).to_bits() == value.to_bits();
             self.all = self.all && self.values.iter().all(fits);
         }
         Ok(whole.len())
@@ -107,7 +112,7 @@ mod tests {
     }
 
     fn fits(values: &[f32], to: Dtype) -> bool {
-        let mut fits = Fits::new(Dtype::F32, to);
+        let mut fits = Fits::new(Dtype::F32, to, None);
         values.iter().for_each(|value| fits.write_all(&value.to_le_bytes()).unwrap());
         fits.all()
     }
@@ -117,7 +122,7 @@ mod tests {
         let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
         for dtype in [Dtype::F16, Dtype::BF16] {
             let wide = recast(&all, dtype, Dtype::F32, None);
-            let mut check = Fits::new(Dtype::F32, dtype);
+            let mut check = Fits::new(Dtype::F32, dtype, None);
             let (values, _) = wide.as_chunks::<4>();
             for (value, bytes) in values.iter().zip(all.as_chunks::<2>().0) {
                 let value = f32::from_le_bytes(*value);

@@ -1,13 +1,14 @@
 //! Files of arrays, written: `.npy`, `.npz` and `.safetensors`. Sizes are known before, so values are streamed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
+use ::safetensors::Dtype as Tensor;
 use anyhow::{Context, Result, ensure};
 use gen5::Dtype;
-use serde_json::json;
+use serde::{Serialize, Serializer};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -106,7 +107,16 @@ fn write_npz<V>(
     Ok(())
 }
 
-/// Values of larger types first, as the format's own library has them, so that all are aligned.
+/// A member of a safetensors header.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Header<'a> {
+    Texts(&'a BTreeMap<String, String>),
+    Tensor { dtype: Tensor, shape: &'a [usize], data_offsets: [u64; 2] },
+}
+
+/// Values of larger types first, so that all are aligned, and header members in that order: as the format's own library
+/// has them, so that a file which that wrote comes back byte for byte.
 fn write_safetensors<V>(
     file: &mut impl Write,
     pieces: &[Piece<V>],
@@ -115,21 +125,21 @@ fn write_safetensors<V>(
 ) -> Result<()> {
     let mut sorted: Vec<_> = pieces.iter().collect();
     sorted.sort_by_key(|piece| std::cmp::Reverse(piece.kind.size()));
-    let mut header = serde_json::Map::new();
+    let (mut header, mut names) = (Vec::new(), HashSet::new());
     if !texts.is_empty() {
-        header.insert("__metadata__".to_owned(), json!(texts));
+        header.push(("__metadata__", Header::Texts(texts)));
     }
     let mut start = 0_u64;
     for piece in &sorted {
         let name = &piece.name;
         let end = start.checked_add(size(piece)?).context("the values are over 2^64 bytes")?;
-        let tensor = piece.kind.tensor().with_context(|| format!("{} has no type there", escape(name)))?;
-        let described = json!({"dtype": tensor, "shape": piece.shape, "data_offsets": [start, end]});
-        let other = header.insert(name.clone(), described);
-        ensure!(other.is_none(), "two tensors would be called {}", escape(name));
+        let dtype = piece.kind.tensor().with_context(|| format!("{} has no type there", escape(name)))?;
+        header.push((name, Header::Tensor { dtype, shape: &piece.shape, data_offsets: [start, end] }));
+        ensure!(names.insert(name), "two tensors would be called {}", escape(name));
         start = end;
     }
-    let mut text = serde_json::to_vec(&header)?;
+    let mut text = Vec::new();
+    serde_json::Serializer::new(&mut text).collect_map(header)?;
     text.resize(text.len().next_multiple_of(8), b' ');
     file.write_all(&(text.len() as u64).to_le_bytes())?;
     file.write_all(&text)?;

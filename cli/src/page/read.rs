@@ -194,7 +194,7 @@ impl Reading<'_> {
         for (latent, described) in looked_at().zip(&mut described) {
             let is_damaged = latent.chunks().any(|chunk| damaged.contains_key(&chunk.index()));
             described.values = match is_damaged {
-                true => Err("It is damaged, and not shown.".into()),
+                true => Err("damaged, and not shown".into()),
                 false => {
                     let values = latents::values(&latent, clues.hints(&latent), self.previews, room);
                     interrupt::check()?;

@@ -73,6 +73,7 @@ pub struct Key {
     signed: bool,
     rising: bool,
     nan: bool,
+    infinite: bool,
     preview: bool,
 }
 
@@ -82,6 +83,7 @@ impl Key {
         let mut key = Self { preview, ..Self::default() };
         for channel in channels {
             key.nan |= channel.nan > 0;
+            key.infinite |= channel.infinite > 0;
             match Scale::of(channel) {
                 _ if channel.finite == 0 => {}
                 Scale::Signed(_) => key.signed = true,
@@ -96,6 +98,7 @@ impl Key {
         self.signed |= other.signed;
         self.rising |= other.rising;
         self.nan |= other.nan;
+        self.infinite |= other.infinite;
         self.preview |= other.preview;
     }
 
@@ -121,11 +124,16 @@ impl Key {
     /// What else is to be known of the colours; nothing if there are none.
     pub fn words(self) -> String {
         let tiles = "Colours end three standard deviations from the channel’s mean, or at its smallest and largest value.";
+        let infinite = "Infinite values have the colours of the ends.";
         let preview =
             "Previews are channels times published factors, near what the decoder would make of them.";
         let has_tiles = self.signed || self.rising;
-        let words = [has_tiles.then_some(tiles), self.preview.then_some(preview)];
-        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        let words = [(has_tiles, tiles), (self.infinite, infinite), (self.preview, preview)];
+        words
+            .into_iter()
+            .filter_map(|(is_there, words)| is_there.then_some(words))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -271,7 +279,9 @@ mod tests {
         let mut all = of(&[&[-1.0, 1.0, f32::NAN]]);
         all.merge(Key::of(&[statistics(&[0.0, 2.0])], true));
         assert_eq!(words(all), ["below", "on", "NaN"]);
-        assert!(all.words().contains("Previews"));
+        assert!(all.words().contains("Previews") && !all.words().contains("Infinite"));
+        all.merge(of(&[&[f32::INFINITY]]));
+        assert!(all.words().contains(" Infinite values"));
         let (bar, _) = all.bars().next().unwrap();
         assert_eq!((*bar.get_pixel(0, 0), *bar.get_pixel(95, 0)), (Rgb([5, 48, 110]), Rgb([103, 0, 31])));
     }

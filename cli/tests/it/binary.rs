@@ -102,10 +102,12 @@ fn values_that_nobody_reads_on_end_quietly() {
 
 #[test]
 fn a_slip_of_the_finger_is_met_with_a_proposal() {
-    let ran = gen5().arg("inof").output().unwrap();
-    let messages = String::from_utf8(ran.stderr).unwrap();
-    assert_eq!(ran.status.code(), Some(2));
-    assert!(messages.contains("'info'"), "{messages}");
+    for words in [&["inof"][..], &["help", "inof"]] {
+        let ran = gen5().args(words).output().unwrap();
+        let messages = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2));
+        assert!(messages.contains("'info'"), "{messages}");
+    }
 }
 
 #[test]

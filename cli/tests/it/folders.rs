@@ -151,10 +151,12 @@ fn folders_that_cannot_be_taken_are_refused() {
         assert_eq!((ran.code, folder.path("x.gen5").exists()), (1, false), "{ran:?}");
         ran.messages
     };
-    assert_eq!(
-        refused(&["--from", "@/empty"]),
-        "gen5: @/empty has no .npy, .npz, .safetensors or .latent files\n"
-    );
+    let none = "gen5: @/empty has no .npy, .npz, .safetensors or .latent files with latents";
+    assert_eq!(refused(&["--from", "@/empty"]), format!("{none}\n"));
+    fs::write(folder.path("empty/a_te_outputs.npz"), "").unwrap();
+    let others =
+        "1 other passed over, as folders, hidden files, other extensions and caches of text encoders are";
+    assert_eq!(refused(&["--from", "@/empty"]), format!("{none}; {others}\n"));
     assert!(refused(&["--from", "@/gone"]).starts_with("gen5: could not look into @/gone: "));
     // The first that is wrong, in the order of the files.
     assert!(refused(&["--from", "@/in"]).starts_with("gen5: @/in/img3.npy is "));

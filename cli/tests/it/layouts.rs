@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use gen5::{Dtype, Reader};
-use safetensors::tensor::Dtype as Tensor;
+use gen5::{Dtype, Reader, bf16, f16};
+use safetensors::tensor::{Dtype as Tensor, TensorView, serialize};
 use serde_json::{Value, json};
 
 use crate::foreign::{
@@ -57,9 +57,6 @@ fn latents_that_were_saved_scaled_are_unscaled() {
     let unscaled: Vec<f32> = eighths(128).iter().map(|value| value * (1.0_f32 / 0.18215)).collect();
     let close = |a: f32, b: f32| (a - b).abs() <= b.abs() * f32::EPSILON;
     assert!(values(&folder, "latent_tensor").iter().zip(&unscaled).all(|(a, b)| close(*a, *b)));
-    let (out, _) = unpack(&folder, "original");
-    let (tensors, _) = tensors(&out.join("latents/old.latent"));
-    assert_eq!(tensors["latent_format_version_0"], (Tensor::F32, vec![0], Vec::new()));
     // Under another name it is what it is, since only .latent files were ever saved so.
     fs::copy(old, folder.path("old.safetensors")).unwrap();
     assert_eq!(pack(&folder, &["--latent", "@/old.safetensors"]), "");
@@ -67,6 +64,64 @@ fn latents_that_were_saved_scaled_are_unscaled() {
     // One that is picked is unscaled, too.
     pack(&folder, &["--latent", &format!("z={old}:latent_tensor")]);
     assert!(close(values(&folder, "z")[1], unscaled[1]));
+}
+
+#[test]
+fn latents_that_were_saved_scaled_come_back_scaled() {
+    let folder = Folder::new();
+    let bits = |keep: &dyn Fn(u16) -> bool| {
+        let values = (0..=u16::MAX).filter(|bits| keep(*bits));
+        values.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+    };
+    let half = bits(&|bits| f16::from_bits(bits).is_finite());
+    let brain = bits(&|bits| {
+        let value = bf16::from_bits(bits).to_f32();
+        value == 0.0 || (1e-37..1e37).contains(&value.abs())
+    });
+    for (tensor, size, bytes) in [(Tensor::F16, 2, &half), (Tensor::BF16, 2, &brain)] {
+        let view = TensorView::new(tensor, vec![1, 1, 1, bytes.len() / size], bytes).unwrap();
+        fs::write(folder.path("a.latent"), serialize([("latent_tensor", view)], None).unwrap()).unwrap();
+        pack(&folder, &["--latent", "@/a.latent"]);
+        assert_eq!(values(&folder, "latent_tensor").len(), bytes.len() / size);
+        for format in ["original", "comfyui"] {
+            let (out, said) = unpack(&folder, format);
+            assert_eq!(said, "");
+            assert_eq!(
+                fs::read(out.join("latents/a.latent")).unwrap(),
+                fs::read(folder.path("a.latent")).unwrap()
+            );
+            fs::remove_dir_all(out).unwrap();
+        }
+    }
+    // Of float32 the last bit may be another, and what ComfyUI makes of it is the same.
+    let latent = |dtype, bytes: &[u8]| {
+        let view = TensorView::new(dtype, vec![1, 4, 8, 16], bytes).unwrap();
+        fs::write(folder.path("a.latent"), serialize([("latent_tensor", view)], None).unwrap()).unwrap();
+        pack(&folder, &["--latent", "@/a.latent"]);
+    };
+    let wide: Vec<u8> = (1..=512_u16).flat_map(|n| (f32::from(n) * 1e-3).to_le_bytes()).collect();
+    latent(Tensor::F32, &wide);
+    let (out, said) = unpack(&folder, "original");
+    let (found, _) = tensors(&out.join("latents/a.latent"));
+    assert_eq!((said.as_str(), found.len()), ("", 1));
+    let read = found["latent_tensor"].2.as_chunks::<4>().0.iter();
+    let read: Vec<f32> = read.map(|bytes| f32::from_le_bytes(*bytes) * (1.0_f32 / 0.18215)).collect();
+    assert_eq!(read, values(&folder, "latent_tensor"));
+    // What would be read as other values is marked as not scaled.
+    latent(Tensor::F16, &half[0x3000 * 2..0x3200 * 2]);
+    folder.ok(&["repack", "@/x.gen5", "@/x.gen5", "--force", "--quiet", "--dtype", "bfloat16"]);
+    fs::remove_dir_all(out).unwrap();
+    let (out, said) = unpack(&folder, "original");
+    assert_eq!(
+        said,
+        "gen5: latent latent_tensor is written unscaled as bfloat16, with latent_format_version_0: a.latent had it scaled \
+         as float16, from which its values would not all be the same\n"
+    );
+    let (found, _) = tensors(&out.join("latents/a.latent"));
+    assert_eq!(found["latent_format_version_0"], (Tensor::F32, vec![0], Vec::new()));
+    let stored = Reader::open(folder.path("x.gen5")).unwrap().latent("latent_tensor").unwrap();
+    let stored = stored.read::<bf16>().unwrap().iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert_eq!(found["latent_tensor"], (Tensor::BF16, vec![1, 4, 8, 16], stored));
 }
 
 #[test]
@@ -486,7 +541,7 @@ fn a_row_that_is_named_again_and_again_is_one_file() {
 #[test]
 fn more_files_than_anybody_wants_are_refused() {
     let folder = Folder::new();
-    let zeros = vec![gen5::f16::ZERO; 60_000];
+    let zeros = vec![f16::ZERO; 60_000];
     let mut writer = gen5::WriteOptions::new().create(folder.path("a.gen5")).unwrap();
     for key in ["a", "b"] {
         writer.latent(key, &[60_000, 1, 1, 1], &zeros).unwrap();

@@ -151,7 +151,7 @@ fn the_first_file_gives_image_and_environment() {
     assert_eq!(merged.environment().unwrap(), open(&folder, "a.gen5").environment().unwrap());
     let ran = folder.run(&["merge", "@/b.gen5", "@/a.gen5", "-o", "@/d.gen5"]);
     let note =
-        |what: &str| format!("gen5: {what} of @/a.gen5: not carried, since only what @/b.gen5 has is\n");
+        |what: &str| format!("gen5: {what} of @/a.gen5 left out: @/b.gen5, the first file, has none\n");
     assert_eq!(ran.messages, note("image") + &note("environment"));
     assert!(open(&folder, "d.gen5").image().unwrap().is_none());
 }

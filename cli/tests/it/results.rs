@@ -130,7 +130,7 @@ fn pictures_and_pages_tell_what_is_damaged() {
     let told = parsed(&ran);
     let (bad, missing) = (&told["files"][0], &told["files"][1]);
     assert_eq!((ran.code, &bad["integrity"], &bad["shown"]), (3, &json!("damaged"), &json!(1)), "{ran:?}");
-    assert_eq!(bad["left_out"], json!(["latent noise: It is damaged, and not shown."]));
+    assert_eq!(bad["left_out"], json!(["latent noise: damaged, and not shown"]));
     assert_eq!(bad["damaged"].as_array().unwrap().len(), 1);
     let error = "could not open @/no.gen5: No such file or directory (os error 2)";
     assert_eq!(missing, &json!({"path": "@/no.gen5", "error": error}));

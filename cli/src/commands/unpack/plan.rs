@@ -138,6 +138,9 @@ fn texts(reader: &Reader) -> Result<Texts> {
     Ok(Arc::new(model_info(reader)?.iter().map(|(name, value)| (name.to_owned(), text(value))).collect()))
 }
 
+/// Values as ComfyUI saved them before it had its marker. What is added is a zero that leaves that of others its sign.
+const SCALED_AGAIN: Normalization = Normalization { shift: -0.0, factor: comfyui::UNSCALE };
+
 /// Bytes of keys and texts that files of one latent repeat.
 const MAX_REPEATED: u64 = 256 << 20;
 
@@ -152,8 +155,8 @@ struct Planner<'a> {
     by_key: HashMap<&'a str, &'a Latent>,
     /// Which latents and rows are in a file already.
     used: Used,
-    /// Whether another type holds all values of a latent, which is given by its position.
-    fits: HashMap<(usize, Dtype), bool>,
+    /// Whether another type holds all values of a latent, which is given by its position, as they are or scaled.
+    fits: HashMap<(usize, Dtype, bool), bool>,
     /// The latents of which it was told that they do not get back the type that they had.
     misfits: HashSet<usize>,
     progress: &'a Progress,
@@ -221,9 +224,10 @@ impl<'a> Planner<'a> {
             );
             pieces.push(self.piece(source, member, container)?);
         }
-        if source.layout == Layout::Comfyui
-            && source.arrays.iter().all(|member| member.name != comfyui::MARKER)
-        {
+        let is_unmarked = source.arrays.iter().all(|member| member.name != comfyui::MARKER);
+        let is_scaled =
+            |piece: &Piece<Values>| matches!(piece.values, Values::Latent { unscale: Some(_), .. });
+        if source.layout == Layout::Comfyui && is_unmarked && !pieces.iter().any(is_scaled) {
             pieces.push(marker());
         }
         ensure!(container != Container::Npy || pieces.len() == 1, "a .npy file holds one array");
@@ -255,30 +259,39 @@ impl<'a> Planner<'a> {
             Type::Latent(there) => container.holds(there),
             Type::Other(_) => container.holds(latent.dtype()),
         };
-        let values = Values::Latent { latent: latent.clone(), row: member.row, unscale: None };
+        let is_scaled = member.scaled && source.layout == Layout::Comfyui;
+        let mut unscale = is_scaled.then_some(SCALED_AGAIN);
         let mut dtype = there;
-        if !self.fits(latent, there)? {
-            dtype = container.holds(latent.dtype());
+        if !self.fits(latent, there, is_scaled.then_some(comfyui::UNSCALE))? {
+            (dtype, unscale) = (container.holds(latent.dtype()), None);
             if self.misfits.insert(latent.index()) {
                 let file = escape(&source.file);
-                self.plan.notes.push(format!(
-                    "latent {shown} is written as {dtype}: {file} had {there}, which does not hold all its values any more"
-                ));
+                self.plan.notes.push(match is_scaled {
+                    false => format!(
+                        "latent {shown} is written as {dtype}: {file} had {there}, which does not hold all its values any more"
+                    ),
+                    true => format!(
+                        "latent {shown} is written unscaled as {dtype}, with {}: {file} had it scaled as {there}, from \
+                         which its values would not all be the same",
+                        comfyui::MARKER
+                    ),
+                });
             }
         }
+        let values = Values::Latent { latent: latent.clone(), row: member.row, unscale };
         Ok(Piece { name, kind: dtype.into(), shape, values })
     }
 
-    /// Whether a type holds all values of a latent.
-    fn fits(&mut self, latent: &Latent, dtype: Dtype) -> Result<bool> {
-        if dtype == latent.dtype() || dtype == Dtype::F32 {
+    /// Whether a type holds all values of a latent, or what multiplied by a factor gives them.
+    fn fits(&mut self, latent: &Latent, dtype: Dtype, multiplied_by: Option<f32>) -> Result<bool> {
+        if multiplied_by.is_none() && (dtype == latent.dtype() || dtype == Dtype::F32) {
             return Ok(true);
         }
-        match self.fits.entry((latent.index(), dtype)) {
+        match self.fits.entry((latent.index(), dtype, multiplied_by.is_some())) {
             Entry::Occupied(known) => Ok(*known.get()),
             Entry::Vacant(unknown) => {
                 self.progress.extend(latent.payload_size());
-                let mut fits = Fits::new(latent.dtype(), dtype);
+                let mut fits = Fits::new(latent.dtype(), dtype, multiplied_by);
                 latent.write_to(&mut self.progress.writer(&mut fits))?;
                 Ok(*unknown.insert(fits.all()))
             }

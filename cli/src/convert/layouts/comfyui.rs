@@ -15,7 +15,8 @@ pub const PROMPT: &str = "prompt";
 pub const WORKFLOW: &str = "workflow";
 
 /// What ComfyUI multiplies values without the marker by: those were saved as Stable Diffusion 1 scales them.
-pub const UNSCALE: f64 = 1.0 / 0.18215;
+#[expect(clippy::cast_possible_truncation, reason = "it multiplies float32")]
+pub const UNSCALE: f32 = (1.0_f64 / 0.18215) as f32;
 
 /// Whether tensors of these names are a `.latent` file. Without the marker only the extension tells it from others.
 pub(super) fn is_latent(names: &[&str], path: &Path) -> bool {

@@ -40,6 +40,9 @@ pub struct Member {
     pub dtype: String,
     /// Its axes there.
     pub shape: Vec<usize>,
+    /// Whether ComfyUI scaled its values before it saved them, which was undone for the latent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scaled: bool,
     /// The key of the latent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -58,6 +61,7 @@ impl Member {
             name: name.to_owned(),
             dtype: Type::Latent(dtype).name(),
             shape: shape.to_vec(),
+            scaled: false,
             key: Some(key.to_owned()),
             row: None,
             values: None,
@@ -70,6 +74,7 @@ impl Member {
             name: name.to_owned(),
             dtype: Type::Other(other).name(),
             shape: shape.to_vec(),
+            scaled: false,
             key: None,
             row: None,
             values: Some(to_json(other, bytes)),
@@ -350,7 +355,8 @@ mod tests {
     fn member(dtype: &str, shape: &[usize], values: &str) -> Member {
         let values = serde_json::from_str(values).unwrap();
         let (name, dtype) = ("x".to_owned(), dtype.to_owned());
-        Member { name, dtype, shape: shape.to_vec(), key: None, row: None, values: Some(values) }
+        let (shape, scaled) = (shape.to_vec(), false);
+        Member { name, dtype, shape, scaled, key: None, row: None, values: Some(values) }
     }
 
     #[test]
