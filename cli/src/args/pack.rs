@@ -17,14 +17,15 @@ use crate::convert::{FolderArg, LatentArg};
   gen5 pack run.gen5 --latent noise.npy --image ComfyUI_00001_.png
   gen5 pack run.gen5 --latent initial_noise=noise.npy steps.safetensors --image out.png \\
       --metadata model_info.json --set seed=42 --set steps=50 --set sampler=ddim --compress zstd
-  gen5 pack cache.gen5 --from train/cache --model-name SDXL --model-version 1.0 --no-environment")]
+  gen5 pack cache.gen5 --from train/cache --model-name SDXL --model-version 1.0 --no-environment
+  gen5 cat run.gen5 noise --npy | gen5 pack noise.gen5 --latent noise=- --metadata run.json")]
 pub(crate) struct PackArgs {
     /// The file to write; its name ends in .gen5, or it is - for standard output
     pub(crate) out: PathBuf,
 
     /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file (bfloat16, too) under the
     /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several. FILE may be a pattern such
-    /// as 'steps/*.npy'. ComfyUI's .latent files and the caches of kohya's sd-scripts and musubi-tuner are known: what they
+    /// as 'steps/*.npy', or - for standard input. ComfyUI's .latent files and the caches of kohya's sd-scripts and musubi-tuner are known: what they
     /// have besides latents is kept, and `unpack --format original` gives it back
     #[arg(long = "latent", value_name = "[KEY=]FILE", required_unless_present = "folders", num_args = 1..)]
     pub(crate) latents: Vec<LatentArg>,

@@ -6,10 +6,11 @@ use anyhow::Result;
 
 use super::Output;
 use super::image_text::ImageText;
+use super::input::is_dash;
 use super::sources::to_text;
 use crate::args::PackArgs;
 use crate::convert::layouts::{Layout, Source, comfyui};
-use crate::convert::{Array, Found, LatentArg, find, folder};
+use crate::convert::{Array, Found, LatentArg, Origin, find, folder};
 use crate::embedded::Text;
 use crate::failure::UsageError;
 use crate::files::{expand, folder_of};
@@ -31,7 +32,11 @@ impl Gathered {
         for arg in &args.latents {
             for path in paths(arg)? {
                 let arg = LatentArg { path, ..arg.clone() };
-                let found = find(&arg)?;
+                let origin = match is_dash(&arg.path) {
+                    true => Origin::kept(&arg.path, output.inputs.spool()?),
+                    false => Origin::at(&arg.path),
+                };
+                let found = find(&arg, &origin)?;
                 gathered.arrays.extend(found.arrays.iter().cloned());
                 gathered.text(&found, &arg.path);
                 gathered.keep(found, output);

@@ -77,7 +77,8 @@ impl<'a> Inputs<'a> {
             .with_context(|| format!("{} is not UTF-8", shown(path)))
     }
 
-    fn spool(&self) -> Result<File> {
+    /// All of standard input, as a file without a name.
+    pub(crate) fn spool(&self) -> Result<File> {
         if let Some(kept) = lock(&self.kept).take() {
             return Ok(kept);
         }

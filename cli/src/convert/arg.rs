@@ -10,7 +10,8 @@ use crate::terminal::escape;
 
 /// The arrays of one file on the command line, as `[KEY=]FILE` or `[KEY=]FILE:NAME`.
 ///
-/// FILE is a `.npy`, `.npz`, `.safetensors` or `.latent` file, and NAME picks one array of all but the first. A text that names a
+/// FILE is a `.npy`, `.npz`, `.safetensors` or `.latent` file, and NAME picks one array of all but the first; `-` is standard
+/// input. A text that names a
 /// file is that file, whatever characters it has. Otherwise the first `=` ends the key, and the `:` is looked for
 /// only behind the extensions of the latter, so that `C:\noise.npz` is no array of a file `C`.
 ///
@@ -68,7 +69,9 @@ fn existing(text: &str) -> Option<(&str, Option<&str>)> {
 fn members(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.match_indices(':')
         .filter_map(|(at, colon)| Some((text.get(..at)?, text.get(at + colon.len()..)?)))
-        .filter(|(path, _)| matches!(Kind::of(Path::new(path)), Some(Kind::Npz | Kind::Safetensors)))
+        .filter(|(path, _)| {
+            *path == "-" || matches!(Kind::of(Path::new(path)), Some(Kind::Npz | Kind::Safetensors))
+        })
 }
 
 /// A folder on the command line, as `[KEY=]DIR`. A text that names a folder is that folder.

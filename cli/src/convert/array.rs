@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gen5::Dtype;
 
+use super::npz;
+use super::origin::Origin;
 use super::payload::{self, Exact, Scaled, Tail};
 use super::types::{Other, Type};
-use super::{npz, open_file};
 
 /// An array as its file describes it, which may be of a type that no latent has.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ pub(super) struct Entry {
 /// Where values lie.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    File { path: PathBuf, start: u64, tail: Tail },
-    Member { path: PathBuf, member: npz::Member, header: u64 },
+    File { origin: Origin, start: u64, tail: Tail },
+    Member { origin: Origin, member: npz::Member, header: u64 },
 }
 
 impl Entry {
@@ -96,13 +96,13 @@ impl Entry {
         // Its errors name the array themselves.
         let exact = |source, tail| Exact::new(source, self.size, tail, self.name.clone());
         let values = match &self.place {
-            Place::File { path, start, tail } => {
-                let (mut file, _) = open_file(path)?;
+            Place::File { origin, start, tail } => {
+                let (mut file, _) = origin.open()?;
                 file.seek(SeekFrom::Start(*start)).with_context(failed)?;
                 exact(Box::new(file) as Box<dyn Read + Send>, *tail)?
             }
-            Place::Member { path, member, header } => {
-                let mut source = member.reader(open_file(path)?.0).with_context(failed)?;
+            Place::Member { origin, member, header } => {
+                let mut source = member.reader(origin.open()?.0).with_context(failed)?;
                 // Through the same reader, because the CRC covers the header, too.
                 io::copy(&mut source.by_ref().take(*header), &mut io::sink()).with_context(failed)?;
                 exact(Box::new(source), Tail::End)?

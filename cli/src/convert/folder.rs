@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use gen5::Dtype;
 use rayon::prelude::*;
 
-use super::{Array, FolderArg, Found, Kind, LatentArg, find};
+use super::{Array, FolderArg, Found, Kind, LatentArg, Origin, find};
 use crate::terminal::{count, dimensions, shown};
 
 /// The key of the latent that the files' latents make, unless another is given.
@@ -55,7 +55,7 @@ pub fn read(arg: &FolderArg) -> Result<Folder> {
     }
     let found: Vec<Result<Found>> = paths
         .par_iter()
-        .map(|path| find(&LatentArg { key: None, path: path.clone(), member: None }))
+        .map(|path| find(&LatentArg { key: None, path: path.clone(), member: None }, &Origin::at(path)))
         .collect();
     // The first error in the order of the files, however many threads there are.
     let mut files = found.into_iter().collect::<Result<Vec<_>>>()?;

@@ -11,6 +11,7 @@ pub mod folder;
 pub mod layouts;
 pub mod npy;
 mod npz;
+mod origin;
 mod payload;
 pub mod recast;
 mod safetensors;
@@ -18,7 +19,7 @@ pub mod types;
 pub mod write;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -30,6 +31,7 @@ use payload::Tail;
 
 pub use arg::{FolderArg, LatentArg};
 pub use array::Array;
+pub use origin::Origin;
 
 /// What every refusal of another dtype says.
 const ACCEPTED: &str = "GEN5 keeps float16, bfloat16 and float32";
@@ -46,6 +48,18 @@ enum Kind {
 }
 
 impl Kind {
+    /// The kind that the first bytes tell. The header of `.safetensors` is behind its length.
+    fn of_content(origin: &Origin) -> Result<Option<Self>> {
+        let (mut start, (file, _)) = (Vec::new(), origin.open()?);
+        file.take(9).read_to_end(&mut start).with_context(|| format!("cannot read {}", origin.name()))?;
+        Ok(match &*start {
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Some(Self::Npy),
+            [b'P', b'K', ..] => Some(Self::Npz),
+            [.., b'{'] => Some(Self::Safetensors),
+            _ => None,
+        })
+    }
+
     /// The kind that the extension tells, in any case of letters.
     fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
@@ -76,7 +90,7 @@ pub struct Found {
 ///
 /// Those of [`find`].
 pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
-    Ok(find(arg)?.arrays)
+    Ok(find(arg, &Origin::at(&arg.path))?.arrays)
 }
 
 /// Finds the arrays that an argument stands for, in the order in which they lie in the file. Values of latents are not
@@ -88,39 +102,47 @@ pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
 ///
 /// # Errors
 ///
-/// The file cannot be read or is malformed, it does not have the array that is asked for, an array that is asked for
-/// is not of little-endian float16, bfloat16 or float32, or there are several arrays for one key.
-pub fn find(arg: &LatentArg) -> Result<Found> {
-    let path = arg.path.as_path();
+/// The file cannot be read or is malformed, it has no name to be a key, it does not have the array that is asked for, an
+/// array that is asked for is not of little-endian float16, bfloat16 or float32, or there are several arrays for one
+/// key.
+pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
     let no_texts = BTreeMap::new();
-    match Kind::of(path) {
+    let (kind, by) = match origin.is_kept() {
+        true => (Kind::of_content(origin)?, "its first bytes"),
+        false => (Kind::of(origin.path()), "its name"),
+    };
+    let mut found = match kind {
         Some(Kind::Npy) => {
-            let entry = npy_entry(arg)?;
-            take(arg, Layout::Npy, vec![entry], no_texts, false)
+            let entry = npy_entry(arg, origin)?;
+            take(arg, Layout::Npy, vec![entry], no_texts, false)?
         }
         Some(Kind::Npz) => {
-            let mut archive = npz::Archive::open(path)?;
+            let mut archive = npz::Archive::open(origin)?;
             let layout = Layout::of_npz(&archive.names());
             let positions = select(&archive.names(), layout, arg)?;
             let entries = positions.into_iter().map(|at| archive.entry(at)).collect::<Result<_>>()?;
-            take(arg, layout, entries, no_texts, false)
+            take(arg, layout, entries, no_texts, false)?
         }
         Some(Kind::Safetensors) => {
-            let mut index = safetensors::Index::open(path)?;
+            let mut index = safetensors::Index::open(origin)?;
             let texts = std::mem::take(&mut index.metadata);
             let names = index.names();
-            let layout = Layout::of_safetensors(&names, &texts, path);
+            let layout = Layout::of_safetensors(&names, &texts, origin.path());
             let is_scaled = layout == Layout::Comfyui && !names.contains(&comfyui::MARKER);
             let positions = select(&names, layout, arg)?.into_iter();
             let entries = positions.map(|at| index.entry(at)).collect::<Result<_>>()?;
-            take(arg, layout, entries, texts, is_scaled)
+            take(arg, layout, entries, texts, is_scaled)?
         }
         None => bail!(
-            "{} is no .npy, .npz, .safetensors or .latent file, going by its name; save it as one first, for example \
+            "{} is no .npy, .npz, .safetensors or .latent file, going by {by}; save it as one first, for example \
              numpy.save(\"x.npy\", tensor.cpu().numpy())",
-            shown(path)
+            origin.name()
         ),
+    };
+    if origin.is_kept() {
+        found.source.file = format!("stdin.{}", found.source.layout.extension());
     }
+    Ok(found)
 }
 
 /// Parts the arrays of a file into latents and others. If ComfyUI saved its latent scaled, that is undone.
@@ -173,21 +195,22 @@ fn take(
 }
 
 /// The array of a `.npy` file.
-fn npy_entry(arg: &LatentArg) -> Result<Entry> {
-    let path = arg.path.as_path();
-    let name = shown(path);
+fn npy_entry(arg: &LatentArg, origin: &Origin) -> Result<Entry> {
+    let name = origin.name();
     ensure!(arg.member.is_none(), "{name} is one array; no other can be picked of it");
     let key = match &arg.key {
         Some(key) => key.clone(),
-        None => path
+        None if origin.is_kept() => bail!("an array from standard input needs a key: KEY=-"),
+        None => origin
+            .path()
             .file_stem()
             .and_then(|stem| stem.to_str())
             .with_context(|| format!("the name of {name} is not Unicode; give a key: KEY=FILE"))?
             .to_owned(),
     };
-    let (mut file, size) = open_file(path)?;
+    let (mut file, size) = origin.open()?;
     let header = npy::read_header(&mut file, &name)?;
-    let place = Place::File { path: path.to_owned(), start: header.length, tail: Tail::End };
+    let place = Place::File { origin: origin.clone(), start: header.length, tail: Tail::End };
     let (kind, values) = ((header.dtype, header.refusal), size.saturating_sub(header.length));
     Entry::new(key, kind, header.shape, header.fortran_order, (place, values), name)
 }
@@ -223,14 +246,4 @@ fn list(names: &[&str]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-/// Opens a file and tells its size. A pipe or device is refused before it is opened, which could wait for ever.
-fn open_file(path: &Path) -> Result<(File, u64)> {
-    let failed = || format!("cannot open {}", shown(path));
-    let metadata = fs::metadata(path).with_context(failed)?;
-    ensure!(metadata.is_file(), "{} is not a regular file", shown(path));
-    let file = File::open(path).with_context(failed)?;
-    let size = file.metadata().with_context(failed)?.len();
-    Ok((file, size))
 }

@@ -4,9 +4,7 @@
 //! they were found and from several threads, so a member is read here: its range of the file, inflated if it has to
 //! be, its size and CRC checked at its end.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
-use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use crc32fast::Hasher;
@@ -14,27 +12,28 @@ use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::array::{Entry, Place};
-use super::{npy, open_file};
-use crate::terminal::{escape, shown};
+use super::npy;
+use super::origin::{Opened, Origin};
+use crate::terminal::escape;
 
 /// The directory of a `.npz` file.
 pub(super) struct Archive<'a> {
-    path: &'a Path,
-    zip: ZipArchive<File>,
+    origin: &'a Origin,
+    zip: ZipArchive<Opened>,
     /// The position in the directory and the name of each array, in file order.
     arrays: Vec<(usize, String)>,
 }
 
 impl<'a> Archive<'a> {
     /// Reads the directory. Members that are not called `.npy` are no arrays, in numpy neither.
-    pub(super) fn open(path: &'a Path) -> Result<Self> {
-        let (file, _) = open_file(path)?;
-        let zip = ZipArchive::new(file).map_err(|error| invalid(path, &error))?;
-        ensure!(!zip.has_duplicate_names(), "{} has several members of one name", shown(path));
+    pub(super) fn open(origin: &'a Origin) -> Result<Self> {
+        let (file, _) = origin.open()?;
+        let zip = ZipArchive::new(file).map_err(|error| invalid(origin, &error))?;
+        ensure!(!zip.has_duplicate_names(), "{} has several members of one name", origin.name());
         let mut members = Vec::new();
         for index in 0..zip.len() {
-            let entry = zip.by_index_data(index).map_err(|error| invalid(path, &error))?;
-            let name = entry.name().map_err(|error| invalid(path, &error))?;
+            let entry = zip.by_index_data(index).map_err(|error| invalid(origin, &error))?;
+            let name = entry.name().map_err(|error| invalid(origin, &error))?;
             if let Some(name) = name.strip_suffix(".npy") {
                 members.push((entry.header_start(), index, name.to_owned()));
             }
@@ -42,7 +41,7 @@ impl<'a> Archive<'a> {
         // The directory may be in another order than the members.
         members.sort_by_key(|&(start, index, _)| (start, index));
         let arrays = members.into_iter().map(|(_, index, name)| (index, name)).collect();
-        Ok(Self { path, zip, arrays })
+        Ok(Self { origin, zip, arrays })
     }
 
     /// The names of the arrays.
@@ -53,7 +52,7 @@ impl<'a> Archive<'a> {
     /// Reads the header of the array at this position of the names.
     pub(super) fn entry(&mut self, position: usize) -> Result<Entry> {
         let (index, key) = self.arrays.get(position).context("no such array")?;
-        let name = format!("{}:{}", shown(self.path), escape(key));
+        let name = format!("{}:{}", self.origin.name(), escape(key));
         let member = {
             let entry = self.zip.by_index_raw(*index).with_context(|| format!("{name} cannot be found"))?;
             ensure!(!entry.encrypted(), "{name} is encrypted; save it without a password");
@@ -73,17 +72,17 @@ impl<'a> Archive<'a> {
                 deflated,
             }
         };
-        let (file, _) = open_file(self.path)?;
+        let (file, _) = self.origin.open()?;
         let mut source = member.reader(file).with_context(|| format!("cannot read {name}"))?;
         let header = npy::read_header(&mut source, &name)?;
-        let place = Place::Member { path: self.path.to_owned(), member, header: header.length };
+        let place = Place::Member { origin: self.origin.clone(), member, header: header.length };
         let (kind, values) = ((header.dtype, header.refusal), member.size.saturating_sub(header.length));
         Entry::new(key.clone(), kind, header.shape, header.fortran_order, (place, values), name)
     }
 }
 
-fn invalid(path: &Path, error: &zip::result::ZipError) -> anyhow::Error {
-    anyhow::anyhow!("{} is not a valid .npz (zip) file: {}", shown(path), escape(&error.to_string()))
+fn invalid(origin: &Origin, error: &zip::result::ZipError) -> anyhow::Error {
+    anyhow::anyhow!("{} is not a valid .npz (zip) file: {}", origin.name(), escape(&error.to_string()))
 }
 
 fn method(method: CompressionMethod) -> String {
@@ -109,7 +108,7 @@ pub(super) struct Member {
 
 impl Member {
     /// A reader of the whole member.
-    pub(super) fn reader(self, mut file: File) -> io::Result<Checked> {
+    pub(super) fn reader(self, mut file: Opened) -> io::Result<Checked> {
         file.seek(SeekFrom::Start(self.start))?;
         let packed = BufReader::new(file.take(self.packed));
         let source = if self.deflated {
@@ -122,8 +121,8 @@ impl Member {
 }
 
 enum Source {
-    Stored(BufReader<Take<File>>),
-    Deflated(DeflateDecoder<BufReader<Take<File>>>),
+    Stored(BufReader<Take<Opened>>),
+    Deflated(DeflateDecoder<BufReader<Take<Opened>>>),
 }
 
 /// Reads a member and checks, where it ends, that its size and CRC are those that the zip has for it.

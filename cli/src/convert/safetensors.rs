@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
 
 use ::safetensors::Dtype as Tensor;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use super::ACCEPTED;
 use super::array::{Entry, Place};
+use super::origin::Origin;
 use super::payload::Tail;
 use super::types::Type;
-use super::{ACCEPTED, open_file};
-use crate::terminal::{escape, shown};
+use crate::terminal::escape;
 
 /// Bytes of the length before the header.
 const PREFIX: u64 = 8;
@@ -22,7 +22,7 @@ const MAX_HEADER: u64 = 100_000_000;
 
 /// The header of a `.safetensors` file.
 pub(super) struct Index<'a> {
-    path: &'a Path,
+    origin: &'a Origin,
     /// Where the values begin.
     start: u64,
     /// In the order of their values.
@@ -34,9 +34,9 @@ pub(super) struct Index<'a> {
 impl<'a> Index<'a> {
     /// Reads the header. That the values of each tensor are where the ones before end, and as many as its shape says,
     /// is checked by the safetensors crate; that the file ends with the last of them, here.
-    pub(super) fn open(path: &'a Path) -> Result<Self> {
-        let (mut file, size) = open_file(path)?;
-        let name = shown(path);
+    pub(super) fn open(origin: &'a Origin) -> Result<Self> {
+        let (mut file, size) = origin.open()?;
+        let name = origin.name();
         ensure!(size >= PREFIX, "{name} is too short for a .safetensors file");
         let mut length = [0; 8];
         file.read_exact(&mut length).with_context(|| format!("cannot read {name}"))?;
@@ -64,7 +64,7 @@ impl<'a> Index<'a> {
             left.data_offsets.cmp(&right.data_offsets).then_with(|| a.cmp(b))
         });
         let metadata = metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        Ok(Self { path, start, tensors, metadata })
+        Ok(Self { origin, start, tensors, metadata })
     }
 
     /// The names of the arrays.
@@ -75,7 +75,7 @@ impl<'a> Index<'a> {
     /// The array at this position of the names.
     pub(super) fn entry(&self, position: usize) -> Result<Entry> {
         let (key, info) = self.tensors.get(position).context("no such array")?;
-        let name = format!("{}:{}", shown(self.path), escape(key));
+        let name = format!("{}:{}", self.origin.name(), escape(key));
         let refusal = || {
             format!(
                 "{name} holds {} ({}): {ACCEPTED}; convert it first, for example tensor.to(torch.float32)",
@@ -87,7 +87,7 @@ impl<'a> Index<'a> {
         let refusal = (!matches!(kind, Type::Latent(_))).then(refusal);
         let (start, end) = info.data_offsets;
         let place =
-            Place::File { path: self.path.to_owned(), start: self.start + start as u64, tail: Tail::Any };
+            Place::File { origin: self.origin.clone(), start: self.start + start as u64, tail: Tail::Any };
         let values = end.saturating_sub(start) as u64;
         Entry::new(key.clone(), (kind, refusal), info.shape.clone(), false, (place, values), name)
     }

@@ -48,6 +48,47 @@ fn comfyui_latents_come_back_with_their_graph() {
 }
 
 #[test]
+fn arrays_come_from_standard_input() {
+    let folder = Folder::new();
+    let pack = |latents: &[&str], input: &[u8]| {
+        folder.run_with_input(
+            &[&["pack", "@/x.gen5", "--force", "--quiet", "--latent"], latents, &MODEL].concat(),
+            input,
+        )
+    };
+    // Known by what they are, and with all that is kept of them.
+    for (file, key, layout) in [
+        ("ComfyUI_00001_.latent", "latent_tensor", "latent"),
+        ("cat_0064x0032_sdxl.npz", "latents", "npz"),
+        ("plain.safetensors", "a", "safetensors"),
+    ] {
+        let bytes = fs::read(fixture(file)).unwrap();
+        let ran = pack(&["-"], &bytes);
+        assert_eq!((ran.code, ran.messages.as_str()), (0, ""), "{file}");
+        assert!(!values(&folder, key).is_empty());
+        let (out, said) = unpack(&folder, "original");
+        assert_eq!((said.as_str(), names(&out.join("latents"))), ("", [format!("stdin.{layout}")].into()));
+        fs::remove_dir_all(out).unwrap();
+        assert_eq!(pack(&[&format!("one=-:{key}")], &bytes).code, 0);
+        assert!(!values(&folder, "one").is_empty());
+    }
+    folder.npy("a.npy", &[2, 3], &eighths(6));
+    let array = fs::read(folder.path("a.npy")).unwrap();
+    assert_eq!(pack(&["a/b=-"], &array).code, 0);
+    assert_eq!(values(&folder, "a/b"), eighths(6));
+    for (latents, input, code, said) in [
+        (&["-"][..], &*array, 1, "an array from standard input needs a key: KEY=-"),
+        (&["a=-", "b=-"], &array, 2, "- is standard input, which can be read once"),
+        (&["a=-"], b"PK", 1, "- is not a valid .npz (zip) file"),
+        (&["a=-"], b"", 1, "- is no .npy, .npz, .safetensors or .latent file, going by its first bytes"),
+        (&["a=-:b"], &fs::read(fixture("plain.npz")).unwrap()[..200], 1, "- is not a valid .npz"),
+    ] {
+        let ran = pack(latents, input);
+        assert!(ran.code == code && ran.messages.starts_with(&format!("gen5: {said}")), "{said}: {ran:?}");
+    }
+}
+
+#[test]
 fn latents_that_were_saved_scaled_are_unscaled() {
     let folder = Folder::new();
     let old = fixture("old.latent");

@@ -1,0 +1,98 @@
+//! The files that arrays are read from: by path, or one without a name that has what came from standard input.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::terminal::shown;
+
+/// A file that arrays are read from, which can be opened several times at once.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    path: PathBuf,
+    /// What is read in the place of the path.
+    kept: Option<Arc<File>>,
+}
+
+impl Origin {
+    /// The file at a path.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), kept: None }
+    }
+
+    /// A file that is open, called as this path is in all that is said of it.
+    pub fn kept(path: &Path, file: File) -> Self {
+        Self { path: path.to_owned(), kept: Some(Arc::new(file)) }
+    }
+
+    /// Its path, which says nothing of a file that is kept.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it has no name to go by.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// What errors call it.
+    pub(super) fn name(&self) -> String {
+        shown(&self.path).to_string()
+    }
+
+    /// Opens it and tells its size. A pipe or device is refused before it is opened, which could wait for ever.
+    pub(super) fn open(&self) -> Result<(Opened, u64)> {
+        let failed = || format!("cannot open {}", shown(&self.path));
+        let file = match &self.kept {
+            Some(file) => Arc::clone(file),
+            None => {
+                let metadata = fs::metadata(&self.path).with_context(failed)?;
+                ensure!(metadata.is_file(), "{} is not a regular file", shown(&self.path));
+                Arc::new(File::open(&self.path).with_context(failed)?)
+            }
+        };
+        let size = file.metadata().with_context(failed)?.len();
+        Ok((Opened { file, at: 0 }, size))
+    }
+}
+
+/// A file with a place in it that is its own, whoever else reads the file.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Opened {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = read_at(&self.file, buf, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Opened {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(place) => Some(place),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+        };
+        self.at = place.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+/// Written for Windows, not tested there.
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
