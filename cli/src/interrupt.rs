@@ -89,7 +89,7 @@ fn ignored(status: &str) -> Option<u64> {
 
 /// What a process does before anything else: a file that would grow over the limit for one (`ulimit -f`) is from now on
 /// an error of the write, as one on a full disk is. The signal that comes with it would end the process where it stands.
-pub fn begin() {
+pub fn catch_file_size_signal() {
     // Caught and not ignored, which processes that are started from here would inherit.
     #[cfg(unix)]
     let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
@@ -111,7 +111,7 @@ pub(crate) fn exit_code() -> u8 {
 
 /// Ends the process with this code; if it is that of a signal which has come, by that signal, so that a shell whose loop
 /// the process is in stops, too.
-pub fn end(code: u8) -> ExitCode {
+pub fn exit(code: u8) -> ExitCode {
     if is_due() && code == exit_code() {
         // Where that fails the code tells it.
         let _ = emulate_default_handler(which().into());

@@ -29,13 +29,13 @@ use crate::commands::{
     repack, report, set, show, split, unpack, verify,
 };
 use crate::failure::Status;
-pub use crate::interrupt::{begin, end};
+pub use crate::interrupt::{catch_file_size_signal, exit};
 use crate::names::likely_meant;
 
 /// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
 /// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the
 /// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was compared differs,
-/// 128 and a signal's number that it was [interrupted](end) by that.
+/// 128 and a signal's number that it was [interrupted](exit) by that.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     out: &mut (dyn Write + Send),
@@ -90,26 +90,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         notes: Vec::new(),
         worst: Status::Fine,
     };
-    let mut run = || match &cli.command {
-        Command::Pack(args) => pack::run(args, &mut output),
-        Command::Unpack(args) => unpack::run(args, &mut output),
-        Command::Info(args) => info::run(args, &mut output),
-        Command::Ls(args) => ls::run(args, &mut output),
-        Command::Cat(args) => cat::run(args, &mut output),
-        Command::Diff(args) => diff::run(args, &mut output),
-        Command::Show(args) => show::run(args, &mut output),
-        Command::Render(args) => render::run(args, &mut output),
-        Command::Report(args) => report::run(args, &mut output),
-        Command::Verify(args) => verify::run(args, &mut output),
-        Command::Fingerprint(args) => fingerprint::run(args, &mut output),
-        Command::Env(args) => env::run(args, &mut output),
-        Command::Set(args) => set::run(args, &mut output),
-        Command::Repack(args) => repack::run(args, &mut output),
-        Command::Merge(args) => merge::run(args, &mut output),
-        Command::Split(args) => split::run(args, &mut output),
-        Command::Completions(args) => completions::run(args, &mut output),
-        Command::Man(args) => man::run(args, &mut output),
-    };
+    let mut run = || dispatch(&cli.command, &mut output);
     let result = match cli.common.jobs {
         None => run(),
         Some(jobs) => match rayon::ThreadPoolBuilder::new().num_threads(jobs).build() {
@@ -129,6 +110,30 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
     }
     output.detail(|| format!("{} ms", start.elapsed().as_millis()));
     output.worst.code()
+}
+
+/// Runs one command.
+fn dispatch(command: &Command, output: &mut Output<'_>) -> anyhow::Result<()> {
+    match command {
+        Command::Pack(args) => pack::run(args, output),
+        Command::Unpack(args) => unpack::run(args, output),
+        Command::Info(args) => info::run(args, output),
+        Command::Ls(args) => ls::run(args, output),
+        Command::Cat(args) => cat::run(args, output),
+        Command::Diff(args) => diff::run(args, output),
+        Command::Show(args) => show::run(args, output),
+        Command::Render(args) => render::run(args, output),
+        Command::Report(args) => report::run(args, output),
+        Command::Verify(args) => verify::run(args, output),
+        Command::Fingerprint(args) => fingerprint::run(args, output),
+        Command::Env(args) => env::run(args, output),
+        Command::Set(args) => set::run(args, output),
+        Command::Repack(args) => repack::run(args, output),
+        Command::Merge(args) => merge::run(args, output),
+        Command::Split(args) => split::run(args, output),
+        Command::Completions(args) => completions::run(args, output),
+        Command::Man(args) => man::run(args, output),
+    }
 }
 
 /// What is wrong with the command line, with the command that was likely meant: `gen5 help` tells of none.

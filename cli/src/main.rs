@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use gen5_cli::Streams;
 
 fn main() -> ExitCode {
-    gen5_cli::begin();
+    gen5_cli::catch_file_size_signal();
     let is_terminal = io::stdout().is_terminal();
     // On a terminal a line is seen when it is complete.
     let mut out: Box<dyn Write + Send> =
@@ -18,5 +18,5 @@ fn main() -> ExitCode {
         is_terminal,
         messages_on_terminal: io::stderr().is_terminal(),
     };
-    gen5_cli::end(gen5_cli::run_in(std::env::args_os(), streams))
+    gen5_cli::exit(gen5_cli::run_in(std::env::args_os(), streams))
 }
