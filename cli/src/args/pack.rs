@@ -25,8 +25,8 @@ pub(crate) struct PackArgs {
 
     /// Latents: a .npy file (float16 or float32), or all arrays of a .npz or .safetensors file (bfloat16, too) under the
     /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several. FILE may be a pattern such
-    /// as 'steps/*.npy', or - for standard input. ComfyUI's .latent files and the caches of kohya's sd-scripts and musubi-tuner are known: what they
-    /// have besides latents is kept, and `unpack --format original` gives it back
+    /// as 'steps/*.npy', or - for standard input. ComfyUI's .latent files and the caches of kohya's sd-scripts and
+    /// musubi-tuner are known: what they have besides latents is kept, and `unpack --format original` gives it back
     #[arg(long = "latent", value_name = "[KEY=]FILE", required_unless_present = "folders", num_args = 1..)]
     pub(crate) latents: Vec<LatentArg>,
 

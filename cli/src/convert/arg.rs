@@ -10,10 +10,10 @@ use crate::terminal::escape;
 
 /// The arrays of one file on the command line, as `[KEY=]FILE` or `[KEY=]FILE:NAME`.
 ///
-/// FILE is a `.npy`, `.npz`, `.safetensors` or `.latent` file, and NAME picks one array of all but the first; `-` is standard
-/// input. A text that names a
-/// file is that file, whatever characters it has. Otherwise the first `=` ends the key, and the `:` is looked for
-/// only behind the extensions of the latter, so that `C:\noise.npz` is no array of a file `C`.
+/// FILE is a `.npy`, `.npz`, `.safetensors` or `.latent` file, or `-` for standard input, and NAME picks one array of all but
+/// the first. A text that names a file is that file, whatever characters it has. Otherwise the first `=` ends the key,
+/// and the `:` is looked for only behind `-` and the extensions of the latter, so that `C:\noise.npz` is no array of a file
+/// `C`.
 ///
 /// ```
 /// let arg: gen5_cli::convert::LatentArg = "initial_noise=batch.npz:noise".parse()?;
