@@ -9,6 +9,7 @@ use glob::MatchOptions;
 use walkdir::WalkDir;
 
 use crate::args::FilesArgs;
+use crate::failure::UsageError;
 use crate::terminal::{escape, shown};
 
 /// What arguments stand for, in their order.
@@ -21,14 +22,21 @@ pub(crate) struct Files {
 
 impl Files {
     /// Looks for the files. Those of a pattern or folder are sorted.
-    pub(crate) fn find(args: &FilesArgs) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Standard input is among them twice.
+    pub(crate) fn find(args: &FilesArgs) -> Result<Self> {
+        if args.files.iter().filter(|path| path.as_os_str() == "-").nth(1).is_some() {
+            return Err(UsageError("- is standard input, which can be read once".into()).into());
+        }
         let mut files = Self { found: Vec::new(), several: args.files.len() > 1 };
         for path in &args.files {
             if let Err(error) = files.add(path, args.recursive) {
                 files.found.push((path.clone(), Err(error)));
             }
         }
-        files
+        Ok(files)
     }
 
     fn add(&mut self, path: &Path, recursive: bool) -> Result<()> {
@@ -102,11 +110,6 @@ fn matches(pattern: &str) -> Result<glob::Paths> {
 fn pattern(path: &Path) -> Option<&str> {
     let text = path.to_str().filter(|text| text.contains(['*', '?', '[']))?;
     fs::symlink_metadata(path).is_err().then_some(text)
-}
-
-/// The folder that a file is in, or is to be.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn is_hidden(name: &OsStr) -> bool {

@@ -38,7 +38,7 @@ pub(super) fn each<'o, T: Send>(
     look: impl Fn(&Path, &Share<'_>) -> Result<T> + Sync,
     mut tell: impl FnMut(Seen<'_, T>, &mut Output<'o>) -> Result<()>,
 ) -> Result<()> {
-    let Files { found, several } = Files::find(args);
+    let Files { found, several } = Files::find(args)?;
     if several {
         output.detail(|| count(found.len(), "file"));
     }

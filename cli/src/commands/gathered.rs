@@ -13,7 +13,8 @@ use crate::convert::layouts::{Layout, Source, comfyui};
 use crate::convert::{Array, Found, LatentArg, Origin, find, folder};
 use crate::embedded::Text;
 use crate::failure::UsageError;
-use crate::files::{expand, folder_of};
+use crate::files::expand;
+use crate::names::folder_of;
 use crate::terminal::{count, dimensions, escape, shown};
 
 /// All latents, and what their files say.
@@ -110,7 +111,7 @@ fn tell(found: &folder::Folder, path: &Path, output: &mut Output<'_>) {
     };
     let others = match found.others {
         0 => String::new(),
-        others => format!("; {others} others passed over"),
+        others => format!("; {} passed over", count(others, "other")),
     };
     output.note(&format!("{}: {files} as {latents}{others}", shown(path)));
 }

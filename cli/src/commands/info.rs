@@ -217,8 +217,9 @@ fn row(record: &ChunkRecord) -> [String; 8] {
             let how = if record.is_shuffled() { "shuffled, zstd" } else { "zstd" };
             format!("{how}, {percent} % of it")
         }
-        false if record.is_borrowable() => "raw, mappable".into(),
-        false => "raw".into(),
+        // Where nothing is said it can be mapped.
+        false if record.is_borrowable() || latent.is_none() => "raw".into(),
+        false => "raw, misaligned".into(),
     };
     [
         record.index().to_string(),

@@ -11,6 +11,7 @@ use gen5::{Limits, ReadOptions, Reader};
 use super::of_file;
 use crate::failure::UsageError;
 use crate::interrupt;
+use crate::names::of_path;
 use crate::terminal::{human_size, shown};
 
 /// Bytes of a text that is read: far more than any prompt, and less than a table may have.
@@ -64,7 +65,7 @@ impl<'a> Inputs<'a> {
             true => self.stdin()?.take(most_read).read_to_end(&mut bytes),
             false => File::open(path).and_then(|file| file.take(most_read).read_to_end(&mut bytes)),
         };
-        read.with_context(failed)?;
+        read.map_err(|error| of_path(error, path, failed()))?;
         if bytes.len() as u64 > most {
             bail!("{} has more than {}, the most that {what} may have", shown(path), human_size(most));
         }

@@ -88,7 +88,7 @@ struct Plan<'a> {
 pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.output, output)?;
     allow_many_files();
-    let found = Files::find(&args.files).found.into_iter();
+    let found = Files::find(&args.files)?.found.into_iter();
     let paths: Vec<PathBuf> = found.map(|(path, found)| found.map(|()| path)).collect::<Result<_>>()?;
     refuse_own_result(&paths, args)?;
     let mut inputs = Vec::new();

@@ -35,7 +35,6 @@ pub(crate) mod verify;
 mod whole;
 mod written;
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -45,8 +44,7 @@ use serde::Serialize;
 pub(crate) use self::input::Inputs;
 use crate::args::{CommonArgs, ProgressMode};
 use crate::failure::{Status, UsageError};
-use crate::files::folder_of;
-use crate::names::likely_meant;
+use crate::names::likely_file;
 use crate::progress::Progress;
 use crate::terminal::{Tone, escape, escape_json, paint, shown};
 
@@ -231,19 +229,6 @@ pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
         _ => anyhow::Error::from(error).context(shown(path)),
     }
 }
-
-/// The name of a file beside one that is not there, which is likely the one that is meant.
-fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
-    if cause.kind() != io::ErrorKind::NotFound {
-        return None;
-    }
-    let entries = fs::read_dir(folder_of(path)).ok()?.flatten().take(LOOKED_AT);
-    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    likely_meant(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
-}
-
-/// Files of a folder that are looked at for a proposal.
-const LOOKED_AT: usize = 10_000;
 
 /// What was written, for programs.
 #[derive(Serialize)]

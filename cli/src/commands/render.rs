@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gen5::{Latent, Reader};
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use super::{Output, file_name, of_file};
 use crate::args::{LookArgs, RenderArgs};
 use crate::failure::UsageError;
 use crate::interrupt;
-use crate::picture::{Clues, Layout, Medium, Wish, png, sheet};
+use crate::picture::{Clues, Layout, Medium, Previews, Wish, png, sheet};
 use crate::terminal::{count, escape, shown};
 
 /// What was painted, for programs.
@@ -97,6 +97,15 @@ pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
                 let problem = format!("--rows {rows}: latent {name} has {there}, counted from 0");
                 return Err(UsageError(problem).into());
             }
+        }
+    }
+    if let Previews::By(preview) = args.preview.previews() {
+        let all: Vec<Latent> = if named.is_empty() { reader.latents().collect() } else { named.clone() };
+        let clues = Clues::of(reader);
+        let fits = |latent: &Latent| preview.fits(&Layout::guess(latent.shape(), clues.hints(latent)));
+        if !all.is_empty() && !all.iter().any(fits) {
+            let (name, channels) = (preview.name(), preview.channels());
+            bail!("--preview {name} is for latents of {channels} channels, and there is none to be shown");
         }
     }
     Ok(Wish {

@@ -96,7 +96,7 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
             return Err(UsageError(problem).into());
         }
     }
-    let found = Files::find(&args.files).found;
+    let found = Files::find(&args.files)?.found;
     if found.iter().any(|(path, _)| is_dash(path)) {
         output.inputs.keep()?;
     }

@@ -15,7 +15,8 @@ use super::{Output, version_text};
 use crate::args::SetArgs;
 use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
-use crate::terminal::{count, shown};
+use crate::names;
+use crate::terminal::{count, escape, shown};
 
 /// What was written, for programs.
 #[derive(Serialize)]
@@ -141,9 +142,13 @@ fn unset(model_info: &mut Extra, name: &str) -> Result<()> {
     };
     match removed {
         Some(_) => Ok(()),
-        None => Err(UsageError(format!(
-            "--unset {name}: the file has no such member (one in an object is OBJECT.NAME)"
-        ))
-        .into()),
+        None => {
+            let meant = names::likely_meant(name, model_info.iter().map(|(known, _)| known));
+            let hint = match meant {
+                Some(meant) => format!("; is {} meant?", escape(meant)),
+                None => " (one in an object is OBJECT.NAME)".to_owned(),
+            };
+            Err(UsageError(format!("--unset {name}: the file has no such member{hint}")).into())
+        }
     }
 }

@@ -11,6 +11,7 @@ use gen5::Dtype;
 use rayon::prelude::*;
 
 use super::{Array, FolderArg, Found, Kind, LatentArg, Origin, find};
+use crate::names::of_path;
 use crate::terminal::{count, dimensions, shown};
 
 /// The key of the latent that the files' latents make, unless another is given.
@@ -67,7 +68,7 @@ pub fn read(arg: &FolderArg) -> Result<Folder> {
 fn list(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
     let failed = || format!("could not look into {}", shown(folder));
     let (mut paths, mut others) = (Vec::new(), 0);
-    for entry in fs::read_dir(folder).with_context(failed)? {
+    for entry in fs::read_dir(folder).map_err(|error| of_path(error, folder, failed()))? {
         let path = entry.with_context(failed)?.path();
         if is_wanted(&path) { paths.push(path) } else { others += 1 }
     }

@@ -24,6 +24,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::failure::UsageError;
+use crate::names::likely_meant;
 use crate::terminal::{escape, shown};
 use array::{Entry, Place};
 use layouts::{Layout, MAX_KEPT, Member, Source, comfyui};
@@ -52,6 +54,7 @@ impl Kind {
     fn of_content(origin: &Origin) -> Result<Option<Self>> {
         let (mut start, (file, _)) = (Vec::new(), origin.open()?);
         file.take(9).read_to_end(&mut start).with_context(|| format!("cannot read {}", origin.name()))?;
+        ensure!(!start.is_empty(), "{} is empty", origin.name());
         Ok(match &*start {
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Some(Self::Npy),
             [b'P', b'K', ..] => Some(Self::Npz),
@@ -107,9 +110,9 @@ pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
 /// key.
 pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
     let no_texts = BTreeMap::new();
-    let (kind, by) = match origin.is_kept() {
-        true => (Kind::of_content(origin)?, "its first bytes"),
-        false => (Kind::of(origin.path()), "its name"),
+    let (kind, by) = match origin.path() {
+        Some(path) => (Kind::of(path), "its name"),
+        None => (Kind::of_content(origin)?, "its first bytes"),
     };
     let mut found = match kind {
         Some(Kind::Npy) => {
@@ -139,7 +142,7 @@ pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
             origin.name()
         ),
     };
-    if origin.is_kept() {
+    if origin.path().is_none() {
         found.source.file = format!("stdin.{}", found.source.layout.extension());
     }
     Ok(found)
@@ -200,13 +203,15 @@ fn npy_entry(arg: &LatentArg, origin: &Origin) -> Result<Entry> {
     ensure!(arg.member.is_none(), "{name} is one array; no other can be picked of it");
     let key = match &arg.key {
         Some(key) => key.clone(),
-        None if origin.is_kept() => bail!("an array from standard input needs a key: KEY=-"),
-        None => origin
-            .path()
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .with_context(|| format!("the name of {name} is not Unicode; give a key: KEY=FILE"))?
-            .to_owned(),
+        None => {
+            let path = origin.path();
+            let path = path.ok_or_else(|| {
+                UsageError("an array from standard input needs a key: --latent KEY=-".to_owned())
+            })?;
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            stem.with_context(|| format!("the name of {name} is not Unicode; give a key: KEY=FILE"))?
+                .to_owned()
+        }
     };
     let (mut file, size) = origin.open()?;
     let header = npy::read_header(&mut file, &name)?;
@@ -221,8 +226,13 @@ fn select(names: &[&str], layout: Layout, arg: &LatentArg) -> Result<Vec<usize>>
     ensure!(!names.is_empty(), "{file} holds no arrays");
     if let Some(member) = &arg.member {
         let position = names.iter().position(|name| name == member);
-        let position = position
-            .with_context(|| format!("{file} has no array {}; it holds {}", escape(member), list(names)))?;
+        let position = position.with_context(|| {
+            let what = format!("{file} has no array {}", escape(member));
+            match likely_meant(member, names.iter().copied()) {
+                Some(meant) => format!("{what}; is {} meant?", escape(meant)),
+                None => format!("{what}; it holds {}", list(names)),
+            }
+        })?;
         return Ok(vec![position]);
     }
     if let (Some(key), [first, _, ..], None) = (&arg.key, names, layout.only_latent(names.iter().copied())) {

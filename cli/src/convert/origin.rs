@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::names::of_path;
 use crate::terminal::shown;
 
 /// A file that arrays are read from, which can be opened several times at once.
@@ -28,14 +29,9 @@ impl Origin {
         Self { path: path.to_owned(), kept: Some(Arc::new(file)) }
     }
 
-    /// Its path, which says nothing of a file that is kept.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether it has no name to go by.
-    pub(super) fn is_kept(&self) -> bool {
-        self.kept.is_some()
+    /// Its path, if it has a name to go by.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.kept.is_none().then_some(&self.path)
     }
 
     /// What errors call it.
@@ -49,7 +45,8 @@ impl Origin {
         let file = match &self.kept {
             Some(file) => Arc::clone(file),
             None => {
-                let metadata = fs::metadata(&self.path).with_context(failed)?;
+                let metadata =
+                    fs::metadata(&self.path).map_err(|error| of_path(error, &self.path, failed()))?;
                 ensure!(metadata.is_file(), "{} is not a regular file", shown(&self.path));
                 Arc::new(File::open(&self.path).with_context(failed)?)
             }

@@ -116,7 +116,8 @@ enum Header<'a> {
 }
 
 /// Values of larger types first, so that all are aligned, and header members in that order: as the format's own library
-/// has them, so that a file which that wrote comes back byte for byte.
+/// has them, so that a file which that wrote comes back byte for byte, but for the order of several texts, which is random
+/// there.
 fn write_safetensors<V>(
     file: &mut impl Write,
     pieces: &[Piece<V>],

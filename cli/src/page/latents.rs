@@ -61,7 +61,7 @@ pub(super) fn values(
         Previews::By(preview) => Some((preview, "as was asked for".to_owned())),
         Previews::Auto => guess_of(&layout, hints.model).map(|guess| (guess.preview, guess.why)),
     };
-    let colours = colours.filter(|(preview, _)| preview.channels() == layout.channels());
+    let colours = colours.filter(|(preview, _)| preview.fits(&layout));
     let scales: Vec<Scale> = scan.channels.iter().map(Scale::of).take(CHANNELS).collect();
 
     let mut left_out = 0;
@@ -110,7 +110,7 @@ fn notes(
     let mut notes =
         vec![format!("Axes taken as {}{}.", scan.layout.description(), colours.unwrap_or_default())];
     let (items, channels) = (scan.layout.items(), scan.layout.channels());
-    if shown < items {
+    if shown < items && scan.values > 0 {
         notes.push(format!("{shown} of {items} pictures are shown."));
     }
     if channels > CHANNELS {

@@ -51,6 +51,8 @@ pub struct Look {
     pub scan: gen5::Result<Scan>,
     /// The factors of its previews, and if they were guessed, from what.
     pub preview: Option<(Preview, Option<String>)>,
+    /// Those that were asked for, if its channels are not theirs.
+    unfit: Option<Preview>,
     /// How its values are scaled.
     pub(super) scaling: Scaling,
     /// Whether all of it is shown though rows were asked for, since these are no pictures of it.
@@ -103,8 +105,12 @@ fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> 
     let layout = Layout::guess(latent.shape(), hints);
     let preview = match wish.previews {
         Previews::Off => None,
-        Previews::By(preview) => (preview.channels() == layout.channels()).then_some((preview, None)),
+        Previews::By(preview) => preview.fits(&layout).then_some((preview, None)),
         Previews::Auto => guess_of(&layout, hints.model).map(|guess| (guess.preview, Some(guess.why))),
+    };
+    let unfit = match wish.previews {
+        Previews::By(preview) if !preview.fits(&layout) => Some(preview),
+        _ => None,
     };
     let tiles = (ALL_TILES / shown_latents.max(1)).min(TILES);
     let most = match wish.medium {
@@ -130,7 +136,7 @@ fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> 
     let sample = (ALL_BYTES / shown_latents.max(1) as u64).min(Request::default().sample);
     let request = Request { items: shown, side: arrangement.side(), sample, rows, bins: BINS };
     let (scan, scaling) = (scan(&latent, hints, &request), hints.scaling);
-    Look { latent, scan, preview, scaling, is_whole, arrangement }
+    Look { latent, scan, preview, unfit, scaling, is_whole, arrangement }
 }
 
 /// The factors for a latent of this layout, if any fit. Models of videos are many, and their latents have as many channels
@@ -216,6 +222,9 @@ impl Look {
         notes.extend(self.preview.as_ref().map(|(preview, why)| match why {
             Some(why) => format!("preview {}, guessed from {why}", preview.name()),
             None => format!("preview {}", preview.name()),
+        }));
+        notes.extend(self.unfit.map(|preview| {
+            format!("no preview {}, which is of {} channels", preview.name(), preview.channels())
         }));
         if self.preview.is_some() && self.scaling == Scaling::Decoder {
             notes.push("values scaled for it, since they are as a decoder takes them".into());

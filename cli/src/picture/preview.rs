@@ -8,6 +8,7 @@
 
 use image::RgbImage;
 
+use super::layout::Layout;
 use super::plane::Plane;
 use super::tiles::{NAN, byte};
 use crate::values::Normalization;
@@ -129,6 +130,11 @@ impl Preview {
     /// How many channels its latents have.
     pub fn channels(self) -> usize {
         self.factors().len()
+    }
+
+    /// Whether latents of this layout can be its.
+    pub fn fits(self, layout: &Layout) -> bool {
+        self.channels() == layout.channels()
     }
 
     /// Its name: `sd15`, `sdxl`, `sd3`, `flux`.

@@ -184,7 +184,9 @@ fn one_key_is_for_one_array() {
         )
     );
     let error = arrays(&arg(None, &path, Some("noise"))).unwrap_err().to_string();
-    assert_eq!(error, format!("{path_text} has no array noise; it holds z/noise, a"));
+    assert_eq!(error, format!("{path_text} has no array noise; is z/noise meant?"));
+    let error = arrays(&arg(None, &path, Some("x"))).unwrap_err().to_string();
+    assert_eq!(error, format!("{path_text} has no array x; it holds z/noise, a"));
 
     let many: Vec<_> = (0..13).map(|at| format!("a{at}.npy")).collect();
     let members: Vec<_> =

@@ -136,6 +136,17 @@ fn latents_of_16_bits_and_rows_of_them_become_float32() {
 }
 
 #[test]
+fn files_that_are_written_as_packed_are_not_unscaled() {
+    let folder = Folder::new();
+    let file = fixture("ComfyUI_00001_.latent");
+    pack(&folder, "SDXL", &["--latent", file.to_str().unwrap()]);
+    let ran = unpack(&folder, "comfyui", &["--unscale", "sdxl"]);
+    let said = "gen5: 1 file written as packed: --unscale is for latents of no such file\n";
+    assert_eq!((ran.code, ran.messages.as_str()), (0, said));
+    assert!(!unpack(&folder, "comfyui", &["--unscale", "auto"]).messages.contains("as packed"));
+}
+
+#[test]
 fn latents_that_never_were_scaled_stay_as_they_are() {
     let folder = Folder::new();
     let cache = fixture("cat_0064x0032_sdxl.npz");

@@ -123,8 +123,12 @@ fn standard_input_is_a_file_once() {
         assert_eq!((ran.code, ran.messages.as_str()), (0, ""), "{command:?}");
         assert!(ran.out.starts_with(shown), "{command:?}: {ran:?}");
     }
-    let ran = folder.run_with_input(&["info", "-", "-"], &data);
-    assert_eq!((ran.code, ran.messages.as_str()), (2, "gen5: - is standard input, which can be read once\n"));
+    for words in [&["info", "-", "-"][..], &["report", "-", "@/runs/a.gen5", "-", "-o", "@/x.html"]] {
+        let ran = folder.run_with_input(words, &data);
+        let said = "gen5: - is standard input, which can be read once\n";
+        assert_eq!((ran.code, ran.out.as_str(), ran.messages.as_str()), (2, "", said));
+    }
+    assert!(!folder.path("x.html").exists());
     assert_eq!(folder.run_with_input(&["info", "-"], b"text").code, 3);
 }
 

@@ -78,7 +78,7 @@ fn what_is_of_several_files_is_told_apart() {
     let info = folder.ok(&["info", "@/x.gen5"]);
     assert!(info.contains("  files        13 files: cat.npz to img11.npy\n"), "{info}");
     let (out, said) = unpack(&folder, "original");
-    assert_eq!(said, "gen5: 1 latent written as .npy: no file is recorded for them\n");
+    assert_eq!(said, "gen5: 1 latent written as .npy: no source file is recorded\n");
     let all = names(&out.join("latents"));
     assert_eq!(all.len(), 14);
     assert!(all.contains(&"img1-2.npy".to_owned()) && all.contains(&"cat.npz".to_owned()), "{all:?}");

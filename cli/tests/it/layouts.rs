@@ -59,13 +59,15 @@ fn arrays_come_from_standard_input() {
     // Known by what they are, and with all that is kept of them.
     for (file, key, layout) in [
         ("ComfyUI_00001_.latent", "latent_tensor", "latent"),
+        ("old.latent", "latent_tensor", "latent"),
         ("cat_0064x0032_sdxl.npz", "latents", "npz"),
         ("plain.safetensors", "a", "safetensors"),
     ] {
         let bytes = fs::read(fixture(file)).unwrap();
         let ran = pack(&["-"], &bytes);
-        assert_eq!((ran.code, ran.messages.as_str()), (0, ""), "{file}");
-        assert!(!values(&folder, key).is_empty());
+        assert_eq!(ran.code, 0, "{file}");
+        // One that was saved scaled is unscaled.
+        assert_eq!(values(&folder, key)[1] == 0.125, file != "old.latent", "{file}");
         let (out, said) = unpack(&folder, "original");
         assert_eq!((said.as_str(), names(&out.join("latents"))), ("", [format!("stdin.{layout}")].into()));
         fs::remove_dir_all(out).unwrap();
@@ -77,14 +79,51 @@ fn arrays_come_from_standard_input() {
     assert_eq!(pack(&["a/b=-"], &array).code, 0);
     assert_eq!(values(&folder, "a/b"), eighths(6));
     for (latents, input, code, said) in [
-        (&["-"][..], &*array, 1, "an array from standard input needs a key: KEY=-"),
+        (&["-"][..], &*array, 2, "an array from standard input needs a key: --latent KEY=-"),
         (&["a=-", "b=-"], &array, 2, "- is standard input, which can be read once"),
         (&["a=-"], b"PK", 1, "- is not a valid .npz (zip) file"),
-        (&["a=-"], b"", 1, "- is no .npy, .npz, .safetensors or .latent file, going by its first bytes"),
+        (&["a=-"], b"", 1, "- is empty"),
+        (&["a=-"], b"text", 1, "- is no .npy, .npz, .safetensors or .latent file, going by its first bytes"),
+        (&["a=-:plian"], &fs::read(fixture("plain.npz")).unwrap(), 1, "- has no array plian; it holds a, b"),
         (&["a=-:b"], &fs::read(fixture("plain.npz")).unwrap()[..200], 1, "- is not a valid .npz"),
     ] {
         let ran = pack(latents, input);
         assert!(ran.code == code && ran.messages.starts_with(&format!("gen5: {said}")), "{said}: {ran:?}");
+    }
+}
+
+#[test]
+fn what_is_likely_meant_is_told() {
+    let folder = Folder::new();
+    folder.npy("noise.npy", &[2], &[1.0, 2.0]);
+    fs::create_dir(folder.path("cache")).unwrap();
+    write_npz(
+        &folder.path("two.npz"),
+        &["lat0000", "lat0001"].map(|name| (name, npy_of(Dtype::F32, &[2], 1.0))),
+    );
+    for (words, said) in [
+        (
+            &["--latent", "@/nosie.npy"][..],
+            "cannot open @/nosie.npy: No such file or directory (os error 2); is noise.npy meant?",
+        ),
+        (
+            &["--latent", "@/Noise.npy"],
+            "cannot open @/Noise.npy: No such file or directory (os error 2); is noise.npy meant?",
+        ),
+        (
+            &["--from", "@/cahe"],
+            "could not look into @/cahe: No such file or directory (os error 2); is cache meant?",
+        ),
+        (
+            &["--latent", "@/noise.npy", "--image", "@/niose.npy"],
+            "could not read @/niose.npy: No such file or directory (os error 2); is noise.npy meant?",
+        ),
+        (&["--latent", "@/two.npz:lta0001"], "@/two.npz has no array lta0001; is lat0001 meant?"),
+        (&["--latent", "@/two.npz:lat00"], "@/two.npz has no array lat00; is lat0000 meant?"),
+        (&["--latent", "@/two.npz:x"], "@/two.npz has no array x; it holds lat0000, lat0001"),
+    ] {
+        let ran = folder.run(&[&["pack", "@/x.gen5"], words, &MODEL].concat());
+        assert_eq!((ran.code, ran.messages), (1, format!("gen5: {said}\n")));
     }
 }
 
@@ -474,7 +513,7 @@ fn sources_of_stacked_files_are_all_there() {
     // Metadata that differ in their sources alone are the same.
     assert_eq!(model_info["merged_from"][2].get("model_info"), None);
     let (out, said) = unpack(&folder, "original");
-    assert_eq!(said, "gen5: 1 latent written as .npy: no file is recorded for them\n");
+    assert_eq!(said, "gen5: 1 latent written as .npy: no source file is recorded\n");
     assert_eq!(names(&out.join("latents")).len(), 16);
     for n in 0..3 {
         let again = fs::read(out.join(format!("latents/img{n}-2.npy"))).unwrap();
@@ -507,7 +546,7 @@ fn sources_whose_latents_are_gone_are_passed_over() {
         }
         array
     };
-    let note = "gen5: 1 latent written as .npy: no file is recorded for them\n";
+    let note = "gen5: 1 latent written as .npy: no source file is recorded\n";
     for (arrays, problem) in [
         (json!([array("a", None), array("b\u{1b}", None)]), "latent b\\u{1b} is not there"),
         (json!([array("a", Some(2))]), "row 2 of latent a is not there"),

@@ -252,6 +252,20 @@ fn a_sheet_has_previews() {
 }
 
 #[test]
+fn previews_of_other_channels_are_refused_or_told() {
+    let folder = Folder::new();
+    file(&folder, "a.gen5", &[("x", &[4, 8, 8], ramp(256)), ("y", &[16, 4, 4], ramp(256))], None);
+    let render = ["render", "@/a.gen5", "-o", "@/a.png", "--preview", "flux"];
+    let shown = folder.ok(&["show", "@/a.gen5", "--protocol", "blocks", "--preview", "flux"]);
+    assert_eq!(shown.matches("no preview flux, which is of 16 channels").count(), 1, "{shown}");
+    folder.ok(&render);
+    fs::remove_file(folder.path("a.png")).unwrap();
+    let ran = folder.run(&[&render[..], &["--latent", "x"]].concat());
+    let said = "gen5: --preview flux is for latents of 16 channels, and there is none to be shown\n";
+    assert_eq!((ran.code, ran.messages.as_str(), folder.path("a.png").exists()), (1, said, false));
+}
+
+#[test]
 fn characters_that_the_fonts_lack_are_told() {
     let folder = Folder::new();
     for (name, prompt, is_told) in [("a", "a lighthouse, façade × 2", false), ("b", "海边的灯塔", true)]

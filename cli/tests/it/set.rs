@@ -202,6 +202,8 @@ fn what_is_refused_leaves_the_file_as_it_is() {
     let ran = folder.run(&["set", "@/run.gen5", "--unset", "steps"]);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.messages.contains("generation_settings.steps is missing"), "{}", ran.messages);
+    let ran = folder.run(&["set", "@/run.gen5", "--unset", "promtp"]);
+    assert_eq!(ran.messages, "gen5: --unset promtp: the file has no such member; is prompt meant?\n");
     let ran = folder.run(&["set", "@/run.gen5", "--unset", "rating"]);
     assert_eq!(
         (ran.code, &*ran.messages),

@@ -184,6 +184,12 @@ impl<'a> Planner<'a> {
             let file = self.file(source, &name).with_context(|| escape(&source.file).into_owned())?;
             self.plan.files.push(file);
         }
+        if !wanted.is_empty() && matches!(unscale, Some(Previews::By(_))) {
+            let files = count(wanted.len(), "file");
+            self.plan
+                .notes
+                .push(format!("{files} written as packed: --unscale is for latents of no such file"));
+        }
         let left = self.left();
         match layout {
             _ if left.is_empty() => {}
@@ -326,7 +332,7 @@ impl<'a> Planner<'a> {
         let names = self.free_names(&left.iter().map(|latent| latent.key()).collect::<Vec<_>>(), "npy");
         self.plan.files.extend(left.iter().zip(names).map(|(latent, name)| npy_file(latent, &name)));
         let latents = count(left.len(), "latent");
-        self.plan.notes.push(format!("{latents} written as .npy: no file is recorded for them"));
+        self.plan.notes.push(format!("{latents} written as .npy: no source file is recorded"));
     }
 
     /// Files of a layout made of latents that are from others, by what makes those of each. Masks and the like are passed

@@ -18,8 +18,10 @@ pub const WORKFLOW: &str = "workflow";
 #[expect(clippy::cast_possible_truncation, reason = "it multiplies float32")]
 pub const UNSCALE: f32 = (1.0_f64 / 0.18215) as f32;
 
-/// Whether tensors of these names are a `.latent` file. Without the marker only the extension tells it from others.
-pub(super) fn is_latent(names: &[&str], path: &Path) -> bool {
-    let named_so = || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("latent"));
-    names.contains(&TENSOR) && (names.contains(&MARKER) || named_so())
+/// Whether tensors of these names are a `.latent` file. Without the marker only the extension tells it from others, if it
+/// has a name.
+pub(super) fn is_latent(names: &[&str], path: Option<&Path>) -> bool {
+    let can_be =
+        |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("latent"));
+    names.contains(&TENSOR) && (names.contains(&MARKER) || path.is_none_or(can_be))
 }

@@ -39,8 +39,12 @@ impl Layout {
         if kohya::is_cache(names) { Self::Kohya } else { Self::Npz }
     }
 
-    /// The layout of a `.safetensors` or `.latent` file with tensors of these names.
-    pub(super) fn of_safetensors(names: &[&str], metadata: &BTreeMap<String, String>, path: &Path) -> Self {
+    /// The layout of a `.safetensors` or `.latent` file with tensors of these names, which may have no path.
+    pub(super) fn of_safetensors(
+        names: &[&str],
+        metadata: &BTreeMap<String, String>,
+        path: Option<&Path>,
+    ) -> Self {
         if comfyui::is_latent(names, path) {
             Self::Comfyui
         } else if musubi::is_cache(names, metadata) {

@@ -1,12 +1,17 @@
 //! How far long work is: a bar on a terminal, elsewhere a line now and then; and whether it is to stop.
 
+mod narrow;
+
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gen5::WriteOptions;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use self::narrow::Narrow;
 use crate::args::ProgressMode;
 use crate::interrupt;
 use crate::terminal::human_size;
@@ -14,11 +19,32 @@ use crate::terminal::human_size;
 /// After this long there is a line where there is no bar, and again after as long.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// What takes less shows no bar.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How often a bar is drawn anew, at most, in a second.
+const DRAWN: u8 = 20;
+
 /// Work on a known number of bytes. What it shows goes away with the last clone of it.
 #[derive(Clone)]
 pub(crate) struct Progress {
+    /// It counts, and is drawn if it is one for people.
     bar: ProgressBar,
-    lines: Option<Arc<Lines>>,
+    shows: Shows,
+}
+
+/// How people see it.
+#[derive(Clone)]
+enum Shows {
+    Nothing,
+    Bar(Arc<Curtain>),
+    Lines(Arc<Lines>),
+}
+
+/// What a bar is behind at first.
+struct Curtain {
+    start: Instant,
+    is_open: AtomicBool,
 }
 
 /// Lines that tell how far it is.
@@ -31,23 +57,22 @@ struct Lines {
 impl Progress {
     /// `doing` is one word: `packing`.
     pub(crate) fn new(mode: ProgressMode, doing: &'static str, total: u64) -> Self {
-        let is_terminal = io::stderr().is_terminal();
-        let (bar, lines) = match mode {
-            ProgressMode::Auto if is_terminal => (drawn(doing, total), None),
-            ProgressMode::Auto | ProgressMode::Plain => {
-                let start = Instant::now();
-                let lines = Lines { doing, start, due: Mutex::new(start + PAUSE) };
-                (ProgressBar::hidden(), Some(Arc::new(lines)))
+        let (is_terminal, start) = (io::stderr().is_terminal(), Instant::now());
+        let shows = match mode {
+            ProgressMode::Auto if is_terminal => {
+                Shows::Bar(Arc::new(Curtain { start, is_open: AtomicBool::new(false) }))
             }
-            ProgressMode::None => (ProgressBar::hidden(), None),
+            ProgressMode::Auto | ProgressMode::Plain => {
+                Shows::Lines(Arc::new(Lines { doing, start, due: Mutex::new(start + PAUSE) }))
+            }
+            ProgressMode::None => Shows::Nothing,
         };
-        bar.set_length(total);
-        Self { bar, lines }
+        Self { bar: hidden(doing, total), shows }
     }
 
     /// One that shows nothing.
     pub(crate) fn none() -> Self {
-        Self { bar: ProgressBar::hidden(), lines: None }
+        Self { bar: ProgressBar::hidden(), shows: Shows::Nothing }
     }
 
     /// There is so much more to do.
@@ -63,7 +88,11 @@ impl Progress {
     /// So much more is done.
     pub(crate) fn add(&self, count: u64) {
         self.bar.inc(count);
-        let Some(lines) = &self.lines else { return };
+        let lines = match &self.shows {
+            Shows::Nothing => return,
+            Shows::Bar(curtain) => return curtain.open_before(&self.bar),
+            Shows::Lines(lines) => lines,
+        };
         // Who finds it locked leaves it to the other.
         let Ok(mut due) = lines.due.try_lock() else { return };
         let now = Instant::now();
@@ -124,15 +153,35 @@ impl<W: Write> Write for Counted<'_, W> {
     }
 }
 
-/// A bar on stderr.
-fn drawn(doing: &'static str, total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+/// A bar that is not drawn yet. A line of it fits into 76 columns.
+fn hidden(doing: &'static str, total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+    let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {left}";
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("left", left));
     }
     bar.set_message(doing);
     bar
+}
+
+/// The time that is left, once there is something to go by.
+fn left(state: &ProgressState, out: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        // What cannot be drawn is not.
+        let _ = write!(out, "{:#} left", HumanDuration(state.eta()));
+    }
+}
+
+impl Curtain {
+    /// Shows the bar if that is worth it by now.
+    fn open_before(&self, bar: &ProgressBar) {
+        if self.is_open.load(Ordering::Relaxed) || self.start.elapsed() < PATIENCE {
+            return;
+        }
+        if !self.is_open.swap(true, Ordering::Relaxed) {
+            bar.set_draw_target(ProgressDrawTarget::term_like_with_hz(Box::new(Narrow::stderr()), DRAWN));
+        }
+    }
 }
 
 impl Lines {
