@@ -32,13 +32,24 @@ fn pages() -> Result<Vec<(String, String)>> {
     gen5.build();
     let commands = std::iter::once(gen5.clone()).chain(gen5.get_subcommands().cloned());
     commands
-        .map(|command| {
+        .map(|mut command| {
+            let usage = command.render_usage().to_string();
             let man = Man::new(command).source(concat!("gen5 ", env!("CARGO_PKG_VERSION")));
             let mut page = Vec::new();
             man.render(&mut page)?;
-            Ok((man.get_filename(), with_examples(&String::from_utf8(page)?)))
+            Ok((man.get_filename(), with_examples(&with_usage(&String::from_utf8(page)?, &usage))))
         })
         .collect()
+}
+
+/// A page that is begun as `--help` is: clap's manual has options there without the values that they take.
+fn with_usage(page: &str, usage: &str) -> String {
+    const SYNOPSIS: &str = ".SH SYNOPSIS\n";
+    let usage = usage.trim_start_matches("Usage: ").replace('-', "\\-");
+    match page.split_once(SYNOPSIS).and_then(|(head, rest)| Some((head, rest.split_once("\n.SH ")?))) {
+        Some((head, (_, rest))) => format!("{head}{SYNOPSIS}{usage}\n.SH {rest}"),
+        None => page.to_owned(),
+    }
 }
 
 /// A page whose examples stand under a heading of the name that manuals have for them.

@@ -64,6 +64,8 @@ fn the_manual_has_a_page_for_every_command() {
             [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", ".SH EXAMPLES"].map(|part| page.contains(part));
         assert_eq!(has_all, [true; 4], "{page}");
     }
+    let usage = ".SH SYNOPSIS\ngen5 cat [OPTIONS] <FILE> <KEY>\n.SH DESCRIPTION\n";
+    assert!(page("gen5-cat.1").contains(usage));
 }
 
 #[test]
