@@ -797,3 +797,44 @@ fn damage_is_told_before_a_cancelled_check() {
     assert_eq!(report.damaged().count(), 2, "{report:?}");
     assert!(matches!(report.into_result(), Err(Error::Hash { .. })));
 }
+
+#[test]
+fn a_frame_may_end_anywhere_between_two_reads() {
+    // Nearly incompressible: one bit of sixteen is always 0, which keeps them finite.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+    let values: Vec<f16> =
+        noise(7, 150_000).iter().map(|value| f16::from_bits(value.to_bits() as u16 & 0xbfff)).collect();
+    let file = |len: usize| {
+        let options = WriteOptions::new().compression(Compression::Zstd);
+        let (bytes, _) = write(options, |writer| writer.latent("x", &[len], &values[..len])).unwrap();
+        let size = open(bytes.clone()).chunks()[0].stored_size();
+        (bytes, size)
+    };
+    // A file is read in blocks of this size: of frames that end just behind one, some have their checksum on either side.
+    const BLOCK: u64 = 256 << 10;
+    let (_, size) = file(values.len());
+    let near = usize::try_from(values.len() as u64 * BLOCK / size).unwrap();
+    let mut split = 0;
+    for len in near - 20..near + 20 {
+        let (bytes, size) = file(len);
+        split += usize::from((1..4).contains(&(size % BLOCK)));
+        let (_folder, path) = stored(&bytes);
+        let mut read = Vec::new();
+        Reader::open(path).unwrap().latent("x").unwrap().write_to(&mut read).unwrap();
+        let expected = values[..len].iter().flat_map(|value| value.to_le_bytes());
+        assert!(read.into_iter().eq(expected), "{len} values in {size} bytes");
+    }
+    assert!(split > 0, "no checksum was on both sides");
+}
+
+#[test]
+fn latents_without_values_are_empty_and_no_others() {
+    for (shape, is_empty) in
+        [(&[2, 3][..], false), (&[], false), (&[1], false), (&[2, 0], true), (&[0], true)]
+    {
+        let values = vec![1.0_f32; shape.iter().product()];
+        let (bytes, _) = write(WriteOptions::new(), |writer| writer.latent("x", shape, &values)).unwrap();
+        let latent = open(bytes).latent("x").unwrap();
+        assert_eq!((latent.is_empty(), latent.len()), (is_empty, values.len() as u64), "{shape:?}");
+    }
+}
