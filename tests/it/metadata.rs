@@ -299,6 +299,10 @@ fn numbers_without_a_field_that_holds_them_are_written_back_as_they_were_spelled
             "\"generation_settings\":{",
             r#""generation_settings":{"seed":1,"steps":1e300,"sampler":"s","eta":1e999}"#,
         ),
+        (
+            "\"generation_settings\":{",
+            r#""generation_settings":{"seed":1,"steps":1,"sampler":"s","cfg_scale":9007199254740993}"#,
+        ),
         ("\"date\":", r#""hardware_info":{"os":"L","ram_gb":1e999,"gpu":[{"name":"A","memory_gb":2.50}]}"#),
         ("\"date\":", r#""hardware_info":{"os":"L","gpu":[{"name":"A","memory_gb":2e400}]}"#),
         ("\"date\":", r#""note":[1.10,1e400,-0,"\ud800"]"#),
@@ -320,6 +324,29 @@ fn numbers_without_a_field_that_holds_them_are_written_back_as_they_were_spelled
             assert!(matches!(open(file).metadata(), Err(Error::Metadata { .. })), "{broken}");
         }
     }
+}
+
+#[test]
+fn the_largest_integers_of_a_float_are_numbers() {
+    let read = |cfg_scale: &str| {
+        let settings =
+            format!(r#""generation_settings":{{"seed":1,"steps":1,"sampler":"s","cfg_scale":{cfg_scale}}}"#);
+        let replaced = format!("{settings},\"was\":{{");
+        let chunk = Chunk::latent("x", &[1], &[1.0]);
+        let file = Builder::new([chunk]).replace("\"generation_settings\":{", &replaced).build();
+        let settings = open(file).metadata().unwrap().into_model_info().generation_settings;
+        settings.and_then(|settings| settings.cfg_scale)
+    };
+    assert_eq!(read("9007199254740991"), Some(9_007_199_254_740_991.0));
+    // Could have been its neighbour.
+    assert_eq!((read("9007199254740992"), read("9007199254740993")), (None, None));
+}
+
+#[test]
+fn a_prompt_of_many_megabytes_is_written_and_read() {
+    let prompt = "a lighthouse at dusk, ".repeat(600_000);
+    let metadata = Metadata::builder("SD", "1").prompt(&prompt).build().unwrap();
+    assert_eq!(rewritten(&metadata).metadata().unwrap().into_model_info().prompt, prompt);
 }
 
 #[test]
