@@ -451,3 +451,30 @@ fn parts_may_be_smaller_than_what_is_tried() {
     assert_eq!(stored(&summary), [("x", true, 20)]);
     assert!(whole == streamed);
 }
+
+#[test]
+fn a_stream_tells_whether_it_is_compressed() {
+    let values = vec![0.25_f32; LEN];
+    for (compression, at_first, at_last) in [
+        (Compression::None, Some(false), false),
+        (Compression::Zstd, Some(true), true),
+        (Compression::Shuffled, Some(true), true),
+        (Compression::Auto, None, true),
+    ] {
+        write(auto().compression(compression), |writer| {
+            let mut latent = writer.stream("x", &[LEN])?;
+            assert_eq!(latent.is_compressed(), at_first, "{compression:?}");
+            latent.push(&values)?;
+            assert_eq!(latent.is_compressed(), Some(at_last), "{compression:?}");
+            latent.finish()
+        })
+        .unwrap();
+    }
+    write(auto(), |writer| {
+        let mut latent = writer.stream("x", &[LEN])?;
+        latent.push(&noise(4, LEN))?;
+        assert_eq!(latent.is_compressed(), Some(false));
+        latent.finish()
+    })
+    .unwrap();
+}

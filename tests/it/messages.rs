@@ -74,3 +74,13 @@ fn debug_output_tells_what_it_is_of() {
     let draft = DraftFolder::create(&path).unwrap();
     assert_eq!(format!("{draft:?}"), format!("DraftFolder {{ target: {path:?}, .. }}"));
 }
+
+#[test]
+fn what_is_refused_of_a_latent_names_it() {
+    let mut writer = WriteOptions::new().write_to(Cursor::new(Vec::new())).unwrap();
+    let shape = [1; 1000];
+    for (key, name) in [("noise", "shape of latent \"noise\""), ("a\nb", "shape of latent \"a\\nb\"")] {
+        let error = writer.latent(key, &shape, &[1.0_f32]).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}

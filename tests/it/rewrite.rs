@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use gen5::{Error, Extra, Metadata, Reader, WriteOptions, bf16};
+use gen5::{Compression, Error, Extra, Metadata, Reader, WriteOptions, bf16};
 use serde_json::{Value, json};
 
-use super::support::{Builder, Chunk, all_ways, data, environment, metadata, write};
+use super::support::{Builder, Chunk, all_ways, data, environment, metadata, noise, write};
 
 /// Metadata that is not that of any file here.
 fn other() -> Metadata {
@@ -212,4 +212,19 @@ fn what_has_to_be_compatible_is_refused_if_it_is_not() {
     assert!(matches!(error, Error::Argument { .. }), "{error}");
     assert!(error.to_string().contains("version 1.1"), "{error}");
     assert!(!path.exists());
+}
+
+/// More than is copied at a time, to and fro.
+#[test]
+fn large_files_are_copied_block_by_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.gen5");
+    let values = noise(3, 900_000);
+    let (bytes, _) = write(WriteOptions::new().compression(Compression::None), |writer| {
+        writer.latent("x", &[values.len()], &values)
+    })
+    .unwrap();
+    let before = Reader::from_bytes(bytes).unwrap();
+    WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    assert_rewritten(&before, &path);
 }
