@@ -967,3 +967,25 @@ mod beyond {
         assert!(matches!(half.finish(), Err(Error::Incomplete { .. })));
     }
 }
+
+#[test]
+fn a_conversion_is_checked_where_values_that_are_not_finite_are_kept() {
+    let options = || WriteOptions::new().non_finite(NonFinite::Keep).float16(true);
+    write(options(), |writer| writer.latent("x", &[2], &[f32::INFINITY, f32::NAN])).unwrap();
+    let error = write(options(), |writer| writer.latent("x", &[2], &[1.0, 1e30_f32])).unwrap_err();
+    assert!(matches!(error, Error::Overflow { index: 1, .. }), "{error:?}");
+}
+
+#[test]
+fn of_two_streams_the_one_that_is_not_finished_is_told() {
+    let result = write(WriteOptions::new().compression(Compression::None), |writer| {
+        let mut first = writer.stream::<f32>("first", &[1])?;
+        let second = writer.stream::<f32>("second", &[1])?;
+        first.push(&[1.0])?;
+        first.finish()?;
+        drop(second);
+        Ok(())
+    });
+    let error = result.unwrap_err();
+    assert!(matches!(&error, Error::Incomplete { key: Some(key), .. } if key == "second"), "{error:?}");
+}
