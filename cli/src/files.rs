@@ -12,6 +12,16 @@ use crate::args::FilesArgs;
 use crate::failure::UsageError;
 use crate::terminal::{escape, shown};
 
+/// Whether a path stands for standard input, or output.
+pub(crate) fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// What is said where standard input is asked for again.
+pub(crate) fn read_once() -> UsageError {
+    UsageError("- is standard input, which can be read once".to_owned())
+}
+
 /// What arguments stand for, in their order.
 pub(crate) struct Files {
     /// Paths, and what is wrong with arguments that lead to none.
@@ -27,8 +37,8 @@ impl Files {
     ///
     /// Standard input is among them twice.
     pub(crate) fn find(args: &FilesArgs) -> Result<Self> {
-        if args.files.iter().filter(|path| path.as_os_str() == "-").nth(1).is_some() {
-            return Err(UsageError("- is standard input, which can be read once".into()).into());
+        if args.files.iter().filter(|path| is_dash(path)).nth(1).is_some() {
+            return Err(read_once().into());
         }
         let mut files = Self { found: Vec::new(), several: args.files.len() > 1 };
         for path in &args.files {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use gen5::DraftFolder;
 
-use super::input::is_dash;
 use crate::failure::UsageError;
+use crate::files::is_dash;
 use crate::interrupt;
 use crate::terminal::shown;
 

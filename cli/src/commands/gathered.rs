@@ -6,14 +6,13 @@ use anyhow::Result;
 
 use super::Output;
 use super::image_text::ImageText;
-use super::input::is_dash;
 use super::sources::to_text;
 use crate::args::PackArgs;
 use crate::convert::layouts::{Layout, Source, comfyui};
 use crate::convert::{Array, Found, LatentArg, Origin, find, folder};
 use crate::embedded::Text;
 use crate::failure::UsageError;
-use crate::files::expand;
+use crate::files::{expand, is_dash};
 use crate::names::folder_of;
 use crate::terminal::{count, dimensions, escape, shown};
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use gen5::{Limits, ReadOptions, Reader};
 
 use super::of_file;
-use crate::failure::UsageError;
+use crate::files::{is_dash, read_once};
 use crate::interrupt;
 use crate::names::of_path;
 use crate::terminal::{human_size, shown};
@@ -97,15 +97,10 @@ impl<'a> Inputs<'a> {
 
     fn stdin(&self) -> Result<&'a mut (dyn Read + Send)> {
         let taken = lock(&self.stdin).take();
-        taken.ok_or_else(|| UsageError("- is standard input, which can be read once".into()).into())
+        taken.ok_or_else(|| read_once().into())
     }
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether a path stands for standard input, or output.
-pub(super) fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }

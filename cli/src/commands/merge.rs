@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::carry::{Parcel, Source, carry};
-use super::input::is_dash;
 use super::metadata::stored_model_info;
 use super::sources::{MERGED_FROM, PART_OF, SOURCES, latents_by_key, note_lost, put_sources, take_sources};
 use super::written::Destination;
@@ -18,7 +17,7 @@ use super::{Output, file_name, of_file, path_text};
 use crate::args::MergeArgs;
 use crate::convert::layouts::Source as File;
 use crate::embedded::without_bare_words;
-use crate::files::Files;
+use crate::files::{Files, is_dash};
 use crate::terminal::{dimensions, shown};
 
 /// What was merged, for programs.

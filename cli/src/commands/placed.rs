@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use gen5::Draft;
 use serde::Serialize;
 
-use super::input::is_dash;
 use super::{Output, hint_at_force};
+use crate::files::is_dash;
 use crate::interrupt;
 use crate::terminal::shown;
 

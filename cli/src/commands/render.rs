@@ -8,13 +8,13 @@ use gen5::{Latent, Reader};
 use serde::Serialize;
 
 use super::cat::find;
-use super::input::is_dash;
 use super::placed::Placed;
 use super::{Output, file_name, of_file};
-use crate::args::{LookArgs, RenderArgs};
+use crate::args::{LookArgs, RenderArgs, Rows};
 use crate::failure::UsageError;
+use crate::files::is_dash;
 use crate::interrupt;
-use crate::picture::{Clues, Layout, Medium, Previews, Wish, png, sheet};
+use crate::picture::{Clues, Layout, Medium, Preview, Previews, Wish, png, sheet};
 use crate::terminal::{count, escape, shown};
 
 /// What was painted, for programs.
@@ -83,37 +83,49 @@ pub(super) fn name(path: &Path) -> String {
 /// What is asked for, checked against the file.
 pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) -> Result<Wish> {
     let named: Vec<Latent> = args.latents.iter().map(|key| find(reader, key, path)).collect::<Result<_>>()?;
-    if let Some(rows) = args.rows {
+    let previews = args.preview.previews();
+    if args.rows.is_some() || matches!(previews, Previews::By(_)) {
         let all: Vec<Latent> = if named.is_empty() { reader.latents().collect() } else { named.clone() };
         let clues = Clues::of(reader);
-        // Others are shown whole.
-        let has_pictures =
-            |latent: &Latent| Layout::guess(latent.shape(), clues.hints(latent)).items_in_row().is_some();
-        for latent in all.iter().filter(|latent| has_pictures(latent)) {
-            let rows_of = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(0);
-            let end = rows.end.unwrap_or(rows_of);
-            if rows.start >= end || end > rows_of {
-                let (name, there) = (latent.key().unwrap_or("without a key"), count(rows_of, "row"));
-                let problem = format!("--rows {rows}: latent {name} has {there}, counted from 0");
-                return Err(UsageError(problem).into());
-            }
+        let layout = |latent: &Latent| Layout::guess(latent.shape(), clues.hints(latent));
+        let layouts: Vec<(&Latent, Layout)> = all.iter().map(|latent| (latent, layout(latent))).collect();
+        if let Some(rows) = args.rows {
+            check_rows(rows, &layouts)?;
         }
-    }
-    if let Previews::By(preview) = args.preview.previews() {
-        let all: Vec<Latent> = if named.is_empty() { reader.latents().collect() } else { named.clone() };
-        let clues = Clues::of(reader);
-        let fits = |latent: &Latent| preview.fits(&Layout::guess(latent.shape(), clues.hints(latent)));
-        if !all.is_empty() && !all.iter().any(fits) {
-            let (name, channels) = (preview.name(), preview.channels());
-            bail!("--preview {name} is for latents of {channels} channels, and there is none to be shown");
+        if let Previews::By(preview) = previews {
+            check_preview(preview, &layouts)?;
         }
     }
     Ok(Wish {
         latents: (!named.is_empty()).then(|| named.iter().map(Latent::index).collect()),
         rows: args.rows.map(|rows| (rows.start, rows.end)),
-        previews: args.preview.previews(),
+        previews,
         columns: args.columns,
         width,
         medium: Medium::Pixels,
     })
+}
+
+/// Refuses rows that a latent does not have.
+fn check_rows(rows: Rows, layouts: &[(&Latent, Layout)]) -> Result<()> {
+    // Those whose rows are no pictures are shown whole.
+    for (latent, _) in layouts.iter().filter(|(_, layout)| layout.items_in_row().is_some()) {
+        let rows_of = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(0);
+        let end = rows.end.unwrap_or(rows_of);
+        if rows.start >= end || end > rows_of {
+            let (name, there) = (latent.key().unwrap_or("without a key"), count(rows_of, "row"));
+            let problem = format!("--rows {rows}: latent {name} has {there}, counted from 0");
+            return Err(UsageError(problem).into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a preview that none of the latents can have.
+fn check_preview(preview: Preview, layouts: &[(&Latent, Layout)]) -> Result<()> {
+    if !layouts.is_empty() && !layouts.iter().any(|(_, layout)| preview.fits(layout)) {
+        let (name, channels) = (preview.name(), preview.channels());
+        bail!("--preview {name} is for latents of {channels} channels, and there is none to be shown");
+    }
+    Ok(())
 }

@@ -9,13 +9,12 @@ use anyhow::Result;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::input::is_dash;
 use super::placed::Placed;
 use super::{Output, file_name};
 use crate::args::ReportArgs;
 use crate::environment::capture;
 use crate::failure::UsageError;
-use crate::files::Files;
+use crate::files::{Files, is_dash};
 use crate::interrupt;
 use crate::page::{Content, File, Integrity, Page, Reading, render};
 use crate::terminal::{count, human_size, shown};

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use gen5::{Dtype, Metadata, Reader, Rewritten, Summary, WriteOptions, Writer};
 use serde::Serialize;
 
-use super::input::is_dash;
 use super::stored::Stored;
 use super::{Output, hint_at_force, version_text};
 use crate::args::Compress;
 use crate::failure::UsageError;
+use crate::files::is_dash;
 use crate::interrupt;
 use crate::terminal::{count, dimensions, human_size, shown, shown_key};
 

@@ -103,14 +103,14 @@ pub fn look(reader: &Reader, wish: &Wish) -> (Vec<Look>, usize) {
 fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> Look {
     let hints = clues.hints(&latent);
     let layout = Layout::guess(latent.shape(), hints);
-    let preview = match wish.previews {
-        Previews::Off => None,
-        Previews::By(preview) => preview.fits(&layout).then_some((preview, None)),
-        Previews::Auto => guess_of(&layout, hints.model).map(|guess| (guess.preview, Some(guess.why))),
-    };
-    let unfit = match wish.previews {
-        Previews::By(preview) if !preview.fits(&layout) => Some(preview),
-        _ => None,
+    let (preview, unfit) = match wish.previews {
+        Previews::Off => (None, None),
+        Previews::By(preview) if preview.fits(&layout) => (Some((preview, None)), None),
+        Previews::By(preview) => (None, Some(preview)),
+        Previews::Auto => {
+            let guess = guess_of(&layout, hints.model);
+            (guess.map(|guess| (guess.preview, Some(guess.why))), None)
+        }
     };
     let tiles = (ALL_TILES / shown_latents.max(1)).min(TILES);
     let most = match wish.medium {

@@ -90,7 +90,7 @@ impl Progress {
         self.bar.inc(count);
         let lines = match &self.shows {
             Shows::Nothing => return,
-            Shows::Bar(curtain) => return curtain.open_before(&self.bar),
+            Shows::Bar(curtain) => return curtain.reveal(&self.bar),
             Shows::Lines(lines) => lines,
         };
         // Who finds it locked leaves it to the other.
@@ -174,7 +174,7 @@ fn left(state: &ProgressState, out: &mut dyn fmt::Write) {
 
 impl Curtain {
     /// Shows the bar if that is worth it by now.
-    fn open_before(&self, bar: &ProgressBar) {
+    fn reveal(&self, bar: &ProgressBar) {
         if self.is_open.load(Ordering::Relaxed) || self.start.elapsed() < PATIENCE {
             return;
         }

@@ -119,3 +119,17 @@ fn results_that_cannot_be_written_are_a_failure() {
     let ran = gen5().arg("info").arg(folder.path("run.gen5")).stdout(full).output().unwrap();
     assert_eq!(ran.status.code(), Some(1));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_done_at_once_shows_no_bar_on_a_terminal() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let command = format!("{} verify {}", env!("CARGO_BIN_EXE_gen5"), folder.path("run.gen5").display());
+    // It gives the command a terminal of its own.
+    let ran =
+        Command::new("script").args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8(ran.stdout).unwrap();
+    assert!(ran.status.success() && shown.contains("fine"), "{shown:?}");
+    assert!(!shown.contains("verifying"), "{shown:?}");
+}
