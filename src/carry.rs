@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Extra;
 use crate::outline::Outline;
 use crate::reader::{Latent, Reader};
+use crate::shorten::shorten_error;
 use crate::wire::ChunkType;
 use crate::writer::{Compression, Entry, Single, Summary, Writer};
 
@@ -81,7 +82,7 @@ impl Writer<'_> {
             && let Err(error) = serde_json::from_str::<Extra>(model_info)
         {
             let (member, expected) = ("model_info".into(), "a JSON object".into());
-            return Err(Error::Metadata { member, expected, found: error.to_string() });
+            return Err(Error::Metadata { member, expected, found: shorten_error(&error) });
         }
         let outline = Outline::of(reader, model_info)?;
         self.finish_under(&|file_size, version, records| outline.text(file_size, version, Some(records)))

@@ -50,6 +50,11 @@ impl Dtype {
         Self::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
+    /// Whether version 1.0 does not have it, its bytes being shuffled or not.
+    pub(crate) const fn needs_1_1(self, shuffled: bool) -> bool {
+        shuffled || matches!(self, Self::BF16)
+    }
+
     /// The flags of a chunk header that stand for it, its bytes being shuffled or not.
     pub(crate) const fn flags(self, shuffled: bool) -> [u8; 4] {
         match (self, shuffled) {

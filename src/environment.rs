@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::codec::Digest;
 use crate::error::{Error, Place, Result};
-use crate::manifest::{Extra, shorten, shorten_error, to_text};
+use crate::manifest::{Extra, to_text};
+use crate::shorten::{shorten, shorten_error};
 
 /// A snapshot of what an image was made with: frameworks, operating system, devices.
 ///

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::element::Dtype;
+use crate::shorten::quote;
 use crate::wire::ChunkType;
 
 /// A result whose error is [`Error`].
@@ -176,7 +177,7 @@ pub enum Error {
         found: u64,
     },
     /// The machine has no memory left for this.
-    #[error("{bytes} bytes of memory could not be had for {what}")]
+    #[error("no memory for {what}: {bytes} bytes could not be allocated")]
     Memory {
         /// For what.
         what: String,
@@ -186,7 +187,7 @@ pub enum Error {
 
     // ---- caller ----------------------------------------------------------------------------------------------
     /// There is no latent of this name.
-    #[error("no latent is called {key:?}; {hint}")]
+    #[error("no latent is called {}; {hint}", quote(key))]
     NoSuchLatent {
         /// The name asked for.
         key: String,
@@ -195,7 +196,8 @@ pub enum Error {
     },
     /// Several latents have this name.
     #[error(
-        "{count} latents are called {key:?}: take one by position with `latent_at`, the first is {first}"
+        "{count} latents are called {}: take one by position with `latent_at`, the first is {first}",
+        quote(key)
     )]
     AmbiguousKey {
         /// The name asked for.
@@ -234,7 +236,7 @@ pub enum Error {
         found: String,
     },
     /// A name is taken.
-    #[error("the key {key:?} is used twice: keys of latents are unique in a file")]
+    #[error("the key {} is used twice: keys of latents are unique in a file", quote(key))]
     DuplicateKey {
         /// The name.
         key: String,
@@ -288,16 +290,18 @@ pub enum Error {
         found: String,
     },
     /// The image cannot be decoded.
-    #[error("the image is damaged or is none: {problem}")]
+    #[error("the image is damaged, or is not an image: {problem}")]
     Image {
         /// What the decoder said.
         problem: String,
     },
     /// The format has no way to express this.
-    #[error("{what}")]
+    #[error("{what} is too large: {problem}")]
     TooLarge {
-        /// What is too large, and for what.
+        /// What is too large: `the file`, or a latent.
         what: String,
+        /// How large it would be, and what the format can express.
+        problem: String,
     },
     /// An earlier call left the file unfinished.
     #[error("the file cannot be finished, since an earlier write failed: {cause}")]
@@ -313,7 +317,7 @@ pub enum Error {
 
 /// How errors call a latent of this key.
 pub(crate) fn latent_name(key: Option<&str>) -> String {
-    key.map_or_else(|| "without a key".into(), |key| format!("{key:?}"))
+    key.map_or_else(|| "without a key".into(), quote)
 }
 
 /// Whose fault an [`Error`] is.

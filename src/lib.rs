@@ -22,6 +22,7 @@ mod mmap;
 mod outline;
 mod reader;
 mod rewrite;
+mod shorten;
 mod source;
 mod wire;
 mod writer;

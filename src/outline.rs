@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::manifest::{Extra, to_text};
 use crate::reader::Reader;
+use crate::shorten::shorten_error;
 use crate::writer::Records;
 
 /// A manifest, open where it depends on the file.
@@ -21,7 +22,7 @@ impl<'a> Outline<'a> {
             serde_json::from_str(text).map_err(|error| Error::Metadata {
                 member: "the manifest".into(),
                 expected: "valid JSON beside `model_info`".into(),
-                found: error.to_string(),
+                found: shorten_error(&error),
             })
         };
         let (before, after) = reader.around_model_info();

@@ -79,8 +79,8 @@ impl WriteOptions {
 
 /// Whether a chunk may be one that version 1.0 does not have. What is unknown here keeps the version it has.
 fn is_newer(record: &ChunkRecord) -> bool {
-    let is_of_1_0 = |dtype| matches!(dtype, crate::Dtype::F16 | crate::Dtype::F32);
-    record.is_shuffled() || !record.dtype().is_none_or(is_of_1_0) || !record.kind().is_known()
+    let is_newer = |dtype: crate::Dtype| dtype.needs_1_1(record.is_shuffled());
+    record.dtype().is_some_and(is_newer) || !record.kind().is_known()
 }
 
 /// What a rewritten file is.

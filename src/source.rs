@@ -65,11 +65,6 @@ impl Source {
         self.len
     }
 
-    /// Whether its bytes can be borrowed.
-    pub(crate) fn is_in_memory(&self) -> bool {
-        !matches!(self.kind, Kind::File { .. })
-    }
-
     /// The bytes of `range` where they lie, if they are in memory; `None` if they have to be read.
     ///
     /// The owner of bytes in memory is asked anew at each call, and may give fewer than it did.

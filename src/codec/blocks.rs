@@ -11,7 +11,7 @@ use std::ptr::{self, NonNull};
 
 use zstd::zstd_safe::zstd_sys;
 
-use super::frame::{MAX_WINDOW_LOG, content_size, damaged, out_of_memory};
+use super::frame::{CONTEXT_SIZE, MAX_WINDOW_LOG, NO_CONTEXT, Undecoded, content_size, failure};
 use crate::error::FrameProblem;
 
 /// The most bytes that one block decodes to (RFC 8878, 3.1.1.2.4).
@@ -52,12 +52,12 @@ impl<'o> BlockDecoder<'o> {
     /// Starts on the frame whose first bytes are `prefix` (at least [`MAX_FRAME_HEADER`](super::MAX_FRAME_HEADER) of them,
     /// unless it is shorter). Returns the decoder, which wants the frame from its first byte on, and the size of the
     /// frame's content.
-    pub(crate) fn new(prefix: &[u8]) -> Result<(Self, u64), FrameProblem> {
+    pub(crate) fn new(prefix: &[u8]) -> Result<(Self, u64), Undecoded> {
         let size = content_size(prefix)?;
         if window_size(prefix)? > 1 << MAX_WINDOW_LOG {
-            return Err(FrameProblem::Damaged { message: "Frame requires too much memory for decoding" });
+            return Err(FrameProblem::Damaged { message: "Frame requires too much memory for decoding" }.into());
         }
-        let context = KEPT.take().or_else(Context::new).ok_or_else(out_of_memory)?;
+        let context = KEPT.take().or_else(Context::new).ok_or(NO_CONTEXT)?;
         // SAFETY: the context is valid, and owned here alone. What it kept of an earlier frame is forgotten.
         check(unsafe { zstd_sys::ZSTD_decompressBegin(context.0.as_ptr()) })?;
         Ok((Self { context: Some(context), end: ptr::null_mut(), outputs: PhantomData }, size))
@@ -79,22 +79,24 @@ impl<'o> BlockDecoder<'o> {
         &mut self,
         input: &[u8],
         output: &'o mut [u8],
-    ) -> Result<(&'o [u8], &'o mut [u8]), FrameProblem> {
+    ) -> Result<(&'o [u8], &'o mut [u8]), Undecoded> {
         // zstd itself takes nothing at the end of a frame for the start of another, and reads where there is nothing.
         let wanted = self.wanted();
         if wanted == 0 || input.len() != wanted {
-            return Err(FrameProblem::Damaged { message: "more or less was decoded than the frame has" });
+            return Err(FrameProblem::Damaged { message: "more or less was decoded than the frame has" }.into());
         }
         // What fails is not used again.
-        let context = self.context.take().ok_or_else(out_of_memory)?;
+        let context = self.context.take().ok_or(NO_CONTEXT)?;
         // An empty slice may lie anywhere, and zstd would take its place for the end of what it decoded.
         let start = if output.is_empty() { self.end } else { output.as_mut_ptr() };
         // SAFETY: the context is valid and owned here alone. zstd reads `input` within its length, which is as long as it
         // wants, and not empty. It writes at `start` within the length of `output`, which is 0 or that of the slice that
         // starts there. It also reads what it wrote in earlier calls, which lies in slices that were borrowed exclusively
         // for `'o` and of which this function has given back only a shared view, so until `'o` is over, which is not before
-        // the decoder is gone, they are neither freed nor changed. How far it may reach back it knows from the
-        // places and sizes of what it decoded, and refuses more.
+        // the decoder is gone, they are neither freed nor changed. (It reads there through pointers that it kept
+        // from those calls. What Rust's models of aliasing, which are not settled, make of pointers that foreign code keeps
+        // is open; what is relied on here is that until then nobody writes to that memory but zstd.) How far it may reach
+        // back it knows from the places and sizes of what it decoded, and refuses more.
         let decoded = check(unsafe {
             zstd_sys::ZSTD_decompressContinue(
                 context.0.as_ptr(),
@@ -120,24 +122,25 @@ impl Drop for BlockDecoder<'_> {
 }
 
 /// How far back a frame reaches, as its header says.
-fn window_size(prefix: &[u8]) -> Result<u64, FrameProblem> {
+pub(super) fn window_size(prefix: &[u8]) -> Result<u64, Undecoded> {
     let mut header = MaybeUninit::<zstd_sys::ZSTD_FrameHeader>::zeroed();
     // SAFETY: zstd reads `prefix` within its length, and writes one header where there is room for one.
     let missing = check(unsafe {
         zstd_sys::ZSTD_getFrameHeader(header.as_mut_ptr(), prefix.as_ptr().cast(), prefix.len())
     })?;
     if missing > 0 {
-        return Err(FrameProblem::Truncated);
+        return Err(FrameProblem::Truncated.into());
     }
     // SAFETY: the call succeeded, so the header is filled.
     Ok(unsafe { header.assume_init() }.windowSize)
 }
 
-fn check(code: usize) -> Result<usize, FrameProblem> {
+fn check(code: usize) -> Result<usize, Undecoded> {
     // SAFETY: only looks at the number.
     match unsafe { zstd_sys::ZSTD_isError(code) } {
         0 => Ok(code),
-        _ => Err(damaged(code)),
+        // No window of its own: what takes memory is the context.
+        _ => Err(failure(code, CONTEXT_SIZE)),
     }
 }
 
@@ -166,7 +169,7 @@ mod tests {
         first: &mut [u8],
         switch: usize,
         second: &mut [u8],
-    ) -> Result<Vec<u8>, FrameProblem> {
+    ) -> Result<Vec<u8>, Undecoded> {
         let (mut decoder, _) = BlockDecoder::new(frame)?;
         let (mut input, mut output, mut second) = (frame, first, Some(second));
         let mut content = Vec::new();
@@ -215,7 +218,8 @@ mod tests {
         assert_eq!(decode(&frame, &mut [], 0, &mut []).unwrap(), b"");
         let frame = compress(&[b"head"]);
         assert_eq!(decode(&frame, &mut [0; 4], 4, &mut []).unwrap(), b"head");
-        assert!(matches!(decode(&frame, &mut [0; 3], 9, &mut []), Err(FrameProblem::Damaged { .. })));
+        let refused = decode(&frame, &mut [0; 3], 9, &mut []);
+        assert!(matches!(refused, Err(Undecoded::Problem(FrameProblem::Damaged { .. }))), "{refused:?}");
         // A last block that is raw and empty (header 01 00 00, RFC 8878 3.1.1.2), with a place for it that lies elsewhere.
         let mut content = [0; 4];
         let empty_end =

@@ -8,6 +8,7 @@ use zstd::zstd_safe::{
     zstd_sys::{ZSTD_EndDirective, ZSTD_ErrorCode},
 };
 
+use super::blocks::window_size;
 use crate::error::FrameProblem;
 
 /// The first four bytes of a frame (RFC 8878, 3.1.1).
@@ -67,6 +68,21 @@ pub(super) fn content_size(prefix: &[u8]) -> Result<u64, FrameProblem> {
     }
 }
 
+/// Why a frame is not decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Undecoded {
+    /// It is not as it has to be.
+    Problem(FrameProblem),
+    /// There is no memory for that: so many bytes, about.
+    Memory { bytes: u64 },
+}
+
+impl From<FrameProblem> for Undecoded {
+    fn from(problem: FrameProblem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
 /// What one step of a [`FrameDecoder`] did.
 pub(crate) struct Step {
     /// Bytes taken from the input.
@@ -80,28 +96,33 @@ pub(crate) struct Step {
 /// Decodes one frame, a piece at a time.
 pub(crate) struct FrameDecoder {
     context: Option<DCtx<'static>>,
+    /// Bytes of its window, which is what takes memory.
+    window: u64,
 }
 
 impl FrameDecoder {
     /// Starts on the frame whose first bytes are `prefix` (at least [`MAX_FRAME_HEADER`] of them, unless it is
     /// shorter). Returns the decoder and the size of the frame's content.
-    pub(crate) fn new(prefix: &[u8]) -> Result<(Self, u64), FrameProblem> {
+    pub(crate) fn new(prefix: &[u8]) -> Result<(Self, u64), Undecoded> {
         let size = content_size(prefix)?;
         let mut context = match DECODER.take() {
             Some(context) => context,
-            None => DCtx::try_create().ok_or_else(out_of_memory)?,
+            None => DCtx::try_create().ok_or(NO_CONTEXT)?,
         };
-        context.reset(ResetDirective::SessionOnly).map_err(damaged)?;
-        context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(damaged)?;
-        Ok((Self { context: Some(context) }, size))
+        let window = window_size(prefix)?;
+        let failed = |code| failure(code, window);
+        context.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(failed)?;
+        Ok((Self { context: Some(context), window }, size))
     }
 
     /// Decodes as much of `input` as `output` has room for.
-    pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, FrameProblem> {
-        let Some(context) = &mut self.context else { return Err(out_of_memory()) };
+    pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecoded> {
+        let Some(context) = &mut self.context else { return Err(NO_CONTEXT) };
+        let failed = |code| failure(code, self.window);
         let mut source = InBuffer::around(input);
         let mut sink = OutBuffer::around(output);
-        let left = context.decompress_stream(&mut sink, &mut source).map_err(damaged)?;
+        let left = context.decompress_stream(&mut sink, &mut source).map_err(failed)?;
         Ok(Step { consumed: source.pos(), produced: sink.pos(), done: left == 0 })
     }
 }
@@ -195,16 +216,22 @@ pub(crate) fn compressed_size(bytes: &[u8], level: i32) -> Result<usize, Problem
     encoder.finish()
 }
 
-/// What zstd says is wrong with a frame. One that holds more than it claims is too much for the output or damaged, which of
+/// Bytes of a context, about (measured with zstd 1.5).
+pub(super) const CONTEXT_SIZE: u64 = 160 << 10;
+
+/// There is no memory for a context.
+pub(super) const NO_CONTEXT: Undecoded = Undecoded::Memory { bytes: CONTEXT_SIZE };
+
+/// What zstd says of a frame for which it needs about so much memory. One that holds more than it claims is too much for the output or damaged, which of
 /// them depends on what the context decoded before; here it is damaged.
-pub(super) fn damaged(code: usize) -> FrameProblem {
+pub(super) fn failure(code: usize, memory: u64) -> Undecoded {
+    if zstd_safe::is_error_kind(code, ZSTD_ErrorCode::ZSTD_error_memory_allocation) {
+        return Undecoded::Memory { bytes: memory };
+    }
     let damage = (ZSTD_ErrorCode::ZSTD_error_corruption_detected as usize).wrapping_neg();
     let is_too_much = zstd_safe::is_error_kind(code, ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall);
-    FrameProblem::Damaged { message: zstd_safe::get_error_name(if is_too_much { damage } else { code }) }
-}
-
-pub(super) fn out_of_memory() -> FrameProblem {
-    FrameProblem::Damaged { message: "no memory for a zstd context" }
+    let message = zstd_safe::get_error_name(if is_too_much { damage } else { code });
+    FrameProblem::Damaged { message }.into()
 }
 
 #[cfg(test)]
@@ -222,7 +249,7 @@ mod tests {
         Ok(frame)
     }
 
-    fn decode(frame: &[u8], input_step: usize, output_step: usize) -> Result<Vec<u8>, FrameProblem> {
+    fn decode(frame: &[u8], input_step: usize, output_step: usize) -> Result<Vec<u8>, Undecoded> {
         let (mut decoder, size) = FrameDecoder::new(frame)?;
         let mut content = vec![0; usize::try_from(size).unwrap()];
         let (mut read, mut written) = (0, 0);
@@ -237,7 +264,7 @@ mod tests {
                 return Ok(content);
             }
             if step.consumed + step.produced == 0 && read == frame.len() {
-                return Err(FrameProblem::Truncated);
+                return Err(FrameProblem::Truncated.into());
             }
         }
     }
@@ -314,7 +341,17 @@ mod tests {
         }
         let mut wrong_sum = frame.clone();
         *wrong_sum.last_mut().unwrap() ^= 1;
-        assert!(matches!(decode(&wrong_sum, 100, 100), Err(FrameProblem::Damaged { .. })));
+        let refused = decode(&wrong_sum, 100, 100);
+        assert!(matches!(refused, Err(Undecoded::Problem(FrameProblem::Damaged { .. }))), "{refused:?}");
+    }
+
+    #[test]
+    fn no_memory_is_no_damage() {
+        let code = |kind: ZSTD_ErrorCode| (kind as usize).wrapping_neg();
+        let no_memory = failure(code(ZSTD_ErrorCode::ZSTD_error_memory_allocation), 1 << 27);
+        assert_eq!(no_memory, Undecoded::Memory { bytes: 1 << 27 });
+        let damage = failure(code(ZSTD_ErrorCode::ZSTD_error_checksum_wrong), 1 << 27);
+        assert!(matches!(damage, Undecoded::Problem(FrameProblem::Damaged { .. })), "{damage:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) use blocks::{BlockDecoder, MAX_BLOCK};
 pub use digest::Digest;
 pub(crate) use digest::Hasher;
 pub(crate) use frame::{
-    FrameDecoder, FrameEncoder, MAX_FRAME_HEADER, Step, compressed_size, frame_bound, is_valid_level,
+    FrameDecoder, FrameEncoder, MAX_FRAME_HEADER, Step, Undecoded, compressed_size, frame_bound,
+    is_valid_level,
 };
 pub(crate) use shuffle::{SHUFFLE_BLOCK, shuffle, unshuffle};

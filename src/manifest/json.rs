@@ -257,44 +257,6 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// Characters of a file's text that an error repeats: what a hostile file holds is not repeated at length.
-const MOST_SHOWN: usize = 200;
-
-/// At most 200 characters of `text`.
-pub(crate) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(MOST_SHOWN) {
-        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
-/// The same, between quotes.
-pub(crate) fn quote(text: &str) -> String {
-    format!("{:?}", shorten(text))
-}
-
-/// At most 200 characters of what an error says, which is never in memory as a whole.
-pub(crate) fn shorten_error(error: &impl fmt::Display) -> String {
-    struct Start {
-        text: String,
-        room: usize,
-    }
-    impl fmt::Write for Start {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            for c in text.chars() {
-                self.room = self.room.checked_sub(1).ok_or(fmt::Error)?;
-                self.text.push(c);
-            }
-            Ok(())
-        }
-    }
-    // One more than is shown tells that there is more.
-    let mut start = Start { text: String::new(), room: MOST_SHOWN + 1 };
-    // An error here means that there is no room for more.
-    let _ = fmt::write(&mut start, format_args!("{error}"));
-    shorten(&start.text)
-}
-
 /// Text, borrowed from the table unless it holds an escape.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 

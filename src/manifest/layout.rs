@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::json::shorten;
 use super::record::{ChunkRecord, LatentRecord, Part};
 use crate::element::Dtype;
 use crate::error::{Error, Result};
+use crate::shorten::shorten;
 use crate::wire::ChunkType;
 
 /// What a file holds, by position in its table.

@@ -2,9 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Extra, Integer, is_inexact_integer, parse_number, shorten, shorten_error};
+use super::json::{Extra, Integer, is_inexact_integer, parse_number};
 use super::model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
 use crate::error::{Error, Result};
+use crate::shorten::{shorten, shorten_error};
 
 /// An object, and what the schema says of it.
 pub(crate) enum Object<T> {

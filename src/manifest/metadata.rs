@@ -4,6 +4,7 @@ use super::json::{Extra, to_text};
 use super::members;
 use super::model::{GenerationSettings, HardwareInfo, ModelInfo};
 use crate::error::{Error, Result};
+use crate::shorten::shorten_error;
 
 /// The metadata of a file: model, prompt, settings and hardware, valid by the reference's schema.
 ///
@@ -64,7 +65,7 @@ impl Metadata {
         let malformed = |error: serde_json::Error| Error::Metadata {
             member: "the manifest".into(),
             expected: "valid JSON (the stored text is at `Reader::manifest_json`)".into(),
-            found: error.to_string(),
+            found: shorten_error(&error),
         };
         let mut beside_manifest: Extra = serde_json::from_str(manifest).map_err(malformed)?;
         let body = beside_manifest.remove("gen5_metadata").unwrap_or_default();

@@ -10,7 +10,7 @@ mod record;
 mod table;
 
 pub use json::Extra;
-pub(crate) use json::{shorten, shorten_error, to_text};
+pub(crate) use json::to_text;
 pub(crate) use layout::{LatentEntry, Layout, lay_out, row_axis};
 pub use metadata::{Metadata, MetadataBuilder};
 pub use model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};

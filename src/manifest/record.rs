@@ -7,11 +7,12 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::TableContext;
-use super::json::{Count, Extra, Text, quote, shorten, shorten_error};
+use super::json::{Count, Extra, Text};
 use crate::codec::Digest;
 use crate::element::Dtype;
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
+use crate::shorten::{quote, shorten, shorten_error};
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FILE_HEADER_SIZE, VERSION_1_1};
 
 /// A chunk, as its record in the table describes it. The record agrees with itself and lies inside the file.
@@ -319,7 +320,7 @@ impl<'a> LatentMembers<'a> {
             let expected = "F16, BF16, F32, F16S, B16S or F32S (others need a newer version of GEN5)";
             return Err(refuse(record, "flags", expected, &flags()));
         };
-        if version < VERSION_1_1 && (shuffled || dtype == Dtype::BF16) {
+        if version < VERSION_1_1 && dtype.needs_1_1(shuffled) {
             let expected =
                 "F16 or F32, since bfloat16 and byte shuffle are of version 1.1, and the file of 1.0";
             return Err(refuse(record, "flags", expected, &flags()));

@@ -9,12 +9,11 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 
 use super::TableContext;
-use super::json::{
-    Count, Extra, Name, Text, neutralize_non_numbers, quote, refuse_repeated, shorten, shorten_error,
-};
+use super::json::{Count, Extra, Name, Text, neutralize_non_numbers, refuse_repeated};
 use super::locate::offset_of_record;
 use super::record::{ChunkRecord, Claims, LatentMembers, ShapeWithin};
 use crate::error::{Error, Place, Result};
+use crate::shorten::{quote, shorten, shorten_error};
 use crate::wire::ChunkType;
 
 /// The manifest, read as far as it is needed to find the chunks.

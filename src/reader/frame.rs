@@ -5,7 +5,7 @@ use std::ops::Range;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::memory::allocate;
-use crate::codec::{BlockDecoder, FrameDecoder, MAX_BLOCK, MAX_FRAME_HEADER, Step};
+use crate::codec::{BlockDecoder, FrameDecoder, MAX_BLOCK, MAX_FRAME_HEADER, Step, Undecoded};
 use crate::error::{Error, FrameProblem, Place, Result};
 use crate::manifest::ChunkRecord;
 use crate::source::Source;
@@ -29,8 +29,13 @@ impl Owner<'_> {
         }
     }
 
-    pub(super) fn fail(self, problem: FrameProblem) -> Error {
-        Error::Frame { place: self.place(), problem }
+    pub(super) fn fail(self, problem: impl Into<Undecoded>) -> Error {
+        match problem.into() {
+            Undecoded::Problem(problem) => Error::Frame { place: self.place(), problem },
+            Undecoded::Memory { bytes } => {
+                Error::Memory { what: format!("decompressing {}", self.place()), bytes }
+            }
+        }
     }
 
     /// Refuses a frame that does not hold as many bytes as it has to.

@@ -15,12 +15,13 @@ use super::payload::{PayloadReader, borrow_payload, read_payload_into};
 use crate::element::{Dtype, Element, element_count};
 use crate::error::{Error, NotBorrowable, Result};
 use crate::manifest::{ChunkRecord, Extra, LatentEntry, row_axis};
+use crate::shorten::quote;
 
 /// Bytes that one task reads of a raw latent that several read together.
 const READ_TASK: usize = 8 << 20;
 
-/// The largest part that is decompressed in memory beside others, before they are written.
-const WRITE_TASK: u64 = 256 << 20;
+/// Bytes of parts that are decompressed side by side, before they are written.
+const WRITE_GROUP: u64 = 512 << 20;
 
 /// A latent of a file, or rows of one.
 ///
@@ -185,18 +186,34 @@ impl Latent {
         if segment.record.is_compressed() {
             return refuse(NotBorrowable::Compressed);
         }
-        let Some(payload) = borrow_payload(&inner.source, segment.record, inner.options.check_hashes)? else {
-            return refuse(NotBorrowable::NotMapped);
+        let view = |payload: &'a [u8]| {
+            let range = usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
+            let Some(bytes) = range.and_then(|(start, end)| payload.get(start..end)) else {
+                let (expected, found) = (segment.skip + segment.len, payload.len() as u64);
+                return Err(Error::Changed { expected, found });
+            };
+            <[T]>::ref_from_bytes(bytes).or_else(|_| {
+                let (address, alignment) = (bytes.as_ptr().addr(), align_of::<T>());
+                refuse(NotBorrowable::Misaligned { address, alignment })
+            })
         };
-        let range = usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
-        let Some(bytes) = range.and_then(|(start, end)| payload.get(start..end)) else {
-            let (expected, found) = (segment.skip + segment.len, payload.len() as u64);
-            return Err(Error::Changed { expected, found });
-        };
-        <[T]>::ref_from_bytes(bytes).or_else(|_| {
-            let (address, alignment) = (bytes.as_ptr().addr(), align_of::<T>());
-            refuse(NotBorrowable::Misaligned { address, alignment })
-        })
+        let values = borrow_payload(&inner.source, segment.record, inner.options.check_hashes, view)?;
+        values.map_or_else(|| refuse(NotBorrowable::NotMapped), Ok)
+    }
+
+    /// Whether the values take no memory of their own: what [`borrow_from`](Self::borrow_from) gives as a slice, as long as
+    /// no chunk is damaged.
+    pub(super) fn lies_in(&self, inner: &Inner) -> bool {
+        let mut segments = self.segments_in(inner);
+        match (segments.next(), segments.next()) {
+            (None, _) => true,
+            (Some(Segment { record, skip, len }), None) if !record.is_compressed() => {
+                let start = record.payload_offset() + skip;
+                let bytes = inner.source.borrow(start..start + len).ok().flatten();
+                bytes.is_some_and(|bytes| bytes.as_ptr().addr().is_multiple_of(self.dtype().size()))
+            }
+            _ => false,
+        }
     }
 
     /// The values: borrowed where [`as_slice`](Self::as_slice) can, else read and decompressed, parts in parallel.
@@ -260,9 +277,13 @@ impl Latent {
     ///
     /// # Errors
     ///
-    /// [`Error::Overflow`] if a finite value would become infinite; else as [`read`](Self::read).
+    /// [`Error::Overflow`] if a finite value would become infinite; else as [`read`](Self::read): for
+    /// [`Limits::latent_bytes`](crate::Limits::latent_bytes), the values count as they are stored, unless they can be
+    /// borrowed, and as they are returned.
     pub fn read_as<T: Element>(&self) -> Result<Vec<T>> {
         fn from<S: Element, T: Element>(latent: &Latent) -> Result<Vec<T>> {
+            let stored = if latent.lies_in(&latent.inner) { 0 } else { latent.payload_size() };
+            latent.check_limit(stored.saturating_add(latent.size_as(T::DTYPE)))?;
             let values = latent.read::<S>()?;
             let values = S::erase(&values);
             if let Some((index, value)) = values.first_overflow(T::DTYPE) {
@@ -285,7 +306,7 @@ impl Latent {
 
     /// Writes the values' bytes to `out`, in C order and little-endian, block by block: no more memory is used for a
     /// large latent than for a small one. Of a latent in compressed parts, as many as there are threads are decompressed
-    /// side by side, each into memory of its own; parts of over 256 MiB one by one.
+    /// side by side, if together they are within 512 MiB and [`Limits::latent_bytes`](crate::Limits::latent_bytes).
     ///
     /// With [`check_hashes`](crate::ReadOptions::check_hashes) a wrong hash is an error after the last byte, so what was
     /// written is to be kept only when this succeeds.
@@ -296,13 +317,14 @@ impl Latent {
     pub fn write_to(&self, out: &mut dyn Write) -> Result<()> {
         let mut write = |block: &[u8]| {
             self.inner.options.cancelled.check()?;
-            out.write_all(block).map_err(Error::io(format!("write latent {}", self.name())))
+            out.write_all(block).map_err(|error| Error::io(format!("write latent {}", self.name()))(error))
         };
         let segments: Vec<Segment<'_>> = self.segments().collect();
         let mut rest = segments.as_slice();
+        let most = WRITE_GROUP.min(self.inner.options.limits.latent_bytes);
         let mut buffer = Vec::new();
         while let [first, ..] = rest {
-            let (now, later) = rest.split_at(side_by_side(rest));
+            let (now, later) = rest.split_at(side_by_side(rest, most));
             rest = later;
             if now.len() > 1 {
                 let size = now.iter().map(|segment| segment.len).sum::<u64>();
@@ -327,7 +349,7 @@ impl Latent {
     /// How errors call it.
     pub(super) fn name(&self) -> String {
         match self.key() {
-            Some(key) => format!("{key:?}"),
+            Some(key) => quote(key),
             None => format!("number {}", self.index),
         }
     }
@@ -347,15 +369,26 @@ impl Latent {
     }
 
     fn allocate<T: Element>(&self) -> Result<Vec<T>> {
-        let bytes = T::DTYPE.size_of_array(&self.shape).unwrap_or(u64::MAX);
-        let limit = self.inner.options.limits.latent_bytes;
-        if bytes > limit
-            && let Some(segment) = self.segments().next()
-        {
-            let (place, name, unit) = (segment.record.place(), "latent_bytes", "bytes");
-            return Err(Error::Limit { place, name, unit, limit, found: bytes });
-        }
+        let bytes = self.size_as(T::DTYPE);
+        self.check_limit(bytes)?;
         zeroed(self.len(), bytes, &format!("latent {}", self.name()))
+    }
+
+    /// Bytes of the values as this dtype.
+    fn size_as(&self, dtype: Dtype) -> u64 {
+        dtype.size_of_array(&self.shape).unwrap_or(u64::MAX)
+    }
+
+    /// Refuses to take so many bytes of memory for these values, or for these after others, if they are too many.
+    pub(super) fn check_limit(&self, found: u64) -> Result<()> {
+        let limit = self.inner.options.limits.latent_bytes;
+        match self.segments().next() {
+            Some(segment) if found > limit => {
+                let (place, name, unit) = (segment.record.place(), "latent_bytes", "bytes");
+                Err(Error::Limit { place, name, unit, limit, found })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
@@ -438,9 +471,13 @@ impl Latent {
     }
 }
 
-/// How many of the segments, from the first on, are decompressed together before they are written.
-fn side_by_side(segments: &[Segment<'_>]) -> usize {
-    let fits = |segment: &&Segment<'_>| segment.record.is_compressed() && segment.len <= WRITE_TASK;
+/// How many of the segments, from the first on, are decompressed together before they are written: into `most` bytes.
+fn side_by_side(segments: &[Segment<'_>], most: u64) -> usize {
+    let mut total = 0_u64;
+    let fits = |segment: &&Segment<'_>| {
+        total = total.saturating_add(segment.len);
+        segment.record.is_compressed() && total <= most
+    };
     segments.iter().take(rayon::current_num_threads()).take_while(fits).count().max(1)
 }
 

@@ -8,7 +8,7 @@ use zerocopy::IntoBytes;
 
 use super::{Inner, Latent, Reader};
 use crate::element::{Dtype, Element, Values};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A latent with its values, which are of whatever dtype it has.
 #[derive(Clone, Debug)]
@@ -114,19 +114,11 @@ impl Reader {
 
     /// Refuses latents that together take more memory than one call may ask for.
     fn check_total(&self, latents: &[Latent]) -> Result<()> {
-        let limit = self.inner.options.limits.latent_bytes;
-        let can_borrow = self.inner.source.is_in_memory();
         let mut total = 0_u64;
-        for latent in latents.iter().filter(|latent| !(can_borrow && latent.is_borrowable())) {
+        latents.iter().filter(|latent| !latent.lies_in(&self.inner)).try_for_each(|latent| {
             total = total.saturating_add(latent.payload_size());
-            if total > limit
-                && let Some(record) = latent.chunks().next()
-            {
-                let (place, name, unit) = (record.place(), "latent_bytes", "bytes");
-                return Err(Error::Limit { place, name, unit, limit, found: total });
-            }
-        }
-        Ok(())
+            latent.check_limit(total)
+        })
     }
 
     /// Reads latents into memory of the caller's, side by side, in its rayon pool. Every buffer is as long as its latent

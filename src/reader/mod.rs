@@ -23,7 +23,8 @@ use self::open::Table;
 use crate::element::Element;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata, shorten};
+use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata};
+use crate::shorten::quote;
 use crate::source::Source;
 
 /// A GEN5 file that was opened, and whose header and chunk table were found sound.
@@ -180,7 +181,7 @@ impl Reader {
         let keys: Vec<String> = (0..self.inner.layout.latents.len())
             .filter_map(|latent| self.inner.key(latent))
             .take(5)
-            .map(|key| format!("{:?}", shorten(key)))
+            .map(quote)
             .collect();
         match self.inner.names().len().saturating_sub(keys.len()) {
             0 if keys.is_empty() => "the file has no latent with a key".into(),
@@ -197,7 +198,7 @@ impl Reader {
     pub fn payload(&self, index: usize) -> Result<Cow<'_, [u8]>> {
         let (record, inner) = (self.record(index)?, &self.inner);
         let check = inner.options.check_hashes;
-        match payload::borrow_payload(&inner.source, record, check)? {
+        match payload::borrow_payload(&inner.source, record, check, Ok)? {
             Some(payload) => Ok(Cow::Borrowed(payload)),
             None => {
                 payload::read_payload(&inner.source, record, &inner.options.limits, check).map(Cow::Owned)

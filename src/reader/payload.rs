@@ -305,13 +305,14 @@ pub(crate) fn read_payload_into(
     hasher.map_or(Ok(()), |hasher| check_digest(record, hasher.finish()))
 }
 
-/// The payload of a raw chunk where it lies, if the source can be borrowed from. With `check_hash` it is these very bytes
-/// whose hash is compared.
-pub(crate) fn borrow_payload<'a>(
+/// What `view` makes of the payload of a raw chunk where it lies, if the source can be borrowed from. With `check_hash` it is
+/// these very bytes whose hash is compared: after `view`, which may refuse them.
+pub(crate) fn borrow_payload<'a, V>(
     source: &'a Source,
     record: &ChunkRecord,
     check_hash: bool,
-) -> Result<Option<&'a [u8]>> {
+    view: impl FnOnce(&'a [u8]) -> Result<V>,
+) -> Result<Option<V>> {
     if record.compressed {
         return Ok(None);
     }
@@ -320,8 +321,9 @@ pub(crate) fn borrow_payload<'a>(
         return Err(Error::Changed { expected: record.end(), found: record.offset + chunk.len() as u64 });
     };
     check_chunk_header(&header, record)?;
+    let seen = view(payload)?;
     if check_hash {
         check_digest(record, Digest::of(payload))?;
     }
-    Ok(Some(payload))
+    Ok(Some(seen))
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::payload::{PayloadReader, read_payload};
 use super::{Inner, Reader};
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::manifest::ChunkRecord;
 use crate::wire::ChunkType;
 
@@ -17,18 +17,37 @@ pub struct VerifyReport {
 
 /// What was found of one chunk.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ChunkReport {
     /// Position in the table, from 0.
     pub index: usize,
     /// Bytes of its payload.
     pub payload_size: u64,
-    /// What is wrong with it, or [`Error::Cancelled`] if that is not known.
+    /// What is wrong with it, or why that is not known: it could not be read, is over a limit, there was no memory, or the
+    /// check was cancelled. [`Error::fault`] tells one from the other.
     pub error: Option<Error>,
 }
 
 impl ChunkReport {
-    fn is_cancelled(&self) -> bool {
-        matches!(self.error, Some(Error::Cancelled))
+    /// Whether it is not as it was written: its error is one of format or integrity.
+    pub fn is_damaged(&self) -> bool {
+        let fault = self.error.as_ref().map(Error::fault);
+        matches!(fault, Some(Fault::Format | Fault::Integrity))
+    }
+
+    /// Whether it could not be checked: its error says nothing of the chunk itself.
+    pub fn is_unchecked(&self) -> bool {
+        self.error.is_some() && !self.is_damaged()
+    }
+
+    /// How much its error says: damage first, then what could not be checked, then what was not.
+    fn rank(&self) -> Option<u8> {
+        match &self.error {
+            None => None,
+            Some(_) if self.is_damaged() => Some(0),
+            Some(Error::Cancelled) => Some(2),
+            Some(_) => Some(1),
+        }
     }
 }
 
@@ -38,9 +57,14 @@ impl VerifyReport {
         &self.chunks
     }
 
-    /// The chunks that are damaged, of those that were checked.
+    /// The chunks that are damaged, of those that could be checked.
     pub fn damaged(&self) -> impl Iterator<Item = &ChunkReport> {
-        self.chunks.iter().filter(|chunk| chunk.error.is_some() && !chunk.is_cancelled())
+        self.chunks.iter().filter(|chunk| chunk.is_damaged())
+    }
+
+    /// The chunks that could not be checked.
+    pub fn unchecked(&self) -> impl Iterator<Item = &ChunkReport> {
+        self.chunks.iter().filter(|chunk| chunk.is_unchecked())
     }
 
     /// Whether all were checked, and none is damaged.
@@ -57,11 +81,11 @@ impl VerifyReport {
     ///
     /// # Errors
     ///
-    /// That error. If none is damaged, but not all were checked, [`Error::Cancelled`].
+    /// That error. If none is damaged, but not all could be checked, the first error that says why; [`Error::Cancelled`] if
+    /// it is that alone.
     pub fn into_result(mut self) -> Result<Self> {
-        let damaged = self.chunks.iter().position(|chunk| chunk.error.is_some() && !chunk.is_cancelled());
-        let first = damaged.or_else(|| self.chunks.iter().position(ChunkReport::is_cancelled));
-        match first.and_then(|index| self.chunks.get_mut(index)).and_then(|chunk| chunk.error.take()) {
+        let errors = self.chunks.iter_mut().filter_map(|chunk| Some((chunk.rank()?, &mut chunk.error)));
+        match errors.min_by_key(|(rank, _)| *rank).and_then(|(_, error)| error.take()) {
             Some(error) => Err(error),
             None => Ok(self),
         }
@@ -74,13 +98,15 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// As [`VerifyReport::into_result`]: the error of the first chunk in the table that is damaged. [`verify_chunks`](Self::verify_chunks) tells of all.
+    /// As [`VerifyReport::into_result`]: the error of the first chunk in the table that is damaged.
+    /// [`verify_chunks`](Self::verify_chunks) tells of all.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.verify_chunks(|_| {}).into_result()
     }
 
     /// Checks every chunk as [`verify`](Self::verify) does, and reports on each. `progress` is called from several
     /// threads, now and then, with the number of payload bytes checked since its last call.
+    #[must_use = "what is damaged is told by the report alone"]
     pub fn verify_chunks(&self, progress: impl Fn(u64) + Sync) -> VerifyReport {
         let chunks = self
             .chunks()

@@ -89,10 +89,10 @@ impl Plan {
             return Err(Error::Argument { what, expected, found: shape.len().to_string() });
         }
         let dtype = entry.stored_dtype(given, options);
-        if options.compatible && (dtype == Dtype::BF16 || storage == Storage::Shuffled) {
+        if options.compatible && dtype.needs_1_1(storage == Storage::Shuffled) {
             let what = format!("latent {} of a file of version 1.0", entry.name());
             let expected = "float16 or float32, and no byte shuffle".into();
-            let found = if dtype == Dtype::BF16 { dtype.name() } else { "a byte shuffle" };
+            let found = if dtype.needs_1_1(false) { dtype.name() } else { "a byte shuffle" };
             return Err(Error::Argument { what, expected, found: found.into() });
         }
         let size = dtype.size_of_array(&shape).filter(|size| usize::try_from(*size).is_ok());
@@ -108,18 +108,20 @@ impl Plan {
             plan.cuts = options
                 .part_size
                 .filter(|part_size| can_be_cut && size > *part_size)
-                .and_then(|part_size| Cuts::new(&plan.shape, dtype, part_size));
+                .and_then(|part_size| Cuts::new(&plan.shape, dtype, part_size))
+                // Every part has what the record says besides, and a table of that size is refused anyway.
+                .filter(|cuts| plan.entry.text_size().saturating_mul(cuts.count() as u64) <= limits.table_bytes);
             let largest = plan.cuts.map_or(size, |cuts| cuts.part_len() as u64 * dtype.size() as u64);
             let is_too_much = largest > LARGEST_COMPRESSED || plan.piece_count() as u64 > limits.chunks;
             if is_too_much && compression == Compression::Auto {
                 plan.make_raw();
             } else if largest > LARGEST_COMPRESSED {
-                let what = format!(
-                    "latent {}: one chunk of it has {largest} bytes, and a compressed one holds at most \
-                     {LARGEST_COMPRESSED}; cut it into parts, or store it raw",
-                    plan.entry.name()
+                let what = format!("latent {}", plan.entry.name());
+                let problem = format!(
+                    "one chunk of it has {largest} bytes, and a compressed one holds at most {LARGEST_COMPRESSED}; \
+                     cut it into parts, or store it raw"
                 );
-                return Err(Error::TooLarge { what });
+                return Err(Error::TooLarge { what, problem });
             }
         }
         if plan.piece_count() as u64 > limits.chunks {
@@ -148,7 +150,7 @@ impl Plan {
 
     /// How many chunks it takes.
     pub(super) fn piece_count(&self) -> usize {
-        self.cuts.map_or(1, |cuts| cuts.slices.div_ceil(cuts.per_part))
+        self.cuts.map_or(1, Cuts::count)
     }
 
     /// Its chunks, in order.
@@ -156,14 +158,24 @@ impl Plan {
         (0..self.piece_count()).map(|index| self.piece(index))
     }
 
+    /// Which elements the chunk at `index` has.
+    pub(super) fn elements_of(&self, index: usize) -> Range<usize> {
+        match self.cuts {
+            Some(cuts) => {
+                let Range { start, end } = cuts.slices_of(index);
+                start * cuts.slice_len..end * cuts.slice_len
+            }
+            None => 0..self.len(),
+        }
+    }
+
     /// The chunk at `index`.
     pub(super) fn piece(&self, index: usize) -> Piece {
+        let elements = self.elements_of(index);
         let Some(cuts) = self.cuts else {
-            let elements = 0..self.len();
             return Piece { key: self.entry.key.clone(), shape: self.shape.clone(), part: None, elements };
         };
-        let start = index * cuts.per_part;
-        let end = (start + cuts.per_part).min(cuts.slices);
+        let Range { start, end } = cuts.slices_of(index);
         let mut shape = self.shape.clone();
         if let Some(axis) = shape.get_mut(cuts.axis) {
             *axis = end - start;
@@ -172,11 +184,22 @@ impl Plan {
         let key = Some(format!("{of}[{start}:{end}]"));
         let part =
             Part { of, index, count: self.piece_count(), axis: cuts.axis, start, shape: self.shape.clone() };
-        Piece { key, shape, part: Some(part), elements: start * cuts.slice_len..end * cuts.slice_len }
+        Piece { key, shape, part: Some(part), elements }
     }
 }
 
 impl Cuts {
+    /// How many parts there are.
+    fn count(self) -> usize {
+        self.slices.div_ceil(self.per_part)
+    }
+
+    /// Which slices the part at `index` has.
+    fn slices_of(self, index: usize) -> Range<usize> {
+        let start = index * self.per_part;
+        start..(start + self.per_part).min(self.slices)
+    }
+
     /// Elements of a part that is not the last.
     fn part_len(self) -> usize {
         self.per_part * self.slice_len
@@ -234,6 +257,17 @@ mod tests {
             }
             assert_eq!(next, plan.len(), "{shape:?}");
         }
+    }
+
+    /// A file's megabytes of text are not multiplied.
+    #[test]
+    fn what_says_much_is_not_cut() {
+        let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(4096));
+        let parts = |key: String| {
+            let plan = Plan::new(key.into(), vec![128, 1024], Dtype::F32, &options, Storage::Zstd);
+            plan.unwrap().piece_count()
+        };
+        assert_eq!((parts("k".repeat(400_000)), parts("k".repeat(600_000))), (128, 1));
     }
 
     #[test]

@@ -107,6 +107,12 @@ impl Entry {
         self.key.is_some() && !self.shares_key && self.extra.get("part").is_none()
     }
 
+    /// Bytes of what a record says of it, at least: a part has the key twice.
+    pub(super) fn text_size(&self) -> u64 {
+        let members = self.extra.iter().chain(self.unknown.iter()).map(|(name, value)| name.len() + value.len());
+        (2 * self.key().map_or(0, str::len) + members.sum::<usize>()) as u64
+    }
+
     /// Refuses members of `extra` that the format defines. What was in a file does not have them, or in another form.
     pub(super) fn check(&self) -> Result<()> {
         match OWN_MEMBERS.into_iter().find(|name| self.extra.get(name).is_some()) {

@@ -54,8 +54,11 @@ use crate::wire::ChunkType;
 /// Latents, streams, the image and the environment may come in any order; [`finish`](Self::finish) makes it a file.
 /// Dropped before that, it leaves nothing under its path.
 ///
+/// What is copied from other files is written by [`carry`](Self::carry) and [`finish_as`](Self::finish_as).
+///
 /// Values are hashed, compressed and written in the caller's rayon pool. The same calls with the same values and the
 /// same date give the same bytes, on any number of threads.
+#[must_use = "without `finish` there is no file"]
 pub struct Writer<'w> {
     session: Arc<Session<'w>>,
     draft: Option<Draft>,
@@ -138,18 +141,21 @@ impl<'w> Writer<'w> {
         let arrays: Vec<Array<'a>> = arrays.into_iter().collect();
         let storages: Vec<Storage> = arrays.par_iter().map(|array| self.storage(array)).collect();
         let mut planned: Vec<(Plan, Array<'a>)> = Vec::new();
+        let mut notes = Vec::new();
         let written = arrays
             .into_iter()
             .zip(storages)
             .try_for_each(|(mut array, storage)| {
                 let plan = self.plan(&mut array, storage)?;
+                notes.extend(note_if_raw(&plan, storage));
                 planned.push((plan, array));
                 Ok(())
             })
             .and_then(|()| self.write_planned(&planned));
-        if written.is_err() {
-            let mut state = self.session.state();
-            planned.iter().for_each(|(plan, _)| state.release_keys(plan));
+        let mut state = self.session.state();
+        match written {
+            Ok(()) => state.notes.append(&mut notes),
+            Err(_) => planned.iter().for_each(|(plan, _)| state.release_keys(plan)),
         }
         written
     }
@@ -160,18 +166,6 @@ impl<'w> Writer<'w> {
         let dtype = entry.stored_dtype(array.values.dtype(), options);
         let input = Input { key: entry.key(), dtype, first: 0, payload: Payload::Values(array.values) };
         entry.compression_or(options).storage().unwrap_or_else(|| auto::choose(&input, input.size() as u64))
-    }
-
-    /// Notes that a latent is stored raw which would better be compressed.
-    fn note_if_raw(&self, plan: &Plan, wanted: Storage) {
-        if plan.storage == Storage::Raw && wanted != Storage::Raw {
-            let note = format!(
-                "latent {} would shrink, and is stored raw all the same: a slice of it has 4 GiB or more, which no \
-                 compressed chunk holds",
-                plan.entry.name()
-            );
-            self.session.state().notes.push(note);
-        }
     }
 
     fn plan(&self, array: &mut Array<'_>, storage: Storage) -> Result<Plan> {
@@ -185,7 +179,6 @@ impl<'w> Writer<'w> {
             });
         }
         self.session.state().reserve_keys(&plan)?;
-        self.note_if_raw(&plan, storage);
         Ok(plan)
     }
 
@@ -319,6 +312,17 @@ impl<'w> Writer<'w> {
         }
         Ok(Summary { version, file_size, chunks: records.len(), latents: summarize(&records), notes })
     }
+}
+
+/// What is to be said of a latent that is stored raw and would better be compressed.
+fn note_if_raw(plan: &Plan, wanted: Storage) -> Option<String> {
+    (plan.storage == Storage::Raw && wanted != Storage::Raw).then(|| {
+        format!(
+            "latent {} would shrink, and is stored raw all the same: a slice of it has 4 GiB or more, which no \
+             compressed chunk holds",
+            plan.entry.name()
+        )
+    })
 }
 
 /// Parts put together, in the order of the file.

@@ -35,6 +35,7 @@ use crate::error::{Error, Result};
 /// assert_eq!(std::fs::read(&path)?, b"noise and a lighthouse");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[must_use = "what is not published is gone"]
 pub struct Draft {
     file: NamedTempFile,
     /// What is to be synced in the end. It is opened at the start, so that what cannot be is known before the work is done.
@@ -182,6 +183,7 @@ impl fmt::Debug for Draft {
 /// assert!(path.join("notes.txt").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[must_use = "what is not published is gone"]
 pub struct DraftFolder {
     folder: TempDir,
     /// Dropped after the folder: as long as that is there, it is locked.

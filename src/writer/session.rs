@@ -167,20 +167,17 @@ impl State {
             return Err(Error::Argument { what, expected, found: "one more".into() });
         }
         let gap = self.cursor;
-        let offset = match alignment {
-            Some(alignment) => {
-                (gap + CHUNK_HEADER_SIZE).next_multiple_of(alignment.max(1)) - CHUNK_HEADER_SIZE
-            }
-            None => gap,
+        let align = |alignment: u64| {
+            let payload = gap.checked_add(CHUNK_HEADER_SIZE)?.checked_next_multiple_of(alignment.max(1))?;
+            Some(payload - CHUNK_HEADER_SIZE)
         };
-        let Some(end) = offset.checked_add(stored_size) else {
-            let what =
-                format!("a file with a chunk of {stored_size} bytes at {offset}, past all that u64 counts");
-            return Err(Error::TooLarge { what });
+        let offset = alignment.map_or(Some(gap), align);
+        let Some((offset, end)) = offset.and_then(|offset| Some((offset, offset.checked_add(stored_size)?))) else {
+            let problem = format!("a chunk of {stored_size} bytes behind its {gap} would end past 2^64");
+            return Err(Error::TooLarge { what: "the file".into(), problem });
         };
         if end > self.end {
-            let what = "a file of version 1.0 of 4 GiB or more".into();
-            return Err(Error::TooLarge { what });
+            return Err(too_large_for_1_0(end));
         }
         let placement = Placement { gap, offset, stored_size };
         self.cursor = end;
@@ -332,6 +329,12 @@ impl Drop for PanicGuard<'_, '_> {
             self.session.state().failed.get_or_insert_with(|| "a panic in the caller's code".into());
         }
     }
+}
+
+/// Refuses a file of so many bytes or more.
+pub(super) fn too_large_for_1_0(bytes: u64) -> Error {
+    let problem = format!("it would have {bytes} bytes or more, and one of version 1.0 has less than 4 GiB");
+    Error::TooLarge { what: "the file".into(), problem }
 }
 
 /// The header of a chunk.

@@ -84,6 +84,9 @@ impl<'w, T: Element> LatentWriter<'w, T> {
 
     /// Adds the next values, in C order: any number of them, whole rows or not.
     ///
+    /// Values that are stored raw are written at once, by a system call for each call of this. Where values come by the
+    /// hundred, gather some (64 KiB, say) before they are pushed.
+    ///
     /// # Errors
     ///
     /// [`Error::Argument`] if these are more than are to come, [`Error::NonFinite`] and [`Error::Overflow`]: then
@@ -137,7 +140,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         while !values.is_empty() {
             let Range { start, end } = match &self.body {
                 Body::Raw { .. } => return self.write_raw(values),
-                Body::Parts { next, .. } => self.plan.piece(*next).elements,
+                Body::Parts { next, .. } => self.plan.elements_of(*next),
                 Body::Undecided { .. } => 0..self.decisive(),
             };
             let room = (end - self.pushed).min(BLOCK / self.plan.dtype.size());
@@ -158,16 +161,15 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     /// How many elements have to be there to tell whether they shrink: those of the first part, or of a part of the usual size.
     fn decisive(&self) -> usize {
         let part = usize::try_from(DEFAULT_PART_SIZE).unwrap_or(usize::MAX) / self.plan.dtype.size();
-        self.plan.piece(0).elements.end.min(part)
+        self.plan.elements_of(0).end.min(part)
     }
 
     /// Decides how the latent is stored, if it is time to.
     fn decide(&mut self) -> Result<()> {
-        let decisive = self.decisive();
-        let Body::Undecided { payload } = &mut self.body else { return Ok(()) };
-        if self.pushed < decisive {
+        if !matches!(self.body, Body::Undecided { .. }) || self.pushed < self.decisive() {
             return Ok(());
         }
+        let Body::Undecided { payload } = &mut self.body else { return Ok(()) };
         let payload = std::mem::take(payload);
         let ready = Payload::Ready(payload.bytes());
         let input = Input { key: self.plan.entry.key(), dtype: self.plan.dtype, first: 0, payload: ready };
@@ -193,10 +195,10 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         if *next == self.plan.piece_count() {
             return Ok(());
         }
-        let piece = self.plan.piece(*next);
-        if piece.elements.end > self.pushed {
+        if self.plan.elements_of(*next).end > self.pushed {
             return Ok(());
         }
+        let piece = self.plan.piece(*next);
         *next += 1;
         let chunk = LatentChunk::new(&self.plan, &piece);
         let waiting = Waiting { chunk, payload: std::mem::take(payload) };

@@ -7,9 +7,8 @@ use serde::Serialize;
 use super::buffers::Filled;
 use super::encode::compress_whole;
 use super::options::Storage;
-use super::session::{NewRecord, Session, chunk_header};
+use super::session::{LatentChunk, NewRecord, Session, chunk_header, too_large_for_1_0};
 use crate::codec::Digest;
-use crate::element::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{Extra, Metadata, ModelInfo, Part, to_text};
@@ -176,8 +175,7 @@ impl End<'_> {
         let end = session.state().cursor;
         let (table, length) = fit_table(session, end, self)?;
         if session.options.compatible && self.version(length) > VERSION_1_0 {
-            let what = "a file of version 1.0 of 4 GiB or more".into();
-            return Err(Error::TooLarge { what });
+            return Err(too_large_for_1_0(length));
         }
         let table = table.bytes();
         let offset = length - table.len() as u64;
@@ -204,9 +202,8 @@ pub(super) fn write_table(
     manifest: &ManifestText<'_>,
 ) -> Result<(u64, (u8, u8))> {
     let is_newer = |record: &NewRecord| {
-        let latent = record.latent.as_ref();
-        record.is_newer
-            || latent.is_some_and(|latent| latent.storage == Storage::Shuffled || latent.dtype == Dtype::BF16)
+        let needs_1_1 = |latent: &LatentChunk| latent.dtype.needs_1_1(latent.storage == Storage::Shuffled);
+        record.is_newer || record.latent.as_ref().is_some_and(needs_1_1)
     };
     let texts = Records::of(records);
     let end = End {

@@ -16,15 +16,19 @@ use super::merge::others;
 use super::metadata::stored_model_info;
 use super::shares::{Share, shares};
 use super::sources::PART_OF;
-use super::verify::check_all;
+use super::verify::{check_all, size_of_check};
 use super::whole::BATCH;
 use super::{Output, file_name, of_file};
 use crate::args::SplitArgs;
 use crate::names::file_names;
+use crate::progress::Progress;
 use crate::terminal::{count, human_size};
 
 /// More files than this are a slip.
 const MOST_FILES: usize = 100_000;
+
+/// Bytes of metadata that all files together repeat.
+const MAX_REPEATED: u64 = 4 << 30;
 
 /// What a file is a part of: `part_of` in its metadata.
 #[derive(Serialize)]
@@ -81,8 +85,9 @@ struct Whole<'a> {
     part_of: Option<Box<RawValue>>,
     /// By the numbers of the parts.
     shares: HashMap<usize, Share>,
-    /// Of all parts, which share the memory that these keep. They hold the progress.
+    /// Of all parts, which share the memory that these keep.
     options: WriteOptions,
+    progress: Progress,
 }
 
 pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
@@ -90,7 +95,11 @@ pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
     let whole = Whole::open(args, output)?;
     let draft = Draft::create(&args.output)?;
     let parts = match args.rows {
-        Some(rows) => whole.write_rows(rows.get(), draft.path())?,
+        Some(rows) => {
+            let parts = whole.write_rows(rows.get(), draft.path())?;
+            check_all(&whole.reader, whole.path, &whole.progress)?;
+            parts
+        }
         None => whole.write_latents(draft.path())?,
     };
     let index: Vec<IndexEntry<'_>> = parts.iter().map(|(file, part)| IndexEntry { file, part }).collect();
@@ -100,7 +109,7 @@ pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
     )?;
     draft.publish(&[])?;
     let payload_size = whole.reader.latents().map(|latent| latent.payload_size()).sum();
-    // The options hold the progress, too, which has to be gone before the line.
+    // The progress has to be gone before the line.
     drop(whole);
     let line = format!("{}, {} of values", count(parts.len(), "file"), human_size(payload_size));
     output.tell(&args.output, &line, &Facts { payload_size, index })
@@ -109,25 +118,29 @@ pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
 impl<'a> Whole<'a> {
     fn open(args: &'a SplitArgs, output: &mut Output<'_>) -> Result<Self> {
         let path = args.file.as_path();
-        // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked first.
+        // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked at the end.
         let check = args.rows.is_none();
         let reader = output.inputs.open_with(ReadOptions::new().check_hashes(check), path)?;
-        if let Some(rows) = args.rows {
-            count_of_files(&reader, rows.get())?;
-            check_all(&reader, path, output)?;
-        }
+        let files = match args.rows {
+            Some(rows) => count_of_files(&reader, rows.get())?,
+            None => reader.latents().len(),
+        };
         let mut model_info = stored_model_info(&reader, path, output)?;
         let part_of = model_info.remove(PART_OF).map(RawValue::from_string).transpose()?;
         let shares = shares(&mut model_info, &reader, args, output)?;
+        refuse_repetition(&model_info, files)?;
         let fingerprint = reader.fingerprint().map_err(|error| of_file(error, path))?.to_string();
         let progress =
             output.progress("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
+        if !check {
+            progress.extend(size_of_check(&reader));
+        }
         let options = progress
             .options()
             .non_finite(NonFinite::Keep) // what is stored stays what it is
             .sync(false); // as with other folders of results: the whole is there still
         let name = file_name(path);
-        Ok(Self { path, name, reader, fingerprint, model_info, part_of, shares, options })
+        Ok(Self { path, name, reader, fingerprint, model_info, part_of, shares, options, progress })
     }
 
     /// Writes a file for each latent. Returns the names of the files, and what they are.
@@ -243,6 +256,20 @@ fn count_of_files(reader: &Reader, rows: usize) -> Result<usize> {
         "--rows {rows} makes {count} files, and more than {MOST_FILES} are too many"
     );
     Ok(count)
+}
+
+/// Refuses to repeat metadata of megabytes in thousands of files.
+fn refuse_repetition(model_info: &Extra, files: usize) -> Result<()> {
+    let size = model_info.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() as u64;
+    ensure!(
+        size.saturating_mul(files as u64) <= MAX_REPEATED,
+        "{} would each have all of the metadata, {} of text, which comes to more than {}: make fewer files, or shorten \
+         the metadata with `gen5 set`",
+        count(files, "file"),
+        human_size(size),
+        human_size(MAX_REPEATED)
+    );
+    Ok(())
 }
 
 /// How many rows a latent has along its first axis; `None` if it is not cut: a scalar, one without values, or of one row.

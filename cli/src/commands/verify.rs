@@ -11,7 +11,7 @@ use super::each::{Seen, each};
 use super::{Output, of_file, path_text};
 use crate::args::FileArgs;
 use crate::failure::Status;
-use crate::progress::Share;
+use crate::progress::{Progress, Share};
 use crate::terminal::{Tone, count, escape, human_size, shown};
 
 #[derive(Serialize)]
@@ -50,8 +50,7 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
         let Seen { path, several, result, .. } = seen;
         match result {
             Ok((reader, report, time)) => {
-                let errors = report.damaged().filter_map(|chunk| chunk.error.as_ref());
-                errors.map(Status::of_library).for_each(|status| output.remember(status));
+                errors(&report).map(Status::of_library).for_each(|status| output.remember(status));
                 output.detail(|| format!("{}: read in {:.1} ms", shown(path), time.as_secs_f64() * 1e3));
                 match args.json {
                     true => output.json_of(&file_report(path, &reader, &report), several),
@@ -70,14 +69,23 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
     })
 }
 
-/// Checks all of a file whose values are then read piece by piece, since each piece would have the whole checked again.
-/// Nothing has to be cleaned up yet, so a signal ends it at once.
-pub(super) fn check_all(reader: &Reader, path: &Path, output: &Output<'_>) -> Result<()> {
-    let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).fold(0, u64::saturating_add);
-    let progress = output.progress("verifying", total);
+/// What [`check_all`] adds to the progress.
+pub(super) fn size_of_check(reader: &Reader) -> u64 {
+    reader.chunks().iter().map(gen5::ChunkRecord::payload_size).fold(0, u64::saturating_add)
+}
+
+/// Checks all of a file whose values are read piece by piece, since each piece would have the whole checked again: in the
+/// end, so that a file which was changed meanwhile is noticed. The progress counts it, too.
+pub(super) fn check_all(reader: &Reader, path: &Path, progress: &Progress) -> Result<()> {
     let report = reader.verify_chunks(|bytes| progress.add(bytes));
     report.into_result().map_err(|error| of_file(error, path))?;
     Ok(())
+}
+
+/// What was found, but for what was not looked at any more.
+fn errors(report: &VerifyReport) -> impl Iterator<Item = &gen5::Error> {
+    let errors = report.chunks().iter().filter_map(|chunk| chunk.error.as_ref());
+    errors.filter(|error| !matches!(error, gen5::Error::Cancelled))
 }
 
 fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileReport {
@@ -96,17 +104,19 @@ fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileRepor
 fn print(path: &Path, report: &VerifyReport, output: &mut Output<'_>) -> Result<()> {
     let path = shown(path);
     let chunks = count(report.chunks().len(), "chunk");
-    for error in report.damaged().filter_map(|chunk| chunk.error.as_ref()) {
+    for error in errors(report) {
         writeln!(output.out, "{path}: {}", escape(&error.to_string()))?;
     }
-    match report.damaged().count() {
-        0 => {
-            let (fine, size) = (output.painted(Tone::Good, "fine"), human_size(report.payload_size()));
-            writeln!(output.out, "{path}: {fine}, {chunks}, {size}")?;
-        }
-        number => {
-            let damaged = output.painted(Tone::Bad, "damaged");
-            writeln!(output.out, "{path}: {damaged}, {number} of {chunks}")?;
+    if report.is_ok() {
+        let (fine, size) = (output.painted(Tone::Good, "fine"), human_size(report.payload_size()));
+        writeln!(output.out, "{path}: {fine}, {chunks}, {size}")?;
+    }
+    for (state, number) in
+        [("damaged", report.damaged().count()), ("not checked", report.unchecked().count())]
+    {
+        if number > 0 {
+            let state = output.painted(Tone::Bad, state);
+            writeln!(output.out, "{path}: {state}, {number} of {chunks}")?;
         }
     }
     Ok(())

@@ -230,7 +230,9 @@ fn damage(
     let report = reader.verify_chunks(share.of(reader.chunks().iter().map(ChunkRecord::payload_size).sum()));
     // What was not hashed for that is not damaged.
     interrupt::check()?;
-    Ok(report.damaged().filter_map(|chunk| Some((chunk.index, fail(chunk.error.as_ref()?)))).collect())
+    // What could not be read is told in the same place.
+    let chunks = report.chunks().iter();
+    Ok(chunks.filter_map(|chunk| Some((chunk.index, fail(chunk.error.as_ref()?)))).collect())
 }
 
 /// Leaves out of a list what there is no room for, and what is too much of it.

@@ -5,7 +5,7 @@ mod plan;
 mod rows;
 mod unscale;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -17,7 +17,7 @@ use self::plan::{Plan, Planned, Values, plan};
 use self::rows::{Row, Rows};
 use super::Output;
 use super::folder::{Draft, check_destination, create_folder, write};
-use super::verify::check_all;
+use super::verify::{check_all, size_of_check};
 use crate::args::{Format, UnpackArgs};
 use crate::convert::recast::Recast;
 use crate::convert::types::Type;
@@ -68,23 +68,24 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
         return Err(UsageError(problem.to_owned()).into());
     }
     check_destination(&args.output, args.force)?;
-    // Where latents are read row by row, all is checked before, since each row would check the whole again.
+    // Where latents are read row by row, each row would check the whole again.
     let by_rows = !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors);
     let reader = output.inputs.open_with(ReadOptions::new().check_hashes(!by_rows), &args.file)?;
-    if by_rows {
-        check_all(&reader, &args.file, output)?;
-    }
     let progress = output.progress("unpacking", reader.latents().map(|latent| latent.payload_size()).sum());
+    if by_rows {
+        progress.extend(size_of_check(&reader));
+    }
     let plan = plan(&reader, args, &progress).with_context(|| shown(&args.file))?;
     let draft = Draft::create(&args.output)?;
     let index = index(&plan.files);
-    let (files, environment) =
-        write_all(&reader, &plan, &index, draft.path(), &progress).map_err(|error| {
-            match Status::of(&error) {
-                Status::Damaged => error.context(shown(&args.file)),
-                _ => error,
-            }
-        })?;
+    let written = write_all(&reader, &plan, &index, draft.path(), &progress);
+    if by_rows && written.as_ref().err().is_none_or(is_of_values) {
+        check_all(&reader, &args.file, &progress)?;
+    }
+    let (files, environment) = written.map_err(|error| match Status::of(&error) {
+        Status::Damaged => error.context(shown(&args.file)),
+        _ => error,
+    })?;
     draft.publish(&[LATENTS])?;
     drop(progress);
     for note in &plan.notes {
@@ -107,6 +108,15 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     let payload_size = reader.latents().map(|latent| latent.payload_size()).sum();
     let line = format!("{}, {}", count(reader.latents().len(), "latent"), human_size(payload_size));
     output.tell(&args.output, &line, &Facts { payload_size, files, index, drift })
+}
+
+/// Whether an error may be one of values that are not those which were written once.
+fn is_of_values(error: &anyhow::Error) -> bool {
+    let is_other = |cause: &(dyn std::error::Error + 'static)| {
+        let library = cause.downcast_ref::<gen5::Error>();
+        cause.is::<io::Error>() || matches!(library, Some(gen5::Error::Io { .. } | gen5::Error::Cancelled))
+    };
+    !error.chain().any(is_other)
 }
 
 /// How this machine differs from the one that made the image, which is said if it does.
