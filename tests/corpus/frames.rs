@@ -196,6 +196,20 @@ fn bombs() -> Vec<Case> {
         assert_eq!(tell(&error), "Limit chunk 0 at 32 latent_bytes");
         assert_eq!(*latent.rows(70_000..70_010).unwrap().read::<f32>().unwrap(), [0.0; 10]);
     }));
+
+    // Parts that would be decompressed side by side, were there room for them.
+    let part = |index| {
+        let part = Chunk::part("x", index, 4, index << 20, &[4 << 20], &vec![0.0; 1 << 20]).compressed();
+        let zeros = vec![0_u8; 4 << 20];
+        let frame = frame_of_zeros(&chunk_bytes("LATN", b"F32\0", &zeros)[..12], 32);
+        part.stored(|stored| *stored = frame)
+    };
+    cases.push(read("Z3", "as parts of 4 MiB", Builder::new([0, 1, 2, 3].map(part)).build(), |reader| {
+        let latent = reader.latent("x").unwrap();
+        let error = latent.read::<f32>().map(|_| ()).unwrap_err();
+        assert_eq!(tell(&error), "Limit chunk 0 at 32 latent_bytes");
+        latent.write_to(&mut std::io::sink()).unwrap();
+    }));
     cases
 }
 

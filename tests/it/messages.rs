@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use gen5::{Digest, Draft, DraftFolder, Extra, Reader, WriteOptions};
+use gen5::{Digest, Draft, DraftFolder, Extra, Metadata, Reader, WriteOptions};
 use serde_json::{Value, json};
 
 use crate::support::{Builder, Chunk};
@@ -73,6 +73,46 @@ fn debug_output_tells_what_it_is_of() {
     assert_eq!(format!("{:?}", Draft::create(&path).unwrap()), format!("Draft {{ target: {path:?}, .. }}"));
     let draft = DraftFolder::create(&path).unwrap();
     assert_eq!(format!("{draft:?}"), format!("DraftFolder {{ target: {path:?}, .. }}"));
+}
+
+/// A key of a file, or another name in it, may be as long as its table; no error repeats it all.
+#[test]
+fn long_names_are_not_repeated_at_length() {
+    let key = "k".repeat(500_000);
+    let zstd = Chunk::latent(&key, &[6], &[0.5; 6]).compressed();
+    let reader = Reader::from_bytes(Builder::new([zstd]).build()).unwrap();
+    let latent = reader.latent(&key).unwrap();
+    let other = format!("{key}x");
+    let refused = [
+        latent.as_slice::<f32>().map(|_| ()),
+        latent.read::<gen5::f16>().map(|_| ()),
+        latent.read_into(&mut [0.0_f32; 5]),
+        latent.rows(7..8).map(|_| ()),
+        latent.write_to(&mut [0; 3].as_mut_slice()),
+        reader.latent(&other).map(|_| ()),
+    ];
+    let mut writer = WriteOptions::new().write_to(Cursor::new(Vec::new())).unwrap();
+    writer.latent(&key, &[1], &[1.0_f32]).unwrap();
+    let written = [
+        writer.latent(&key, &[1], &[1.0_f32]),
+        writer.latent(&other, &[2], &[1.0_f32]),
+        writer.latent(&other, &[1], &[f32::NAN]),
+    ];
+    for error in refused.into_iter().chain(written) {
+        let told = error.unwrap_err().to_string();
+        assert!(told.contains("kkkk") && told.len() < 1000, "{} characters", told.len());
+    }
+
+    let twice = |text: &mut Vec<u8>| {
+        let (member, text_of) = (format!(",\"{key}\":1"), String::from_utf8(text.clone()).unwrap());
+        *text = text_of.replacen('{', &format!("{{\"z\":1{member}{member},"), 1).into_bytes();
+    };
+    let reader = Reader::from_bytes(Builder::new([]).text(twice).build()).unwrap();
+    let told = reader.metadata().unwrap_err().to_string();
+    assert!(told.contains("kkkk") && told.len() < 1000, "{} characters", told.len());
+    let metadata = Metadata::builder("SD", "3").build().unwrap();
+    let told = WriteOptions::new().rewrite_file(&reader, &metadata, tempfile::tempfile().unwrap());
+    assert!(told.unwrap_err().to_string().len() < 1000);
 }
 
 #[test]

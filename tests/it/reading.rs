@@ -376,11 +376,49 @@ fn each_limit_holds_up_to_its_value_and_no_further() {
         } else {
             assert!(matches!(latent.read::<f32>().unwrap(), Cow::Borrowed(_)), "nothing is allocated for it");
         }
-        limited(latent.read_as::<f16>().and_then(|_| latent.read_as::<f32>()), ("latent_bytes", 23, size));
+        limited(latent.read_as::<f32>(), ("latent_bytes", 23, size));
         latent.read_into(&mut vec![0.0_f32; size as usize / 4]).unwrap();
         latent.rows(0..1).unwrap().read::<f32>().unwrap();
     }
     limited(reader.payload(1), ("latent_bytes", 23, 32));
+}
+
+/// Of one call all counts that it takes memory for: values as they are stored and as they are returned, several latents.
+#[test]
+fn limits_hold_for_all_that_a_call_allocates() {
+    let compressed = Chunk::latent("zstd", &[8], &[0.5; 8]).compressed();
+    let file = Builder::new([Chunk::latent("raw", &[6], &[0.5; 6]), compressed]).build();
+    let with = |shift: usize, latent_bytes: u64| {
+        let options = ReadOptions::new().limits(Limits { latent_bytes, ..Limits::default() });
+        options.from_bytes(Placed::new(&file, shift)).unwrap()
+    };
+    let as_half = |key: &str, shift, limit| with(shift, limit).latent(key).unwrap().read_as::<f16>();
+    let shift = (0..4).find(|&shift| with(shift, 1 << 20).slice::<f32>("raw").is_ok()).unwrap();
+    limited(as_half("raw", shift, 11), ("latent_bytes", 11, 12));
+    assert_eq!(as_half("raw", shift, 12).unwrap(), [f16::from_f32(0.5); 6]);
+    limited(as_half("raw", shift + 1, 35), ("latent_bytes", 35, 24 + 12));
+    limited(as_half("zstd", shift, 47), ("latent_bytes", 47, 32 + 16));
+    assert_eq!(as_half("zstd", shift, 48).unwrap().len(), 8);
+
+    assert!(with(shift, 32).load_all().is_ok(), "one of them is borrowed");
+    limited(with(shift + 1, 55).load_all(), ("latent_bytes", 55, 24 + 32));
+    assert!(with(shift + 1, 56).load_all().is_ok());
+}
+
+/// Bytes that cannot be borrowed for where they lie are not hashed for that first: what is wrong with them is not known yet.
+#[test]
+fn where_values_lie_is_looked_at_before_their_hash() {
+    let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
+    let file = Builder::new([Chunk::latent("x", &[6], &noise(1, 6)).record(flip)]).build();
+    for shift in 0..4 {
+        let reader = ReadOptions::new().check_hashes(true).from_bytes(Placed::new(&file, shift)).unwrap();
+        let latent = reader.latent("x").unwrap();
+        match latent.as_slice::<f32>().unwrap_err() {
+            Error::NotBorrowable { reason, .. } => assert!(matches!(reason, NotBorrowable::Misaligned { .. })),
+            error => assert!(matches!(error, Error::Hash { .. }), "{error}"),
+        }
+        assert!(matches!(latent.read::<f32>(), Err(Error::Hash { .. })), "{shift}");
+    }
 }
 
 /// Parts that claim 4 GiB each come to more than any machine has; nothing of them is in the file.
@@ -796,6 +834,28 @@ fn damage_is_told_before_a_cancelled_check() {
     let report = in_pool(1, || reader.verify_chunks(|_| {}));
     assert_eq!(report.damaged().count(), 2, "{report:?}");
     assert!(matches!(report.into_result(), Err(Error::Hash { .. })));
+}
+
+/// What could not be checked is no damage, and not sound either.
+#[test]
+fn what_could_not_be_checked_is_told_apart_from_damage() {
+    let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
+    let environment = || Chunk::raw("ENVC", &[0; 4], br#"{"env_version":1,"components":[]}"#, json!({}));
+    let limits = || Limits { environment_bytes: 32, ..Limits::default() };
+    let open = |chunks: Vec<Chunk>| {
+        ReadOptions::new().limits(limits()).from_bytes(Builder::new(chunks).build()).unwrap()
+    };
+    let reader = open(vec![environment().compressed(), Chunk::latent("a", &[6], &noise(1, 6))]);
+    let report = reader.verify_chunks(|_| {});
+    assert_eq!((report.damaged().count(), report.unchecked().count(), report.is_ok()), (0, 1, false));
+    assert!(report.chunks()[0].is_unchecked() && !report.chunks()[1].is_unchecked());
+    assert!(matches!(report.into_result(), Err(Error::Limit { .. })));
+
+    let reader =
+        open(vec![environment().compressed(), Chunk::latent("a", &[6], &noise(1, 6)).record(flip)]);
+    let report = reader.verify_chunks(|_| {});
+    assert_eq!((report.damaged().count(), report.unchecked().count()), (1, 1));
+    assert!(matches!(report.into_result(), Err(Error::Hash { .. })), "damage is told first");
 }
 
 #[test]
