@@ -3,9 +3,10 @@
 use crate::scene::{LEFT, Scene, State, said};
 use crate::strace::{Call, Target, strace, targets};
 
-const ERRORS: [(&str, &str); 3] = [
+const ERRORS: [(&str, &str); 4] = [
     ("EIO", "Input/output error (os error 5)"),
     ("ENOSPC", "No space left on device (os error 28)"),
+    ("EDQUOT", "Disk quota exceeded (os error 122)"),
     ("EINTR", "Interrupted system call (os error 4)"),
 ];
 
@@ -87,8 +88,7 @@ fn all_fail(name: &'static str) {
 
 #[test]
 fn an_error_of_any_call_of_pack_leaves_what_was_there() {
-    all_fail("pack");
-    all_fail("pack --compress");
+    ["pack", "pack, new", "pack --compress"].into_iter().for_each(all_fail);
 }
 
 #[test]
@@ -126,6 +126,18 @@ fn in_a_folder_that_is_there_each_file_is_the_old_or_the_new_one() {
             assert!(scene.command(&[]).output().unwrap().status.success());
             assert_eq!(scene.tree(), scene.after, "{fault} at rename {nth}");
         }
+    }
+}
+
+/// Some file systems cannot rename in a way that replaces nothing.
+#[test]
+fn where_a_name_cannot_be_kept_by_renaming_it_is_by_a_link() {
+    let scene = Scene::of("pack, new");
+    let is_rename = |target: &Target| target.call.name.starts_with("rename");
+    let target = targets(&scene).into_iter().find(is_rename).unwrap();
+    assert!(target.call.arguments.contains("RENAME_NOREPLACE"), "{:?}", target.call);
+    for error in ["EINVAL", "ENOSYS"] {
+        assert!(fail(&scene, &target, (error, ""), "+"), "{error}");
     }
 }
 

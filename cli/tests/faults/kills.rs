@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Random;
-use crate::scene::{Scene, State};
+use crate::scene::{SIDE_BY_SIDE, Scene, State};
 use crate::strace::{Target, calls, strace};
 
 const KILLED: Option<i32> = Some(9);
@@ -56,15 +56,15 @@ fn killed_at_each_call(name: &'static str) {
 
 #[test]
 fn a_pack_that_is_killed_at_any_call_leaves_the_old_file_or_the_new_one() {
-    killed_at_each_call("pack");
+    ["pack", "pack, new"].into_iter().for_each(killed_at_each_call);
 }
 
 #[test]
 fn others_that_are_killed_at_any_call_leave_the_old_or_the_new() {
-    ["repack", "set", "unpack"].into_iter().for_each(killed_at_each_call);
+    ["repack", "set", "merge", "unpack", "split"].into_iter().for_each(killed_at_each_call);
 }
 
-fn killed_by_chance(name: &'static str, times: usize) {
+fn killed_by_chance(name: &'static str, kills: usize) {
     // 1 MiB, so that most of the time is that of writing.
     let scene = Scene::with_values(name, 1 << 18);
     scene.reset();
@@ -75,7 +75,7 @@ fn killed_by_chance(name: &'static str, times: usize) {
     // A little longer than it takes, so that some are not killed.
     let longest = start.elapsed() / 3 + Duration::from_millis(5);
     let (mut random, mut found, mut finished) = (Random(6), Found::default(), 0);
-    for _ in 0..times {
+    while found.runs - finished < kills {
         scene.restore();
         let mut child = scene.command(&[]).stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(longest * random.below(1000) as u32 / 1000);
@@ -85,16 +85,15 @@ fn killed_by_chance(name: &'static str, times: usize) {
         finished += usize::from(status.success());
         found.look(&scene, "killed at a moment by chance");
     }
-    assert!(found.before > times / 10 && found.left > times / 10, "{name}: {found:?}");
+    assert!(found.before > kills / 10 && found.left > kills / 10, "{name}: {found:?}");
     scene.recovers();
-    println!(
-        "{name}, killed at {times} moments of {longest:?}: {found:?}, {finished} of them finished before"
-    );
+    println!("{name}, killed at {kills} moments of {longest:?}: {found:?}, {finished} finished before");
 }
 
 #[test]
 fn a_pack_that_is_killed_at_any_moment_leaves_the_old_file_or_the_new_one() {
     killed_by_chance("pack", 200);
+    killed_by_chance(SIDE_BY_SIDE, 100);
 }
 
 /// Each takes away what those left that were killed, and nothing of those that live.

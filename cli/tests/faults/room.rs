@@ -6,7 +6,8 @@ use std::process::Command;
 
 use rustix::fs::statvfs;
 
-use crate::scene::{NAMES, Scene, State, said};
+use crate::scene::{NAMES, SIDE_BY_SIDE, Scene, State, said};
+use crate::strace::{Call, strace};
 use crate::support::Folder;
 
 const STEP: usize = 4096;
@@ -56,7 +57,7 @@ fn a_full_disk_leaves_what_was_there() {
     if !is_in_namespace("room::a_full_disk_leaves_what_was_there") {
         return;
     }
-    for name in NAMES {
+    for name in NAMES.into_iter().chain([SIDE_BY_SIDE]) {
         let scene = mounted(name, "tmpfs", "size=1m");
         let filler = scene.folder.path("disk/filler");
         let (mut runs, mut failed, mut succeeded) = (0, 0, 0);
@@ -90,10 +91,35 @@ fn a_full_disk_leaves_what_was_there() {
     }
 }
 
+/// Said before values are read.
+#[test]
+fn a_disk_that_cannot_be_written_to_is_told_before_the_work() {
+    if !is_in_namespace("room::a_disk_that_cannot_be_written_to_is_told_before_the_work") {
+        return;
+    }
+    for name in ["pack", "pack, new"] {
+        let scene = mounted(name, "tmpfs", "size=1m");
+        scene.reset();
+        let disk = scene.folder.path("disk");
+        let ran = Command::new("mount").args(["-o", "remount,ro"]).arg(&disk).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        let (ran, calls) = strace(&scene, &["-e", "trace=read,pread64"]);
+        assert_eq!(ran.status.code(), Some(1), "{name}: {ran:?}");
+        let of_values = |call: &&Call| call.arguments.contains("/a.npy");
+        let read = calls.iter().filter(of_values).map(|call| call.result.parse::<usize>().unwrap());
+        let read: usize = read.sum();
+        assert!((1..8000).contains(&read), "{read} of 32000 bytes");
+        let said = said(&ran);
+        assert!(said.contains("/there") && said.ends_with(": Read-only file system (os error 30)\n"), "{said}");
+        assert_eq!(scene.state("on a read-only disk"), (State::Before, 0), "{name}");
+        assert!(Command::new("umount").arg(disk).status().unwrap().success());
+    }
+}
+
 /// A limit for the length of a file (`ulimit -f`) comes with a signal that would end the process.
 #[test]
 fn a_limit_for_files_leaves_what_was_there() {
-    for name in NAMES {
+    for name in NAMES.into_iter().chain([SIDE_BY_SIDE]) {
         let scene = Scene::of(name);
         let longest = scene.after.values().map(Vec::len).max().unwrap();
         let (mut runs, mut failed) = (0, 0);

@@ -12,8 +12,11 @@ use crate::support::Folder;
 pub type Tree = BTreeMap<String, Vec<u8>>;
 
 /// The names of the scenes in which all of the destination appears in one step.
-pub const NAMES: [&str; 8] =
-    ["pack", "pack --compress", "repack", "set", "merge", "render", "unpack", "split"];
+pub const NAMES: [&str; 9] =
+    ["pack", "pack, new", "pack --compress", "repack", "set", "merge", "render", "unpack", "split"];
+
+/// The scene in which several threads write to one file. The order of its calls is not always the same.
+pub const SIDE_BY_SIDE: &str = "pack, side by side";
 
 /// What makes a file that is the same each time.
 const MODEL: [&str; 7] =
@@ -103,19 +106,22 @@ impl Scene {
     pub fn restore(&self) {
         if self.before.is_empty() {
             _ = fs::remove_dir_all(self.there().join("out"));
+            _ = fs::remove_file(self.there().join("x.gen5"));
         }
         for (name, bytes) in &self.before {
             fs::write(self.there().join(name), bytes).unwrap();
         }
     }
 
-    /// The command, run by another one. It works on one thread, so that its calls come in the same order each time.
+    /// The command, run by another one. It works on one thread, so that its calls come in the same order each time; but for
+    /// [`SIDE_BY_SIDE`].
     pub fn command(&self, by: &[&str]) -> Command {
         let mut words = by.iter().map(ToString::to_string).collect::<Vec<_>>();
         words.push(env!("CARGO_BIN_EXE_gen5").into());
         words.extend(self.words.iter().cloned());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env("RAYON_NUM_THREADS", "1").current_dir("/");
+        command.args(&words[1..]).env("RAYON_NUM_THREADS", if self.name == SIDE_BY_SIDE { "4" } else { "1" });
+        command.current_dir("/");
         // Cargo's, in which libraries would be looked for.
         command.env_remove("LD_LIBRARY_PATH");
         command
@@ -158,17 +164,24 @@ impl Scene {
 
 /// The words of a command, in which `@` stands for the folder, and what is at its destination before.
 fn script<'a>(name: &str, old: &'a [u8]) -> (Vec<&'static str>, Vec<(&'static str, &'a [u8])>) {
-    let pack = |how, latent| {
-        let words = ["pack", "@/there/x.gen5", "--force", "--compress", how, "--latent", latent];
-        [&words[..], &MODEL].concat()
+    let pack = |how, latents: &[&'static str]| {
+        let latents = latents.iter().flat_map(|latent| ["--latent", latent]).collect::<Vec<_>>();
+        [&["pack", "@/there/x.gen5", "--compress", how], &latents[..], &MODEL].concat()
     };
+    let force = |words: Vec<&'static str>| [&words[..], &["--force"]].concat();
     let unpack = ["unpack", "@/in.gen5", "-o", "@/there/out", "--no-environment-check", "--force"];
     let merge = ["merge", "@/in.gen5", "@/other.gen5", "-o", "@/there/x.gen5", "--prefix", "--force"];
     let repack = ["repack", "@/in.gen5", "@/there/x.gen5", "--force", "--compress", "zstd"];
     let there = vec![("x.gen5", old)];
     match name {
-        "pack" => (pack("none", "b=@/a.npy"), vec![("x.gen5", b"old")]),
-        "pack --compress" => (pack("zstd", "@/a.npy"), there),
+        "pack" => (force(pack("none", &["b=@/a.npy"])), vec![("x.gen5", b"old")]),
+        // It comes to its name by another call: one that replaces nothing.
+        "pack, new" => (pack("none", &["b=@/a.npy"]), Vec::new()),
+        "pack --compress" => (force(pack("zstd", &["@/a.npy"])), there),
+        SIDE_BY_SIDE => {
+            let latents = ["a=@/a.npy", "b=@/a.npy", "c=@/a.npy", "d=@/a.npy", "e=@/a.npy", "f=@/a.npy"];
+            (force(pack("zstd", &latents)), there)
+        }
         "repack" => (repack.into(), there),
         "set" => (vec!["set", "@/there/x.gen5", "tags=sea"], there),
         "merge" => (merge.into(), there),
