@@ -32,7 +32,8 @@ impl WriteOptions {
     /// [`Error::Io`](crate::Error::Io); [`Error::Changed`](crate::Error::Changed) if the file became shorter meanwhile;
     /// [`Error::Metadata`](crate::Error::Metadata) if what the manifest holds beside `model_info` is not JSON;
     /// [`Error::Cancelled`](crate::Error::Cancelled); [`Error::Argument`](crate::Error::Argument) if the manifest becomes
-    /// larger than readers take, or the file has to be compatible and is not. After any of them `path` is as it was.
+    /// larger than readers take, or the file has to be compatible and is not; [`Error::TooLarge`](crate::Error::TooLarge) if its
+    /// table makes it too large for that. After any of them `path` is as it was.
     pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
         self.rewrite_at(reader, metadata, Target::Path { path: path.as_ref(), replace: true })
     }
@@ -56,7 +57,7 @@ impl WriteOptions {
     ///
     /// # Errors
     ///
-    /// As [`rewrite`](Self::rewrite) and [`write_file`](Self::write_file). What is in the file then is not said.
+    /// As [`rewrite`](Self::rewrite) and [`write_file`](Self::write_file). After an error the file's contents are unspecified.
     pub fn rewrite_file(self, reader: &Reader, metadata: &Metadata, file: File) -> Result<Rewritten> {
         self.rewrite_at(reader, metadata, Target::Open(file))
     }

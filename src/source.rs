@@ -128,15 +128,29 @@ impl Source {
 }
 
 /// Opens `path` if it is a regular file. Folders, pipes and devices are refused before they are opened, since opening
-/// a pipe waits for somebody to write to it.
+/// some devices has effects; and what takes the file's place just then is refused behind that.
 fn open_regular(path: &Path) -> Result<(File, u64)> {
     let failed = || Error::io(format!("open {}", path.display()));
     if !std::fs::metadata(path).map_err(failed())?.is_file() {
         return Err(failed()(not_a_file()));
     }
-    let file = File::open(path).map_err(failed())?;
+    let file = open_without_waiting(path).map_err(failed())?;
     let length = regular_length(&file).map_err(failed())?;
     Ok((file, length))
+}
+
+/// Opening a pipe would wait for somebody to write to it. For regular files the flag means nothing.
+#[cfg(unix)]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+#[cfg(not(unix))]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 /// The length of a regular file.
@@ -169,4 +183,19 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 #[cfg(windows)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// Nobody writes to it, and nobody is waited for.
+    #[test]
+    fn a_pipe_in_a_files_place_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let opened = open_without_waiting(&pipe).unwrap();
+        assert_eq!(regular_length(&opened).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
 }

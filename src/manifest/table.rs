@@ -271,7 +271,7 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
         f.write_str("file_info, an object")
     }
 
-    /// Checks the values against the file header; returns `chunk_count`, which is to be held against the records.
+    /// Checks the values against the file header; returns `chunk_count`, which has to be that of the records.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
         let (mut magic, mut major, mut minor, mut size, mut count) = (None, None, None, None, None);
         while let Some(Name(name)) = map.next_key()? {

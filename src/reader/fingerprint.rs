@@ -14,7 +14,7 @@ impl Reader {
     /// The file's fingerprint: the SHA-256 of its header and its chunk table as they are stored. The table has the hash of
     /// every payload, so a file of this fingerprint that [`verify`](Self::verify) finds sound has this content and no other.
     ///
-    /// It costs no more than opening, whatever the size of the file. What is hashed is read anew, and held against what the
+    /// It costs no more than opening, whatever the size of the file. What is hashed is read anew, and compared with what the
     /// file was when it was opened.
     ///
     /// # Errors

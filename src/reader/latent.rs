@@ -187,7 +187,8 @@ impl Latent {
             return refuse(NotBorrowable::Compressed);
         }
         let view = |payload: &'a [u8]| {
-            let range = usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
+            let range =
+                usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
             let Some(bytes) = range.and_then(|(start, end)| payload.get(start..end)) else {
                 let (expected, found) = (segment.skip + segment.len, payload.len() as u64);
                 return Err(Error::Changed { expected, found });

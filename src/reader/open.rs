@@ -47,9 +47,9 @@ impl ReadOptions {
         self
     }
 
-    /// Has `cancelled` asked again and again, from several threads, by what goes through payloads block by block:
-    /// [`Latent::write_to`](crate::Latent::write_to), [`Reader::verify`] and [`Reader::verify_chunks`]. Once it says yes, these
-    /// give [`Error::Cancelled`], the last one for each chunk that was not checked by then.
+    /// Polls `cancelled` between blocks, from several threads, in [`Latent::write_to`](crate::Latent::write_to),
+    /// [`Reader::verify`] and [`Reader::verify_chunks`]. Once it returns true, these give [`Error::Cancelled`], the last one
+    /// for each chunk that was not checked by then. Other calls do not ask.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
         self

@@ -1,4 +1,4 @@
-//! From a chunk to its payload: the chunk header is held against the record, hashes are taken.
+//! From a chunk to its payload: the chunk header is compared with the record, hashes are taken.
 
 use std::ops::Range;
 
@@ -36,7 +36,7 @@ pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) ->
     Ok(text)
 }
 
-/// Holds a chunk's header against what its record says.
+/// Compares a chunk's header with what its record says.
 fn check_header(
     header: &ChunkHeader,
     kind: ChunkType,
@@ -56,7 +56,7 @@ fn check_header(
     Err(Error::Contradiction { place: owner.place(), what, record, chunk })
 }
 
-/// Holds a chunk's header against its record.
+/// Compares a chunk's header with its record.
 fn check_chunk_header(header: &ChunkHeader, record: &ChunkRecord) -> Result<()> {
     check_header(header, record.kind, record.flags, record.payload_size, Owner::Chunk(record))
 }
@@ -135,7 +135,7 @@ pub(crate) struct PayloadReader<'a> {
 }
 
 impl<'a> PayloadReader<'a> {
-    /// Opens a chunk, and holds its header against the record. With `check_hash`, [`finish`](Self::finish) compares
+    /// Opens a chunk, and compares its header with the record. With `check_hash`, [`finish`](Self::finish) compares
     /// the hash of what was read.
     pub(crate) fn open(source: &'a Source, record: &'a ChunkRecord, check_hash: bool) -> Result<Self> {
         let mut header = ChunkHeader::new_zeroed();

@@ -110,7 +110,9 @@ impl Plan {
                 .filter(|part_size| can_be_cut && size > *part_size)
                 .and_then(|part_size| Cuts::new(&plan.shape, dtype, part_size))
                 // Every part has what the record says besides, and a table of that size is refused anyway.
-                .filter(|cuts| plan.entry.text_size().saturating_mul(cuts.count() as u64) <= limits.table_bytes);
+                .filter(|cuts| {
+                    plan.entry.text_size().saturating_mul(cuts.count() as u64) <= limits.table_bytes
+                });
             let largest = plan.cuts.map_or(size, |cuts| cuts.part_len() as u64 * dtype.size() as u64);
             let is_too_much = largest > LARGEST_COMPRESSED || plan.piece_count() as u64 > limits.chunks;
             if is_too_much && compression == Compression::Auto {

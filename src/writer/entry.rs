@@ -109,7 +109,8 @@ impl Entry {
 
     /// Bytes of what a record says of it, at least: a part has the key twice.
     pub(super) fn text_size(&self) -> u64 {
-        let members = self.extra.iter().chain(self.unknown.iter()).map(|(name, value)| name.len() + value.len());
+        let members =
+            self.extra.iter().chain(self.unknown.iter()).map(|(name, value)| name.len() + value.len());
         (2 * self.key().map_or(0, str::len) + members.sum::<usize>()) as u64
     }
 

@@ -79,9 +79,9 @@ type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// How to write a file.
 ///
-/// Compressed chunks are made in memory that the options keep, two parts for each thread at most: whoever writes file after
-/// file from clones of the same options does not pay for fresh memory each time. It is freed with the last clone and the
-/// last writer.
+/// Compressed chunks are made in memory that the options keep: two parts for each thread, and one for each stream that was
+/// open at the same time. Whoever writes file after file from clones of the same options does not pay for fresh memory each
+/// time. It is freed with the last clone and the last writer.
 ///
 /// ```no_run
 /// use gen5::{Compression, WriteOptions};
@@ -203,9 +203,8 @@ impl WriteOptions {
         self
     }
 
-    /// Has `cancelled` asked again and again, before each write and between blocks that are compressed, from several threads.
-    /// Once it says yes, the call that is under way gives [`Error::Cancelled`], and the file cannot be finished any more: it is
-    /// not published.
+    /// Polls `cancelled` before each write and between blocks that are compressed, from several threads. Once it returns true,
+    /// the call that is under way gives [`Error::Cancelled`], and the file cannot be finished any more: it is not published.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
         self
@@ -232,8 +231,8 @@ impl WriteOptions {
     }
 
     /// Starts a file in one that is open already, such as one that has no name: from its start, with nothing of what is in
-    /// it. It is written at offsets, from several threads, and nobody else should write to it meanwhile. What it is like
-    /// after an error is not said; [`sync`](Self::sync) does not count.
+    /// it. It is written at offsets, from several threads, and nobody else should write to it meanwhile. After an
+    /// error its contents are unspecified; [`sync`](Self::sync) has no effect.
     ///
     /// # Errors
     ///

@@ -172,7 +172,8 @@ impl State {
             Some(payload - CHUNK_HEADER_SIZE)
         };
         let offset = alignment.map_or(Some(gap), align);
-        let Some((offset, end)) = offset.and_then(|offset| Some((offset, offset.checked_add(stored_size)?))) else {
+        let Some((offset, end)) = offset.and_then(|offset| Some((offset, offset.checked_add(stored_size)?)))
+        else {
             let problem = format!("a chunk of {stored_size} bytes behind its {gap} would end past 2^64");
             return Err(Error::TooLarge { what: "the file".into(), problem });
         };

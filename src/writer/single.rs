@@ -1,4 +1,4 @@
-//! Chunks that are no latents: the image, the environment, and those of other files that are unknown here.
+//! All chunks but latents: the image, the environment, and those of other files that are unknown here.
 
 use super::buffers::Filled;
 use super::encode::compress_whole;
@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::manifest::Extra;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, NO_FLAGS};
 
-/// A chunk that is no latent.
+/// A chunk that is not a latent.
 pub(crate) struct Single<'a> {
     pub(crate) kind: ChunkType,
     pub(crate) flags: [u8; 4],
@@ -107,7 +107,7 @@ pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
     use image::ImageError;
 
     let decode = |format| image::load_from_memory_with_format(encoded, format);
-    let unknown = "the image is stored unchecked: its format is none that can be decoded here";
+    let unknown = "the image is stored unchecked: no decoder here knows its format";
     match image::guess_format(encoded) {
         Ok(format) if format.reading_enabled() => match decode(format) {
             Ok(_) => Ok(None),

@@ -9,6 +9,10 @@ use crate::corpus;
 /// The clauses that are about a file alone.
 const OF_FILES: &str = "HZJRVE";
 
+/// How many clauses there are of each letter.
+const COUNTS: [(char, usize); 10] =
+    [('B', 1), ('E', 3), ('H', 15), ('J', 16), ('R', 20), ('S', 4), ('V', 3), ('W', 17), ('X', 5), ('Z', 13)];
+
 /// A row of a table in `docs/threats.md`.
 struct Clause {
     number: String,
@@ -64,21 +68,40 @@ fn every_clause_on_files_has_cases_and_every_case_a_clause() {
     );
 }
 
-/// The other clauses name their tests, `path::name`, or are open.
+/// The other clauses name their tests, `path::name`, which are run.
 #[test]
 fn every_other_clause_names_tests_that_are_there() {
-    let mut looked_at = 0;
-    for Clause { number, shown_by } in clauses() {
-        if is_of_files(&number) || shown_by == "open" {
-            continue;
-        }
-        for test in shown_by.split('`').skip(1).step_by(2) {
+    for Clause { number, shown_by } in clauses().into_iter().filter(|clause| !is_of_files(&clause.number)) {
+        let tests: Vec<&str> = shown_by.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "{number} is shown by no test");
+        for test in tests {
             let (path, name) = test.split_once("::").unwrap_or_else(|| panic!("{number}: {test}"));
             let text = in_turn(|| std::fs::read_to_string(root().join(path)));
             let text = text.unwrap_or_else(|error| panic!("{path}: {error}"));
-            assert!(text.contains(&format!("fn {name}(")), "{number}: {test}");
-            looked_at += 1;
+            let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+            let function = lines.iter().position(|line| line.starts_with(&format!("fn {name}(")));
+            let function = function.unwrap_or_else(|| panic!("{number}: {test}"));
+            let attributes = lines[..function].iter().rev().take_while(|line| line.starts_with("#["));
+            let attributes: Vec<&str> = attributes.copied().collect();
+            assert!(attributes.contains(&"#[test]"), "{number}: {test} is no test");
+            assert!(
+                !attributes.iter().any(|line| line.starts_with("#[ignore")),
+                "{number}: {test} is not run"
+            );
         }
     }
-    assert!(looked_at > 10, "{looked_at}");
+}
+
+/// None gets lost.
+#[test]
+fn clauses_are_numbered_from_1_on() {
+    let mut counts: BTreeMap<char, usize> = BTreeMap::new();
+    for Clause { number, .. } in clauses() {
+        let (letter, digits) = number.split_at(1);
+        let count = counts.entry(letter.chars().next().unwrap()).or_default();
+        *count += 1;
+        assert_eq!(digits.parse(), Ok(*count), "{number}");
+    }
+    let counts: Vec<(char, usize)> = counts.into_iter().collect();
+    assert_eq!(counts, COUNTS, "where one is added, its number is added here");
 }

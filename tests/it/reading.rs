@@ -414,7 +414,9 @@ fn where_values_lie_is_looked_at_before_their_hash() {
         let reader = ReadOptions::new().check_hashes(true).from_bytes(Placed::new(&file, shift)).unwrap();
         let latent = reader.latent("x").unwrap();
         match latent.as_slice::<f32>().unwrap_err() {
-            Error::NotBorrowable { reason, .. } => assert!(matches!(reason, NotBorrowable::Misaligned { .. })),
+            Error::NotBorrowable { reason, .. } => {
+                assert!(matches!(reason, NotBorrowable::Misaligned { .. }));
+            }
             error => assert!(matches!(error, Error::Hash { .. }), "{error}"),
         }
         assert!(matches!(latent.read::<f32>(), Err(Error::Hash { .. })), "{shift}");
@@ -851,8 +853,7 @@ fn what_could_not_be_checked_is_told_apart_from_damage() {
     assert!(report.chunks()[0].is_unchecked() && !report.chunks()[1].is_unchecked());
     assert!(matches!(report.into_result(), Err(Error::Limit { .. })));
 
-    let reader =
-        open(vec![environment().compressed(), Chunk::latent("a", &[6], &noise(1, 6)).record(flip)]);
+    let reader = open(vec![environment().compressed(), Chunk::latent("a", &[6], &noise(1, 6)).record(flip)]);
     let report = reader.verify_chunks(|_| {});
     assert_eq!((report.damaged().count(), report.unchecked().count()), (1, 1));
     assert!(matches!(report.into_result(), Err(Error::Hash { .. })), "damage is told first");

@@ -10,7 +10,9 @@ use crate::scene::{LEFT, Scene, said};
 /// Where hashes are compared once for all that is read piece by piece, that is behind the reading.
 #[test]
 fn what_is_changed_while_it_is_taken_apart_is_not_published() {
-    for words in [&["unpack", "--format", "original", "--no-environment-check"][..], &["split", "--rows", "100"]] {
+    for words in
+        [&["unpack", "--format", "original", "--no-environment-check"][..], &["split", "--rows", "100"]]
+    {
         let scene = Scene::of("split");
         scene.reset();
         let (file, out) = (scene.folder.path("in.gen5"), scene.there().join("out"));

@@ -110,7 +110,10 @@ fn a_disk_that_cannot_be_written_to_is_told_before_the_work() {
         let read: usize = read.sum();
         assert!((1..8000).contains(&read), "{read} of 32000 bytes");
         let said = said(&ran);
-        assert!(said.contains("/there") && said.ends_with(": Read-only file system (os error 30)\n"), "{said}");
+        assert!(
+            said.contains("/there") && said.ends_with(": Read-only file system (os error 30)\n"),
+            "{said}"
+        );
         assert_eq!(scene.state("on a read-only disk"), (State::Before, 0), "{name}");
         assert!(Command::new("umount").arg(disk).status().unwrap().success());
     }
