@@ -233,12 +233,19 @@ where
 }
 
 /// Values of one of the types.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[doc(hidden)]
 pub enum Values<'a> {
     F16(&'a [f16]),
     BF16(&'a [bf16]),
     F32(&'a [f32]),
+}
+
+/// Not the values themselves, of which there may be gigabytes.
+impl fmt::Debug for Values<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}; {}]", self.dtype(), self.len())
+    }
 }
 
 impl<'a> Values<'a> {

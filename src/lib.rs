@@ -39,7 +39,7 @@ pub use writer::{
 };
 
 // What a file holds.
-pub use codec::Digest;
+pub use codec::{Digest, ParseDigestError};
 pub use drift::{Drift, Severity};
 pub use element::{Dtype, Element};
 pub use environment::{Component, Environment};

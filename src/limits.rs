@@ -8,6 +8,8 @@
 /// what is parsed of a table made for that purpose takes up to some fifteen times the memory of its text (measured: 1.7 GB
 /// for 132 MB of empty tags, 1.4 GB for 103 MB of unknown members).
 ///
+/// Others may be added, so that a value is best made of the defaults:
+///
 /// ```
 /// let limits = gen5::Limits { latent_bytes: 1 << 30, ..gen5::Limits::default() };
 /// ```

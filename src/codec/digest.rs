@@ -35,16 +35,22 @@ impl fmt::Debug for Digest {
     }
 }
 
-impl FromStr for Digest {
-    type Err = hex::FromHexError;
+/// Why a text is no [`Digest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a SHA-256 digest is 64 hexadecimal digits")]
+#[non_exhaustive]
+pub struct ParseDigestError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl FromStr for Digest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, ParseDigestError> {
         let mut digest = [0; 32];
-        if text.len() != 2 * digest.len() {
-            return Err(hex::FromHexError::InvalidStringLength); // a prefix of `0x` would be passed over
+        // A prefix of `0x` would be passed over.
+        match text.len() == 2 * digest.len() && hex::decode_to_slice(text, &mut digest).is_ok() {
+            true => Ok(Self(digest)),
+            false => Err(ParseDigestError),
         }
-        hex::decode_to_slice(text, &mut digest)?;
-        Ok(Self(digest))
     }
 }
 

@@ -6,8 +6,8 @@ mod frame;
 mod shuffle;
 
 pub(crate) use blocks::{BlockDecoder, MAX_BLOCK};
-pub use digest::Digest;
 pub(crate) use digest::Hasher;
+pub use digest::{Digest, ParseDigestError};
 pub(crate) use frame::{
     FrameDecoder, FrameEncoder, MAX_FRAME_HEADER, Step, Undecoded, compressed_size, frame_bound,
     is_valid_level,

@@ -79,7 +79,7 @@ impl Extra {
 
     /// Takes a member out, and returns its value as JSON text.
     pub fn remove(&mut self, name: &str) -> Option<String> {
-        self.take(name).map(|raw| raw.get().to_owned())
+        self.take(name).map(|raw| Box::<str>::from(raw).into_string())
     }
 
     pub(crate) fn take(&mut self, name: &str) -> Option<Box<RawValue>> {

@@ -47,6 +47,7 @@ pub(crate) struct LatentRecord {
 /// Which part of a latent a chunk holds: some slices of the whole along `axis`, from `start` on, as many as the chunk's own
 /// shape has there.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Part {
     /// The latent's name.
     pub of: String,

@@ -1,6 +1,7 @@
 //! Several latents at once.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use half::{bf16, f16};
 use rayon::prelude::*;
@@ -11,17 +12,23 @@ use crate::element::{Dtype, Element, Values};
 use crate::error::Result;
 
 /// A latent with its values, which are of whatever dtype it has.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Loaded<'r> {
     latent: Latent,
     values: AnyValues<'r>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum AnyValues<'r> {
     F16(Cow<'r, [f16]>),
     BF16(Cow<'r, [bf16]>),
     F32(Cow<'r, [f32]>),
+}
+
+impl fmt::Debug for Loaded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("latent", &self.latent).field("values", &self.values()).finish()
+    }
 }
 
 impl<'r> Loaded<'r> {

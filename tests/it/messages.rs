@@ -59,6 +59,11 @@ fn debug_output_tells_what_it_is_of() {
     assert_eq!(format!("{reader:?}"), told);
     let latent = reader.latent("a").unwrap();
     assert_eq!(format!("{latent:?}"), "Latent { key: Some(\"a\"), dtype: F32, shape: [2], .. }");
+    let loaded = reader.load(&["a"]).unwrap();
+    assert_eq!(format!("{:?}", loaded[0]), format!("Loaded {{ latent: {latent:?}, values: [float32; 2] }}"));
+    let array = format!("{:?}", gen5::Array::new("a", &[2], &[1.0_f32, 2.0]));
+    assert!(array.ends_with("shape: [2], values: [float32; 2] }"), "{array}");
+    assert!("ab".parse::<Digest>().unwrap_err().to_string().contains("64 hexadecimal digits"));
     let record = &reader.chunks()[0];
     assert_eq!(format!("{:?} {}", record.kind(), record.kind()), "ChunkType(LATN) LATN");
     let digest = Digest::of(b"abc");

@@ -989,3 +989,19 @@ fn of_two_streams_the_one_that_is_not_finished_is_told() {
     let error = result.unwrap_err();
     assert!(matches!(&error, Error::Incomplete { key: Some(key), .. } if key == "second"), "{error:?}");
 }
+
+/// Space is set aside for a raw stream as its shape says, and nothing is behind the last byte that can be counted.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn what_would_lie_past_all_that_can_be_counted_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || WriteOptions::new().compression(Compression::None).alignment(64);
+    let mut writer = options().create(folder.path().join("x.gen5")).unwrap();
+    let refused = writer.stream::<f32>("a", &[usize::MAX / 4]).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, Error::TooLarge { .. }), "{refused}");
+    let stream = writer.stream::<f32>("a", &[(usize::MAX - 67) / 4]).unwrap();
+    let refused = writer.latent("b", &[1], &[1.0_f32]).unwrap_err();
+    assert!(matches!(refused, Error::TooLarge { .. }), "{refused}");
+    assert!(refused.to_string().starts_with("the file is too large: a chunk of 16 bytes"), "{refused}");
+    drop((stream, writer));
+}

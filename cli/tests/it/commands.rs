@@ -6,6 +6,7 @@ use std::path::Path;
 use gen5::{Reader, WriteOptions};
 use serde_json::{Value, json};
 
+use crate::library::{Builder, Chunk};
 use crate::support::{Folder, PNG, json_lines, names};
 
 const MODEL: [&str; 4] = ["--model-name", "SD", "--model-version", "3.0"];
@@ -607,4 +608,19 @@ fn files_of_the_reference_are_shown_checked_and_taken_apart() {
     let page = folder.ok(&["info", &data.join("raw_mixed_misaligned.gen5").to_string_lossy()]);
     let single = page.lines().find(|line| line.contains("single")).unwrap();
     assert!(single.ends_with("  raw, misaligned"), "{single}");
+}
+
+/// What is over a limit is not damaged: another machine, or another program, may read it.
+#[test]
+fn what_could_not_be_checked_is_told_as_that() {
+    let folder = Folder::new();
+    let mut text = br#"{"env_version":1,"components":[]}"#.to_vec();
+    text.resize(17 << 20, b' ');
+    let environment = Chunk::raw("ENVC", &[0; 4], &text, json!({})).compressed();
+    let file = Builder::new([environment, Chunk::latent("a", &[2], &[1.0, 2.0])]).build();
+    fs::write(folder.path("run.gen5"), file).unwrap();
+    let ran = folder.run(&["verify", "@/run.gen5"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.contains("17825792 bytes are over the limit of 16777216"), "{ran:?}");
+    assert!(ran.out.ends_with("@/run.gen5: not checked, 1 of 2 chunks\n"), "{ran:?}");
 }

@@ -250,3 +250,18 @@ fn too_many_files_are_a_slip() {
     assert!(ran.code == 1 && ran.messages.contains("--rows 1 makes 100001 files"), "{ran:?}");
     assert_eq!(folder.names(), ["a.gen5"]);
 }
+
+/// A file's metadata of some size is not written out for each of very many rows.
+#[test]
+fn metadata_is_not_repeated_without_end() {
+    let folder = Folder::new();
+    let mut writer = WriteOptions::new().create(folder.path("run.gen5")).unwrap();
+    writer.latent("x", &[100_000], &vec![0.5_f32; 100_000]).unwrap();
+    let metadata = Metadata::builder("SD", "3").prompt("a cat".repeat(20_000)).build().unwrap();
+    writer.finish(&metadata).unwrap();
+    let ran = folder.run(&["split", "@/run.gen5", "-o", "@/parts", "--rows", "1"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.messages.contains("100000 files would each have all of the metadata"), "{ran:?}");
+    assert!(!folder.path("parts").exists());
+    folder.ok(&["split", "@/run.gen5", "-o", "@/parts", "--rows", "50000", "--quiet"]);
+}
