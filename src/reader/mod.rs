@@ -7,6 +7,7 @@ mod load;
 mod memory;
 mod open;
 mod payload;
+mod values;
 mod verify;
 
 use std::borrow::Cow;

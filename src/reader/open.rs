@@ -47,9 +47,10 @@ impl ReadOptions {
         self
     }
 
-    /// Polls `cancelled` between blocks, from several threads, in [`Latent::write_to`](crate::Latent::write_to),
-    /// [`Reader::verify`] and [`Reader::verify_chunks`]. Once it returns true, these give [`Error::Cancelled`], the last one
-    /// for each chunk that was not checked by then. Other calls do not ask.
+    /// Polls `cancelled`, from several threads, in all that reads values of latents or verifies: between blocks of some
+    /// megabytes, or before each compressed chunk that is read as a whole. Once it returns true, these calls give
+    /// [`Error::Cancelled`]; [`Reader::verify_chunks`] does so for each chunk that was not checked by then. What is borrowed
+    /// takes no time, and does not ask.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
         self

@@ -824,6 +824,32 @@ fn reading_can_be_cancelled_between_blocks() {
     }
 }
 
+#[test]
+fn all_that_reads_values_can_be_cancelled() {
+    let (_folder, path) = stored(&raw_file());
+    let open = |file: &[u8]| ReadOptions::new().cancel_when(|| true).from_bytes(file.to_vec()).unwrap();
+    let raw = ReadOptions::new().cancel_when(|| true).open(&path).unwrap();
+    let options = WriteOptions::new().compression(Compression::Zstd);
+    let (compressed, _) = write(options, |writer| writer.latent("single", &[24], &noise(3, 24))).unwrap();
+    for reader in [raw, open(&compressed), open(&file_in_parts())] {
+        let latent = reader.latent("single").unwrap();
+        let results = [
+            latent.read::<f32>().map(|_| ()),
+            latent.read_as::<f16>().map(|_| ()),
+            latent.read_into(&mut [0.0_f32; 24]),
+            latent.rows(1..2).unwrap().read::<f32>().map(|_| ()),
+            latent.write_to(&mut std::io::sink()),
+            reader.load(&["single"]).map(|_| ()),
+            reader.load_into([("single", &mut [0.0_f32; 24][..])]),
+        ];
+        for (call, result) in results.into_iter().enumerate() {
+            assert!(matches!(result, Err(Error::Cancelled)), "{call}: {result:?}");
+        }
+    }
+    let borrowed = ReadOptions::new().cancel_when(|| true).from_bytes(Placed::new(&raw_file(), 0)).unwrap();
+    assert!(borrowed.latent("half").unwrap().read::<f16>().is_ok(), "nothing is read");
+}
+
 /// Damage that was found is told, wherever what was not checked any more lies.
 #[test]
 fn damage_is_told_before_a_cancelled_check() {

@@ -1,0 +1,298 @@
+//! The values of a latent: borrowed, read, converted, written out.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use rayon::prelude::*;
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::Inner;
+use super::latent::{Latent, Segment};
+use super::memory::zeroed;
+use super::payload::{PayloadReader, borrow_payload, read_payload_into};
+use crate::element::{Dtype, Element};
+use crate::error::{Error, NotBorrowable, Result};
+
+/// Bytes that one task reads of a raw latent that several read together.
+const READ_TASK: usize = 8 << 20;
+
+/// Bytes of parts that are decompressed side by side, before they are written.
+const WRITE_GROUP: u64 = 512 << 20;
+
+impl Latent {
+    /// The values where they lie in the file, not copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dtype`] if `T` is not its dtype; [`Error::NotBorrowable`] if it is compressed, in parts, misaligned, or
+    /// the file is not mapped; and the errors of a damaged chunk.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
+        self.borrow_from(&self.inner)
+    }
+
+    /// The values, borrowed from `inner`, which is this latent's own or the same one in other hands.
+    pub(super) fn borrow_from<'a, T: Element>(&self, inner: &'a Inner) -> Result<&'a [T]> {
+        self.expect_dtype::<T>()?;
+        let refuse = |reason| Err(Error::NotBorrowable { latent: self.name(), reason });
+        let mut segments = self.segments_in(inner);
+        let segment = match (segments.next(), segments.next()) {
+            (None, _) => return Ok(&[]),
+            (Some(segment), None) => segment,
+            _ => return refuse(NotBorrowable::Parts { count: segments.count() + 2 }),
+        };
+        if segment.record.is_compressed() {
+            return refuse(NotBorrowable::Compressed);
+        }
+        let view = |payload: &'a [u8]| {
+            let range =
+                usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
+            let Some(bytes) = range.and_then(|(start, end)| payload.get(start..end)) else {
+                let (expected, found) = (segment.skip + segment.len, payload.len() as u64);
+                return Err(Error::Changed { expected, found });
+            };
+            <[T]>::ref_from_bytes(bytes).or_else(|_| {
+                let (address, alignment) = (bytes.as_ptr().addr(), align_of::<T>());
+                refuse(NotBorrowable::Misaligned { address, alignment })
+            })
+        };
+        let values = borrow_payload(&inner.source, segment.record, inner.options.check_hashes, view)?;
+        values.map_or_else(|| refuse(NotBorrowable::NotMapped), Ok)
+    }
+
+    /// Whether the values take no memory of their own: what [`borrow_from`](Self::borrow_from) gives as a slice, as long as
+    /// no chunk is damaged.
+    pub(super) fn lies_in(&self, inner: &Inner) -> bool {
+        let mut segments = self.segments_in(inner);
+        match (segments.next(), segments.next()) {
+            (None, _) => true,
+            (Some(Segment { record, skip, len }), None) if !record.is_compressed() => {
+                let start = record.payload_offset() + skip;
+                let bytes = inner.source.borrow(start..start + len).ok().flatten();
+                bytes.is_some_and(|bytes| bytes.as_ptr().addr().is_multiple_of(self.dtype().size()))
+            }
+            _ => false,
+        }
+    }
+
+    /// The values: borrowed where [`as_slice`](Self::as_slice) can, else read and decompressed, parts in parallel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dtype`] if `T` is not its dtype ([`read_as`](Self::read_as) converts); [`Error::Limit`] and
+    /// [`Error::Memory`] before anything is allocated; and the errors of a damaged chunk.
+    pub fn read<T: Element>(&self) -> Result<Cow<'_, [T]>> {
+        self.read_from(&self.inner)
+    }
+
+    /// The values, borrowed from `inner` where they can be.
+    pub(super) fn read_from<'a, T: Element>(&self, inner: &'a Inner) -> Result<Cow<'a, [T]>> {
+        match self.borrow_from(inner) {
+            Ok(values) => Ok(Cow::Borrowed(values)),
+            Err(Error::NotBorrowable { .. }) => self.read_owned().map(Cow::Owned),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the values to where they belong, parts in parallel. `buffer` is as long as the latent has elements.
+    ///
+    /// After an error the buffer holds some of the values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dtype`], [`Error::Argument`] if the buffer is longer or shorter, and the errors of a damaged chunk.
+    pub fn read_into<T: Element>(&self, buffer: &mut [T]) -> Result<()> {
+        self.expect_buffer(buffer)?;
+        self.fill(buffer.as_mut_bytes())
+    }
+
+    /// Refuses a buffer that these values do not fit.
+    pub(super) fn expect_buffer<T: Element>(&self, buffer: &[T]) -> Result<()> {
+        self.expect_dtype::<T>()?;
+        if buffer.len() as u64 == self.len() {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            what: format!("buffer for latent {}", self.name()),
+            expected: format!("{} elements, for shape {:?}", self.len(), self.shape()),
+            found: format!("{} elements", buffer.len()),
+        })
+    }
+
+    /// Tells the system that these values are to be read soon, so that it can fetch them meanwhile. It may decline; for a
+    /// file in memory there is nothing to do.
+    pub fn prefetch(&self) {
+        for segment in self.segments() {
+            let record = segment.record;
+            let start = record.payload_offset() + segment.skip;
+            self.inner.source.prefetch(match record.is_compressed() {
+                true => record.offset()..record.end(),
+                false => start..start + segment.len,
+            });
+        }
+    }
+
+    /// The values converted to `T`: to float32 exactly, to the others rounded to nearest, ties to even.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Overflow`] if a finite value would become infinite; else as [`read`](Self::read): for
+    /// [`Limits::latent_bytes`](crate::Limits::latent_bytes), the values count as they are stored, unless they can be
+    /// borrowed, and as they are returned.
+    pub fn read_as<T: Element>(&self) -> Result<Vec<T>> {
+        fn from<S: Element, T: Element>(latent: &Latent) -> Result<Vec<T>> {
+            let stored = if latent.lies_in(&latent.inner) { 0 } else { latent.payload_size() };
+            latent.check_limit(stored.saturating_add(latent.size_as(T::DTYPE)))?;
+            let values = latent.read::<S>()?;
+            let values = S::erase(&values);
+            if let Some((index, value)) = values.first_overflow(T::DTYPE) {
+                let latent = latent.name();
+                return Err(Error::Overflow { latent, index: index as u64, value, dtype: T::DTYPE });
+            }
+            let mut converted = latent.allocate::<T>()?;
+            T::convert(values, &mut converted);
+            Ok(converted)
+        }
+        if T::DTYPE == self.dtype() {
+            return self.read_owned();
+        }
+        match self.dtype() {
+            Dtype::F16 => from::<half::f16, T>(self),
+            Dtype::BF16 => from::<half::bf16, T>(self),
+            Dtype::F32 => from::<f32, T>(self),
+        }
+    }
+
+    /// Writes the values' bytes to `out`, in C order and little-endian, block by block: no more memory is used for a
+    /// large latent than for a small one. Of a latent in compressed parts, as many as there are threads are decompressed
+    /// side by side, if together they are within 512 MiB and [`Limits::latent_bytes`](crate::Limits::latent_bytes).
+    ///
+    /// With [`check_hashes`](crate::ReadOptions::check_hashes) a wrong hash is an error after the last byte, so what was
+    /// written is to be kept only when this succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] from `out`, the errors of a damaged chunk, and [`Error::Cancelled`].
+    pub fn write_to(&self, out: &mut dyn Write) -> Result<()> {
+        let mut write = |block: &[u8]| {
+            self.inner.options.cancelled.check()?;
+            out.write_all(block).map_err(|error| Error::io(format!("write latent {}", self.name()))(error))
+        };
+        let segments: Vec<Segment<'_>> = self.segments().collect();
+        let mut rest = segments.as_slice();
+        let most = WRITE_GROUP.min(self.inner.options.limits.latent_bytes);
+        let mut buffer = Vec::new();
+        while let [first, ..] = rest {
+            let (now, later) = rest.split_at(side_by_side(rest, most));
+            rest = later;
+            if now.len() > 1 {
+                let size = now.iter().map(|segment| segment.len).sum::<u64>();
+                if size > buffer.len() as u64 {
+                    buffer = zeroed(size, size, &format!("parts of latent {}", self.name()))?;
+                }
+                let size = usize::try_from(size).unwrap_or(usize::MAX).min(buffer.len());
+                let (parts, _) = buffer.split_at_mut(size);
+                self.fill_segments(now, parts)?;
+                write(parts)?;
+                continue;
+            }
+            let check = self.inner.options.check_hashes;
+            let mut payload = PayloadReader::open(&self.inner.source, first.record, check)?;
+            payload.skip(first.skip)?;
+            payload.blocks(first.len, &mut write)?;
+            payload.finish()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn expect_dtype<T: Element>(&self) -> Result<()> {
+        match self.dtype() {
+            stored if stored == T::DTYPE => Ok(()),
+            stored => Err(Error::Dtype { latent: self.name(), stored, asked: T::DTYPE }),
+        }
+    }
+
+    /// The values in memory of their own; `T` is their dtype.
+    fn read_owned<T: Element>(&self) -> Result<Vec<T>> {
+        let mut values = self.allocate::<T>()?;
+        self.fill(values.as_mut_bytes())?;
+        Ok(values)
+    }
+
+    fn allocate<T: Element>(&self) -> Result<Vec<T>> {
+        let bytes = self.size_as(T::DTYPE);
+        self.check_limit(bytes)?;
+        zeroed(self.len(), bytes, &format!("latent {}", self.name()))
+    }
+
+    /// Bytes of the values as this dtype.
+    fn size_as(&self, dtype: Dtype) -> u64 {
+        dtype.size_of_array(self.shape()).unwrap_or(u64::MAX)
+    }
+
+    /// Refuses to take so many bytes of memory for these values, or for these after others, if they are too many.
+    pub(super) fn check_limit(&self, found: u64) -> Result<()> {
+        let limit = self.inner.options.limits.latent_bytes;
+        match self.segments().next() {
+            Some(segment) if found > limit => {
+                let (place, name, unit) = (segment.record.place(), "latent_bytes", "bytes");
+                Err(Error::Limit { place, name, unit, limit, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads all these bytes into `buffer`, which is as long as they are.
+    pub(super) fn fill(&self, buffer: &mut [u8]) -> Result<()> {
+        self.fill_segments(&self.segments().collect::<Vec<_>>(), buffer)
+    }
+
+    /// Reads these bytes into `buffer`, which is as long as they are, side by side.
+    fn fill_segments(&self, segments: &[Segment<'_>], buffer: &mut [u8]) -> Result<()> {
+        let mut jobs = Vec::with_capacity(segments.len());
+        let mut rest = buffer;
+        for segment in segments {
+            let len = usize::try_from(segment.len).unwrap_or(usize::MAX).min(rest.len());
+            let (place, behind) = rest.split_at_mut(len);
+            jobs.push((segment, place));
+            rest = behind;
+        }
+        match jobs.len() {
+            0 | 1 => jobs.into_iter().try_for_each(|(segment, place)| self.fill_segment(segment, place)),
+            _ => jobs.into_par_iter().try_for_each(|(segment, place)| self.fill_segment(segment, place)),
+        }
+    }
+
+    fn fill_segment(&self, segment: &Segment<'_>, buffer: &mut [u8]) -> Result<()> {
+        let (source, check) = (&self.inner.source, self.inner.options.check_hashes);
+        let cancelled = &self.inner.options.cancelled;
+        cancelled.check()?;
+        if segment.record.is_compressed() && segment.len == segment.record.payload_size() {
+            return read_payload_into(source, segment.record, check, buffer);
+        }
+        let mut payload = PayloadReader::open(source, segment.record, check)?;
+        if segment.record.is_compressed() || check || buffer.len() <= READ_TASK {
+            payload.skip(segment.skip)?;
+            for block in buffer.chunks_mut(READ_TASK) {
+                cancelled.check()?;
+                payload.read_exact(block)?;
+            }
+            return payload.finish();
+        }
+        // The header was right, and no hash ties the bytes together: tasks read them side by side.
+        let start = segment.record.payload_offset() + segment.skip;
+        buffer.par_chunks_mut(READ_TASK).enumerate().try_for_each(|(task, block)| {
+            cancelled.check()?;
+            source.read_exact_at(block, start + (task * READ_TASK) as u64)
+        })
+    }
+}
+
+/// How many of the segments, from the first on, are decompressed together before they are written: into `most` bytes.
+fn side_by_side(segments: &[Segment<'_>], most: u64) -> usize {
+    let mut total = 0_u64;
+    let fits = |segment: &&Segment<'_>| {
+        total = total.saturating_add(segment.len);
+        segment.record.is_compressed() && total <= most
+    };
+    segments.iter().take(rayon::current_num_threads()).take_while(fits).count().max(1)
+}
