@@ -50,12 +50,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     report("write and hash", start, noise.len() * 2 * size_of::<f32>());
     writer.image(&picture()?)?;
     writer.environment(&Environment::capture())?;
-    let mut settings = GenerationSettings::new(42, 50, "ddim");
-    settings.cfg_scale = Some(7.5);
     let metadata = Metadata::builder("Stable Diffusion 3", "3.0")
         .prompt("a lighthouse at dusk")
         .tag("lighthouse")
-        .settings(settings)
+        .settings(GenerationSettings::new(42, 50, "ddim").cfg_scale(7.5))
         .build()?;
     let start = Instant::now();
     let summary = writer.finish(&metadata)?;

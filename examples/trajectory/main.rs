@@ -56,13 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     scene(u32::from(SIDE) * 8).write_to(&mut png, ImageFormat::Png)?;
     writer.image(png.get_ref())?;
     writer.environment(&Environment::capture())?;
-    let mut settings = GenerationSettings::new(42, u32::from(STEPS).into(), "ddim");
-    settings.cfg_scale = Some(7.5);
     let metadata = Metadata::builder("Stable Diffusion 1.5", "synthetic, no model was run")
         .prompt("a lighthouse at dusk")
         .tag("lighthouse")
         .tag("synthetic")
-        .settings(settings)
+        .settings(GenerationSettings::new(42, u32::from(STEPS).into(), "ddim").cfg_scale(7.5))
         .build()?;
     let summary = writer.finish(&metadata)?;
     println!("{}: {} latents, {} bytes", path.display(), summary.latents.len(), summary.file_size);

@@ -32,6 +32,11 @@ pub struct ModelInfo {
 }
 
 /// How an image was made.
+///
+/// ```
+/// let settings = gen5::GenerationSettings::new(42, 50, "ddim").cfg_scale(7.5).scheduler("karras");
+/// assert_eq!(settings.cfg_scale, Some(7.5));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct GenerationSettings {
@@ -135,7 +140,7 @@ impl ModelInfo {
 }
 
 impl GenerationSettings {
-    /// The three that are required; all else absent.
+    /// The three that are required: seed, steps, sampler; all else absent.
     pub fn new(seed: u64, steps: u64, sampler: impl Into<String>) -> Self {
         Self {
             seed,
@@ -149,6 +154,42 @@ impl GenerationSettings {
             deterministic: None,
             extra: Extra::new(),
         }
+    }
+
+    /// Sets the classifier-free guidance scale.
+    #[must_use]
+    pub fn cfg_scale(self, cfg_scale: f64) -> Self {
+        Self { cfg_scale: Some(cfg_scale), ..self }
+    }
+
+    /// Sets the noise schedule.
+    #[must_use]
+    pub fn scheduler(self, scheduler: impl Into<String>) -> Self {
+        Self { scheduler: Some(scheduler.into()), ..self }
+    }
+
+    /// Sets the amount of noise that DDIM adds back.
+    #[must_use]
+    pub fn eta(self, eta: f64) -> Self {
+        Self { eta: Some(eta), ..self }
+    }
+
+    /// Sets the kind of guidance.
+    #[must_use]
+    pub fn guidance(self, guidance: impl Into<String>) -> Self {
+        Self { guidance: Some(guidance.into()), ..self }
+    }
+
+    /// Sets the precision of the computation.
+    #[must_use]
+    pub fn precision(self, precision: impl Into<String>) -> Self {
+        Self { precision: Some(precision.into()), ..self }
+    }
+
+    /// Says whether deterministic algorithms were demanded.
+    #[must_use]
+    pub fn deterministic(self, deterministic: bool) -> Self {
+        Self { deterministic: Some(deterministic), ..self }
     }
 }
 

@@ -42,6 +42,16 @@ fn rewritten(metadata: &Metadata) -> Reader {
 }
 
 #[test]
+fn settings_are_set_one_after_the_other() {
+    let all = settings().cfg_scale(7.5).scheduler("karras").eta(0.0).guidance("cfg").precision("fp16");
+    let expected = json!({
+        "seed": 1, "steps": 20, "sampler": "euler", "cfg_scale": 7.5, "scheduler": "karras", "eta": 0.0,
+        "guidance": "cfg", "precision": "fp16", "deterministic": true,
+    });
+    assert_eq!(serde_json::to_value(all.deterministic(true)).unwrap(), expected);
+}
+
+#[test]
 fn what_is_not_given_is_absent() {
     let metadata = Metadata::builder("Stable Diffusion 3", "3.0").build().unwrap();
     let info = metadata.model_info();
