@@ -46,7 +46,7 @@ use self::table::ManifestText;
 use crate::element::{Dtype, Element};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::manifest::{Extra, Metadata};
+use crate::manifest::Metadata;
 use crate::wire::ChunkType;
 
 /// A file in the making.
@@ -225,20 +225,6 @@ impl<'w> Writer<'w> {
         self.session.state().reserve_keys(&plan)?;
         LatentWriter::open(&self.session, plan.clone(), undecided)
             .inspect_err(|_| self.session.state().release_keys(&plan))
-    }
-
-    /// As [`stream`](Self::stream), with members of the record's `extra` besides those that the format defines.
-    ///
-    /// # Errors
-    ///
-    /// As [`stream`](Self::stream), and [`Error::Argument`] if `extra` has a member that the format defines.
-    pub fn stream_with<T: Element>(
-        &mut self,
-        key: impl Into<String>,
-        shape: &[usize],
-        extra: Extra,
-    ) -> Result<LatentWriter<'w, T>> {
-        self.stream(Entry::new(key).extra(extra), shape)
     }
 
     /// Stores the encoded image (PNG, JPEG, WebP, …) as it is, byte for byte.

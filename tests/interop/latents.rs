@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use gen5::{
-    Array, Compression, Element, Environment, Extra, LatentWriter, Metadata, NonFinite, Summary,
+    Array, Compression, Element, Entry, Environment, Extra, LatentWriter, Metadata, NonFinite, Summary,
     WriteOptions, Writer, f16,
 };
 
@@ -250,14 +250,10 @@ impl<T: Element> Open for Stream<'_, '_, T> {
 }
 
 fn open<'w>(writer: &mut Writer<'w>, latent: &'w Latent) -> Box<dyn Open + 'w> {
-    let (key, shape, extra) = (&latent.key, &latent.shape, latent.extra.clone());
+    let (entry, shape) = (Entry::new(&latent.key).extra(latent.extra.clone()), &latent.shape);
     match &latent.values {
-        Values::F16(rest) => {
-            Box::new(Stream { writer: writer.stream_with(key, shape, extra).unwrap(), rest })
-        }
-        Values::F32(rest) => {
-            Box::new(Stream { writer: writer.stream_with(key, shape, extra).unwrap(), rest })
-        }
+        Values::F16(rest) => Box::new(Stream { writer: writer.stream(entry, shape).unwrap(), rest }),
+        Values::F32(rest) => Box::new(Stream { writer: writer.stream(entry, shape).unwrap(), rest }),
     }
 }
 

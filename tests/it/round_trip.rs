@@ -1,8 +1,8 @@
 //! Any set of latents, written with any options, reads back equal, in every way of reading.
 
 use gen5::{
-    Array, Compression, Dtype, Element, Extra, NonFinite, ReadOptions, Reader, WriteOptions, Writer, bf16,
-    f16,
+    Array, Compression, Dtype, Element, Entry, Extra, NonFinite, ReadOptions, Reader, WriteOptions, Writer,
+    bf16, f16,
 };
 use proptest::prelude::*;
 
@@ -110,7 +110,7 @@ fn write(samples: &[Sample], options: WriteOptions, image: bool) -> Vec<u8> {
 }
 
 fn stream<T: Element>(writer: &mut Writer<'_>, key: String, sample: &Sample, extra: Extra, values: &[T]) {
-    let mut stream = writer.stream_with::<T>(key, &sample.shape, extra).unwrap();
+    let mut stream = writer.stream::<T>(Entry::new(key).extra(extra), &sample.shape).unwrap();
     pushed(values, &sample.pushes).for_each(|piece| stream.push(piece).unwrap());
     stream.finish().unwrap();
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use gen5::{
-    Array, Compression, Dtype, Environment, Error, Extra, Fault, NonFinite, Reader, WriteOptions, Writer, f16,
+    Array, Compression, Dtype, Entry, Environment, Error, Extra, Fault, NonFinite, Reader, WriteOptions,
+    Writer, f16,
 };
 use rayon::prelude::*;
 
@@ -182,7 +183,7 @@ fn what_does_not_fit_is_refused_and_the_writer_goes_on() {
                 let array = Array::new("x", &[6], &values).extra(extra.clone());
                 let refused = [
                     writer.latents([array]).unwrap_err(),
-                    writer.stream_with::<f32>("x", &[6], extra).map(|_| ()).unwrap_err(),
+                    writer.stream::<f32>(Entry::new("x").extra(extra), &[6]).map(|_| ()).unwrap_err(),
                 ];
                 for error in refused {
                     assert!(
