@@ -39,3 +39,24 @@ pub(crate) fn shorten_error(error: &impl fmt::Display) -> String {
     let _ = fmt::write(&mut start, format_args!("{error}"));
     shorten(&start.text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_hundred_characters_are_kept() {
+        for (length, kept) in
+            [(0, 0), (MOST_SHOWN, MOST_SHOWN), (MOST_SHOWN + 1, MOST_SHOWN), (10_000, MOST_SHOWN)]
+        {
+            let text = "é".repeat(length);
+            let mut expected = "é".repeat(kept);
+            if length > kept {
+                expected.push_str(" …");
+            }
+            assert_eq!(shorten(&text), expected);
+            assert_eq!(shorten_error(&text), expected);
+            assert_eq!(quote(&text), format!("{expected:?}"));
+        }
+    }
+}

@@ -277,6 +277,8 @@ mod tests {
     fn what_a_compressed_chunk_cannot_hold_is_refused_or_stays_raw() {
         let slice = plan(&[2, 1 << 30], 1 << 20);
         assert!(matches!(slice, Err(Error::TooLarge { .. })), "{slice:?}");
+        let part = plan(&[4, 1 << 29], 4 << 30);
+        assert!(matches!(part, Err(Error::TooLarge { .. })), "{part:?}");
         assert!(plan(&[1 << 20, 1 << 12], 64 << 20).is_ok());
         let auto = |shape: &[usize], storage| {
             let options = WriteOptions::new();

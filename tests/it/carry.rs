@@ -78,6 +78,7 @@ fn odd() -> Vec<u8> {
         Chunk::raw("é\u{1b}x", b"\"\n\0\0", b"text that is no ASCII", json!({"key": "k", "shape": "none"})),
         Chunk::raw("DATA", b"0000", b"no image at all", json!({})),
         Chunk::raw("HUGE", b"0000", &[7; 4096], json!({})).compressed(),
+        Chunk::raw("FLAT", b"0000", &[7; 4096], json!({})),
     ];
     Builder::new(chunks)
         .manifest(|manifest| {

@@ -146,6 +146,26 @@ fn every_member_reaches_the_file() {
     assert_eq!(serde_json::from_str::<Value>(reader.model_info_json()).unwrap(), expected);
 }
 
+#[test]
+fn extra_members_are_told_apart() {
+    let of = |value: i32| {
+        let mut extra = Extra::new();
+        extra.insert("n", &value).unwrap();
+        extra
+    };
+    assert!(of(1) == of(1) && of(1) != of(2) && of(1) != Extra::new());
+    assert!(!of(1).is_empty() && Extra::new().is_empty() && of(1).len() == 1);
+}
+
+/// JSON would call it `null`.
+#[test]
+fn a_number_that_json_does_not_have_is_told_as_it_is() {
+    let error = with_settings(|settings| settings.eta = Some(f64::INFINITY)).unwrap_err();
+    assert!(matches!(&error, Error::Metadata { found, .. } if found == "inf"), "{error}");
+    let error = with_gpu(|gpu| gpu.memory_gb = Some(f64::NAN)).unwrap_err();
+    assert!(matches!(&error, Error::Metadata { found, .. } if found == "NaN"), "{error}");
+}
+
 /// The member that an error names.
 #[track_caller]
 fn refused(result: gen5::Result<Metadata>) -> String {

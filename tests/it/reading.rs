@@ -152,6 +152,15 @@ fn what_cannot_be_borrowed_is_refused_with_the_reason_and_copied_by_read() {
 }
 
 #[test]
+fn rows_of_no_length_are_borrowed_from_anywhere() {
+    let options = WriteOptions::new().compression(Compression::Zstd);
+    let (file, _) = write(options, |writer| writer.latent("x", &[6], &noise(1, 6))).unwrap();
+    let none = open(file).latent("x").unwrap().rows(3..3).unwrap();
+    assert!(none.is_borrowable() && none.is_empty());
+    assert_eq!(none.as_slice::<f32>().unwrap(), [0.0_f32; 0]);
+}
+
+#[test]
 fn values_are_the_same_wherever_the_bytes_lie() {
     for shift in 0..8 {
         let reader = Reader::from_bytes(Placed::new(&raw_file(), shift)).unwrap();
@@ -848,6 +857,23 @@ fn all_that_reads_values_can_be_cancelled() {
     }
     let borrowed = ReadOptions::new().cancel_when(|| true).from_bytes(Placed::new(&raw_file(), 0)).unwrap();
     assert!(borrowed.latent("half").unwrap().read::<f16>().is_ok(), "nothing is read");
+}
+
+/// Rows that are larger than what is read at a time, in the midst of a chunk: each way of storing them has its own way to them.
+#[test]
+fn large_rows_come_from_the_right_places() {
+    const ROW: usize = 5 << 19; // 10 MiB
+    let values = noise(7, 3 * ROW);
+    for compression in [Compression::None, Compression::Zstd, Compression::Shuffled] {
+        let options = WriteOptions::new().compression(compression).level(-7).part_size(None);
+        let (file, _) = write(options, |writer| writer.latent("x", &[3, ROW], &values)).unwrap();
+        let (_folder, path) = stored(&file);
+        for check in [false, true] {
+            let reader = ReadOptions::new().check_hashes(check).open(&path).unwrap();
+            let rows = reader.latent("x").unwrap().rows(1..2).unwrap();
+            assert!(*rows.read::<f32>().unwrap() == values[ROW..2 * ROW], "{compression:?}");
+        }
+    }
 }
 
 /// Damage that was found is told, wherever what was not checked any more lies.

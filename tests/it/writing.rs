@@ -498,13 +498,19 @@ fn a_damaged_image_is_refused_and_an_unknown_one_noted() {
 
     let unknown = b"\0\0\0\x0cJXL \r\n\x87\n";
     let (file, summary) = write(WriteOptions::new(), |writer| writer.image(unknown)).unwrap();
-    assert_eq!(open(file).image().unwrap().as_deref(), Some(&unknown[..]));
+    let reader = open(file);
+    assert_eq!(reader.image().unwrap().as_deref(), Some(&unknown[..]));
     assert_eq!(summary.notes.len(), 1);
     assert!(
         summary.notes[0].contains("image") && summary.notes[0].contains("unchecked"),
         "{}",
         summary.notes[0]
     );
+    // Encoded images seldom shrink, and are stored compressed only if they do.
+    assert!(!reader.chunks()[0].is_compressed());
+    let flat = [&unknown[..], &[0; 4096]].concat();
+    let (file, _) = write(WriteOptions::new(), |writer| writer.image(&flat)).unwrap();
+    assert!(open(file).chunks()[0].is_compressed());
 }
 
 #[test]
@@ -989,6 +995,44 @@ fn of_two_streams_the_one_that_is_not_finished_is_told() {
     });
     let error = result.unwrap_err();
     assert!(matches!(&error, Error::Incomplete { key: Some(key), .. } if key == "second"), "{error:?}");
+}
+
+/// A sink that takes one thread at a time, and remembers which.
+struct OneThread(Cursor<Vec<u8>>, Vec<std::thread::ThreadId>);
+
+impl Write for OneThread {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.push(std::thread::current().id());
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for OneThread {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+/// The caller's code may itself use rayon, or need its thread.
+#[test]
+fn a_sink_of_the_callers_is_written_to_from_the_callers_thread() {
+    let values = noise(1, 1 << 20);
+    for compression in [Compression::None, Compression::Zstd] {
+        let mut sink = OneThread(Cursor::new(Vec::new()), Vec::new());
+        let options = WriteOptions::new().compression(compression).part_size(Some(1 << 20));
+        let mut writer = options.write_to(&mut sink).unwrap();
+        writer.latent("x", &[4, 1 << 18], &values).unwrap();
+        let mut stream = writer.stream::<f32>("y", &[4, 1 << 18]).unwrap();
+        stream.push(&values).unwrap();
+        stream.finish().unwrap();
+        writer.finish(&metadata()).unwrap();
+        let own = std::thread::current().id();
+        assert!(sink.1.len() > 4 && sink.1.iter().all(|thread| *thread == own), "{compression:?}");
+    }
 }
 
 /// Space is set aside for a raw stream as its shape says, and nothing is behind the last byte that can be counted.
