@@ -121,6 +121,15 @@ fn long_names_are_not_repeated_at_length() {
 }
 
 #[test]
+fn a_file_of_another_length_tells_what_may_have_happened() {
+    let whole = file(|_| ());
+    let cut = refusal(whole[..whole.len() - 1].to_vec());
+    assert!(cut.contains("is it cut short? Copy or download it again"), "{cut}");
+    let longer = refusal([&whole[..], b"zip"].concat());
+    assert!(longer.contains(&format!("Cut off what is behind byte {}", whole.len())), "{longer}");
+}
+
+#[test]
 fn what_is_refused_of_a_latent_names_it() {
     let mut writer = WriteOptions::new().write_to(Cursor::new(Vec::new())).unwrap();
     let shape = [1; 1000];

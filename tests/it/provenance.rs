@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use gen5::{Component, Compression, Digest, Environment, Error, Place, Reader, WriteOptions};
 use sha2::{Digest as _, Sha256};
 
-use super::support::{all_ways, data, environment, write};
+use super::support::{Builder, Chunk, all_ways, data, environment, frame_by_hand, write};
 
 /// The fingerprint as `docs/provenance.md` defines it, from the bytes alone.
 fn expected(file: &[u8]) -> String {
@@ -57,6 +57,27 @@ fn a_file_that_was_rewritten_since_has_no_fingerprint() {
         let error = reader.fingerprint().unwrap_err();
         assert!(matches!(&error, Error::Rewritten { place: found } if *found == place), "{error}");
     }
+}
+
+/// Another table that is as sound as the first, at the same place and of the same length.
+#[test]
+fn a_file_with_another_sound_table_has_no_fingerprint_either() {
+    let of = |tag: &str| {
+        let stored = |meta: &[u8]| frame_by_hand(meta.len() as u64, 20, meta);
+        let manifest = |manifest: &mut serde_json::Value| {
+            manifest["gen5_metadata"]["model_info"]["prompt"] = tag.into();
+        };
+        Builder::new([Chunk::latent("a", &[1], &[1.0])]).manifest(manifest).table(stored).build()
+    };
+    let (first, second) = (of("a cat"), of("a dog"));
+    assert!(first.len() == second.len() && first != second);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.gen5");
+    fs::write(&path, first).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    reader.fingerprint().unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(&second).unwrap();
+    assert!(matches!(reader.fingerprint(), Err(Error::Rewritten { place: Place::Table { .. } })));
 }
 
 #[test]
