@@ -288,6 +288,10 @@ mod tests {
         assert_eq!((largest.storage, largest.piece_count()), (Storage::Zstd, 64));
         let slices = auto(&[2, 1 << 30], Storage::Zstd).unwrap();
         assert_eq!((slices.storage, slices.piece_count()), (Storage::Raw, 1));
+        let notes = [Storage::Zstd, Storage::Raw].map(|wanted| super::super::note_if_raw(&slices, wanted));
+        assert!(
+            notes[0].as_ref().is_some_and(|note| note.contains("\"k\" would shrink")) && notes[1].is_none()
+        );
         assert!(auto(&[1 << 32], Storage::Raw).is_ok());
         let overflow = auto(&[usize::MAX, 3], Storage::Raw);
         assert!(matches!(overflow, Err(Error::Argument { .. })), "{overflow:?}");

@@ -263,12 +263,14 @@ fn four_gib() -> Vec<Case> {
     };
     let most = u64::from(u32::MAX);
     let (payload, stored) = ("Value chunk 0 at 32 uncompressed_size", "Value chunk 0 at 32 compressed_size");
-    let offset = "Value chunk 0 at 32 offset";
+    let (offset, shape) = ("Value chunk 0 at 32 offset", "Value chunk 0 at 32 extra.shape");
     refused(
         "R13",
         [
             ("1.0, raw", claims(0, most + 1, None, false), payload, "4294967295"),
             ("1.0, frame", claims(0, most + 1, None, true), payload, "4294967295"),
+            // As much as its header can tell, and more than its shape says.
+            ("1.0, frame of 2^32 - 1", claims(0, most, None, true), shape, "4294967295"),
             ("1.1, frame", claims(1, most + 1, None, true), payload, "4294967295"),
             ("1.1, frame of 2^64 - 1", claims(1, u64::MAX, None, true), payload, "18446744073709551615"),
             ("1.1, raw", claims(1, most + 1, None, false), stored, "4294967308"),
