@@ -68,7 +68,7 @@ impl<'r> Loaded<'r> {
     ///
     /// # Errors
     ///
-    /// [`Error::Dtype`] if `T` is not their dtype.
+    /// [`Error::Dtype`](crate::Error::Dtype) if `T` is not their dtype.
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
         self.latent.expect_dtype::<T>()?;
         Ok(T::typed(self.values()).unwrap_or_default())
@@ -96,9 +96,9 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Those of [`latent`](Self::latent); [`Error::Limit`] if what has to be read comes to more than
-    /// [`Limits::latent_bytes`](crate::Limits::latent_bytes), and [`Error::Memory`]; the error of the first latent with a
-    /// damaged chunk.
+    /// Those of [`latent`](Self::latent); [`Error::Limit`](crate::Error::Limit) if what has to be read comes to more than
+    /// [`Limits::latent_bytes`](crate::Limits::latent_bytes), and [`Error::Memory`](crate::Error::Memory); the error of the
+    /// first latent with a damaged chunk.
     pub fn load(&self, keys: &[&str]) -> Result<Vec<Loaded<'_>>> {
         self.load_latents(keys.iter().map(|key| self.latent(key)).collect::<Result<_>>()?)
     }
