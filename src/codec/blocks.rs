@@ -11,7 +11,7 @@ use std::ptr::{self, NonNull};
 
 use zstd::zstd_safe::zstd_sys;
 
-use super::frame::{CONTEXT_SIZE, MAX_WINDOW_LOG, NO_CONTEXT, Undecoded, content_size, failure};
+use super::frame::{CONTEXT_SIZE, MAX_WINDOW_LOG, NO_CONTEXT, Undecoded, content_size, damaged, failure};
 use crate::error::FrameProblem;
 
 /// The most bytes that one block decodes to (RFC 8878, 3.1.1.2.4).
@@ -55,9 +55,7 @@ impl<'o> BlockDecoder<'o> {
     pub(crate) fn new(prefix: &[u8]) -> Result<(Self, u64), Undecoded> {
         let size = content_size(prefix)?;
         if window_size(prefix)? > 1 << MAX_WINDOW_LOG {
-            return Err(
-                FrameProblem::Damaged { message: "Frame requires too much memory for decoding" }.into()
-            );
+            return Err(damaged("Frame requires too much memory for decoding"));
         }
         let context = KEPT.take().or_else(Context::new).ok_or(NO_CONTEXT)?;
         // SAFETY: the context is valid, and owned here alone. What it kept of an earlier frame is forgotten.
@@ -85,9 +83,7 @@ impl<'o> BlockDecoder<'o> {
         // zstd itself takes nothing at the end of a frame for the start of another, and reads where there is nothing.
         let wanted = self.wanted();
         if wanted == 0 || input.len() != wanted {
-            return Err(
-                FrameProblem::Damaged { message: "more or less was decoded than the frame has" }.into()
-            );
+            return Err(damaged("more or less was decoded than the frame has"));
         }
         // What fails is not used again.
         let context = self.context.take().ok_or(NO_CONTEXT)?;

@@ -163,8 +163,8 @@ impl Latent {
     }
 
     /// Writes the values' bytes to `out`, in C order and little-endian, block by block: no more memory is used for a
-    /// large latent than for a small one. Of a latent in compressed parts, as many as there are threads are decompressed
-    /// side by side, if together they are within 512 MiB and [`Limits::latent_bytes`](crate::Limits::latent_bytes).
+    /// large latent than for a small one. Of a latent in compressed parts, as many are decompressed side by side as there
+    /// are threads, and as fit into 512 MiB and [`Limits::latent_bytes`](crate::Limits::latent_bytes).
     ///
     /// With [`check_hashes`](crate::ReadOptions::check_hashes) a wrong hash is an error after the last byte, so what was
     /// written is to be kept only when this succeeds.

@@ -166,10 +166,11 @@ impl<'w, T: Element> LatentWriter<'w, T> {
 
     /// Decides how the latent is stored, if it is time to.
     fn decide(&mut self) -> Result<()> {
-        if !matches!(self.body, Body::Undecided { .. }) || self.pushed < self.decisive() {
+        let decisive = self.decisive();
+        let Body::Undecided { payload } = &mut self.body else { return Ok(()) };
+        if self.pushed < decisive {
             return Ok(());
         }
-        let Body::Undecided { payload } = &mut self.body else { return Ok(()) };
         let payload = std::mem::take(payload);
         let ready = Payload::Ready(payload.bytes());
         let input = Input { key: self.plan.entry.key(), dtype: self.plan.dtype, first: 0, payload: ready };

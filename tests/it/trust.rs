@@ -11,6 +11,7 @@ use gen5::{Component, Compression, Environment, Error, Reader, WriteOptions};
 use rayon::prelude::*;
 
 use crate::support::{in_pool, metadata, noise, write};
+use crate::writing::Watched;
 
 fn zstd(part_size: u64) -> WriteOptions {
     WriteOptions::new().compression(Compression::Zstd).part_size(Some(part_size)).sync(false)
@@ -148,31 +149,11 @@ fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
     }
 }
 
-/// A sink that counts its writes.
-struct Counting(Cursor<Vec<u8>>, Arc<AtomicU64>);
-
-impl Write for Counting {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Seek for Counting {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
-    }
-}
-
 /// What cannot be cut off is not written before all of it is known to be good.
 #[test]
 fn nothing_of_a_refused_call_is_written_where_it_would_stay() {
-    let writes = Arc::new(AtomicU64::new(0));
-    let mut sink = Counting(Cursor::new(Vec::new()), Arc::clone(&writes));
+    let writes = AtomicU64::new(0);
+    let mut sink = Watched(Cursor::new(Vec::new()), || _ = writes.fetch_add(1, Ordering::Relaxed));
     let mut writer = zstd(40_000).write_to(&mut sink).unwrap();
     writer.latent("first", &[20_000], &noise(1, 20_000)).unwrap();
     let before = writes.load(Ordering::Relaxed);

@@ -997,12 +997,12 @@ fn of_two_streams_the_one_that_is_not_finished_is_told() {
     assert!(matches!(&error, Error::Incomplete { key: Some(key), .. } if key == "second"), "{error:?}");
 }
 
-/// A sink that takes one thread at a time, and remembers which.
-struct OneThread(Cursor<Vec<u8>>, Vec<std::thread::ThreadId>);
+/// A sink in memory, each of whose writes is noticed.
+pub(crate) struct Watched<F: FnMut()>(pub(crate) Cursor<Vec<u8>>, pub(crate) F);
 
-impl Write for OneThread {
+impl<F: FnMut()> Write for Watched<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.1.push(std::thread::current().id());
+        (self.1)();
         self.0.write(bytes)
     }
 
@@ -1011,7 +1011,7 @@ impl Write for OneThread {
     }
 }
 
-impl Seek for OneThread {
+impl<F: FnMut()> Seek for Watched<F> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.0.seek(to)
     }
@@ -1022,7 +1022,8 @@ impl Seek for OneThread {
 fn a_sink_of_the_callers_is_written_to_from_the_callers_thread() {
     let values = noise(1, 1 << 20);
     for compression in [Compression::None, Compression::Zstd] {
-        let mut sink = OneThread(Cursor::new(Vec::new()), Vec::new());
+        let mut threads = Vec::new();
+        let mut sink = Watched(Cursor::new(Vec::new()), || threads.push(std::thread::current().id()));
         let options = WriteOptions::new().compression(compression).part_size(Some(1 << 20));
         let mut writer = options.write_to(&mut sink).unwrap();
         writer.latent("x", &[4, 1 << 18], &values).unwrap();
@@ -1031,7 +1032,7 @@ fn a_sink_of_the_callers_is_written_to_from_the_callers_thread() {
         stream.finish().unwrap();
         writer.finish(&metadata()).unwrap();
         let own = std::thread::current().id();
-        assert!(sink.1.len() > 4 && sink.1.iter().all(|thread| *thread == own), "{compression:?}");
+        assert!(threads.len() > 4 && threads.iter().all(|thread| *thread == own), "{compression:?}");
     }
 }
 
