@@ -1,4 +1,4 @@
-//! Memory maps, and what is told the system of memory: with `codec/blocks.rs`, the home of `unsafe`.
+//! Memory maps, and what is told the system of memory: with `codec/zstd/blocks.rs`, the home of `unsafe`.
 #![allow(unsafe_code)]
 
 use std::fs::File;

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
-use gen5::ReadOptions;
+use gen5::{Error, ReadOptions};
 
-use crate::content::{self, Content, words};
+use crate::content::{self, Content};
 use crate::trickle::with_short_reads;
 
 /// The bytes of a file give the same content, or the same error, from memory, by positioned reads, by such reads of one byte
@@ -26,11 +26,11 @@ pub fn backends_agree(data: &[u8]) {
     assert_eq!(reads > 0, !data.is_empty(), "the reads are those that were to be made short");
 
     let in_memory = options().from_bytes(data.to_vec());
-    let expected = in_memory.as_ref().map(Content::of).map_err(words);
+    let expected = in_memory.as_ref().map(Content::of).map_err(Error::to_string);
     for other in [opened, mapped] {
-        assert_eq!(other.as_ref().map(Content::of).map_err(words), expected);
+        assert_eq!(other.as_ref().map(Content::of).map_err(Error::to_string), expected);
     }
-    assert_eq!(trickled.map_err(|error| words(&error)).map(|_| content).transpose(), Some(expected));
+    assert_eq!(trickled.map_err(|error| error.to_string()).map(|_| content).transpose(), Some(expected));
     if let Ok(reader) = in_memory {
         content::check(&reader, data);
     }

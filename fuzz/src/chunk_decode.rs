@@ -1,21 +1,23 @@
 //! A compressed chunk.
 
-use std::io::Read;
+use std::sync::LazyLock;
 
 use gen5::{ChunkType, Digest, ReadOptions};
 use serde_json::{Value, json};
 
-use crate::build::{Builder, Chunk};
-use crate::content;
+use crate::build::{Builder, Chunk, chunk_bytes, frame_that_claims};
+use crate::content::{self, Content};
+use crate::other_decoders::Decoded;
 
-/// Bytes as the frame of a chunk whose record says what zstd itself makes of them, so that all checks behind that are come by.
-/// It is accepted just where zstd decodes it, as one frame that tells its size, and has the same content then, in all ways of
-/// reading.
+/// Bytes as the frame of a chunk whose record says what zstd makes of them, so that no later check hides an earlier one. It is
+/// accepted just where other decoders accept it, as one frame with its size whose matches stay in their window. Then
+/// it has the same content in all ways of reading, whatever was read before.
 /// The first byte says what kind of a latent it is, if it is one, and whether the record is to tell one byte more.
 pub fn chunk_decode(data: &[u8]) {
     let Some((&kind, stored)) = data.split_first() else { return };
-    let decoded = decode(stored);
-    let content = decoded.as_deref().unwrap_or(b"LATNF32\0\x04\0\0\0\0\0\0\0");
+    let decoded = Decoded::of(stored);
+    let by_zstd = decoded.by_zstd.as_deref();
+    let content = by_zstd.unwrap_or(b"LATNF32\0\x04\0\0\0\0\0\0\0");
     let Some((header, payload)) = content.split_at_checked(12) else { return };
     let is_latent = header.starts_with(b"LATN");
     let Some((flags, extra)) = describe(kind, header, payload.len(), is_latent) else { return };
@@ -37,27 +39,38 @@ pub fn chunk_decode(data: &[u8]) {
     let options = ReadOptions::new().limits(content::limits());
     let Ok(reader) = options.from_bytes(file.clone()) else { return };
     content::check(&reader, &file);
+    let first = Content::of(&reader);
+    read_another();
+    assert_eq!(Content::of(&reader), first, "it depends on what was read before");
 
     let size_is_told = header[8..] == (payload.len() as u32).to_le_bytes();
-    let is_right = decoded.is_some() && size_is_told && size == payload.len();
+    let is_right = decoded.is_right().map(|is_right| is_right && size_is_told && size == payload.len());
     let verified = reader.verify();
     if reader.chunks()[0].kind() != ChunkType::ENVIRONMENT {
-        assert_eq!(verified.is_ok(), is_right, "{:?}", verified.err());
+        assert!(is_right.is_none_or(|is_right| verified.is_ok() == is_right), "{:?}", verified.err());
     }
 }
 
-/// What zstd makes of one frame that tells its size, with nothing around it.
-fn decode(frame: &[u8]) -> Option<Vec<u8>> {
-    use zstd::zstd_safe::{get_dict_id_from_frame, get_frame_content_size};
-
-    let size = get_frame_content_size(frame).ok().flatten().filter(|size| *size <= 1 << 20)?;
-    if !frame.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || get_dict_id_from_frame(frame).is_some() {
-        return None;
+/// Reads a file whose frame has a wide window, and one that is damaged: what a thread keeps for the next frame is another
+/// then.
+fn read_another() {
+    static FILES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| [false, true].map(another));
+    for (file, is_sound) in FILES.iter().zip([true, false]) {
+        let reader = ReadOptions::new().from_bytes(file.as_slice()).expect("a sound table");
+        assert_eq!(reader.verify().is_ok(), is_sound);
     }
-    let mut content = Vec::new();
-    let mut decoder = zstd::stream::Decoder::with_buffer(frame).ok()?.single_frame();
-    decoder.read_to_end(&mut content).ok()?;
-    (decoder.finish().is_empty() && content.len() as u64 == size).then_some(content)
+}
+
+/// A file with a frame of 768 KiB whose window has 256 KiB.
+fn another(is_damaged: bool) -> Vec<u8> {
+    const WINDOW: u8 = 8 << 3;
+    let payload: Vec<u8> = (0..3_u8).cycle().take(768 << 10).collect();
+    let mut frame = frame_that_claims(WINDOW, &chunk_bytes("XTRA", b"0000", &payload));
+    if is_damaged {
+        *frame.last_mut().expect("a frame") ^= 1;
+    }
+    let chunk = Chunk::raw("XTRA", b"0000", &payload, json!({})).compressed();
+    Builder::new([chunk.stored(|stored| *stored = frame)]).build()
 }
 
 /// The flags of a chunk with this header, and what its record says of it.

@@ -87,19 +87,11 @@ pub(crate) fn check_keys(reader: &Reader) {
     }
 }
 
-/// What an error says. A frame that holds more than it claims, and is cut short as well, is told as the one or the other, by
-/// the room that zstd's context has kept of other frames; here they are the same.
-pub(crate) fn words(error: &Error) -> String {
-    error
-        .to_string()
-        .replace("the zstd frame is cut short", "the zstd frame is damaged (zstd: Data corruption detected)")
-}
-
 /// A result whose error can be compared.
 type Told<T> = Result<T, String>;
 
 fn told<T>(result: gen5::Result<T>) -> Told<T> {
-    result.map_err(|error| words(&error))
+    result.map_err(|error| error.to_string())
 }
 
 /// All that can be had of a file, or why it cannot.
@@ -130,7 +122,11 @@ impl Content {
             image: told(reader.image()).map(|image| image.map(std::borrow::Cow::into_owned)),
             environment: told(reader.environment()),
             fingerprint: told(reader.fingerprint()),
-            verified: report.chunks().iter().map(|chunk| chunk.error.as_ref().map(words)).collect(),
+            verified: report
+                .chunks()
+                .iter()
+                .map(|chunk| chunk.error.as_ref().map(Error::to_string))
+                .collect(),
             payloads: (0..reader.chunks().len())
                 .map(|chunk| told(reader.payload(chunk)).map(std::borrow::Cow::into_owned))
                 .collect(),

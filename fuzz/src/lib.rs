@@ -13,6 +13,7 @@ mod content;
 mod copies;
 mod extract_paths;
 mod image_text;
+mod other_decoders;
 mod parse_table;
 mod show_text;
 mod structured_file;

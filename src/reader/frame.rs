@@ -1,11 +1,12 @@
 //! Frames of a file: piece by piece, or whole, each block decoded right where it belongs.
 
+use std::io;
 use std::ops::Range;
 
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::memory::allocate;
-use crate::codec::{BlockDecoder, FrameDecoder, MAX_BLOCK, MAX_FRAME_HEADER, Step, Undecoded};
+use crate::codec::{BlockDecoder, FrameDecoder, MAX_BLOCK, MAX_FRAME_HEADER, Undecoded};
 use crate::error::{Error, FrameProblem, Place, Result};
 use crate::manifest::ChunkRecord;
 use crate::source::Source;
@@ -34,6 +35,10 @@ impl Owner<'_> {
             Undecoded::Problem(problem) => Error::Frame { place: self.place(), problem },
             Undecoded::Memory { bytes } => {
                 Error::Memory { what: format!("decompressing {}", self.place()), bytes }
+            }
+            Undecoded::Library(problem) => {
+                let error = io::Error::new(io::ErrorKind::Unsupported, problem);
+                Error::io(format!("decompress {}", self.place()))(error)
             }
         }
     }
@@ -68,6 +73,30 @@ impl<'a> Stored<'a> {
         if let Some(bytes) = self.source.borrow(self.rest.clone())? {
             return Ok(bytes);
         }
+        self.read_ahead(count)?;
+        Ok(self.buffer.get(self.buffered.clone()).unwrap_or_default())
+    }
+
+    /// Takes the next `count` bytes. Fewer, or none that the decoder wants, mean that the frame is cut short.
+    fn next(&mut self, count: usize) -> Result<&[u8]> {
+        let bytes = match self.source.borrow(self.rest.clone())? {
+            Some(bytes) => bytes.get(..count),
+            None => {
+                self.read_ahead(count)?;
+                let taken = self.buffered.start..self.buffered.start + count;
+                let is_there = taken.end <= self.buffered.end;
+                self.buffered.start = taken.end.min(self.buffered.end);
+                self.buffer.get(taken).filter(|_| is_there)
+            }
+        };
+        let bytes = bytes.filter(|bytes| !bytes.is_empty());
+        let bytes = bytes.ok_or_else(|| self.owner.fail(FrameProblem::Truncated))?;
+        self.rest.start += count as u64;
+        Ok(bytes)
+    }
+
+    /// Reads the next bytes into the buffer, where it holds fewer than `count` and there are more.
+    fn read_ahead(&mut self, count: usize) -> Result<()> {
         let left = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
         let there = self.buffered.len();
         if there < count.min(left) {
@@ -78,13 +107,7 @@ impl<'a> Stored<'a> {
             self.source.read_exact_at(missing, self.rest.start + there as u64)?;
             self.buffered = 0..size;
         }
-        Ok(self.buffer.get(self.buffered.clone()).unwrap_or_default())
-    }
-
-    /// Passes over the next `count` bytes, which were there.
-    fn take(&mut self, count: usize) {
-        self.rest.start += count as u64;
-        self.buffered.start = self.buffered.end.min(self.buffered.start + count);
+        Ok(())
     }
 
     /// Checks that nothing is left.
@@ -100,7 +123,8 @@ impl<'a> Stored<'a> {
 pub(super) struct Frame<'a> {
     stored: Stored<'a>,
     decoder: FrameDecoder,
-    done: bool,
+    /// Where in the decoder's ring the bytes are that were decoded and not taken yet.
+    ready: Range<usize>,
 }
 
 impl<'a> Frame<'a> {
@@ -108,131 +132,114 @@ impl<'a> Frame<'a> {
     pub(super) fn open(source: &'a Source, stored: Range<u64>, owner: Owner<'a>) -> Result<(Self, u64)> {
         let mut stored = Stored::new(source, stored, owner);
         let prefix = stored.peek(MAX_FRAME_HEADER)?;
-        let (decoder, content) = FrameDecoder::new(prefix).map_err(|problem| owner.fail(problem))?;
-        Ok((Self { stored, decoder, done: false }, content))
+        let decoder = FrameDecoder::new(prefix).map_err(|problem| owner.fail(problem))?;
+        let content = decoder.content_size();
+        Ok((Self { stored, decoder, ready: 0..0 }, content))
     }
 
     pub(super) fn owner(&self) -> Owner<'a> {
         self.stored.owner
     }
 
-    /// Decodes once into `output`, reading what is needed for that. Returns the bytes produced; 0 only if the frame is
-    /// done, or `output` is full or empty.
-    fn step(&mut self, output: &mut [u8]) -> Result<usize> {
-        loop {
-            let owner = self.owner();
-            let input = self.stored.peek(1)?;
-            let is_at_end = input.is_empty();
-            let step = self.decoder.step(input, output).map_err(|problem| owner.fail(problem))?;
-            let Step { consumed, produced, done } = step;
-            self.stored.take(consumed);
-            self.done = done;
-            if produced > 0 || done || output.is_empty() && consumed == 0 {
-                return Ok(produced);
-            }
-            if is_at_end {
-                return Err(owner.fail(FrameProblem::Truncated));
-            }
+    /// Decodes the next piece once everything that is ready was taken; it may be empty.
+    fn step(&mut self) -> Result<()> {
+        let owner = self.owner();
+        let input = self.stored.next(self.decoder.wanted())?;
+        self.ready = self.decoder.decode(input).map_err(|problem| owner.fail(problem))?;
+        Ok(())
+    }
+
+    /// The next bytes of the content, at least one and at most `most`, where the decoder put them.
+    pub(super) fn next_bytes(&mut self, most: usize) -> Result<&[u8]> {
+        while self.ready.is_empty() {
+            self.step()?;
         }
+        let start = self.ready.start;
+        self.ready.start = self.ready.end.min(start.saturating_add(most));
+        Ok(self.decoder.ring().get(start..self.ready.start).unwrap_or_default())
     }
 
     /// Fills `output`, which is no longer than what is left of the content.
     pub(super) fn read_exact(&mut self, mut output: &mut [u8]) -> Result<()> {
         while !output.is_empty() {
-            if self.done {
-                return Err(self.owner().fail(FrameProblem::Truncated));
-            }
-            let produced = self.step(output)?;
-            output = output.split_at_mut(produced).1;
+            let bytes = self.next_bytes(output.len())?;
+            let (now, later) = output.split_at_mut(bytes.len());
+            now.copy_from_slice(bytes);
+            output = later;
         }
         Ok(())
     }
 
     /// Checks that the content ends here with the right checksum, and that nothing stands behind the frame.
     pub(super) fn finish(&mut self) -> Result<()> {
-        if !self.done {
-            self.step(&mut [])?;
-        }
-        if !self.done {
-            return Err(self.owner().fail(FrameProblem::Truncated));
+        while self.decoder.wanted() > 0 {
+            self.step()?;
         }
         self.stored.finish()
     }
 }
 
-/// Decodes the whole frame of a chunk: its header, which is given to `check_header`, and its payload into `payload`,
-/// which is as long. Blocks of the payload are given to `each`, in their order, when they are there.
-pub(super) fn read_whole(
-    source: &Source,
-    record: &ChunkRecord,
-    payload: &mut [u8],
-    check_header: impl FnOnce(&ChunkHeader) -> Result<()>,
-    mut each: impl FnMut(&[u8]),
-) -> Result<()> {
-    let owner = Owner::Chunk(record);
-    // The block that the header is in starts elsewhere; those behind it are decoded in place.
-    let first_size = (CHUNK_HEADER_SIZE + payload.len() as u64).min(CHUNK_HEADER_SIZE + MAX_BLOCK as u64);
-    let mut first = allocate(first_size, "a block of a frame")?;
-    let mut blocks =
-        Blocks::open(Stored::new(source, record.offset..record.end(), owner), payload.len() as u64)?;
-
-    let mut header = ChunkHeader::new_zeroed();
-    let (mut missing, mut room, mut values) = (header.as_mut_bytes(), first.as_mut_slice(), [].as_slice());
-    while !missing.is_empty() {
-        let decoded;
-        (decoded, room) = blocks.next(room)?;
-        let (bytes, behind) = decoded.split_at(decoded.len().min(missing.len()));
-        let (now, later) = missing.split_at_mut(bytes.len());
-        now.copy_from_slice(bytes);
-        (missing, values) = (later, behind);
-    }
-    check_header(&header)?;
-
-    let (start, mut room) = payload.split_at_mut(values.len().min(payload.len()));
-    start.copy_from_slice(values);
-    each(start);
-    while !blocks.are_done() {
-        let decoded;
-        (decoded, room) = blocks.next(room)?;
-        each(decoded);
-    }
-    match room.is_empty() {
-        true => blocks.stored.finish(),
-        false => Err(owner.fail(FrameProblem::Truncated)),
-    }
-}
-
-/// A frame that is decoded into memory which stays as it is until all is decoded.
-struct Blocks<'a, 'o> {
+/// A frame that is decoded as a whole, into memory of the caller's.
+pub(super) struct WholeFrame<'a> {
     stored: Stored<'a>,
-    decoder: BlockDecoder<'o>,
+    decoder: BlockDecoder,
 }
 
-impl<'a, 'o> Blocks<'a, 'o> {
-    /// Opens the frame of a chunk whose payload has this size.
-    fn open(mut stored: Stored<'a>, payload_size: u64) -> Result<Self> {
-        let owner = stored.owner;
+impl<'a> WholeFrame<'a> {
+    /// Opens the frame in `stored`.
+    pub(super) fn open(source: &'a Source, stored: Range<u64>, owner: Owner<'a>) -> Result<Self> {
+        let mut stored = Stored::new(source, stored, owner);
         let prefix = stored.peek(MAX_FRAME_HEADER)?;
-        let (decoder, content) = BlockDecoder::new(prefix).map_err(|problem| owner.fail(problem))?;
-        owner.expect_content(content, payload_size + CHUNK_HEADER_SIZE)?;
+        let decoder = BlockDecoder::new(prefix).map_err(|problem| owner.fail(problem))?;
         Ok(Self { stored, decoder })
     }
 
-    fn are_done(&self) -> bool {
-        self.decoder.wanted() == 0
+    /// Bytes of the content: a chunk's header and its payload.
+    pub(super) fn content_size(&self) -> u64 {
+        self.decoder.content_size()
     }
 
-    /// Decodes a step into `room`: what came of it, which may be nothing, and the room that is left.
-    fn next(&mut self, room: &'o mut [u8]) -> Result<(&'o [u8], &'o mut [u8])> {
+    /// Decodes the chunk's header, which is given to `check_header`, and its payload into `payload`, which is as long.
+    /// Blocks of the payload are given to `each`, in their order, when they are there.
+    pub(super) fn read(
+        mut self,
+        payload: &mut [u8],
+        check_header: impl FnOnce(&ChunkHeader) -> Result<()>,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        // The first block is the header and the start of the payload, so it needs memory of its own. All others are
+        // decoded in place.
+        let first_size = self.content_size().min(CHUNK_HEADER_SIZE + MAX_BLOCK as u64);
+        let mut first = allocate(first_size, "a block of a frame")?;
+        let mut header = ChunkHeader::new_zeroed();
+        let mut filled = 0;
+        while filled < header.as_bytes().len() {
+            filled += self.decode(&[], &mut first, filled)?;
+        }
+        let (head, values) = first.split_at(filled).0.split_at(header.as_bytes().len());
+        header.as_mut_bytes().copy_from_slice(head);
+        check_header(&header)?;
+
+        let (start, _) = payload.split_at_mut(values.len().min(payload.len()));
+        start.copy_from_slice(values.split_at(start.len()).0);
+        each(start);
+        let mut at = start.len();
+        while self.decoder.wanted() > 0 {
+            let decoded = self.decode(head, payload, at)?;
+            each(payload.get(at..at + decoded).unwrap_or_default());
+            at += decoded;
+        }
+        if at < payload.len() {
+            return Err(self.stored.owner.fail(FrameProblem::Truncated));
+        }
+        self.stored.finish()
+    }
+
+    /// Decodes a step to `memory`, from `at` on; returns how many bytes came of it, which may be none. Before them came
+    /// `older`, and `memory` up to `at`.
+    fn decode(&mut self, older: &[u8], memory: &mut [u8], at: usize) -> Result<usize> {
         let owner = self.stored.owner;
-        let wanted = match self.decoder.wanted() {
-            0 => return Err(owner.fail(FrameProblem::Truncated)),
-            wanted => wanted,
-        };
-        let input = self.stored.peek(wanted)?;
-        let input = input.get(..wanted).ok_or_else(|| owner.fail(FrameProblem::Truncated))?;
-        let decoded = self.decoder.decode(input, room).map_err(|problem| owner.fail(problem))?;
-        self.stored.take(wanted);
-        Ok(decoded)
+        let input = self.stored.next(self.decoder.wanted())?;
+        self.decoder.decode(input, older, memory, at).map_err(|problem| owner.fail(problem))
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::frame::{Frame, Owner, read_whole};
+use super::frame::{Frame, Owner, WholeFrame};
 use super::memory::allocate;
 use crate::codec::{Digest, Hasher, SHUFFLE_BLOCK, unshuffle};
 use crate::error::{Error, FrameProblem, Result};
@@ -19,7 +19,8 @@ const BLOCK: usize = 512 << 10;
 /// Decompresses the chunk table: its JSON text.
 pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) -> Result<Vec<u8>> {
     let owner = Owner::Table { offset };
-    let (mut frame, content) = Frame::open(source, offset..offset + size, owner)?;
+    let frame = WholeFrame::open(source, offset..offset + size, owner)?;
+    let content = frame.content_size();
     if content > limit {
         let (name, unit) = ("table_bytes", "bytes");
         return Err(Error::Limit { place: owner.place(), name, unit, limit, found: content });
@@ -27,12 +28,9 @@ pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) ->
     let Some(text_size) = content.checked_sub(CHUNK_HEADER_SIZE) else {
         return Err(owner.fail(FrameProblem::ContentSize { expected: CHUNK_HEADER_SIZE, found: content }));
     };
-    let mut header = ChunkHeader::new_zeroed();
-    frame.read_exact(header.as_mut_bytes())?;
-    check_header(&header, ChunkType::MANIFEST, NO_FLAGS, text_size, owner)?;
     let mut text = allocate(text_size, "the chunk table")?;
-    frame.read_exact(&mut text)?;
-    frame.finish()?;
+    let check = |header: &_| check_header(header, ChunkType::MANIFEST, NO_FLAGS, text_size, owner);
+    frame.read(&mut text, check, |_| ())?;
     Ok(text)
 }
 
@@ -129,9 +127,25 @@ pub(crate) struct PayloadReader<'a> {
     source: &'a Source,
     record: &'a ChunkRecord,
     content: Content<'a>,
-    /// Bytes of the payload that were read or passed over.
-    position: u64,
+    passed: Passed,
+}
+
+/// The part of a payload that was read or passed over.
+struct Passed {
+    /// Its bytes.
+    bytes: u64,
+    /// Its hash, if that is to be compared.
     hasher: Option<Hasher>,
+}
+
+impl Passed {
+    /// Notes that the next bytes were read, and are these.
+    fn add(&mut self, block: &[u8]) {
+        self.bytes += block.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(block);
+        }
+    }
 }
 
 impl<'a> PayloadReader<'a> {
@@ -160,11 +174,12 @@ impl<'a> PayloadReader<'a> {
             source.read_exact_at(header.as_mut_bytes(), record.offset)?;
         }
         check_chunk_header(&header, record)?;
-        Ok(Self { source, record, content, position: 0, hasher: check_hash.then(Hasher::default) })
+        let passed = Passed { bytes: 0, hasher: check_hash.then(Hasher::default) };
+        Ok(Self { source, record, content, passed })
     }
 
     fn left(&self) -> u64 {
-        self.record.payload_size - self.position
+        self.record.payload_size - self.passed.bytes
     }
 
     /// Bytes to ask for at a time.
@@ -175,72 +190,59 @@ impl<'a> PayloadReader<'a> {
         }
     }
 
-    /// Notes that the next bytes were read, and are these.
-    fn advance(&mut self, block: &[u8]) {
-        self.position += block.len() as u64;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(block);
-        }
-    }
-
     /// Fills `output` with the next bytes, of which there are enough.
     pub(crate) fn read_exact(&mut self, output: &mut [u8]) -> Result<()> {
         for block in output.chunks_mut(self.block_size()) {
             match &mut self.content {
                 Content::Raw => {
-                    self.source.read_exact_at(block, self.record.payload_offset() + self.position)?;
+                    self.source.read_exact_at(block, self.record.payload_offset() + self.passed.bytes)?;
                 }
                 Content::Frame(frame) => frame.read_exact(block)?,
                 Content::Shuffled(shuffled) => shuffled.read_exact(block)?,
             }
-            self.advance(block);
+            self.passed.add(block);
         }
         Ok(())
     }
 
     /// Passes over the next `count` bytes, which are decoded and hashed where that is needed.
     pub(crate) fn skip(&mut self, count: u64) -> Result<()> {
-        if matches!(self.content, Content::Raw) && self.hasher.is_none() {
-            self.position += count;
+        if matches!(self.content, Content::Raw) && self.passed.hasher.is_none() {
+            self.passed.bytes += count;
             return Ok(());
         }
         self.blocks(count, |_| Ok(()))
     }
 
-    /// Gives the next `count` bytes to `take`, block by block, in place where they can be borrowed.
+    /// Gives the next `count` bytes to `take`, block by block, where they lie in the file or were decoded to.
     pub(crate) fn blocks(&mut self, mut count: u64, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut scratch = Vec::new();
         while count > 0 {
             let size = usize::try_from(count).unwrap_or(usize::MAX).min(self.block_size());
-            count -= size as u64;
-            match self.borrow(size as u64)? {
-                Some(block) => {
-                    self.advance(block);
-                    take(block)?;
-                }
-                None => {
-                    scratch.resize(size, 0);
-                    self.read_exact(&mut scratch)?;
-                    take(&scratch)?;
-                }
+            let start = self.record.payload_offset() + self.passed.bytes;
+            let block = match &mut self.content {
+                Content::Raw => self.source.borrow(start..start + size as u64)?,
+                Content::Frame(frame) => Some(frame.next_bytes(size)?),
+                Content::Shuffled(_) => None,
+            };
+            if let Some(block) = block {
+                count -= block.len() as u64;
+                self.passed.add(block);
+                take(block)?;
+                continue;
             }
+            scratch.resize(size, 0);
+            self.read_exact(&mut scratch)?;
+            count -= size as u64;
+            take(&scratch)?;
         }
         Ok(())
-    }
-
-    /// The next bytes where they lie in the file, if they do so in memory.
-    fn borrow(&self, size: u64) -> Result<Option<&'a [u8]>> {
-        let start = self.record.payload_offset() + self.position;
-        match self.content {
-            Content::Raw => self.source.borrow(start..start + size),
-            Content::Frame(_) | Content::Shuffled(_) => Ok(None),
-        }
     }
 
     /// Ends with the chunk: with `check_hash`, what is left of it is read and the hash compared. A frame that was read
     /// to its end has to end there.
     pub(crate) fn finish(mut self) -> Result<()> {
-        if self.hasher.is_some() {
+        if self.passed.hasher.is_some() {
             self.skip(self.left())?;
         }
         if self.left() == 0 {
@@ -250,7 +252,7 @@ impl<'a> PayloadReader<'a> {
                 Content::Shuffled(shuffled) => shuffled.frame.finish()?,
             }
         }
-        self.hasher.map_or(Ok(()), |hasher| check_digest(self.record, hasher.finish()))
+        self.passed.hasher.map_or(Ok(()), |hasher| check_digest(self.record, hasher.finish()))
     }
 }
 
@@ -301,7 +303,10 @@ pub(crate) fn read_payload_into(
             hasher.update(block);
         }
     };
-    read_whole(source, record, payload, |header| check_chunk_header(header, record), hash)?;
+    let owner = Owner::Chunk(record);
+    let frame = WholeFrame::open(source, record.offset..record.end(), owner)?;
+    owner.expect_content(frame.content_size(), record.payload_size + CHUNK_HEADER_SIZE)?;
+    frame.read(payload, |header| check_chunk_header(header, record), hash)?;
     hasher.map_or(Ok(()), |hasher| check_digest(record, hasher.finish()))
 }
 

@@ -1,18 +1,26 @@
-//! Z1 to Z12: the zstd frames of the table and of chunks.
+//! Z1 to Z15: the zstd frames of the table and of chunks.
 
-use gen5::{Digest, FrameProblem};
+use gen5::{Digest, FrameProblem, Reader};
 use serde_json::json;
 
 use crate::case::{Case, damaged, read, refused};
 use crate::good::{VALUES, good, raw, stored};
 use crate::support::{
-    Builder, Chunk, FrameStyle, chunk_bytes, frame, frame_by_hand, frame_of_zeros, le_bytes, skippable_frame,
-    tell,
+    Builder, Chunk, FrameStyle, chunk_bytes, frame, frame_by_hand, frame_of_zeros, frame_that_claims,
+    le_bytes, skippable_frame, tell,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    let clauses =
-        [tables(), bombs(), headers_of_tables(), legal(), chunks(), chunks_of_bytes(), headers_of_chunks()];
+    let clauses = [
+        tables(),
+        bombs(),
+        headers_of_tables(),
+        legal(),
+        chunks(),
+        chunks_of_bytes(),
+        headers_of_chunks(),
+        matches(),
+    ];
     clauses.into_iter().flatten().collect()
 }
 
@@ -240,7 +248,7 @@ fn headers_of_tables() -> Vec<Case> {
 }
 
 fn legal() -> Vec<Case> {
-    let is_read = |reader: &gen5::Reader| {
+    let is_read = |reader: &Reader| {
         for key in ["a", "b"] {
             assert_eq!(*reader.latent(key).unwrap().read::<f32>().unwrap(), VALUES);
         }
@@ -425,6 +433,75 @@ fn headers_of_chunks() -> Vec<Case> {
                 (format!("{name}, {storage}"), format!("Contradiction chunk 1 at 68 {member}"));
             cases.extend(damaged("R4", [(&*name, file, &*told, words)]));
         }
+    }
+    cases
+}
+
+/// Bytes that repeat after 3072, many times more than a window holds: letters, so that they may be text.
+fn repeating() -> Vec<u8> {
+    let letter = |n: u32| b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26;
+    (0..3072).map(letter).cycle().take(30_720).collect()
+}
+
+/// Frames whose matches reach back 3072 bytes. A window of just that is right. With one of 1 KiB, zstd itself gives the
+/// content or some other, depending on how it is called.
+fn matches() -> Vec<Case> {
+    const RIGHT: u8 = 1 << 3 | 4;
+    const LYING: u8 = 0;
+    let table = |window| {
+        let text = String::from_utf8(repeating()).unwrap();
+        let file = good().manifest(move |manifest| {
+            manifest["gen5_metadata"]["model_info"]["prompt"] = json!(text);
+        });
+        file.table(move |meta| frame_that_claims(window, meta)).build()
+    };
+    let values: Vec<f32> = repeating().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let store = |chunk: Chunk<'static>, kind, flags, payload: &[u8], window| {
+        let content = chunk_bytes(kind, flags, payload);
+        chunk.compressed().stored(move |stored| *stored = frame_that_claims(window, &content))
+    };
+    let whole = |window| {
+        let latent = Chunk::latent("x", &[values.len()], &values);
+        Builder::new([store(latent, "LATN", b"F32\0", &repeating(), window)]).build()
+    };
+    let parts = |window| {
+        let part = |index: usize| {
+            let part = Chunk::part("x", index, 2, index * values.len(), &[2 * values.len()], &values);
+            store(part, "LATN", b"F32\0", &repeating(), if index == 0 { window } else { RIGHT })
+        };
+        Builder::new([0, 1].map(part)).build()
+    };
+    let other = |kind: &'static str, window| {
+        let chunk = Chunk::raw(kind, b"0000", &repeating(), json!({}));
+        Builder::new([store(chunk, kind, b"0000", &repeating(), window)]).build()
+    };
+
+    let told = "Frame chunk 0 at 32 Damaged";
+    let mut cases = refused("Z14", [("of the table", table(LYING), "Frame table Damaged", "damaged")]);
+    cases.extend(damaged(
+        "Z14",
+        [
+            ("of a latent", whole(LYING), told, "damaged"),
+            ("of a part", parts(LYING), told, "damaged"),
+            ("of the image", other("DATA", LYING), told, "damaged"),
+            ("of the environment", other("ENVC", LYING), told, "damaged"),
+            ("of an unknown chunk", other("XTRA", LYING), told, "damaged"),
+        ],
+    ));
+    let is_prompt = |reader: &Reader| {
+        let metadata = reader.metadata().unwrap();
+        assert_eq!(metadata.model_info().prompt.as_bytes(), repeating());
+    };
+    let is_payload = |reader: &Reader| {
+        for chunk in 0..reader.chunks().len() {
+            assert_eq!(*reader.payload(chunk).unwrap(), repeating());
+        }
+    };
+    cases.push(read("Z15", "of the table", table(RIGHT), is_prompt));
+    for (name, file) in
+        [("of a latent", whole(RIGHT)), ("of parts", parts(RIGHT)), ("of the image", other("DATA", RIGHT))]
+    {
+        cases.push(read("Z15", name, file, is_payload));
     }
     cases
 }

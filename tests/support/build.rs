@@ -1,5 +1,7 @@
 //! Files put together by hand, byte by byte.
 
+use std::io::Write;
+
 use gen5::Digest;
 use serde_json::{Value, json};
 use zstd::stream::raw::CParameter;
@@ -64,6 +66,22 @@ pub(crate) fn frame_of_zeros(head: &[u8], blocks: u32) -> Vec<u8> {
         frame.extend(&header.to_le_bytes()[..3]);
         frame.push(0);
     }
+    frame
+}
+
+/// A frame in blocks of 512 bytes whose matches reach 8 KiB back, and which claims another window: its descriptor is that
+/// byte (RFC 8878, 3.1.1.1.2). It has no checksum.
+pub(crate) fn frame_that_claims(window: u8, content: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.window_log(13).unwrap();
+    encoder.set_pledged_src_size(Some(content.len() as u64)).unwrap();
+    for block in content.chunks(512) {
+        encoder.write_all(block).unwrap();
+        encoder.flush().unwrap();
+    }
+    let mut frame = encoder.finish().unwrap();
+    assert_eq!(frame[4] & 0b10_0000, 0, "a content of under 8 KiB is a single segment, and has no such byte");
+    frame[5] = window;
     frame
 }
 

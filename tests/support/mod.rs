@@ -15,8 +15,8 @@ use gen5::{
 use serde_json::json;
 
 pub(crate) use build::{
-    Builder, Chunk, FrameStyle, chunk_bytes, frame, frame_by_hand, frame_of_zeros, le_bytes, model_info,
-    shuffled, skippable_frame,
+    Builder, Chunk, FrameStyle, chunk_bytes, frame, frame_by_hand, frame_of_zeros, frame_that_claims,
+    le_bytes, model_info, shuffled, skippable_frame,
 };
 
 pub(crate) fn data(name: &str) -> PathBuf {

@@ -1,0 +1,348 @@
+//! A zstd frame decoded block by block, each block right where the caller wants it.
+//!
+//! A block may repeat bytes that came before it. zstd calls that its history, and remembers it as two stretches of memory
+//! from earlier calls. Here every call names the history itself, and makes zstd forget the rest. So zstd reads only memory
+//! that is borrowed for the call, and what a block can repeat depends on the frame alone: the bytes of one window before
+//! the block, wherever they are kept. A match that reaches farther back is an error, though zstd would allow it as long as
+//! it remembers more.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU8;
+
+use zstd::zstd_safe::zstd_sys::{self, ZSTD_nextInputType_e};
+
+use super::failure::{NO_CONTEXT, Undecoded, damaged};
+use super::head::FrameHead;
+use super::{kept, library};
+
+thread_local! {
+    /// A context has no window of its own, so its size does not depend on the frames that it decoded.
+    static CONTEXT: Cell<Option<Context>> = const { Cell::new(None) };
+}
+
+/// A context of zstd's, owned.
+struct Context(NonNull<zstd_sys::ZSTD_DCtx>);
+
+impl Context {
+    fn new() -> Result<Self, Undecoded> {
+        library::check().map_err(Undecoded::Library)?;
+        // SAFETY: asks for nothing; returns null or a context that is the caller's.
+        NonNull::new(unsafe { zstd_sys::ZSTD_createDCtx() }).map(Self).ok_or(NO_CONTEXT)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the context came from `ZSTD_createDCtx`, and this is the only place that frees it.
+        unsafe { zstd_sys::ZSTD_freeDCtx(self.0.as_ptr()) };
+    }
+}
+
+/// Memory that no block is ever decoded into. Its second byte is neither the start of other memory nor the end of any.
+static NOWHERE: [AtomicU8; 3] = [const { AtomicU8::new(0) }; 3];
+
+/// Decodes one frame.
+pub(crate) struct BlockDecoder {
+    /// There until the decoder is dropped, or has failed.
+    context: Option<Context>,
+    head: FrameHead,
+    /// Bytes of the content that were not decoded yet.
+    left: u64,
+}
+
+impl BlockDecoder {
+    /// Starts on the frame whose first bytes are `prefix` (at least [`MAX_FRAME_HEADER`](super::MAX_FRAME_HEADER) of them,
+    /// unless it is shorter). The decoder wants the frame from its first byte on.
+    pub(crate) fn new(prefix: &[u8]) -> Result<Self, Undecoded> {
+        let head = FrameHead::read(prefix)?;
+        let context = kept::take(&CONTEXT).map_or_else(Context::new, Ok)?;
+        // SAFETY: the context is valid, and owned here alone. It forgets the frame it decoded before.
+        check(unsafe { zstd_sys::ZSTD_decompressBegin(context.0.as_ptr()) })?;
+        Ok(Self { context: Some(context), head, left: head.content_size })
+    }
+
+    /// Bytes of the frame's content.
+    pub(crate) fn content_size(&self) -> u64 {
+        self.head.content_size
+    }
+
+    /// How many bytes a block can reach back.
+    pub(super) fn window(&self) -> usize {
+        self.head.window
+    }
+
+    /// The room that the next block needs, to be decoded whatever it is.
+    pub(super) fn next_room(&self) -> usize {
+        usize::try_from(self.left).unwrap_or(usize::MAX).min(self.head.block_size())
+    }
+
+    /// How many bytes of the frame the next call of [`decode`](Self::decode) takes; 0 if the frame has ended and its
+    /// checksum was right, or after an error.
+    pub(crate) fn wanted(&self) -> usize {
+        // SAFETY: the context is valid; the call only looks at it.
+        self.context
+            .as_ref()
+            .map_or(0, |context| unsafe { zstd_sys::ZSTD_nextSrcSizeToDecompress(context.0.as_ptr()) })
+    }
+
+    /// Takes the next [`wanted`](Self::wanted) bytes of the frame, and decodes them to `memory`, from `at` on. Returns how
+    /// many bytes that made.
+    ///
+    /// The content that was decoded before is `older`, followed by `memory` up to `at`: all of it, or at least as much as
+    /// one window. Bytes of `memory` behind those that were decoded may change.
+    pub(crate) fn decode(
+        &mut self,
+        input: &[u8],
+        older: &[u8],
+        memory: &mut [u8],
+        at: usize,
+    ) -> Result<usize, Undecoded> {
+        // zstd itself takes nothing at the end of a frame for the start of another, and reads where there is nothing.
+        let wanted = self.wanted();
+        if wanted == 0 || input.len() != wanted || at > memory.len() {
+            return Err(damaged("more or less was decoded than the frame has"));
+        }
+        // A context that fails is not used again.
+        let context = self.context.take().ok_or(NO_CONTEXT)?;
+        let decoded = match next_is_a_block(&context) {
+            true => self.decode_block(&context, input, older, memory, at)?,
+            false => {
+                forget_and_decode(&context, input)?;
+                0
+            }
+        };
+        self.left = self.left.saturating_sub(decoded as u64);
+        self.context = Some(context);
+        Ok(decoded)
+    }
+
+    fn decode_block(
+        &self,
+        context: &Context,
+        input: &[u8],
+        older: &[u8],
+        memory: &mut [u8],
+        at: usize,
+    ) -> Result<usize, Undecoded> {
+        let recent = at.min(self.head.window);
+        let older = older.split_at(older.len().saturating_sub(self.head.window - recent)).1;
+        let room = (memory.len() - at).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        // All places in `memory` come from this pointer, since zstd goes from one to the other.
+        let memory = memory.as_mut_ptr();
+        // SAFETY: `recent` is at most `at`, and that at most the length of `memory`.
+        let (recent_start, start) = unsafe { (memory.add(at - recent), memory.add(at)) };
+        insert(context, older.as_ptr(), older.len());
+        insert(context, recent_start, recent);
+        // SAFETY: the context is valid and owned here alone. zstd reads `input` within its length, which is as long as it
+        // wants. It writes at `start` within `room`, which ends with `memory` or before. It also reads its history. That
+        // is `older` and the `recent` bytes before `start`, both borrowed for this call, and nothing else: the header
+        // of this block was given to `forget_and_decode`, after which zstd's history was empty, and it has grown by the two
+        // insertions since. How far it may reach back zstd knows from the places and lengths, and refuses more.
+        let decoded = check(unsafe {
+            zstd_sys::ZSTD_decompressContinue(
+                context.0.as_ptr(),
+                start.cast(),
+                room,
+                input.as_ptr().cast(),
+                input.len(),
+            )
+        })?;
+        Ok(decoded.min(room))
+    }
+}
+
+impl Drop for BlockDecoder {
+    fn drop(&mut self) {
+        if let Some(context) = self.context.take() {
+            kept::keep(&CONTEXT, context);
+        }
+    }
+}
+
+/// Whether the next bytes are the body of a block, as opposed to a header, or the checksum.
+fn next_is_a_block(context: &Context) -> bool {
+    // SAFETY: the context is valid; the call only looks at it.
+    let next = unsafe { zstd_sys::ZSTD_nextInputType(context.0.as_ptr()) };
+    matches!(next, ZSTD_nextInputType_e::ZSTDnit_block | ZSTD_nextInputType_e::ZSTDnit_lastBlock)
+}
+
+/// Takes bytes that decode to nothing, and makes zstd forget its history.
+///
+/// Wherever zstd is told to decode to, its history starts anew if that is not where it ended: what it remembered is the
+/// first of two stretches then, and the second is empty. The next stretch that starts elsewhere again pushes the first out.
+fn forget_and_decode(context: &Context, input: &[u8]) -> Result<(), Undecoded> {
+    let [_, nowhere, _] = &NOWHERE;
+    // SAFETY: the context is valid, and zstd reads `input` within its length, which is as long as it wants. Headers and
+    // checksums are not written anywhere; there would be room for a byte.
+    check(unsafe {
+        zstd_sys::ZSTD_decompressContinue(
+            context.0.as_ptr(),
+            nowhere.as_ptr().cast(),
+            1,
+            input.as_ptr().cast(),
+            input.len(),
+        )
+    })
+    .map(|_| ())
+}
+
+/// Tells zstd that the `len` bytes at `start` come next in its history.
+fn insert(context: &Context, start: *const u8, len: usize) {
+    // Nothing would still be a place for zstd, where its history ends.
+    if len > 0 {
+        // SAFETY: the context is valid; the call only notes the place.
+        unsafe { zstd_sys::ZSTD_insertBlock(context.0.as_ptr(), start.cast(), len) };
+    }
+}
+
+fn check(code: usize) -> Result<usize, Undecoded> {
+    // SAFETY: only looks at the number.
+    match unsafe { zstd_sys::ZSTD_isError(code) } {
+        0 => Ok(code),
+        _ => Err(Undecoded::of_code(code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MAX_BLOCK;
+    use super::super::testing::{self, compress, lying_and_right};
+    use super::*;
+    use crate::error::FrameProblem;
+
+    fn repeating(len: usize) -> Vec<u8> {
+        testing::repeating(50_000, len)
+    }
+
+    /// Decodes into memory that has just room for the content. Once it has `switch` bytes, these become the older ones, and
+    /// the rest is decoded into other memory.
+    fn decode(frame: &[u8], switch: usize) -> Result<Vec<u8>, Undecoded> {
+        let mut decoder = BlockDecoder::new(frame)?;
+        let size = usize::try_from(decoder.content_size()).unwrap();
+        let (mut older, mut memory) = (Vec::new(), vec![1; size]);
+        let (mut input, mut at) = (frame, 0);
+        while decoder.wanted() > 0 {
+            if at >= switch && older.is_empty() {
+                older = memory[..at].to_vec();
+                // What was decoded there is gone.
+                memory.fill(2);
+                memory.truncate(size - at);
+                at = 0;
+            }
+            let (now, later) = input.split_at_checked(decoder.wanted()).ok_or(FrameProblem::Truncated)?;
+            at += decoder.decode(now, &older, &mut memory, at)?;
+            input = later;
+        }
+        assert_eq!(input, b"");
+        Ok([&older, &memory[..at]].concat())
+    }
+
+    #[test]
+    fn blocks_reach_back_into_older_memory_and_recent() {
+        let content = repeating(700_000);
+        for block in [5, 1000, 100_000, usize::MAX] {
+            let frame = compress(&content, block, 19);
+            assert!(block < 1000 || frame.len() < 100_000, "blocks repeat what was in those before");
+            for switch in [0, 1, 12, 200_000, usize::MAX] {
+                assert!(decode(&frame, switch).unwrap() == content, "{switch}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_match_reaches_one_window_back_wherever_the_bytes_are_and_no_farther() {
+        for (lying, right, content) in lying_and_right() {
+            for switch in [0, 1, 12, 1000, 200_000, usize::MAX] {
+                assert!(decode(&right, switch).unwrap() == content, "{switch}");
+                let refused = decode(&lying, switch);
+                assert!(matches!(refused, Err(Undecoded::Problem(FrameProblem::Damaged { .. }))), "{switch}");
+            }
+        }
+    }
+
+    #[test]
+    fn empty_places_do_no_harm() {
+        let frame = compress(b"", 1, 19);
+        assert_eq!(decode(&frame, 0).unwrap(), b"");
+        let frame = compress(b"head", 4, 19);
+        assert_eq!(decode(&frame, 4).unwrap(), b"head");
+        let mut decoder = BlockDecoder::new(&frame).unwrap();
+        let (mut input, mut at, mut short) = (&frame[..], 0, [0; 3]);
+        let refused = loop {
+            let (now, later) = input.split_at(decoder.wanted());
+            input = later;
+            match decoder.decode(now, &[], &mut short, at) {
+                Ok(decoded) => at += decoded,
+                Err(refused) => break refused,
+            }
+        };
+        assert!(matches!(refused, Undecoded::Problem(FrameProblem::Damaged { .. })), "{refused:?}");
+        // A last block that is raw and empty (header 01 00 00, RFC 8878 3.1.1.2), with a place for it that lies elsewhere.
+        let empty_end =
+            [b"\x28\xb5\x2f\xfd\x20\x04\x20\x00\x00head\x02\x00\x00\x00\x01\x00\x00".as_slice()].concat();
+        assert_eq!(decode(&empty_end, 4).unwrap(), b"head");
+    }
+
+    #[test]
+    fn damage_and_cuts_are_noticed_and_the_next_frame_is_read_all_the_same() {
+        let content = repeating(300_000);
+        let frame = compress(&content, usize::MAX, 19);
+        for at in (0..frame.len()).step_by(97).chain([frame.len() - 1]) {
+            let mut damaged = frame.clone();
+            damaged[at] ^= 0x10;
+            let decoded = decode(&damaged, 1);
+            assert!(decoded.is_err() || decoded.is_ok_and(|decoded| decoded == content), "bit of byte {at}");
+            assert!(decode(&frame[..at], 1).is_err(), "cut at {at}");
+            assert!(decode(&frame, 1).unwrap() == content);
+        }
+    }
+
+    #[test]
+    fn a_block_gets_the_room_it_asks_for_at_most() {
+        let content = repeating(2 * MAX_BLOCK + 5);
+        let frame = compress(&content, usize::MAX, 19);
+        let mut decoder = BlockDecoder::new(&frame).unwrap();
+        assert_eq!((decoder.content_size(), decoder.next_room()), (content.len() as u64, MAX_BLOCK));
+        let (mut input, mut at, mut memory) = (&frame[..], 0, vec![0; content.len()]);
+        while decoder.wanted() > 0 {
+            assert_eq!(decoder.next_room(), MAX_BLOCK.min(content.len() - at));
+            let (now, later) = input.split_at(decoder.wanted());
+            at += decoder.decode(now, &[], &mut memory, at).unwrap();
+            input = later;
+        }
+        assert_eq!(decoder.next_room(), 0);
+    }
+
+    #[test]
+    fn a_decoder_that_has_ended_takes_nothing_more() {
+        let frame = compress(b"head", 4, 19);
+        let mut output = [0; 8];
+        let mut decoder = BlockDecoder::new(&frame).unwrap();
+        let (mut input, mut at) = (&frame[..], 0);
+        while decoder.wanted() > 0 {
+            let (now, later) = input.split_at(decoder.wanted());
+            at += decoder.decode(now, &[], &mut output, at).unwrap();
+            input = later;
+        }
+        assert_eq!(&output, b"head\0\0\0\0");
+        assert!(decoder.decode(&[], &[], &mut output, at).is_err());
+        assert_eq!(decoder.wanted(), 0);
+    }
+
+    #[test]
+    fn a_decoder_that_failed_gives_nothing_more() {
+        let frame = compress(b"head", 4, 19);
+        let mut output = [0; 4];
+        let mut decoder = BlockDecoder::new(&frame).unwrap();
+        assert_eq!(decoder.content_size(), 4);
+        assert!(decoder.decode(&frame[..1], &[], &mut output, 0).is_err(), "not as much as it wants");
+        assert!(decoder.decode(&frame[..decoder.wanted()], &[], &mut output, 5).is_err(), "past the memory");
+        while let Ok(decoded) = decoder.decode(&vec![0xff; decoder.wanted()], &[], &mut output, 0) {
+            assert_eq!(decoded, 0);
+        }
+        assert_eq!(decoder.wanted(), 0);
+        assert!(decoder.decode(&frame[..5], &[], &mut output, 0).is_err());
+    }
+}

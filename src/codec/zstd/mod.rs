@@ -1,0 +1,22 @@
+//! zstd frames (RFC 8878): one for each compressed chunk. A frame must give its content size, need no dictionary, keep its
+//! window under 2^27 bytes, and be all there is. Frames written here carry a checksum.
+//!
+//! One decoder reads all frames, block by block. [`BlockDecoder`] is given the memory for each block and the bytes before
+//! it, so whole chunks are decoded in place. [`FrameDecoder`] gives it a ring, for what is read piece by piece. Both see
+//! the same bytes before a block, so they give the same content or the same error.
+
+mod blocks;
+mod encode;
+mod failure;
+mod head;
+mod kept;
+mod library;
+mod stream;
+#[cfg(test)]
+mod testing;
+
+pub(crate) use blocks::BlockDecoder;
+pub(crate) use encode::{FrameEncoder, compressed_size, frame_bound, is_valid_level};
+pub(crate) use failure::Undecoded;
+pub(crate) use head::{MAX_BLOCK, MAX_FRAME_HEADER};
+pub(crate) use stream::FrameDecoder;
