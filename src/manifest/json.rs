@@ -311,8 +311,8 @@ impl<'de> Deserialize<'de> for Name<'de> {
 /// for them: fractions, which no member of a record can be. The longer tokens come first, since they contain the shorter.
 const NOT_NUMBERS: [(&str, &str); 3] = [("-Infinity", "-0.500000"), ("Infinity", "0.500000"), ("NaN", "0.5")];
 
-/// `text` with every `NaN`, `Infinity` and `-Infinity` outside of strings turned into a number of the same length, so
-/// that the rest can be parsed. `None` if there is no such token, which then costs no memory.
+/// `text` with every `NaN`, `Infinity` and `-Infinity` that is a value turned into a number of the same length, so that the
+/// rest can be parsed. `None` if there is no such token, which then costs no memory.
 pub(crate) fn neutralize_non_numbers(text: &str) -> Option<String> {
     let mut tokens = non_numbers(text).peekable();
     tokens.peek()?;
@@ -325,27 +325,44 @@ pub(crate) fn neutralize_non_numbers(text: &str) -> Option<String> {
     Some(clean)
 }
 
-/// Where these tokens are, and what stands in for them. All that is looked for is ASCII, so bytes will do.
+/// Where these tokens are values, and the numbers that replace them. Everything of interest is ASCII, so bytes will do.
+///
+/// A token counts only where JSON has a value: after `[`, `:` or `,`, or at the start, and before `,`, `]` or `}`, or at the
+/// end. Elsewhere its replacement could complete a number: `NaNe2` would be read as 50.
 fn non_numbers(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
-    let (mut at, mut in_string) = (0, false);
+    let (mut at, mut in_string, mut may_start) = (0, false, true);
     std::iter::from_fn(move || {
         loop {
             let rest = text.as_bytes().get(at..)?;
-            let token =
-                NOT_NUMBERS.iter().find(|(token, _)| !in_string && rest.starts_with(token.as_bytes()));
+            let token = NOT_NUMBERS.iter().find(|(token, _)| {
+                may_start && rest.strip_prefix(token.as_bytes()).is_some_and(a_value_ends)
+            });
             if let Some((token, with)) = token {
                 let start = at;
-                at += token.len();
+                (at, may_start) = (at + token.len(), false);
                 return Some((start, *with));
             }
-            match rest.first()? {
-                b'"' => in_string = !in_string,
+            let byte = *rest.first()?;
+            match byte {
+                b'"' => (in_string, may_start) = (!in_string, false),
                 b'\\' if in_string => at += 1,
-                _ => {}
+                _ if in_string || is_space(byte) => {}
+                _ => may_start = matches!(byte, b'[' | b':' | b','),
             }
             at += 1;
         }
     })
+}
+
+/// Whether a value may end before these bytes.
+fn a_value_ends(rest: &[u8]) -> bool {
+    let next = rest.iter().find(|byte| !is_space(**byte));
+    next.is_none_or(|byte| matches!(byte, b',' | b']' | b'}'))
+}
+
+/// Whether JSON takes this byte for space between values (RFC 8259, section 2).
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 #[cfg(test)]
@@ -406,5 +423,42 @@ mod tests {
         assert_eq!(clean.len(), text.len());
         assert_eq!(clean, r#"{"a": 0.5, "NaN \" NaN": [-0.500000, 0.500000], "é\\": 0.5}"#);
         assert_eq!(neutralize_non_numbers(r#"{"NaN": 1}"#), None);
+    }
+
+    #[test]
+    fn tokens_count_only_where_json_has_a_value() {
+        for (text, clean) in [
+            ("NaN", "0.5"),
+            ("\t[ NaN ,\r\nNaN\n]", "\t[ 0.5 ,\r\n0.5\n]"),
+            (r#"{"a":-Infinity}"#, r#"{"a":-0.500000}"#),
+        ] {
+            assert_eq!(neutralize_non_numbers(text).as_deref(), Some(clean), "{text}");
+        }
+        for text in [
+            "[NaNe2]",
+            "[NaN1]",
+            "[NaN.5]",
+            "[12NaN]",
+            "[1 NaN]",
+            "[-NaN]",
+            "[- NaN]",
+            "[-Infinity8]",
+            "[Infinity 8]",
+            "[+NaN]",
+            "[NaNNaN]",
+            "[NaN NaN]",
+            "[\"a\"NaN]",
+            "[\"a\" NaN]",
+            "{NaN:1}",
+            "{NaN}",
+            "[1]NaN",
+            "[NaN\u{b}]",
+        ] {
+            let clean = neutralize_non_numbers(text);
+            assert!(
+                serde_json::from_str::<serde_json::Value>(clean.as_deref().unwrap_or(text)).is_err(),
+                "{text} is no JSON, and {clean:?} is"
+            );
+        }
     }
 }

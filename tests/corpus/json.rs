@@ -53,6 +53,12 @@ fn syntax() -> Vec<Case> {
             ("a list", with_text(|text| *text = b"[]".to_vec()), "Json table", "the manifest, an object"),
             ("something behind", with_text(|text| text.extend(b" {}")), "Json table", "trailing"),
             ("cut short", with_text(shorter), "Json table", "EOF"),
+            (
+                "what would be a number if NaN was one",
+                good().replace("\"tags\":", "\"loss\":NaNe2,\"tags\":").build(),
+                "Json table",
+                "line 1",
+            ),
             ("a comma too many", good().replace("\"tags\":", ",\"tags\":").build(), "Json table", "line 1"),
             (
                 "a comma too many in a record",
@@ -422,6 +428,22 @@ fn not_numbers() -> Vec<Case> {
         ),
         ("hash", "\"hash\":", "\"hash\":NaN,\"x\":", "Json chunk 0 at 32", "hash: "),
         ("shape", "\"shape\":[1]", "\"shape\":[NaN]", "Value chunk 0 at 32 extra.shape", ""),
+        // Numbers, were the token taken for one.
+        (
+            "at the start of a number",
+            "\"index\":0",
+            "\"index\":NaNe2,\"was\":0",
+            "Json chunk 0",
+            "index: expected value",
+        ),
+        (
+            "at the end of a number",
+            "\"index\":0",
+            "\"index\":0,\"loss\":12NaN",
+            "Json chunk 0",
+            "line 1",
+        ),
+        ("behind a sign", "\"index\":0", "\"index\":0,\"loss\":-NaN", "Json chunk 0", "line 1"),
     ] {
         let chunk = Chunk::latent("x", &[1], &[1.0]);
         let file = Builder::new([chunk]).replace(from, to).build();
