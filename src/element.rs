@@ -106,7 +106,7 @@ pub trait Element:
     /// The dtype of these values.
     const DTYPE: Dtype;
 
-    /// The value as float32, which holds all of them exactly.
+    /// The value as float32, which holds all of them exactly. The payload of a NaN is kept.
     fn to_f32(self) -> f32;
 
     /// Whether it is neither NaN nor infinite.
@@ -129,6 +129,12 @@ impl Element for f16 {
     const DTYPE: Dtype = Dtype::F16;
 
     fn to_f32(self) -> f32 {
+        let (sign, exponent, mantissa) =
+            (self.to_bits() >> 15, self.to_bits() & 0x7c00, self.to_bits() & 0x3ff);
+        // Processors and `half` make a signalling NaN quiet.
+        if exponent == 0x7c00 {
+            return f32::from_bits(u32::from(sign) << 31 | 0x7f80_0000 | u32::from(mantissa) << 13);
+        }
         Self::to_f32(self)
     }
 
@@ -160,7 +166,8 @@ impl Element for bf16 {
     const DTYPE: Dtype = Dtype::BF16;
 
     fn to_f32(self) -> f32 {
-        Self::to_f32(self)
+        // The upper half of a float32. `half` makes a signalling NaN quiet.
+        f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 
     fn is_finite(self) -> bool {
@@ -211,11 +218,30 @@ impl Element for f32 {
 
     fn convert(values: Values<'_>, to: &mut [Self]) {
         match values {
-            Values::F16(values) => values.convert_to_f32_slice(to),
-            Values::BF16(values) => values.convert_to_f32_slice(to),
+            Values::F16(values) => widen(values, to),
+            Values::BF16(values) => {
+                to.iter_mut().zip(values).for_each(|(to, value)| *to = Element::to_f32(*value));
+            }
             Values::F32(values) => to.copy_from_slice(values),
         }
     }
+}
+
+/// Converts float16 by the processor's instructions, and signalling NaN, which these make quiet, by hand.
+fn widen(values: &[f16], to: &mut [f32]) {
+    for (values, to) in values.chunks(LANE_BLOCK).zip(to.chunks_mut(LANE_BLOCK)) {
+        values.convert_to_f32_slice(to);
+        // No branch, so that compilers make vector instructions of it.
+        if values.iter().fold(false, |found, value| found | is_signalling(*value)) {
+            to.iter_mut().zip(values).for_each(|(to, value)| *to = Element::to_f32(*value));
+        }
+    }
+}
+
+/// Whether a float16 is a signalling NaN: the first bit of its mantissa is 0, and another is not (IEEE 754, 6.2.1).
+fn is_signalling(value: f16) -> bool {
+    let magnitude = value.to_bits() & 0x7fff;
+    magnitude > 0x7c00 && magnitude < 0x7e00
 }
 
 /// Converts between the types of 16 bits, as fast as through float32, and rounded once since that holds both.
@@ -463,10 +489,31 @@ mod tests {
         bf16::convert(Values::F16(&half), &mut to_brain);
         f16::convert(Values::BF16(&brain), &mut to_half);
         for at in 0..half.len() {
-            let expected = bf16::from_f32(half[at].to_f32());
+            let expected = bf16::from_f32(Element::to_f32(half[at]));
             assert!(to_brain[at] == expected || (to_brain[at].is_nan() && expected.is_nan()));
             let expected = f16::from_f32(brain[at].to_f32());
             assert!(to_half[at] == expected || (to_half[at].is_nan() && expected.is_nan()));
+        }
+    }
+
+    #[test]
+    fn to_f32_keeps_every_bit_of_a_nan() {
+        let every = (0..=u16::MAX).collect::<Vec<_>>();
+        let half: Vec<f16> = every.iter().copied().map(f16::from_bits).collect();
+        let brain: Vec<bf16> = every.iter().copied().map(bf16::from_bits).collect();
+        let (mut of_half, mut of_brain) = (vec![0.0_f32; half.len()], vec![0.0_f32; brain.len()]);
+        f32::convert(Values::F16(&half), &mut of_half);
+        f32::convert(Values::BF16(&brain), &mut of_brain);
+        for (at, bits) in every.iter().copied().enumerate() {
+            assert_eq!(of_brain[at].to_bits(), u32::from(bits) << 16, "{bits:#x}");
+            assert_eq!(Element::to_f32(brain[at]).to_bits(), u32::from(bits) << 16, "{bits:#x}");
+            assert_eq!(Element::to_f32(half[at]).to_bits(), of_half[at].to_bits(), "{bits:#x}");
+            if half[at].is_nan() {
+                let (sign, mantissa) = (u32::from(bits >> 15), u32::from(bits & 0x3ff));
+                assert_eq!(of_half[at].to_bits(), sign << 31 | 0x7f80_0000 | mantissa << 13, "{bits:#x}");
+            } else {
+                assert_eq!(of_half[at], half[at].to_f32(), "{bits:#x}");
+            }
         }
     }
 

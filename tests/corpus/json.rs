@@ -436,13 +436,7 @@ fn not_numbers() -> Vec<Case> {
             "Json chunk 0",
             "index: expected value",
         ),
-        (
-            "at the end of a number",
-            "\"index\":0",
-            "\"index\":0,\"loss\":12NaN",
-            "Json chunk 0",
-            "line 1",
-        ),
+        ("at the end of a number", "\"index\":0", "\"index\":0,\"loss\":12NaN", "Json chunk 0", "line 1"),
         ("behind a sign", "\"index\":0", "\"index\":0,\"loss\":-NaN", "Json chunk 0", "line 1"),
     ] {
         let chunk = Chunk::latent("x", &[1], &[1.0]);

@@ -101,7 +101,7 @@ fn whole(bytes: &[u8], dtype: Dtype) -> io::Result<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use gen5::{bf16, f16};
+    use gen5::{Element, bf16, f16};
 
     use super::*;
 
@@ -127,8 +127,8 @@ mod tests {
             for (value, bytes) in values.iter().zip(all.as_chunks::<2>().0) {
                 let value = f32::from_le_bytes(*value);
                 let expected = match dtype {
-                    Dtype::F16 => f16::from_le_bytes(*bytes).to_f32(),
-                    _ => bf16::from_le_bytes(*bytes).to_f32(),
+                    Dtype::F16 => Element::to_f32(f16::from_le_bytes(*bytes)),
+                    _ => Element::to_f32(bf16::from_le_bytes(*bytes)),
                 };
                 assert_eq!(value.to_bits(), expected.to_bits());
                 if !value.is_nan() {
