@@ -186,7 +186,8 @@ impl Environment {
     ///
     /// Something that one side does not have is a difference only if that side would have told of it. Files tell of `os`, and
     /// of `torch`, `numpy`, `cuda` if they tell of `python`; the reference's files have these five and seldom others. The
-    /// current system is taken to tell of all there is, but for what Python has if it tells of no `python`.
+    /// current system is taken to tell of all there is, except Python's packages if it tells of no `python`, and
+    /// except what its `Capture` left out, such as GPUs whose driver hangs.
     pub fn drift(&self, current: &Self) -> Vec<Drift> {
         self.compare(current, Teller::System)
     }
@@ -201,7 +202,7 @@ impl Environment {
         let mut drift = Vec::new();
         for (id, texts) in std::mem::take(&mut stored.in_order) {
             let (changed, left) = without_common(texts, now.take(id));
-            let is_said = now.has(id) || teller.rules_out(&now, id);
+            let is_said = (now.has(id) || teller.rules_out(&now, id)) && !current.leaves_out(id);
             let mut left = left.into_iter().map(str::to_owned);
             for file in changed.into_iter().map(str::to_owned) {
                 drift.push(match left.next() {
@@ -368,6 +369,25 @@ mod tests {
             told,
             of([("os", Low), ("torch", High), ("gpu", Note), ("cpu", Note), ("diffusers", Note)])
         );
+    }
+
+    #[test]
+    #[cfg(feature = "capture")]
+    fn what_a_capture_left_out_is_a_note() {
+        let file = environment(&[("os", "a"), ("gpu", "NVIDIA"), ("cpu", "C")]);
+        let severities = |current: &Environment| -> Vec<(String, Severity)> {
+            file.drift(current).into_iter().map(|one| (one.id().to_owned(), one.severity())).collect()
+        };
+        let mut current = environment(&[("os", "a")]);
+        let missing = |gpu| [("gpu".to_owned(), gpu), ("cpu".to_owned(), Severity::Low)];
+        assert_eq!(severities(&current), missing(Severity::High));
+        current.leave_out(&["gpu"]);
+        assert_eq!(severities(&current), missing(Severity::Note));
+        current.push(Component::new("gpu", "AMD"));
+        current.push(Component::new("cpu", "C"));
+        assert_eq!(severities(&current), [("gpu".to_owned(), Severity::High)], "another one is there");
+        let file = environment(&[("os", "a"), ("gpu", "AMD"), ("gpu", "NVIDIA"), ("cpu", "C")]);
+        assert_eq!(file.drift(&current)[0].severity(), Severity::Note);
     }
 
     #[test]

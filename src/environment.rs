@@ -18,9 +18,18 @@ use crate::shorten::{shorten, shorten_error};
 /// ]);
 /// assert_eq!(environment.get("python").unwrap().canonical(), "name=python;version=3.11.7");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Environment {
     components: Vec<Component>,
+    /// The ids of components that a capture left out, which a file does not keep.
+    left_out: Vec<&'static str>,
+}
+
+impl PartialEq for Environment {
+    /// Whether both have the same components.
+    fn eq(&self, other: &Self) -> bool {
+        self.components == other.components
+    }
 }
 
 /// One part of an environment.
@@ -75,7 +84,7 @@ const ENV_VERSION: u64 = 1;
 impl Environment {
     /// An environment of these components.
     pub fn new(components: impl IntoIterator<Item = Component>) -> Self {
-        Self { components: components.into_iter().collect() }
+        Self { components: components.into_iter().collect(), left_out: Vec::new() }
     }
 
     /// The components, in the order of the file.
@@ -91,6 +100,17 @@ impl Environment {
     /// Adds a component.
     pub fn push(&mut self, component: Component) {
         self.components.push(component);
+    }
+
+    /// Remembers that a capture did not ask for components of these ids, or had no answer: that there are none says nothing.
+    #[cfg(feature = "capture")]
+    pub(crate) fn leave_out(&mut self, ids: &[&'static str]) {
+        self.left_out.extend(ids);
+    }
+
+    /// Whether a capture left out components of this id.
+    pub(crate) fn leaves_out(&self, id: &str) -> bool {
+        self.left_out.contains(&id)
     }
 
     /// Reads the JSON text that a file keeps, `{"env_version": 1, "components": […]}`, and checks every component against
@@ -140,7 +160,7 @@ impl Environment {
             }
             components.push(Component { id, canonical, digest, extra });
         }
-        Ok(Self { components })
+        Ok(Self::new(components))
     }
 
     /// The chunk's payload.

@@ -1,25 +1,33 @@
 //! Environments of files and of this machine, held against each other.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use gen5::{Capture, Captured, Component, Drift, Environment, Severity};
 use serde::{Serialize, Serializer};
 
+use crate::args::CaptureArgs;
 use crate::commands::Output;
 use crate::terminal::{count, escape};
+use crate::{gpu_process, interrupt};
 
-/// This machine; what could not be learned of it is told. `python` is the interpreter to ask, if one is named.
-pub(crate) fn capture(python: Option<&Path>, output: &mut Output<'_>) -> Captured {
-    let capture = Capture::new();
-    let captured = match python {
-        Some(python) => capture.python(python).run(),
-        None => capture.run(),
-    };
+/// This machine; what could not be learned of it is told.
+pub(crate) fn capture(args: &CaptureArgs, output: &mut Output<'_>) -> io::Result<Captured> {
+    let mut capture = Capture::new().cancel_when(interrupt::is_due);
+    if let Some(python) = &args.python {
+        capture = capture.python(python);
+    }
+    if args.no_python {
+        capture = capture.no_python();
+    }
+    if args.no_gpus {
+        capture = capture.no_gpus();
+    }
+    let captured = gpu_process::used_by(capture).run();
+    interrupt::check()?;
     for note in &captured.notes {
         output.note(note);
     }
-    captured
+    Ok(captured)
 }
 
 /// How the environment of a file differs, what matters most first.

@@ -7,6 +7,7 @@ pub mod embedded;
 mod environment;
 mod failure;
 mod files;
+mod gpu_process;
 pub mod graphics;
 mod interrupt;
 pub mod names;
@@ -29,6 +30,7 @@ use crate::commands::{
     repack, report, set, show, split, unpack, verify,
 };
 use crate::failure::Status;
+pub use crate::gpu_process::serve_gpus;
 pub use crate::interrupt::{catch_file_size_signal, exit};
 use crate::names::likely_meant;
 

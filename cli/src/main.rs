@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use gen5_cli::Streams;
 
 fn main() -> ExitCode {
+    if let Some(code) = gen5_cli::serve_gpus() {
+        return code;
+    }
     gen5_cli::catch_file_size_signal();
     let is_terminal = io::stdout().is_terminal();
     // On a terminal a line is seen when it is complete.

@@ -8,7 +8,7 @@ use super::plain;
 const SYSTEM_NAMES: [(&str, &str); 3] = [("linux", "Linux"), ("macos", "Darwin"), ("windows", "Windows")];
 
 /// The host, as far as it is known.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Host {
     /// The release of the system, as uname gives it.
     pub(super) release: Option<String>,

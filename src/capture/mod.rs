@@ -1,25 +1,40 @@
 //! This machine as records: host, GPUs, and what a Python interpreter has installed.
 
+mod gpus;
 mod host;
 mod nvml;
+mod process;
 mod python;
+mod question;
 mod records;
+mod silence;
 mod sysfs;
 
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use self::gpus::{AskedGpus, Place};
 use self::host::Host;
+use self::process::TimeLimit;
 use self::python::Interpreter;
+use self::question::Question;
+use self::silence::Silence;
+use crate::cancelled::Cancelled;
 use crate::environment::Environment;
-use crate::manifest::{Gpu, HardwareInfo};
+use crate::manifest::HardwareInfo;
 
 /// Captures this machine: operating system, processor, memory, GPUs, and the packages of a Python interpreter.
 ///
 /// Each source is asked once, and they are asked side by side, so it takes as long as Python takes to start, or NVIDIA's
 /// library if that takes longer. What cannot be learned is left out: a machine without GPUs, NVIDIA's library
-/// or Python is an ordinary one.
+/// or Python is an ordinary one. No source can hold up the capture: one that hangs is left out after 5 seconds.
+///
+/// A capture runs other code: a Python interpreter and NVIDIA's library. Neither is taken from the working folder:
+/// variables and entries of `PATH` that are empty count as unset, and relative ones are ignored with a note. For
+/// `libnvidia-ml.so.1` the dynamic linker decides, which looks into folders of `LD_LIBRARY_PATH` first; on Windows it is
+/// `nvml.dll` of the system folder.
 ///
 /// ```
 /// let captured = gen5::Capture::new().no_python().run();
@@ -31,7 +46,11 @@ use crate::manifest::{Gpu, HardwareInfo};
 pub struct Capture {
     interpreter: Interpreter,
     python_timeout: Duration,
+    /// Where NVIDIA's library is loaded.
+    place: Place,
     gpus: bool,
+    gpu_timeout: Duration,
+    cancelled: Cancelled,
 }
 
 /// What [`Capture::run`] learned.
@@ -60,7 +79,8 @@ pub struct Captured {
     /// physical ones if they are known, and the member `logical_cores` in `extra` are all. `framework` is torch, else jax
     /// or tensorflow; `compute_lib` is what torch was built for.
     pub hardware: HardwareInfo,
-    /// What the caller may want to know: that an interpreter which was named did not answer.
+    /// What the caller may want to know: that an interpreter which was named did not answer, that a source hangs, or that
+    /// a variable is ignored. The remedies in them are options of the command line; [`Capture`] has a method for each.
     pub notes: Vec<String>,
     /// How long it took.
     pub timings: CaptureTimings,
@@ -79,20 +99,32 @@ pub struct CaptureTimings {
     pub nvml_start: Option<Duration>,
 }
 
-/// How long an interpreter may take, unless the caller gives another time.
-const PYTHON_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a source may take, unless the caller gives another time.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often whoever waits for a source looks whether it is still there, and whether to go on.
+const POLL: Duration = Duration::from_millis(20);
+
+static HOST: Question<Host> = Question::new(|tell| tell(Host::ask()));
 
 impl Capture {
-    /// Everything, with 5 seconds for Python.
+    /// Everything, with 5 seconds for each source.
     pub fn new() -> Self {
-        Self { interpreter: Interpreter::Found, python_timeout: PYTHON_TIMEOUT, gpus: true }
+        Self {
+            interpreter: Interpreter::Found,
+            python_timeout: TIMEOUT,
+            place: Place::Thread,
+            gpus: true,
+            gpu_timeout: TIMEOUT,
+            cancelled: Cancelled::default(),
+        }
     }
 
-    /// The Python interpreter to ask: a path, or a name that is on `PATH`.
+    /// The Python interpreter to ask: a path, or a name without separators that is on `PATH`.
     ///
     /// By default it is that of the active virtual environment (`VIRTUAL_ENV`) or conda environment (`CONDA_PREFIX`), else
     /// `python3` on `PATH` (on Windows `python` or `py`). It is started once, and imports none of the packages that it
-    /// tells of.
+    /// tells of. Only a path that is given here may be relative to the working folder.
     pub fn python(mut self, path: impl Into<PathBuf>) -> Self {
         self.interpreter = Interpreter::Given(path.into());
         self
@@ -110,26 +142,78 @@ impl Capture {
         self
     }
 
+    /// Loads NVIDIA's library in a process of its own: `program`, an absolute path, with `arguments`, which must call
+    /// [`serve_gpus`](Self::serve_gpus) and end.
+    ///
+    /// By default the library is loaded on a thread of this process. If it hangs, the capture goes on without it, but the
+    /// thread cannot be ended: it may keep the process from ending if it hangs in the kernel, and if it hangs while it is
+    /// loaded, it holds the lock of the dynamic linker, which other threads need. A process can be killed, and a
+    /// library that crashes ends nothing else.
+    pub fn gpu_process(
+        mut self,
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Self {
+        self.place = Place::Process(program.into(), arguments.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Asks NVIDIA's library, and writes its answer to `out`, which is standard output, for the capture that has started
+    /// this process by [`gpu_process`](Self::gpu_process). On Linux the process is killed when that capture ends.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn serve_gpus(out: &mut dyn Write) -> io::Result<()> {
+        gpus::serve(out)
+    }
+
     /// How long Python may take before it is killed and passed over. 5 seconds by default.
     pub fn python_timeout(mut self, timeout: Duration) -> Self {
         self.python_timeout = timeout;
         self
     }
 
+    /// How long NVIDIA's library, and Linux for other GPUs, may take before their GPUs are left out. 5 seconds by default.
+    ///
+    /// A capture that finds the library hanging since an earlier capture in this process does not ask it again, and
+    /// waits no longer than until this time has passed since then.
+    pub fn gpu_timeout(mut self, timeout: Duration) -> Self {
+        self.gpu_timeout = timeout;
+        self
+    }
+
+    /// Polls `cancelled` while a source takes its time. Once it returns true, what has not answered is ended and left out,
+    /// without a note.
+    pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.cancelled = Cancelled::when(cancelled);
+        self
+    }
+
     /// Asks everything.
     pub fn run(&self) -> Captured {
         let start = Instant::now();
-        let (host, gpus, asked) = thread::scope(|scope| {
-            let host = beside(scope, Host::ask);
-            let gpus = beside(scope, if self.gpus { Gpus::ask } else { Gpus::default });
-            let asked = python::ask(&self.interpreter, self.python_timeout);
-            (host(), gpus(), asked)
-        });
-        let python = asked.python.unwrap_or_default();
+        let within = |limit| TimeLimit { start, limit, cancelled: self.cancelled.clone() };
+        let host = HOST.ask();
+        let gpus = self.gpus.then(|| AskedGpus::ask(&self.place));
+        let asked = python::ask(&self.interpreter, &within(self.python_timeout));
+        let gpus = gpus.map(|gpus| gpus.answer(&within(self.gpu_timeout))).unwrap_or_default();
+        let host = host.and_then(|host| host.answer(TIMEOUT, &self.cancelled));
+
+        let notes = [note_on_host(&host).into_iter().collect(), gpus.notes, asked.notes].concat();
+        let is_host_known = host.is_ok();
+        let (host, python) = (host.unwrap_or_default(), asked.python.unwrap_or_default());
+        let mut environment = records::environment(&host, &gpus.list, &python);
+        if !is_host_known {
+            environment.leave_out(&["os", "cpu"]);
+        }
+        if !gpus.is_complete {
+            environment.leave_out(&["gpu"]);
+        }
         Captured {
-            environment: records::environment(&host, &gpus.list, &python),
+            environment,
             hardware: records::hardware(&host, gpus.list, &python),
-            notes: asked.notes,
+            notes,
             timings: CaptureTimings {
                 total: start.elapsed(),
                 python: asked.took,
@@ -137,6 +221,12 @@ impl Capture {
             },
         }
     }
+}
+
+/// Why the host is left out, if it is.
+fn note_on_host(host: &Result<Host, Silence>) -> Option<String> {
+    let silence = host.as_ref().err().filter(|silence| !matches!(silence, Silence::Cancelled))?;
+    Some(format!("operating system, processor and memory are left out: asking the system failed: {silence}"))
 }
 
 impl Default for Capture {
@@ -157,32 +247,6 @@ impl HardwareInfo {
     pub fn capture() -> Self {
         Capture::new().run().hardware
     }
-}
-
-/// The GPUs.
-#[derive(Default)]
-struct Gpus {
-    list: Vec<Gpu>,
-    nvml_start: Option<Duration>,
-}
-
-impl Gpus {
-    fn ask() -> Self {
-        let mut gpus = nvml::gpus();
-        // Other systems than Linux have no such folder.
-        gpus.list.extend(sysfs::gpus("/sys".as_ref()));
-        gpus
-    }
-}
-
-/// Does some work on a thread of its own, or, if the system has none to give, when its result is asked for. Work that
-/// panicked has learned nothing.
-fn beside<'scope, T: Default + Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    work: fn() -> T,
-) -> impl FnOnce() -> T {
-    let handle = thread::Builder::new().spawn_scoped(scope, work);
-    move || handle.map_or_else(|_| work(), |handle| handle.join().unwrap_or_default())
 }
 
 /// A text that can stand in a component: trimmed, and only if it is short, of one line and without `;`, which ends a part

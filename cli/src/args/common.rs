@@ -82,11 +82,19 @@ pub(crate) struct FileArgs {
     pub(crate) json: bool,
 }
 
-/// The interpreter to ask.
+/// How this machine is captured.
 #[derive(Debug, Args)]
-pub(crate) struct PythonArg {
+pub(crate) struct CaptureArgs {
     /// The Python interpreter that makes images here, which tells its packages without importing them [default: that of
     /// the active virtual or conda environment, or else python3 on PATH]
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
+
+    /// Start no Python interpreter; its packages are left out
+    #[arg(long, conflicts_with = "python")]
+    pub(crate) no_python: bool,
+
+    /// Load no NVIDIA library, and leave out all GPUs
+    #[arg(long)]
+    pub(crate) no_gpus: bool,
 }

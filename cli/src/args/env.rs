@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::PythonArg;
+use super::CaptureArgs;
 
 /// Show the environment of this machine, or how that of a file differs.
 ///
@@ -21,11 +21,11 @@ pub(crate) struct EnvArgs {
     pub(crate) file: Option<PathBuf>,
 
     /// The file it is compared with, instead of this machine
-    #[arg(conflicts_with = "python")]
+    #[arg(conflicts_with_all = ["python", "no_python", "no_gpus"])]
     pub(crate) other: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) python: PythonArg,
+    pub(crate) capture: CaptureArgs,
 
     /// As JSON
     #[arg(long)]

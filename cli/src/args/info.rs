@@ -1,13 +1,12 @@
 //! Options of `gen5 info`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::FileArgs;
+use super::{CaptureArgs, FileArgs};
 
 /// What `info` shows.
 #[derive(Debug, Args)]
+#[command(mut_group("CaptureArgs", |group| group.requires("check_environment")))]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
     pub(crate) files: FileArgs,
@@ -16,7 +15,6 @@ pub(crate) struct InfoArgs {
     #[arg(long)]
     pub(crate) check_environment: bool,
 
-    /// The Python interpreter to check with, as that of `env`
-    #[arg(long, value_name = "PATH", requires = "check_environment")]
-    pub(crate) python: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
 }

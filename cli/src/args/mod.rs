@@ -22,7 +22,7 @@ use std::path::Path;
 use clap::{Parser, Subcommand};
 
 pub(crate) use cat::{CatArgs, Rows};
-pub(crate) use common::{ColorMode, CommonArgs, FileArgs, FilesArgs, ProgressMode, PythonArg};
+pub(crate) use common::{CaptureArgs, ColorMode, CommonArgs, FileArgs, FilesArgs, ProgressMode};
 pub(crate) use diff::DiffArgs;
 pub(crate) use env::EnvArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs, Shell};

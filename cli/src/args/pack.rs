@@ -6,7 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use gen5::Compression;
 
-use super::PythonArg;
+use super::CaptureArgs;
 use crate::convert::{FolderArg, LatentArg};
 
 /// Make a GEN5 file of latents, image and metadata.
@@ -69,7 +69,7 @@ pub(crate) struct PackArgs {
     pub(crate) no_environment: bool,
 
     #[command(flatten)]
-    pub(crate) python: PythonArg,
+    pub(crate) capture: CaptureArgs,
 
     /// Replace the file if it is there
     #[arg(long, short)]

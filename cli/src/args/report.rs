@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{FilesArgs, PreviewArg, PythonArg};
+use super::{CaptureArgs, FilesArgs, PreviewArg};
 
 /// Make a page of files: images beside latents, statistics, settings, environment, hashes.
 ///
@@ -38,7 +38,7 @@ pub(crate) struct ReportArgs {
     pub(crate) no_environment_check: bool,
 
     #[command(flatten)]
-    pub(crate) python: PythonArg,
+    pub(crate) capture: CaptureArgs,
 
     /// The model whose published factors turn latents into colours; auto guesses it for each file from the channels and
     /// the model's name, and the page says so

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{PreviewArg, PythonArg};
+use super::{CaptureArgs, PreviewArg};
 
 /// Take a file apart: latents, image, metadata and environment.
 ///
@@ -44,7 +44,7 @@ pub(crate) struct UnpackArgs {
     pub(crate) no_environment_check: bool,
 
     #[command(flatten)]
-    pub(crate) python: PythonArg,
+    pub(crate) capture: CaptureArgs,
 
     /// Tell what was written as JSON: an object
     #[arg(long)]

@@ -42,7 +42,7 @@ struct Compared {
 
 pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
     let Some(path) = &args.file else {
-        let captured = capture(args.python.python.as_deref(), output);
+        let captured = capture(&args.capture, output)?;
         return show(&captured, args.json, output);
     };
     let comparison = match compare(args, path, output) {
@@ -78,10 +78,9 @@ fn compare(args: &EnvArgs, path: &Path, output: &mut Output<'_>) -> Result<Compa
     if let Some(other) = &args.other {
         return Ok(Comparison::with_file(&file, &environment_of(other, output)?));
     }
-    let python = args.python.python.as_deref();
-    let current = capture(python, output).environment;
+    let current = capture(&args.capture, output)?.environment;
     ensure!(
-        python.is_none() || current.get("python").is_some(),
+        args.capture.python.is_none() || current.get("python").is_some(),
         "the interpreter that --python names did not answer, so there is nothing to compare with"
     );
     Ok(Comparison::with_machine(&file, &current))

@@ -138,7 +138,8 @@ impl FileInfo {
 const IMAGE_START: usize = 8192;
 
 pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
-    let current = args.check_environment.then(|| capture(args.python.as_deref(), output).environment);
+    let captured = args.check_environment.then(|| capture(&args.capture, output)).transpose()?;
+    let current = captured.map(|captured| captured.environment);
     let FileArgs { files, json } = &args.files;
     let inputs = output.inputs;
     let look = |path: &Path, _: &Share<'_>| {

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let metadata = metadata(&args.metadata, &texts, gathered.sources()?.as_deref(), output)?;
     let latents = gathered.arrays;
-    let captured = capture(args, output);
+    let captured = capture(args, output)?;
     let metadata = with_hardware(metadata, captured.as_ref())?;
     let environment = environment(args, captured, output)?;
 
@@ -77,11 +77,11 @@ fn refuse_repeated_keys(latents: &[Array]) -> Result<()> {
 }
 
 /// This machine, unless the image was made elsewhere, or the file is to be free of where it was made.
-fn capture(args: &PackArgs, output: &mut Output<'_>) -> Option<Captured> {
+fn capture(args: &PackArgs, output: &mut Output<'_>) -> Result<Option<Captured>> {
     if args.environment.is_some() || args.no_environment {
-        return None;
+        return Ok(None);
     }
-    Some(environment::capture(args.python.python.as_deref(), output))
+    Ok(Some(environment::capture(&args.capture, output)?))
 }
 
 /// The metadata, with what was captured of the machine if it tells of none.

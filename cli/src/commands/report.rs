@@ -109,7 +109,7 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
     let placed = Placed::create(&args.output, args.force)?;
     let machine = match args.no_environment_check {
         true => None,
-        false => Some(capture(args.python.python.as_deref(), output).environment),
+        false => Some(capture(&args.capture, output)?.environment),
     };
     let title = args.title.clone().unwrap_or_else(|| title(&found));
     let reading = Reading {

@@ -1,7 +1,9 @@
-//! Which interpreter is asked.
+//! Which interpreter is asked. None of the working folder is, unless the caller names it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+
+use super::lookup::{find, shown};
 
 /// Which interpreter is asked.
 #[derive(Clone, Debug)]
@@ -13,10 +15,20 @@ pub(in crate::capture) enum Interpreter {
     None,
 }
 
+/// Interpreters that may answer.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Candidates {
+    /// To be asked in turn, until one answers.
+    pub(super) list: Vec<Candidate>,
+    /// What was ignored.
+    pub(super) notes: Vec<String>,
+}
+
 /// An interpreter that may be there.
 #[derive(Debug, PartialEq)]
 pub(super) struct Candidate {
-    pub(super) program: OsString,
+    /// An absolute path, or the one that the caller has given.
+    pub(super) program: PathBuf,
     /// Whether somebody named it: the caller, or whoever activated an environment.
     pub(super) named: bool,
 }
@@ -30,66 +42,187 @@ const ACTIVE: [(&str, &str); 2] = if cfg!(windows) {
 };
 
 /// What interpreters on `PATH` are called.
-const ON_PATH: &[&str] = if cfg!(windows) { &["python", "py"] } else { &["python3"] };
+const ON_PATH: &[&str] = if cfg!(windows) { &["python.exe", "py.exe"] } else { &["python3"] };
+
+/// How to have an interpreter asked that was ignored.
+const REMEDY: &str = "set an absolute path, or name the interpreter with --python";
 
 impl Interpreter {
-    /// The interpreters to be asked in turn, until one answers; `variable` is the process's environment.
-    pub(super) fn candidates(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<Candidate> {
-        let named = |path: PathBuf| vec![Candidate { program: path.into(), named: true }];
+    /// The interpreters to be asked; `variable` is the process's environment.
+    pub(super) fn candidates(&self, variable: impl Fn(&str) -> Option<OsString>) -> Candidates {
+        let mut candidates = Candidates::default();
         match self {
-            Self::None => Vec::new(),
-            Self::Given(path) => named(path.clone()),
-            Self::Found => {
-                let active = ACTIVE.iter().find_map(|(name, program)| {
-                    let program = Path::new(&variable(name)?).join(program);
-                    program.is_file().then_some(program)
-                });
-                let on_path = |name: &&str| Candidate { program: name.into(), named: false };
-                active.map_or_else(|| ON_PATH.iter().map(on_path).collect(), named)
+            Self::None => {}
+            Self::Given(name) if is_bare(name) => {
+                let problem = format!("Python at {}: no folder of PATH has it", name.display());
+                if !candidates.add_from_path(name.as_os_str(), true, variable) {
+                    candidates.notes.push(format!("{problem}; a path has a separator, as in ./python"));
+                }
             }
+            Self::Given(path) => candidates.add(path.clone(), true),
+            Self::Found => match candidates.active(&variable) {
+                Some(program) => candidates.add(program, true),
+                None => {
+                    for name in ON_PATH {
+                        candidates.add_from_path(name.as_ref(), false, &variable);
+                    }
+                }
+            },
         }
+        candidates
     }
+}
+
+impl Candidates {
+    fn add(&mut self, program: PathBuf, named: bool) {
+        self.list.push(Candidate { program, named });
+    }
+
+    /// The interpreter of the active environment.
+    fn active(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        ACTIVE.iter().find_map(|(name, program)| {
+            let folder = PathBuf::from(variable(name).filter(|folder| !folder.is_empty())?);
+            if !folder.is_absolute() {
+                let folder = shown(&folder);
+                self.notes.push(format!("{name} is ignored, since {folder} is a relative path; {REMEDY}"));
+                return None;
+            }
+            Some(folder.join(program)).filter(|program| program.is_file())
+        })
+    }
+
+    /// Adds the program of this name that is first on `PATH`, and returns whether there is one.
+    fn add_from_path(
+        &mut self,
+        name: &OsStr,
+        named: bool,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> bool {
+        let found = find(name, &variable("PATH").unwrap_or_default());
+        self.notes.extend(found.passed_over.iter().map(|folder| {
+            let (folder, name) = (shown(folder), shown(name.as_ref()));
+            format!(
+                "the entry {folder} of PATH is ignored, though it has {name}, since it is relative; {REMEDY}"
+            )
+        }));
+        let there = found.program.is_some();
+        self.list.extend(found.program.map(|program| Candidate { program, named }));
+        there
+    }
+}
+
+/// Whether a path is a name without any separator.
+fn is_bare(path: &Path) -> bool {
+    path.file_name() == Some(path.as_os_str())
 }
 
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
 
     use super::*;
 
-    #[test]
-    fn a_virtual_environment_comes_before_conda_and_conda_before_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let variable = |known: &'static [&'static str]| {
-            let here = folder.path().to_owned();
-            move |name: &str| known.contains(&name).then(|| here.join(name).into_os_string())
-        };
-        let found = |known| Interpreter::Found.candidates(variable(known));
-        let on_path = [Candidate { program: "python3".into(), named: false }];
-        let both: &[&str] = &["VIRTUAL_ENV", "CONDA_PREFIX"];
-        assert_eq!(found(&[]), on_path);
-        assert_eq!(found(both), on_path, "folders that are gone are not active");
+    /// A folder with programs.
+    struct Folder(TempDir);
 
-        let make = |name: &str| {
-            let program = folder.path().join(name).join("bin/python");
-            fs::create_dir_all(program.parent().unwrap()).unwrap();
-            fs::write(&program, "").unwrap();
-            [Candidate { program: program.into(), named: true }]
-        };
-        let conda = make("CONDA_PREFIX");
-        assert_eq!(found(both), conda);
-        let virtual_environment = make("VIRTUAL_ENV");
-        assert_eq!(found(both), virtual_environment);
-        assert_eq!(found(&["CONDA_PREFIX"]), conda);
-        assert_eq!(found(&[]), on_path);
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn file(&self, name: &str, mode: u32) -> PathBuf {
+            let path = self.path(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        }
+    }
+
+    /// The candidates with these variables.
+    fn candidates(interpreter: &Interpreter, variables: &[(&str, &OsStr)]) -> Candidates {
+        interpreter.candidates(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn found(variables: &[(&str, &OsStr)]) -> Candidates {
+        candidates(&Interpreter::Found, variables)
+    }
+
+    fn only(program: PathBuf, named: bool) -> Candidates {
+        Candidates { list: vec![Candidate { program, named }], notes: Vec::new() }
     }
 
     #[test]
-    fn a_given_interpreter_is_the_only_one() {
+    fn a_virtual_environment_comes_before_conda_and_conda_before_path() {
+        let folder = Folder::new();
+        let [venv, conda, bin] = ["venv", "conda", "bin"].map(|name| folder.path(name));
+        let variables: [(&str, &OsStr); 3] =
+            [("VIRTUAL_ENV", venv.as_ref()), ("CONDA_PREFIX", conda.as_ref()), ("PATH", bin.as_ref())];
+        assert_eq!(found(&variables), Candidates::default());
+        let on_path = folder.file("bin/python3", 0o755);
+        assert_eq!(found(&variables), only(on_path.clone(), false), "folders that are gone are not active");
+        assert_eq!(found(&variables[2..]), only(on_path, false));
+        let of_conda = folder.file("conda/bin/python", 0o755);
+        assert_eq!(found(&variables), only(of_conda.clone(), true));
+        let of_venv = folder.file("venv/bin/python", 0o755);
+        assert_eq!(found(&variables), only(of_venv, true));
+        assert_eq!(found(&variables[1..]), only(of_conda, true));
+    }
+
+    #[test]
+    fn an_environment_that_is_empty_is_none_and_a_relative_one_is_ignored_with_a_note() {
+        // Tests run in the folder of the crate, where this is a file.
+        let there = Path::new("src");
+        assert!(there.is_dir());
+        for name in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
+            assert_eq!(found(&[(name, "".as_ref())]), Candidates::default());
+            for folder in ["src", "./src", ".", ".."] {
+                let ignored = found(&[(name, folder.as_ref())]);
+                assert_eq!(ignored.list, []);
+                let expected = format!(
+                    "{name} is ignored, since \"{folder}\" is a relative path; set an absolute path, or name the \
+                     interpreter with --python"
+                );
+                assert_eq!(ignored.notes, [expected]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_given_path_is_the_only_one_even_if_it_is_relative() {
         let active = |_: &str| -> Option<OsString> { panic!("not asked for") };
-        let given = Interpreter::Given("/opt/python".into()).candidates(active);
-        assert_eq!(given, [Candidate { program: "/opt/python".into(), named: true }]);
-        assert_eq!(Interpreter::None.candidates(active), []);
+        for path in ["/opt/python", "./python", "venv/bin/python", "../python", ".", ""] {
+            assert_eq!(Interpreter::Given(path.into()).candidates(active), only(path.into(), true));
+        }
+        assert_eq!(Interpreter::None.candidates(active), Candidates::default());
+    }
+
+    #[test]
+    fn a_given_name_is_looked_up_on_path() {
+        let folder = Folder::new();
+        let program = folder.file("python3.12", 0o755);
+        let path = [("PATH", folder.0.path().as_os_str())];
+        assert_eq!(candidates(&Interpreter::Given("python3.12".into()), &path), only(program, true));
+        // This is in the working folder of tests.
+        let name = "Cargo.toml";
+        assert!(Path::new(name).is_file());
+        for path in [&path[..], &[("PATH", "".as_ref())], &[]] {
+            let none = candidates(&Interpreter::Given(name.into()), path);
+            assert_eq!(none.list, []);
+            assert_eq!(
+                none.notes,
+                ["Python at Cargo.toml: no folder of PATH has it; a path has a separator, as in ./python"]
+            );
+        }
     }
 }

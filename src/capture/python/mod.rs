@@ -2,15 +2,19 @@
 
 mod answer;
 mod interpreter;
-mod process;
+mod lookup;
+mod surroundings;
 
 pub(super) use self::answer::{Python, Torch};
 pub(super) use self::interpreter::Interpreter;
 
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use self::answer::PACKAGES;
-use self::process::{Silence, TimeLimit};
+use self::surroundings::Surroundings;
+use super::process::{Process, TimeLimit};
+use super::silence::Silence;
 
 /// What came of asking.
 #[derive(Default)]
@@ -27,27 +31,36 @@ const SCRIPT: &str = include_str!("ask.py");
 /// Begins the line that the answer is on, whatever else the interpreter prints.
 const MARKER: &str = "gen5-environment: ";
 
-/// Asks the first interpreter that answers, within `timeout` for all.
+/// Asks the first interpreter that answers, in the time for all.
 ///
-/// The caller learns why one that was named did not answer, and of any that took too long. That there is no other is
-/// ordinary.
-pub(super) fn ask(interpreter: &Interpreter, timeout: Duration) -> Asked {
-    let time = TimeLimit { start: Instant::now(), limit: timeout };
-    let mut asked = Asked::default();
-    for candidate in interpreter.candidates(|name| std::env::var_os(name)) {
+/// The caller learns why one that was named did not answer, of any that took too long, and what was ignored. That there is
+/// no other is ordinary.
+pub(super) fn ask(interpreter: &Interpreter, time: &TimeLimit) -> Asked {
+    let candidates = interpreter.candidates(|name| std::env::var_os(name));
+    let mut asked = Asked { notes: candidates.notes, ..Asked::default() };
+    if candidates.list.is_empty() {
+        return asked;
+    }
+    let surroundings = Surroundings::of(|name| std::env::var_os(name));
+    asked.notes.extend(surroundings.notes());
+    for candidate in candidates.list {
+        let mut command = Command::new(&candidate.program);
+        surroundings.apply(&mut command);
         // Not isolated (-I), so that packages of the user's own folder and of PYTHONPATH are found, as in a normal run.
-        let arguments = ["-B", "-c", SCRIPT, MARKER].iter().chain(&PACKAGES);
-        let told = process::ask(&candidate.program, arguments, MARKER, time);
+        command.args(["-B", "-c", SCRIPT, MARKER]).args(PACKAGES);
+        let told = Process::ask(command, MARKER).and_then(|process| process.answer(time));
         if !matches!(told, Err(Silence::NotStarted(_))) {
             asked.took = Some(time.start.elapsed());
         }
-        let problem = match told.map(|answer| Python::from_json(&answer)) {
-            Ok(Some(python)) => {
+        let read = |answer: String| Python::from_json(&answer).ok_or(Silence::Nonsense);
+        let problem = match told.and_then(read) {
+            Ok(python) => {
                 asked.python = Some(python);
                 break;
             }
-            Ok(None) => "its answer makes no sense".to_owned(),
-            Err(silence) if candidate.named || matches!(silence, Silence::TooLate(_)) => silence.to_string(),
+            Err(Silence::Cancelled) => break,
+            Err(silence @ Silence::TooLate(_)) => format!("{silence}, and was ended"),
+            Err(silence) if candidate.named || matches!(silence, Silence::Nonsense) => silence.to_string(),
             Err(_) => continue,
         };
         asked.notes.push(format!("Python at {}: {problem}", candidate.program.display()));

@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::cancelled::Cancelled;
 
 const SHORT: Duration = Duration::from_millis(300);
 /// For what has to come to its end by itself.
@@ -34,11 +36,8 @@ impl Folder {
     fn script(&self, text: &str) -> PathBuf {
         let path = self.path("python");
         let text = format!("#!/bin/sh\nhere='{}'\n{text}\n", self.0.path().display());
-        let program = std::process::Command::new("sh")
-            .args(["-c", "printf %s \"$1\" > \"$0\""])
-            .arg(&path)
-            .arg(text)
-            .status();
+        let program =
+            Command::new("sh").args(["-c", "printf %s \"$1\" > \"$0\""]).arg(&path).arg(text).status();
         assert!(program.unwrap().success());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
@@ -51,7 +50,12 @@ impl Folder {
 }
 
 fn given(program: &Path, timeout: Duration) -> Asked {
-    ask(&Interpreter::Given(program.to_owned()), timeout)
+    asked(program, timeout, Cancelled::default())
+}
+
+fn asked(program: &Path, limit: Duration, cancelled: Cancelled) -> Asked {
+    let time = TimeLimit { start: Instant::now(), limit, cancelled };
+    ask(&Interpreter::Given(program.to_owned()), &time)
 }
 
 /// What was noted of an interpreter that did not answer, without its path.
@@ -109,6 +113,17 @@ fn an_interpreter_that_hangs_is_ended() {
 }
 
 #[test]
+fn an_interpreter_that_hangs_is_ended_when_the_capture_is_cancelled() {
+    let folder = Folder::new();
+    let hangs = folder.script("echo > $here/started; exec sleep 1000");
+    let started = folder.path("started");
+    let start = Instant::now();
+    let asked = asked(&hangs, LONG, Cancelled::when(move || started.exists()));
+    assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
+    assert!(asked.python.is_none() && asked.notes.is_empty(), "{:?}", asked.notes);
+}
+
+#[test]
 fn a_child_that_keeps_the_output_open_is_not_waited_for() {
     let folder = Folder::new();
     let program = folder.script("sleep 1000 & echo $! > $here/child; exit 3");
@@ -119,7 +134,7 @@ fn a_child_that_keeps_the_output_open_is_not_waited_for() {
     assert_eq!(answered(&answers), Python::default());
     assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
     for child in fs::read_to_string(folder.path("child")).unwrap().lines() {
-        assert!(std::process::Command::new("kill").arg(child).status().unwrap().success());
+        assert!(Command::new("kill").arg(child).status().unwrap().success());
     }
 }
 

@@ -86,8 +86,13 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
         Status::Damaged => error.context(shown(&args.file)),
         _ => error,
     })?;
-    draft.publish(&[LATENTS])?;
     drop(progress);
+    // Before anything is published, since it may take seconds, in which a signal may come.
+    let machine = match &environment {
+        Ok(Some(_)) if !args.no_environment_check => Some(capture(&args.capture, output)?.environment),
+        _ => None,
+    };
+    draft.publish(&[LATENTS])?;
     for note in &plan.notes {
         output.note(note);
     }
@@ -102,8 +107,8 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
             None
         }
         Ok(environment) => environment
-            .filter(|_| !args.no_environment_check)
-            .map(|environment| compare_with_machine(args, &environment, output)),
+            .zip(machine)
+            .map(|(environment, machine)| compare(args, &environment, &machine, output)),
     };
     let payload_size = reader.latents().map(|latent| latent.payload_size()).sum();
     let line = format!("{}, {}", count(reader.latents().len(), "latent"), human_size(payload_size));
@@ -120,9 +125,13 @@ fn is_of_values(error: &anyhow::Error) -> bool {
 }
 
 /// How this machine differs from the one that made the image, which is said if it does.
-fn compare_with_machine(args: &UnpackArgs, file: &Environment, output: &mut Output<'_>) -> Comparison {
-    let current = capture(args.python.python.as_deref(), output).environment;
-    let comparison = Comparison::with_machine(file, &current).without_notes();
+fn compare(
+    args: &UnpackArgs,
+    file: &Environment,
+    machine: &Environment,
+    output: &mut Output<'_>,
+) -> Comparison {
+    let comparison = Comparison::with_machine(file, machine).without_notes();
     if !comparison.is_same() {
         let (file, summary) = (shown(&args.file), comparison.summary());
         output.note(&format!("{file} was made in another environment: {summary} (current: this machine)"));

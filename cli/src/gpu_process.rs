@@ -1,0 +1,35 @@
+//! The process in which NVIDIA's library is loaded: this program, started once more. A library that hangs or crashes does so
+//! there.
+
+use std::env;
+use std::io;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gen5::Capture;
+
+/// What makes the program such a process, in the place of a command.
+const ARGUMENT: &str = "__gpus";
+
+/// Whether this process is the program, which a test is not.
+static IS_PROGRAM: AtomicBool = AtomicBool::new(false);
+
+/// What `main` does first: returns the exit code if this process was started for the GPUs, which it has reported then.
+pub fn serve_gpus() -> Option<ExitCode> {
+    IS_PROGRAM.store(true, Ordering::Relaxed);
+    let is_asked = env::args_os().skip(1).eq([ARGUMENT]);
+    is_asked.then(|| match Capture::serve_gpus(&mut io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Nobody listens any more.
+        Err(_) => ExitCode::FAILURE,
+    })
+}
+
+/// The capture, with such a process if this one is the program.
+pub(crate) fn used_by(capture: Capture) -> Capture {
+    let program = env::current_exe().ok().filter(|_| IS_PROGRAM.load(Ordering::Relaxed));
+    match program {
+        Some(program) => capture.gpu_process(program, [ARGUMENT]),
+        None => capture,
+    }
+}

@@ -1,0 +1,135 @@
+//! GPUs, of whom NVIDIA's library and Linux know. They are asked side by side, and neither can hold up who asks.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::nvml::{self, Nvidia};
+use super::process::{Process, TimeLimit};
+use super::question::{Asked, Question};
+use super::silence::Silence;
+use super::sysfs;
+use crate::manifest::Gpu;
+
+/// Starts the line that a process of [`Place::Process`] answers on.
+const MARKER: &str = "gen5-gpus: ";
+
+static NVIDIA: Question<Nvidia> = Question::new(nvml::find);
+// Other systems than Linux have no such folder.
+static LINUX: Question<Vec<Gpu>> = Question::new(|tell| tell(sysfs::gpus("/sys".as_ref())));
+
+/// Where NVIDIA's library is loaded.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// On a thread of this process.
+    Thread,
+    /// In a process of its own, which this program becomes with these arguments.
+    Process(PathBuf, Vec<OsString>),
+}
+
+/// The GPUs, as far as they are known.
+#[derive(Default)]
+pub(super) struct Gpus {
+    pub(super) list: Vec<Gpu>,
+    pub(super) nvml_start: Option<Duration>,
+    /// Whether all have answered who know of GPUs.
+    pub(super) is_complete: bool,
+    /// Why some are left out.
+    pub(super) notes: Vec<String>,
+}
+
+/// The question for GPUs, once it was asked.
+pub(super) struct AskedGpus {
+    nvidia: Result<AskedNvidia, Silence>,
+    linux: Result<Arc<Asked<Vec<Gpu>>>, Silence>,
+}
+
+enum AskedNvidia {
+    Thread(Arc<Asked<Nvidia>>),
+    Process(Process),
+}
+
+impl AskedGpus {
+    pub(super) fn ask(place: &Place) -> Self {
+        let nvidia = match place {
+            Place::Thread => NVIDIA.ask().map(AskedNvidia::Thread),
+            Place::Process(program, arguments) => {
+                let mut command = Command::new(program);
+                command.args(arguments);
+                Process::ask(command, MARKER).map(AskedNvidia::Process)
+            }
+        };
+        Self { nvidia, linux: LINUX.ask() }
+    }
+
+    pub(super) fn answer(self, time: &TimeLimit) -> Gpus {
+        let mut gpus = Gpus { is_complete: true, ..Gpus::default() };
+        match self.nvidia.and_then(|asked| asked.answer(time)) {
+            Ok(nvidia) => {
+                gpus.list.extend(nvidia.gpus());
+                gpus.nvml_start = nvidia.start;
+            }
+            Err(silence) => gpus.leave_out("NVIDIA GPUs", "the NVIDIA library", &silence),
+        }
+        match self.linux.and_then(|asked| asked.answer(time.limit, &time.cancelled)) {
+            Ok(list) => gpus.list.extend(list),
+            Err(silence) => gpus.leave_out("AMD and Intel GPUs", "/sys/class/drm", &silence),
+        }
+        gpus
+    }
+}
+
+impl AskedNvidia {
+    fn answer(self, time: &TimeLimit) -> Result<Nvidia, Silence> {
+        match self {
+            Self::Thread(asked) => asked.answer(time.limit, &time.cancelled),
+            Self::Process(process) => {
+                let answer = process.answer(time)?;
+                serde_json::from_str(&answer).map_err(|_| Silence::Nonsense)
+            }
+        }
+    }
+}
+
+impl Gpus {
+    fn leave_out(&mut self, what: &str, source: &str, silence: &Silence) {
+        self.is_complete = false;
+        let why = match silence {
+            // The caller knows.
+            Silence::Cancelled => return,
+            Silence::TooLate(limit) => format!("{source} did not answer within {limit:?}"),
+            silence => format!("asking {source} failed: {silence}"),
+        };
+        self.notes.push(format!("{what} are left out: {why}; check the driver, or skip GPUs with --no-gpus"));
+    }
+}
+
+/// Answers, in a process of [`Place::Process`].
+pub(super) fn serve(out: &mut dyn Write) -> io::Result<()> {
+    end_with_parent();
+    let out = RefCell::new(out);
+    let write = |nvidia: &Nvidia| {
+        let answer = serde_json::to_string(nvidia)?;
+        let mut out = out.borrow_mut();
+        // The library may have printed something.
+        write!(out, "\n{MARKER}{answer}\n")?;
+        out.flush()
+    };
+    let written = Cell::new(None);
+    nvml::find(&|nvidia| written.set(Some(write(&nvidia))));
+    written.take().unwrap_or_else(|| write(&Nvidia::default()))
+}
+
+/// Makes the system kill this process when the one that waits for its answer ends.
+fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        // Where that fails, the process ends when it has answered.
+        _ = set_parent_process_death_signal(Some(Signal::KILL));
+    }
+}

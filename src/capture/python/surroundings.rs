@@ -1,0 +1,127 @@
+//! The environment variables that an interpreter gets. Those that would make it run code of the working folder are left out.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::Command;
+
+use super::lookup::{absolute_entries, shown};
+
+/// Lists of folders. `PATH` is for the scripts that stand in for an interpreter, as those of pyenv do.
+const LISTS: [&str; 2] = ["PATH", "PYTHONPATH"];
+
+/// Folders where an interpreter finds modules, or what it has compiled of them: those of the user are below the home folder.
+const FOLDERS: [&str; 6] =
+    ["PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX", "HOME", "USERPROFILE", "APPDATA"];
+
+/// What a variable is changed to; `None` removes it.
+#[derive(Debug, PartialEq)]
+struct Change {
+    name: &'static str,
+    value: Option<OsString>,
+    /// What of it is ignored, for a note; `None` if that is empty, or no folder of modules.
+    ignored: Option<String>,
+}
+
+/// The changes to this process's variables.
+pub(super) struct Surroundings(Vec<Change>);
+
+impl Surroundings {
+    /// The changes to what `variable` says.
+    pub(super) fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let variable = |name| Some((name, variable(name)?));
+        let lists = LISTS.into_iter().filter_map(&variable);
+        let folders = FOLDERS.into_iter().filter_map(&variable);
+        let lists = lists.filter_map(|(name, list)| shortened(name, &list));
+        Self(lists.chain(folders.filter_map(|(name, folder)| removed(name, &folder))).collect())
+    }
+
+    pub(super) fn apply(&self, command: &mut Command) {
+        // From version 3.11 on, the working folder is not on the path of modules.
+        command.env("PYTHONSAFEPATH", "1");
+        // With it, older ones import `readline` from there before they run anything.
+        command.env_remove("PYTHONINSPECT");
+        for Change { name, value, .. } in &self.0 {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+    }
+
+    /// What is ignored.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let told = self.0.iter().filter_map(|change| Some((change.name, change.ignored.as_ref()?)));
+        told.map(|(name, ignored)| {
+            format!("relative paths in {name} are ignored: {ignored}; set absolute ones")
+        })
+    }
+}
+
+/// A list without its empty and relative entries, if it has any.
+fn shortened(name: &'static str, list: &OsStr) -> Option<Change> {
+    let (absolute, relative) = absolute_entries(list);
+    if absolute.len() == env::split_paths(list).count() {
+        return None;
+    }
+    // What was split can be joined.
+    let value = env::join_paths(absolute).ok().filter(|list| !list.is_empty());
+    let relative: Vec<String> = relative.iter().map(|entry| shown(entry)).collect();
+    // Whether an entry of `PATH` mattered is known where the interpreter is looked for.
+    let is_told = name != "PATH" && !relative.is_empty();
+    Some(Change { name, value, ignored: is_told.then(|| relative.join(", ")) })
+}
+
+/// A folder that is empty or relative. `PYTHONHOME` may be two.
+fn removed(name: &'static str, folder: &OsStr) -> Option<Change> {
+    let is_absolute = match name {
+        "PYTHONHOME" => env::split_paths(folder).all(|folder| folder.is_absolute()),
+        _ => Path::new(folder).is_absolute(),
+    };
+    let ignored = (!folder.is_empty()).then(|| shown(folder.as_ref()));
+    (!is_absolute).then_some(Change { name, value: None, ignored })
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a variable of this value, and what is noted.
+    fn change(name: &str, value: &str) -> Option<(Option<String>, Option<String>)> {
+        let Surroundings(changes) = Surroundings::of(|asked| (asked == name).then(|| value.into()));
+        let [change] = &changes[..] else { return None };
+        assert_eq!(change.name, name);
+        let value = change.value.as_ref().map(|value| value.to_str().unwrap().to_owned());
+        Some((value, change.ignored.clone()))
+    }
+
+    #[test]
+    fn only_absolute_entries_of_lists_are_handed_on() {
+        let text = |text: &str| Some(text.to_owned());
+        for list in LISTS {
+            assert_eq!(change(list, "/a:/b"), None);
+            assert_eq!(change(list, ":/a::/b:"), Some((text("/a:/b"), None)));
+            for empty in ["", ":", "::"] {
+                assert_eq!(change(list, empty), Some((None, None)), "{empty}");
+            }
+        }
+        assert_eq!(change("PYTHONPATH", ".:/a:b"), Some((text("/a"), text("\".\", \"b\""))));
+        assert_eq!(change("PYTHONPATH", "src"), Some((None, text("\"src\""))));
+        assert_eq!(change("PATH", ".:/a"), Some((text("/a"), None)));
+    }
+
+    #[test]
+    fn only_absolute_folders_are_handed_on() {
+        for name in FOLDERS {
+            assert_eq!(change(name, "/a"), None, "{name}");
+            assert_eq!(change(name, ""), Some((None, None)), "{name}");
+            for relative in ["a", ".", "./a", "../a"] {
+                assert_eq!(change(name, relative), Some((None, Some(format!("\"{relative}\"")))), "{name}");
+            }
+        }
+        assert_eq!(change("HOME", "/a:b"), None, "one folder");
+        assert_eq!(change("PYTHONHOME", "/a:/b"), None);
+        assert!(change("PYTHONHOME", "/a:b").is_some());
+    }
+}

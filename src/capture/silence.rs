@@ -1,0 +1,35 @@
+//! Why a source gives no answer.
+
+use std::fmt;
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Silence {
+    NotStarted(io::Error),
+    /// It ended, or closed its output.
+    Ended(Option<ExitStatus>),
+    TooMuch,
+    Nonsense,
+    TooLate(Duration),
+    Cancelled,
+}
+
+/// Most that is read of what a process prints, in bytes.
+pub(super) const MAX_OUTPUT: u64 = 1 << 20;
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted(error) => write!(f, "it could not be started: {error}"),
+            Self::Ended(Some(status)) => write!(f, "it ended without an answer ({status})"),
+            Self::Ended(None) => f.write_str("it closed its output without an answer"),
+            Self::TooMuch => write!(f, "no answer in the first {MAX_OUTPUT} bytes that it printed"),
+            Self::Nonsense => f.write_str("its answer makes no sense"),
+            Self::TooLate(limit) => write!(f, "it did not answer within {limit:?}"),
+            Self::Cancelled => f.write_str("the capture was cancelled"),
+        }
+    }
+}
