@@ -87,25 +87,11 @@ fn the_interpreter_that_is_given_is_asked() {
 
 #[cfg(target_os = "linux")]
 mod nvidia {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::process::Command;
 
     use super::*;
-
-    /// Compiles the stand-in into a folder of its own.
-    fn library(folder: &Folder, flags: &[&str]) -> PathBuf {
-        let libraries = folder.path("lib");
-        fs::create_dir_all(&libraries).unwrap();
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fake_nvml.c");
-        let ran = Command::new("cc")
-            .args(["-shared", "-fPIC", "-Wall", "-Werror", source, "-o"])
-            .arg(libraries.join("libnvidia-ml.so.1"))
-            .args(flags)
-            .output()
-            .expect("a C compiler, which the build needs anyway");
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        libraries
-    }
+    use crate::fake_nvml::library;
 
     /// The command, in a process that finds the library there, and no interpreter, since these tests are not about them.
     fn gen5(folder: &Folder, libraries: &Path) -> Command {

@@ -1,8 +1,11 @@
 /* NVIDIA's library NVML as far as gen5 calls it, with two cards. The call that FAKE_NVML_FAIL names fails; "NAME:1" makes it
- * fail for the second card alone. */
+ * fail for the second card alone. The call that FAKE_NVML_HANG names never returns; dlopen and dlclose are such calls, too. One
+ * that FAKE_NVML_CRASH names ends the process. When the library is loaded, the number of the process is added to the file that
+ * FAKE_NVML_LOADED names. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SUCCESS = 0, UNKNOWN = 999 };
 
@@ -18,7 +21,30 @@ struct memory_v2 {
     unsigned long long total, reserved, free, used;
 };
 
+static int is_named(const char *variable, const char *call) {
+    const char *wanted = getenv(variable);
+    return wanted && strcmp(wanted, call) == 0;
+}
+
+static void misbehave(const char *call) {
+    if (is_named("FAKE_NVML_CRASH", call)) abort();
+    while (is_named("FAKE_NVML_HANG", call)) sleep(1000);
+}
+
+__attribute__((constructor)) static void load(void) {
+    const char *path = getenv("FAKE_NVML_LOADED");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (file) {
+        fprintf(file, "%d\n", (int)getpid());
+        fclose(file);
+    }
+    misbehave("dlopen");
+}
+
+__attribute__((destructor)) static void unload(void) { misbehave("dlclose"); }
+
 static int fails(const char *call, const struct card *card) {
+    misbehave(call);
     const char *wanted = getenv("FAKE_NVML_FAIL");
     size_t length = strlen(call);
     if (!wanted || strncmp(wanted, call, length) != 0) return 0;

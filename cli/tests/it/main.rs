@@ -11,9 +11,13 @@ mod derived;
 mod diff;
 mod embedded;
 mod environment;
+#[cfg(target_os = "linux")]
+mod fake_nvml;
 mod files;
 mod folders;
 mod foreign;
+#[cfg(target_os = "linux")]
+mod hanging;
 mod image_text;
 mod images;
 mod latents;
@@ -31,5 +35,7 @@ mod set;
 #[cfg(target_os = "linux")]
 mod signals;
 mod split;
+#[cfg(target_os = "linux")]
+mod started;
 mod storage;
 mod support;

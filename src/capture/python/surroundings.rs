@@ -37,10 +37,6 @@ impl Surroundings {
     }
 
     pub(super) fn apply(&self, command: &mut Command) {
-        // From version 3.11 on, the working folder is not on the path of modules.
-        command.env("PYTHONSAFEPATH", "1");
-        // With it, older ones import `readline` from there before they run anything.
-        command.env_remove("PYTHONINSPECT");
         for Change { name, value, .. } in &self.0 {
             match value {
                 Some(value) => command.env(name, value),

@@ -1,0 +1,252 @@
+//! NVIDIA's library where it hangs, as it does with a driver that hangs, or crashes. A library that stands in for it plays that.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gen5::{Capture, Reader};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fake_nvml::library;
+use crate::support::Folder;
+
+/// How long the library may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How much longer a command may take on a machine that is busy.
+const SLACK: Duration = Duration::from_secs(20);
+
+const HANGS: &str = "gen5: NVIDIA GPUs are left out: the NVIDIA library did not answer within 5s; check the driver, or \
+    skip GPUs with --no-gpus\n";
+
+/// A folder with a file of this machine, which has the cards of the stand-in, and with that library.
+struct Scene {
+    folder: Folder,
+    libraries: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = Folder::new();
+        folder.npy("noise.npy", &[2], &[0.0, 1.0]);
+        let libraries = library(&folder, &[]);
+        let scene = Self { folder, libraries };
+        assert!(scene.command(&PACK).status().unwrap().success());
+        assert_eq!(scene.cards("x.gen5"), 2);
+        scene
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,TERM,HUP", env!("CARGO_BIN_EXE_gen5")]).args(words);
+        command.current_dir(self.folder.path(".")).env("LD_LIBRARY_PATH", &self.libraries);
+        command.env("PATH", "/usr/bin:/bin").stdout(Stdio::piped()).stderr(Stdio::piped());
+        // These tests are not about interpreters.
+        if STARTS_PYTHON.contains(&words[0]) {
+            command.arg("--no-python");
+        }
+        command
+    }
+
+    /// How many of NVIDIA's cards a file has.
+    fn cards(&self, name: &str) -> usize {
+        let environment = Reader::open(self.folder.path(name)).unwrap().environment().unwrap().unwrap();
+        environment
+            .components()
+            .iter()
+            .filter(|one| one.canonical().starts_with("name=gpu;model=NVIDIA"))
+            .count()
+    }
+}
+
+const STARTS_PYTHON: [&str; 5] = ["pack", "unpack", "report", "env", "info"];
+
+const PACK: [&str; 6] =
+    ["pack", "x.gen5", "--latent=noise.npy", "--model-name=SD", "--model-version=3", "--force"];
+
+/// Ends a command that goes on for too long. Returns what it did and how long it took.
+#[track_caller]
+fn ended(mut child: Child, start: Instant, limit: Duration) -> (Output, Duration) {
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > limit {
+            child.kill().unwrap();
+            panic!("it goes on after {:?}", start.elapsed());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let took = start.elapsed();
+    (child.wait_with_output().unwrap(), took)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The state of a process, `None` if it is gone.
+fn state(number: &str) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Waits until processes are gone, or until whoever is their parent now may reap them.
+#[track_caller]
+fn assert_gone(numbers: &str) {
+    let deadline = Instant::now() + SLACK;
+    for number in numbers.lines() {
+        while state(number).is_some_and(|state| state != 'Z') {
+            assert!(Instant::now() < deadline, "{number} is there");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn whatever_call_of_the_library_hangs_the_file_is_written_and_nothing_is_left() {
+    let calls = [
+        ("dlopen", false),
+        ("nvmlInit_v2", false),
+        ("nvmlSystemGetDriverVersion", false),
+        ("nvmlSystemGetCudaDriverVersion_v2", false),
+        ("nvmlDeviceGetCount_v2", false),
+        ("nvmlDeviceGetHandleByIndex_v2", false),
+        ("nvmlDeviceGetName", false),
+        ("nvmlDeviceGetMemoryInfo_v2", false),
+        // By then everything is known.
+        ("nvmlShutdown", true),
+        ("dlclose", true),
+    ];
+    let scene = Scene::new();
+    let started = calls.map(|(call, answers)| {
+        let (file, loaded) = (format!("{call}.gen5"), scene.folder.path(call));
+        let words = PACK.map(|word| if word == "x.gen5" { file.as_str() } else { word });
+        let start = Instant::now();
+        let mut command = scene.command(&words);
+        let child = command.env("FAKE_NVML_HANG", call).env("FAKE_NVML_LOADED", &loaded).spawn().unwrap();
+        (call, answers, file.clone(), loaded, child, start)
+    });
+    for (call, answers, file, loaded, child, start) in started {
+        let (ran, took) = ended(child, start, LIMIT + SLACK);
+        assert_eq!(ran.status.code(), Some(0), "{call}: {ran:?}");
+        assert_eq!(text(ran.stderr), if answers { "" } else { HANGS }, "{call}");
+        assert_eq!(scene.cards(&file), if answers { 2 } else { 0 }, "{call}");
+        assert!(answers || took >= LIMIT, "{call}: {took:?}");
+        assert_gone(&fs::read_to_string(loaded).unwrap());
+    }
+}
+
+#[test]
+fn a_library_that_cannot_be_opened_hangs_no_command() {
+    let scene = Scene::new();
+    let library = scene.libraries.join("libnvidia-ml.so.1");
+    fs::remove_file(&library).unwrap();
+    assert!(Command::new("mkfifo").arg(&library).status().unwrap().success());
+    let start = Instant::now();
+    let (ran, _) = ended(scene.command(&PACK).spawn().unwrap(), start, LIMIT + SLACK);
+    assert_eq!((ran.status.code(), text(ran.stderr).as_str()), (Some(0), HANGS));
+}
+
+#[test]
+fn a_library_that_hangs_makes_no_difference_in_any_command() {
+    let scene = Scene::new();
+    let commands: [&[&str]; 5] = [
+        &["unpack", "x.gen5", "-o", "x"],
+        &["report", "x.gen5", "-o", "x.html"],
+        &["env"],
+        &["env", "x.gen5"],
+        &["info", "x.gen5", "--check-environment"],
+    ];
+    let started = commands.map(|words| {
+        let start = Instant::now();
+        (words, scene.command(words).env("FAKE_NVML_HANG", "nvmlInit_v2").spawn().unwrap(), start)
+    });
+    for (words, child, start) in started {
+        let (ran, _) = ended(child, start, LIMIT + SLACK);
+        assert_eq!((ran.status.code(), text(ran.stderr).as_str()), (Some(0), HANGS), "{words:?}");
+    }
+}
+
+#[test]
+fn a_library_that_crashes_ends_no_command() {
+    let scene = Scene::new();
+    let ran = scene.command(&PACK).env("FAKE_NVML_CRASH", "nvmlInit_v2").output().unwrap();
+    let messages = text(ran.stderr);
+    assert_eq!(ran.status.code(), Some(0), "{messages}");
+    let note = "gen5: NVIDIA GPUs are left out: asking the NVIDIA library failed: it ended without an answer (signal: 6";
+    assert!(messages.starts_with(note), "{messages}");
+    assert_eq!(scene.cards("x.gen5"), 0);
+}
+
+#[test]
+fn a_signal_ends_a_command_that_waits_for_the_library() {
+    let scene = Scene::new();
+    let commands: [&[&str]; 5] = [
+        &PACK,
+        &["unpack", "x.gen5", "-o", "x"],
+        &["report", "x.gen5", "-o", "x.html"],
+        &["env"],
+        &["info", "x.gen5", "--check-environment"],
+    ];
+    let before = scene.folder.names();
+    for words in commands {
+        let loaded = scene.folder.path("lib/loaded");
+        let mut command = scene.command(words);
+        command.env("FAKE_NVML_HANG", "nvmlInit_v2").env("FAKE_NVML_LOADED", &loaded);
+        let child = command.spawn().unwrap();
+        let deadline = Instant::now() + SLACK;
+        while fs::read_to_string(&loaded).map_or(0, |text| text.len()) == 0 {
+            assert!(Instant::now() < deadline, "{words:?}: the library is not loaded");
+            thread::sleep(Duration::from_millis(1));
+        }
+        let start = Instant::now();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let (ran, _) = ended(child, start, Duration::from_secs(1));
+        assert_eq!(ran.status.signal(), Some(15), "{words:?}: {ran:?}");
+        assert_gone(&fs::read_to_string(&loaded).unwrap());
+        fs::remove_file(loaded).unwrap();
+        assert_eq!(scene.folder.names(), before, "{words:?}");
+    }
+}
+
+/// Set in the process that a test starts of itself.
+const INNER: &str = "GEN5_TEST_HANGING";
+
+/// The library's own captures, which load NVIDIA's on a thread.
+#[test]
+fn a_thread_that_hangs_is_left_behind_once() {
+    if std::env::var_os(INNER).is_some() {
+        return capture_often();
+    }
+    let scene = Scene::new();
+    let name = "hanging::a_thread_that_hangs_is_left_behind_once";
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again
+        .args(["--exact", name, "--nocapture"])
+        .env(INNER, "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    again.env("LD_LIBRARY_PATH", &scene.libraries).env("FAKE_NVML_HANG", "nvmlInit_v2");
+    let (ran, _) = ended(again.spawn().unwrap(), Instant::now(), SLACK);
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+fn capture_often() {
+    let limit = Duration::from_millis(500);
+    let capture = Capture::new().no_python().gpu_timeout(limit);
+    let threads = || fs::read_dir(Path::new("/proc/self/task")).unwrap().count();
+    let start = Instant::now();
+    let first = capture.run();
+    assert!(start.elapsed() >= limit);
+    let note = "NVIDIA GPUs are left out: the NVIDIA library did not answer within 500ms; ";
+    assert!(first.notes.iter().any(|one| one.starts_with(note)), "{:?}", first.notes);
+    let one = threads();
+    for _ in 0..100 {
+        let again = capture.run();
+        assert!(again.environment.get("os").is_some());
+        assert!(again.notes.iter().any(|one| one.starts_with(note)), "{:?}", again.notes);
+    }
+    assert!(start.elapsed() < SLACK / 2, "{:?}: each has waited", start.elapsed());
+    // Those of other questions may be about to end.
+    assert!(threads() <= one + 2, "{one} threads became {}", threads());
+}
