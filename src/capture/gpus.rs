@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,11 +57,9 @@ impl AskedGpus {
     pub(super) fn ask(place: &Place) -> Self {
         let nvidia = match place {
             Place::Thread => NVIDIA.ask().map(AskedNvidia::Thread),
-            Place::Process(program, arguments) => {
-                let mut command = Command::new(program);
-                command.args(arguments);
-                Process::ask(command, MARKER).map(AskedNvidia::Process)
-            }
+            Place::Process(program, arguments) => absolute_command(program, arguments)
+                .and_then(|command| Process::ask(command, MARKER))
+                .map(AskedNvidia::Process),
         };
         Self { nvidia, linux: LINUX.ask() }
     }
@@ -81,6 +79,17 @@ impl AskedGpus {
         }
         gpus
     }
+}
+
+/// The command, unless the system would have to look for its program.
+fn absolute_command(program: &Path, arguments: &[OsString]) -> Result<Command, Silence> {
+    if !program.is_absolute() {
+        let problem = io::Error::new(io::ErrorKind::InvalidInput, "its path is not absolute");
+        return Err(Silence::NotStarted(problem));
+    }
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
 }
 
 impl AskedNvidia {

@@ -270,6 +270,7 @@ fn gigabytes(bytes: u64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::environment::Component;
+    use crate::manifest::Gpu;
 
     #[test]
     fn a_run_asks_only_what_it_is_to() {
@@ -278,6 +279,45 @@ mod tests {
         assert!(captured.hardware.gpu.is_none() && captured.notes.is_empty());
         let ids: Vec<&str> = captured.environment.components().iter().map(Component::id).collect();
         assert!(ids.iter().all(|id| ["os", "cpu"].contains(id)), "{ids:?}");
+    }
+
+    #[test]
+    fn a_program_for_the_gpus_is_started_by_an_absolute_path_alone() {
+        let notes = |program: &str, arguments: &[&str]| {
+            Capture::new().no_python().gpu_process(program, arguments.iter().copied()).run().notes
+        };
+        let failed = |problem: &str| {
+            [format!(
+                "NVIDIA GPUs are left out: asking the NVIDIA library failed: {problem}; check the driver, or skip GPUs with \
+                 --no-gpus"
+            )]
+        };
+        for program in ["cargo", "./cargo", ""] {
+            let problem = "it could not be started: its path is not absolute";
+            assert_eq!(notes(program, &[]), failed(problem), "{program}");
+        }
+        #[cfg(unix)]
+        for (answer, problem) in [
+            ("gen5-gpus: []", "its answer makes no sense"),
+            ("", "it ended without an answer (exit status: 0)"),
+        ] {
+            assert_eq!(notes("/bin/sh", &["-c", &format!("echo '{answer}'")]), failed(problem));
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_process_for_the_gpus_answers_is_not_trusted() {
+        let answer = r#"{"start":{"secs":1,"nanos":0},"driver":"1;name=torch","cuda":"13.2","cards":[
+            {"name":"A\u001b[31m","memory":null},{"name":"B","memory":1073741824},{"name":"","memory":1}]}"#;
+        let text = format!("echo 'gen5-gpus: {}'", answer.replace('\n', ""));
+        let captured = Capture::new().no_python().gpu_process("/bin/sh", ["-c", &text]).run();
+        assert_eq!(captured.notes, [""; 0]);
+        let gpus = captured.hardware.gpu.unwrap();
+        let gpu = Gpu { memory_gb: Some(1.0), cuda_version: Some("13.2".into()), ..Gpu::new("B") };
+        // Those that Linux knows of follow.
+        assert_eq!(gpus.first(), Some(&gpu));
+        assert_eq!(captured.timings.nvml_start, Some(Duration::from_secs(1)));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! NVIDIA's library where it hangs, as it does with a driver that hangs, or crashes. A library that stands in for it plays that.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -66,22 +67,45 @@ const STARTS_PYTHON: [&str; 5] = ["pack", "unpack", "report", "env", "info"];
 const PACK: [&str; 6] =
     ["pack", "x.gen5", "--latent=noise.npy", "--model-name=SD", "--model-version=3", "--force"];
 
-/// Ends a command that goes on for too long. Returns what it did and how long it took.
-#[track_caller]
-fn ended(mut child: Child, start: Instant, limit: Duration) -> (Output, Duration) {
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > limit {
-            child.kill().unwrap();
-            panic!("it goes on after {:?}", start.elapsed());
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    let took = start.elapsed();
-    (child.wait_with_output().unwrap(), took)
+/// A command that runs, and is killed if the test fails before it ends.
+struct Running {
+    child: Child,
+    start: Instant,
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap()
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self { start: Instant::now(), child: command.spawn().unwrap() }
+    }
+
+    /// Sends a signal, from which on time is counted.
+    fn signal(&mut self, signal: Signal) {
+        self.start = Instant::now();
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// How the command ended, with its messages and how long it took.
+    #[track_caller]
+    fn ended(mut self, limit: Duration) -> (ExitStatus, String, Duration) {
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(self.start.elapsed() < limit, "it goes on after {limit:?}"),
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let took = self.start.elapsed();
+        let mut messages = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut messages).unwrap();
+        (status, messages, took)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = (self.child.kill(), self.child.wait());
+    }
 }
 
 /// The state of a process, `None` if it is gone.
@@ -121,15 +145,14 @@ fn whatever_call_of_the_library_hangs_the_file_is_written_and_nothing_is_left() 
     let started = calls.map(|(call, answers)| {
         let (file, loaded) = (format!("{call}.gen5"), scene.folder.path(call));
         let words = PACK.map(|word| if word == "x.gen5" { file.as_str() } else { word });
-        let start = Instant::now();
         let mut command = scene.command(&words);
-        let child = command.env("FAKE_NVML_HANG", call).env("FAKE_NVML_LOADED", &loaded).spawn().unwrap();
-        (call, answers, file.clone(), loaded, child, start)
+        command.env("FAKE_NVML_HANG", call).env("FAKE_NVML_LOADED", &loaded);
+        (call, answers, file.clone(), loaded, Running::start(&mut command))
     });
-    for (call, answers, file, loaded, child, start) in started {
-        let (ran, took) = ended(child, start, LIMIT + SLACK);
-        assert_eq!(ran.status.code(), Some(0), "{call}: {ran:?}");
-        assert_eq!(text(ran.stderr), if answers { "" } else { HANGS }, "{call}");
+    for (call, answers, file, loaded, running) in started {
+        let (status, messages, took) = running.ended(LIMIT + SLACK);
+        let expected = if answers { "" } else { HANGS };
+        assert_eq!((status.code(), messages.as_str()), (Some(0), expected), "{call}");
         assert_eq!(scene.cards(&file), if answers { 2 } else { 0 }, "{call}");
         assert!(answers || took >= LIMIT, "{call}: {took:?}");
         assert_gone(&fs::read_to_string(loaded).unwrap());
@@ -142,9 +165,8 @@ fn a_library_that_cannot_be_opened_hangs_no_command() {
     let library = scene.libraries.join("libnvidia-ml.so.1");
     fs::remove_file(&library).unwrap();
     assert!(Command::new("mkfifo").arg(&library).status().unwrap().success());
-    let start = Instant::now();
-    let (ran, _) = ended(scene.command(&PACK).spawn().unwrap(), start, LIMIT + SLACK);
-    assert_eq!((ran.status.code(), text(ran.stderr).as_str()), (Some(0), HANGS));
+    let (status, messages, _) = Running::start(&mut scene.command(&PACK)).ended(LIMIT + SLACK);
+    assert_eq!((status.code(), messages.as_str()), (Some(0), HANGS));
 }
 
 #[test]
@@ -158,12 +180,12 @@ fn a_library_that_hangs_makes_no_difference_in_any_command() {
         &["info", "x.gen5", "--check-environment"],
     ];
     let started = commands.map(|words| {
-        let start = Instant::now();
-        (words, scene.command(words).env("FAKE_NVML_HANG", "nvmlInit_v2").spawn().unwrap(), start)
+        let mut command = scene.command(words);
+        (words, Running::start(command.env("FAKE_NVML_HANG", "nvmlInit_v2")))
     });
-    for (words, child, start) in started {
-        let (ran, _) = ended(child, start, LIMIT + SLACK);
-        assert_eq!((ran.status.code(), text(ran.stderr).as_str()), (Some(0), HANGS), "{words:?}");
+    for (words, running) in started {
+        let (status, messages, _) = running.ended(LIMIT + SLACK);
+        assert_eq!((status.code(), messages.as_str()), (Some(0), HANGS), "{words:?}");
     }
 }
 
@@ -171,7 +193,7 @@ fn a_library_that_hangs_makes_no_difference_in_any_command() {
 fn a_library_that_crashes_ends_no_command() {
     let scene = Scene::new();
     let ran = scene.command(&PACK).env("FAKE_NVML_CRASH", "nvmlInit_v2").output().unwrap();
-    let messages = text(ran.stderr);
+    let messages = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(0), "{messages}");
     let note = "gen5: NVIDIA GPUs are left out: asking the NVIDIA library failed: it ended without an answer (signal: 6";
     assert!(messages.starts_with(note), "{messages}");
@@ -193,16 +215,15 @@ fn a_signal_ends_a_command_that_waits_for_the_library() {
         let loaded = scene.folder.path("lib/loaded");
         let mut command = scene.command(words);
         command.env("FAKE_NVML_HANG", "nvmlInit_v2").env("FAKE_NVML_LOADED", &loaded);
-        let child = command.spawn().unwrap();
+        let mut running = Running::start(&mut command);
         let deadline = Instant::now() + SLACK;
         while fs::read_to_string(&loaded).map_or(0, |text| text.len()) == 0 {
             assert!(Instant::now() < deadline, "{words:?}: the library is not loaded");
             thread::sleep(Duration::from_millis(1));
         }
-        let start = Instant::now();
-        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        let (ran, _) = ended(child, start, Duration::from_secs(1));
-        assert_eq!(ran.status.signal(), Some(15), "{words:?}: {ran:?}");
+        running.signal(Signal::TERM);
+        let (status, messages, _) = running.ended(Duration::from_secs(1));
+        assert_eq!(status.signal(), Some(15), "{words:?}: {messages}");
         assert_gone(&fs::read_to_string(&loaded).unwrap());
         fs::remove_file(loaded).unwrap();
         assert_eq!(scene.folder.names(), before, "{words:?}");
@@ -227,8 +248,8 @@ fn a_thread_that_hangs_is_left_behind_once() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     again.env("LD_LIBRARY_PATH", &scene.libraries).env("FAKE_NVML_HANG", "nvmlInit_v2");
-    let (ran, _) = ended(again.spawn().unwrap(), Instant::now(), SLACK);
-    assert!(ran.status.success(), "{ran:?}");
+    let (status, messages, _) = Running::start(&mut again).ended(SLACK);
+    assert!(status.success(), "{messages}");
 }
 
 fn capture_often() {
