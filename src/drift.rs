@@ -184,10 +184,11 @@ impl Environment {
     /// reference compares the last of an id alone; where no id stands twice, it warns of just these, including those of
     /// [`Severity::Note`].)
     ///
-    /// Something that one side does not have is a difference only if that side would have told of it. Files tell of `os`, and
-    /// of `torch`, `numpy`, `cuda` if they tell of `python`; the reference's files have these five and seldom others. The
-    /// current system is taken to tell of all there is, except Python's packages if it tells of no `python`, and
-    /// except what its `Capture` left out, such as GPUs whose driver hangs.
+    /// Something that one side does not have is a difference only if that side would have told of
+    /// it. Files tell of `os`, and of `torch`, `numpy`, `cuda` if they tell of `python`; the
+    /// reference's files have these five and seldom others. The current system is taken to tell of
+    /// all there is, except Python's packages if it tells of no `python`, and except what its
+    /// `Capture` left out, such as GPUs whose driver hangs.
     pub fn drift(&self, current: &Self) -> Vec<Drift> {
         self.compare(current, Teller::System)
     }

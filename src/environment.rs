@@ -102,13 +102,13 @@ impl Environment {
         self.components.push(component);
     }
 
-    /// Remembers that a capture did not ask for components of these ids, or had no answer: that there are none says nothing.
+    /// Records that a capture has no answer for these ids, so that their absence is no difference.
     #[cfg(feature = "capture")]
     pub(crate) fn leave_out(&mut self, ids: &[&'static str]) {
         self.left_out.extend(ids);
     }
 
-    /// Whether a capture left out components of this id.
+    /// Whether a capture has no answer for this id.
     pub(crate) fn leaves_out(&self, id: &str) -> bool {
         self.left_out.contains(&id)
     }

@@ -10,7 +10,7 @@ use crate::commands::Output;
 use crate::terminal::{count, escape};
 use crate::{gpu_process, interrupt};
 
-/// This machine; what could not be learned of it is told.
+/// Captures this machine, and prints the notes.
 pub(crate) fn capture(args: &CaptureArgs, output: &mut Output<'_>) -> io::Result<Captured> {
     let mut capture = Capture::new().cancel_when(interrupt::is_due);
     if let Some(python) = &args.python {

@@ -1,5 +1,5 @@
-//! The process in which NVIDIA's library is loaded: this program, started once more. A library that hangs or crashes does so
-//! there.
+//! The process in which NVIDIA's library is loaded: this program, started once more. A library that
+//! hangs or crashes does so there.
 
 use std::env;
 use std::io;
@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gen5::Capture;
 
-/// What makes the program such a process, in the place of a command.
+/// The argument that makes the program such a process.
 const ARGUMENT: &str = "__gpus";
 
 /// Whether this process is the program, which a test is not.
 static IS_PROGRAM: AtomicBool = AtomicBool::new(false);
 
-/// What `main` does first: returns the exit code if this process was started for the GPUs, which it has reported then.
+/// Reports the GPUs and returns the exit code if this process was started for that. `main` calls it
+/// first.
 pub fn serve_gpus() -> Option<ExitCode> {
     IS_PROGRAM.store(true, Ordering::Relaxed);
     let is_asked = env::args_os().skip(1).eq([ARGUMENT]);

@@ -1,4 +1,4 @@
-//! GPUs, of whom NVIDIA's library and Linux know. They are asked side by side, and neither can hold up who asks.
+//! The GPUs that NVIDIA's library and Linux know. Both are asked side by side, with a time-out.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ static LINUX: Question<Vec<Gpu>> = Question::new(|tell| tell(sysfs::gpus("/sys".
 pub(super) enum Place {
     /// On a thread of this process.
     Thread,
-    /// In a process of its own, which this program becomes with these arguments.
+    /// In a process of its own: this program with these arguments.
     Process(PathBuf, Vec<OsString>),
 }
 
@@ -36,9 +36,9 @@ pub(super) enum Place {
 pub(super) struct Gpus {
     pub(super) list: Vec<Gpu>,
     pub(super) nvml_start: Option<Duration>,
-    /// Whether all have answered who know of GPUs.
+    /// Whether both sources have answered.
     pub(super) is_complete: bool,
-    /// Why some are left out.
+    /// Notes on GPUs that are left out.
     pub(super) notes: Vec<String>,
 }
 

@@ -27,14 +27,15 @@ use crate::manifest::HardwareInfo;
 
 /// Captures this machine: operating system, processor, memory, GPUs, and the packages of a Python interpreter.
 ///
-/// Each source is asked once, and they are asked side by side, so it takes as long as Python takes to start, or NVIDIA's
-/// library if that takes longer. What cannot be learned is left out: a machine without GPUs, NVIDIA's library
-/// or Python is an ordinary one. No source can hold up the capture: one that hangs is left out after 5 seconds.
+/// Each source is asked once, and they are asked side by side, so it takes as long as Python takes
+/// to start, or NVIDIA's library if that takes longer. What cannot be learned is left out: a
+/// machine without GPUs, NVIDIA's library or Python is an ordinary one. No source can hold up the
+/// capture: one that hangs is left out after 5 seconds.
 ///
-/// A capture runs other code: a Python interpreter and NVIDIA's library. Neither is taken from the working folder:
-/// variables and entries of `PATH` that are empty count as unset, and relative ones are ignored with a note. For
-/// `libnvidia-ml.so.1` the dynamic linker decides, which looks into folders of `LD_LIBRARY_PATH` first; on Windows it is
-/// `nvml.dll` of the system folder.
+/// A capture runs other code: a Python interpreter and NVIDIA's library. Neither is taken from the
+/// working folder: variables and entries of `PATH` that are empty count as unset, and relative ones
+/// are ignored with a note. For `libnvidia-ml.so.1` the dynamic linker decides, which looks into
+/// folders of `LD_LIBRARY_PATH` first; on Windows it is `nvml.dll` of the system folder.
 ///
 /// ```
 /// let captured = gen5::Capture::new().no_python().run();
@@ -79,8 +80,9 @@ pub struct Captured {
     /// physical ones if they are known, and the member `logical_cores` in `extra` are all. `framework` is torch, else jax
     /// or tensorflow; `compute_lib` is what torch was built for.
     pub hardware: HardwareInfo,
-    /// What the caller may want to know: that an interpreter which was named did not answer, that a source hangs, or that
-    /// a variable is ignored. The remedies in them are options of the command line; [`Capture`] has a method for each.
+    /// What the caller may want to know: that an interpreter which was named did not answer, that a
+    /// source hangs, or that a variable is ignored. The remedies in them are options of the command
+    /// line; [`Capture`] has a method for each.
     pub notes: Vec<String>,
     /// How long it took.
     pub timings: CaptureTimings,
@@ -142,13 +144,14 @@ impl Capture {
         self
     }
 
-    /// Loads NVIDIA's library in a process of its own: `program`, an absolute path, with `arguments`, which must call
-    /// [`serve_gpus`](Self::serve_gpus) and end.
+    /// Loads NVIDIA's library in a process of its own: `program`, an absolute path, with
+    /// `arguments`, which must call [`serve_gpus`](Self::serve_gpus) and end.
     ///
-    /// By default the library is loaded on a thread of this process. If it hangs, the capture goes on without it, but the
-    /// thread cannot be ended: it may keep the process from ending if it hangs in the kernel, and if it hangs while it is
-    /// loaded, it holds the lock of the dynamic linker, which other threads need. A process can be killed, and a
-    /// library that crashes ends nothing else.
+    /// By default the library is loaded on a thread of this process. If it hangs, the capture goes
+    /// on without it, but the thread cannot be ended: it may keep the process from ending if it
+    /// hangs in the kernel, and if it hangs while it is loaded, it holds the lock of the dynamic
+    /// linker, which other threads need. A process can be killed, and a library that crashes ends
+    /// nothing else.
     pub fn gpu_process(
         mut self,
         program: impl Into<PathBuf>,
@@ -158,8 +161,9 @@ impl Capture {
         self
     }
 
-    /// Asks NVIDIA's library, and writes its answer to `out`, which is standard output, for the capture that has started
-    /// this process by [`gpu_process`](Self::gpu_process). On Linux the process is killed when that capture ends.
+    /// Asks NVIDIA's library, and writes its answer to `out`, which is standard output, for the
+    /// capture that has started this process by [`gpu_process`](Self::gpu_process). On Linux the
+    /// process is killed when that capture ends.
     ///
     /// # Errors
     ///
@@ -174,17 +178,18 @@ impl Capture {
         self
     }
 
-    /// How long NVIDIA's library, and Linux for other GPUs, may take before their GPUs are left out. 5 seconds by default.
+    /// How long NVIDIA's library, and Linux for other GPUs, may take before their GPUs are left
+    /// out. 5 seconds by default.
     ///
-    /// A capture that finds the library hanging since an earlier capture in this process does not ask it again, and
-    /// waits no longer than until this time has passed since then.
+    /// A capture that finds the library hanging since an earlier capture in this process does not
+    /// ask it again, and waits no longer than until this time has passed since then.
     pub fn gpu_timeout(mut self, timeout: Duration) -> Self {
         self.gpu_timeout = timeout;
         self
     }
 
-    /// Polls `cancelled` while a source takes its time. Once it returns true, what has not answered is ended and left out,
-    /// without a note.
+    /// Polls `cancelled` while a source takes its time. Once it returns true, what has not answered
+    /// is ended and left out, without a note.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
         self
@@ -223,7 +228,7 @@ impl Capture {
     }
 }
 
-/// Why the host is left out, if it is.
+/// The note that the host is left out, if it is.
 fn note_on_host(host: &Result<Host, Silence>) -> Option<String> {
     let silence = host.as_ref().err().filter(|silence| !matches!(silence, Silence::Cancelled))?;
     Some(format!("operating system, processor and memory are left out: asking the system failed: {silence}"))
@@ -270,7 +275,6 @@ fn gigabytes(bytes: u64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::environment::Component;
-    use crate::manifest::Gpu;
 
     #[test]
     fn a_run_asks_only_what_it_is_to() {
@@ -308,6 +312,8 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn what_a_process_for_the_gpus_answers_is_not_trusted() {
+        use crate::manifest::Gpu;
+
         let answer = r#"{"start":{"secs":1,"nanos":0},"driver":"1;name=torch","cuda":"13.2","cards":[
             {"name":"A\u001b[31m","memory":null},{"name":"B","memory":1073741824},{"name":"","memory":1}]}"#;
         let text = format!("echo 'gen5-gpus: {}'", answer.replace('\n', ""));

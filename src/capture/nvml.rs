@@ -44,8 +44,8 @@ impl Nvidia {
     }
 }
 
-/// Asks the library, and closes it after its answers have been passed on. What it does not know is left out: of drivers
-/// before release 510, the memory.
+/// Asks the library, and closes it after its answers have been passed on. What it does not know is
+/// left out: of drivers before release 510, the memory.
 pub(super) fn find(tell: &dyn Fn(Nvidia)) {
     let Some(library) = library() else { return };
     let start = Instant::now();
@@ -67,9 +67,9 @@ pub(super) fn find(tell: &dyn Fn(Nvidia)) {
     });
 }
 
-/// The library, which comes with the driver. A bare name is one for the dynamic linker of Linux, which looks into the working
-/// folder only if `LD_LIBRARY_PATH` names it. Those of Windows and macOS always may, so there the path is absolute, or there is
-/// no library.
+/// The library, which comes with the driver. A bare name is one for the dynamic linker of Linux,
+/// which looks into the working folder only if `LD_LIBRARY_PATH` names it. Those of Windows and
+/// macOS always may, so there the path is absolute, or there is no library.
 fn library() -> Option<PathBuf> {
     if cfg!(windows) {
         let system = PathBuf::from(std::env::var_os("SystemRoot")?).join(r"System32\nvml.dll");

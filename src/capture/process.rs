@@ -34,7 +34,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the command. Its answer is what follows `marker` in the first line that begins with it.
+    /// Starts the command. Its answer is what follows `marker` in the first line that begins with
+    /// it.
     pub(super) fn ask(mut command: Command, marker: &str) -> Result<Self, Silence> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         // A group of its own, so that what it has started can be ended with it.
@@ -43,8 +44,8 @@ impl Process {
         let mut child = command.spawn().map_err(Silence::NotStarted)?;
         let (sender, heard) = mpsc::channel();
         let (stdout, marker) = (child.stdout.take(), marker.to_owned());
-        // On another thread, since only that can be left alone with a process which holds the pipe open and is not the
-        // one that was started.
+        // On another thread, since only that can be left alone with a process which holds the pipe
+        // open and is not the one that was started.
         let listen =
             move || _ = sender.send(stdout.map_or(Err(Silence::Ended(None)), |it| find_line(it, &marker)));
         match thread::Builder::new().spawn(listen) {
@@ -56,7 +57,7 @@ impl Process {
         }
     }
 
-    /// Waits for the answer. The process is gone when this returns: one that has answered has nothing left to do.
+    /// Waits for the answer, and kills the process: one that has answered has nothing left to do.
     pub(super) fn answer(mut self, time: &TimeLimit) -> Result<String, Silence> {
         let answer = self.listen(time);
         #[cfg(unix)]
@@ -81,7 +82,8 @@ impl Process {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if let Ok(Some(status)) = self.child.try_wait() {
-                        // It may have ended because enough was heard of it, and nobody listened any more.
+                        // It may have ended because enough was heard of it, and nobody listened any
+                        // more.
                         return match self.heard.recv_timeout(GRACE) {
                             Ok(Err(Silence::Ended(_))) | Err(_) => Err(Silence::Ended(Some(status))),
                             Ok(heard) => heard,
@@ -107,7 +109,8 @@ fn find_line(output: impl Read, marker: &str) -> Result<String, Silence> {
     Err(if lines.get_ref().limit() == 0 { Silence::TooMuch } else { Silence::Ended(None) })
 }
 
-/// Ends a process. One that the kernel does not let go, as a driver that hangs may have it, is left behind.
+/// Ends a process. One that the kernel does not let go, as a driver that hangs may have it, is left
+/// behind.
 fn end(child: &mut Child) {
     // What fails here has ended already.
     _ = child.kill();
@@ -127,7 +130,8 @@ fn status_soon(child: &mut Child) -> Option<ExitStatus> {
     }
 }
 
-/// Ends a process and those that it has started. The number of one that has ended may be another's by now.
+/// Ends a process and those that it has started. The number of one that has ended may be another's
+/// by now.
 #[cfg(unix)]
 fn end_group(child: &mut Child) {
     if let Ok(None) = child.try_wait() {

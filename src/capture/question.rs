@@ -1,4 +1,5 @@
-//! Questions to the system that may never be answered. Each has a thread of its own, which is left behind if it hangs.
+//! Questions to the system that may never be answered. Each has a thread of its own, which is left
+//! behind if it hangs.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -8,9 +9,11 @@ use super::POLL;
 use super::silence::Silence;
 use crate::cancelled::Cancelled;
 
-/// A question of the whole process: at most one thread waits for its answer, however often it is asked.
+/// A question of the whole process: at most one thread waits for its answer, however often it is
+/// asked.
 pub(super) struct Question<T: 'static> {
-    /// Finds the answer and passes it on. What it does afterwards, such as closing a library, nobody waits for.
+    /// Finds the answer and passes it on. Nobody waits for its work after that, such as closing a
+    /// library.
     find: fn(&dyn Fn(T)),
     latest: Mutex<Weak<Asked<T>>>,
 }
@@ -22,7 +25,7 @@ pub(super) struct Asked<T> {
     answered: Condvar,
 }
 
-/// A thread's end of a question. A thread that ends without an answer, by a panic, has learned nothing.
+/// The thread's end of a question. If the thread panics, the answer is the default.
 struct Finder<T: Default>(Arc<Asked<T>>);
 
 impl<T: Clone + Default + Send> Question<T> {
@@ -47,8 +50,8 @@ impl<T: Clone + Default + Send> Question<T> {
 }
 
 impl<T: Clone> Asked<T> {
-    /// Waits for the answer until this long after the question was asked. So a question that hangs for longer costs
-    /// later callers no time.
+    /// Waits for the answer until this long after the question was asked. So a question that hangs
+    /// for longer costs later callers no time.
     pub(super) fn answer(&self, limit: Duration, cancelled: &Cancelled) -> Result<T, Silence> {
         let mut answer = lock(&self.answer);
         loop {

@@ -1,4 +1,4 @@
-//! NVIDIA's library where it hangs, as it does with a driver that hangs, or crashes. A library that stands in for it plays that.
+//! Captures with an NVIDIA library that hangs or crashes. A stand-in plays that library.
 
 use std::fs;
 use std::io::Read;
@@ -22,7 +22,8 @@ const SLACK: Duration = Duration::from_secs(20);
 const HANGS: &str = "gen5: NVIDIA GPUs are left out: the NVIDIA library did not answer within 5s; check the driver, or \
     skip GPUs with --no-gpus\n";
 
-/// A folder with a file of this machine, which has the cards of the stand-in, and with that library.
+/// A folder with a file of this machine, which has the cards of the stand-in, and with that
+/// library.
 struct Scene {
     folder: Folder,
     libraries: PathBuf,

@@ -1,5 +1,5 @@
-//! What commands start and load: a Python interpreter and NVIDIA's library, none of the working folder, and only the commands
-//! that `SECURITY.md` lists.
+//! The programs and libraries that commands start and load, as `SECURITY.md` lists them: never of
+//! the working folder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -203,7 +203,8 @@ impl Stranger {
 const TELL: &str = "import os, sys; print(os.path.dirname(os.path.realpath(sys.executable))); \
     print('%d.%d' % sys.version_info[:2])";
 
-/// Compiles other code in the name of a module that is imported at the start, into the folder `cache`.
+/// Compiles other code in the name of a module that is imported at the start, into the folder
+/// `cache`.
 const COMPILE: &str = r#"import encodings.aliases as module, importlib.util, marshal, os, struct, sys
 sys.pycache_prefix = 'cache'
 state = os.stat(module.__file__)

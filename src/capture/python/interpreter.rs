@@ -1,4 +1,5 @@
-//! Which interpreter is asked. None of the working folder is, unless the caller names it.
+//! The choice of the interpreter. It is never one of the working folder, unless the caller names
+//! that.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub(in crate::capture) enum Interpreter {
 pub(super) struct Candidates {
     /// To be asked in turn, until one answers.
     pub(super) list: Vec<Candidate>,
-    /// What was ignored.
+    /// Notes on ignored variables and entries of `PATH`.
     pub(super) notes: Vec<String>,
 }
 

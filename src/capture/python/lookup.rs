@@ -1,11 +1,11 @@
-//! Programs on `PATH`, by absolute paths alone. Systems also look into the working folder: where an entry is empty or
-//! relative, and Windows before any entry.
+//! Programs on `PATH`, by absolute paths alone. Systems also look into the working folder: where an
+//! entry is empty or relative, and Windows before any entry.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// What was found on `PATH`.
+/// The result of a search on `PATH`.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Lookup {
     /// The program in the first absolute entry that has it.
@@ -14,7 +14,8 @@ pub(super) struct Lookup {
     pub(super) passed_over: Vec<PathBuf>,
 }
 
-/// Looks for the program of this name, a regular file that may be executed. Empty entries of `path` count as absent.
+/// Looks for the program of this name, a regular file that may be executed. Empty entries of `path`
+/// count as absent.
 pub(super) fn find(name: &OsStr, path: &OsStr) -> Lookup {
     let mut lookup = Lookup::default();
     for folder in env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty()) {

@@ -33,8 +33,8 @@ const MARKER: &str = "gen5-environment: ";
 
 /// Asks the first interpreter that answers, in the time for all.
 ///
-/// The caller learns why one that was named did not answer, of any that took too long, and what was ignored. That there is
-/// no other is ordinary.
+/// The caller learns why one that was named did not answer, of any that took too long, and what was
+/// ignored. That there is no other is ordinary.
 pub(super) fn ask(interpreter: &Interpreter, time: &TimeLimit) -> Asked {
     let candidates = interpreter.candidates(|name| std::env::var_os(name));
     let mut asked = Asked { notes: candidates.notes, ..Asked::default() };

@@ -1,4 +1,5 @@
-//! The environment variables that an interpreter gets. Those that would make it run code of the working folder are left out.
+//! The environment variables of an interpreter, without those that make it run code of the working
+//! folder.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -7,19 +8,21 @@ use std::process::Command;
 
 use super::lookup::{absolute_entries, shown};
 
-/// Lists of folders. `PATH` is for the scripts that stand in for an interpreter, as those of pyenv do.
+/// Lists of folders. `PATH` is for the scripts that stand in for an interpreter, as those of pyenv
+/// do.
 const LISTS: [&str; 2] = ["PATH", "PYTHONPATH"];
 
-/// Folders where an interpreter finds modules, or what it has compiled of them: those of the user are below the home folder.
+/// Folders of modules and of their compiled forms. Those of the user are below the home folder.
 const FOLDERS: [&str; 6] =
     ["PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX", "HOME", "USERPROFILE", "APPDATA"];
 
-/// What a variable is changed to; `None` removes it.
+/// A change to a variable.
 #[derive(Debug, PartialEq)]
 struct Change {
     name: &'static str,
+    /// The new value; `None` removes the variable.
     value: Option<OsString>,
-    /// What of it is ignored, for a note; `None` if that is empty, or no folder of modules.
+    /// The ignored paths, for a note; `None` if they are empty or not for modules.
     ignored: Option<String>,
 }
 
@@ -27,7 +30,7 @@ struct Change {
 pub(super) struct Surroundings(Vec<Change>);
 
 impl Surroundings {
-    /// The changes to what `variable` says.
+    /// The changes to the values that `variable` returns.
     pub(super) fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let variable = |name| Some((name, variable(name)?));
         let lists = LISTS.into_iter().filter_map(&variable);
@@ -45,7 +48,7 @@ impl Surroundings {
         }
     }
 
-    /// What is ignored.
+    /// Notes on ignored paths.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let told = self.0.iter().filter_map(|change| Some((change.name, change.ignored.as_ref()?)));
         told.map(|(name, ignored)| {
