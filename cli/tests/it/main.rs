@@ -18,6 +18,7 @@ mod folders;
 mod foreign;
 #[cfg(target_os = "linux")]
 mod hanging;
+mod hostile;
 mod image_text;
 mod images;
 mod latents;
