@@ -71,18 +71,23 @@ impl Writer<'_> {
 
     /// [`finish`](Self::finish), with the manifest of another file: everything that it holds beside the records is kept as
     /// it is spelled, whether it is valid or not, but for `model_info`, which is this text. To keep that, too, pass
-    /// [`Reader::model_info_json`].
+    /// [`Reader::model_info_json`]. If the file is to replace that of `reader`, it is as if
+    /// [`replacing`](crate::WriteOptions::replacing) was asked for.
     ///
     /// # Errors
     ///
-    /// As [`finish`](Self::finish), and [`Error::Metadata`] if `model_info` is neither the file's own nor a JSON object, or
+    /// As [`finish`](Self::finish), [`Error::Outdated`] if the replaced file would not be the one that was read, and
+    /// [`Error::Metadata`] if `model_info` is neither the file's own nor a JSON object, or
     /// if what the manifest holds beside it is not JSON.
-    pub fn finish_as(self, reader: &Reader, model_info: &str) -> Result<Summary> {
+    pub fn finish_as(mut self, reader: &Reader, model_info: &str) -> Result<Summary> {
         if model_info != reader.model_info_json()
             && let Err(error) = serde_json::from_str::<Extra>(model_info)
         {
             let (member, expected) = ("model_info".into(), "a JSON object".into());
             return Err(Error::Metadata { member, expected, found: shorten_error(&error) });
+        }
+        if let (Some(draft), Some(original)) = (&mut self.draft, reader.original()) {
+            draft.guard(original);
         }
         let outline = Outline::of(reader, model_info)?;
         self.finish_under(&|file_size, version, records| outline.text(file_size, version, Some(records)))

@@ -25,6 +25,17 @@ pub enum Error {
         /// What the system said. It is part of this error's text, and so not its source: a chain says it once.
         error: io::Error,
     },
+    /// The file that was to be replaced is not the one that was read any more. Nothing was written.
+    #[error(
+        "could not replace {path}: another program has {change} it since it was read, so nothing was written; start again \
+         from what is there now"
+    )]
+    Outdated {
+        /// Where it is.
+        path: String,
+        /// `changed`, `replaced` or `removed`.
+        change: &'static str,
+    },
 
     // ---- format: the file is not what it should be -----------------------------------------------------------
     /// The file does not start as a GEN5 file does.
@@ -340,7 +351,9 @@ impl Error {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Io { .. } | Self::Memory { .. } | Self::WriterFailed { .. } => Fault::Io,
+            Self::Io { .. } | Self::Outdated { .. } | Self::Memory { .. } | Self::WriterFailed { .. } => {
+                Fault::Io
+            }
             Self::NotGen5 { .. }
             | Self::UnsupportedVersion { .. }
             | Self::UnsupportedFlags { .. }

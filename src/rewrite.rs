@@ -2,15 +2,39 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::{ChunkRecord, Metadata, to_text};
 use crate::outline::Outline;
 use crate::reader::Reader;
-use crate::writer::{Chunks, Target, WriteOptions};
+use crate::writer::{Chunks, Replace, Target, WriteOptions};
 
 impl WriteOptions {
+    /// Lets a file replace that of `reader` alone, as it was when it was opened: if another program has changed, replaced or
+    /// removed it by the time the new one is finished, that is [`Error::Outdated`](crate::Error::Outdated), and what is
+    /// there stays. So no change is lost that the reader has not seen. Default: whatever is there is replaced.
+    ///
+    /// A program that opens the file with [`ReadOptions::lock`](crate::ReadOptions::lock) makes others that do so wait
+    /// instead. A reader of bytes in memory has no file, and changes nothing here.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let path = "run.gen5";
+    /// let reader = gen5::ReadOptions::new().lock(Duration::from_secs(60)).open(path)?;
+    /// let mut writer = gen5::WriteOptions::new().replacing(&reader).create(path)?;
+    /// writer.latent("more", &[2], &[0.5_f32, 1.5])?;
+    /// writer.finish_as(&reader, reader.model_info_json())?;
+    /// # Ok::<(), gen5::Error>(())
+    /// ```
+    pub fn replacing(mut self, reader: &Reader) -> Self {
+        self.original = reader.original().cloned();
+        self
+    }
+
     /// Writes a copy of a file with other metadata to `path`, in the place of what is there: of the file itself, for one.
+    /// Then it is as if [`replacing`](Self::replacing) was asked for.
     ///
     /// The chunks are carried as they are, at the same offsets: nothing is decompressed, and no hash is checked
     /// ([`Reader::verify`] does that). Records and whatever else the manifest holds beside `model_info` stay as they are
@@ -29,13 +53,26 @@ impl WriteOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io); [`Error::Changed`](crate::Error::Changed) if the file became shorter meanwhile;
+    /// [`Error::Io`](crate::Error::Io); [`Error::Outdated`](crate::Error::Outdated) if the file at `path` was to be replaced
+    /// by a copy of itself, and is not as it was; [`Error::Changed`](crate::Error::Changed) if one at another path became
+    /// shorter meanwhile;
     /// [`Error::Metadata`](crate::Error::Metadata) if what the manifest holds beside `model_info` is not JSON;
     /// [`Error::Cancelled`](crate::Error::Cancelled); [`Error::Argument`](crate::Error::Argument) if the manifest becomes
     /// larger than readers take, or the file has to be compatible and is not; [`Error::TooLarge`](crate::Error::TooLarge) if its
     /// table makes it too large for that. After any of them `path` is as it was.
     pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
-        self.rewrite_at(reader, metadata, Target::Path { path: path.as_ref(), replace: true })
+        let path = path.as_ref();
+        let own = reader.original().filter(|original| original.belongs_at(path)).cloned();
+        let Some(own) = own else {
+            let replace = self.replace();
+            return self.rewrite_at(reader, metadata, Target::Path { path, replace });
+        };
+        let target = Target::Path { path, replace: Replace::Only(Arc::clone(&own)) };
+        self.rewrite_at(reader, metadata, target).map_err(|error| match error {
+            // What ended the reading is what the other program did.
+            Error::Changed { .. } => own.check(path).err().unwrap_or(error),
+            error => error,
+        })
     }
 
     /// As [`rewrite`](Self::rewrite), for a path where nothing is.
@@ -49,7 +86,7 @@ impl WriteOptions {
         metadata: &Metadata,
         path: impl AsRef<Path>,
     ) -> Result<Rewritten> {
-        self.rewrite_at(reader, metadata, Target::Path { path: path.as_ref(), replace: false })
+        self.rewrite_at(reader, metadata, Target::Path { path: path.as_ref(), replace: Replace::Nothing })
     }
 
     /// As [`rewrite`](Self::rewrite), into a file that is open already, as [`write_file`](Self::write_file) writes one: not

@@ -1,12 +1,16 @@
 //! Where a file's bytes come from: a map, bytes in memory, or positioned reads. Platform calls for reading are here.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::lock::{Patience, lock};
 use crate::mmap::Map;
+use crate::original::Original;
 
 /// Anything that can be asked for its bytes again and again.
 type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
@@ -21,19 +25,26 @@ enum Kind {
 pub(crate) struct Source {
     kind: Kind,
     len: u64,
+    /// The file that it is of, if it is of one.
+    original: Option<Arc<Original>>,
 }
 
 impl Source {
-    /// Opens a file for positioned reads.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let (file, len) = open_regular(path)?;
-        Ok(Self { kind: Kind::File { file, path: path.to_owned() }, len })
+    /// Opens a file for positioned reads, locked if `patience` is given.
+    pub(crate) fn open(path: &Path, patience: Option<&Patience<'_>>) -> Result<Self> {
+        let (file, there, original) = open_original(path, patience)?;
+        Ok(Self {
+            kind: Kind::File { file, path: path.to_owned() },
+            len: there.len(),
+            original: Some(original),
+        })
     }
 
     /// Takes a file that is open, for positioned reads.
     pub(crate) fn of_file(file: File) -> Result<Self> {
-        let len = regular_length(&file).map_err(Error::io("look at the file"))?;
-        Ok(Self { kind: Kind::File { file, path: "the file".into() }, len })
+        let there = regular_metadata(&file).map_err(Error::io("look at the file"))?;
+        let original = Some(Arc::new(Original::new(None, Identity::of(&there), None)));
+        Ok(Self { kind: Kind::File { file, path: "the file".into() }, len: there.len(), original })
     }
 
     /// Maps a file.
@@ -42,22 +53,27 @@ impl Source {
     ///
     /// As long as the source lives, nothing writes to the file, truncates it or punches holes in it.
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn map(path: &Path) -> Result<Self> {
-        let (file, len) = open_regular(path)?;
-        if len == 0 {
+    pub(crate) unsafe fn map(path: &Path, patience: Option<&Patience<'_>>) -> Result<Self> {
+        let (file, there, original) = open_original(path, patience)?;
+        if there.len() == 0 {
             // An empty range cannot be mapped on every system.
-            return Ok(Self::from_bytes(Box::new([])));
+            return Ok(Self { original: Some(original), ..Self::from_bytes(Box::new([])) });
         }
         // SAFETY: the caller promises just what `Map::new` asks for.
         let map = unsafe { Map::new(&file) }.map_err(Error::io(format!("map {}", path.display())))?;
         let len = map.bytes().len() as u64;
-        Ok(Self { kind: Kind::Map(map), len })
+        Ok(Self { kind: Kind::Map(map), len, original: Some(original) })
     }
 
     /// Takes bytes that are in memory already.
     pub(crate) fn from_bytes(bytes: SharedBytes) -> Self {
         let len = (*bytes).as_ref().len() as u64;
-        Self { kind: Kind::Bytes(bytes), len }
+        Self { kind: Kind::Bytes(bytes), len, original: None }
+    }
+
+    /// The file that it is of, as it was when it was opened; `None` for bytes.
+    pub(crate) fn original(&self) -> Option<&Arc<Original>> {
+        self.original.as_ref()
     }
 
     /// The length in bytes.
@@ -129,14 +145,40 @@ impl Source {
 
 /// Opens `path` if it is a regular file. Folders, pipes and devices are refused before they are opened, since opening
 /// some devices has effects; and what takes the file's place just then is refused behind that.
-fn open_regular(path: &Path) -> Result<(File, u64)> {
+fn open_regular(path: &Path) -> Result<(File, Metadata)> {
     let failed = || Error::io(format!("open {}", path.display()));
     if !std::fs::metadata(path).map_err(failed())?.is_file() {
         return Err(failed()(not_a_file()));
     }
     let file = open_without_waiting(path).map_err(failed())?;
-    let length = regular_length(&file).map_err(failed())?;
-    Ok((file, length))
+    let there = regular_metadata(&file).map_err(failed())?;
+    Ok((file, there))
+}
+
+/// Opens `path` if it is a regular file, and locks it if `patience` is given.
+fn open_original(path: &Path, patience: Option<&Patience<'_>>) -> Result<(File, Metadata, Arc<Original>)> {
+    let failed = || Error::io(format!("open {}", path.display()));
+    // A program may change its folder before it replaces the file.
+    let absolute = std::path::absolute(path).map_err(failed())?;
+    let original =
+        |there: &Metadata, lock| Arc::new(Original::new(Some(absolute.clone()), Identity::of(there), lock));
+    let Some(patience) = patience else {
+        let (file, there) = open_regular(path)?;
+        let original = original(&there, None);
+        return Ok((file, there, original));
+    };
+    loop {
+        let (file, _) = open_regular(path)?;
+        let is_locked = lock(&file, &path.display().to_string(), patience)?;
+        // Whoever had it locked may have changed it, or put another in its place, which others may have locked.
+        let there = regular_metadata(&file).map_err(failed())?;
+        let now = Identity::of(&std::fs::metadata(path).map_err(failed())?);
+        if now.is_same_file(&Identity::of(&there)) {
+            let lock = if is_locked { Some(file.try_clone().map_err(failed())?) } else { None };
+            let original = original(&there, lock);
+            return Ok((file, there, original));
+        }
+    }
 }
 
 /// Opening a pipe would wait for somebody to write to it. For regular files the flag means nothing.
@@ -153,10 +195,10 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// The length of a regular file.
-fn regular_length(file: &File) -> io::Result<u64> {
+/// The metadata of a regular file.
+fn regular_metadata(file: &File) -> io::Result<Metadata> {
     let metadata = file.metadata()?;
-    if metadata.is_file() { Ok(metadata.len()) } else { Err(not_a_file()) }
+    if metadata.is_file() { Ok(metadata) } else { Err(not_a_file()) }
 }
 
 fn not_a_file() -> io::Error {
@@ -196,6 +238,6 @@ mod tests {
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let opened = open_without_waiting(&pipe).unwrap();
-        assert_eq!(regular_length(&opened).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(regular_metadata(&opened).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -25,6 +25,7 @@ use crate::element::Element;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata};
+use crate::original::Original;
 use crate::shorten::quote;
 use crate::source::Source;
 
@@ -285,6 +286,11 @@ impl Reader {
         let Manifest { text, model_info, .. } = &self.inner.manifest;
         let before = text.get(..model_info.start).unwrap_or_default();
         (before, text.get(model_info.end..).unwrap_or_default())
+    }
+
+    /// The file that was opened; `None` for bytes in memory.
+    pub(crate) fn original(&self) -> Option<&Arc<Original>> {
+        self.inner.source.original()
     }
 
     /// Fills `buffer` with the file's bytes from `offset` on, as they are stored.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -10,6 +11,7 @@ use super::{Inner, Reader, payload};
 use crate::cancelled::Cancelled;
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
+use crate::lock::Patience;
 use crate::manifest::{Manifest, TableContext, lay_out};
 use crate::source::Source;
 use crate::wire::{FILE_HEADER_SIZE, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, VERSION_1_0, VERSION_1_1};
@@ -26,6 +28,7 @@ pub struct ReadOptions {
     pub(super) limits: Limits,
     pub(super) check_hashes: bool,
     pub(super) cancelled: Cancelled,
+    lock: Option<Duration>,
 }
 
 impl ReadOptions {
@@ -56,14 +59,28 @@ impl ReadOptions {
         self
     }
 
+    /// Locks the file before it is read, for a program that replaces it by what it makes of it. Default no lock.
+    ///
+    /// Programs that do so work one after the other, each on what the one before it wrote. If another program holds the
+    /// lock, opening waits, for `longest` at most, and asks [`cancel_when`](Self::cancel_when) meanwhile. The lock lasts
+    /// until the reader, its clones and its latents are gone. It is advisory: readers are not kept out, nor are programs
+    /// that do not ask for it. Files that are in memory or already open are not locked, nor is anything on Windows or
+    /// on a file system without locks; there [`WriteOptions::replacing`](crate::WriteOptions::replacing) still notices
+    /// what others do.
+    pub fn lock(mut self, longest: Duration) -> Self {
+        self.lock = Some(longest);
+        self
+    }
+
     /// Opens a file for positioned reads.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if it cannot be opened, or is no regular file; an error of the groups format and limits if header,
-    /// table or records are not sound.
+    /// [`Error::Io`] if it cannot be opened, or is no regular file, and of kind `TimedOut` if it cannot be
+    /// [locked](Self::lock) in time; an error of the groups format and limits if header, table or records are not sound.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Reader> {
-        self.read(Source::open(path.as_ref())?)
+        let source = Source::open(path.as_ref(), self.patience().as_ref())?;
+        self.read(source)
     }
 
     /// Reads a file that is open already, such as one that has no name, by positioned reads.
@@ -87,7 +104,8 @@ impl ReadOptions {
     #[allow(unsafe_code)]
     pub unsafe fn map(self, path: impl AsRef<Path>) -> Result<Reader> {
         // SAFETY: the caller promises that nothing changes the file while the reader, which keeps the source, lives.
-        self.read(unsafe { Source::map(path.as_ref()) }?)
+        let source = unsafe { Source::map(path.as_ref(), self.patience().as_ref()) }?;
+        self.read(source)
     }
 
     /// Reads a file that is in memory.
@@ -97,6 +115,11 @@ impl ReadOptions {
     /// As [`open`](Self::open), without those of the file system.
     pub fn from_bytes(self, bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Reader> {
         self.read(Source::from_bytes(Box::new(bytes)))
+    }
+
+    /// How long to wait for a lock, if one is asked for.
+    fn patience(&self) -> Option<Patience<'_>> {
+        self.lock.map(|longest| Patience { longest, cancelled: &self.cancelled })
     }
 
     fn read(self, source: Source) -> Result<Reader> {

@@ -6,11 +6,13 @@ mod buffers;
 mod copy;
 mod encode;
 mod entry;
+mod folder;
 mod input;
 mod options;
 mod pipeline;
 mod publish;
 mod raw;
+mod rename;
 mod session;
 mod single;
 mod sink;
@@ -26,9 +28,10 @@ use rayon::prelude::*;
 pub use array::Array;
 pub(crate) use copy::Chunks;
 pub use entry::Entry;
+pub use folder::DraftFolder;
 pub use options::{Compression, NonFinite, WriteOptions};
-pub(crate) use publish::Target;
-pub use publish::{Draft, DraftFolder};
+pub use publish::Draft;
+pub(crate) use publish::{Replace, Target};
 pub(crate) use single::Single;
 pub use stream::LatentWriter;
 pub(crate) use table::Records;
@@ -61,7 +64,7 @@ use crate::wire::ChunkType;
 #[must_use = "without `finish` there is no file"]
 pub struct Writer<'w> {
     session: Arc<Session<'w>>,
-    draft: Option<Draft>,
+    pub(crate) draft: Option<Draft>,
 }
 
 /// What was written.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use super::Writer;
 use super::buffers::Pool;
-use super::publish::Target;
+use super::publish::{Replace, Target};
 use super::sink::SeekSink;
 use crate::cancelled::Cancelled;
 use crate::codec::is_valid_level;
 use crate::error::{Error, Result};
+use crate::original::Original;
 
 /// Whether latents are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +103,8 @@ pub struct WriteOptions {
     pub(super) sync: bool,
     pub(super) progress: Option<Progress>,
     pub(super) cancelled: Cancelled,
+    /// The only file that may be replaced, if it is given.
+    pub(crate) original: Option<Arc<Original>>,
     /// Shared by all writers that come of clones of these options.
     pub(super) buffers: Arc<Pool>,
 }
@@ -119,6 +122,7 @@ impl Default for WriteOptions {
             sync: true,
             progress: None,
             cancelled: Cancelled::default(),
+            original: None,
             buffers: Arc::default(),
         }
     }
@@ -211,14 +215,15 @@ impl WriteOptions {
     }
 
     /// Starts a file at `path`. It is written under a temporary name beside it, and takes the place of what is there
-    /// when it is finished.
+    /// when it is finished: of whatever is there then, unless [`replacing`](Self::replacing) names a file.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] if the folder cannot be written to, or if something other than a file is there;
     /// [`Error::Argument`] for options out of range.
     pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
-        self.start(Target::Path { path: path.as_ref(), replace: true })
+        let replace = self.replace();
+        self.start(Target::Path { path: path.as_ref(), replace })
     }
 
     /// As [`create`](Self::create), for a path where nothing is, neither now nor when the file is finished.
@@ -227,7 +232,7 @@ impl WriteOptions {
     ///
     /// As [`create`](Self::create), and [`Error::Io`] if something is there.
     pub fn create_new(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
-        self.start(Target::Path { path: path.as_ref(), replace: false })
+        self.start(Target::Path { path: path.as_ref(), replace: Replace::Nothing })
     }
 
     /// Starts a file in one that is open already, such as one that has no name: from its start, with nothing of what is in
@@ -240,6 +245,11 @@ impl WriteOptions {
     /// options out of range.
     pub fn write_file(self, file: File) -> Result<Writer<'static>> {
         self.start(Target::Open(file))
+    }
+
+    /// What a file under a path may replace.
+    pub(crate) fn replace(&self) -> Replace {
+        self.original.clone().map_or(Replace::Anything, Replace::Only)
     }
 
     fn start(self, target: Target<'_>) -> Result<Writer<'static>> {

@@ -1,16 +1,19 @@
 //! A file appears under its name when it is complete, or not at all: it is written beside its target under another name,
 //! synced, and renamed. Platform calls for writing are here and in `temporary`.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf, is_separator};
+use std::sync::Arc;
 
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
-use super::temporary::{Kind, Lock, Temporaries};
+use super::rename::rename_new_file;
+use super::temporary::{Kind, Temporaries};
 use crate::error::{Error, Result};
+use crate::lock::take_turn;
+use crate::original::Original;
 
 /// A file in the making, of any kind: as a [`Writer`](crate::Writer) makes its files.
 ///
@@ -41,7 +44,16 @@ pub struct Draft {
     /// What is to be synced in the end. It is opened at the start, so that what cannot be is known before the work is done.
     folder: Option<Folder>,
     target: PathBuf,
-    replace: bool,
+    replace: Replace,
+}
+
+/// What a file may replace.
+#[derive(Clone)]
+pub(crate) enum Replace {
+    Nothing,
+    Anything,
+    /// The file that was read, as it was.
+    Only(Arc<Original>),
 }
 
 impl Draft {
@@ -51,7 +63,7 @@ impl Draft {
     ///
     /// [`Error::Io`] if the folder cannot be written to, or if something other than a file is there.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
-        Self::start(path.as_ref(), true, true)
+        Self::start(path.as_ref(), Replace::Anything, true)
     }
 
     /// As [`create`](Self::create), for a path where nothing is, neither now nor when the file is published.
@@ -60,12 +72,11 @@ impl Draft {
     ///
     /// As [`create`](Self::create), and [`Error::Io`] if something is there.
     pub fn create_new(path: impl AsRef<Path>) -> Result<Self> {
-        Self::start(path.as_ref(), false, true)
+        Self::start(path.as_ref(), Replace::Nothing, true)
     }
 
-    /// Starts a file. One that is there already is replaced only with `replace`; with `sync` it is on the disk when it is
-    /// published.
-    pub(crate) fn start(path: &Path, replace: bool, sync: bool) -> Result<Self> {
+    /// Starts a file. With `sync` it is on the disk when it is published.
+    pub(crate) fn start(path: &Path, replace: Replace, sync: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
         let invalid = |problem: &str| failed()(io::Error::new(ErrorKind::InvalidInput, problem));
         let no_file = || invalid("something that is no regular file is there");
@@ -87,7 +98,7 @@ impl Draft {
             Ok(there) if !there.is_file() && !there.is_symlink() => {
                 return Err(no_file());
             }
-            Ok(_) if !replace => return Err(failed()(already_there())),
+            Ok(_) if matches!(replace, Replace::Nothing) => return Err(failed()(already_there())),
             Ok(there) if there.is_symlink() => {
                 let linked = fs::canonicalize(path)
                     .map_err(|_| invalid("a symbolic link is there that leads nowhere"))?;
@@ -141,14 +152,34 @@ impl Draft {
         if folder.is_some() {
             file.as_file().sync_all().map_err(failed())?;
         }
-        let published = if replace { file.persist(&target) } else { file.persist_noclobber(&target) };
-        published.map_err(|error| failed()(error.error))?;
+        // Open until the end, since it is locked as long.
+        let (_file, path) = file.into_parts();
+        let published = match &replace {
+            Replace::Nothing => rename_new_file(path, &target),
+            Replace::Anything => {
+                let _turn = take_turn(&target);
+                path.persist(&target).map_err(|error| error.error)
+            }
+            Replace::Only(original) => {
+                let _turn = if original.is_locked() { None } else { take_turn(&target) };
+                original.check(&target)?;
+                path.persist(&target).map_err(|error| error.error)
+            }
+        };
+        published.map_err(failed())?;
         match folder {
             Some(folder) => {
                 let state = "the file is there, complete, but may not survive a power failure";
                 folder.sync().map_err(Error::io(format!("sync the folder of {} ({state})", target.display())))
             }
             None => Ok(()),
+        }
+    }
+
+    /// If this file is to replace the original, nothing but that may be replaced.
+    pub(crate) fn guard(&mut self, original: &Arc<Original>) {
+        if matches!(self.replace, Replace::Anything) && original.belongs_at(&self.target) {
+            self.replace = Replace::Only(Arc::clone(original));
         }
     }
 }
@@ -169,73 +200,6 @@ impl fmt::Debug for Draft {
     }
 }
 
-/// A folder in the making, as a [`Draft`] is a file: under a temporary name, `.NAME.XXXXXX.gen5-partial`, until it is
-/// [published](Self::publish). Dropped before that, it is gone with all that is in it; what a process that was killed has
-/// left goes with the next draft for the same path.
-///
-/// ```
-/// # let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("run");
-/// let draft = gen5::DraftFolder::create(&path)?;
-/// std::fs::write(draft.path().join("notes.txt"), "noise and a lighthouse")?;
-/// assert!(!path.exists());
-/// draft.publish()?;
-/// assert!(path.join("notes.txt").exists());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use = "what is not published is gone"]
-pub struct DraftFolder {
-    folder: TempDir,
-    /// Dropped after the folder: as long as that is there, it is locked.
-    _lock: Lock,
-    target: PathBuf,
-}
-
-impl DraftFolder {
-    /// Starts a folder that is to be at `path`. If a folder is there, the draft is inside of it, since that may be another
-    /// file system: its files can be moved to their places, one by one, but it cannot be published as a whole.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`].
-    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let failed = || Error::io(format!("create {}", path.display()));
-        let target = std::path::absolute(path).map_err(failed())?;
-        let place = if target.is_dir() { &target } else { folder_of(&target) };
-        // Such as `..` has none, and is there.
-        let name = target.file_name().unwrap_or(OsStr::new("folder"));
-        let temporaries = Temporaries::of(name, place);
-        temporaries.take_away(Kind::Folder);
-        let (folder, lock) = temporaries.folder().map_err(|error| failed()(without_path(error)))?;
-        Ok(Self { folder, _lock: lock, target })
-    }
-
-    /// Where it is made.
-    pub fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Gives the folder its name, under which nothing may be. It is not synced.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`].
-    pub fn publish(self) -> Result<()> {
-        let action = format!("finish {}", self.target.display());
-        // If it is renamed, there is nothing left that its own clean-up could remove.
-        fs::rename(self.folder.path(), &self.target).map_err(Error::io(action))?;
-        let _ = self.folder.keep();
-        Ok(())
-    }
-}
-
-impl fmt::Debug for DraftFolder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DraftFolder").field("target", &self.target).finish_non_exhaustive()
-    }
-}
-
 /// What a file is called in errors.
 pub(crate) fn name(draft: Option<&Draft>) -> String {
     draft.map_or_else(|| "the file".into(), |draft| draft.target.display().to_string())
@@ -243,8 +207,8 @@ pub(crate) fn name(draft: Option<&Draft>) -> String {
 
 /// Where a file is to be.
 pub(crate) enum Target<'a> {
-    /// At a path, where one that is there is replaced only if that is asked for.
-    Path { path: &'a Path, replace: bool },
+    /// At a path.
+    Path { path: &'a Path, replace: Replace },
     /// In a file that is open already.
     Open(File),
 }
@@ -301,8 +265,26 @@ fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
             mode &= !GROUP;
         }
     }
-    // Behind the owner, whose change takes bits away.
-    file.set_permissions(fs::Permissions::from_mode(mode))
+    // After the owner, whose change takes bits away.
+    match file.set_permissions(fs::Permissions::from_mode(mode)) {
+        // The file keeps the mode that it has, provided that nobody may do more than with the one that it replaces.
+        Err(error) if is_refusal(&error) && !allows_more(file.metadata()?.mode(), mode) => Ok(()),
+        set => set,
+    }
+}
+
+/// Whether a file system or a sandbox lets nobody change permissions, rather than something being wrong.
+#[cfg(unix)]
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported)
+}
+
+/// Whether a mode permits something that another does not.
+#[cfg(unix)]
+fn allows_more(mode: u32, other: u32) -> bool {
+    const PERMISSIONS: u32 = 0o7777;
+
+    mode & !other & PERMISSIONS != 0
 }
 
 #[cfg(not(unix))]
@@ -311,7 +293,7 @@ fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
 }
 
 /// An error in making a temporary, whose own words name that behind the cause, which is nobody's concern.
-fn without_path(error: io::Error) -> io::Error {
+pub(super) fn without_path(error: io::Error) -> io::Error {
     match error.to_string().split_once(" at path \"") {
         Some((cause, _)) => io::Error::new(error.kind(), cause),
         None => error,
@@ -322,7 +304,7 @@ fn already_there() -> io::Error {
     io::Error::new(ErrorKind::AlreadyExists, "it is there already")
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

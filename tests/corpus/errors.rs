@@ -109,7 +109,18 @@ fn of_writing() -> Vec<Error> {
     for key in ["a", "b"] {
         errors.push(writer.latent(key, &[6], &VALUES).unwrap_err());
     }
+    errors.push(of_a_file_that_is_gone());
     errors
+}
+
+/// The error of who wants to replace a file that was removed since it was read.
+fn of_a_file_that_is_gone() -> Error {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gen5");
+    std::fs::write(&path, good().build()).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    WriteOptions::new().rewrite(&reader, &metadata(), &path).unwrap_err()
 }
 
 /// A sink with room for the file header alone.

@@ -16,6 +16,7 @@ mod golden;
 mod load;
 mod messages;
 mod metadata;
+mod outdated;
 mod own;
 mod provenance;
 mod publishing;

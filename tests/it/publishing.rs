@@ -301,6 +301,121 @@ fn a_folder_appears_when_it_is_complete() {
     assert_eq!(io_kind(DraftFolder::create(folder.path().join("no/out"))), ErrorKind::NotFound);
 }
 
+/// Puts something at a path.
+type Make = fn(&Path) -> std::io::Result<()>;
+
+/// Not even an empty folder, which a plain rename would replace.
+#[test]
+fn a_new_folder_replaces_nothing() {
+    let (folder, _) = folder();
+    let path = folder.path().join("out");
+    let made: &[(&str, Make)] = &[
+        ("an empty folder", |path| fs::create_dir(path)),
+        ("a folder", |path| fs::create_dir(path).and_then(|()| fs::write(path.join("b"), "precious"))),
+        ("a file", |path| fs::write(path, "precious")),
+        #[cfg(unix)]
+        ("a link to nothing", |path| std::os::unix::fs::symlink("nowhere", path)),
+    ];
+    for (what, make) in made {
+        let draft = DraftFolder::create(&path).unwrap();
+        assert!(!draft.is_inside());
+        fs::write(draft.path().join("a"), "a").unwrap();
+        make(&path).unwrap();
+        let inode = fs::symlink_metadata(&path).map(|there| format!("{there:?}")).unwrap();
+        let error = draft.publish().unwrap_err();
+        assert_eq!(inode, fs::symlink_metadata(&path).map(|there| format!("{there:?}")).unwrap(), "{what}");
+        let message = "out: it is there already, put there by another program meanwhile";
+        assert!(error.to_string().ends_with(message), "{what}: {error}");
+        assert_eq!(names(folder.path()), ["out"], "{what}");
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
+    }
+}
+
+#[test]
+fn of_several_folders_of_one_name_one_is_published() {
+    let (folder, _) = folder();
+    let path = folder.path().join("out");
+    for _ in 0..50 {
+        let drafts: Vec<DraftFolder> = (0..4).map(|_| DraftFolder::create(&path).unwrap()).collect();
+        for (number, draft) in drafts.iter().enumerate() {
+            fs::write(draft.path().join(number.to_string()), "").unwrap();
+        }
+        let published: Vec<bool> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                drafts.into_iter().map(|draft| scope.spawn(|| draft.publish().is_ok())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let winners: Vec<usize> = (0..4).filter(|number| published[*number]).collect();
+        assert_eq!(winners.len(), 1, "{published:?}");
+        assert_eq!((names(folder.path()), names(&path)), (vec!["out".into()], vec![winners[0].to_string()]));
+        fs::remove_dir_all(&path).unwrap();
+    }
+}
+
+/// A draft with files in it and in folders, for a folder that is there.
+fn draft_inside(path: &Path) -> DraftFolder {
+    fs::create_dir_all(path).unwrap();
+    let draft = DraftFolder::create(path).unwrap();
+    assert!(draft.is_inside());
+    fs::create_dir_all(draft.path().join("inner/most")).unwrap();
+    for name in ["a", "b", "inner/c", "inner/most/d"] {
+        fs::write(draft.path().join(name), "new").unwrap();
+    }
+    draft
+}
+
+#[test]
+fn files_are_moved_into_a_folder_that_is_there() {
+    let (folder, _) = folder();
+    let path = folder.path().join("out");
+    for replace in [false, true] {
+        draft_inside(&path).publish_files(replace).unwrap();
+        assert_eq!(names(&path), ["a", "b", "inner"]);
+        assert_eq!(names(&path.join("inner")), ["c", "most"]);
+        assert_eq!(fs::read_to_string(path.join("inner/most/d")).unwrap(), "new");
+        fs::write(path.join("b"), "old").unwrap();
+        assert_eq!(io_kind(draft_inside(&path).publish_files(false)), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(path.join("b")).unwrap(), "old");
+        draft_inside(&path).publish_files(true).unwrap();
+        assert_eq!(fs::read_to_string(path.join("b")).unwrap(), "new");
+        fs::remove_dir_all(&path).unwrap();
+    }
+}
+
+/// What comes after the look at what is in the way: so late that some files were moved.
+#[test]
+fn files_that_were_moved_are_taken_back_when_something_is_in_the_way_of_others() {
+    let (folder, _) = folder();
+    let path = folder.path().join("out");
+    let mine = path.join("z");
+    for _ in 0..50 {
+        let draft = draft_inside(&path);
+        for number in 0..2000 {
+            fs::write(draft.path().join(format!("f{number:04}")), "new").unwrap();
+        }
+        fs::write(draft.path().join("z"), "new").unwrap();
+        let (moved, is_mine) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                while !path.join("f0000").exists() {
+                    std::thread::yield_now();
+                }
+                fs::File::create_new(&mine).and_then(|mut file| file.write_all(b"precious")).is_ok()
+            });
+            (draft.publish_files(false), other.join().unwrap())
+        });
+        if is_mine {
+            let error = moved.unwrap_err();
+            let message = "out/z: it is there already, put there by another program meanwhile";
+            assert!(error.to_string().ends_with(message), "{error}");
+            assert_eq!((names(&path), &*fs::read(&mine).unwrap()), (vec!["z".into()], &b"precious"[..]));
+            return;
+        }
+        moved.unwrap();
+        fs::remove_dir_all(&path).unwrap();
+    }
+    panic!("it never came in time");
+}
+
 /// What processes that were killed have left, which is known by nobody holding it locked.
 #[cfg(target_os = "linux")]
 mod leftovers {

@@ -7,7 +7,8 @@ use clap::Args;
 /// Change the metadata of a file.
 ///
 /// Latents, image and environment are carried as they are, without being decompressed or checked. A new file takes the
-/// place of the old one when it is complete; the file's fingerprint is another one then.
+/// place of the old one when it is complete; the file's fingerprint is another one then. Several changes of one file at once
+/// wait for each other.
 #[derive(Debug, Args)]
 #[command(override_usage = "gen5 set <FILE> <NAME=VALUE>... [OPTIONS]")]
 #[command(after_help = "Examples:

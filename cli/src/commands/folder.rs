@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use gen5::DraftFolder;
 
 use crate::failure::UsageError;
@@ -42,16 +42,18 @@ pub(super) fn refuse_dash(folder: &Path) -> Result<()> {
 
 /// A folder in the making. Everything is made in one of its own first, so that a failure leaves nothing: beside the
 /// destination, or inside it if it is there, which may be another file system.
-pub(super) struct Draft {
+pub(super) struct Draft<'a> {
     folder: DraftFolder,
-    destination: PathBuf,
+    destination: &'a Path,
+    force: bool,
 }
 
-impl Draft {
-    /// A folder that is to be at `destination`, which was [checked](check_destination).
-    pub(super) fn create(destination: &Path) -> Result<Self> {
+impl<'a> Draft<'a> {
+    /// A folder that is to be at `destination`, which was [checked](check_destination). With `force` it may be moved into one
+    /// that is there.
+    pub(super) fn create(destination: &'a Path, force: bool) -> Result<Self> {
         interrupt::arm();
-        Ok(Self { folder: DraftFolder::create(destination)?, destination: destination.to_owned() })
+        Ok(Self { folder: DraftFolder::create(destination)?, destination, force })
     }
 
     /// Where it is made.
@@ -59,41 +61,35 @@ impl Draft {
         self.folder.path()
     }
 
-    /// Puts it where it was asked for, with the files right in it and in these folders of it. A new folder appears in one
-    /// step; in one that is there already, file after file is put in place, each in one step.
-    pub(super) fn publish(self, inner: &[&str]) -> Result<()> {
+    /// Puts it where it was asked for. A new folder appears in one step, and only if nothing has come there; into one that was
+    /// there already, file after file is moved. None may replace `source`, of which they were made.
+    pub(super) fn publish(self, source: &Path) -> Result<()> {
         interrupt::check()?;
-        let (draft, folder) = (self.folder, self.destination.as_path());
-        if !folder.exists() {
-            return Ok(draft.publish()?);
-        }
-        let mut moves = Vec::new();
-        // Not every folder is made for every file.
-        let inner: Vec<&str> =
-            inner.iter().copied().filter(|inner| draft.path().join(inner).exists()).collect();
-        for from in inner.iter().map(|inner| draft.path().join(inner)).chain([draft.path().to_owned()]) {
-            for from in files(&from)? {
-                let to = folder.join(from.strip_prefix(draft.path())?);
-                moves.push((from, to));
+        let has_come = || fs::symlink_metadata(self.destination).is_ok_and(|there| there.is_dir());
+        let published = match self.folder.is_inside() || self.force && has_come() {
+            true => {
+                self.refuse_to_replace(source)?;
+                self.folder.publish_files(self.force)
             }
-        }
-        // What would stop the moves half-way is looked for before the first. A link to a folder counts too: it would lead
-        // the files elsewhere.
-        let there = |path: &Path| fs::symlink_metadata(path).ok();
-        let inner: Vec<PathBuf> = inner.iter().map(|inner| folder.join(inner)).collect();
-        if let Some(inner) = inner.iter().find(|inner| there(inner).is_some_and(|there| !there.is_dir())) {
-            bail!("{} is there already, and is no folder", shown(inner));
-        }
-        if let Some((_, to)) = moves.iter().find(|(_, to)| there(to).is_some_and(|there| there.is_dir())) {
-            bail!("{} is there already, and is a folder", shown(to));
-        }
-        for inner in inner.iter().filter(|inner| there(inner).is_none()) {
-            create_folder(inner)?;
-        }
-        for (from, to) in moves {
-            // A rename replaces a link instead of following it.
-            fs::rename(&from, &to).with_context(|| format!("could not write {}", shown(&to)))?;
-        }
+            false => self.folder.publish(),
+        };
+        published.map_err(|error| match error {
+            gen5::Error::Io { error: ref cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
+                anyhow::anyhow!("{error}; choose another folder, or --force replaces files of the same names")
+            }
+            _ => error.into(),
+        })
+    }
+
+    /// If a file replaced its source, and the next could not be moved, the rest would be lost.
+    fn refuse_to_replace(&self, source: &Path) -> Result<()> {
+        let places = fs::canonicalize(source).ok().zip(fs::canonicalize(self.destination).ok());
+        let inner = places.and_then(|(source, folder)| Some(source.strip_prefix(folder).ok()?.to_owned()));
+        ensure!(
+            inner.is_none_or(|inner| !self.path().join(inner).exists()),
+            "{} would be replaced by a file that is made of it; choose another folder",
+            shown(source)
+        );
         Ok(())
     }
 }
@@ -104,17 +100,4 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
 
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("could not write {}", shown(path)))
-}
-
-/// The files right in a folder, in the order of their names.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("could not look into {}", shown(folder)))? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
-    Ok(files)
 }

@@ -11,6 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::carry::{Parcel, Source, carry};
 use super::metadata::stored_model_info;
+use super::own::{is_own, open_own};
 use super::sources::{MERGED_FROM, PART_OF, SOURCES, latents_by_key, note_lost, put_sources, take_sources};
 use super::written::Destination;
 use super::{Output, file_name, of_file, path_text};
@@ -91,8 +92,18 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let paths: Vec<PathBuf> = found.map(|(path, found)| found.map(|()| path)).collect::<Result<_>>()?;
     refuse_own_result(&paths, args)?;
     let mut inputs = Vec::new();
+    let mut own = None;
     for path in &paths {
-        let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), path)?;
+        let options = ReadOptions::new().check_hashes(true);
+        // The same file may be there twice.
+        let is_first = own.is_none() && args.force && is_own(path, &args.output);
+        let reader = match is_first {
+            true => open_own(&options, path, output)?,
+            false => output.inputs.open_with(options, path)?,
+        };
+        if is_first {
+            own = Some(reader.clone());
+        }
         inputs.push(Input { path, reader });
     }
     let mut plan = Plan::default();
@@ -105,7 +116,10 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let size = plan.parcels.iter().map(Parcel::payload_size).fold(0, u64::saturating_add);
     let progress = output.progress("merging", size);
     // What is stored stays what it is.
-    let options = progress.options().non_finite(NonFinite::Keep);
+    let mut options = progress.options().non_finite(NonFinite::Keep);
+    if let Some(own) = &own {
+        options = options.replacing(own);
+    }
     let mut writer = destination.create(options, args.force)?;
     carry(&mut writer, &plan.parcels)?;
     for chunk in others(&first.reader) {

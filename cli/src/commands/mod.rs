@@ -19,6 +19,7 @@ pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod merge;
 mod metadata;
+mod own;
 pub(crate) mod pack;
 mod placed;
 pub(crate) mod render;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::carry::{Parcel, carry};
 use super::cat::find;
 use super::metadata::stored_model_info;
+use super::own::{is_own, open_own};
 use super::sources::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
 use super::written::{Destination, check_level};
 use super::{Output, of_file};
@@ -28,7 +29,11 @@ pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.out, output)?;
     check_level(args.compress, args.level)?;
     refuse_incompatible_words(args)?;
-    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
+    let options = ReadOptions::new().check_hashes(true);
+    let reader = match args.force && is_own(&args.file, &args.out) {
+        true => open_own(&options, &args.file, output)?,
+        false => output.inputs.open_with(options, &args.file)?,
+    };
     let parcels = parcels(&reader, args)?;
     let others: Vec<&ChunkRecord> = reader.chunks().iter().filter(|chunk| is_kept(chunk, args)).collect();
     if args.compatible {

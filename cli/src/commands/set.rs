@@ -1,7 +1,7 @@
 //! `gen5 set`: a file with other metadata.
 
 use anyhow::Result;
-use gen5::Extra;
+use gen5::{Extra, ReadOptions};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,6 +9,7 @@ use super::metadata::{
     HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, of_flag, read_model_info,
     split_assignment, stored_model_info,
 };
+use super::own::{is_own, open_own};
 use super::sources::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
 use super::written::Destination;
 use super::{Output, version_text};
@@ -32,7 +33,11 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         Some(path) => Destination::of(path, output)?,
         None => Destination::in_place_of(&args.file, output)?,
     };
-    let reader = output.inputs.open(&args.file)?;
+    let is_own = is_own(&args.file, path) && (args.force || args.output.is_none());
+    let reader = match is_own {
+        true => open_own(&ReadOptions::new(), &args.file, output)?,
+        false => output.inputs.open(&args.file)?,
+    };
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
         Some(path) => {

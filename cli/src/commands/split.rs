@@ -93,7 +93,7 @@ struct Whole<'a> {
 pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
     let whole = Whole::open(args, output)?;
-    let draft = Draft::create(&args.output)?;
+    let draft = Draft::create(&args.output, args.force)?;
     let parts = match args.rows {
         Some(rows) => {
             let parts = whole.write_rows(rows.get(), draft.path())?;
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
         &draft.path().join("index.json"),
         format!("{}\n", serde_json::to_string_pretty(&index)?).as_bytes(),
     )?;
-    draft.publish(&[])?;
+    draft.publish(&args.file)?;
     let payload_size = whole.reader.latents().map(|latent| latent.payload_size()).sum();
     // The progress has to be gone before the line.
     drop(whole);

@@ -35,3 +35,40 @@ fn what_is_changed_while_it_is_taken_apart_is_not_published() {
         assert_eq!(crate::support::names(&scene.there()), [""; 0], "{words:?}");
     }
 }
+
+/// Between the look of `set` at its file and its rename, which are a second apart here: `pack --force` waits for it, so that
+/// what it writes is not lost.
+#[test]
+fn nothing_comes_between_a_look_at_a_file_and_its_replacement() {
+    let [set, pack] = ["set", "pack"].map(Scene::of);
+    set.reset();
+    let by = [
+        "strace",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=rename,renameat,renameat2",
+        "-e",
+        "inject=rename,renameat,renameat2:delay_enter=1500000",
+    ];
+    let mut changing = set.command(&by).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while !crate::support::names(&set.there()).iter().any(|name| name.ends_with(LEFT)) {
+        assert!(start.elapsed() < Duration::from_secs(60) && changing.try_wait().unwrap().is_none());
+        sleep(Duration::from_millis(10));
+    }
+    sleep(Duration::from_millis(500));
+    let path = set.there().join("x.gen5");
+    let before = fs::read(&path).unwrap();
+    let words =
+        ["--compress=none", "--model-name=SD", "--model-version=3", "--date=2026-11-24", "--no-environment"];
+    let mut packing = std::process::Command::new(env!("CARGO_BIN_EXE_gen5"));
+    packing.arg("pack").arg(&path).args(words).arg("--force").arg("--latent");
+    packing.arg(format!("b={}", set.folder.path("a.npy").display()));
+    let packed = packing.output().unwrap();
+    let changed = changing.wait_with_output().unwrap();
+    assert!(packed.status.success() && changed.status.success(), "{packed:?} {changed:?}");
+    let found = fs::read(&path).unwrap();
+    assert!(found != before && found == pack.after["x.gen5"], "the last to finish is pack");
+}

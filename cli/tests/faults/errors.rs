@@ -1,5 +1,8 @@
 //! Each system call that touches the destination fails, or what is read.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::scene::{LEFT, Scene, State, said};
 use crate::strace::{Call, Target, strace, targets};
 
@@ -10,12 +13,13 @@ const ERRORS: [(&str, &str); 4] = [
     ("EINTR", "Interrupted system call (os error 4)"),
 ];
 
-/// Whether a command cannot do without a call. Without others it can: those that look for what was left behind, and locks.
+/// Whether a command cannot do without a call. Without others it can: those that look for leftovers, and those that lock,
+/// which open nothing through a link.
 fn is_needed(call: &Call) -> bool {
     match &*call.name {
         "read" | "pread64" | "write" | "pwrite64" | "fsync" | "ftruncate" | "fchmod" | "mkdir" => true,
         "rename" | "renameat" | "renameat2" => true,
-        "openat" => !call.arguments.contains("O_DIRECTORY"),
+        "openat" => !call.arguments.contains("O_DIRECTORY") && !call.arguments.contains("O_NOFOLLOW"),
         _ => false,
     }
 }
@@ -129,6 +133,89 @@ fn in_a_folder_that_is_there_each_file_is_the_old_or_the_new_one() {
     }
 }
 
+/// Lets all calls of some names fail, and looks at what is left. Returns the exit code.
+fn refuse_all(scene: &Scene, names: &str, error: &str) -> Option<i32> {
+    let inject = format!("inject={names}:error={error}");
+    let (ran, calls) = strace(scene, &["-e", &format!("trace={names}"), "-e", &inject]);
+    assert!(calls.iter().any(|call| call.is_injected), "{names}, {error}");
+    let expected = if ran.status.success() { State::After } else { State::Before };
+    let what = format!("{}, {names}, {error}: {ran:?}", scene.name);
+    assert_eq!(scene.state(&what), (expected, 0), "{what}");
+    ran.status.code()
+}
+
+/// Some file systems have neither a rename that replaces nothing nor links.
+#[test]
+fn where_nothing_keeps_a_name_it_is_taken_first() {
+    for (name, calls) in
+        [("pack, new", "renameat2,link,linkat"), ("unpack", "renameat2"), ("split", "renameat2")]
+    {
+        let scene = Scene::of(name);
+        for error in ["EINVAL", "ENOSYS", "EOPNOTSUPP"] {
+            scene.reset();
+            assert_eq!(refuse_all(&scene, calls, error), Some(0), "{name}, {error}");
+        }
+    }
+}
+
+/// The same where an empty folder is there, into which file after file is moved.
+#[test]
+fn where_nothing_keeps_a_name_files_are_moved_all_the_same() {
+    let scene = Scene::of("unpack, without --force");
+    for error in ["EINVAL", "ENOSYS", "EOPNOTSUPP"] {
+        scene.reset();
+        std::fs::create_dir(scene.there().join("out")).unwrap();
+        assert_eq!(refuse_all(&scene, "renameat2,link,linkat", error), Some(0), "{error}");
+    }
+}
+
+/// Files that were moved into an empty folder are taken back when another cannot be.
+#[test]
+fn in_an_empty_folder_there_are_all_files_or_none() {
+    let scene = Scene::of("unpack, without --force");
+    let out = scene.there().join("out");
+    for nth in 1..=3 {
+        scene.reset();
+        std::fs::create_dir(&out).unwrap();
+        let inject = format!("inject=renameat2:error=EIO:when={nth}");
+        let (ran, _) = strace(&scene, &["-e", "trace=renameat2", "-e", &inject]);
+        assert_eq!(ran.status.code(), Some(1), "{nth}: {ran:?}");
+        assert!(
+            said(&ran).contains("could not write ") && said(&ran).contains("os error 5"),
+            "{nth}: {ran:?}"
+        );
+        assert_eq!(scene.state("taken back"), (State::Before, 0), "{nth}");
+        assert_eq!(crate::support::names(&out), [""; 0], "{nth}");
+    }
+}
+
+/// Some file systems, and some sandboxes, let nobody change permissions. A file that was private stays so, and one that
+/// others could read is its owner's alone.
+#[test]
+fn where_permissions_cannot_be_changed_nobody_gains_any() {
+    for name in ["pack", "set", "render"] {
+        let scene = Scene::of(name);
+        for error in ["EPERM", "ENOSYS", "EOPNOTSUPP"] {
+            scene.reset();
+            assert_eq!(refuse_all(&scene, "fchmod", error), Some(0), "{name}, {error}");
+        }
+    }
+    let scene = Scene::of("pack");
+    let path = scene.there().join("x.gen5");
+    let set = |mode| std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    for (mode, code) in [(0o644, Some(0)), (0o4755, Some(0)), (0o400, Some(1)), (0, Some(1))] {
+        scene.reset();
+        set(mode);
+        let (ran, _) = strace(&scene, &["-e", "trace=fchmod", "-e", "inject=fchmod:error=EPERM"]);
+        assert_eq!(ran.status.code(), code, "{mode:o}: {ran:?}");
+        let now = std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(now, if code == Some(0) { 0o600 } else { mode }, "{mode:o}");
+        set(0o600);
+        let expected = if code == Some(0) { State::After } else { State::Before };
+        assert_eq!(scene.state("without fchmod"), (expected, 0), "{mode:o}");
+    }
+}
+
 /// Some file systems cannot rename in a way that replaces nothing.
 #[test]
 fn where_a_name_cannot_be_kept_by_renaming_it_is_by_a_link() {
@@ -161,7 +248,7 @@ fn where_there_are_no_locks_nothing_is_taken_away() {
     std::fs::write(&left, "half").unwrap();
     let (ran, calls) = strace(&scene, &["-e", "trace=flock", "-e", "inject=flock:error=ENOLCK"]);
     assert!(
-        ran.status.success() && calls.len() == 2 && calls.iter().all(|call| call.is_injected),
+        ran.status.success() && calls.len() == 3 && calls.iter().all(|call| call.is_injected),
         "{calls:?}"
     );
     assert_eq!(scene.state("without locks"), (State::After, 1));

@@ -187,6 +187,9 @@ fn script<'a>(name: &str, old: &'a [u8]) -> (Vec<&'static str>, Vec<(&'static st
         "merge" => (merge.into(), there),
         "render" => (vec!["render", "@/in.gen5", "-o", "@/there/x.png", "--force"], vec![("x.png", b"old")]),
         "unpack" => (unpack.into(), Vec::new()),
+        "unpack, without --force" => {
+            (unpack.iter().copied().filter(|word| *word != "--force").collect(), Vec::new())
+        }
         "unpack --force" => (unpack.into(), vec![("out/metadata.json", b"old"), ("out/mine.txt", b"mine")]),
         "split" => (vec!["split", "@/in.gen5", "-o", "@/there/out"], Vec::new()),
         other => panic!("no scene {other}"),

@@ -538,7 +538,10 @@ fn unpacking_over_clashing_names_changes_nothing() {
     fs::write(folder.path("out/latents/noise.npy"), "old").unwrap();
     let ran = folder.run(&["unpack", "@/run.gen5", "-o", "@/out", "--force"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.messages.contains("@/out/index.json is there already, and is a folder"), "{ran:?}");
+    assert!(
+        ran.messages.contains("could not write @/out/index.json: it is there already, and is a folder"),
+        "{ran:?}"
+    );
     assert_eq!(names(&folder.path("out")), ["index.json", "latents"]);
     assert_eq!(fs::read_to_string(folder.path("out/latents/noise.npy")).unwrap(), "old");
 }

@@ -28,6 +28,8 @@ mod layouts;
 mod library;
 mod merge;
 mod pictures;
+#[cfg(target_os = "linux")]
+mod races;
 mod repack;
 mod report;
 mod results;

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
         progress.extend(size_of_check(&reader));
     }
     let plan = plan(&reader, args, &progress).with_context(|| shown(&args.file))?;
-    let draft = Draft::create(&args.output)?;
+    let draft = Draft::create(&args.output, args.force)?;
     let index = index(&plan.files);
     let written = write_all(&reader, &plan, &index, draft.path(), &progress);
     if by_rows && written.as_ref().err().is_none_or(is_of_values) {
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
         Ok(Some(_)) if !args.no_environment_check => Some(capture(&args.capture, output)?.environment),
         _ => None,
     };
-    draft.publish(&[LATENTS])?;
+    draft.publish(&args.file)?;
     for note in &plan.notes {
         output.note(note);
     }
