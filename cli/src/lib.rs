@@ -15,6 +15,7 @@ mod page;
 pub mod picture;
 mod progress;
 pub mod terminal;
+mod unknown;
 pub mod values;
 
 use std::ffi::OsString;

@@ -74,6 +74,11 @@ impl ChunkRecord {
         self.kind
     }
 
+    /// The flags of its header: of a latent, the dtype.
+    pub fn flags(&self) -> [u8; 4] {
+        self.flags
+    }
+
     /// Where it starts in the file, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset

@@ -39,6 +39,10 @@ pub(crate) struct UnpackArgs {
     #[arg(long, short)]
     pub(crate) force: bool,
 
+    /// Write chunks of unknown types, too: unknown/*.bin. Without it they are checked, and standard error reports them
+    #[arg(long)]
+    pub(crate) unknown: bool,
+
     /// Do not compare the file's environment with this machine's, of which standard error tells else
     #[arg(long, conflicts_with = "python")]
     pub(crate) no_environment_check: bool,

@@ -115,5 +115,8 @@ pub(super) fn tell(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
         });
     }
     drop(progress);
+    if args.look.latents.is_empty() {
+        output.note_unknown(&reader, &args.file, "not shown");
+    }
     output.json(&facts)
 }

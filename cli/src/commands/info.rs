@@ -16,6 +16,7 @@ use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
 use crate::progress::Share;
 use crate::terminal::{Tone, count, dimensions, escape, human_size, shorten, shown_key};
+use crate::unknown::{flags, unknown_chunks};
 
 #[derive(Serialize)]
 struct FileInfo {
@@ -25,6 +26,9 @@ struct FileInfo {
     latents: Vec<LatentInfo>,
     image: Option<ImageInfo>,
     environment: Option<Vec<Component>>,
+    /// Chunks of unknown types, if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chunks: Vec<UnknownInfo>,
     /// How it differs from this machine's, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     drift: Option<Comparison>,
@@ -67,6 +71,22 @@ struct ImageInfo {
     chunk: ChunkInfo,
 }
 
+/// A chunk of an unknown type.
+#[derive(Serialize)]
+struct UnknownInfo {
+    #[serde(rename = "type")]
+    kind: String,
+    flags: String,
+    #[serde(flatten)]
+    chunk: ChunkInfo,
+}
+
+impl UnknownInfo {
+    fn of(record: &ChunkRecord) -> Self {
+        Self { kind: record.kind().to_string(), flags: flags(record), chunk: ChunkInfo::of(record) }
+    }
+}
+
 impl ChunkInfo {
     fn of(record: &ChunkRecord) -> Self {
         Self {
@@ -106,6 +126,7 @@ impl FileInfo {
             latents: reader.latents().map(|latent| LatentInfo::of(&latent)).collect(),
             image: None,
             environment: None,
+            chunks: unknown_chunks(reader).map(UnknownInfo::of).collect(),
             drift: None,
             metadata: RawValue::from_string(reader.model_info_json().to_owned()).ok(),
             problems: Vec::new(),

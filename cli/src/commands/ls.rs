@@ -31,6 +31,7 @@ pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
             let Seen { path, several, result, .. } = seen;
             match result {
                 Ok(reader) => {
+                    output.note_unknown(&reader, path, "not listed; gen5 info shows such chunks");
                     reader.latents().try_for_each(|latent| list(path, &latent, args.json, several, output))
                 }
                 // Lines, also of one file.

@@ -7,7 +7,7 @@ use gen5::{Extra, Metadata, Reader};
 
 use super::image_text::ImageText;
 use super::sources::{SOURCES, leave_out_foreign};
-use super::{Inputs, Output, of_file};
+use super::{Inputs, Output};
 use crate::args::MetadataArgs;
 use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
@@ -57,6 +57,7 @@ pub(super) fn metadata(
         model_info = read_model_info(path, output.inputs)?;
         leave_out_foreign(&mut model_info, &Extra::new(), path, output);
     }
+    let base = Base::of(&model_info, args.metadata.as_deref(), &[]);
     override_by_flags(&mut model_info, args)?;
     if let Some(sources) = sources {
         model_info.insert_json(SOURCES, sources)?;
@@ -65,39 +66,64 @@ pub(super) fn metadata(
         text.fill(&mut model_info, output)?;
     }
     complete(&mut model_info)?;
-    let checked = check(&model_info, "--set ").map_err(|error| of_flag(error, args.settings.iter()));
-    checked.map_err(|error| match (error.downcast(), &args.metadata) {
-        (Ok(error @ gen5::Error::Metadata { .. }), Some(path)) => of_file(error, path),
-        (Ok(error), _) => error.into(),
-        (Err(other), _) => other,
-    })
+    let checked = Metadata::from_json(&serde_json::to_string(&model_info)?);
+    checked.map_err(|error| base.refuse(error, &args.settings, "--set "))
 }
 
-/// The metadata, if these members are some. `flag` is what a setting that is missing is given by.
-pub(super) fn check(model_info: &Extra, flag: &str) -> Result<Metadata> {
-    let text = serde_json::to_string(model_info)?;
-    Metadata::from_json(&text).map_err(|error| match &error {
-        gen5::Error::Metadata { member, found, .. } if found == "missing" => {
-            let name = member.rsplit('.').next().unwrap_or_default();
-            let is_setting = member.starts_with("generation_settings.");
-            usage(if is_setting { format!("{error} (give {flag}{name}=…)") } else { error.to_string() })
+/// The metadata that flags change, and where it is from: who is at fault if the result is refused.
+pub(super) struct Base<'a> {
+    path: Option<&'a Path>,
+    /// Which objects it has.
+    objects: Vec<&'static str>,
+    /// The members that are taken out.
+    unset: &'a [String],
+}
+
+impl<'a> Base<'a> {
+    /// Before these members of it are taken out.
+    pub(super) fn of(model_info: &Extra, path: Option<&'a Path>, unset: &'a [String]) -> Self {
+        let objects =
+            [SETTINGS, HARDWARE].into_iter().filter(|object| model_info.get(object).is_some()).collect();
+        Self { path, objects, unset }
+    }
+
+    /// An error of metadata that is due to the command line is wrong usage; any other is that of the file. `flag` is what
+    /// a setting that is missing is given by.
+    pub(super) fn refuse(&self, error: gen5::Error, assignments: &[String], flag: &str) -> anyhow::Error {
+        let gen5::Error::Metadata { member, found, .. } = &error else { return error.into() };
+        let is_missing = found == "missing";
+        let is_usage = is_assigned(member, assignments)
+            || is_missing && (self.path.is_none() || self.is_unset(member) || !self.has_object_of(member));
+        let hint = match member.strip_prefix(SETTINGS).and_then(|name| name.strip_prefix('.')) {
+            Some(name) if is_missing => format!(" (give {flag}{name}=…)"),
+            _ => String::new(),
+        };
+        match self.path {
+            _ if is_usage => usage(format!("{error}{hint}")),
+            Some(path) => anyhow::anyhow!("{}: {error}{hint}", shown(path)),
+            None => error.into(),
         }
-        _ => error.into(),
-    })
+    }
+
+    fn is_unset(&self, member: &str) -> bool {
+        let (object, name) = member.split_once('.').unwrap_or((member, member));
+        self.unset.iter().any(|unset| [member, object, name].contains(&unset.as_str()))
+    }
+
+    /// Whether it has the object that a member is in, if it is in one.
+    fn has_object_of(&self, member: &str) -> bool {
+        member.split_once('.').is_none_or(|(object, _)| self.objects.contains(&object))
+    }
 }
 
-/// An error of metadata that is due to an assignment on the command line is wrong usage.
-pub(super) fn of_flag<'a>(
-    error: anyhow::Error,
-    mut assignments: impl Iterator<Item = &'a String>,
-) -> anyhow::Error {
-    let Some(gen5::Error::Metadata { member, .. }) = error.downcast_ref() else { return error };
+/// Whether one of these assignments gives a member its value.
+fn is_assigned(member: &str, assignments: &[String]) -> bool {
     // Of an array it may be an element that is wrong.
-    let member = member.split_once('[').map_or(&**member, |(array, _)| array);
+    let member = member.split_once('[').map_or(member, |(array, _)| array);
     let last = member.rsplit('.').next();
     let is_it =
         |text: &String| split_assignment(text).is_some_and(|(name, _)| name == member || Some(name) == last);
-    if assignments.any(is_it) { usage(error.to_string()) } else { error }
+    assignments.iter().any(is_it)
 }
 
 /// Sets the members that flags give.

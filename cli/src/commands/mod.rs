@@ -40,6 +40,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Result;
+use gen5::Reader;
 use serde::Serialize;
 
 pub(crate) use self::input::Inputs;
@@ -48,6 +49,7 @@ use crate::failure::{Status, UsageError};
 use crate::names::likely_file;
 use crate::progress::Progress;
 use crate::terminal::{Tone, escape, escape_json, paint, shown};
+use crate::unknown;
 
 /// Where a command's words go, and where it reads.
 pub(crate) struct Output<'a> {
@@ -134,6 +136,13 @@ impl Output<'_> {
         self.say(text);
         if self.told_as_json.is_some() {
             self.notes.push(text.to_owned());
+        }
+    }
+
+    /// Notes how many chunks of unknown types a file has, if it has any, and their fate.
+    fn note_unknown(&mut self, reader: &Reader, path: &Path, fate: &str) {
+        if let Some(what) = unknown::describe(reader) {
+            self.note(&format!("{}: {what}, {fate}", shown(path)));
         }
     }
 

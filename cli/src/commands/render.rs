@@ -54,6 +54,9 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     if let Some(problem) = &sheet.image {
         output.note(&format!("{}: the image is not shown: {problem}", shown(&args.file)));
     }
+    if args.look.latents.is_empty() {
+        output.note_unknown(&reader, &args.file, "not shown");
+    }
     if sheet.has_boxes {
         let hint = "gen5 info and gen5 report show them";
         output

@@ -1,13 +1,13 @@
 //! `gen5 set`: a file with other metadata.
 
 use anyhow::Result;
-use gen5::{Extra, ReadOptions};
+use gen5::{Extra, Metadata, ReadOptions};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::metadata::{
-    HARDWARE, SETTINGS, assign, check, is_setting, likely_meant, object, of_flag, read_model_info,
-    split_assignment, stored_model_info,
+    Base, HARDWARE, SETTINGS, assign, is_setting, likely_meant, object, read_model_info, split_assignment,
+    stored_model_info,
 };
 use super::own::{is_own, open_own};
 use super::sources::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         }
         None => stored_model_info(&reader, &args.file, output)?,
     };
+    let base = Base::of(&model_info, Some(args.metadata.as_ref().unwrap_or(&args.file)), &args.unset);
     let mut changes = usize::from(args.metadata.is_some()) + args.unset.len();
     for name in &args.unset {
         unset(&mut model_info, name)?;
@@ -72,7 +73,8 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
             output.note(&format!("{name} is a member of its own now; was {meant} meant?"));
         }
     }
-    let metadata = check(&model_info, "").map_err(|error| of_flag(error, args.changes.iter()))?;
+    let metadata = Metadata::from_json(&serde_json::to_string(&model_info)?)
+        .map_err(|error| base.refuse(error, &args.changes, ""))?;
 
     let progress = output.progress("copying", reader.file_size());
     // Without another path it is this file that is to be replaced.

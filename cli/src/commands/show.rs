@@ -52,6 +52,9 @@ pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
     if left_out > 0 {
         writeln!(output.out, "\n{} not shown; --latent KEY shows it", count(left_out, "more latent"))?;
     }
+    if args.look.latents.is_empty() {
+        output.note_unknown(&reader, &args.file, "not shown");
+    }
     if protocol.is_none() {
         let why = if output.is_terminal {
             "going by TERM the terminal shows text alone"

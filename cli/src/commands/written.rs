@@ -77,7 +77,8 @@ impl<'a> Destination<'a> {
             None if force => options.rewrite(reader, metadata, self.asked),
             None => options.rewrite_new(reader, metadata, self.asked),
         };
-        written.map_err(refused)
+        // No option is the caller's, so that none is out of range.
+        written.map_err(hint_at_force)
     }
 
     /// The file without a name, if it goes there. Otherwise there is something to clean up from now on.

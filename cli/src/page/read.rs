@@ -17,6 +17,7 @@ use crate::failure::Status;
 use crate::interrupt;
 use crate::picture::{Clues, Previews};
 use crate::progress::Share;
+use crate::unknown;
 
 /// Latents of a file whose values are looked at.
 const MAX_LATENTS: usize = 100;
@@ -115,7 +116,9 @@ impl Reading<'_> {
         let damage = if self.verify { Some(damage(reader, share, fail)?) } else { None };
         let damaged = damage.clone().unwrap_or_default();
         let mut room = Room::new(self.room);
-        let mut problems = Vec::new();
+        let unknown = unknown::describe(reader);
+        let mut problems: Vec<String> =
+            unknown.into_iter().map(|what| format!("{what}, not shown.")).collect();
         let mut metadata = metadata(reader);
         let member = |(name, value): &(String, String)| name.len() + value.len();
         keep(&mut metadata.settings, "settings", member, &mut room, &mut problems);

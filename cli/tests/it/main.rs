@@ -42,3 +42,4 @@ mod split;
 mod started;
 mod storage;
 mod support;
+mod unknown;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::Folder;
 
+const SETTINGS: &str = "generation_settings";
+
 /// A file with two latents, settings, an image and an environment, and nothing else in the folder.
 fn sample() -> Folder {
     let folder = Folder::new();
@@ -178,6 +180,79 @@ fn metadata_can_be_edited_as_a_file() {
     fs::write(folder.path("edited.json"), text.replace("\"SD\"", "\"SDXL\"")).unwrap();
     assert_eq!(folder.ok(&["set", "@/run.gen5", "--metadata", "@/edited.json"]), "@/run.gen5: 1 change\n");
     assert_eq!(model_info(&folder, "run.gen5")["model_name"], "SDXL");
+}
+
+/// A file whose metadata lack what they must have: it is not the command line that is wrong.
+#[test]
+fn a_file_whose_metadata_lack_a_member_is_at_fault() {
+    let folder = Folder::new();
+    let without = |object: &str, member: &str| {
+        let mut model_info = crate::library::model_info();
+        let place = if object.is_empty() { &mut model_info } else { &mut model_info[object] };
+        place.as_object_mut().unwrap().remove(member).unwrap();
+        model_info
+    };
+    let mut many = crate::library::model_info();
+    many["hardware_info"] = json!({"gpu": [{"memory_gb": 8}]});
+    let file = |model_info: &Value| {
+        let model_info = model_info.clone();
+        let chunk = crate::library::Chunk::latent("x", &[1], &[1.0]);
+        let edit = move |manifest: &mut Value| manifest["gen5_metadata"]["model_info"] = model_info;
+        fs::write(folder.path("run.gen5"), crate::library::Builder::new([chunk]).manifest(edit).build())
+            .unwrap();
+    };
+    let steps = "metadata: generation_settings.steps is missing, expected a value (give steps=…)";
+    for (model_info, problem) in [
+        (without(SETTINGS, "steps"), steps),
+        (without("", "model_name"), "metadata: model_name is missing"),
+        (many, "metadata: hardware_info"),
+    ] {
+        file(&model_info);
+        let bytes = fs::read(folder.path("run.gen5")).unwrap();
+        let ran = folder.run(&["set", "@/run.gen5", "prompt=x"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.messages.starts_with(&format!("gen5: @/run.gen5: {problem}")), "{ran:?}");
+        // So is a file that has them.
+        fs::write(folder.path("own.json"), model_info.to_string()).unwrap();
+        let ran = folder.run(&["set", "@/run.gen5", "--metadata", "@/own.json"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.messages.starts_with(&format!("gen5: @/own.json: {problem}")), "{ran:?}");
+        assert_eq!(fs::read(folder.path("run.gen5")).unwrap(), bytes);
+        let ran = folder.run(&["verify", "@/run.gen5"]);
+        assert_eq!(ran.code, 0, "its chunks are as they were: {ran:?}");
+    }
+
+    // As the message says.
+    file(&without(SETTINGS, "steps"));
+    folder.ok(&["set", "@/run.gen5", "steps=20"]);
+    // What the command line takes out, or does not give, is its own mistake.
+    for words in [["--unset", "steps"], ["--unset", "generation_settings.steps"], ["--unset", "model_name"]] {
+        let ran = folder.run(&[&["set", "@/run.gen5"], &words[..]].concat());
+        assert_eq!(ran.code, 2, "{ran:?}");
+    }
+    let mut bare = crate::library::model_info();
+    bare.as_object_mut().unwrap().remove(SETTINGS).unwrap();
+    file(&bare);
+    let ran = folder.run(&["set", "@/run.gen5", "seed=1"]);
+    assert_eq!((ran.code, &*ran.messages), (2, &*format!("gen5: {steps}\n")));
+}
+
+/// The same of `pack`.
+#[test]
+fn metadata_for_pack_that_lack_a_member_are_at_fault() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &[1], &[1.0]);
+    let mut model_info = crate::library::model_info();
+    model_info[SETTINGS].as_object_mut().unwrap().remove("steps").unwrap();
+    fs::write(folder.path("own.json"), model_info.to_string()).unwrap();
+    let pack = ["pack", "@/x.gen5", "--latent", "@/a.npy", "--no-environment", "--metadata", "@/own.json"];
+    let steps = "metadata: generation_settings.steps is missing, expected a value (give --set steps=…)";
+    let ran = folder.run(&pack);
+    assert_eq!((ran.code, &*ran.messages), (1, &*format!("gen5: @/own.json: {steps}\n")));
+    let pack = ["pack", "@/x.gen5", "--latent", "@/a.npy", "--no-environment", "--model-name=m"];
+    let ran =
+        folder.run(&[&pack[..], &["--model-version=1", "--set", "seed=1", "--set", "sampler=x"]].concat());
+    assert_eq!((ran.code, &*ran.messages), (2, &*format!("gen5: {steps}\n")));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod derive;
 mod plan;
 mod rows;
+mod unknown;
 mod unscale;
 
 use std::io::{self, Write};
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use self::plan::{Plan, Planned, Values, plan};
 use self::rows::{Row, Rows};
+use self::unknown::{ChunkEntry, write_chunks};
 use super::Output;
 use super::folder::{Draft, check_destination, create_folder, write};
 use super::verify::{check_all, size_of_check};
@@ -26,13 +28,22 @@ use crate::environment::{Comparison, capture};
 use crate::failure::{Status, UsageError};
 use crate::progress::Progress;
 use crate::terminal::{count, escape, human_size, shown};
+use crate::unknown::{UnknownChunk, unknown_chunks};
 
 /// The folder of the latents, inside the one that is asked for.
 const LATENTS: &str = "latents";
 
-/// Which file holds which latent: an element of `index.json`.
+/// Which file holds what: an element of `index.json`.
 #[derive(Serialize)]
-struct IndexEntry<'a> {
+#[serde(untagged)]
+enum IndexEntry<'a> {
+    Latent(LatentEntry<'a>),
+    Chunk(&'a ChunkEntry),
+}
+
+/// Which file holds which latent.
+#[derive(Serialize)]
+struct LatentEntry<'a> {
     key: Option<&'a str>,
     /// Relative to the folder that holds `index.json`.
     file: &'a str,
@@ -57,6 +68,9 @@ struct Facts<'a> {
     files: Vec<String>,
     /// What `index.json` has.
     index: Vec<IndexEntry<'a>>,
+    /// The chunks of unknown types, written or not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chunks: Vec<UnknownChunk>,
     /// How the environment differs from this machine's, if that was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     drift: Option<Comparison>,
@@ -71,15 +85,21 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     // Where latents are read row by row, each row would check the whole again.
     let by_rows = !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors);
     let reader = output.inputs.open_with(ReadOptions::new().check_hashes(!by_rows), &args.file)?;
+    if !args.unknown {
+        output.note_unknown(&reader, &args.file, "left out; --unknown writes such chunks");
+    }
+    // Nor are chunks checked on the way that are not written.
+    let is_checked_last = by_rows || !args.unknown && unknown_chunks(&reader).next().is_some();
     let progress = output.progress("unpacking", reader.latents().map(|latent| latent.payload_size()).sum());
-    if by_rows {
+    if is_checked_last {
         progress.extend(size_of_check(&reader));
     }
     let plan = plan(&reader, args, &progress).with_context(|| shown(&args.file))?;
     let draft = Draft::create(&args.output, args.force)?;
-    let index = index(&plan.files);
-    let written = write_all(&reader, &plan, &index, draft.path(), &progress);
-    if by_rows && written.as_ref().err().is_none_or(is_of_values) {
+    let chunks = if args.unknown { unknown::plan(&reader) } else { Vec::new() };
+    let index = index(&plan.files, &chunks);
+    let written = write_all(&reader, &plan, &chunks, &index, draft.path(), &progress);
+    if is_checked_last && written.as_ref().err().is_none_or(is_of_values) {
         check_all(&reader, &args.file, &progress)?;
     }
     let (files, environment) = written.map_err(|error| match Status::of(&error) {
@@ -111,8 +131,14 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
             .map(|(environment, machine)| compare(args, &environment, &machine, output)),
     };
     let payload_size = reader.latents().map(|latent| latent.payload_size()).sum();
-    let line = format!("{}, {}", count(reader.latents().len(), "latent"), human_size(payload_size));
-    output.tell(&args.output, &line, &Facts { payload_size, files, index, drift })
+    let latents = count(reader.latents().len(), "latent");
+    let others = match chunks.len() {
+        0 => String::new(),
+        some => format!(" and {}", count(some, "other chunk")),
+    };
+    let line = format!("{latents}{others}, {}", human_size(payload_size));
+    let chunks = unknown_chunks(&reader).map(UnknownChunk::of).collect();
+    output.tell(&args.output, &line, &Facts { payload_size, files, index, chunks, drift })
 }
 
 /// Whether an error may be one of values that are not those which were written once.
@@ -158,6 +184,7 @@ fn is_widened(piece: &Piece<Values>) -> bool {
 fn write_all(
     reader: &Reader,
     plan: &Plan,
+    chunks: &[ChunkEntry],
     index: &[IndexEntry<'_>],
     folder: &Path,
     progress: &Progress,
@@ -179,7 +206,10 @@ fn write_all(
     let mut rows = Rows::default();
     others.into_iter().try_for_each(|file| write_planned(file, folder, &mut rows, progress))?;
 
-    let mut files: Vec<String> = plan.files.iter().map(|file| file.path.clone()).collect();
+    write_chunks(reader, chunks, folder)?;
+
+    let planned = plan.files.iter().map(|file| &file.path);
+    let mut files: Vec<String> = planned.chain(chunks.iter().map(|chunk| &chunk.file)).cloned().collect();
     let mut write = |name: &str, bytes: &[u8]| {
         files.push(name.to_owned());
         write(&folder.join(name), bytes)
@@ -195,13 +225,13 @@ fn write_all(
     Ok((files, reader.environment()))
 }
 
-/// Where each latent is.
-fn index(files: &[Planned]) -> Vec<IndexEntry<'_>> {
+/// Where each latent is, and each chunk of an unknown type.
+fn index<'a>(files: &'a [Planned], chunks: &'a [ChunkEntry]) -> Vec<IndexEntry<'a>> {
     let mut index = Vec::new();
     for file in files {
         for piece in &file.pieces {
             let Values::Latent { latent, row, .. } = &piece.values else { continue };
-            index.push(IndexEntry {
+            index.push(IndexEntry::Latent(LatentEntry {
                 key: latent.key(),
                 file: &file.path,
                 name: (file.container != Container::Npy).then_some(piece.name.as_str()),
@@ -209,9 +239,10 @@ fn index(files: &[Planned]) -> Vec<IndexEntry<'_>> {
                 source: file.source.as_deref(),
                 shape: &piece.shape,
                 dtype: latent.dtype().name(),
-            });
+            }));
         }
     }
+    index.extend(chunks.iter().map(IndexEntry::Chunk));
     index
 }
 

@@ -1,0 +1,40 @@
+//! Files of chunks of unknown types.
+
+use std::path::Path;
+
+use anyhow::Result;
+use gen5::Reader;
+use serde::Serialize;
+
+use super::super::folder::{create_folder, write};
+use crate::names::file_names;
+use crate::unknown::{UnknownChunk, unknown_chunks};
+
+/// The folder of these files, inside the one that is asked for.
+const UNKNOWN: &str = "unknown";
+
+/// Which file holds which chunk: an element of `index.json`.
+#[derive(Serialize)]
+pub(super) struct ChunkEntry {
+    /// Relative to the folder that holds `index.json`.
+    pub(super) file: String,
+    #[serde(flatten)]
+    chunk: UnknownChunk,
+}
+
+/// The files for the chunks of unknown types: `unknown/3-MASK.bin`.
+pub(super) fn plan(reader: &Reader) -> Vec<ChunkEntry> {
+    let chunks: Vec<UnknownChunk> = unknown_chunks(reader).map(UnknownChunk::of).collect();
+    let stems: Vec<String> = chunks.iter().map(|chunk| format!("{}-{}", chunk.index, chunk.kind)).collect();
+    let names = file_names(stems.iter().map(|stem| Some(stem.as_str())), "bin");
+    let entry = |(chunk, name)| ChunkEntry { file: format!("{UNKNOWN}/{name}"), chunk };
+    chunks.into_iter().zip(names).map(entry).collect()
+}
+
+/// Writes the payloads of these chunks, decompressed.
+pub(super) fn write_chunks(reader: &Reader, entries: &[ChunkEntry], folder: &Path) -> Result<()> {
+    if !entries.is_empty() {
+        create_folder(&folder.join(UNKNOWN))?;
+    }
+    entries.iter().try_for_each(|entry| write(&folder.join(&entry.file), &reader.payload(entry.chunk.index)?))
+}
