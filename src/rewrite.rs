@@ -12,7 +12,7 @@ use crate::writer::{Chunks, Replace, Target, WriteOptions};
 
 impl WriteOptions {
     /// Lets a file replace that of `reader` alone, as it was when it was opened: if another program has changed, replaced or
-    /// removed it by the time the new one is finished, that is [`Error::Outdated`](crate::Error::Outdated), and what is
+    /// removed it by the time the new one is finished, that is [`Error::Outdated`], and what is
     /// there stays. So no change is lost that the reader has not seen. Default: whatever is there is replaced.
     ///
     /// A program that opens the file with [`ReadOptions::lock`](crate::ReadOptions::lock) makes others that do so wait
@@ -53,13 +53,12 @@ impl WriteOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io); [`Error::Outdated`](crate::Error::Outdated) if the file at `path` was to be replaced
-    /// by a copy of itself, and is not as it was; [`Error::Changed`](crate::Error::Changed) if one at another path became
-    /// shorter meanwhile;
-    /// [`Error::Metadata`](crate::Error::Metadata) if what the manifest holds beside `model_info` is not JSON;
-    /// [`Error::Cancelled`](crate::Error::Cancelled); [`Error::Argument`](crate::Error::Argument) if the manifest becomes
-    /// larger than readers take, or the file has to be compatible and is not; [`Error::TooLarge`](crate::Error::TooLarge) if its
-    /// table makes it too large for that. After any of them `path` is as it was.
+    /// [`Error::Io`]; [`Error::Outdated`] if the file at `path` was to be replaced by a copy of
+    /// itself, and is not as it was; [`Error::Changed`] if one at another path became shorter
+    /// meanwhile; [`Error::Metadata`] if what the manifest holds beside `model_info` is not JSON;
+    /// [`Error::Cancelled`]; [`Error::Argument`] if the manifest becomes larger than readers take,
+    /// or the file has to be compatible and is not; [`Error::TooLarge`] if its table makes it too
+    /// large for that. After any of them `path` is as it was.
     pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
         let path = path.as_ref();
         let own = reader.original().filter(|original| original.belongs_at(path)).cloned();
@@ -79,7 +78,7 @@ impl WriteOptions {
     ///
     /// # Errors
     ///
-    /// As [`rewrite`](Self::rewrite), and [`Error::Io`](crate::Error::Io) if something is there.
+    /// As [`rewrite`](Self::rewrite), and [`Error::Io`] if something is there.
     pub fn rewrite_new(
         self,
         reader: &Reader,
