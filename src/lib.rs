@@ -38,7 +38,7 @@ pub use reader::{ChunkReport, Latent, Loaded, ReadOptions, Reader, VerifyReport}
 pub use rewrite::Rewritten;
 pub use writer::{
     Array, Compression, Draft, DraftFolder, Entry, LatentSummary, LatentWriter, NonFinite, Summary,
-    WriteOptions, Writer,
+    WriteOptions, Writer, abandon_drafts,
 };
 
 // What a file holds.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{TempDir, TempPath};
 
+use super::made::Known;
 use super::publish::{folder_of, without_path};
 use super::rename::{rename_new_file, rename_new_folder};
 use super::temporary::{Kind, Lock, Temporaries};
@@ -33,6 +34,8 @@ pub struct DraftFolder {
     folder: TempDir,
     /// Dropped after the folder: as long as that is there, it is locked.
     _lock: Lock,
+    /// Dropped after the folder, too.
+    _known: Known,
     target: PathBuf,
     /// The target as it was given, for errors.
     name: PathBuf,
@@ -57,8 +60,9 @@ impl DraftFolder {
         let temporaries = Temporaries::of(stem, place);
         temporaries.take_away(Kind::Folder);
         let (folder, lock) = temporaries.folder().map_err(|error| failed()(without_path(error)))?;
+        let known = Known::at(folder.path());
         let name = path.to_owned();
-        Ok(Self { folder, _lock: lock, target, name, is_inside })
+        Ok(Self { folder, _lock: lock, _known: known, target, name, is_inside })
     }
 
     /// Where it is made.
@@ -78,7 +82,7 @@ impl DraftFolder {
     ///
     /// [`Error::Io`], of kind `AlreadyExists` if something is there, which stays as it is.
     pub fn publish(self) -> Result<()> {
-        let renamed = rename_new_folder(self.folder.path(), &self.target);
+        let renamed = Known::publish(|| rename_new_folder(self.folder.path(), &self.target));
         renamed.map_err(|error| {
             let error = match error.kind() {
                 ErrorKind::AlreadyExists if self.is_inside => already(""),
@@ -215,10 +219,11 @@ impl Moves<'_> {
         let (from, to) = (self.from.join(file), self.to.join(file));
         if self.replace {
             // A rename replaces a link instead of following it.
-            return fs::rename(&from, &to).map_err(self.failed("write", file));
+            return Known::publish(|| fs::rename(&from, &to)).map_err(self.failed("write", file));
         }
         let identity = there(&from).map(|there| Identity::of(&there));
-        let renamed = TempPath::try_from_path(from).and_then(|from| rename_new_file(from, &to));
+        let renamed =
+            TempPath::try_from_path(from).and_then(|from| Known::publish(|| rename_new_file(from, &to)));
         renamed
             .map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => already(", put there by another program meanwhile"),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tempfile::NamedTempFile;
 
+use super::made::Known;
 use super::rename::rename_new_file;
 use super::temporary::{Kind, Temporaries};
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ use crate::original::Original;
 #[must_use = "what is not published is gone"]
 pub struct Draft {
     file: NamedTempFile,
+    /// Dropped after the file.
+    _known: Known,
     /// What is to be synced in the end. It is opened at the start, so that what cannot be is known before the work is done.
     folder: Option<Folder>,
     target: PathBuf,
@@ -121,7 +124,8 @@ impl Draft {
         }
         // What replaces a file may be for its owner alone, as that may be.
         let file = temporaries.file(is_there).map_err(|error| failed()(without_path(error)))?;
-        Ok(Self { file, folder, target, replace })
+        let known = Known::at(file.path());
+        Ok(Self { file, _known: known, folder, target, replace })
     }
 
     /// A handle to write by.
@@ -137,7 +141,7 @@ impl Draft {
     /// [`Error::Io`]. What was at the path is there still; but if only the very last step fails, syncing the folder, the
     /// complete file is there, and may not survive a power failure.
     pub fn publish(self) -> Result<()> {
-        let Self { file, folder, target, replace } = self;
+        let Self { file, _known, folder, target, replace } = self;
         let failed = || Error::io(format!("finish {}", target.display()));
         match fs::symlink_metadata(&target) {
             // It may have come since the start.
@@ -155,15 +159,15 @@ impl Draft {
         // Open until the end, since it is locked as long.
         let (_file, path) = file.into_parts();
         let published = match &replace {
-            Replace::Nothing => rename_new_file(path, &target),
+            Replace::Nothing => Known::publish(|| rename_new_file(path, &target)),
             Replace::Anything => {
                 let _turn = take_turn(&target);
-                path.persist(&target).map_err(|error| error.error)
+                Known::publish(|| path.persist(&target).map_err(|error| error.error))
             }
             Replace::Only(original) => {
                 let _turn = if original.is_locked() { None } else { take_turn(&target) };
                 original.check(&target)?;
-                path.persist(&target).map_err(|error| error.error)
+                Known::publish(|| path.persist(&target).map_err(|error| error.error))
             }
         };
         published.map_err(failed())?;

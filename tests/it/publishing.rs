@@ -628,3 +628,39 @@ fn a_relative_path_is_meant_as_it_was_given() {
     assert_eq!(names(&folder.path().join("a")), ["x.gen5"]);
     assert!(names(&folder.path().join("b")).is_empty());
 }
+
+/// It concerns all drafts of the process, so it runs in one of its own.
+#[test]
+fn abandoned_drafts_are_gone_and_not_published() {
+    const INNER: &str = "GEN5_ABANDON_IN";
+    let Some(folder) = std::env::var_os(INNER) else {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("old.gen5"), "old").unwrap();
+        let own = std::env::current_exe().unwrap();
+        let test = "publishing::abandoned_drafts_are_gone_and_not_published";
+        let ran = std::process::Command::new(own)
+            .args([test, "--exact"])
+            .env(INNER, folder.path())
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        assert_eq!(names(folder.path()), ["done.txt", "old.gen5"]);
+        assert_eq!(fs::read_to_string(folder.path().join("old.gen5")).unwrap(), "old");
+        return;
+    };
+    let path = |name: &str| Path::new(&folder).join(name);
+    let done = Draft::create_new(path("done.txt")).unwrap();
+    let draft = Draft::create_new(path("new.txt")).unwrap();
+    let inner = DraftFolder::create(path("new")).unwrap();
+    fs::write(inner.path().join("x"), "text").unwrap();
+    let mut writer = WriteOptions::new().create(path("old.gen5")).unwrap();
+    writer.latent("x", &[1], &[1.0_f32]).unwrap();
+    done.publish().unwrap();
+    gen5::abandon_drafts();
+    assert_eq!(names(Path::new(&folder)), ["done.txt", "old.gen5"]);
+    let failed =
+        |result: gen5::Result<()>| result.unwrap_err().to_string().ends_with("the process is ending");
+    assert!(failed(draft.publish()) && failed(inner.publish()));
+    assert!(failed(writer.finish(&metadata()).map(drop)));
+    assert!(failed(Draft::create(path("later.txt")).unwrap().publish()));
+}

@@ -70,7 +70,10 @@ fn every_command_says_the_same_of_a_hostile_file_on_any_number_of_threads() {
                 assert_eq!(code, codes[fault as usize], "{name}: {words:?}: {messages}");
                 let out = String::from_utf8_lossy(&out).replace(folder.path("").to_str().unwrap(), "@/");
                 let first = first.get_or_insert_with(|| (out.clone(), messages.clone()));
-                assert!((&out, &messages) == (&first.0, &first.1), "{name}: {words:?}: {messages}, {first:?}");
+                assert!(
+                    (&out, &messages) == (&first.0, &first.1),
+                    "{name}: {words:?}: {messages}, {first:?}"
+                );
             }
         }
     }
