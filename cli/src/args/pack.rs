@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use gen5::Compression;
 
@@ -27,13 +27,15 @@ pub(crate) struct PackArgs {
     /// names they have there; KEY=FILE gives another name, FILE:NAME picks one array of several. FILE may be a pattern such
     /// as 'steps/*.npy', or - for standard input. ComfyUI's .latent files and the caches of kohya's sd-scripts and
     /// musubi-tuner are known: what they have besides latents is kept, and `unpack --format original` gives it back
-    #[arg(long = "latent", value_name = "[KEY=]FILE", required_unless_present = "folders", num_args = 1..)]
+    #[arg(long = "latent", value_name = "[KEY=]FILE", required_unless_present = "folders", num_args = 1..,
+        value_parser = OsStringValueParser::new().try_map(LatentArg::parse))]
     pub(crate) latents: Vec<LatentArg>,
 
     /// All such files of a folder, in natural order (2 before 10): arrays that agree in shape and dtype become the rows of
     /// one latent, called `latents` or KEY, or, if images have several sizes, `latents/152x104` or KEY/152x104 for each;
     /// what agrees with no other is called after its file. Folders in it are not looked into
-    #[arg(long = "from", id = "folders", value_name = "[KEY=]DIR", num_args = 1..)]
+    #[arg(long = "from", id = "folders", value_name = "[KEY=]DIR", num_args = 1..,
+        value_parser = OsStringValueParser::new().try_map(FolderArg::parse))]
     pub(crate) folders: Vec<FolderArg>,
 
     /// The image, stored byte for byte. What a generator wrote into it (prompt, settings, model, LoRAs as tags) fills the

@@ -1,12 +1,14 @@
 //! What `--latent` and `--from` take.
 
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use clap_lex::OsStrExt;
 
 use super::Kind;
-use crate::terminal::escape;
+use crate::terminal::shown;
 
 /// The arrays of one file on the command line, as `[KEY=]FILE` or `[KEY=]FILE:NAME`.
 ///
@@ -16,7 +18,7 @@ use crate::terminal::escape;
 /// `C`.
 ///
 /// ```
-/// let arg: gen5_cli::convert::LatentArg = "initial_noise=batch.npz:noise".parse()?;
+/// let arg = gen5_cli::convert::LatentArg::parse("initial_noise=batch.npz:noise")?;
 /// assert_eq!(arg.key.as_deref(), Some("initial_noise"));
 /// assert_eq!(arg.path.to_str(), Some("batch.npz"));
 /// assert_eq!(arg.member.as_deref(), Some("noise"));
@@ -32,46 +34,76 @@ pub struct LatentArg {
     pub member: Option<String>,
 }
 
-impl FromStr for LatentArg {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (key, (path, member)) = match text.split_once('=') {
+impl LatentArg {
+    /// Takes an argument apart.
+    ///
+    /// # Errors
+    ///
+    /// A part is empty, or the key or the name of the array is not UTF-8.
+    pub fn parse(text: impl AsRef<OsStr>) -> Result<Self> {
+        let text = text.as_ref();
+        let (key, (path, member)) = match text.split_once("=") {
             // A file that is there, or an array of it, is meant even if its name has a `=`.
             Some((key, file)) if existing(text).is_none() => {
-                ensure!(!key.is_empty(), "\"{}\" has no key before the =", escape(text));
-                (Some(key.to_owned()), file_and_member(file))
+                (Some(key_of(key, text)?), file_and_member(file))
             }
             _ => (None, file_and_member(text)),
         };
-        ensure!(!path.is_empty(), "\"{}\" names no file", escape(text));
-        ensure!(member != Some(""), "\"{}\" has no array name behind the :", escape(text));
-        Ok(Self { key, path: path.into(), member: member.map(str::to_owned) })
+        ensure!(!path.is_empty(), "\"{}\" names no file", quoted(text));
+        ensure!(member != Some(OsStr::new("")), "\"{}\" has no array name behind the :", quoted(text));
+        let member = member.map(|name| {
+            let name = name.to_str().map(str::to_owned);
+            name.with_context(|| format!("\"{}\" has an array name that is not UTF-8", quoted(text)))
+        });
+        Ok(Self { key, path: path.into_owned().into(), member: member.transpose()? })
     }
 }
 
+/// The key before a `=`.
+fn key_of(key: &OsStr, text: &OsStr) -> Result<String> {
+    ensure!(!key.is_empty(), "\"{}\" has no key before the =", quoted(text));
+    let key = key.to_str().with_context(|| format!("\"{}\" has a key that is not UTF-8", quoted(text)))?;
+    Ok(key.to_owned())
+}
+
+/// An argument as errors show it.
+fn quoted(text: &OsStr) -> String {
+    shown(Path::new(text))
+}
+
+/// A path, and the name of an array in it.
+type FileAndMember<'t> = (Cow<'t, OsStr>, Option<&'t OsStr>);
+
 /// The file and the array in `FILE[:NAME]`.
-fn file_and_member(text: &str) -> (&str, Option<&str>) {
-    existing(text)
-        .or_else(|| members(text).next().map(|(path, member)| (path, Some(member))))
-        .unwrap_or((text, None))
+fn file_and_member(text: &OsStr) -> FileAndMember<'_> {
+    let first = || members(text).next().map(|(path, member)| (path.into(), Some(member)));
+    existing(text).or_else(first).unwrap_or((text.into(), None))
 }
 
 /// The file and the array in `FILE[:NAME]`, if there is such a file.
-fn existing(text: &str) -> Option<(&str, Option<&str>)> {
-    let whole = Path::new(text).is_file().then_some((text, None));
-    whole.or_else(|| {
-        members(text).find(|(path, _)| Path::new(path).is_file()).map(|(path, member)| (path, Some(member)))
-    })
+fn existing(text: &OsStr) -> Option<FileAndMember<'_>> {
+    if Path::new(text).is_file() {
+        return Some((text.into(), None));
+    }
+    let mut members = members(text);
+    members.find(|(path, _)| Path::new(path).is_file()).map(|(path, member)| (path.into(), Some(member)))
 }
 
 /// Every way to part the text at a `:` behind the extension of a file that holds several arrays.
-fn members(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.match_indices(':')
-        .filter_map(|(at, colon)| Some((text.get(..at)?, text.get(at + colon.len()..)?)))
-        .filter(|(path, _)| {
-            *path == "-" || matches!(Kind::of(Path::new(path)), Some(Kind::Npz | Kind::Safetensors))
-        })
+fn members(text: &OsStr) -> impl Iterator<Item = (OsString, &OsStr)> {
+    let mut path = OsString::new();
+    let mut rest = Some(text);
+    let parted = std::iter::from_fn(move || {
+        let (piece, after) = rest?.split_once(":")?;
+        path.push(piece);
+        let parted = (path.clone(), after);
+        path.push(":");
+        rest = Some(after);
+        Some(parted)
+    });
+    parted.filter(|(path, _)| {
+        path == "-" || matches!(Kind::of(Path::new(path)), Some(Kind::Npz | Kind::Safetensors))
+    })
 }
 
 /// A folder on the command line, as `[KEY=]DIR`. A text that names a folder is that folder.
@@ -83,16 +115,19 @@ pub struct FolderArg {
     pub path: PathBuf,
 }
 
-impl FromStr for FolderArg {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (key, path) = match text.split_once('=') {
-            Some((key, path)) if !Path::new(text).is_dir() => (Some(key), path),
+impl FolderArg {
+    /// Takes an argument apart.
+    ///
+    /// # Errors
+    ///
+    /// A part is empty, or the key is not UTF-8.
+    pub fn parse(text: impl AsRef<OsStr>) -> Result<Self> {
+        let text = text.as_ref();
+        let (key, path) = match text.split_once("=") {
+            Some((key, path)) if !Path::new(text).is_dir() => (Some(key_of(key, text)?), path),
             _ => (None, text),
         };
-        ensure!(key != Some(""), "\"{}\" has no key before the =", escape(text));
-        ensure!(!path.is_empty(), "\"{}\" names no folder", escape(text));
-        Ok(Self { key: key.map(str::to_owned), path: path.into() })
+        ensure!(!path.is_empty(), "\"{}\" names no folder", quoted(text));
+        Ok(Self { key, path: path.into() })
     }
 }

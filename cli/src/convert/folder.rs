@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -54,14 +55,19 @@ pub fn read(arg: &FolderArg) -> Result<Folder> {
         };
         bail!("{} has no .npy, .npz, .safetensors or .latent files with latents{why}", shown(&arg.path));
     }
-    let found: Vec<Result<Found>> = paths
-        .par_iter()
-        .map(|path| find(&LatentArg { key: None, path: path.clone(), member: None }, &Origin::at(path)))
-        .collect();
+    let found: Vec<Result<Found>> =
+        paths.par_iter().map(|path| find(&arg_for(path), &Origin::at(path))).collect();
     // The first error in the order of the files, however many threads there are.
     let mut files = found.into_iter().collect::<Result<Vec<_>>>()?;
     let arrays = join(&mut files, &names(&paths), arg)?;
     Ok(Folder { arrays, files, others })
+}
+
+/// What asks for the arrays of a file. The one of a `.npy` file, which goes by the file's name, has one that is text.
+fn arg_for(path: &Path) -> LatentArg {
+    let is_named = Kind::of(path) == Some(Kind::Npy);
+    let key = is_named.then(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+    LatentArg { key, path: path.to_owned(), member: None }
 }
 
 /// The files that have arrays, in natural order, and how many others there are.
@@ -72,8 +78,7 @@ fn list(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
         let path = entry.with_context(failed)?.path();
         if is_wanted(&path) { paths.push(path) } else { others += 1 }
     }
-    let by_name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    paths.sort_by_cached_key(|path| Natural(by_name(path)));
+    paths.sort_by_cached_key(|path| Natural(path.file_name().unwrap_or_default().to_owned()));
     Ok((paths, others))
 }
 
@@ -85,7 +90,7 @@ fn is_wanted(path: &Path) -> bool {
 
 /// What the files are called where their names become keys: without extension, unless two would be called the same.
 fn names(paths: &[PathBuf]) -> Vec<String> {
-    let text = |name: Option<&std::ffi::OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
+    let text = |name: Option<&OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
     let stems: Vec<String> = paths.iter().map(|path| text(path.file_stem())).collect();
     if stems.iter().collect::<HashSet<_>>().len() == stems.len() {
         return stems;
@@ -95,12 +100,12 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
 
 /// A name that is compared as people do: digits count as the number that they make.
 #[derive(PartialEq, Eq)]
-struct Natural(String);
+struct Natural(OsString);
 
 impl Natural {
     /// Its numbers and what is between them, each as what decides in turn: numbers are first, and the shorter is less.
     fn pieces(&self) -> impl Iterator<Item = (bool, usize, &[u8])> {
-        let pieces = self.0.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+        let pieces = self.0.as_encoded_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
         pieces.map(|piece| {
             if !piece.first().is_some_and(u8::is_ascii_digit) {
                 return (true, 0, piece);
@@ -270,14 +275,14 @@ mod tests {
         let mut names = ["b", "a10", "a2", "a1b10", "a1b9", "a02", "a", "2", "10", "a2x", "é"]
             .map(|name| Natural(name.into()));
         names.sort();
-        let names = names.map(|Natural(name)| name);
+        let names = names.map(|Natural(name)| name.into_string().unwrap());
         assert_eq!(names, ["2", "10", "a", "a1b9", "a1b10", "a02", "a2", "a2x", "a10", "b", "é"]);
     }
 
     #[test]
     fn long_numbers_cost_nothing() {
-        let long = |digit: &str| Natural(digit.repeat(100_000));
+        let long = |digit: &str| Natural(digit.repeat(100_000).into());
         assert!(long("8") < long("9"));
-        assert!(Natural("0".repeat(100_000)) < Natural("1".into()));
+        assert!(Natural("0".repeat(100_000).into()) < Natural("1".into()));
     }
 }

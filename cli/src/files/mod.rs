@@ -1,16 +1,23 @@
 //! Files as they are named on the command line: by path, by pattern, by the folder they are below.
 
+mod pattern;
+mod walk;
+
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use glob::MatchOptions;
-use walkdir::WalkDir;
 
+use self::pattern::{NamePattern, Pattern, Step};
+use self::walk::{Found, sort, walk};
 use crate::args::FilesArgs;
 use crate::failure::UsageError;
-use crate::terminal::{escape, shown};
+use crate::terminal::shown;
+
+/// What a folder stands for: the files below it of these names.
+const GEN5: &str = "*.[gG][eE][nN]5";
 
 /// Whether a path stands for standard input, or output.
 pub(crate) fn is_dash(path: &Path) -> bool {
@@ -53,79 +60,90 @@ impl Files {
         if path.is_dir() {
             return self.add_folder(path, recursive);
         }
-        let Some(pattern) = pattern(path) else {
+        let Some(matches) = matches(path) else {
             self.found.push((path.to_owned(), Ok(())));
             return Ok(());
         };
         self.several = true;
-        let before = self.found.len();
-        for found in matches(pattern)? {
-            let found = found?;
+        let mut found = Vec::new();
+        for (path, result) in matches? {
             // Folders among the matches are what the pattern happens to match, unless all below folders is asked for.
-            match found.is_dir() {
-                true if recursive => self.add_folder(&found, recursive)?,
+            match result.is_ok() && path.is_dir() {
+                true if recursive => found.append(&mut below(&path)?),
                 true => {}
-                false => self.found.push((found, Ok(()))),
+                false => found.push((path, result)),
             }
         }
-        ensure!(self.found.len() > before, "nothing matches {}", shown(path));
+        // A pattern may match a folder and another one in it.
+        sort(&mut found);
+        ensure!(!found.is_empty(), "nothing matches {}", shown(path));
+        self.extend(found);
         Ok(())
     }
 
     fn add_folder(&mut self, folder: &Path, recursive: bool) -> Result<()> {
         ensure!(recursive, "{} is a folder; -r looks at all .gen5 files below it", shown(folder));
         self.several = true;
-        let before = self.found.len();
-        let is_shown = |entry: &walkdir::DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
-        for entry in
-            WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(is_shown)
-        {
-            match entry {
-                Ok(entry) if entry.file_type().is_file() && is_gen5(entry.path()) => {
-                    self.found.push((entry.into_path(), Ok(())));
-                }
-                Ok(_) => {}
-                // A link to a folder above: what is in there is found without it.
-                Err(error) if error.loop_ancestor().is_some() => {}
-                Err(error) => {
-                    let path = error.path().unwrap_or(folder).to_owned();
-                    let cause = error.into_io_error().map_or_else(String::new, |error| format!(": {error}"));
-                    let error = anyhow!("could not look at {}{cause}", shown(&path));
-                    self.found.push((path, Err(error)));
-                }
-            }
-        }
-        ensure!(self.found.len() > before, "there is no .gen5 file below {}", shown(folder));
+        let found = below(folder)?;
+        ensure!(!found.is_empty(), "there is no .gen5 file below {}", shown(folder));
+        self.extend(found);
         Ok(())
     }
+
+    fn extend(&mut self, found: Vec<Found>) {
+        self.found.extend(found.into_iter().map(|(path, result)| {
+            let result = result.map_err(|cause| not_looked_at(&path, &cause));
+            (path, result)
+        }));
+    }
+}
+
+/// All files below a folder that are called `.gen5`.
+fn below(folder: &Path) -> Result<Vec<Found>> {
+    let steps = [Step::AnyFolders, Step::Matching(NamePattern::parse(GEN5.as_ref())?)];
+    let mut found = Vec::new();
+    for (path, result) in walk(folder.to_owned(), &steps) {
+        match result.and_then(|()| fs::metadata(&path)) {
+            Ok(there) if there.is_file() => found.push((path, Ok(()))),
+            Ok(_) => {}
+            Err(error) => found.push((path, Err(error))),
+        }
+    }
+    Ok(found)
+}
+
+fn not_looked_at(path: &Path, cause: &io::Error) -> anyhow::Error {
+    anyhow!("could not look at {}: {cause}", shown(path))
 }
 
 /// The files that a path stands for: what it matches, sorted and without folders, if it is no file and can be a pattern.
 pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
-    let Some(pattern) = pattern(path) else { return Ok(vec![path.to_owned()]) };
-    let mut found: Vec<PathBuf> = matches(pattern)?.collect::<Result<_, _>>()?;
-    found.retain(|path| !path.is_dir());
+    let Some(matches) = matches(path) else { return Ok(vec![path.to_owned()]) };
+    let mut found = Vec::new();
+    for (path, result) in matches? {
+        result.map_err(|error| not_looked_at(&path, &error))?;
+        if !path.is_dir() {
+            found.push(path);
+        }
+    }
     ensure!(!found.is_empty(), "nothing matches {}", shown(path));
     Ok(found)
 }
 
-/// All that a pattern matches, sorted.
-fn matches(pattern: &str) -> Result<glob::Paths> {
-    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-    glob::glob_with(pattern, options)
-        .with_context(|| format!("{} is there neither as a file nor, as a pattern, valid", escape(pattern)))
-}
-
-/// The text of a path that is no file and can be a pattern. Where a file has such a name, it is that file.
-fn pattern(path: &Path) -> Option<&str> {
-    let text = path.to_str().filter(|text| text.contains(['*', '?', '[']))?;
-    fs::symlink_metadata(path).is_err().then_some(text)
+/// All that a path matches, sorted, if it is a pattern. Where a file has such a name, it is that file.
+fn matches(path: &Path) -> Option<Result<Vec<Found>>> {
+    if !Pattern::is_one(path) || fs::symlink_metadata(path).is_ok() {
+        return None;
+    }
+    let pattern = Pattern::parse(path)
+        .with_context(|| format!("{} is there neither as a file nor, as a pattern, valid", shown(path)));
+    Some(pattern.map(|Pattern { start, steps, only_folders }| {
+        let mut found = walk(start, &steps);
+        found.retain(|(path, result)| !only_folders || result.is_err() || path.is_dir());
+        found
+    }))
 }
 
 fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
-}
-
-fn is_gen5(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gen5"))
 }

@@ -368,10 +368,10 @@ fn arguments_are_taken_apart() {
         ("schlüssel=ü.npz:ä", (Some("schlüssel"), "ü.npz", Some("ä"))),
     ];
     for (text, (key, path, member)) in table {
-        assert_eq!(text.parse::<LatentArg>().unwrap(), arg(key, Path::new(path), member), "{text}");
+        assert_eq!(LatentArg::parse(text).unwrap(), arg(key, Path::new(path), member), "{text}");
     }
     for text in ["", "=x.npy", "k=", "k=a.npz:", "a.npz:"] {
-        assert!(text.parse::<LatentArg>().is_err(), "{text}");
+        assert!(LatentArg::parse(text).is_err(), "{text}");
     }
 }
 
@@ -391,10 +391,10 @@ fn files_that_are_there_are_meant() {
         ("d.npz:e.npz:x", None, "d.npz:e.npz", Some("x")),
     ];
     for (text, key, path, member) in table {
-        let parsed: LatentArg = format!("{root}/{text}").parse().unwrap();
+        let parsed = LatentArg::parse(format!("{root}/{text}")).unwrap();
         assert_eq!(parsed, arg(key, &folder.path().join(path), member), "{text}");
     }
-    let parsed: LatentArg = format!("k={root}/a.npz:b").parse().unwrap();
+    let parsed = LatentArg::parse(format!("k={root}/a.npz:b")).unwrap();
     assert_eq!(parsed, arg(Some("k"), &folder.path().join("a.npz:b"), None));
 }
 

@@ -70,6 +70,15 @@ impl Folder {
         Ran { code, out: self.text(out), messages: self.text(messages) }
     }
 
+    /// Runs `gen5` with these arguments as they are.
+    pub fn run_args(&self, args: &[OsString]) -> Ran {
+        let (mut out, mut messages) = (Vec::new(), Vec::new());
+        let args = std::iter::once("gen5".into()).chain(args.iter().cloned());
+        let code = gen5_cli::run(args, &mut out, &mut messages);
+        let out = String::from_utf8_lossy(&out).replace(self.0.path().to_str().unwrap(), "@");
+        Ran { code, out, messages: self.text(messages) }
+    }
+
     fn words(&self, words: &[&str]) -> Vec<OsString> {
         let here = self.0.path().to_str().unwrap();
         std::iter::once("gen5".into())

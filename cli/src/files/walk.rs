@@ -1,0 +1,161 @@
+//! A walk through the folders in which a pattern can match.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, FileType};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::is_hidden;
+use super::pattern::Step;
+
+/// A path that was found, or that could not be looked at.
+pub(super) type Found = (PathBuf, io::Result<()>);
+
+/// All that these steps lead to from `start`, sorted, each path once.
+///
+/// Links are followed. A folder that several paths lead to is looked through once for each step, by the path with the
+/// fewest links. So the walk ends, and its cost grows with the number of folders, however links are laid.
+pub(super) fn walk(start: PathBuf, steps: &[Step]) -> Vec<Found> {
+    let mut walk = Walk { steps, todo: BTreeSet::new(), seen: HashSet::new(), found: Vec::new() };
+    if let Err(error) = walk.follow(start.clone(), 0, 0)
+        && !is_absence(&error)
+    {
+        walk.found.push((start, Err(error)));
+    }
+    while let Some(place) = walk.todo.pop_first() {
+        if walk.seen.insert((place.real.clone(), place.step)) {
+            walk.go_on(&place);
+        }
+    }
+    sort(&mut walk.found);
+    walk.found
+}
+
+/// Sorts by path, and drops what was found twice. Of a path that was found, and could not be looked into, it is found.
+pub(super) fn sort(found: &mut Vec<Found>) {
+    found.sort_by(|(one, is_there), (other, is_other_there)| {
+        one.cmp(other).then(is_there.is_err().cmp(&is_other_there.is_err()))
+    });
+    found.dedup_by(|(one, _), (other, _)| one == other);
+}
+
+struct Walk<'s> {
+    steps: &'s [Step],
+    todo: BTreeSet<Place>,
+    /// Folders by their paths without links, and the steps that were taken there.
+    seen: HashSet<(PathBuf, usize)>,
+    found: Vec<Found>,
+}
+
+/// A folder, and the step that is next there.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// How many links lead there.
+    links: usize,
+    path: PathBuf,
+    step: usize,
+    /// Its path without links.
+    real: PathBuf,
+}
+
+impl Walk<'_> {
+    fn go_on(&mut self, place: &Place) {
+        let Place { links, path, step, real } = place;
+        match self.steps.get(*step) {
+            Some(Step::Exactly(name)) => {
+                let path = path.join(name);
+                // The name may be `..`, and the folder above is not always the one before.
+                let reached =
+                    fs::symlink_metadata(&path).and_then(|_| self.follow(path.clone(), *links, step + 1));
+                // Nothing can be there under a name that no file system takes.
+                if reached.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidFilename) {
+                    return;
+                }
+                self.note(path, reached);
+            }
+            Some(Step::Matching(pattern)) => self.look_into(place, |walk, name, kind| {
+                if !pattern.matches(name.as_ref()) {
+                    return;
+                }
+                let path = path.join(name);
+                match step + 1 == walk.steps.len() {
+                    true => walk.found.push((path, Ok(()))),
+                    false if kind.is_dir() => walk.enter(path, real.join(name), *links, step + 1),
+                    false if kind.is_symlink() => {
+                        let reached = walk.follow(path.clone(), links + 1, step + 1);
+                        walk.note(path, reached);
+                    }
+                    false => {}
+                }
+            }),
+            Some(Step::AnyFolders) => {
+                self.enter(path.clone(), real.clone(), *links, step + 1);
+                self.look_into(place, |walk, name, kind| {
+                    if is_hidden(name.as_ref()) {
+                        return;
+                    }
+                    let path = path.join(name);
+                    if kind.is_dir() {
+                        walk.enter(path, real.join(name), *links, *step);
+                    } else if kind.is_symlink()
+                        && let Err(error) = walk.follow(path.clone(), links + 1, *step)
+                    {
+                        // What it should lead to is missing, and with it perhaps what is asked for.
+                        walk.found.push((path, Err(error)));
+                    }
+                });
+            }
+            None => {}
+        }
+    }
+
+    /// Calls `visit` for each entry of a folder.
+    fn look_into(&mut self, place: &Place, mut visit: impl FnMut(&mut Self, &Path, FileType)) {
+        let entries = match fs::read_dir(or_here(&place.path)) {
+            Ok(entries) => entries,
+            Err(error) => return self.note(place.path.clone(), Err(error)),
+        };
+        for entry in entries {
+            match entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?))) {
+                Ok((name, kind)) => visit(self, name.as_ref(), kind),
+                Err(error) => self.note(place.path.clone(), Err(error)),
+            }
+        }
+    }
+
+    /// Goes on from a path that may be a link, or lead through one.
+    fn follow(&mut self, path: PathBuf, links: usize, step: usize) -> io::Result<()> {
+        if step == self.steps.len() {
+            self.found.push((path, Ok(())));
+        } else if fs::metadata(or_here(&path))?.is_dir() {
+            let real = fs::canonicalize(or_here(&path))?;
+            self.enter(path, real, links, step);
+        }
+        Ok(())
+    }
+
+    /// Goes on from a folder.
+    fn enter(&mut self, path: PathBuf, real: PathBuf, links: usize, step: usize) {
+        match step == self.steps.len() {
+            true => self.found.push((path, Ok(()))),
+            false => _ = self.todo.insert(Place { links, path, step, real }),
+        }
+    }
+
+    /// Keeps an error, unless nothing is there: a link may lead nowhere, and what was listed may be gone already.
+    fn note(&mut self, path: PathBuf, reached: io::Result<()>) {
+        match reached {
+            Err(error) if !is_absence(&error) => self.found.push((path, Err(error))),
+            _ => {}
+        }
+    }
+}
+
+/// The working folder, if a path is empty.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
