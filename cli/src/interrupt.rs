@@ -1,15 +1,18 @@
 //! Ctrl-C and its kin: a command that writes is told, so that it can clean up; any other ends at once.
 //!
 //! [`arm`] is called before the first temporary is made. From then on a signal is only remembered: whatever asks
-//! [`is_due`] between two steps fails, and what fails cleans up; then the process [ends by it](end). Another signal ends
+//! [`is_due`] between two steps fails, and what fails cleans up; then the process [ends by it](exit). Another signal ends
 //! the process where it stands, if some time has passed: `timeout` and others send one to the process and to its group.
+//!
+//! A step may take long, in the kernel above all. So a thread waits for the signal as well, and [ends](end) the process
+//! when its time is up, whatever the others do.
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Once};
+use std::sync::{Arc, LazyLock, Once, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +32,14 @@ struct Signals {
 /// Signals that come within this time are one, about.
 const MOMENT: Duration = Duration::from_millis(200);
 
+/// How often it is seen whether a signal has come.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A process has this long to stop by itself, and this long to clean up what is left after that: within a second of
+/// the signal it has ended.
+const PATIENCE: Duration = Duration::from_millis(600);
+const CLEANING: Duration = Duration::from_millis(150);
+
 static SIGNALS: LazyLock<Signals> = LazyLock::new(Signals::default);
 
 /// From now on signals are remembered. Where that fails they end the process, as they do anyway.
@@ -37,10 +48,12 @@ pub(crate) fn arm() {
     ARMED.call_once(|| {
         let waiting = thread::Builder::new().spawn(|| {
             while !is_due() {
-                thread::sleep(MOMENT);
+                thread::sleep(TICK);
             }
             thread::sleep(MOMENT);
             SIGNALS.is_old.store(true, Ordering::Relaxed);
+            thread::sleep(PATIENCE.saturating_sub(MOMENT));
+            end();
         });
         // Without the thread every second one is another.
         let ends_if = if waiting.is_ok() { &SIGNALS.is_old } else { &SIGNALS.has_come };
@@ -48,6 +61,22 @@ pub(crate) fn arm() {
             let _ = remember(signal, ends_if);
         }
     });
+}
+
+/// Ends the process by the signal that has come. Temporaries are removed as far as that is done in time, and nothing is
+/// published any more.
+fn end() {
+    let (done, cleaned) = mpsc::channel();
+    // Removing and writing may take long, too.
+    let cleaning = thread::Builder::new().spawn(move || {
+        gen5::abandon_drafts();
+        let _ = writeln!(io::stderr(), "gen5: {Interrupted}");
+        let _ = done.send(());
+    });
+    if cleaning.is_ok() {
+        let _ = cleaned.recv_timeout(CLEANING);
+    }
+    let _ = emulate_default_handler(which().into());
 }
 
 /// Remembers a signal, or ends the process by it if this is set.

@@ -10,20 +10,23 @@ mod files;
 mod gpu_process;
 pub mod graphics;
 mod interrupt;
+mod invisible;
 pub mod names;
 mod page;
 pub mod picture;
 mod progress;
+pub mod streams;
 pub mod terminal;
+mod threads;
 mod unknown;
+mod usage;
 pub mod values;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
-use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use crate::args::{Cli, ColorMode, Command};
 use crate::commands::{
@@ -33,11 +36,9 @@ use crate::commands::{
 use crate::failure::Status;
 pub use crate::gpu_process::serve_gpus;
 pub use crate::interrupt::{catch_file_size_signal, exit};
-use crate::names::likely_meant;
 
-/// Runs the command that `args` ask for (the program's name first). Results go to `out`, messages to `messages`, but for
-/// help and complaints about usage, which go to the process's own streams, coloured where these are terminals. Returns the
-/// exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was compared differs,
+/// Runs the command that `args` ask for (the program's name first). Results and help go to `out`, messages to `messages`.
+/// Returns the exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was compared differs,
 /// 128 and a signal's number that it was [interrupted](exit) by that.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
@@ -68,17 +69,14 @@ pub struct Streams<'a> {
 pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) -> u8 {
     let Streams { input, out, messages, is_terminal, messages_on_terminal } = streams;
     let start = Instant::now();
+    let mut results = Results(out);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            let error = with_suggestion(error);
-            // Help and version were asked for, so they are results; clap colours what goes to a terminal.
-            let printed = error.print();
-            let usage = if error.use_stderr() { Status::Usage } else { Status::Fine };
-            return if printed.is_ok() { usage.code() } else { Status::Failed.code() };
+            let on_terminal = [is_terminal, messages_on_terminal];
+            return decline(error, on_terminal, &mut results, messages).code();
         }
     };
-    let mut results = Results(out);
     let inputs = Inputs::new(input);
     let colours =
         [is_terminal, messages_on_terminal].map(|on_terminal| has_colours(cli.common.color, on_terminal));
@@ -93,14 +91,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         notes: Vec::new(),
         worst: Status::Fine,
     };
-    let mut run = || dispatch(&cli.command, &mut output);
-    let result = match cli.common.jobs {
-        None => run(),
-        Some(jobs) => match rayon::ThreadPoolBuilder::new().num_threads(jobs).build() {
-            Ok(pool) => pool.install(run),
-            Err(error) => Err(anyhow::Error::new(error).context(format!("could not start {jobs} threads"))),
-        },
-    };
+    let result = threads::on(cli.common.jobs, &mut output, |output| dispatch(&cli.command, output));
     match result.and_then(|()| Ok(output.out.flush()?)) {
         Ok(()) => {}
         // Whoever read the results has seen enough; what was found out by then counts all the same.
@@ -113,6 +104,30 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
     }
     output.detail(|| format!("{} ms", start.elapsed().as_millis()));
     output.worst.code()
+}
+
+/// Prints the help that was asked for, which is a result, or what is wrong with the command line.
+fn decline(
+    error: clap::Error,
+    [out_on_terminal, messages_on_terminal]: [bool; 2],
+    out: &mut dyn Write,
+    messages: &mut dyn Write,
+) -> Status {
+    let coloured = |on_terminal| has_colours(ColorMode::Auto, on_terminal);
+    if error.use_stderr() {
+        // Where messages cannot go there is nobody to tell, and the exit code remains.
+        let _ = messages.write_all(usage::text(error, coloured(messages_on_terminal)).as_bytes());
+        return Status::Usage;
+    }
+    let help = usage::text(error, coloured(out_on_terminal));
+    match out.write_all(help.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Status::Fine,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Fine,
+        Err(error) => {
+            let _ = writeln!(messages, "gen5: {error}");
+            Status::Failed
+        }
+    }
 }
 
 /// Runs one command.
@@ -137,23 +152,6 @@ fn dispatch(command: &Command, output: &mut Output<'_>) -> anyhow::Result<()> {
         Command::Completions(args) => completions::run(args, output),
         Command::Man(args) => man::run(args, output),
     }
-}
-
-/// What is wrong with the command line, with the command that was likely meant: `gen5 help` tells of none.
-fn with_suggestion(mut error: clap::Error) -> clap::Error {
-    let command = Cli::command();
-    let meant = match (error.get(ContextKind::InvalidSubcommand), error.get(ContextKind::SuggestedSubcommand))
-    {
-        (Some(ContextValue::String(name)), None) => {
-            likely_meant(name, command.get_subcommands().map(clap::Command::get_name))
-        }
-        _ => None,
-    };
-    if let Some(meant) = meant {
-        let meant = ContextValue::Strings(vec![meant.to_owned()]);
-        error.insert(ContextKind::SuggestedSubcommand, meant);
-    }
-    error
 }
 
 /// Whether there are colours, as is asked for here or by the environment.

@@ -5,32 +5,54 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-/// `text` with every character that steers a terminal, or makes text look like other text, written as an escape:
-/// controls (C0, DEL, C1), bidirectional controls, line and paragraph separators, the byte order mark, the zero-width
-/// space and tag characters.
+use crate::invisible::{is_invisible, is_needed};
+
+/// `text` with every character that steers a terminal, that nothing is seen of, or that looks like a space and is none,
+/// written as an escape: what differs looks different.
 ///
 /// A newline becomes `\n`, the right-to-left override `\u{202e}`. A backslash stays as it is, so this is for showing
-/// and cannot be reversed. The zero-width joiner and non-joiner stay: emoji and Indic scripts need them.
+/// and cannot be reversed. Letters that look alike stay what they are.
 pub fn escape(text: &str) -> Cow<'_, str> {
+    escape_unless(text, |_, _, _| false)
+}
+
+/// [`escape`] for text to be read, such as a prompt: invisible characters that emoji and scripts need stay.
+pub fn escape_prose(text: &str) -> Cow<'_, str> {
+    escape_unless(text, is_needed)
+}
+
+/// Escapes what is unsafe, unless this says of the characters before and after it, and of itself, that it stays.
+fn escape_unless(text: &str, stays: impl Fn(Option<char>, char, Option<char>) -> bool) -> Cow<'_, str> {
     let Some(first) = text.find(is_unsafe) else { return Cow::Borrowed(text) };
     let (clean, rest) = text.split_at(first);
     let mut shown = String::with_capacity(text.len() + 16);
     shown.push_str(clean);
-    for character in rest.chars() {
+    let (mut before, mut rest) = (clean.chars().next_back(), rest.chars());
+    while let Some(character) = rest.next() {
         match character {
             '\n' => shown.push_str("\\n"),
             '\r' => shown.push_str("\\r"),
             '\t' => shown.push_str("\\t"),
-            other if is_unsafe(other) => shown.extend(other.escape_unicode()),
+            other if is_unsafe(other) && !stays(before, other, rest.clone().next()) => {
+                shown.extend(other.escape_unicode());
+            }
             other => shown.push(other),
         }
+        before = Some(character);
     }
     Cow::Owned(shown)
 }
 
-/// A latent's key as it is shown: one that is empty is seen, too.
+/// A latent's key as it is shown: no two look the same. One that is empty, starts with a quote, has a space at an end,
+/// or characters to be escaped, is between quotes.
 pub fn shown_key(key: &str) -> Cow<'_, str> {
-    if key.is_empty() { Cow::Borrowed("\"\"") } else { escape(key) }
+    let is_plain =
+        !key.is_empty() && !key.starts_with(['"', ' ']) && !key.ends_with(' ') && !key.contains(is_unsafe);
+    if is_plain {
+        return Cow::Borrowed(key);
+    }
+    let key = key.replace('\\', "\\\\").replace('"', "\\\"");
+    Cow::Owned(format!("\"{}\"", escape(&key)))
 }
 
 /// What a latent is called: by its key, or by its position if it has none.
@@ -38,9 +60,19 @@ pub fn shown_name(key: Option<&str>, index: usize) -> String {
     key.map_or_else(|| format!("#{index}"), |key| shown_key(key).into_owned())
 }
 
-/// A path as it is shown.
+/// A path as it is shown: bytes that are not UTF-8 as `\xe9`.
 pub fn shown(path: &Path) -> String {
-    escape(&path.to_string_lossy()).into_owned()
+    let mut shown = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        shown.push_str(&escape(chunk.valid()));
+        shown.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    shown
+}
+
+/// The name of a file as it is shown, without the folders it is in.
+pub fn shown_file_name(path: &Path) -> String {
+    shown(path.file_name().map_or(path, Path::new))
 }
 
 /// JSON text in which the same characters stand as JSON's own escapes, so that it is harmless on a terminal and means
@@ -59,11 +91,7 @@ pub fn escape_json(json: &str) -> String {
 }
 
 fn is_unsafe(character: char) -> bool {
-    // `is_control` is the category Cc: C0, DEL and C1.
-    character.is_control()
-        || matches!(character,
-            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{200b}' | '\u{e0000}'..='\u{e007f}')
+    character != ' ' && is_invisible(character)
 }
 
 /// What coloured words are.
@@ -139,10 +167,44 @@ mod tests {
 
     #[test]
     fn harmless_text_is_borrowed() {
-        for text in ["", "a cat, 35mm", "C:\\x\\u{1b}", "héllo 世界 🏳️‍🌈", "क्\u{200d}ष \u{200c}"]
-        {
+        for text in ["", "a cat, 35mm", "C:\\x\\u{1b}", "héllo 世界 🐈"] {
             assert!(matches!(escape(text), Cow::Borrowed(same) if same == text));
         }
+    }
+
+    #[test]
+    fn only_prose_keeps_what_emoji_and_scripts_need() {
+        let text = "\u{1f3f3}\u{fe0f}\u{200d}🌈 क्\u{200d}ष \u{200b}";
+        assert_eq!(escape_prose(text), "\u{1f3f3}\u{fe0f}\u{200d}🌈 क्\u{200d}ष \\u{200b}");
+        assert_eq!(escape(text), "\u{1f3f3}\\u{fe0f}\\u{200d}🌈 क्\\u{200d}ष \\u{200b}");
+    }
+
+    #[test]
+    fn keys_are_told_apart() {
+        let table = [
+            ("noise", "noise"),
+            ("a b", "a b"),
+            ("a\\u{200b}", "a\\u{200b}"),
+            ("say \"a\"", "say \"a\""),
+            ("", "\"\""),
+            ("\"\"", "\"\\\"\\\"\""),
+            ("a ", "\"a \""),
+            ("a\u{200b}", "\"a\\u{200b}\""),
+            ("a\\\u{200b}", "\"a\\\\\\u{200b}\""),
+        ];
+        for (key, shown) in table {
+            assert_eq!(shown_key(key), shown);
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn paths_are_told_apart() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let path = |bytes: &'static [u8]| shown(Path::new(std::ffi::OsStr::from_bytes(bytes)));
+        assert_eq!(path(b"caf\xe9.gen5"), "caf\\xe9.gen5");
+        assert_eq!(path(b"\xe2\x80\xae\xff\x1b/\xc3\xa9"), "\\u{202e}\\xff\\u{1b}/é");
     }
 
     #[test]
@@ -207,6 +269,13 @@ mod tests {
             let shown = escape(&text);
             prop_assert!(!shown.contains(is_unsafe));
             prop_assert!(matches!(escape(&shown), Cow::Borrowed(_)));
+            let shown = escape_prose(&text);
+            prop_assert_eq!(&escape_prose(&shown), &shown);
+        }
+
+        #[test]
+        fn keys_that_differ_look_different(one in "[\\PC\u{200b}\"\\\\ ]{0,4}", other in "[ab\u{200b}\"\\\\ ]{0,4}") {
+            prop_assert_eq!(one == other, shown_key(&one) == shown_key(&other));
         }
 
         #[test]

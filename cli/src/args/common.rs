@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::threads;
+
 /// How a command works and speaks: options of all commands.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of all commands")]
@@ -49,14 +51,12 @@ pub(crate) enum ColorMode {
 
 /// A number of threads.
 fn jobs(text: &str) -> Result<usize, String> {
+    let most = threads::most();
     match text.parse() {
-        Ok(jobs @ 1..=MAX_JOBS) => Ok(jobs),
-        _ => Err(format!("expected a number from 1 to {MAX_JOBS}")),
+        Ok(jobs) if (1..=most).contains(&jobs) => Ok(jobs),
+        _ => Err(format!("expected a number from 1 to {most}")),
     }
 }
-
-/// More threads than this are a slip of the finger.
-const MAX_JOBS: usize = 4096;
 
 /// Files to look at, however they are named.
 #[derive(Debug, Args)]

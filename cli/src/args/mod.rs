@@ -43,7 +43,7 @@ pub(crate) use unpack::{Format, UnpackArgs};
 /// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was
 /// compared differs (env, diff), 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "gen5", version, arg_required_else_help = true)]
+#[command(name = "gen5", bin_name = "gen5", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::Output;
 use super::image_text::ImageText;
 use super::sources::to_text;
+use super::{Expected, Output};
 use crate::args::PackArgs;
 use crate::convert::layouts::{Layout, Source, comfyui};
 use crate::convert::{Array, Found, LatentArg, Origin, find, folder};
@@ -33,7 +33,7 @@ impl Gathered {
             for path in paths(arg)? {
                 let arg = LatentArg { path, ..arg.clone() };
                 let origin = match is_dash(&arg.path) {
-                    true => Origin::kept(&arg.path, output.inputs.spool()?),
+                    true => Origin::kept(&arg.path, output.inputs.spool(Expected::Arrays)?),
                     false => Origin::at(&arg.path),
                 };
                 let found = find(&arg, &origin)?;

@@ -15,7 +15,7 @@ use crate::convert::layouts::Outline;
 use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
 use crate::progress::Share;
-use crate::terminal::{Tone, count, dimensions, escape, human_size, shorten, shown_key};
+use crate::terminal::{Tone, count, dimensions, escape, escape_prose, human_size, shorten, shown, shown_key};
 use crate::unknown::{flags, unknown_chunks};
 
 #[derive(Serialize)]
@@ -180,17 +180,23 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
         if position > 0 {
             writeln!(output.out)?;
         }
-        print(&info, &reader, current.is_some(), output)
+        print(path, &info, &reader, current.is_some(), output)
     })
 }
 
-fn print(info: &FileInfo, reader: &Reader, check_environment: bool, output: &mut Output<'_>) -> Result<()> {
-    let (path, size) = (output.painted(Tone::Heading, &escape(&info.path)), human_size(info.file_size));
+fn print(
+    path: &Path,
+    info: &FileInfo,
+    reader: &Reader,
+    check_environment: bool,
+    output: &mut Output<'_>,
+) -> Result<()> {
+    let (path, size) = (output.painted(Tone::Heading, &shown(path)), human_size(info.file_size));
     writeln!(output.out, "{path}: GEN5 {}, {size}", info.version)?;
     for (name, text) in facts(info, reader, check_environment) {
         let name = format!("{name:<12}");
         let name = if name.starts_with("damaged") { output.painted(Tone::Bad, &name) } else { name };
-        writeln!(output.out, "  {name} {}", escape(&text))?;
+        writeln!(output.out, "  {name} {}", escape_prose(&text))?;
     }
     if !reader.chunks().is_empty() {
         writeln!(output.out)?;

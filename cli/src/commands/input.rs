@@ -1,14 +1,15 @@
 //! What commands read: files by their paths, or standard input, once, where `-` stands for one.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use gen5::{Limits, ReadOptions, Reader};
 
 use super::of_file;
+use crate::convert::starts_arrays;
 use crate::files::{is_dash, read_once};
 use crate::interrupt;
 use crate::names::of_path;
@@ -16,6 +17,40 @@ use crate::terminal::{human_size, shown};
 
 /// Bytes of a text that is read: far more than any prompt, and less than a table may have.
 const MOST_TEXT: u64 = 64 << 20;
+
+/// Bytes of standard input that are kept in a temporary file: as many as one call reads of latents.
+const MOST_KEPT: u64 = 64 << 30;
+
+/// The first bytes, which tell what standard input is: the header of a GEN5 file, or more than formats of arrays need.
+const START: u64 = 32;
+
+/// What standard input is to be.
+#[derive(Clone, Copy)]
+pub(crate) enum Expected {
+    Gen5,
+    Arrays,
+}
+
+impl Expected {
+    /// The most that is to be read after this start. Of something else nothing is: it may have no end.
+    fn most(self, start: &[u8]) -> u64 {
+        let is_expected = match self {
+            Self::Gen5 => start.starts_with(b"GEN5"),
+            Self::Arrays => starts_arrays(start),
+        };
+        match (is_expected, self) {
+            (false, _) => START,
+            (true, Self::Gen5) => gen5_length(start).unwrap_or(MOST_KEPT),
+            (true, Self::Arrays) => MOST_KEPT,
+        }
+    }
+}
+
+/// The length that the header of a GEN5 file tells, if it is under 4 GiB: `file_size` in docs/format.md.
+fn gen5_length(header: &[u8]) -> Option<u64> {
+    let length = header.get(20..)?.first_chunk().copied().map(u32::from_le_bytes)?;
+    (length != u32::MAX).then_some(length.into())
+}
 
 /// Where commands read.
 pub(crate) struct Inputs<'a> {
@@ -32,7 +67,7 @@ impl<'a> Inputs<'a> {
 
     /// Waits for all of standard input, and keeps it for who opens it: while a signal still ends the process at once.
     pub(crate) fn keep(&self) -> Result<()> {
-        let all = self.spool()?;
+        let all = self.spool(Expected::Gen5)?;
         *lock(&self.kept) = Some(all);
         Ok(())
     }
@@ -46,7 +81,7 @@ impl<'a> Inputs<'a> {
     pub(crate) fn open_with(&self, options: ReadOptions, path: &Path) -> Result<Reader> {
         let options = options.cancel_when(interrupt::is_due);
         let opened = match is_dash(path) {
-            true => options.from_file(self.spool()?),
+            true => options.from_file(self.spool(Expected::Gen5)?),
             false => options.open(path),
         };
         opened.map_err(|error| of_file(error, path))
@@ -78,21 +113,30 @@ impl<'a> Inputs<'a> {
             .with_context(|| format!("{} is not UTF-8", shown(path)))
     }
 
-    /// All of standard input, as a file without a name.
-    pub(crate) fn spool(&self) -> Result<File> {
+    /// All of standard input, as a file without a name; but no more than a byte that is too many for what is expected.
+    pub(crate) fn spool(&self, expected: Expected) -> Result<File> {
         if let Some(kept) = lock(&self.kept).take() {
             return Ok(kept);
         }
         let stdin = self.stdin()?;
         let mut spooled = || {
-            let mut file = tempfile::tempfile()?;
-            io::copy(stdin, &mut file)?;
+            let (mut start, mut file) = (Vec::new(), tempfile::tempfile()?);
+            stdin.take(START).read_to_end(&mut start)?;
+            file.write_all(&start)?;
+            let rest = expected.most(&start).saturating_add(1).saturating_sub(start.len() as u64);
+            let kept = start.len() as u64 + io::copy(&mut stdin.take(rest), &mut file)?;
             file.rewind()?;
-            Ok(file)
+            Ok((file, kept))
         };
-        spooled().map_err(|error: io::Error| {
+        let (file, kept) = spooled().map_err(|error: io::Error| {
             anyhow::anyhow!("could not keep standard input in a temporary file: {error}")
-        })
+        })?;
+        ensure!(
+            kept <= MOST_KEPT,
+            "standard input has more than {}, the most that is kept in a temporary file; save it to a file, and name that",
+            human_size(MOST_KEPT)
+        );
+        Ok(file)
     }
 
     fn stdin(&self) -> Result<&'a mut (dyn Read + Send)> {

@@ -11,19 +11,29 @@ use super::Output;
 use super::folder::refuse_dash;
 use super::placed::Placed;
 use crate::args::{Cli, ManArgs};
+use crate::interrupt;
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &ManArgs, output: &mut Output<'_>) -> Result<()> {
     refuse_dash(&args.output)?;
     let pages = pages()?;
+    let was_there = args.output.exists();
+    interrupt::arm();
     fs::create_dir_all(&args.output).with_context(|| format!("could not create {}", shown(&args.output)))?;
+    write(&pages, args).inspect_err(|_| {
+        if !was_there {
+            // Pages that were published stay, and the folder with them.
+            let _ = fs::remove_dir(&args.output);
+        }
+    })?;
+    Ok(writeln!(output.out, "{}: {}", shown(&args.output), count(pages.len(), "page"))?)
+}
+
+fn write(pages: &[(String, String)], args: &ManArgs) -> Result<()> {
     let paths: Vec<PathBuf> = pages.iter().map(|(name, _)| args.output.join(name)).collect();
     // All are started before the first is published, so that one that is in the way leaves none.
     let placed = paths.iter().map(|path| Placed::create(path, args.force)).collect::<Result<Vec<_>>>()?;
-    for (placed, (_, page)) in placed.into_iter().zip(&pages) {
-        placed.publish(page.as_bytes())?;
-    }
-    Ok(writeln!(output.out, "{}: {}", shown(&args.output), count(pages.len(), "page"))?)
+    placed.into_iter().zip(pages).try_for_each(|(placed, (_, page))| placed.publish(page.as_bytes()))
 }
 
 /// File names and pages: `gen5.1`, and one for each command, such as `gen5-pack.1`.

@@ -43,7 +43,7 @@ use anyhow::Result;
 use gen5::Reader;
 use serde::Serialize;
 
-pub(crate) use self::input::Inputs;
+pub(crate) use self::input::{Expected, Inputs};
 use crate::args::{CommonArgs, ProgressMode};
 use crate::failure::{Status, UsageError};
 use crate::names::likely_file;

@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::cat::find;
 use super::placed::Placed;
-use super::{Output, file_name, of_file};
+use super::{Output, of_file};
 use crate::args::{LookArgs, RenderArgs, Rows};
 use crate::failure::UsageError;
 use crate::files::is_dash;
 use crate::interrupt;
 use crate::picture::{Clues, Layout, Medium, Preview, Previews, Wish, png, sheet};
-use crate::terminal::{count, escape, shown};
+use crate::terminal::{count, shown, shown_file_name};
 
 /// What was painted, for programs.
 #[derive(Serialize)]
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     let reader = output.inputs.open(&args.file)?;
     let placed = Placed::create(&args.output, args.force)?;
     let wish = wish(&args.look, args.width, &reader, &args.file)?;
-    let sheet = sheet(&reader, &name(&args.file), &wish, &args.theme.colors());
+    let sheet = sheet(&reader, &shown_file_name(&args.file), &wish, &args.theme.colors());
     // Latents that were not read for that are not damaged.
     interrupt::check()?;
     let file = png(&sheet.picture).context("could not encode the picture")?;
@@ -76,11 +76,6 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     };
     let facts = Facts { file_size: file.len(), width, height, shown, left_out, damaged };
     placed.deliver(&file, &format!("{width}x{height}, {latents}"), &facts, output)
-}
-
-/// A file's name, without its folder.
-pub(super) fn name(path: &Path) -> String {
-    escape(&file_name(path)).into_owned()
 }
 
 /// What is asked for, checked against the file.

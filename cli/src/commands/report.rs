@@ -10,14 +10,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::placed::Placed;
-use super::{Output, file_name};
+use super::{Output, path_text};
 use crate::args::ReportArgs;
 use crate::environment::capture;
 use crate::failure::UsageError;
 use crate::files::{Files, is_dash};
 use crate::interrupt;
 use crate::page::{Content, File, Integrity, Page, Reading, render};
-use crate::terminal::{count, human_size, shown};
+use crate::terminal::{count, human_size, shown, shown_file_name};
 
 /// What the page is, for programs.
 #[derive(Serialize)]
@@ -29,7 +29,7 @@ struct Facts<'a> {
 /// What the page has of a file, or why it has nothing.
 #[derive(Serialize)]
 struct FileFacts<'a> {
-    path: &'a str,
+    path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(flatten)]
@@ -55,7 +55,7 @@ impl<'a> FileFacts<'a> {
             Ok(content) => (Some(ContentFacts::of(content)), None),
             Err(error) => (None, Some(error.as_str())),
         };
-        Self { path: &file.path, error, content }
+        Self { path: path_text(&file.path), error, content }
     }
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
 /// What a page is called if nobody says it.
 fn title(found: &[(PathBuf, Result<()>)]) -> String {
     match found {
-        [(only, _)] => file_name(only),
+        [(only, _)] => shown_file_name(only),
         several => count(several.len(), "file"),
     }
 }

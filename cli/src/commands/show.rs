@@ -7,12 +7,12 @@ use gen5::Reader;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-use super::render::{name, wish};
+use super::render::wish;
 use super::{Output, figures, of_file};
 use crate::args::{ProtocolArg, ShowArgs};
 use crate::graphics::{Colors, Protocol};
 use crate::picture::{Look, Medium, Stored, Wish, facts, look, pictures, stored};
-use crate::terminal::{count, escape, shown};
+use crate::terminal::{count, escape, shown, shown_file_name};
 
 /// Characters from left to right, where nobody says it.
 const COLUMNS: u16 = 80;
@@ -119,7 +119,7 @@ impl Page<'_> {
         };
         let decoded = image.as_ref().and_then(|image| image.as_ref().ok());
         let (facts, prompt) = facts(reader, decoded);
-        writeln!(output.out, "{}", name(&self.args.file))?;
+        writeln!(output.out, "{}", shown_file_name(&self.args.file))?;
         for line in facts.iter().chain(Some(&prompt)).filter(|line| !line.is_empty()) {
             writeln!(output.out, "  {line}")?;
         }

@@ -55,12 +55,17 @@ impl Kind {
         let (mut start, (file, _)) = (Vec::new(), origin.open()?);
         file.take(9).read_to_end(&mut start).with_context(|| format!("cannot read {}", origin.name()))?;
         ensure!(!start.is_empty(), "{} is empty", origin.name());
-        Ok(match &*start {
+        Ok(Self::of_start(&start))
+    }
+
+    /// The kind of a file that starts so.
+    fn of_start(start: &[u8]) -> Option<Self> {
+        match start {
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Some(Self::Npy),
             [b'P', b'K', ..] => Some(Self::Npz),
-            [.., b'{'] => Some(Self::Safetensors),
+            [_, _, _, _, _, _, _, _, b'{', ..] => Some(Self::Safetensors),
             _ => None,
-        })
+        }
     }
 
     /// The kind that the extension tells, in any case of letters.
@@ -72,6 +77,11 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// Whether a file that starts so is one with arrays.
+pub(crate) fn starts_arrays(start: &[u8]) -> bool {
+    Kind::of_start(start).is_some()
 }
 
 /// What was found in a file.

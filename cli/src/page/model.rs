@@ -1,5 +1,7 @@
 //! What a page says, before it is HTML. Texts are as the files have them; the template makes them harmless.
 
+use std::path::PathBuf;
+
 use data_encoding::BASE64;
 use gen5::Component;
 
@@ -17,7 +19,7 @@ pub(crate) struct Page {
 /// A file, or why there is none.
 pub(crate) struct File {
     /// As given.
-    pub(crate) path: String,
+    pub(crate) path: PathBuf,
     pub(crate) content: Result<Content, String>,
 }
 

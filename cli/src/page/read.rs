@@ -17,6 +17,7 @@ use crate::failure::Status;
 use crate::interrupt;
 use crate::picture::{Clues, Previews};
 use crate::progress::Share;
+use crate::terminal::shown;
 use crate::unknown;
 
 /// Latents of a file whose values are looked at.
@@ -83,7 +84,7 @@ impl Reading<'_> {
         let mut fail = |error: &gen5::Error| {
             let message = match error {
                 gen5::Error::Io { .. } => error.to_string(),
-                _ => format!("{}: {error}", path.display()),
+                _ => format!("{}: {error}", shown(path)),
             };
             count += 1;
             if count <= MAX_FAILURES {
@@ -100,10 +101,10 @@ impl Reading<'_> {
             }
         };
         if let (more @ 1.., Some(last)) = (count.saturating_sub(MAX_FAILURES), failures.last()) {
-            let message = format!("{}: {more} more are damaged", path.display());
+            let message = format!("{}: {more} more are damaged", shown(path));
             failures.push(Failure { message, status: last.status });
         }
-        Ok((File { path: path.to_string_lossy().into_owned(), content }, failures))
+        Ok((File { path: path.to_owned(), content }, failures))
     }
 
     /// What is in a file. `fail` is told what goes wrong, and says it in words.

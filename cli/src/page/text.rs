@@ -1,6 +1,6 @@
 //! Text from files as a page shows it. That it is no markup is the template's affair.
 
-use crate::terminal::{escape, human_size};
+use crate::terminal::{escape_prose, human_size};
 
 /// Bytes of one text that a page shows.
 const SHOWN: usize = 128 << 10;
@@ -21,7 +21,7 @@ pub(super) fn json_lines(json: &str) -> String {
 /// The beginning of what is shown of a text, and how long that is if it is not all.
 fn told(shown: &str, text: &str) -> String {
     let beginning = beginning(shown, SHOWN);
-    let line = |line| escape(str::strip_suffix(line, '\r').unwrap_or(line)).into_owned();
+    let line = |line| escape_prose(str::strip_suffix(line, '\r').unwrap_or(line)).into_owned();
     let mut lines = beginning.split('\n').map(line).collect::<Vec<_>>().join("\n");
     if beginning.len() < shown.len() || text.len() > SHOWN {
         let size = human_size(text.len() as u64);
@@ -42,7 +42,7 @@ pub(super) fn brief(text: &str, characters: usize) -> String {
         None => text.to_owned(),
     };
     let words: Vec<&str> = beginning.split_whitespace().collect();
-    escape(&words.join(" ")).into_owned()
+    escape_prose(&words.join(" ")).into_owned()
 }
 
 /// The beginning of a text, of no more than this many bytes.

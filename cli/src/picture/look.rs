@@ -12,7 +12,7 @@ use super::preview::{Guess, Preview, Scaling, guess};
 use super::scan::{Scan, scan};
 use super::statistics::figure;
 use super::tiles::{Key, Scale};
-use crate::terminal::{count, dimensions, escape, human_size, shown_name};
+use crate::terminal::{count, dimensions, escape, escape_prose, human_size, shown_name};
 
 /// Which previews are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,7 +291,7 @@ const SHOWN: usize = 600;
 /// The beginning of a text, escaped.
 fn beginning(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", escape(text.split_at(end).0)),
-        None => escape(text).into_owned(),
+        Some((end, _)) => format!("{}…", escape_prose(text.split_at(end).0)),
+        None => escape_prose(text).into_owned(),
     }
 }

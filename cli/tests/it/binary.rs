@@ -120,6 +120,227 @@ fn results_that_cannot_be_written_are_a_failure() {
     assert_eq!(ran.status.code(), Some(1));
 }
 
+/// Commands that print, each in another way.
+#[cfg(unix)]
+const PRINTERS: [&[&str]; 17] = [
+    &["info", "run.gen5"],
+    &["info", "run.gen5", "--json"],
+    &["ls", "run.gen5"],
+    &["ls", "run.gen5", "--json"],
+    &["cat", "run.gen5", "noise"],
+    &["diff", "run.gen5", "run.gen5"],
+    &["show", "run.gen5", "--json"],
+    &["verify", "run.gen5", "run.gen5", "--json"],
+    &["fingerprint", "run.gen5"],
+    &["repack", "run.gen5", "-"],
+    &["set", "run.gen5", "tags=x", "-o", "-"],
+    &["render", "run.gen5", "-o", "-"],
+    &["report", "run.gen5", "-o", "-", "--no-environment-check"],
+    &["repack", "run.gen5", "x.gen5", "--force", "--json"],
+    &["completions", "bash"],
+    &["help", "pack"],
+    &["--version"],
+];
+
+/// Runs a command in the folder by a shell, with these redirections.
+#[cfg(unix)]
+fn redirected(folder: &Folder, words: &[&str], redirections: &str) -> std::process::Output {
+    let command = format!("exec \"$0\" \"$@\" {redirections}");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &command, env!("CARGO_BIN_EXE_gen5")]).args(words).current_dir(folder.path("."));
+    shell.output().unwrap()
+}
+
+#[test]
+#[cfg(unix)]
+fn results_that_cannot_go_anywhere_are_a_failure() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    for words in PRINTERS {
+        for (redirection, why) in
+            [(">&-", "standard output is closed"), ("1</dev/null", "Bad file descriptor")]
+        {
+            let ran = redirected(&folder, words, redirection);
+            let messages = String::from_utf8(ran.stderr).unwrap();
+            assert_eq!(ran.status.code(), Some(1), "{words:?} {redirection}: {messages}");
+            let problem = format!("could not write the results: {why}");
+            assert!(messages.contains(&problem), "{words:?} {redirection}: {messages}");
+        }
+        let ran = redirected(&folder, words, ">/dev/null");
+        assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), &b""[..]), "{words:?}");
+        // As programs have it that start others without output.
+        let ran = redirected(&folder, words, "1<>/dev/null");
+        assert_eq!(ran.status.code(), Some(0), "{words:?}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn without_standard_error_the_exit_code_tells() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    for redirection in ["2>&-", "2</dev/null", "<&- 2>&-"] {
+        for (words, code) in [
+            (&["info", "run.gen5"][..], 0),
+            (&["info", "gone.gen5"], 1),
+            (&["info", "--nothing"], 2),
+            (&["info", "run.gen5", "--verbose"], 0),
+            (&["unpack", "run.gen5", "-o", "out", "--force", "--no-environment-check"], 0),
+        ] {
+            assert_eq!(
+                redirected(&folder, words, redirection).status.code(),
+                Some(code),
+                "{words:?} {redirection}"
+            );
+        }
+        let ran = redirected(&folder, &["info", "run.gen5"], &format!("{redirection} >&-"));
+        assert_eq!(ran.status.code(), Some(1), "{redirection}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn standard_input_that_cannot_be_read_is_a_failure() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let array =
+        ["pack", "x.gen5", "--latent", "k=-", "--model-name=SD", "--model-version=3", "--no-environment"];
+    for words in
+        [&["info", "-"][..], &["set", "-", "tags=x"], &["set", "run.gen5", "--metadata", "-"], &array]
+    {
+        for (redirection, why) in [("<&-", "standard input is closed"), ("0>sink", "Bad file descriptor")] {
+            let ran = redirected(&folder, words, redirection);
+            let messages = String::from_utf8(ran.stderr).unwrap();
+            assert_eq!(ran.status.code(), Some(1), "{words:?} {redirection}: {messages}");
+            assert!(messages.contains(why), "{words:?} {redirection}: {messages}");
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn no_more_of_standard_input_is_kept_than_can_be_a_file() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let array =
+        ["pack", "x.gen5", "--latent", "k=-", "--model-name=SD", "--model-version=3", "--no-environment"];
+    let endless = |words: &[&str], before: &str| {
+        let command = format!("cat {before} /dev/zero | (ulimit -f 20480; exec \"$0\" \"$@\")");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command, env!("CARGO_BIN_EXE_gen5")]).args(words).current_dir(folder.path("."));
+        let ran = shell.output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+    };
+    for words in [
+        &["info", "-"][..],
+        &["verify", "-"],
+        &["report", "-", "-o", "x.html", "--no-environment-check", "-f"],
+    ] {
+        let (code, messages) = endless(words, "");
+        assert!(code == Some(3) && messages.contains("not a GEN5 file"), "{words:?}: {messages}");
+        let (code, messages) = endless(words, "run.gen5");
+        assert!(code == Some(3) && messages.contains("the length of the file"), "{words:?}: {messages}");
+    }
+    let (code, messages) = endless(&array, "");
+    assert!(code == Some(1) && messages.contains("going by its first bytes"), "{messages}");
+    let ran = Command::new("sh")
+        .args(["-c", "cat run.gen5 | \"$0\" verify -", env!("CARGO_BIN_EXE_gen5")])
+        .current_dir(folder.path("."))
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+/// Variables that decide how a command speaks and works, with values that no program has a use for.
+#[test]
+#[cfg(unix)]
+fn variables_of_the_environment_are_harmless() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let values: [&[u8]; 9] = [
+        b"",
+        b"0",
+        b"-1",
+        b"1",
+        b"513",
+        b"99999999999999999999",
+        b"\xff\xfe",
+        b"\x1b]0;x\x07",
+        &[b'9'; 70_000],
+    ];
+    let names = [
+        "COLUMNS",
+        "LINES",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "TERM",
+        "COLORTERM",
+        "TERM_PROGRAM",
+        "KONSOLE_VERSION",
+        "RAYON_NUM_THREADS",
+        "RAYON_RS_NUM_CPUS",
+        "RUST_BACKTRACE",
+        "LC_ALL",
+        "TZ",
+        "HOME",
+    ];
+    for name in names {
+        for value in values {
+            for words in [&["info", "run.gen5"][..], &["show", "run.gen5"], &["help"], &["verify", "gone"]] {
+                let mut command = gen5();
+                command.args(words).env(name, OsStr::from_bytes(value)).current_dir(folder.path("."));
+                let ran = command.output().unwrap();
+                let code = if words.contains(&"gone") { 1 } else { 0 };
+                assert_eq!(ran.status.code(), Some(code), "{name}={}: {ran:?}", value.escape_ascii());
+                let printed = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+                let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+                let is_coloured = name == "CLICOLOR_FORCE";
+                assert!(
+                    is_coloured || !printed.contains(steers),
+                    "{name}={}: {printed:?}",
+                    value.escape_ascii()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_are_bounded_and_not_needed() {
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    let verify = |threads: &str, before: &str| {
+        let command = format!("{before} exec \"$0\" verify run.gen5");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command, env!("CARGO_BIN_EXE_gen5")]).env("RAYON_NUM_THREADS", threads);
+        let ran = shell.current_dir(folder.path(".")).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    for ignored in ["", "0", "-3", "many"] {
+        assert_eq!(verify(ignored, ""), "");
+    }
+    let messages = verify("100000", "");
+    assert!(messages.starts_with("gen5: RAYON_NUM_THREADS is 100000, and "), "{messages}");
+    // Room for the stacks of a few.
+    let messages = verify("500", "ulimit -v 300000;");
+    assert!(
+        messages.starts_with("gen5: works on one thread, since more could not be started: "),
+        "{messages}"
+    );
+    let most = std::thread::available_parallelism().unwrap().get().max(512);
+    let ran = folder.run(&["verify", "@/run.gen5", "-j", &(most + 1).to_string()]);
+    assert!(
+        ran.code == 2 && ran.messages.contains(&format!("expected a number from 1 to {most}")),
+        "{ran:?}"
+    );
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn what_is_done_at_once_shows_no_bar_on_a_terminal() {

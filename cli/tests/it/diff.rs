@@ -185,7 +185,7 @@ fn latents_belong_together_by_key() {
     let ran = folder.run(&["diff", "@/a.gen5", "@/b.gen5"]);
     let expected = "@/a.gen5 and @/b.gen5 differ
   latent       x: 1 of 1 values differ, by 0.5 at most and 0.5 on average
-  latent       gone\\n: only in the first file
+  latent       \"gone\\n\": only in the first file
   latent       new: only in the second file
   latents      1 latent equal by recorded hashes, which gen5 verify checks
 ";

@@ -37,7 +37,7 @@ fn a_line_tells_all_of_a_latent() {
     let folder = Folder::new();
     sample(&folder, "a.gen5");
     let lines = "raw\tfloat16\t1x3x2\t12\t24\traw
-brain\\t\\u{1b}[2J\tbfloat16\t2\t4\t16\traw
+\"brain\\t\\u{1b}[2J\"\tbfloat16\t2\t4\t16\traw
 scalar\tfloat32\tscalar\t4\t16\traw
 ";
     assert_eq!(folder.ok(&["ls", "@/a.gen5"]), lines);

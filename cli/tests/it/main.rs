@@ -27,6 +27,9 @@ mod layouts;
 #[path = "../../../tests/support/mod.rs"]
 mod library;
 mod merge;
+#[cfg(unix)]
+mod names;
+mod patterns;
 mod pictures;
 #[cfg(target_os = "linux")]
 mod races;
@@ -43,3 +46,4 @@ mod started;
 mod storage;
 mod support;
 mod unknown;
+mod usage;

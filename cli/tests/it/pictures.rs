@@ -475,7 +475,7 @@ fn show_is_text_where_there_is_no_terminal() {
         &format!("  2026-11-22  ·  {}", gen5_cli::terminal::human_size(size)),
         "  a \\u{1b}[31mcat by the sea",
         "",
-        "x\\u{202e}  float32 · 2 × 2 · 16 B",
+        "\"x\\u{202e}\"  float32 · 2 × 2 · 16 B",
         "  min 1.000  max 3.000  mean 2.000  std 0.816  infinite 1",
         "  read as height × width",
         "",

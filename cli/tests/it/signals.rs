@@ -236,3 +236,101 @@ fn a_command_that_nobody_reads_ends_at_once() {
         assert_eq!(names(&folder.path("tmp")), [""; 0], "{words:?}");
     }
 }
+
+/// How long a command may take to end, on a machine that does much else: a second is what it has, and what it takes
+/// without others.
+const SOON: Duration = Duration::from_secs(3);
+
+/// Waits for the end of a process, to which a signal was just sent, and tells how long that took.
+fn ends_soon(mut child: Child, words: &[&str]) -> (ExitStatus, String) {
+    let sent = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if sent.elapsed() > SOON {
+            child.kill().unwrap();
+            panic!("{words:?}: it goes on after {:?}", sent.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ran = child.wait_with_output().unwrap();
+    (ran.status, String::from_utf8(ran.stderr).unwrap())
+}
+
+/// Whatever a command is at, with few and with many threads: nothing is left of it, or all of it is there.
+#[test]
+fn a_signal_ends_every_command_soon() {
+    let folder = Folder::new();
+    npy(&folder, 64);
+    assert!(start(&folder, &PACK).wait().unwrap().success());
+    let pack =
+        ["pack", "y.gen5", "--latent=a.npy", "--model-name=SD", "--model-version=3", "--compress=shuffled"];
+    let table: [&[&str]; 17] = [
+        &["info", "x.gen5"],
+        &["ls", "x.gen5"],
+        &["cat", "x.gen5", "a"],
+        &["diff", "x.gen5", "x.gen5"],
+        &["show", "x.gen5", "--json"],
+        &["verify", "x.gen5", "x.gen5", "x.gen5"],
+        &["fingerprint", "x.gen5"],
+        &["env"],
+        &["render", "x.gen5", "-o", "y.png"],
+        &["report", "x.gen5", "-o", "y.html", "--no-environment-check"],
+        &pack,
+        &["repack", "x.gen5", "y.gen5", "--compress=zstd"],
+        &["merge", "--stack", "x.gen5", "x.gen5", "-o", "y.gen5"],
+        &["split", "x.gen5", "-o", "out", "--rows=1"],
+        &["unpack", "x.gen5", "-o", "out", "--no-environment-check"],
+        &["set", "x.gen5", "tags=x", "-o", "y.gen5"],
+        &["man", "-o", "out"],
+    ];
+    let before = folder.names();
+    for words in table {
+        for jobs in ["1", "2", "64", "512"] {
+            for milliseconds in [20, 300] {
+                let child = start(&folder, &[words, &["--jobs", jobs]].concat());
+                std::thread::sleep(Duration::from_millis(milliseconds));
+                kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+                let (status, messages) = ends_soon(child, words);
+                let was_done = status.success();
+                assert!(was_done || status.signal() == Some(15), "{words:?}: {status:?} {messages}");
+                // Pages of the manual are published one by one.
+                if !was_done && words[0] != "man" {
+                    assert_eq!(folder.names(), before, "{words:?} --jobs {jobs}");
+                }
+                for written in ["y.gen5", "y.html", "y.png"] {
+                    let _ = fs::remove_file(folder.path(written));
+                }
+                let _ = fs::remove_dir_all(folder.path("out"));
+            }
+        }
+    }
+}
+
+/// An interpreter that does not answer is waited for, and nothing asks for signals meanwhile. The page that is begun is
+/// taken away all the same.
+#[test]
+fn a_signal_ends_what_does_not_look_for_one() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new();
+    folder.sample("run.gen5");
+    fs::write(folder.path("python"), "#!/bin/sh\nexec sleep 4\n").unwrap();
+    fs::set_permissions(folder.path("python"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.path("y.html"), "old").unwrap();
+    let before = folder.names();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let words = ["report", "run.gen5", "-o", "y.html", "--force", "--python", "./python"];
+        let child = start(&folder, &words);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while folder.names() == before {
+            assert!(Instant::now() < deadline, "nothing is begun");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let (status, messages) = ends_soon(child, &words);
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{messages}");
+        assert!(messages.ends_with(ENDED), "{messages}");
+        assert_eq!(folder.names(), before, "{signal:?}");
+        assert_eq!(fs::read_to_string(folder.path("y.html")).unwrap(), "old");
+    }
+}

@@ -7,7 +7,7 @@ use super::super::text::{brief, json_lines, line, lines};
 use super::latent::{key, latent};
 use super::parts::{BRIEF, badges, id, shown, tags};
 use crate::environment::{Comparison, meaning, without_name};
-use crate::terminal::{count, human_size};
+use crate::terminal::{self, count, human_size};
 
 /// Bytes from which on a prompt may not be seen at once.
 const LONG: usize = 1000;
@@ -15,12 +15,13 @@ const LONG: usize = 1000;
 /// The details of a file: the whole page, or one of several sections, at a position among so many.
 pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -> Markup {
     let id = id(place.map_or(0, |(position, _)| position));
+    let path = terminal::shown(&file.path);
     html! {
         article.file.one-of-several[place.is_some()] id=(id) tabindex="-1" aria-labelledby={ (id) "-title" } {
             @if let Some((position, count)) = place { (way(position, count)) }
             header {
                 h1 id={ (id) "-title" } { (line(title)) }
-                @if file.path != title { p.facts.path { (line(&file.path)) } }
+                @if path != title { p.facts.path { (path) } }
                 @if let Ok(content) = &file.content {
                     p.facts {
                         "GEN5 " (content.version.0) "." (content.version.1) " · " (human_size(content.size)) " · "

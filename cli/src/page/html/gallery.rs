@@ -6,7 +6,7 @@ use super::super::model::{File, Frames, Integrity, Page};
 use super::super::text::{brief, line};
 use super::details::article;
 use super::parts::{BRIEF, NAME, badges, id, shown, tags};
-use crate::terminal::count;
+use crate::terminal::{count, shown_file_name};
 
 /// Tags on a card.
 const TAGS: usize = 8;
@@ -40,7 +40,7 @@ pub(super) fn gallery(page: &Page) -> Markup {
             }
         }
         @for (position, file) in page.files.iter().enumerate() {
-            (article(file, Some((position, page.files.len())), file_name(&file.path)))
+            (article(file, Some((position, page.files.len())), &shown_file_name(&file.path)))
         }
     }
 }
@@ -56,11 +56,11 @@ fn card(file: &File, position: usize) -> Markup {
         Err(_) => Default::default(),
     };
     html! {
-        li.card data-name=(line(file_name(&file.path))) data-model=(brief(model, NAME))
+        li.card data-name=(shown_file_name(&file.path)) data-model=(brief(model, NAME))
             data-date=(brief(date, NAME)) data-size=(size) data-seed=[setting("seed")] data-state=(state(file)) {
             a.open href={ "#" (id(position)) } {
                 (thumbnail(file))
-                h2 { (line(file_name(&file.path))) }
+                h2 { (shown_file_name(&file.path)) }
             }
             @match content {
                 Err(error) => p.error { (line(error)) },
@@ -80,11 +80,6 @@ fn card(file: &File, position: usize) -> Markup {
             p.badges { (badges(file, false)) }
         }
     }
-}
-
-/// The last part of a path.
-fn file_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(path)
 }
 
 /// 0 for what is damaged, 1 for what is not checked, 2 for what is fine: the order of states.

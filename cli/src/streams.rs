@@ -1,0 +1,110 @@
+//! Standard input and output of the process. What cannot be read or written is an error here; std takes a descriptor
+//! that is closed, or open the wrong way, for one that is empty or takes everything.
+
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+
+/// Standard input.
+pub fn input() -> Box<dyn Read + Send> {
+    platform::input()
+}
+
+/// Standard output. On a terminal a line is seen when it is complete.
+pub fn output() -> Box<dyn Write + Send> {
+    platform::output()
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::fs::File;
+    use std::io::LineWriter;
+    use std::os::fd::AsFd;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::{BufWriter, IsTerminal, Read, Write, io};
+
+    static INPUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+    static OUTPUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+    // Before `main`, std opens /dev/null where these are closed, and nothing tells them apart from then on. This runs
+    // before that. It may use nothing of std that needs to be initialized: it makes two system calls and sets two flags.
+    ctor::declarative::ctor! {
+        #[ctor(unsafe)]
+        fn look() {
+            INPUT_WAS_CLOSED.store(is_closed(io::stdin()), Ordering::Relaxed);
+            OUTPUT_WAS_CLOSED.store(is_closed(io::stdout()), Ordering::Relaxed);
+        }
+    }
+
+    fn is_closed(stream: impl AsFd) -> bool {
+        rustix::io::fcntl_getfd(stream).is_err()
+    }
+
+    /// A stream that was closed before the process started.
+    struct Closed(&'static str);
+
+    impl Closed {
+        fn error(&self) -> io::Error {
+            io::Error::other(format!("standard {} is closed", self.0))
+        }
+    }
+
+    impl Read for Closed {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(self.error())
+        }
+    }
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.error())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A descriptor as a file, whose errors are all told.
+    fn file(stream: impl AsFd) -> io::Result<File> {
+        stream.as_fd().try_clone_to_owned().map(File::from)
+    }
+
+    pub(super) fn input() -> Box<dyn Read + Send> {
+        if INPUT_WAS_CLOSED.load(Ordering::Relaxed) {
+            return Box::new(Closed("input"));
+        }
+        match file(io::stdin()) {
+            Ok(file) => Box::new(file),
+            Err(_) => Box::new(io::stdin()),
+        }
+    }
+
+    pub(super) fn output() -> Box<dyn Write + Send> {
+        if OUTPUT_WAS_CLOSED.load(Ordering::Relaxed) {
+            return Box::new(Closed("output"));
+        }
+        match file(io::stdout()) {
+            Ok(file) if io::stdout().is_terminal() => Box::new(LineWriter::new(file)),
+            Ok(file) => Box::new(BufWriter::new(file)),
+            Err(_) => Box::new(BufWriter::new(io::stdout())),
+        }
+    }
+}
+
+/// Elsewhere std also turns text for a terminal into what that takes.
+#[cfg(not(unix))]
+mod platform {
+    use super::{BufWriter, IsTerminal, Read, Write, io};
+
+    pub(super) fn input() -> Box<dyn Read + Send> {
+        Box::new(io::stdin())
+    }
+
+    pub(super) fn output() -> Box<dyn Write + Send> {
+        if io::stdout().is_terminal() {
+            Box::new(io::stdout())
+        } else {
+            Box::new(BufWriter::new(io::stdout()))
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The threads that a command works on.
+
+use std::error::Error;
+
+use anyhow::{Context, Result};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::commands::Output;
+
+/// More threads than this, and than there are cores, are a slip of the finger. Those without work look for some at all
+/// others, so that a thousand take ten seconds for nothing on two cores.
+const MOST: usize = 512;
+
+/// The most threads that a command is run on.
+pub(crate) fn most() -> usize {
+    std::thread::available_parallelism().map_or(MOST, |cores| MOST.max(cores.get()))
+}
+
+/// What says how many threads there are if `--jobs` does not; rayon's own.
+const VARIABLE: &str = "RAYON_NUM_THREADS";
+
+/// Runs a command on so many threads, or on one for each core.
+pub(crate) fn on(
+    jobs: Option<usize>,
+    output: &mut Output<'_>,
+    run: impl FnOnce(&mut Output<'_>) -> Result<()> + Send,
+) -> Result<()> {
+    match jobs {
+        Some(jobs) => {
+            let pool = ThreadPoolBuilder::new().num_threads(jobs).build();
+            pool.with_context(|| format!("could not start {jobs} threads"))?.install(|| run(output))
+        }
+        None => {
+            let _pool = start(output)?;
+            run(output)
+        }
+    }
+}
+
+/// Starts the threads that rayon would start when they are needed, with a bound on their number. Where the system has
+/// none left, which rayon panics at, there is a pool of this thread alone.
+fn start(output: &mut Output<'_>) -> Result<Option<ThreadPool>> {
+    // A caller that has a pool of its own is in it.
+    if rayon::current_thread_index().is_some() {
+        return Ok(None);
+    }
+    match ThreadPoolBuilder::new().num_threads(asked(output)).build_global() {
+        // An earlier command of this process may have started them.
+        Ok(()) => Ok(None),
+        Err(error) if error.source().is_none() => Ok(None),
+        Err(error) => {
+            output.note(&format!("works on one thread, since more could not be started: {error}"));
+            let pool = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+            pool.map(Some).context("could not work on a single thread")
+        }
+    }
+}
+
+/// The number of threads that the environment asks for, if it is too many; 0 leaves it to rayon.
+fn asked(output: &mut Output<'_>) -> usize {
+    let asked: Option<usize> = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
+    let most = most();
+    match asked {
+        Some(asked) if asked > most => {
+            output.note(&format!("{VARIABLE} is {asked}, and {most} threads are the most that are started"));
+            most
+        }
+        _ => 0,
+    }
+}
