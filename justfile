@@ -57,10 +57,11 @@ sanitize:
 thirty-two-bit:
     bash .ci/32-bit
 
-# What takes too long for every change: every bit of the reference's files, thousands of kills, the sanitizers, 32 bits, the
-# lines that tests run, and ten minutes of fuzzing for each target.
+# What takes too long for every change: every bit of the reference's files, the largest tables, thousands of kills, the
+# sanitizers, 32 bits, the lines that tests run, and ten minutes of fuzzing for each target.
 deep seconds="600":
     cargo test --release --test it -- --ignored the_share_of_the_bits
+    cargo test --release --test cost -- --ignored
     cargo test --test faults -- --ignored --nocapture
     bash .ci/sanitize
     bash .ci/32-bit

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::codec::Digest;
 use crate::error::{Error, Place, Result};
-use crate::manifest::{Extra, to_text};
+use crate::manifest::{Extra, for_each_element, to_text};
 use crate::shorten::{shorten, shorten_error};
 
 /// A snapshot of what an image was made with: frameworks, operating system, devices.
@@ -55,6 +55,28 @@ impl Component {
     pub fn new(id: impl Into<String>, canonical: impl Into<String>) -> Self {
         let canonical = canonical.into();
         Self { id: id.into(), digest: Digest::of(canonical.as_bytes()), canonical, extra: Extra::new() }
+    }
+
+    /// Reads an element of the list, the one at this position.
+    fn read(json: &str, index: usize, place: &Place) -> Result<Self> {
+        let malformed = |problem: String| Error::Json { place: place.clone(), problem };
+        let names = ["component_id", "cononical_str", "component_sha256_digest"];
+        let (mut extra, values) = Extra::read_apart(json, names)
+            .map_err(|error| malformed(format!("components: {}", shorten_error(&error))))?;
+        let mut texts = [const { String::new() }; 3];
+        for ((name, value), text) in names.into_iter().zip(values).zip(&mut texts) {
+            let raw = value.ok_or_else(|| malformed(format!("component {index} has no {name}")))?;
+            *text = serde_json::from_str(raw.get())
+                .map_err(|error| malformed(format!("component {index}, {name}: {error}")))?;
+            extra.discard(name);
+        }
+        let [id, canonical, stored] = texts;
+        let digest = Digest::of(canonical.as_bytes());
+        if stored.parse() != Ok(digest) {
+            let (id, expected, found) = (shorten(&id), shorten(&stored).into(), digest.to_text());
+            return Err(Error::ComponentDigest { place: place.clone(), id, expected, found });
+        }
+        Ok(Self { id, canonical, digest, extra })
     }
 
     /// What it is: `torch`, `gpu`.
@@ -128,11 +150,12 @@ impl Environment {
         let malformed = |problem: String| Error::Json { place: place.clone(), problem };
         let text = std::str::from_utf8(json)
             .map_err(|error| malformed(format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
-        let mut members: Extra =
-            serde_json::from_str(text).map_err(|error| malformed(shorten_error(&error)))?;
-        let mut take =
-            |name: &str| members.take(name).ok_or_else(|| malformed(format!("member {name} is missing")));
-        let (version, list) = (take("env_version")?, take("components")?);
+        let names = ["env_version", "components"];
+        let (_, [version, list]) =
+            Extra::read_apart(text, names).map_err(|error| malformed(shorten_error(&error)))?;
+        let required =
+            |name, value: Option<_>| value.ok_or_else(|| malformed(format!("member {name} is missing")));
+        let (version, list) = (required("env_version", version)?, required("components", list)?);
         if version.get() != ENV_VERSION.to_string() {
             return Err(Error::Value {
                 place: place.clone(),
@@ -141,25 +164,12 @@ impl Environment {
                 found: shorten(version.get()),
             });
         }
-        let list: Vec<Extra> = serde_json::from_str(list.get())
-            .map_err(|error| malformed(format!("components: {}", shorten_error(&error))))?;
         let mut components = Vec::new();
-        for (index, mut extra) in list.into_iter().enumerate() {
-            let mut text = |name: &str| {
-                let raw =
-                    extra.take(name).ok_or_else(|| malformed(format!("component {index} has no {name}")))?;
-                serde_json::from_str::<String>(raw.get())
-                    .map_err(|error| malformed(format!("component {index}, {name}: {error}")))
-            };
-            let (id, canonical) = (text("component_id")?, text("cononical_str")?);
-            let stored = text("component_sha256_digest")?;
-            let digest = Digest::of(canonical.as_bytes());
-            if stored.parse() != Ok(digest) {
-                let (id, expected, found) = (shorten(&id), shorten(&stored).into(), digest.to_text());
-                return Err(Error::ComponentDigest { place: place.clone(), id, expected, found });
-            }
-            components.push(Component { id, canonical, digest, extra });
-        }
+        let read = for_each_element(list.get(), |component| {
+            components.push(Component::read(component.get(), components.len(), place)?);
+            Ok(())
+        });
+        read.map_err(|error| malformed(format!("components: {}", shorten_error(&error))))??;
         Ok(Self::new(components))
     }
 

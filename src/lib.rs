@@ -35,6 +35,8 @@ pub use limits::Limits;
 pub use reader::{ChunkReport, Latent, Loaded, ReadOptions, Reader, VerifyReport};
 
 // Writing.
+pub use carry::Carried;
+pub use outline::Outline;
 pub use rewrite::Rewritten;
 pub use writer::{
     Array, Compression, Draft, DraftFolder, Entry, LatentSummary, LatentWriter, NonFinite, Summary,

@@ -4,9 +4,8 @@
 ///
 /// The bounds on decompressed sizes are absolute, not ratios: a latent of zeros honestly compresses 30,000 to 1.
 /// The defaults refuse no file that this crate writes; only to read a compressed latent of over 64 GiB in one call,
-/// `latent_bytes` has to be raised. Lower them where files come from strangers and memory is short:
-/// what is parsed of a table made for that purpose takes up to some fifteen times the memory of its text (measured: 1.7 GB
-/// for 132 MB of empty tags, 1.4 GB for 103 MB of unknown members).
+/// `latent_bytes` has to be raised. Lower them where files come from strangers and memory is short: a reader and its metadata
+/// take at most eight times the memory of the table's text, and 16 MiB for tags.
 ///
 /// Others may be added, so that a value is best made of the defaults:
 ///
@@ -15,10 +14,14 @@
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the chunk table, both as stored and decompressed. Default 128 MiB, room for 262,144 records.
+    /// Bytes of the chunk table, both as stored and decompressed. Default 128 MiB, room for 262,144 records. Parsed, it takes up
+    /// to eight times as much.
     pub table_bytes: u64,
     /// Records in the chunk table. Default 262,144.
     pub chunks: u64,
+    /// Tags in the metadata, checked when [`Reader::metadata`](crate::Reader::metadata) reads it. Each is an allocation. Default
+    /// 262,144.
+    pub tags: u64,
     /// Axes of a latent. Default 64, which is also numpy's.
     pub rank: u64,
     /// Bytes of one compressed chunk when decompressed. Default 2^32, all that the format can express.
@@ -37,6 +40,7 @@ impl Default for Limits {
         Self {
             table_bytes: 128 << 20,
             chunks: 1 << 18,
+            tags: 1 << 18,
             rank: 64,
             chunk_bytes: 1 << 32,
             latent_bytes: 1 << 36,

@@ -1,77 +1,141 @@
 //! The manifest of a file, to be that of another.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
-use crate::manifest::{Extra, to_text};
+use crate::manifest::{Extra, push_name, to_text};
 use crate::reader::Reader;
 use crate::shorten::shorten_error;
 use crate::writer::Records;
 
-/// A manifest, open where it depends on the file.
-pub(crate) struct Outline<'a> {
+/// What the manifest of a file holds beside its records and `model_info`: the members that the format does not define, as
+/// they are spelled. It is read once, and may be that of many files.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// In the places of the members that depend on the file is `null`.
     root: Extra,
     body: Extra,
     file_info: Extra,
-    /// This need not be JSON.
-    model_info: &'a str,
+    /// Where the file's records are in its manifest.
+    records: Range<usize>,
 }
 
-impl<'a> Outline<'a> {
-    /// The manifest of a file, with this `model_info`.
-    pub(crate) fn of(reader: &Reader, model_info: &'a str) -> Result<Self> {
-        let parse = |text: &str| -> Result<Extra> {
-            serde_json::from_str(text).map_err(|error| Error::Metadata {
-                member: "the manifest".into(),
-                expected: "valid JSON beside `model_info`".into(),
-                found: shorten_error(&error),
-            })
+/// What is in a place that is filled later.
+const NULL: &str = "null";
+
+impl Outline {
+    /// The outline of a file's manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Metadata`] if what the manifest holds beside `model_info` is not JSON.
+    pub fn of(reader: &Reader) -> Result<Self> {
+        let malformed = |error: serde_json::Error| Error::Metadata {
+            member: "the manifest".into(),
+            expected: "valid JSON beside `model_info`".into(),
+            found: shorten_error(&error),
         };
+        // `model_info` need not be JSON.
         let (before, after) = reader.around_model_info();
-        let mut root = parse(&[before, "{}", after].concat())?;
-        let mut body = parse(root.get("gen5_metadata").unwrap_or_default())?;
-        let file_info = parse(body.get("file_info").unwrap_or_default())?;
-        // What is put in again keeps its place, and need not be kept twice until then.
-        root.insert("gen5_metadata", &())?;
-        body.insert("file_info", &())?;
-        Ok(Self { root, body, file_info, model_info })
+        let text = [before, NULL, after].concat();
+        let (root, [body]) = Extra::read_apart(&text, ["gen5_metadata"]).map_err(malformed)?;
+        let body = body.map_or("", |body| body.get());
+        let names = ["file_info", "chunks"];
+        let (mut body, [file_info, records]) = Extra::read_apart(body, names).map_err(malformed)?;
+        body.put("model_info", NULL);
+        let file_info = serde_json::from_str(file_info.map_or("", |file_info| file_info.get()));
+        // Records are a slice of the text, so their place is the distance between the addresses.
+        let records = records.map_or("", |records| records.get());
+        let mut start = records.as_ptr().addr() - text.as_ptr().addr();
+        if start > before.len() {
+            start = start - NULL.len() + reader.model_info_json().len();
+        }
+        let records = start..start + records.len();
+        Ok(Self { root, body, file_info: file_info.map_err(malformed)?, records })
     }
 
-    /// The text, for a file of this length and version, and of these records if they are not those that it has.
+    /// Bytes that it takes in each manifest.
+    pub fn size(&self) -> usize {
+        let size =
+            |members: &Extra| members.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        size(&self.root) + size(&self.body) + size(&self.file_info)
+    }
+
+    /// The manifest of a file with these records.
     pub(crate) fn text(
         &self,
         file_size: u64,
         version: (u8, u8),
-        records: Option<&Records<'_>>,
+        model_info: &str,
+        records: &Records<'_>,
     ) -> Result<String> {
         let mut file_info = self.file_info.clone();
+        file_info.insert("chunk_count", &records.len())?;
+        self.fill(file_size, version, model_info, file_info, &to_text("chunks", records)?)
+    }
+
+    /// The manifest of another file with the records of the one that this is the outline of.
+    pub(crate) fn text_as_in(
+        &self,
+        reader: &Reader,
+        file_size: u64,
+        version: (u8, u8),
+        model_info: &str,
+    ) -> Result<String> {
+        let records = reader.manifest_json().get(self.records.clone()).unwrap_or_default();
+        self.fill(file_size, version, model_info, self.file_info.clone(), records)
+    }
+
+    fn fill(
+        &self,
+        file_size: u64,
+        version: (u8, u8),
+        model_info: &str,
+        mut file_info: Extra,
+        records: &str,
+    ) -> Result<String> {
         file_info.insert("version_major", &version.0)?;
         file_info.insert("version_minor", &version.1)?;
         file_info.insert("file_size", &file_size)?;
-        let records = records.map(|records| {
-            file_info.insert("chunk_count", &records.len())?;
-            to_text("chunks", records)
-        });
-        let (records, file_info) = (records.transpose()?, to_text("file_info", &file_info)?);
-        let body = object(&self.body, |name| match name {
-            "file_info" => Some(&file_info),
-            "model_info" => Some(self.model_info),
-            "chunks" => records.as_deref(),
-            _ => None,
+        let file_info = file_info.to_json()?;
+        let room = self.size() + file_info.len() + model_info.len() + records.len();
+        // Of all members names and values are counted, and not what is between them.
+        let mut text = String::with_capacity(room + room / 8 + 256);
+        write_object(&mut text, &self.root, |text, name| {
+            if name != "gen5_metadata" {
+                return Ok(false);
+            }
+            write_object(text, &self.body, |text, name| {
+                text.push_str(match name {
+                    "file_info" => &file_info,
+                    "model_info" => model_info,
+                    "chunks" => records,
+                    _ => return Ok(false),
+                });
+                Ok(true)
+            })?;
+            Ok(true)
         })?;
-        object(&self.root, |name| (name == "gen5_metadata").then_some(&*body))
+        Ok(text)
     }
 }
 
-/// An object of these members, whose values may be replaced by other texts.
-fn object<'t>(members: &Extra, replaced: impl Fn(&str) -> Option<&'t str>) -> Result<String> {
-    let mut text = String::from("{");
-    for (name, value) in members.iter() {
-        if text.len() > 1 {
+/// Writes an object of these members, whose values `replace` may write instead, which it says.
+fn write_object(
+    text: &mut String,
+    members: &Extra,
+    replace: impl Fn(&mut String, &str) -> Result<bool>,
+) -> Result<()> {
+    text.push('{');
+    for (at, (name, value)) in members.iter().enumerate() {
+        if at > 0 {
             text.push(',');
         }
-        text.push_str(&to_text(name, &name)?);
-        text.push(':');
-        text.push_str(replaced(name).unwrap_or(value));
+        push_name(text, name)?;
+        if !replace(text, name)? {
+            text.push_str(value);
+        }
     }
     text.push('}');
-    Ok(text)
+    Ok(())
 }

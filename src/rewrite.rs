@@ -100,14 +100,14 @@ impl WriteOptions {
 
     fn rewrite_at(self, reader: &Reader, metadata: &Metadata, target: Target<'_>) -> Result<Rewritten> {
         let model_info = to_text("model_info", metadata.model_info())?;
-        let outline = Outline::of(reader, &model_info)?;
+        let outline = Outline::of(reader)?;
         let records = reader.chunks();
         let chunks = Chunks {
             end: records.iter().map(ChunkRecord::end).max().unwrap_or(0),
             count: records.len(),
             is_newer: reader.version() > (1, 0) && records.iter().any(is_newer),
             read: &|buffer, at| reader.read_stored(buffer, at),
-            manifest: &|file_size, version| outline.text(file_size, version, None),
+            manifest: &|file_size, version| outline.text_as_in(reader, file_size, version, &model_info),
         };
         let (file_size, version) = self.copy(&chunks, target)?;
         Ok(Rewritten { version, file_size })

@@ -1,6 +1,7 @@
 //! The command line of gen5, as a library: `main` only hands over the arguments, so that tests reach every part.
 
 mod args;
+pub mod budget;
 mod commands;
 pub mod convert;
 pub mod embedded;
@@ -15,6 +16,7 @@ pub mod names;
 mod page;
 pub mod picture;
 mod progress;
+mod same_json;
 pub mod streams;
 pub mod terminal;
 mod threads;

@@ -1,6 +1,8 @@
 //! Text for a terminal: strings from files made harmless, sizes made readable.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
@@ -21,26 +23,49 @@ pub fn escape_prose(text: &str) -> Cow<'_, str> {
     escape_unless(text, is_needed)
 }
 
-/// Escapes what is unsafe, unless this says of the characters before and after it, and of itself, that it stays.
-fn escape_unless(text: &str, stays: impl Fn(Option<char>, char, Option<char>) -> bool) -> Cow<'_, str> {
-    let Some(first) = text.find(is_unsafe) else { return Cow::Borrowed(text) };
-    let (clean, rest) = text.split_at(first);
-    let mut shown = String::with_capacity(text.len() + 16);
-    shown.push_str(clean);
-    let (mut before, mut rest) = (clean.chars().next_back(), rest.chars());
-    while let Some(character) = rest.next() {
-        match character {
-            '\n' => shown.push_str("\\n"),
-            '\r' => shown.push_str("\\r"),
-            '\t' => shown.push_str("\\t"),
-            other if is_unsafe(other) && !stays(before, other, rest.clone().next()) => {
-                shown.extend(other.escape_unicode());
-            }
-            other => shown.push(other),
-        }
-        before = Some(character);
+/// A text as [`escape_prose`] returns it, displayed piece by piece: escaped, it can be six times as long.
+#[derive(Clone, Copy, Debug)]
+pub struct EscapedProse<'a>(pub &'a str);
+
+impl fmt::Display for EscapedProse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(f, self.0, is_needed)
     }
+}
+
+fn escape_unless(text: &str, stays: fn(Option<char>, char, Option<char>) -> bool) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    // Writing to a string does not fail.
+    let _ = write_escaped(&mut shown, text, stays);
     Cow::Owned(shown)
+}
+
+/// Escapes what is unsafe, unless `stays` says of the character before, itself and the character after that it stays.
+fn write_escaped(
+    out: &mut impl fmt::Write,
+    text: &str,
+    stays: fn(Option<char>, char, Option<char>) -> bool,
+) -> fmt::Result {
+    let (mut before, mut rest) = (None, text);
+    while let Some(at) = rest.find(is_unsafe) {
+        let (clean, from) = rest.split_at(at);
+        out.write_str(clean)?;
+        before = clean.chars().next_back().or(before);
+        let mut characters = from.chars();
+        let Some(character) = characters.next() else { break };
+        match character {
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
+            other if stays(before, other, characters.clone().next()) => out.write_char(other)?,
+            other => write!(out, "{}", other.escape_unicode())?,
+        }
+        (before, rest) = (Some(character), characters.as_str());
+    }
+    out.write_str(rest)
 }
 
 /// A latent's key as it is shown: no two look the same. One that is empty, starts with a quote, has a space at an end,
@@ -75,19 +100,54 @@ pub fn shown_file_name(path: &Path) -> String {
     shown(path.file_name().map_or(path, Path::new))
 }
 
-/// JSON text in which the same characters stand as JSON's own escapes, so that it is harmless on a terminal and means
-/// what it did. ASCII controls are escaped in JSON strings already, and outside of them they are white space.
-pub fn escape_json(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character > '~' && is_unsafe(character) {
-            let mut units = [0; 2];
-            escaped.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        } else {
-            escaped.push(character);
-        }
+/// Passes JSON text on, with the characters that [`escape`] escapes as JSON's own escapes, so that it is harmless on a
+/// terminal and has the same meaning. ASCII controls are escaped in JSON strings already, and outside of them they are white
+/// space.
+///
+/// Each write has to end where a character does, as those of a serializer do.
+#[derive(Debug)]
+pub struct EscapeJson<W> {
+    to: W,
+    on_one_line: bool,
+}
+
+impl<W: Write> EscapeJson<W> {
+    /// Passes text on to `to`. With `on_one_line` spaces replace the line breaks between tokens, which text that is carried as
+    /// it is stored can have; inside of strings they are escaped.
+    pub fn new(to: W, on_one_line: bool) -> Self {
+        Self { to, on_one_line }
     }
-    escaped
+
+    /// Where the text goes.
+    pub fn into_inner(self) -> W {
+        self.to
+    }
+}
+
+impl<W: Write> Write for EscapeJson<W> {
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        let is_break = |character| self.on_one_line && matches!(character, '\n' | '\r');
+        let is_replaced = |character| is_break(character) || character > '~' && is_unsafe(character);
+        let mut rest = str::from_utf8(json).map_err(io::Error::other)?;
+        while let Some(at) = rest.find(is_replaced) {
+            let (clean, from) = rest.split_at(at);
+            self.to.write_all(clean.as_bytes())?;
+            let mut characters = from.chars();
+            for unit in characters.next().unwrap_or_default().encode_utf16(&mut [0; 2]) {
+                match char::from_u32((*unit).into()).is_some_and(is_break) {
+                    true => self.to.write_all(b" ")?,
+                    false => write!(self.to, "\\u{unit:04x}")?,
+                }
+            }
+            rest = characters.as_str();
+        }
+        self.to.write_all(rest.as_bytes())?;
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 fn is_unsafe(character: char) -> bool {
@@ -210,8 +270,13 @@ mod tests {
     #[test]
     fn json_keeps_its_meaning() {
         let value = "a\u{202e}b\u{9b}c\u{7f}\u{1b}\n\u{e0041}é🐈";
-        let json = serde_json::to_string_pretty(&[value]).unwrap();
-        let escaped = escape_json(&json);
+        let escaped = |on_one_line| {
+            let mut out = EscapeJson::new(Vec::new(), on_one_line);
+            serde_json::to_writer_pretty(&mut out, &[value]).unwrap();
+            String::from_utf8(out.into_inner()).unwrap()
+        };
+        assert_eq!(escaped(true), escaped(false).replace('\n', " "));
+        let escaped = escaped(false);
         assert!(!escaped.contains(['\u{202e}', '\u{9b}', '\u{7f}', '\u{1b}', '\u{e0041}']), "{escaped}");
         assert!(escaped.contains("é🐈"));
         assert_eq!(serde_json::from_str::<Vec<String>>(&escaped).unwrap(), [value]);

@@ -1,9 +1,10 @@
 //! Text on a terminal.
 
 use std::borrow::Cow;
+use std::io::Write;
 
 use gen5::Digest;
-use gen5_cli::terminal::{escape, escape_json};
+use gen5_cli::terminal::{EscapeJson, escape};
 use serde_json::{Value, json};
 
 use crate::backends_agree::file_of;
@@ -39,7 +40,9 @@ pub fn show_text(data: &[u8]) {
 }
 
 fn is_harmless_json(json: &str, value: &Value) {
-    let shown = escape_json(json);
+    let mut shown = EscapeJson::new(Vec::new(), false);
+    shown.write_all(json.as_bytes()).expect("there is room");
+    let shown = String::from_utf8(shown.into_inner()).expect("text");
     // Outside of strings ASCII controls can only be white space, which JSON may have.
     assert!(
         !shown.contains(|character| steers(character) && !matches!(character, '\n' | '\r' | '\t')),

@@ -1,171 +1,10 @@
-//! JSON as it is found in files: members nobody foresaw are kept in their own spelling, numbers follow draft-07.
+//! JSON as it is found in files: text may hold lone surrogates, lists are read an element at a time, numbers follow draft-07.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-
-use crate::error::{Error, Result};
-
-/// Members of a JSON object that this crate has no type for, in the order and the spelling in which they were found.
-///
-/// They are kept through reading and writing as they are: numbers of any size and precision, escapes, spaces.
-///
-/// ```
-/// let mut extra = gen5::Extra::new();
-/// extra.insert("clip_skip", &2)?;
-/// extra.insert_json("loras", r#"["a", "b"]"#)?;
-/// assert_eq!(extra.get("loras"), Some(r#"["a", "b"]"#));
-/// # Ok::<(), gen5::Error>(())
-/// ```
-#[derive(Clone, Default)]
-pub struct Extra(Vec<(String, Box<RawValue>)>);
-
-impl Extra {
-    /// No members.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How many members there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The JSON text of a member's value.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
-    }
-
-    /// All members: names, and values as JSON text.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
-    }
-
-    /// Sets a member to a value, replacing one of that name. NaN and infinity, which JSON does not have, become `null`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Metadata`] if the value has no JSON form, such as a map whose keys are not strings.
-    pub fn insert(&mut self, name: impl Into<String>, value: &impl Serialize) -> Result<()> {
-        let name = name.into();
-        match serde_json::value::to_raw_value(value) {
-            Ok(raw) => self.put(name, raw),
-            Err(error) => return Err(not_json(name, &error)),
-        }
-        Ok(())
-    }
-
-    /// Sets a member to a value given as JSON text, replacing one of that name.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Metadata`] if the text is not one JSON value.
-    pub fn insert_json(&mut self, name: impl Into<String>, text: impl Into<String>) -> Result<()> {
-        let name = name.into();
-        match RawValue::from_string(text.into()) {
-            Ok(raw) => self.put(name, raw),
-            Err(error) => return Err(not_json(name, &error)),
-        }
-        Ok(())
-    }
-
-    /// Takes a member out, and returns its value as JSON text.
-    pub fn remove(&mut self, name: &str) -> Option<String> {
-        self.take(name).map(|raw| Box::<str>::from(raw).into_string())
-    }
-
-    pub(crate) fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.remove(at).1)
-    }
-
-    /// Members whose names differ, as whoever collected them has made sure.
-    pub(crate) fn from_distinct(members: Vec<(String, Box<RawValue>)>) -> Self {
-        Self(members)
-    }
-
-    fn put(&mut self, name: String, value: Box<RawValue>) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name, value)),
-        }
-    }
-}
-
-/// JSON text of a value; `member` is what an error calls it.
-pub(crate) fn to_text(member: &str, value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| not_json(member.into(), &error))
-}
-
-fn not_json(member: String, error: &serde_json::Error) -> Error {
-    Error::Metadata { member, expected: "a value that JSON can express".into(), found: error.to_string() }
-}
-
-impl PartialEq for Extra {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
-}
-
-impl fmt::Debug for Extra {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
-    }
-}
-
-impl Serialize for Extra {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Extra {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Extra;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Extra, A::Error> {
-                let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
-                while let Some((name, value)) = map.next_entry()? {
-                    members.push((name, value));
-                }
-                refuse_repeated(members.iter().map(|(name, _)| name.as_str()))?;
-                Ok(Extra::from_distinct(members))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// Refuses names that come twice.
-pub(crate) fn refuse_repeated<'a, E: de::Error>(names: impl Iterator<Item = &'a str>) -> Result<(), E> {
-    let mut names: Vec<&str> = names.collect();
-    if names.len() < 2 {
-        return Ok(());
-    }
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first()) {
-        Some(name) => Err(E::custom(format_args!("member {name:?} is given twice"))),
-        None => Ok(()),
-    }
-}
 
 /// The largest integer whose float64 stands for no other integer: the next, 2^53, is also what 2^53 + 1 is rounded to.
 const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_991.0; // 2^53 - 1
@@ -307,6 +146,40 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
+/// Gives each element of a JSON array to `take`, until that fails. A list of all of them could be many times the size of the
+/// text.
+///
+/// The outer error is that of the parser, the inner one that of `take`.
+pub(crate) fn for_each_element<'t, E>(
+    text: &'t str,
+    take: impl FnMut(&'t RawValue) -> Result<(), E>,
+) -> serde_json::Result<Result<(), E>> {
+    struct Elements<F>(F);
+    impl<'de, E, F: FnMut(&'de RawValue) -> Result<(), E>> Visitor<'de> for Elements<F> {
+        type Value = Result<(), E>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut taken = Ok(());
+            while let Some(element) = list.next_element()? {
+                if taken.is_ok() {
+                    taken = (self.0)(element);
+                }
+            }
+            Ok(taken)
+        }
+    }
+    // The parser's error would repeat all of a text that is in the place of an array.
+    let text = if text.starts_with('"') { "\"\"" } else { text };
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let taken = parser.deserialize_seq(Elements(take))?;
+    parser.end()?;
+    Ok(taken)
+}
+
 /// The tokens that Python's `json` writes for floats JSON has no number for, and numbers of the same length that stand in
 /// for them: fractions, which no member of a record can be. The longer tokens come first, since they contain the shorter.
 const NOT_NUMBERS: [(&str, &str); 3] = [("-Infinity", "-0.500000"), ("Infinity", "0.500000"), ("NaN", "0.5")];
@@ -368,32 +241,6 @@ fn is_space(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn extra_keeps_spelling_and_order() {
-        let text = r#"{"b":1.10,"a":{"x": 1e400},"big":1180591620717411303424,"s":"\ud800"}"#;
-        let extra: Extra = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&extra).unwrap(), text);
-        assert_eq!(extra.get("b"), Some("1.10"));
-        assert_eq!(extra.len(), 4);
-    }
-
-    #[test]
-    fn extra_refuses_a_member_given_twice() {
-        let error = serde_json::from_str::<Extra>(r#"{"a":1,"b":2,"a":3}"#).unwrap_err();
-        assert!(error.to_string().contains(r#"member "a" is given twice"#), "{error}");
-    }
-
-    #[test]
-    fn extra_is_set_and_taken() {
-        let mut extra = Extra::new();
-        extra.insert("a", &1).unwrap();
-        extra.insert("a", &"two").unwrap();
-        assert_eq!(extra.remove("a").as_deref(), Some("\"two\""));
-        assert!(extra.is_empty());
-        assert!(extra.insert_json("a", "{").is_err());
-        assert!(extra.insert_json("a", "1 2").is_err());
-    }
 
     #[test]
     fn integers_are_those_of_draft_07() {

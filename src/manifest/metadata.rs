@@ -1,7 +1,9 @@
 //! The metadata of a file, valid by construction: built by a caller, or read from a manifest, by one set of rules.
 
-use super::json::{Extra, to_text};
-use super::members;
+use serde_json::value::RawValue;
+
+use super::extra::{Extra, to_text};
+use super::members::{self, MostTags};
 use super::model::{GenerationSettings, HardwareInfo, ModelInfo};
 use crate::error::{Error, Result};
 use crate::shorten::shorten_error;
@@ -38,7 +40,7 @@ impl Metadata {
         // only things that JSON would hide are floats that it cannot express, and members that stand twice.
         check_finite(model_info)?;
         let text = to_text("model_info", model_info)?;
-        members::model_info(&text).map(Self::of)
+        members::model_info(&text, &MostTags::by_default()).map(Self::of)
     }
 
     /// Reads the JSON text of a `model_info` object. It is accepted just when the reference's schema accepts it.
@@ -48,7 +50,7 @@ impl Metadata {
     /// [`Error::Metadata`] with the first member that is not as the schema has it, or that this crate cannot take in:
     /// text with a lone surrogate, a member given twice.
     pub fn from_json(model_info: &str) -> Result<Self> {
-        members::model_info(model_info).map(Self::of)
+        members::model_info(model_info, &MostTags::by_default()).map(Self::of)
     }
 
     fn of(model_info: ModelInfo) -> Self {
@@ -61,24 +63,14 @@ impl Metadata {
     }
 
     /// Reads all but the records of a whole manifest.
-    pub(crate) fn from_manifest(manifest: &str) -> Result<Self> {
-        let malformed = |error: serde_json::Error| Error::Metadata {
-            member: "the manifest".into(),
-            expected: "valid JSON (the stored text is at `Reader::manifest_json`)".into(),
-            found: shorten_error(&error),
-        };
-        let mut beside_manifest: Extra = serde_json::from_str(manifest).map_err(malformed)?;
-        let body = beside_manifest.remove("gen5_metadata").unwrap_or_default();
-        let mut body: Extra = serde_json::from_str(&body).map_err(malformed)?;
-        body.take("chunks");
-        let model_info = body.remove("model_info").unwrap_or_default();
-        let file_info = body.remove("file_info").unwrap_or_default();
-        let mut in_file_info: Extra = serde_json::from_str(&file_info).map_err(malformed)?;
-        for known in ["magic", "version_major", "version_minor", "file_size", "chunk_count"] {
-            in_file_info.take(known);
-        }
-        let model_info = members::model_info(&model_info)?;
-        Ok(Self { model_info, beside_manifest, beside_model_info: body, in_file_info })
+    pub(crate) fn from_manifest(manifest: &str, most_tags: &MostTags) -> Result<Self> {
+        let (beside_manifest, [body]) = beside(manifest, ["gen5_metadata"])?;
+        let (beside_model_info, [model_info, file_info, _]) =
+            beside(text_of(body), ["model_info", "file_info", "chunks"])?;
+        let known = ["magic", "version_major", "version_minor", "file_size", "chunk_count"];
+        let (in_file_info, _) = beside(text_of(file_info), known)?;
+        let model_info = members::model_info(text_of(model_info), most_tags)?;
+        Ok(Self { model_info, beside_manifest, beside_model_info, in_file_info })
     }
 
     /// The typed members, and what the schema does not know of them.
@@ -90,6 +82,22 @@ impl Metadata {
     pub fn into_model_info(self) -> ModelInfo {
         self.model_info
     }
+}
+
+/// The members of an object of the manifest beside those of these names, whose values are returned, too.
+fn beside<'t, const N: usize>(text: &'t str, names: [&str; N]) -> Result<(Extra, [Option<&'t RawValue>; N])> {
+    let (mut rest, values) = Extra::read_apart(text, names).map_err(|error| Error::Metadata {
+        member: "the manifest".into(),
+        expected: "valid JSON (the stored text is at `Reader::manifest_json`)".into(),
+        found: shorten_error(&error),
+    })?;
+    names.iter().for_each(|name| rest.discard(name));
+    Ok((rest, values))
+}
+
+/// Opening has seen that there is one.
+fn text_of(value: Option<&RawValue>) -> &str {
+    value.map_or("", RawValue::get)
 }
 
 /// Builds [`Metadata`].

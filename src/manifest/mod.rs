@@ -1,5 +1,6 @@
 //! The manifest: the table of chunks, checked until it can be trusted, and the metadata of the image.
 
+mod extra;
 mod json;
 mod layout;
 mod locate;
@@ -9,9 +10,11 @@ mod model;
 mod record;
 mod table;
 
-pub use json::Extra;
-pub(crate) use json::to_text;
+pub use extra::Extra;
+pub(crate) use extra::{push_name, to_text};
+pub(crate) use json::for_each_element;
 pub(crate) use layout::{LatentEntry, Layout, lay_out, row_axis};
+pub(crate) use members::MostTags;
 pub use metadata::{Metadata, MetadataBuilder};
 pub use model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
 pub use record::{ChunkRecord, Part};

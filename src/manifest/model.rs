@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::json::Extra;
+use super::extra::Extra;
 
 /// The members of `model_info`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,7 +23,8 @@ pub struct ModelInfo {
     /// integer past 2^53 where a float64 is) are kept in `extra` as text, under their own name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation_settings: Option<GenerationSettings>,
-    /// On what it was made. The same holds as for `generation_settings`.
+    /// On what it was made. The same holds as for `generation_settings`; hardware of more than 1,024 GPUs is kept in `extra`,
+    /// too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware_info: Option<HardwareInfo>,
     /// Members that the schema does not know.

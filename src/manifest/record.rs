@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::TableContext;
-use super::json::{Count, Extra, Text};
+use super::extra::Extra;
+use super::json::{Count, Text};
 use crate::codec::Digest;
 use crate::element::Dtype;
 use crate::error::{Error, Place, Result};
@@ -181,9 +182,38 @@ pub(crate) struct Claims<'a> {
     /// The members of `extra` that were read as what they are in a latent's record.
     pub(crate) latent: LatentMembers<'a>,
     /// The others.
-    pub(crate) extra: Vec<(Cow<'a, str>, &'a RawValue)>,
+    pub(crate) extra: ExtraMembers<'a>,
     pub(crate) unknown: Extra,
 }
+
+/// Members of `extra` that were not looked into yet.
+#[derive(Default)]
+pub(crate) struct ExtraMembers<'a> {
+    /// Those that have a meaning in the record of a latent.
+    known: Vec<(&'static str, &'a RawValue)>,
+    /// The others, and `null` in the place of each that is known.
+    others: Extra,
+}
+
+impl<'a> ExtraMembers<'a> {
+    pub(crate) fn push(&mut self, name: &str, value: &'a RawValue) {
+        match MEANINGFUL.into_iter().find(|known| *known == name) {
+            Some(known) => {
+                self.known.push((known, value));
+                self.others.push(name, "null");
+            }
+            None => self.others.push(name, value.get()),
+        }
+    }
+
+    /// Refuses names that come twice, once all are there.
+    pub(crate) fn complete<E: de::Error>(self) -> Result<Self, E> {
+        Ok(Self { others: self.others.complete()?, ..self })
+    }
+}
+
+/// The members of `extra` that have a meaning in the record of a latent.
+const MEANINGFUL: [&str; 4] = ["shape", "dtype", "key", "part"];
 
 /// The largest payload of a compressed chunk, and in version 1.0 of any: a chunk header can tell no larger size.
 const MAX_PAYLOAD: u64 = u32::MAX as u64;
@@ -231,14 +261,14 @@ impl Claims<'_> {
             unknown: self.unknown,
         };
         let mut members = self.latent;
-        let mut extra = Vec::new();
-        for (name, value) in self.extra {
-            if kind == ChunkType::LATENT && members.claim(&name, value, &record, file.limits)? {
-                continue;
+        let ExtraMembers { known, others: mut extra } = self.extra;
+        for (name, value) in known {
+            match kind == ChunkType::LATENT && members.claim(name, value, &record, file.limits)? {
+                true => extra.discard(name),
+                false => extra.put(name, value.get()),
             }
-            extra.push((name.into_owned(), value.to_owned()));
         }
-        record.extra = Extra::from_distinct(extra);
+        record.extra = extra;
         if kind == ChunkType::LATENT {
             record.latent = Some(members.check(&record, file.version)?);
         }

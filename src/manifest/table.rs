@@ -1,6 +1,5 @@
 //! From the table's text to records: one pass, with the number of records bounded before they are kept.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Range;
@@ -9,9 +8,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 
 use super::TableContext;
-use super::json::{Count, Extra, Name, Text, neutralize_non_numbers, refuse_repeated};
+use super::extra::Extra;
+use super::json::{Count, Name, Text, neutralize_non_numbers};
 use super::locate::offset_of_record;
-use super::record::{ChunkRecord, Claims, LatentMembers, ShapeWithin};
+use super::record::{ChunkRecord, Claims, ExtraMembers, LatentMembers, ShapeWithin};
 use crate::error::{Error, Place, Result};
 use crate::shorten::{quote, shorten, shorten_error};
 use crate::wire::ChunkType;
@@ -93,6 +93,18 @@ impl<'c> Pass<'c> {
     /// Whether a value is stored as it was parsed: no token in it was replaced.
     fn is_as_stored(&self, value: &RawValue) -> bool {
         self.stored.as_ptr() == self.text.as_ptr() || self.stored.get(self.range(value)) == Some(value.get())
+    }
+
+    /// Refuses a value of a member in which a token was replaced: a record has to be understood.
+    fn refuse_replaced<E: de::Error>(
+        &self,
+        member: impl FnOnce() -> String,
+        value: &RawValue,
+    ) -> Result<(), E> {
+        if self.is_as_stored(value) {
+            return Ok(());
+        }
+        Err(self.refuse_value(&member(), "valid JSON".into(), NOT_JSON.into()))
     }
 
     fn run(&self) -> Result<Parsed> {
@@ -201,6 +213,7 @@ seeds! {
     Records => deserialize_seq;
     Record => deserialize_map;
     LatentExtra => deserialize_map;
+    OtherExtra => deserialize_map;
 }
 
 impl<'de> Visitor<'de> for Root<'_> {
@@ -361,7 +374,7 @@ impl<'de> Visitor<'de> for Record<'_> {
         let (mut index, mut offset, mut stored_size, mut payload_size) = (None, None, None, None);
         let (mut kind, mut flags, mut hash) = (None, None, None);
         let (mut latent, mut extra, mut compressed) = (None, None, None);
-        let mut unknown: Vec<(String, Box<RawValue>)> = Vec::new();
+        let mut unknown = Extra::new();
         while let Some(Text(name)) = map.next_key()? {
             match &*name {
                 "index" => pass.once(&mut index, "index", &mut map)?,
@@ -375,27 +388,28 @@ impl<'de> Visitor<'de> for Record<'_> {
                 "compressed_size" => pass.once(&mut stored_size, "compressed_size", &mut map)?,
                 "uncompressed_size" => pass.once(&mut payload_size, "uncompressed_size", &mut map)?,
                 "hash" => pass.once(&mut hash, "hash", &mut map)?,
-                "extra" if extra.is_none() && is_latent(&kind) && pass.care == Care::Quick => {
-                    let (known, others) = map.next_value_seed(LatentExtra { pass })?;
-                    (latent, extra) = (Some(known), Some(others));
+                "extra" => {
+                    pass.member.set(Some("extra"));
+                    if extra.is_some() {
+                        return Err(de::Error::duplicate_field("extra"));
+                    }
+                    if is_latent(&kind) && pass.care == Care::Quick {
+                        let (known, others) = map.next_value_seed(LatentExtra { pass })?;
+                        (latent, extra) = (Some(known), Some(others));
+                    } else {
+                        extra = Some(map.next_value_seed(OtherExtra { pass })?);
+                    }
+                    pass.member.set(None);
                 }
-                "extra" => pass.once::<ExtraMembers<'de>, _>(&mut extra, "extra", &mut map)?,
                 "compressed" => pass.once(&mut compressed, "compressed", &mut map)?,
                 _ => {
                     let value: &RawValue = map.next_value()?;
-                    if !pass.is_as_stored(value) {
-                        return Err(pass.refuse_value(&name, "valid JSON".into(), NOT_JSON.into()));
-                    }
-                    unknown.push((name.into_owned(), value.to_owned()));
+                    pass.refuse_replaced(|| name.to_string(), value)?;
+                    unknown.push(&name, value.get());
                 }
             }
         }
-        refuse_repeated(unknown.iter().map(|(name, _)| name.as_str()))?;
-        let extra = required(extra, "extra")?.0;
-        if let Some((name, _)) = extra.iter().find(|(_, value)| !pass.is_as_stored(value)) {
-            let name = format!("extra.{name}");
-            return Err(pass.refuse_value(&name, "valid JSON".into(), NOT_JSON.into()));
-        }
+        let extra = required(extra, "extra")?;
         let integer = |slot: Option<Count>, name| required(slot, name).map(|Count(value)| value);
         let text = |slot: Option<Text<'de>>, name| required(slot, name).map(|Text(text)| text);
         Ok(Claims {
@@ -410,7 +424,7 @@ impl<'de> Visitor<'de> for Record<'_> {
             extra,
             // As in the reference, a record that does not say is one of a compressed chunk.
             compressed: compressed.unwrap_or(true),
-            unknown: Extra::from_distinct(unknown),
+            unknown: unknown.complete()?,
         })
     }
 }
@@ -418,7 +432,7 @@ impl<'de> Visitor<'de> for Record<'_> {
 /// No record has fewer bytes: the names of its members and the hash come to more.
 const SHORTEST_RECORD: usize = 150;
 
-/// What Python writes and JSON does not have: harmless outside the records, but a record is to be understood.
+/// What Python writes and JSON does not have.
 const NOT_JSON: &str = "NaN or Infinity";
 
 /// Whether the record's type, if it came already, is that of a latent.
@@ -441,7 +455,7 @@ impl<'de> Visitor<'de> for LatentExtra<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let most = usize::try_from(self.pass.context.limits.rank).unwrap_or(usize::MAX);
         let mut known = LatentMembers::default();
-        let mut others: Vec<(Cow<'de, str>, &RawValue)> = Vec::new();
+        let mut others = ExtraMembers::default();
         while let Some(Text(name)) = map.next_key()? {
             match &*name {
                 "key" if known.key.is_none() => known.key = Some(map.next_value()?),
@@ -457,36 +471,31 @@ impl<'de> Visitor<'de> for LatentExtra<'_> {
                     known.shape = Some(axes);
                 }
                 "key" | "dtype" | "shape" => return Err(de::Error::custom("a member is given twice")),
-                _ => others.push((name, map.next_value()?)),
+                _ => others.push(&name, map.next_value()?),
             }
         }
-        refuse_repeated(others.iter().map(|(name, _)| &**name))?;
-        Ok((known, ExtraMembers(others)))
+        Ok((known, others.complete()?))
     }
 }
 
-/// The members of `extra`, each once, their values not looked into.
-struct ExtraMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// Reads the `extra` of any record, without a look into its values.
+struct OtherExtra<'p> {
+    pass: &'p Pass<'p>,
+}
 
-impl<'de> de::Deserialize<'de> for ExtraMembers<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = ExtraMembers<'de>;
+impl<'de> Visitor<'de> for OtherExtra<'_> {
+    type Value = ExtraMembers<'de>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtraMembers<'de>, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, &RawValue)> = Vec::new();
-                while let Some((Text(name), value)) = map.next_entry()? {
-                    members.push((name, value));
-                }
-                refuse_repeated(members.iter().map(|(name, _)| &**name))?;
-                Ok(ExtraMembers(members))
-            }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = ExtraMembers::default();
+        while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &RawValue>()? {
+            self.pass.refuse_replaced(|| format!("extra.{name}"), value)?;
+            members.push(&name, value);
         }
-        deserializer.deserialize_map(Members)
+        members.complete()
     }
 }

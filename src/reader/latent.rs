@@ -18,8 +18,8 @@ pub struct Latent {
     pub(super) inner: Arc<Inner>,
     /// Position among the file's latents.
     index: usize,
-    /// The shape of these rows.
-    shape: Vec<usize>,
+    /// The shape of these rows; `None` for the whole, whose shape is in its record.
+    shape_of_rows: Option<Box<[usize]>>,
     /// Where their bytes are among those of the whole.
     bytes: Range<u64>,
 }
@@ -33,11 +33,11 @@ pub(super) struct Segment<'a> {
 
 impl Latent {
     pub(super) fn whole(inner: &Arc<Inner>, index: usize) -> Self {
-        let entry = inner.layout.latents.get(index);
-        let shape = entry.map_or(&[][..], |entry| entry.shape(inner.records())).to_vec();
+        let records = inner.records();
+        let size = |entry: &LatentEntry| entry.dtype(records).size_of_array(entry.shape(records));
         // The product was found to be in range when the records were checked.
-        let size = entry.and_then(|entry| entry.dtype(inner.records()).size_of_array(&shape)).unwrap_or(0);
-        Self { inner: Arc::clone(inner), index, shape, bytes: 0..size }
+        let size = inner.layout.latents.get(index).and_then(size).unwrap_or(0);
+        Self { inner: Arc::clone(inner), index, shape_of_rows: None, bytes: 0..size }
     }
 
     fn entry(&self) -> Option<&LatentEntry> {
@@ -66,12 +66,15 @@ impl Latent {
 
     /// Its shape, outermost axis first; values lie in C order. No axes means a scalar.
     pub fn shape(&self) -> &[usize] {
-        &self.shape
+        match &self.shape_of_rows {
+            Some(shape) => shape,
+            None => self.entry().map_or(&[], |entry| entry.shape(self.inner.records())),
+        }
     }
 
     /// How many elements it has.
     pub fn len(&self) -> u64 {
-        element_count(&self.shape).unwrap_or(0)
+        element_count(self.shape()).unwrap_or(0)
     }
 
     /// Whether it has no elements: an axis of 0.
@@ -128,7 +131,7 @@ impl Latent {
     /// [`Error::Argument`] if the range ends behind the axis, or before it starts, or if the latent is a scalar.
     pub fn rows(&self, range: Range<usize>) -> Result<Self> {
         let axis = self.row_axis();
-        let length = axis.and_then(|axis| self.shape.get(axis)).copied();
+        let length = axis.and_then(|axis| self.shape().get(axis)).copied();
         let (Some(axis), Some(length)) = (axis, length) else {
             let (expected, found) = ("at least one axis".into(), "a scalar".into());
             return Err(Error::Argument { what: format!("rows of latent {}", self.name()), expected, found });
@@ -141,13 +144,13 @@ impl Latent {
             });
         }
         let row = if length == 0 { 0 } else { self.payload_size() / length as u64 };
-        let mut shape = self.shape.clone();
+        let mut shape: Box<[usize]> = self.shape().into();
         if let Some(len) = shape.get_mut(axis) {
             *len = range.len();
         }
         let start = self.bytes.start;
         let bytes = start + row * range.start as u64..start + row * range.end as u64;
-        Ok(Self { inner: Arc::clone(&self.inner), index: self.index, shape, bytes })
+        Ok(Self { inner: Arc::clone(&self.inner), index: self.index, shape_of_rows: Some(shape), bytes })
     }
 
     /// How errors call it.
@@ -203,7 +206,7 @@ impl fmt::Debug for Latent {
         f.debug_struct("Latent")
             .field("key", &self.key())
             .field("dtype", &self.dtype())
-            .field("shape", &self.shape)
+            .field("shape", &self.shape())
             .finish_non_exhaustive()
     }
 }

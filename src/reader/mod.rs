@@ -23,8 +23,8 @@ pub use verify::{ChunkReport, VerifyReport};
 use self::open::Table;
 use crate::element::Element;
 use crate::environment::Environment;
-use crate::error::{Error, Result};
-use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata};
+use crate::error::{Error, Place, Result};
+use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata, MostTags};
 use crate::original::Original;
 use crate::shorten::quote;
 use crate::source::Source;
@@ -265,9 +265,11 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error::Metadata`] if it is not what the schema asks for, or not what this crate can take in. The latents can be
-    /// read all the same, and the text is at [`manifest_json`](Self::manifest_json).
+    /// read all the same, and the text is at [`manifest_json`](Self::manifest_json). [`Error::Limit`] for too many tags.
     pub fn metadata(&self) -> Result<Metadata> {
-        Metadata::from_manifest(&self.inner.manifest.text)
+        let Inner { table, options, manifest, .. } = &*self.inner;
+        let place = Some(Place::Table { offset: table.offset });
+        Metadata::from_manifest(&manifest.text, &MostTags { number: options.limits.tags, place })
     }
 
     /// The whole manifest as it is stored: JSON, but for the tokens `NaN` and `Infinity`, which Python may have written.

@@ -106,10 +106,9 @@ impl<'a> Single<'a> {
 pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
     use image::ImageError;
 
-    let decode = |format| image::load_from_memory_with_format(encoded, format);
     let unknown = "the image is stored unchecked: no decoder here knows its format";
     match image::guess_format(encoded) {
-        Ok(format) if format.reading_enabled() => match decode(format) {
+        Ok(format) if format.reading_enabled() => match decode(encoded, format) {
             Ok(_) => Ok(None),
             // What the decoder cannot do, or not in the memory it allows itself, says nothing against the image.
             Err(error @ (ImageError::Limits(_) | ImageError::Unsupported(_))) => {
@@ -119,6 +118,30 @@ pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
         },
         _ => Ok(Some(unknown.into())),
     }
+}
+
+/// Decodes an image within a GiB of memory, the encoded image included.
+#[cfg(feature = "image")]
+fn decode(encoded: &[u8], format: image::ImageFormat) -> image::ImageResult<image::DynamicImage> {
+    use image::{ImageDecoder, ImageFormat};
+
+    const MAX_BYTES: u64 = 1 << 30;
+    // Most decoders do not count what they allocate beside the pixels: copies, canvases, coefficients.
+    let times = match format {
+        ImageFormat::Png | ImageFormat::Bmp => 1,
+        ImageFormat::Gif => 2,
+        ImageFormat::Tiff => 3,
+        _ => 4,
+    };
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_BYTES);
+    limits.reserve(encoded.len() as u64)?;
+    let mut reader = image::ImageReader::with_format(std::io::Cursor::new(encoded), format);
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes().saturating_mul(times))?;
+    decoder.set_limits(limits)?;
+    image::DynamicImage::from_decoder(decoder)
 }
 
 #[cfg(not(feature = "image"))]

@@ -10,8 +10,9 @@ use crate::corpus;
 const OF_FILES: &str = "HZJRVE";
 
 /// How many clauses there are of each letter.
-const COUNTS: [(char, usize); 11] = [
+const COUNTS: [(char, usize); 12] = [
     ('B', 1),
+    ('C', 7),
     ('E', 3),
     ('H', 15),
     ('J', 16),

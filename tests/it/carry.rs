@@ -1,8 +1,8 @@
 //! Files of what other files hold: everything comes along, as it was or as it was asked for.
 
 use gen5::{
-    Array, ChunkType, Compression, Dtype, Element, Entry, Error, Extra, Latent, Reader, Summary,
-    WriteOptions, Writer, bf16, f16,
+    Array, Carried, ChunkType, Compression, Dtype, Element, Entry, Error, Extra, Latent, Outline, Reader,
+    Summary, WriteOptions, Writer, bf16, f16,
 };
 use serde_json::{Value, json};
 
@@ -344,4 +344,45 @@ fn an_entry_says_how_its_latent_is_stored() {
     let reader = Reader::from_bytes(file).unwrap();
     let stored = |key: &str| Entry::from(&reader.latent(key).unwrap()).stored_compression();
     assert_eq!((stored("raw"), stored("zstd")), (Some(Compression::None), Some(Compression::Zstd)));
+}
+
+/// What is the same in many files is read once.
+#[test]
+fn chunks_and_outline_of_a_file_serve_many() {
+    let reader = open(
+        Builder::new([
+            Chunk::latent("a", &[2], &[0.5; 2]),
+            Chunk::raw("DATA", b"0000", b"an image", json!({"note": 1})),
+            Chunk::raw("XTRA", b"0000", b"unknown", json!({})).compressed(),
+        ])
+        .replace("\"model_info\"", "\"odd\":1e400,\"model_info\"")
+        .build(),
+    );
+    let (image, unknown) = (Carried::read(&reader, 1).unwrap(), Carried::read(&reader, 2).unwrap());
+    assert!(matches!(Carried::read(&reader, 0), Err(Error::Argument { .. })));
+    let outline = Outline::of(&reader).unwrap();
+    for number in 0..3 {
+        let model_info = format!(r#"{{"number":{number}}}"#);
+        let mut out = std::io::Cursor::new(Vec::new());
+        let mut writer = WriteOptions::new().write_to(&mut out).unwrap();
+        writer.latent("b", &[1], &[1.0_f32]).unwrap();
+        [&image, &unknown].into_iter().try_for_each(|chunk| writer.store(chunk)).unwrap();
+        writer.finish_with(&outline, &model_info).unwrap();
+        let written = open(out.into_inner());
+        written.verify().unwrap();
+        assert_eq!((written.model_info_json(), written.chunks().len()), (&*model_info, 3));
+        assert_eq!(written.image().unwrap().unwrap(), &b"an image"[..]);
+        assert_eq!(written.chunks()[1].extra().get("note"), Some("1"));
+        assert!(written.chunks()[2].is_compressed() && written.manifest_json().contains("\"odd\":1e400"));
+    }
+    let mut out = std::io::Cursor::new(Vec::new());
+    let writer = WriteOptions::new().write_to(&mut out).unwrap();
+    assert!(matches!(writer.finish_with(&outline, "[]"), Err(Error::Metadata { .. })));
+}
+
+#[test]
+fn a_damaged_chunk_is_not_carried() {
+    let image = Chunk::raw("DATA", b"0000", b"an image", json!({})).stored(|stored| stored[15] ^= 1);
+    let reader = open(Builder::new([image]).build());
+    assert!(matches!(Carried::read(&reader, 0), Err(Error::Hash { .. })));
 }

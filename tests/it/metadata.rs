@@ -408,3 +408,49 @@ proptest! {
         prop_assert_eq!(rewritten(&metadata).metadata().unwrap(), metadata);
     }
 }
+
+/// Typed, a list of GPUs can take ten times the memory of its text.
+#[test]
+fn hardware_of_very_many_gpus_is_kept_as_text() {
+    let with = |count: usize| {
+        let gpus = vec![r#"{"name": "a"}"#; count].join(",");
+        let hardware = format!(r#"{{"os":"x","gpu":[{gpus}]}}"#);
+        let text = format!(
+            r#"{{"before":1,"hardware_info":{hardware},"model_name":"m","version":"1","date":"d","prompt":"","tags":[]}}"#
+        );
+        (Metadata::from_json(&text).unwrap(), hardware)
+    };
+    let (few, _) = with(1024);
+    assert_eq!(few.model_info().hardware_info.as_ref().unwrap().gpu.as_ref().unwrap().len(), 1024);
+    let (many, text) = with(1025);
+    assert_eq!(many.model_info().hardware_info, None);
+    let names: Vec<&str> = many.model_info().extra.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["before", "hardware_info"]);
+    assert_eq!(many.model_info().extra.get("hardware_info"), Some(&*text));
+    assert_eq!(rewritten(&many).metadata().unwrap(), many);
+    // They are checked all the same.
+    let gpus = format!("{}5", "{\"name\":\"a\"},".repeat(2000));
+    let text = format!(
+        r#"{{"hardware_info":{{"os":"x","gpu":[{gpus}]}},"model_name":"m","version":"1","date":"d","prompt":"","tags":[]}}"#
+    );
+    let error = Metadata::from_json(&text).unwrap_err();
+    assert!(
+        matches!(&error, Error::Metadata { member, .. } if member == "hardware_info.gpu[2000]"),
+        "{error}"
+    );
+}
+
+/// What is written has no more tags than readers take that nobody gave other limits.
+#[test]
+fn more_tags_than_readers_take_are_refused() {
+    let with = |count: usize| {
+        let mut model = ModelInfo::new("m", "1");
+        model.tags = vec!["a".to_owned(); count];
+        Metadata::new(&model)
+    };
+    assert_eq!(rewritten(&with(100_000).unwrap()).metadata().unwrap().model_info().tags.len(), 100_000);
+    let most = usize::try_from(gen5::Limits::default().tags).unwrap();
+    let error = with(most + 1).unwrap_err();
+    assert!(matches!(&error, Error::Metadata { member, .. } if member == "tags"), "{error}");
+    assert!(error.to_string().contains("at most 262144 elements"), "{error}");
+}

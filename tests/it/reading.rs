@@ -354,6 +354,7 @@ fn each_limit_holds_up_to_its_value_and_no_further() {
     let exact = Limits {
         table_bytes: text,
         chunks: 4,
+        tags: 1,
         rank: 3,
         chunk_bytes: 32,
         latent_bytes: 50,
@@ -371,8 +372,9 @@ fn each_limit_holds_up_to_its_value_and_no_further() {
     limited(with(Limits { chunks: 3, ..base() }), ("chunks", 3, 4));
     limited(with(Limits { rank: 2, ..base() }), ("rank", 2, 3));
     limited(with(Limits { chunk_bytes: 31, ..base() }), ("chunk_bytes", 31, 32));
-    // Image and environment are looked at when they are read, and cost the latents nothing.
-    let reader = with(Limits { image_bytes: 49, environment_bytes: 32, ..base() }).unwrap();
+    // Tags, image and environment are looked at when they are read, and cost the latents nothing.
+    let reader = with(Limits { tags: 0, image_bytes: 49, environment_bytes: 32, ..base() }).unwrap();
+    limited(reader.metadata(), ("tags", 0, 1));
     limited(reader.image(), ("image_bytes", 49, 50));
     limited(reader.environment(), ("environment_bytes", 32, 33));
     assert_eq!(reader.latent("zstd").unwrap().read::<f32>().unwrap().len(), 8);

@@ -513,6 +513,21 @@ fn a_damaged_image_is_refused_and_an_unknown_one_noted() {
     assert!(open(file).chunks()[0].is_compressed());
 }
 
+/// A JPEG of one pixel that says that it is of 12,000 x 12,000: 432 MB of pixels, and a decoder may take four times that.
+#[cfg(feature = "image")]
+#[test]
+fn an_image_that_takes_too_much_memory_to_decode_is_stored_unchecked() {
+    let mut jpeg = Vec::new();
+    let pixel = image::RgbImage::new(1, 1);
+    pixel.write_to(&mut Cursor::new(&mut jpeg), image::ImageFormat::Jpeg).unwrap();
+    let start = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    jpeg[start + 5..start + 9]
+        .copy_from_slice(&[12_000_u16.to_be_bytes(), 12_000_u16.to_be_bytes()].concat());
+    let (file, summary) = write(WriteOptions::new(), |writer| writer.image(&jpeg)).unwrap();
+    assert_eq!(open(file).image().unwrap().unwrap(), jpeg);
+    assert!(summary.notes[0].starts_with("the image is stored unchecked: "), "{:?}", summary.notes);
+}
+
 #[test]
 fn options_out_of_range_are_refused() {
     for (options, words) in [

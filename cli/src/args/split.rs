@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::budget::REPEATED_BY_SPLIT;
+
 /// Take a file apart into GEN5 files: one for each latent, or for some rows of them.
 ///
 /// Each file has the metadata, image and environment of the whole; the member part_of of its metadata tells what it is a
@@ -31,6 +33,14 @@ pub(crate) struct SplitArgs {
     /// the last files; one whose first axis is 1 is whole in the first file
     #[arg(long, value_name = "N", value_parser = rows)]
     pub(crate) rows: Option<NonZeroUsize>,
+
+    /// Leave image, environment and chunks of unknown types out of the files
+    #[arg(long)]
+    pub(crate) latents_only: bool,
+
+    /// Room for what the files repeat, in MiB: metadata, image, environment and chunks of unknown types. More is refused
+    #[arg(long, value_name = "MIB", default_value_t = REPEATED_BY_SPLIT, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) room: u32,
 
     /// Write into a folder that has files already, replacing those of the same names
     #[arg(long, short)]

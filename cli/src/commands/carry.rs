@@ -44,6 +44,12 @@ impl<'a> Parcel<'a> {
         self.sources.first().map_or(Dtype::F32, |source| source.latent.dtype())
     }
 
+    /// Bytes of it in memory, about.
+    fn size(&self) -> u64 {
+        let key = self.entry.key().map_or(0, str::len) as u64;
+        self.payload_size().saturating_add(key)
+    }
+
     /// Bytes of its values as they are.
     pub(super) fn payload_size(&self) -> u64 {
         self.sources.iter().map(|source| source.latent.payload_size()).fold(0, u64::saturating_add)
@@ -51,26 +57,28 @@ impl<'a> Parcel<'a> {
 }
 
 /// Writes all of them, in their order. Hashes are checked if the files were opened so.
-pub(super) fn carry(writer: &mut Writer<'_>, mut parcels: &[Parcel<'_>]) -> Result<()> {
-    while let [first, ..] = parcels {
-        let whole = together(parcels.iter().map(Parcel::payload_size));
-        let (now, rest) = parcels.split_at(whole.max(1));
-        match (whole, first.dtype()) {
-            (1.., _) => write_whole(writer, now)?,
-            (0, Dtype::F16) => stream::<f16>(writer, first)?,
-            (0, Dtype::BF16) => stream::<bf16>(writer, first)?,
-            (0, Dtype::F32) => stream::<f32>(writer, first)?,
-            (0, other) => return Err(unsupported(other)),
+pub(super) fn carry(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result<()> {
+    let mut parcels = parcels.into_iter();
+    while !parcels.as_slice().is_empty() {
+        let whole = together(parcels.as_slice().iter().map(Parcel::size));
+        if whole > 0 {
+            write_whole(writer, parcels.by_ref().take(whole).collect())?;
+        } else if let Some(large) = parcels.next() {
+            match large.dtype() {
+                Dtype::F16 => stream::<f16>(writer, large)?,
+                Dtype::BF16 => stream::<bf16>(writer, large)?,
+                Dtype::F32 => stream::<f32>(writer, large)?,
+                other => return Err(unsupported(other)),
+            }
         }
-        parcels = rest;
     }
     Ok(())
 }
 
-fn write_whole(writer: &mut Writer<'_>, parcels: &[Parcel<'_>]) -> Result<()> {
+fn write_whole(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result<()> {
     let values = parcels.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-    let latents = parcels.iter().zip(&values);
-    Ok(writer.latents(latents.map(|(parcel, values)| values.array(parcel.entry.clone(), &parcel.shape)))?)
+    let latents = parcels.into_iter().zip(&values);
+    Ok(writer.latents(latents.map(|(parcel, values)| values.array(parcel.entry, &parcel.shape)))?)
 }
 
 fn read(parcel: &Parcel<'_>) -> Result<Values> {
@@ -91,10 +99,10 @@ fn read(parcel: &Parcel<'_>) -> Result<Values> {
     Ok(values)
 }
 
-fn stream<T: Element>(writer: &mut Writer<'_>, parcel: &Parcel<'_>) -> Result<()> {
+fn stream<T: Element>(writer: &mut Writer<'_>, parcel: Parcel<'_>) -> Result<()> {
     // One thread reads while others write, and decompresses parts one by one, so that these take memory for one alone.
     let reading = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
-    let mut stream = writer.stream::<T>(parcel.entry.clone(), &parcel.shape)?;
+    let mut stream = writer.stream::<T>(parcel.entry, &parcel.shape)?;
     for Source { latent, path } in &parcel.sources {
         reading.in_place_scope(|scope| {
             let mut blocks = Blocks::read(scope, latent);

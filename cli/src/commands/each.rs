@@ -4,20 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use gen5::Limits;
 use rayon::prelude::*;
 
 use super::Output;
 use crate::args::FilesArgs;
-use crate::files::Files;
+use crate::budget::{SIDE_BY_SIDE, beside_others, is_for_alone};
+use crate::files::{Files, is_dash};
 use crate::progress::{Progress, Share};
 use crate::terminal::count;
 
 /// Files that are looked at together have at most so many bytes: what is found of a large one is not kept waiting by others,
 /// and it has all threads for itself.
 const BATCH: u64 = 64 << 20;
-
-/// The most files that are looked at together.
-const MOST: usize = 256;
 
 /// What is to be told of a file.
 pub(super) struct Seen<'p, T> {
@@ -30,12 +29,13 @@ pub(super) struct Seen<'p, T> {
 }
 
 /// Looks at all files, and tells of each; one that fails does not stop the others. `doing` is what progress calls work on
-/// their values; where only tables are read, what is told is progress enough.
+/// their values; where only tables are read, what is told is progress enough. `look` gets the limits within which a file may be
+/// opened: one with a large table is looked at a second time, alone.
 pub(super) fn each<'o, T: Send>(
     args: &FilesArgs,
     doing: Option<&'static str>,
     output: &mut Output<'o>,
-    look: impl Fn(&Path, &Share<'_>) -> Result<T> + Sync,
+    look: impl Fn(&Path, Limits, &Share<'_>) -> Result<T> + Sync,
     mut tell: impl FnMut(Seen<'_, T>, &mut Output<'o>) -> Result<()>,
 ) -> Result<()> {
     let Files { found, several } = Files::find(args)?;
@@ -53,17 +53,25 @@ pub(super) fn each<'o, T: Send>(
             bytes = bytes.saturating_add(*size);
             bytes <= BATCH
         };
-        let batch = files.iter().take(MOST).take_while(fits).count().max(1);
+        let batch = files.iter().take(SIDE_BY_SIDE).take_while(fits).count().max(1);
         let rest = files.split_off(batch);
+        let limits = |path: &Path| match batch {
+            1 => Limits::default(),
+            _ if is_dash(path) => Limits::default(),
+            _ => beside_others(),
+        };
         let looked: Vec<_> = files
             .into_par_iter()
             .map(|(size, path, found)| {
-                let result = found.and_then(|()| look(&path, &progress.share(size)));
-                (path, result)
+                let result = found.and_then(|()| look(&path, limits(&path), &progress.share(size)));
+                (size, path, result)
             })
             .collect();
         files = rest;
-        for (path, result) in looked {
+        for (size, path, mut result) in looked {
+            if result.as_ref().is_err_and(is_for_alone) {
+                result = look(&path, Limits::default(), &progress.share(size));
+            }
             progress.suspend(|| tell(Seen { path: &path, position, several, result }, output))?;
             position += 1;
         }

@@ -109,7 +109,7 @@ fn show(captured: &Captured, json: bool, output: &mut Output<'_>) -> Result<()> 
     if let Some(start) = timings.nvml_start {
         took += &format!("; NVML took {} ms of these to start", milliseconds(start));
     }
-    for (name, text) in environment.chain([("hardware", members(hardware)), ("captured", took)]) {
+    for (name, text) in environment.chain([("hardware", members(hardware).to_string()), ("captured", took)]) {
         writeln!(output.out, "{name:<12} {}", escape(&text))?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use gen5::Limits;
 use serde::Serialize;
 
 use super::each::{Seen, each};
@@ -19,8 +20,10 @@ struct Report {
 
 pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
     let inputs = output.inputs;
-    let look =
-        |path: &Path, _: &Share<'_>| inputs.open(path)?.fingerprint().map_err(|error| of_file(error, path));
+    let look = |path: &Path, limits: Limits, _: &Share<'_>| {
+        let reader = inputs.open_within(limits, path)?;
+        reader.fingerprint().map_err(|error| of_file(error, path))
+    };
     each(&args.files, None, output, look, |seen, output| {
         let Seen { path, several, result, .. } = seen;
         match result {

@@ -1,11 +1,12 @@
 //! A folder of results, which appears when it is complete.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use gen5::DraftFolder;
+use serde::Serialize;
 
 use crate::failure::UsageError;
 use crate::files::is_dash;
@@ -100,4 +101,15 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
 
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("could not write {}", shown(path)))
+}
+
+/// Writes a file of JSON for people.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let write = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.write_all(b"\n")?;
+        file.flush()
+    };
+    write().with_context(|| format!("could not write {}", shown(path)))
 }

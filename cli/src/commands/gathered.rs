@@ -63,7 +63,7 @@ impl Gathered {
         if found.source.layout == Layout::Comfyui
             && let Some(prompt) = found.source.metadata.get(comfyui::PROMPT)
         {
-            let text = Text { keyword: comfyui::PROMPT.to_owned(), text: prompt.clone() };
+            let text = Text { keyword: comfyui::PROMPT.to_owned(), text: prompt };
             self.texts.push(ImageText::of_latents(shown(path), text));
         }
     }

@@ -1,10 +1,13 @@
 //! `gen5 info`: what files hold, for people and for programs.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Reader};
-use serde::Serialize;
+use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Limits, Reader};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::each::{Seen, each};
@@ -15,30 +18,48 @@ use crate::convert::layouts::Outline;
 use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
 use crate::progress::Share;
-use crate::terminal::{Tone, count, dimensions, escape, escape_prose, human_size, shorten, shown, shown_key};
+use crate::terminal::{EscapedProse, Tone, count, dimensions, escape, human_size, shorten, shown, shown_key};
 use crate::unknown::{flags, unknown_chunks};
 
+/// A file that was looked at.
+struct Looked {
+    reader: Reader,
+    image: Option<ImageInfo>,
+    environment: Option<Environment>,
+    /// How it differs from this machine's, if that was asked for.
+    drift: Option<Comparison>,
+    /// What is wrong with image or environment, if anything is; the rest can be used all the same.
+    problems: Vec<String>,
+    status: Status,
+}
+
+/// What is in a file, for programs.
 #[derive(Serialize)]
-struct FileInfo {
+struct FileInfo<'a> {
     path: String,
     version: String,
     file_size: u64,
-    latents: Vec<LatentInfo>,
-    image: Option<ImageInfo>,
-    environment: Option<Vec<Component>>,
+    latents: Latents<'a>,
+    image: Option<&'a ImageInfo>,
+    environment: Option<&'a [Component]>,
     /// Chunks of unknown types, if there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chunks: Vec<UnknownInfo>,
-    /// How it differs from this machine's, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    drift: Option<Comparison>,
+    drift: Option<&'a Comparison>,
     /// `model_info` as it is stored; null if it is not valid JSON.
-    metadata: Option<Box<RawValue>>,
-    /// What is wrong with image or environment, if anything is; the rest can be used all the same.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<String>,
-    #[serde(skip)]
-    status: Status,
+    metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'a [String],
+}
+
+/// The latents of a file, each of which is described when its turn comes: a file can have very many.
+struct Latents<'a>(&'a Reader);
+
+impl Serialize for Latents<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.latents().map(|latent| LatentInfo::of(&latent)))
+    }
 }
 
 #[derive(Serialize)]
@@ -116,33 +137,38 @@ impl LatentInfo {
     }
 }
 
-impl FileInfo {
+impl Looked {
     /// `current` is the environment to compare with, if there is one.
-    fn of(path: &Path, reader: &Reader, current: Option<&Environment>) -> Self {
-        let mut info = Self {
-            path: path_text(path),
-            version: version_text(reader.version()),
-            file_size: reader.file_size(),
-            latents: reader.latents().map(|latent| LatentInfo::of(&latent)).collect(),
-            image: None,
-            environment: None,
-            chunks: unknown_chunks(reader).map(UnknownInfo::of).collect(),
-            drift: None,
-            metadata: RawValue::from_string(reader.model_info_json().to_owned()).ok(),
-            problems: Vec::new(),
-            status: Status::Fine,
-        };
+    fn at(reader: Reader, current: Option<&Environment>) -> Self {
+        let (problems, status) = (Vec::new(), Status::Fine);
+        let mut looked = Self { reader, image: None, environment: None, drift: None, problems, status };
+        let reader = looked.reader.clone();
         if let Some(record) = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE) {
-            let start = info.note_problem(reader.payload_start(record.index(), IMAGE_START));
+            let start = looked.note_problem(reader.payload_start(record.index(), IMAGE_START));
             let kind = start.and_then(|start| infer::get(&start));
             let chunk = ChunkInfo::of(record);
-            info.image = Some(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk });
+            looked.image = Some(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk });
         }
-        let environment = info.note_problem(reader.environment()).flatten();
-        info.drift =
-            environment.as_ref().zip(current).map(|(file, current)| Comparison::with_machine(file, current));
-        info.environment = environment.map(|environment| environment.components().to_vec());
-        info
+        looked.environment = looked.note_problem(reader.environment()).flatten();
+        let compared = looked.environment.as_ref().zip(current);
+        looked.drift = compared.map(|(file, current)| Comparison::with_machine(file, current));
+        looked
+    }
+
+    /// What programs get of it.
+    fn info(&self, path: &Path) -> FileInfo<'_> {
+        FileInfo {
+            path: path_text(path),
+            version: version_text(self.reader.version()),
+            file_size: self.reader.file_size(),
+            latents: Latents(&self.reader),
+            image: self.image.as_ref(),
+            environment: self.environment.as_ref().map(Environment::components),
+            chunks: unknown_chunks(&self.reader).map(UnknownInfo::of).collect(),
+            drift: self.drift.as_ref(),
+            metadata: serde_json::from_str(self.reader.model_info_json()).ok(),
+            problems: &self.problems,
+        }
     }
 
     fn note_problem<T>(&mut self, result: gen5::Result<T>) -> Option<T> {
@@ -163,61 +189,80 @@ pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
     let current = captured.map(|captured| captured.environment);
     let FileArgs { files, json } = &args.files;
     let inputs = output.inputs;
-    let look = |path: &Path, _: &Share<'_>| {
-        let reader = inputs.open(path)?;
-        Ok((FileInfo::of(path, &reader, current.as_ref()), reader))
+    let look = |path: &Path, limits: Limits, _: &Share<'_>| {
+        Ok(Looked::at(inputs.open_within(limits, path)?, current.as_ref()))
     };
     each(files, None, output, look, |seen, output| {
         let Seen { path, position, several, result } = seen;
-        let (info, reader) = match result {
-            Ok(found) => found,
+        let looked = match result {
+            Ok(looked) => looked,
             Err(error) => return output.failed(path, &error, *json, several),
         };
-        output.remember(info.status);
+        output.remember(looked.status);
         if *json {
-            return output.json_of(&info, several);
+            return output.json_of(&looked.info(path), several);
         }
         if position > 0 {
             writeln!(output.out)?;
         }
-        print(path, &info, &reader, current.is_some(), output)
+        print(path, &looked, current.is_some(), output)
     })
 }
 
-fn print(
-    path: &Path,
-    info: &FileInfo,
-    reader: &Reader,
-    check_environment: bool,
-    output: &mut Output<'_>,
-) -> Result<()> {
-    let (path, size) = (output.painted(Tone::Heading, &shown(path)), human_size(info.file_size));
-    writeln!(output.out, "{path}: GEN5 {}, {size}", info.version)?;
-    for (name, text) in facts(info, reader, check_environment) {
-        let name = format!("{name:<12}");
-        let name = if name.starts_with("damaged") { output.painted(Tone::Bad, &name) } else { name };
-        writeln!(output.out, "  {name} {}", escape_prose(&text))?;
+fn print(path: &Path, looked: &Looked, check_environment: bool, output: &mut Output<'_>) -> Result<()> {
+    let reader = &looked.reader;
+    let (name, size) = (output.painted(Tone::Heading, &shown(path)), human_size(reader.file_size()));
+    writeln!(output.out, "{name}: GEN5 {}, {size}", version_text(reader.version()))?;
+    let bad = output.painted(Tone::Bad, "damaged     ");
+    let mut page = Page { out: &mut *output.out, bad };
+    facts(looked, check_environment, &mut page)?;
+    if reader.chunks().is_empty() {
+        return Ok(());
     }
-    if !reader.chunks().is_empty() {
-        writeln!(output.out)?;
-    }
-    let rows: Vec<[String; 8]> =
-        std::iter::once(HEADINGS.map(str::to_owned)).chain(reader.chunks().iter().map(row)).collect();
-    let widths: Vec<usize> = (0..HEADINGS.len())
-        .map(|column| rows.iter().map(|row| width(row, column)).max().unwrap_or(0))
-        .collect();
-    for (number, row) in rows.iter().enumerate().filter(|_| !reader.chunks().is_empty()) {
+    writeln!(output.out)?;
+    let rows = Rows::of(reader.chunks());
+    for (number, cells) in rows.lines().enumerate() {
         let mut line = String::from(" ");
-        for (column, (cell, full)) in row.iter().zip(&widths).enumerate() {
-            let fill = " ".repeat(full - width(row, column));
+        for (column, (cell, full)) in cells.zip(&rows.widths).enumerate() {
+            let fill = " ".repeat(full - cell.chars().count());
             line += " ";
-            line += &if RIGHT.contains(&column) { fill + cell } else { cell.clone() + &fill };
+            line += &if RIGHT.contains(&column) { fill + cell } else { cell.to_owned() + &fill };
             line += " ";
         }
         let line = if number == 0 { output.painted(Tone::Heading, line.trim_end()) } else { line };
         writeln!(output.out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// The table of chunks, its headings first. It is one text: as a string for each cell, it would be many times as large.
+struct Rows {
+    text: String,
+    /// Characters of the widest cell of each column.
+    widths: [usize; HEADINGS.len()],
+}
+
+impl Rows {
+    fn of(records: &[ChunkRecord]) -> Self {
+        let mut rows = Self { text: String::new(), widths: [0; HEADINGS.len()] };
+        rows.push(&HEADINGS);
+        records.iter().for_each(|record| rows.push(&row(record)));
+        rows
+    }
+
+    /// Cells are on one line, and have no tabs.
+    fn push(&mut self, cells: &[impl AsRef<str>; HEADINGS.len()]) {
+        for (cell, width) in cells.iter().zip(&mut self.widths) {
+            *width = cell.as_ref().chars().count().max(*width);
+            self.text += cell.as_ref();
+            self.text.push('\t');
+        }
+        self.text.push('\n');
+    }
+
+    fn lines(&self) -> impl Iterator<Item = impl Iterator<Item = &str>> {
+        self.text.lines().map(|line| line.split('\t'))
+    }
 }
 
 /// One line a chunk.
@@ -229,11 +274,7 @@ const LONGEST_KEY: usize = 48;
 /// The columns of numbers.
 const RIGHT: [usize; 3] = [0, 5, 6];
 
-fn width(row: &[String; 8], column: usize) -> usize {
-    row.get(column).map_or(0, |cell| cell.chars().count())
-}
-
-fn row(record: &ChunkRecord) -> [String; 8] {
+fn row(record: &ChunkRecord) -> [String; HEADINGS.len()] {
     let latent = record.shape().zip(record.dtype());
     let (shape, dtype) = match latent {
         Some((shape, dtype)) => (dimensions(shape, "×"), dtype.to_string()),
@@ -261,45 +302,84 @@ fn row(record: &ChunkRecord) -> [String; 8] {
     ]
 }
 
-/// What the page says before the table, name and text.
-fn facts(info: &FileInfo, reader: &Reader, check_environment: bool) -> Vec<(&'static str, String)> {
-    let mut facts = Vec::new();
-    match reader.metadata() {
-        Ok(metadata) => {
-            let model = metadata.model_info();
-            facts.push(("model", format!("{}, version {}", model.model_name, model.version)));
-            facts.push(("date", model.date.clone()));
-            facts.push(("prompt", model.prompt.clone()));
-            facts.push(("tags", model.tags.join(", ")));
-            facts.push(("settings", model.generation_settings.as_ref().map(members).unwrap_or_default()));
-            facts.push(("hardware", model.hardware_info.as_ref().map(members).unwrap_or_default()));
-            facts.extend(model.extra.iter().map(|(name, value)| match sources(name, value) {
-                Some(sources) => ("files", sources),
-                None => ("also", format!("{name} {}", beginning(value))),
-            }));
+/// The lines before the table.
+struct Page<'o> {
+    out: &'o mut (dyn Write + Send),
+    /// The name of what is damaged, in its colour.
+    bad: String,
+}
+
+impl Page<'_> {
+    /// Writes a fact: its name, and texts, if there are any.
+    fn fact<T: AsRef<str>>(&mut self, name: &str, texts: impl IntoIterator<Item = T>) -> Result<()> {
+        let mut texts = texts.into_iter().filter(|text| !text.as_ref().is_empty()).peekable();
+        if texts.peek().is_none() {
+            return Ok(());
         }
-        Err(error) => {
-            facts.push(("metadata", format!("not as the format has it ({error}); as stored:")));
-            facts.push(("", reader.model_info_json().to_owned()));
+        match name {
+            "damaged" => write!(self.out, "  {} ", self.bad)?,
+            _ => write!(self.out, "  {name:<12} ")?,
         }
+        for text in texts {
+            write!(self.out, "{}", EscapedProse(text.as_ref()))?;
+        }
+        Ok(writeln!(self.out)?)
     }
-    if let Some(image) = &info.image {
+}
+
+/// Writes what there is to say of a file.
+fn facts(looked: &Looked, check_environment: bool, page: &mut Page<'_>) -> Result<()> {
+    metadata(&looked.reader, page)?;
+    if let Some(image) = &looked.image {
         let kind = image.media_type.unwrap_or("of unknown format");
-        facts.push(("image", format!("{kind}, {}", human_size(image.chunk.payload_size))));
+        page.fact("image", [format!("{kind}, {}", human_size(image.chunk.payload_size))])?;
     }
-    let environment = info.environment.iter().flatten();
-    facts.extend(environment.map(|component| ("environment", describe(component))));
-    if info.environment.is_none() && check_environment {
-        facts.push(("drift", "unknown: the file has no environment".into()));
+    for component in looked.environment.iter().flat_map(Environment::components) {
+        page.fact("environment", [describe(component)])?;
     }
-    if let Some(drift) = &info.drift {
+    if looked.environment.is_none() && check_environment {
+        page.fact("drift", ["unknown: the file has no environment"])?;
+    }
+    if let Some(drift) = &looked.drift {
         let summary = if drift.is_same() { "none from this machine".into() } else { drift.summary() };
-        facts.push(("drift", summary));
-        facts.extend(drift.lines().into_iter().map(|line| ("", line)));
+        page.fact("drift", [summary])?;
+        drift.lines().into_iter().try_for_each(|line| page.fact("", [line]))?;
     }
-    facts.extend(info.problems.iter().map(|problem| ("damaged", problem.clone())));
-    facts.retain(|(_, text)| !text.is_empty());
-    facts
+    looked.problems.iter().try_for_each(|problem| page.fact("damaged", [problem]))
+}
+
+/// Writes the metadata.
+fn metadata(reader: &Reader, page: &mut Page<'_>) -> Result<()> {
+    let metadata = match reader.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            page.fact("metadata", [format!("not as the format has it ({error}); as stored:")])?;
+            return page.fact("", [reader.model_info_json()]);
+        }
+    };
+    let model = metadata.model_info();
+    page.fact("model", [format!("{}, version {}", model.model_name, model.version)])?;
+    page.fact("date", [&model.date])?;
+    page.fact("prompt", [&model.prompt])?;
+    page.fact("tags", joined(model.tags.iter().map(Cow::from)))?;
+    if let Some(settings) = &model.generation_settings {
+        page.fact("settings", joined(members(settings).texts()))?;
+    }
+    if let Some(hardware) = &model.hardware_info {
+        page.fact("hardware", joined(members(hardware).texts()))?;
+    }
+    for (name, value) in model.extra.iter() {
+        match sources(name, value) {
+            Some(sources) => page.fact("files", [sources])?,
+            None => page.fact("also", [name, " ", &beginning(value)])?,
+        }
+    }
+    Ok(())
+}
+
+/// Texts with commas between them.
+fn joined<'t>(texts: impl Iterator<Item = Cow<'t, str>>) -> impl Iterator<Item = Cow<'t, str>> {
+    texts.enumerate().flat_map(|(at, text)| [Cow::Borrowed(if at > 0 { ", " } else { "" }), text])
 }
 
 /// Characters of a member's value that the page shows.
@@ -335,14 +415,28 @@ pub(super) fn describe(component: &Component) -> String {
     format!("{} {}", component.id(), without_name(component))
 }
 
-/// An object on one line: `seed 42, steps 50`. Its members come in the order of the schema.
-pub(super) fn members(object: &impl Serialize) -> String {
-    let members: Option<Extra> =
-        serde_json::to_string(object).ok().and_then(|text| serde_json::from_str(&text).ok());
-    let members = members.unwrap_or_default();
-    let member = |(name, value): (&str, &str)| match serde_json::from_str::<String>(value) {
-        Ok(text) => format!("{name} {text}"),
-        Err(_) => format!("{name} {value}"),
-    };
-    members.iter().map(member).collect::<Vec<_>>().join(", ")
+/// The members of an object, in the order of the schema, as texts on one line.
+pub(super) struct Members(Extra);
+
+/// The members of `object`.
+pub(super) fn members(object: &impl Serialize) -> Members {
+    let members = serde_json::to_string(object).ok().and_then(|text| serde_json::from_str(&text).ok());
+    Members(members.unwrap_or_default())
+}
+
+impl Members {
+    /// Each on its own: `seed 42`.
+    fn texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.0.iter().map(|(name, value)| match serde_json::from_str::<String>(value) {
+            Ok(text) => format!("{name} {text}").into(),
+            Err(_) => format!("{name} {value}").into(),
+        })
+    }
+}
+
+impl fmt::Display for Members {
+    /// All with commas between them: `seed 42, steps 50`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        joined(self.texts()).try_for_each(|text| f.write_str(&text))
+    }
 }

@@ -77,6 +77,11 @@ impl<'a> Inputs<'a> {
         self.open_with(ReadOptions::new(), path)
     }
 
+    /// Opens a GEN5 file within limits.
+    pub(crate) fn open_within(&self, limits: Limits, path: &Path) -> Result<Reader> {
+        self.open_with(ReadOptions::new().limits(limits), path)
+    }
+
     /// Opens a GEN5 file. Standard input becomes a file without a name first, since values are not read in their order.
     pub(crate) fn open_with(&self, options: ReadOptions, path: &Path) -> Result<Reader> {
         let options = options.cancel_when(interrupt::is_due);

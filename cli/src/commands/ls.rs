@@ -26,7 +26,7 @@ pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
         &args.files,
         None,
         output,
-        |path, _| inputs.open(path),
+        |path, limits, _| inputs.open_within(limits, path),
         |seen, output| {
             let Seen { path, several, result, .. } = seen;
             match result {

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use gen5::{ChunkRecord, ChunkType, Extra, Latent, NonFinite, ReadOptions, Reader};
-use serde::Serialize;
+use gen5::{ChunkRecord, ChunkType, Extra, Latent, Limits, NonFinite, ReadOptions, Reader};
+use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::carry::{Parcel, Source, carry};
@@ -16,10 +17,11 @@ use super::sources::{MERGED_FROM, PART_OF, SOURCES, latents_by_key, note_lost, p
 use super::written::Destination;
 use super::{Output, file_name, of_file, path_text};
 use crate::args::MergeArgs;
+use crate::budget::MERGED_TEXT;
 use crate::convert::layouts::Source as File;
-use crate::embedded::without_bare_words;
+use crate::embedded::{members, without_bare_words};
 use crate::files::{Files, is_dash};
-use crate::terminal::{dimensions, shown};
+use crate::terminal::{dimensions, human_size, shown};
 
 /// What was merged, for programs.
 #[derive(Serialize)]
@@ -47,15 +49,34 @@ struct Origin<'a> {
     model_info: Option<Box<RawValue>>,
 }
 
+impl Origin<'_> {
+    /// Bytes of what grows in it.
+    fn size(&self) -> u64 {
+        let key = |key: &Option<Key>| key.as_ref().map_or(0, |key| key.0.len());
+        let keys: usize = self.latents.iter().map(|place| key(&place.key) + key(&place.key_before)).sum();
+        (keys + self.model_info.as_ref().map_or(0, |text| text.get().len())) as u64
+    }
+}
+
+/// A key, which several name.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key(Arc<str>);
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 /// Where a latent went.
 #[derive(Serialize)]
 struct Place {
     /// Its position in the new file, and its key there.
     index: usize,
-    key: Option<String>,
+    key: Option<Key>,
     /// Its key before, if that was another.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key_before: Option<String>,
+    key_before: Option<Key>,
     /// Which rows of the whole it is, the end not included, if latents were joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<[usize; 2]>,
@@ -80,7 +101,7 @@ struct Unlike {
 struct Plan<'a> {
     parcels: Vec<Parcel<'a>>,
     /// The parcel that has a key.
-    by_key: HashMap<String, usize>,
+    by_key: HashMap<Key, usize>,
     /// For each file.
     places: Vec<Vec<Place>>,
 }
@@ -91,7 +112,7 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
     let found = Files::find(&args.files)?.found.into_iter();
     let paths: Vec<PathBuf> = found.map(|(path, found)| found.map(|()| path)).collect::<Result<_>>()?;
     refuse_own_result(&paths, args)?;
-    let mut inputs = Vec::new();
+    let (mut inputs, mut text) = (Vec::new(), 0_u64);
     let mut own = None;
     for path in &paths {
         let options = ReadOptions::new().check_hashes(true);
@@ -104,6 +125,13 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
         if is_first {
             own = Some(reader.clone());
         }
+        text = text.saturating_add(reader.manifest_json().len() as u64);
+        ensure!(
+            text <= MERGED_TEXT,
+            "{}: its table and those of the files before it come to more than {}; merge fewer files at a time",
+            shown(path),
+            human_size(MERGED_TEXT)
+        );
         inputs.push(Input { path, reader });
     }
     let mut plan = Plan::default();
@@ -121,7 +149,8 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
         options = options.replacing(own);
     }
     let mut writer = destination.create(options, args.force)?;
-    carry(&mut writer, &plan.parcels)?;
+    let Plan { parcels, .. } = plan;
+    carry(&mut writer, parcels)?;
     for chunk in others(&first.reader) {
         writer.carry(&first.reader, chunk.index()).map_err(|error| of_file(error, first.path))?;
     }
@@ -160,9 +189,9 @@ impl<'a> Plan<'a> {
         };
         let mut places = Vec::new();
         for latent in input.reader.latents() {
-            let before = latent.key().map(str::to_owned);
+            let before = latent.key().map(|key| Key(key.into()));
             let key = match args.prefix {
-                true => before.as_ref().map(|key| format!("{stem}/{key}")),
+                true => before.as_ref().map(|key| Key(format!("{stem}/{}", key.0).into())),
                 false => before.clone(),
             };
             let there = key.as_ref().and_then(|key| self.by_key.get(key)).copied();
@@ -179,7 +208,7 @@ impl<'a> Plan<'a> {
                     let rows = latent.shape().first().filter(|_| args.stack).map(|&rows| [0, rows]);
                     let mut parcel = Parcel::of(latent, input.path);
                     if let Some(key) = key.as_ref().filter(|_| args.prefix) {
-                        parcel.entry = parcel.entry.renamed(key);
+                        parcel.entry = parcel.entry.renamed(&*key.0);
                     }
                     self.parcels.push(parcel);
                     (self.parcels.len() - 1, rows)
@@ -208,7 +237,7 @@ impl<'a> Plan<'a> {
                 (Some(_), _) => return None,
                 (None, row) => row,
             };
-            Some((place.key.clone()?, row))
+            Some((place.key.as_ref()?.0.to_string(), row))
         };
         sources.into_iter().filter_map(|source| source.moved(to)).collect()
     }
@@ -298,25 +327,35 @@ fn model_info(
     for member in [PART_OF, MERGED_FROM, SOURCES] {
         model_info.remove(member);
     }
-    let (mut origins, mut sources, mut lost) = (Vec::new(), Vec::new(), 0);
+    let (mut origins, mut sources, mut lost, mut size) = (Vec::new(), Vec::new(), 0, 0);
+    let most = Limits::default().table_bytes;
     for (input, places) in inputs.iter().zip(&plan.places) {
         let before = own_sources(input, output);
         let count = before.len();
         let after = plan.moved(before, input, places);
         lost += count - after.len();
         sources.extend(after);
-        origins.push(origin(input, places, &model_info)?);
+        let origin = origin(input, places, &model_info)?;
+        size += origin.size();
+        ensure!(
+            size <= most,
+            "{}: what {MERGED_FROM} would say of it and of the files before it comes to more than {}, the most that the table \
+             of a file may have; merge fewer files",
+            shown(input.path),
+            human_size(most)
+        );
+        origins.push(origin);
     }
     note_lost(lost, destination, output);
     put_sources(&mut model_info, &sources)?;
     model_info.insert(MERGED_FROM, &origins)?;
-    Ok(serde_json::to_string(&model_info)?)
+    Ok(model_info.to_json()?)
 }
 
 /// The files that the latents of a file came from.
 fn own_sources(input: &Input<'_>, output: &mut Output<'_>) -> Vec<File> {
     let text = without_bare_words(input.reader.model_info_json());
-    let mut members = serde_json::from_str(&text).unwrap_or_else(|_| Extra::new());
+    let mut members = members(&text).unwrap_or_default();
     take_sources(&mut members, input.path, output)
 }
 
@@ -324,7 +363,7 @@ fn own_sources(input: &Input<'_>, output: &mut Output<'_>) -> Vec<File> {
 fn origin<'a>(input: &Input<'_>, latents: &'a [Place], merged: &Extra) -> Result<Origin<'a>> {
     let fingerprint = input.reader.fingerprint().map_err(|error| of_file(error, input.path))?.to_string();
     let text = input.reader.model_info_json();
-    let (part_of, model_info) = match serde_json::from_str::<Extra>(text) {
+    let (part_of, model_info) = match members(text) {
         Ok(mut members) => {
             members.remove(SOURCES);
             let part_of = members.remove(PART_OF).map(RawValue::from_string).transpose()?;

@@ -36,7 +36,7 @@ pub(crate) mod verify;
 mod whole;
 mod written;
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Result;
@@ -48,7 +48,7 @@ use crate::args::{CommonArgs, ProgressMode};
 use crate::failure::{Status, UsageError};
 use crate::names::likely_file;
 use crate::progress::Progress;
-use crate::terminal::{Tone, escape, escape_json, paint, shown};
+use crate::terminal::{EscapeJson, Tone, escape, paint, shown};
 use crate::unknown;
 
 /// Where a command's words go, and where it reads.
@@ -202,21 +202,27 @@ impl Output<'_> {
 
     /// Prints JSON for people.
     fn json<T: Serialize>(&mut self, result: &T) -> Result<()> {
-        Ok(writeln!(self.out, "{}", escape_json(&serde_json::to_string_pretty(result)?))?)
+        let mut out = EscapeJson::new(BufWriter::new(&mut *self.out), false);
+        serde_json::to_writer_pretty(&mut out, result).map_err(io::Error::from)?;
+        finish_line(out.into_inner())
     }
 
     /// Prints JSON on one line, which goes out at once.
     fn json_line<T: Serialize>(&mut self, result: &T) -> Result<()> {
-        // Text that is carried as it is stored can have line breaks between its tokens; inside of strings they are escaped.
-        let line = serde_json::to_string(result)?.replace(['\n', '\r'], " ");
-        writeln!(self.out, "{}", escape_json(&line))?;
-        Ok(self.out.flush()?)
+        let mut out = EscapeJson::new(BufWriter::new(&mut *self.out), true);
+        serde_json::to_writer(&mut out, result).map_err(io::Error::from)?;
+        finish_line(out.into_inner())
     }
 
     /// Prints JSON: on a line, if there can be several results.
     fn json_of<T: Serialize>(&mut self, result: &T, several: bool) -> Result<()> {
         if several { self.json_line(result) } else { self.json(result) }
     }
+}
+
+fn finish_line(mut out: impl Write) -> Result<()> {
+    writeln!(out)?;
+    Ok(out.flush()?)
 }
 
 /// An error of the library, with what replaces a file that is in the way.

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
         options = options.alignment(alignment);
     }
     let mut writer = destination.create(options, args.force)?;
-    carry(&mut writer, &parcels)?;
+    carry(&mut writer, parcels)?;
     for chunk in others {
         writer.carry(&reader, chunk.index()).map_err(|error| of_file(error, &args.file))?;
     }
@@ -181,7 +181,7 @@ fn model_info<'r>(
     let after: Vec<_> = before.into_iter().filter_map(|source| source.moved(to)).collect();
     note_lost(lost - after.len(), &args.file, output);
     put_sources(&mut model_info, &after)?;
-    Ok(serde_json::to_string(&model_info)?.into())
+    Ok(model_info.to_json()?.into())
 }
 
 /// The type that the values of a latent are stored as.

@@ -1,17 +1,18 @@
 //! `gen5 report`: a page of files.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::Result;
+use gen5::Limits;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::placed::Placed;
 use super::{Output, path_text};
 use crate::args::ReportArgs;
+use crate::budget::{IMAGES, SIDE_BY_SIDE, Shared, beside_others, is_for_alone};
 use crate::environment::capture;
 use crate::failure::UsageError;
 use crate::files::{Files, is_dash};
@@ -81,6 +82,9 @@ impl<'a> ContentFacts<'a> {
     }
 }
 
+/// A file that was looked for: its size, its path, and whether it is there.
+type Found = (u64, PathBuf, Result<()>);
+
 pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
     let is_page = |extension: &OsStr| ["html", "htm"].iter().any(|page| extension.eq_ignore_ascii_case(page));
     match is_dash(&args.output) {
@@ -118,18 +122,44 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
         with_card: found.len() > 1,
         room: (usize::from(args.room) << 20) / found.len().max(1),
         previews: args.preview.previews(),
-        large_image: Mutex::new(()),
+        images: Shared::new(IMAGES),
     };
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let found: Vec<_> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();
+    let found: Vec<Found> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();
     let bytes = found.iter().map(|(size, ..)| size * reading.passes()).sum();
     let progress = output.progress("reading", bytes);
-    let read = |(size, path, found): (u64, PathBuf, Result<()>)| {
+    let read = |(size, path, found): Found, limits: &Limits| -> io::Result<_> {
         interrupt::check()?;
-        reading.file(&path, found.and_then(|()| output.inputs.open(&path)), &progress.share(size))
+        let opened = found.and_then(|()| output.inputs.open_within(limits.clone(), &path));
+        match opened {
+            Ok(reader) if *limits != Limits::default() && reading.is_for_alone(&reader) => {
+                Ok(Err((size, path, Ok(()))))
+            }
+            Err(error) if *limits != Limits::default() && is_for_alone(&error) => {
+                Ok(Err((size, path, Ok(()))))
+            }
+            opened => reading.file(&path, opened, &progress.share(size)).map(Ok),
+        }
     };
-    let read: Vec<_> = found.into_par_iter().map(read).collect::<io::Result<_>>()?;
-    let (files, failures): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    let (mut read_files, mut rest) = (Vec::new(), found);
+    while !rest.is_empty() {
+        let later = rest.split_off(rest.len().min(SIDE_BY_SIDE));
+        let (all, beside) = (Limits::default(), beside_others());
+        let is_only = rest.len() == 1;
+        let limits = |path: &Path| if is_only || is_dash(path) { &all } else { &beside };
+        let read_beside = rest.into_par_iter().map(|file| {
+            let limits = limits(&file.1);
+            read(file, limits)
+        });
+        for found in read_beside.collect::<io::Result<Vec<_>>>()? {
+            read_files.extend(match found {
+                Ok(read) => Some(read),
+                Err(alone) => read(alone, &all)?.ok(),
+            });
+        }
+        rest = later;
+    }
+    let (files, failures): (Vec<_>, Vec<_>) = read_files.into_iter().unzip();
     drop(progress);
     for failure in failures.iter().flatten() {
         output.complain(&failure.message, failure.status);

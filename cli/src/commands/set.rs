@@ -3,7 +3,6 @@
 use anyhow::Result;
 use gen5::{Extra, Metadata, ReadOptions};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::metadata::{
     Base, HARDWARE, SETTINGS, assign, is_setting, likely_meant, object, read_model_info, split_assignment,
@@ -14,9 +13,10 @@ use super::sources::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
 use super::written::Destination;
 use super::{Output, version_text};
 use crate::args::SetArgs;
-use crate::embedded::without_bare_words;
+use crate::embedded::{members, without_bare_words};
 use crate::failure::UsageError;
 use crate::names;
+use crate::same_json::same_json;
 use crate::terminal::{count, escape, shown};
 
 /// What was written, for programs.
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     let mut model_info = match &args.metadata {
         Some(path) => {
             let mut model_info = read_model_info(path, output.inputs)?;
-            let own = serde_json::from_str(&without_bare_words(reader.model_info_json())).unwrap_or_default();
+            let own = members(&without_bare_words(reader.model_info_json())).unwrap_or_default();
             leave_out_foreign(&mut model_info, &own, path, output);
             model_info
         }
@@ -65,7 +65,11 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
         let is_new = model_info.get(name).is_none();
         let before = member(&model_info, name)?;
         set(&mut model_info, name, value)?;
-        changes += usize::from(member(&model_info, name)? != before);
+        let is_same = match (&before, &member(&model_info, name)?) {
+            (Some(before), Some(after)) => same_json(before, after),
+            (before, after) => before == after,
+        };
+        changes += usize::from(!is_same);
         if is_new
             && model_info.get(name).is_some()
             && let Some(meant) = likely_meant(name).filter(|meant| *meant != name)
@@ -73,8 +77,10 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
             output.note(&format!("{name} is a member of its own now; was {meant} meant?"));
         }
     }
-    let metadata = Metadata::from_json(&serde_json::to_string(&model_info)?)
-        .map_err(|error| base.refuse(error, &args.changes, ""))?;
+    let text = model_info.to_json()?;
+    // It takes as much memory as its text.
+    drop(model_info);
+    let metadata = Metadata::from_json(&text).map_err(|error| base.refuse(error, &args.changes, ""))?;
 
     let progress = output.progress("copying", reader.file_size());
     // Without another path it is this file that is to be replaced.
@@ -111,11 +117,10 @@ fn place<'n>(model_info: &Extra, name: &'n str) -> Result<(Option<&'static str>,
 }
 
 /// A member as it is.
-fn member(model_info: &Extra, name: &str) -> Result<Option<Value>> {
-    let parse = |members: &Extra, name| members.get(name).and_then(|text| serde_json::from_str(text).ok());
+fn member(model_info: &Extra, name: &str) -> Result<Option<String>> {
     Ok(match place(model_info, name)? {
-        (Some(outer), name) => parse(&object(model_info, outer)?, name),
-        (None, name) => parse(model_info, name),
+        (Some(outer), name) => object(model_info, outer)?.get(name).map(str::to_owned),
+        (None, name) => model_info.get(name).map(str::to_owned),
     })
 }
 

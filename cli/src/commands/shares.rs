@@ -1,7 +1,7 @@
 //! What of the metadata of a file that is split belongs to which part: all of it in each would grow with the square of the
 //! parts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 
@@ -11,19 +11,30 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Output;
-use super::sources::{MERGED_FROM, latents_by_key, note_lost, put_sources, take_sources};
+use super::sources::{MERGED_FROM, SOURCES, latents_by_key, note_lost, take_sources, to_text};
 use super::split::rows_of;
 use crate::args::SplitArgs;
-use crate::convert::layouts::Source;
+use crate::convert::layouts::{Source, for_each};
 use crate::terminal::shown;
+
+/// What the parts have of it.
+#[derive(Default)]
+pub(super) struct Shares {
+    /// By the numbers of the parts.
+    parts: HashMap<usize, Share>,
+    /// The files that a merged file is of, all but what came of them.
+    origins: Vec<Extra>,
+    /// Bytes that origins take in all parts together.
+    size: u64,
+}
 
 /// What one part has of it.
 #[derive(Default)]
-pub(super) struct Share {
+struct Share {
     /// The files that its latents came from.
     sources: Vec<Source>,
-    /// Of `merged_from` the files that something of it came from, each with what is of this part.
-    origins: Vec<Extra>,
+    /// Positions among the origins, each with what came of it that is of this part: a JSON array without its end.
+    origins: Vec<(usize, String)>,
 }
 
 /// Where a latent of a merged file went, as `merged_from` tells.
@@ -33,43 +44,117 @@ struct Place {
     rows: Option<[usize; 2]>,
 }
 
-impl Share {
-    /// Puts it into the metadata of the part.
-    pub(super) fn put(&self, model_info: &mut Extra) -> Result<()> {
-        put_sources(model_info, &self.sources)?;
-        if !self.origins.is_empty() {
-            model_info.insert(MERGED_FROM, &self.origins)?;
-        }
-        Ok(())
-    }
-}
+/// The member of an origin that says which latents came of it.
+const LATENTS: &str = "latents";
 
-/// Takes all that is shared out of the metadata. Returns it by the numbers of the parts.
-pub(super) fn shares(
-    model_info: &mut Extra,
-    reader: &Reader,
-    args: &SplitArgs,
-    output: &mut Output<'_>,
-) -> Result<HashMap<usize, Share>> {
-    let mut shares = HashMap::new();
-    let rows = args.rows.map(NonZeroUsize::get);
-    let sources = take_sources(model_info, &args.file, output);
-    let lost = share_sources(sources, reader, rows, &mut shares);
-    note_lost(lost, &args.file, output);
-    if let Some(text) = model_info.remove(MERGED_FROM) {
-        match origins_by_part(&text, reader, rows) {
-            Ok(origins) => {
-                for (part, origin) in origins {
-                    shares.entry(part).or_default().origins.push(origin);
-                }
-            }
-            Err(error) => output.note(&format!(
+impl Shares {
+    /// Takes all that is shared out of the metadata. Once it is sure that the parts would have more of it than `--room` allows,
+    /// the rest is not looked at.
+    pub(super) fn take(
+        model_info: &mut Extra,
+        reader: &Reader,
+        args: &SplitArgs,
+        output: &mut Output<'_>,
+    ) -> Result<Self> {
+        let mut shares = Self::default();
+        let rows = args.rows.map(NonZeroUsize::get);
+        let sources = take_sources(model_info, &args.file, output);
+        let lost = share_sources(sources, reader, rows, &mut shares.parts);
+        note_lost(lost, &args.file, output);
+        if let Some(text) = model_info.remove(MERGED_FROM)
+            && let Err(error) = shares.share_origins(&text, reader, rows, u64::from(args.room) << 20)
+        {
+            shares.parts.values_mut().for_each(|share| share.origins.clear());
+            output.note(&format!(
                 "{}: {MERGED_FROM} is not as it has to be: {error:#}; it is left out",
                 shown(&args.file)
-            )),
+            ));
         }
+        Ok(shares)
     }
-    Ok(shares)
+
+    /// Bytes that origins take in all parts together: at least, if that is more than there is room for.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The members of a part's metadata, as JSON.
+    pub(super) fn of(&self, part: usize) -> Result<Vec<(&'static str, String)>> {
+        let mut members = Vec::new();
+        let Some(share) = self.parts.get(&part) else { return Ok(members) };
+        if !share.sources.is_empty() {
+            members.push((SOURCES, to_text(&share.sources)?));
+        }
+        let mut origins = String::from("[");
+        for (origin, places) in &share.origins {
+            origins += if origins.len() > 1 { "," } else { "" };
+            let Some(origin) = self.origins.get(*origin) else { continue };
+            let mut origin = origin.clone();
+            origin.insert_json(LATENTS, format!("{places}]"))?;
+            origins += &origin.to_json()?;
+        }
+        if !share.origins.is_empty() {
+            members.push((MERGED_FROM, origins + "]"));
+        }
+        Ok(members)
+    }
+
+    /// Shares out the files that a merged file is of, each to every part that has something of it. Positions and rows stay
+    /// those in the whole.
+    fn share_origins(&mut self, text: &str, reader: &Reader, rows: Option<usize>, room: u64) -> Result<()> {
+        let latents: Vec<Latent> = reader.latents().collect();
+        let mut failed = Ok(());
+        for_each(text, |mut origin: Extra| {
+            if failed.is_ok() && self.size <= room {
+                failed = self.share_origin(&mut origin, &latents, rows, room);
+                self.origins.push(origin);
+            }
+        })?;
+        failed
+    }
+
+    fn share_origin(
+        &mut self,
+        origin: &mut Extra,
+        latents: &[Latent],
+        rows: Option<usize>,
+        room: u64,
+    ) -> Result<()> {
+        let (number, mut failed) = (self.origins.len(), Ok(()));
+        let places = origin.remove(LATENTS).context("a file has no latents")?;
+        // In the place of the latents of each part.
+        origin.insert(LATENTS, &())?;
+        let size: usize = origin.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let mut share = |text: &RawValue| -> Result<()> {
+            let place: Place = serde_json::from_str(text.get())?;
+            // What `repack` has left out is in no part.
+            let Some(latent) = latents.get(place.index) else { return Ok(()) };
+            for part in parts(latent, place.rows, rows) {
+                if self.size > room {
+                    break;
+                }
+                let share = self.parts.entry(part).or_default();
+                match share.origins.last_mut().filter(|(last, _)| *last == number) {
+                    Some((_, places)) => {
+                        *places += ",";
+                        *places += text.get();
+                    }
+                    None => {
+                        share.origins.push((number, format!("[{}", text.get())));
+                        self.size += size as u64;
+                    }
+                }
+                self.size += text.get().len() as u64;
+            }
+            Ok(())
+        };
+        for_each(&places, |text: &RawValue| {
+            if failed.is_ok() {
+                failed = share(text);
+            }
+        })?;
+        failed
+    }
 }
 
 /// Shares out sources. Returns how many are left, since they are of several parts, or of none.
@@ -108,32 +193,6 @@ fn share_sources(
         }
     }
     lost
-}
-
-/// The files that a merged file is of, once for each part that has something of them, with its number. Positions and rows
-/// stay those in the whole.
-fn origins_by_part(text: &str, reader: &Reader, rows: Option<usize>) -> Result<Vec<(usize, Extra)>> {
-    let latents: Vec<Latent> = reader.latents().collect();
-    let mut shared = Vec::new();
-    for origin in serde_json::from_str::<Vec<Extra>>(text)? {
-        let places: Vec<&RawValue> =
-            serde_json::from_str(origin.get("latents").context("a file has no latents")?)?;
-        let mut by_part: BTreeMap<usize, Vec<&RawValue>> = BTreeMap::new();
-        for text in places {
-            let place: Place = serde_json::from_str(text.get())?;
-            // What `repack` has left out is in no part.
-            let Some(latent) = latents.get(place.index) else { continue };
-            for part in parts(latent, place.rows, rows) {
-                by_part.entry(part).or_default().push(text);
-            }
-        }
-        for (part, places) in by_part {
-            let mut origin = origin.clone();
-            origin.insert("latents", &places)?;
-            shared.push((part, origin));
-        }
-    }
-    Ok(shared)
 }
 
 /// The parts that some rows of a latent are in, or all of it.

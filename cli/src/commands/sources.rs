@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use gen5::{Extra, Latent, Reader};
-use serde_json::Value;
 
 use super::Output;
 use crate::convert::layouts::Source;
+use crate::same_json::same_json;
 use crate::terminal::{count, human_size, shown};
 
 /// The member of `model_info` that tells of them.
@@ -33,13 +33,11 @@ pub(super) fn sources(model_info: &Extra) -> Result<Vec<Source>> {
 /// Leaves out of metadata from elsewhere what tells of latents, and so is not true of these, and says so. `own` is what these
 /// have for it, if they have metadata already, and is kept.
 pub(super) fn leave_out_foreign(model_info: &mut Extra, own: &Extra, from: &Path, output: &mut Output<'_>) {
-    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
     let mut foreign = vec![SOURCES, MERGED_FROM, PART_OF];
     foreign.retain(|name| match (model_info.get(name), own.get(name)) {
         (None, _) => false,
         (Some(_), None) => true,
-        // They may be long, and are seldom written otherwise.
-        (Some(given), Some(own)) => given != own && parsed(given) != parsed(own),
+        (Some(given), Some(own)) => !same_json(given, own),
     });
     for name in &foreign {
         model_info.remove(name);

@@ -1,34 +1,31 @@
 //! `gen5 split`: a file taken apart into files of its latents, or of some rows of them.
 
-use std::collections::HashMap;
 use std::io::Cursor;
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
-use gen5::{Compression, Entry, Extra, Latent, Metadata, NonFinite, ReadOptions, Reader, WriteOptions};
+use anyhow::{Result, bail, ensure};
+use gen5::{
+    Carried, ChunkRecord, Compression, Entry, Latent, Metadata, NonFinite, Outline, ReadOptions, Reader,
+    WriteOptions,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::carry::{Parcel, Source, carry};
-use super::folder::{Draft, check_destination, write};
+use super::folder::{Draft, check_destination, write_json};
 use super::merge::others;
 use super::metadata::stored_model_info;
-use super::shares::{Share, shares};
-use super::sources::PART_OF;
+use super::shares::Shares;
+use super::sources::{MERGED_FROM, PART_OF};
 use super::verify::{check_all, size_of_check};
 use super::whole::BATCH;
 use super::{Output, file_name, of_file};
 use crate::args::SplitArgs;
+use crate::budget::MADE_FILES;
 use crate::names::file_names;
 use crate::progress::Progress;
-use crate::terminal::{count, human_size};
-
-/// More files than this are a slip.
-const MOST_FILES: usize = 100_000;
-
-/// Bytes of metadata that all files together repeat.
-const MAX_REPEATED: u64 = 4 << 30;
+use crate::terminal::{count, human_size, shown};
 
 /// What a file is a part of: `part_of` in its metadata.
 #[derive(Serialize)]
@@ -77,38 +74,49 @@ struct Facts<'a> {
 /// A file that is taken apart.
 struct Whole<'a> {
     path: &'a Path,
-    reader: Reader,
+    reader: &'a Reader,
     name: String,
     fingerprint: String,
-    /// Without what it is a part of, and what only some parts have a share of.
-    model_info: Extra,
     part_of: Option<Box<RawValue>>,
-    /// By the numbers of the parts.
-    shares: HashMap<usize, Share>,
+    common: Common<'a>,
+    /// What only some parts have.
+    shares: Shares,
     /// Of all parts, which share the memory that these keep.
     options: WriteOptions,
     progress: Progress,
 }
 
+/// What all parts have, made once.
+struct Common<'a> {
+    /// The members of `model_info`, without what they are a part of: an object whose end is missing.
+    model_info: String,
+    outline: Outline,
+    /// Image, environment, and chunks of unknown types.
+    chunks: Vec<&'a ChunkRecord>,
+}
+
 pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
-    let whole = Whole::open(args, output)?;
+    // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked at the end.
+    let check = args.rows.is_none();
+    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(check), &args.file)?;
+    let whole = Whole::of(&reader, args, output)?;
     let draft = Draft::create(&args.output, args.force)?;
+    let carried = whole.common.chunks.iter().map(|chunk| Carried::read(&reader, chunk.index()));
+    let carried: Vec<Carried<'_>> =
+        carried.collect::<gen5::Result<_>>().map_err(|error| of_file(error, &args.file))?;
     let parts = match args.rows {
         Some(rows) => {
-            let parts = whole.write_rows(rows.get(), draft.path())?;
-            check_all(&whole.reader, whole.path, &whole.progress)?;
+            let parts = whole.write_rows(rows.get(), &carried, draft.path())?;
+            check_all(&reader, whole.path, &whole.progress)?;
             parts
         }
-        None => whole.write_latents(draft.path())?,
+        None => whole.write_latents(&carried, draft.path())?,
     };
     let index: Vec<IndexEntry<'_>> = parts.iter().map(|(file, part)| IndexEntry { file, part }).collect();
-    write(
-        &draft.path().join("index.json"),
-        format!("{}\n", serde_json::to_string_pretty(&index)?).as_bytes(),
-    )?;
+    write_json(&draft.path().join("index.json"), &index)?;
     draft.publish(&args.file)?;
-    let payload_size = whole.reader.latents().map(|latent| latent.payload_size()).sum();
+    let payload_size = reader.latents().map(|latent| latent.payload_size()).sum();
     // The progress has to be gone before the line.
     drop(whole);
     let line = format!("{}, {} of values", count(parts.len(), "file"), human_size(payload_size));
@@ -116,35 +124,36 @@ pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 impl<'a> Whole<'a> {
-    fn open(args: &'a SplitArgs, output: &mut Output<'_>) -> Result<Self> {
+    /// What is written of a file, once it is sure that this is not too much.
+    fn of(reader: &'a Reader, args: &'a SplitArgs, output: &mut Output<'_>) -> Result<Self> {
         let path = args.file.as_path();
-        // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked at the end.
-        let check = args.rows.is_none();
-        let reader = output.inputs.open_with(ReadOptions::new().check_hashes(check), path)?;
-        let files = match args.rows {
-            Some(rows) => count_of_files(&reader, rows.get())?,
-            None => reader.latents().len(),
-        };
-        let mut model_info = stored_model_info(&reader, path, output)?;
+        let files = count_of_files(reader, args)?;
+        let mut model_info = stored_model_info(reader, path, output)?;
         let part_of = model_info.remove(PART_OF).map(RawValue::from_string).transpose()?;
-        let shares = shares(&mut model_info, &reader, args, output)?;
-        refuse_repetition(&model_info, files)?;
+        let shares = Shares::take(&mut model_info, reader, args, output)?;
+        let mut text = model_info.to_json()?;
+        text.truncate(text.len() - 1);
+        drop(model_info);
+        let outline = Outline::of(reader).map_err(|error| of_file(error, path))?;
+        let chunks = others(reader).filter(|_| !args.latents_only).collect();
+        let common = Common { model_info: text, outline, chunks };
+        refuse_repetition(&common, &shares, files, args)?;
         let fingerprint = reader.fingerprint().map_err(|error| of_file(error, path))?.to_string();
         let progress =
             output.progress("splitting", reader.latents().map(|latent| latent.payload_size()).sum());
-        if !check {
-            progress.extend(size_of_check(&reader));
+        if args.rows.is_some() {
+            progress.extend(size_of_check(reader));
         }
         let options = progress
             .options()
             .non_finite(NonFinite::Keep) // what is stored stays what it is
             .sync(false); // as with other folders of results: the whole is there still
         let name = file_name(path);
-        Ok(Self { path, name, reader, fingerprint, model_info, part_of, shares, options, progress })
+        Ok(Self { path, name, reader, fingerprint, part_of, common, shares, options, progress })
     }
 
     /// Writes a file for each latent. Returns the names of the files, and what they are.
-    fn write_latents(&self, folder: &Path) -> Result<Vec<(String, Part)>> {
+    fn write_latents(&self, carried: &[Carried<'_>], folder: &Path) -> Result<Vec<(String, Part)>> {
         let latents: Vec<Latent> = self.reader.latents().collect();
         let names = file_names(latents.iter().map(Latent::key), "gen5");
         let mut parts = Vec::new();
@@ -155,17 +164,18 @@ impl<'a> Whole<'a> {
                 shape: latent.shape().to_vec(),
                 dtype: latent.dtype().name(),
             };
-            self.write_part(parts.len(), &folder.join(&name), &[Parcel::of(latent, self.path)], &part)?;
+            let parcels = vec![Parcel::of(latent, self.path)];
+            self.write_part(parts.len(), &folder.join(&name), parcels, carried, &part)?;
             parts.push((name, part));
         }
         Ok(parts)
     }
 
     /// Writes a file for each `rows` rows. Returns the names of the files, and what they are.
-    fn write_rows(&self, rows: usize, folder: &Path) -> Result<Vec<(String, Part)>> {
-        let latents: Vec<Latent> = self.reader.latents().collect();
+    fn write_rows(&self, rows: usize, carried: &[Carried<'_>], folder: &Path) -> Result<Vec<(String, Part)>> {
+        let mut latents: Vec<Latent> = self.reader.latents().collect();
         let total = latents.iter().filter_map(rows_of).max().unwrap_or(1);
-        let count = count_of_files(&self.reader, rows)?;
+        let count = total.div_ceil(rows);
         let row_size: u64 = latents
             .iter()
             .filter_map(|latent| Some(latent.payload_size() / rows_of(latent)? as u64))
@@ -178,17 +188,20 @@ impl<'a> Whole<'a> {
         let mut parts = Vec::new();
         for (group, names) in names.chunks(together).enumerate() {
             let start = group * together * rows;
-            let held = match together {
-                1 => latents.iter().map(|latent| (latent.clone(), 0)).collect(),
+            let mut held = match together {
+                1 => latents.iter().map(Held::not).collect(),
                 _ => hold(&latents, start..(start + together * rows).min(total), self.path)?,
             };
             for (number, name) in names.iter().enumerate() {
                 let start = start + number * rows;
                 let range = start..(start + rows).min(total);
-                let parcels = self.rows(&latents, &held, range.clone())?;
+                let parcels = self.rows(&held, range.clone())?;
                 let part = Part::Rows { rows: [range.start, range.end] };
-                self.write_part(parts.len(), &folder.join(name), &parcels, &part)?;
+                self.write_part(parts.len(), &folder.join(name), parcels, carried, &part)?;
                 parts.push((name.clone(), part));
+                // What has no rows left is not looked at for each of the files that follow.
+                held.retain(|held| held.has_rows_from(range.end));
+                latents.retain(|latent| rows_of(latent).is_some_and(|rows| range.end < rows));
             }
         }
         Ok(parts)
@@ -203,19 +216,14 @@ impl<'a> Whole<'a> {
     }
 
     /// What the file for some rows has: these rows of the latents that have them, and the first file the latents that have
-    /// none. `held` has them, each from a row on.
-    fn rows(
-        &self,
-        latents: &[Latent],
-        held: &[(Latent, usize)],
-        range: Range<usize>,
-    ) -> Result<Vec<Parcel<'_>>> {
+    /// none.
+    fn rows(&self, all: &[Held], range: Range<usize>) -> Result<Vec<Parcel<'_>>> {
         let mut parcels = Vec::new();
-        for (latent, (held, from)) in latents.iter().zip(held) {
+        for Held { latent, values, from } in all {
             match rows_of(latent) {
                 None if range.start == 0 => parcels.push(Parcel::of(latent.clone(), self.path)),
                 Some(count) if range.start < count => {
-                    let rows = cut(held, range.start - from..range.end.min(count) - from)?;
+                    let rows = cut(values, range.start - from..range.end.min(count) - from)?;
                     let (entry, shape) = (Entry::from(latent), rows.shape().to_vec());
                     parcels.push(Parcel {
                         entry,
@@ -230,46 +238,113 @@ impl<'a> Whole<'a> {
     }
 
     /// Writes the file of these latents that is the part of this number.
-    fn write_part(&self, number: usize, path: &Path, parcels: &[Parcel<'_>], part: &Part) -> Result<()> {
-        let mut model_info = self.model_info.clone();
-        if let Some(share) = self.shares.get(&number) {
-            share.put(&mut model_info)?;
-        }
+    fn write_part(
+        &self,
+        number: usize,
+        path: &Path,
+        parcels: Vec<Parcel<'_>>,
+        carried: &[Carried<'_>],
+        part: &Part,
+    ) -> Result<()> {
+        let mut members = self.shares.of(number)?;
         let (file, fingerprint) = (self.name.as_str(), self.fingerprint.as_str());
-        let part_of = self.part_of.as_deref();
-        model_info.insert(PART_OF, &PartOf { file, fingerprint, part, part_of })?;
+        let part_of = PartOf { file, fingerprint, part, part_of: self.part_of.as_deref() };
+        members.push((PART_OF, serde_json::to_string(&part_of)?));
+        let size = |(name, value): &(&str, String)| name.len() + value.len() + 4;
+        let room = self.common.model_info.len() + members.iter().map(size).sum::<usize>() + 1;
+        let mut model_info = String::with_capacity(room);
+        model_info += &self.common.model_info;
+        for (name, value) in members {
+            model_info += if model_info.len() > 1 { "," } else { "" };
+            model_info += &serde_json::to_string(name)?;
+            model_info += ":";
+            model_info += &value;
+        }
+        model_info += "}";
         let mut writer = self.options.clone().create_new(path)?;
         carry(&mut writer, parcels)?;
-        for chunk in others(&self.reader) {
-            writer.carry(&self.reader, chunk.index()).map_err(|error| of_file(error, self.path))?;
-        }
-        writer.finish_as(&self.reader, &serde_json::to_string(&model_info)?)?;
+        carried.iter().try_for_each(|chunk| writer.store(chunk))?;
+        writer.finish_with(&self.common.outline, &model_info)?;
         Ok(())
     }
 }
 
-/// How many files `rows` rows each make.
-fn count_of_files(reader: &Reader, rows: usize) -> Result<usize> {
-    let count = reader.latents().filter_map(|latent| rows_of(&latent)).max().unwrap_or(1).div_ceil(rows);
-    ensure!(
-        count <= MOST_FILES,
-        "--rows {rows} makes {count} files, and more than {MOST_FILES} are too many"
-    );
-    Ok(count)
+impl Common<'_> {
+    /// Bytes of it in each part.
+    fn size(&self) -> u64 {
+        let text = self.model_info.len() + self.outline.size();
+        self.chunks.iter().map(|chunk| chunk.payload_size()).fold(text as u64, u64::saturating_add)
+    }
+
+    /// Bytes of the chunks in each part.
+    fn size_of_chunks(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.payload_size()).fold(0, u64::saturating_add)
+    }
 }
 
-/// Refuses to repeat metadata of megabytes in thousands of files.
-fn refuse_repetition(model_info: &Extra, files: usize) -> Result<()> {
-    let size = model_info.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() as u64;
+/// How many files are written.
+fn count_of_files(reader: &Reader, args: &SplitArgs) -> Result<usize> {
+    let file = shown(&args.file);
+    match args.rows {
+        None => {
+            let count = reader.latents().len();
+            ensure!(
+                count <= MADE_FILES,
+                "{file}: {count} latents would make as many files, and more than {MADE_FILES} are too many; gen5 repack \
+                 --only KEY takes some out into one"
+            );
+            Ok(count)
+        }
+        Some(rows) => {
+            let all = reader.latents().filter_map(|latent| rows_of(&latent)).max().unwrap_or(1);
+            let count = all.div_ceil(rows.get());
+            ensure!(
+                count <= MADE_FILES,
+                "{file}: --rows {rows} makes {count} files, and more than {MADE_FILES} are too many; --rows {} makes fewer",
+                all.div_ceil(MADE_FILES)
+            );
+            Ok(count)
+        }
+    }
+}
+
+/// Refuses to repeat an image of megabytes, or metadata, in thousands of files.
+fn refuse_repetition(common: &Common<'_>, shares: &Shares, files: usize, args: &SplitArgs) -> Result<()> {
+    const MIB: u64 = 1 << 20;
+    let together = |each: u64| each.saturating_mul(files as u64).saturating_add(shares.size());
+    let (each, room) = (common.size(), u64::from(args.room) * MIB);
+    if together(each) <= room {
+        return Ok(());
+    }
+    let file = shown(&args.file);
     ensure!(
-        size.saturating_mul(files as u64) <= MAX_REPEATED,
-        "{} would each have all of the metadata, {} of text, which comes to more than {}: make fewer files, or shorten \
-         the metadata with `gen5 set`",
+        shares.size() <= room,
+        "{file}: {} would repeat more than {} of {MERGED_FROM}, which --room allows; gen5 set --unset {MERGED_FROM} takes it \
+         out of the file",
         count(files, "file"),
-        human_size(size),
-        human_size(MAX_REPEATED)
+        human_size(room)
     );
-    Ok(())
+    let mut ways = Vec::new();
+    if together(each - common.size_of_chunks()) <= room {
+        ways.push("--latents-only leaves image, environment and the like out".to_owned());
+    }
+    let most_files = usize::try_from((room - shares.size()) / each.max(1)).unwrap_or(usize::MAX);
+    if let (Some(rows), 1..) = (args.rows, most_files) {
+        ways.push(format!(
+            "--rows {} makes fewer files",
+            rows.get().saturating_mul(files.div_ceil(most_files))
+        ));
+    }
+    ways.push(format!("--room {} allows it", together(each).div_ceil(MIB)));
+    bail!(
+        "{file}: metadata, image, environment and chunks of unknown types, {}, would be in each of {}, {} together, and \
+         --room allows {}: {}",
+        human_size(each),
+        count(files, "file"),
+        human_size(together(each)),
+        human_size(room),
+        ways.join(", or ")
+    )
 }
 
 /// How many rows a latent has along its first axis; `None` if it is not cut: a scalar, one without values, or of one row.
@@ -286,8 +361,26 @@ fn cut(latent: &Latent, rows: Range<usize>) -> gen5::Result<Latent> {
     latent.rows(rows)
 }
 
-/// Some rows of the latents in memory, and which is the first of them. What has no rows there is as it was.
-fn hold(latents: &[Latent], range: Range<usize>, path: &Path) -> Result<Vec<(Latent, usize)>> {
+/// A latent, and where its values are from a row on: in memory, or in its file.
+struct Held {
+    latent: Latent,
+    values: Latent,
+    from: usize,
+}
+
+impl Held {
+    /// One that is read from its file.
+    fn not(latent: &Latent) -> Self {
+        Self { latent: latent.clone(), values: latent.clone(), from: 0 }
+    }
+
+    fn has_rows_from(&self, row: usize) -> bool {
+        rows_of(&self.latent).is_some_and(|rows| row < rows)
+    }
+}
+
+/// Some rows of the latents in memory. What has no rows there is as it was.
+fn hold(latents: &[Latent], range: Range<usize>, path: &Path) -> Result<Vec<Held>> {
     let mut rows = Vec::new();
     for latent in latents {
         let Some(count) = rows_of(latent).filter(|&count| range.start < count) else { continue };
@@ -304,16 +397,16 @@ fn hold(latents: &[Latent], range: Range<usize>, path: &Path) -> Result<Vec<(Lat
     let mut bytes = Cursor::new(Vec::new());
     let options = WriteOptions::new().compression(Compression::None).non_finite(NonFinite::Keep);
     let mut writer = options.write_to(&mut bytes)?;
-    carry(&mut writer, &parcels)?;
+    carry(&mut writer, parcels)?;
     writer.finish(&Metadata::builder("", "").build()?)?;
-    let mut held = Reader::from_bytes(bytes.into_inner())?.latents().collect::<Vec<_>>().into_iter();
-    let has_rows = |latent: &Latent| rows_of(latent).is_some_and(|count| range.start < count);
-    let mut found = Vec::new();
+    let mut read = Reader::from_bytes(bytes.into_inner())?.latents().collect::<Vec<_>>().into_iter();
+    let mut held = Vec::new();
     for latent in latents {
-        found.push(match has_rows(latent).then(|| held.next()).flatten() {
-            Some(held) => (held, range.start),
-            None => (latent.clone(), 0),
+        let has_rows = rows_of(latent).is_some_and(|count| range.start < count);
+        held.push(match has_rows.then(|| read.next()).flatten() {
+            Some(values) => Held { latent: latent.clone(), values, from: range.start },
+            None => Held::not(latent),
         });
     }
-    Ok(found)
+    Ok(held)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use gen5::{Reader, VerifyReport};
+use gen5::{Limits, Reader, VerifyReport};
 use serde::Serialize;
 
 use super::each::{Seen, each};
@@ -39,8 +39,8 @@ struct ChunkReport {
 
 pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
     let inputs = output.inputs;
-    let look = |path: &Path, share: &Share<'_>| {
-        let reader = inputs.open(path)?;
+    let look = |path: &Path, limits: Limits, share: &Share<'_>| {
+        let reader = inputs.open_within(limits, path)?;
         let start = Instant::now();
         let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum();
         let report = reader.verify_chunks(share.of(total));

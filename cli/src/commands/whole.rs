@@ -6,6 +6,9 @@ use gen5::{Array, Dtype, Element, Entry, bf16, f16};
 /// Bytes of latents that are read together. Larger ones are streamed.
 pub(super) const BATCH: u64 = 64 << 20;
 
+/// Latents that are read together, at most: each takes some memory beside its values.
+const MOST_TOGETHER: usize = 4096;
+
 /// The values of a latent in memory.
 pub(super) enum Values {
     F16(Vec<f16>),
@@ -44,7 +47,7 @@ pub(super) fn together(sizes: impl Iterator<Item = u64>) -> usize {
         bytes = bytes.saturating_add(*size);
         bytes <= BATCH
     };
-    sizes.take_while(fits).count()
+    sizes.take(MOST_TOGETHER).take_while(fits).count()
 }
 
 /// A dtype that a newer library may have.

@@ -15,6 +15,7 @@ mod origin;
 mod payload;
 pub mod recast;
 mod safetensors;
+pub mod texts;
 pub mod types;
 pub mod write;
 
@@ -30,6 +31,7 @@ use crate::terminal::{escape, shown};
 use array::{Entry, Place};
 use layouts::{Layout, MAX_KEPT, Member, Source, comfyui};
 use payload::Tail;
+use texts::Texts;
 
 pub use arg::{FolderArg, LatentArg};
 pub use array::Array;
@@ -203,7 +205,7 @@ fn take(
     });
     let file = arg.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_worth_keeping = arg.member.is_none() && (layout.is_known() || !metadata.is_empty());
-    let source = Source { file, layout, arrays: members, metadata };
+    let source = Source { file, layout, arrays: members, metadata: Texts::of_map(&metadata)? };
     Ok(Found { arrays, source, is_worth_keeping, note })
 }
 

@@ -1,6 +1,6 @@
 //! Files of arrays, written: `.npy`, `.npz` and `.safetensors`. Sizes are known before, so values are streamed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
@@ -14,6 +14,7 @@ use zip::write::SimpleFileOptions;
 
 use super::fails_once::FailsOnce;
 use super::npy;
+use super::texts::Texts;
 use super::types::Type;
 use crate::terminal::{escape, shown};
 
@@ -63,7 +64,7 @@ pub fn write_file<V>(
     path: &Path,
     container: Container,
     pieces: &[Piece<V>],
-    texts: &BTreeMap<String, String>,
+    texts: &Texts,
     values: &mut WriteValues<'_, V>,
 ) -> Result<()> {
     let failed = || format!("could not write {}", shown(path));
@@ -111,7 +112,7 @@ fn write_npz<V>(
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Header<'a> {
-    Texts(&'a BTreeMap<String, String>),
+    Texts(&'a Texts),
     Tensor { dtype: Tensor, shape: &'a [usize], data_offsets: [u64; 2] },
 }
 
@@ -121,7 +122,7 @@ enum Header<'a> {
 fn write_safetensors<V>(
     file: &mut impl Write,
     pieces: &[Piece<V>],
-    texts: &BTreeMap<String, String>,
+    texts: &Texts,
     values: &mut WriteValues<'_, V>,
 ) -> Result<()> {
     let mut sorted: Vec<_> = pieces.iter().collect();

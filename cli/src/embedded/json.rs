@@ -8,6 +8,16 @@ use serde_json::Value;
 /// Levels of arrays and objects in a value that is kept as a setting. Readers in other languages have limits, too.
 const MAX_DEPTH: usize = 16;
 
+/// The members of a JSON object.
+///
+/// # Errors
+///
+/// The text is none.
+pub(crate) fn members(text: &str) -> serde_json::Result<Extra> {
+    // The parser's error would repeat all of a text that is in the place of an object.
+    serde_json::from_str(if text.trim_start().starts_with('"') { "\"\"" } else { text })
+}
+
 /// The members of an object, their values as spelled; `None` if the text is none.
 pub(super) fn object(text: &str) -> Option<Extra> {
     parse(text)
@@ -32,29 +42,33 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 
 /// The text with `null` for the bare words that Python writes for floats that JSON has no number for.
 pub(crate) fn without_bare_words(text: &str) -> Cow<'_, str> {
-    let mut strict = String::new();
-    let mut changed = false;
+    // Copied only up to the last bare word, and not at all if there is none.
+    let (mut strict, mut copied, mut at) = (String::new(), 0, 0);
     let mut rest = text;
-    while let Some(at) = rest.find(['"', 'N', 'I', '-']) {
-        let (before, from) = rest.split_at(at);
-        strict.push_str(before);
+    while let Some(next) = rest.find(['"', 'N', 'I', '-']) {
+        let (_, from) = rest.split_at(next);
+        at += next;
         let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| from.starts_with(word));
         let length = match word {
             Some(word) => {
+                strict.push_str(text.get(copied..at).unwrap_or_default());
                 strict.push_str("null");
-                changed = true;
+                copied = at + word.len();
                 word.len()
             }
-            None => {
-                let length = if from.starts_with('"') { string_length(from) } else { 1 };
-                strict.push_str(from.get(..length).unwrap_or_default());
-                length
-            }
+            None if from.starts_with('"') => string_length(from),
+            None => 1,
         };
+        at += length;
         rest = from.get(length..).unwrap_or_default();
     }
-    strict.push_str(rest);
-    if changed { Cow::Owned(strict) } else { Cow::Borrowed(text) }
+    match copied {
+        0 => Cow::Borrowed(text),
+        _ => {
+            strict.push_str(text.get(copied..).unwrap_or_default());
+            Cow::Owned(strict)
+        }
+    }
 }
 
 /// Bytes of the string literal that `text` starts with, its quotes included; of one that does not end, all.

@@ -22,7 +22,7 @@ use std::io::Read;
 use flate2::bufread::ZlibDecoder;
 
 pub use generation::Generation;
-pub(crate) use json::without_bare_words;
+pub(crate) use json::{members, without_bare_words};
 
 /// Bytes of text that are read of one image, decompressed, and as JSON spells them.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;

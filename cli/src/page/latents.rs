@@ -44,6 +44,22 @@ pub(super) fn describe(latent: &Latent) -> model::Latent {
     }
 }
 
+/// Bytes that the pictures of a latent take while they are made.
+pub(super) fn memory_for(latent: &Latent, hints: Hints<'_>) -> u64 {
+    let layout = Layout::guess(latent.shape(), hints);
+    request(&layout).memory_for(&layout)
+}
+
+/// What is looked at of a latent.
+fn request(layout: &Layout) -> Request {
+    let items = if is_trajectory(layout) { STEPS } else { ITEMS };
+    Request { items, side: SIDE, bins: BINS, ..Request::default() }
+}
+
+fn is_trajectory(layout: &Layout) -> bool {
+    layout.axes().iter().any(|axis| axis.len > 1 && matches!(axis.name, "step" | "frame"))
+}
+
 /// What the values of a latent are like.
 pub(super) fn values(
     latent: &Latent,
@@ -52,10 +68,8 @@ pub(super) fn values(
     room: &mut Room,
 ) -> gen5::Result<Values> {
     let layout = Layout::guess(latent.shape(), hints);
-    let is_trajectory =
-        layout.axes().iter().any(|axis| axis.len > 1 && matches!(axis.name, "step" | "frame"));
-    let items = if is_trajectory { STEPS } else { ITEMS };
-    let scan = scan(latent, hints, &Request { items, side: SIDE, bins: BINS, ..Request::default() })?;
+    let is_trajectory = is_trajectory(&layout);
+    let scan = scan(latent, hints, &request(&layout))?;
     let colours = match previews {
         Previews::Off => None,
         Previews::By(preview) => Some((preview, "as was asked for".to_owned())),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use data_encoding::BASE64;
 use gen5::Component;
 
+use super::text::Excerpt;
 use crate::environment::Comparison;
 use crate::picture::{Histogram, Key, Statistics};
 
@@ -51,10 +52,10 @@ pub(crate) enum Integrity {
 /// What a file says of how its image was made.
 #[derive(Default)]
 pub(crate) struct Metadata {
-    pub(crate) model: String,
-    pub(crate) version: String,
-    pub(crate) date: String,
-    pub(crate) prompt: String,
+    pub(crate) model: Excerpt,
+    pub(crate) version: Excerpt,
+    pub(crate) date: Excerpt,
+    pub(crate) prompt: Excerpt,
     pub(crate) tags: Vec<String>,
     /// Names and values, as text.
     pub(crate) settings: Vec<(String, String)>,
@@ -62,7 +63,7 @@ pub(crate) struct Metadata {
     /// Names, and values as JSON.
     pub(crate) extra: Vec<(String, String)>,
     /// The whole as it is stored, if it is not what the format asks for, and why.
-    pub(crate) raw: Option<(String, String)>,
+    pub(crate) raw: Option<(String, Excerpt)>,
 }
 
 /// The environment that is stored.
@@ -163,6 +164,9 @@ impl Picture {
     }
 }
 
+/// Bytes of a text that are shown however little room there is.
+const LEAST_SHOWN: usize = 2000;
+
 /// The bytes that a file may still take in the page, besides what is always there.
 pub(crate) struct Room {
     left: usize,
@@ -181,6 +185,13 @@ impl Room {
     /// The picture, if it takes no more than one of so many parts of the room that is left.
     pub(super) fn take_part(&mut self, picture: Picture, parts: usize) -> Option<Picture> {
         if picture.size_in_page() > self.left / parts.max(1) { None } else { self.take(picture) }
+    }
+
+    /// A text that is always shown, of which many files have less room each.
+    pub(super) fn excerpt(&mut self, text: &str) -> Excerpt {
+        let excerpt = Excerpt::within(text, (self.left / 4).max(LEAST_SHOWN));
+        self.left = self.left.saturating_sub(excerpt.beginning().len());
+        excerpt
     }
 
     /// Whether there was room for so many bytes, which is taken then.

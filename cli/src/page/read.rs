@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use gen5::{ChunkRecord, ChunkType, Extra, Reader};
 use serde::Serialize;
@@ -11,11 +10,12 @@ use serde::Serialize;
 use super::image::embed;
 use super::latents;
 use super::model::{Content, Embedded, Environment, File, Image, Integrity, Latent, Metadata, Room};
-use super::text::value;
+use super::text::{shown_size, value};
+use crate::budget::{PICTURES_BESIDE_OTHERS, Shared};
 use crate::environment::Comparison;
 use crate::failure::Status;
 use crate::interrupt;
-use crate::picture::{Clues, Previews};
+use crate::picture::{Clues, Previews, memory_of};
 use crate::progress::Share;
 use crate::terminal::shown;
 use crate::unknown;
@@ -28,12 +28,6 @@ const MAX_FAILURES: usize = 100;
 
 /// Members, tags and latents that are listed.
 const MAX_LISTED: usize = 1000;
-
-/// Bytes of an image, encoded or of its pixels, up to which it is decoded beside others.
-const SMALL_IMAGE: u64 = 32 << 20;
-
-/// Bytes of a pixel, at most but for images of floats.
-const PIXEL: u64 = 8;
 
 /// Bytes of an environment that is shown.
 const MAX_ENVIRONMENT: u64 = 256 << 10;
@@ -50,8 +44,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) room: usize,
     /// The colours of latents.
     pub(crate) previews: Previews,
-    /// Held by who has a large image in memory: files are read side by side, and each such image may take all that one may.
-    pub(crate) large_image: Mutex<()>,
+    /// Memory for the images that are decoded at one time: files are read side by side.
+    pub(crate) images: Shared,
 }
 
 /// Something that went wrong with a file, which the page says, too.
@@ -67,6 +61,13 @@ impl Reading<'_> {
     /// How often a file is read.
     pub(crate) fn passes(&self) -> u64 {
         if self.verify { 2 } else { 1 }
+    }
+
+    /// Whether its pictures take so much memory that a file is better read alone.
+    pub(crate) fn is_for_alone(&self, reader: &Reader) -> bool {
+        let clues = Clues::of(reader);
+        let memory = |latent: gen5::Latent| latents::memory_for(&latent, clues.hints(&latent));
+        reader.latents().take(MAX_LATENTS).any(|latent| memory(latent) > PICTURES_BESIDE_OTHERS)
     }
 
     /// Reads a file that was opened, as much of it as can be. Its share of the progress is that of one pass.
@@ -120,20 +121,26 @@ impl Reading<'_> {
         let unknown = unknown::describe(reader);
         let mut problems: Vec<String> =
             unknown.into_iter().map(|what| format!("{what}, not shown.")).collect();
-        let mut metadata = metadata(reader);
-        let member = |(name, value): &(String, String)| name.len() + value.len();
-        keep(&mut metadata.settings, "settings", member, &mut room, &mut problems);
-        keep(&mut metadata.hardware, "members of hardware_info", member, &mut room, &mut problems);
-        keep(&mut metadata.tags, "tags", String::len, &mut room, &mut problems);
+        let stored = reader.metadata();
+        let mut metadata = metadata(reader, stored.as_ref(), &mut room, &mut problems);
         let environment = self.environment(reader, &mut problems).unwrap_or_else(|error| {
             problems.push(fail(&error));
             Environment { components: None, drift: None }
         });
         let clues = Clues::of(reader);
         let image = self.image(reader, &clues, &damaged, &mut room, fail);
-        let mut latents = self.latents(reader, &clues, &damaged, &mut room, share, fail)?;
-        keep(&mut latents, "latents", |_| 0, &mut room, &mut problems);
-        keep(&mut metadata.extra, "further members", member, &mut room, &mut problems);
+        let mut latents = keep(reader.latents(), "latents", |_| 0, &mut room, &mut problems)
+            .iter()
+            .map(latents::describe)
+            .collect::<Vec<_>>();
+        self.values(reader, &clues, &damaged, &mut room, share, fail, &mut latents)?;
+        if let Ok(stored) = &stored {
+            let extra = stored.model_info().extra.iter();
+            metadata.extra = keep(extra, "further members", size_of_member, &mut room, &mut problems)
+                .into_iter()
+                .map(|(name, json)| (name.to_owned(), json.to_owned()))
+                .collect();
+        }
         Ok(Content {
             version: reader.version(),
             size: reader.file_size(),
@@ -168,9 +175,7 @@ impl Reading<'_> {
         let record = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
         let mut image =
             Image { media_type: None, size: record.payload_size(), embedded: Ok(Embedded::default()) };
-        let pixels = clues.image().map(|(width, height)| u64::from(width) * u64::from(height) * PIXEL);
-        let is_small = pixels.is_some_and(|bytes| bytes.max(image.size) <= SMALL_IMAGE);
-        let _alone = (!is_small).then(|| self.large_image.lock().unwrap_or_else(PoisonError::into_inner));
+        let _taken = self.images.take(memory_of(clues.image(), image.size));
         image.embedded = match (damaged.get(&record.index()), reader.image()) {
             (Some(damage), _) => Err(damage.clone()),
             (None, Err(error)) => Err(fail(&error)),
@@ -183,7 +188,9 @@ impl Reading<'_> {
         Some(image)
     }
 
-    fn latents(
+    /// Looks at the values of the first latents.
+    #[allow(clippy::too_many_arguments)]
+    fn values(
         &self,
         reader: &Reader,
         clues: &Clues,
@@ -191,11 +198,11 @@ impl Reading<'_> {
         room: &mut Room,
         share: &Share<'_>,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
-    ) -> io::Result<Vec<Latent>> {
-        let mut described: Vec<Latent> = reader.latents().map(|latent| latents::describe(&latent)).collect();
+        described: &mut [Latent],
+    ) -> io::Result<()> {
         let looked_at = || reader.latents().take(MAX_LATENTS);
         let done = share.of(looked_at().map(|latent| latent.payload_size()).sum());
-        for (latent, described) in looked_at().zip(&mut described) {
+        for (latent, described) in looked_at().zip(described) {
             let is_damaged = latent.chunks().any(|chunk| damaged.contains_key(&chunk.index()));
             described.values = match is_damaged {
                 true => Err("damaged, and not shown".into()),
@@ -207,7 +214,7 @@ impl Reading<'_> {
             };
             done(latent.payload_size());
         }
-        Ok(described)
+        Ok(())
     }
 
     fn environment(&self, reader: &Reader, problems: &mut Vec<String>) -> gen5::Result<Environment> {
@@ -239,52 +246,71 @@ fn damage(
     Ok(chunks.filter_map(|chunk| Some((chunk.index, fail(chunk.error.as_ref()?)))).collect())
 }
 
-/// Leaves out of a list what there is no room for, and what is too much of it.
+/// What there is room for of a list, and not too much of it.
 fn keep<T>(
-    list: &mut Vec<T>,
+    list: impl Iterator<Item = T>,
     what: &str,
     size: impl Fn(&T) -> usize,
     room: &mut Room,
     problems: &mut Vec<String>,
-) {
-    let (all, mut kept) = (list.len(), 0);
-    list.retain(|one| {
-        let fits = kept < MAX_LISTED && room.take_bytes(size(one));
-        kept += usize::from(fits);
-        fits
-    });
-    if kept < all {
+) -> Vec<T> {
+    let (mut kept, mut all) = (Vec::new(), 0_usize);
+    for one in list {
+        all += 1;
+        if kept.len() < MAX_LISTED && room.take_bytes(size(&one)) {
+            kept.push(one);
+        }
+    }
+    if kept.len() < all {
         problems.push(format!(
-            "There is room for {kept} of {all} {what} in this page; gen5 info --json shows all."
+            "There is room for {} of {all} {what} in this page; gen5 info --json shows all.",
+            kept.len()
         ));
     }
+    kept
 }
 
-fn metadata(reader: &Reader) -> Metadata {
-    let metadata = match reader.metadata() {
-        Ok(metadata) => metadata,
+fn size_of_member((name, value): &(&str, &str)) -> usize {
+    shown_size(name) + shown_size(value)
+}
+
+/// What the page has of the metadata, but for further members.
+fn metadata(
+    reader: &Reader,
+    stored: Result<&gen5::Metadata, &gen5::Error>,
+    room: &mut Room,
+    problems: &mut Vec<String>,
+) -> Metadata {
+    let model = match stored {
+        Ok(metadata) => metadata.model_info(),
         Err(error) => {
-            let raw = Some((error.to_string(), reader.model_info_json().to_owned()));
+            let raw = Some((error.to_string(), room.excerpt(reader.model_info_json())));
             return Metadata { raw, ..Metadata::default() };
         }
     };
-    let model = metadata.model_info();
+    let mut members = |object: Option<Extra>, what| -> Vec<(String, String)> {
+        let object = object.unwrap_or_default();
+        let kept = keep(object.iter(), what, size_of_member, room, problems).into_iter();
+        kept.map(|(name, json)| (name.to_owned(), value(json))).collect()
+    };
+    let settings = members(model.generation_settings.as_ref().map(extra), "settings");
+    let hardware = members(model.hardware_info.as_ref().map(extra), "members of hardware_info");
+    let tags = keep(model.tags.iter(), "tags", |tag| shown_size(tag), room, problems);
     Metadata {
-        model: model.model_name.clone(),
-        version: model.version.clone(),
-        date: model.date.clone(),
-        prompt: model.prompt.clone(),
-        tags: model.tags.clone(),
-        settings: model.generation_settings.as_ref().map(members).unwrap_or_default(),
-        hardware: model.hardware_info.as_ref().map(members).unwrap_or_default(),
-        extra: model.extra.iter().map(|(name, json)| (name.to_owned(), json.to_owned())).collect(),
+        model: room.excerpt(&model.model_name),
+        version: room.excerpt(&model.version),
+        date: room.excerpt(&model.date),
+        prompt: room.excerpt(&model.prompt),
+        tags: tags.into_iter().cloned().collect(),
+        settings,
+        hardware,
+        extra: Vec::new(),
         raw: None,
     }
 }
 
-/// The members of an object as names and texts, in the order of the schema.
-fn members(object: &impl Serialize) -> Vec<(String, String)> {
-    let members: serde_json::Result<Extra> =
-        serde_json::to_string(object).and_then(|text| serde_json::from_str(&text));
-    members.unwrap_or_default().iter().map(|(name, json)| (name.to_owned(), value(json))).collect()
+/// The members of an object, in the order of the schema.
+fn extra(object: &impl Serialize) -> Extra {
+    let members = serde_json::to_string(object).and_then(|text| serde_json::from_str(&text));
+    members.unwrap_or_default()
 }

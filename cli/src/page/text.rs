@@ -8,26 +8,75 @@ const SHOWN: usize = 128 << 10;
 /// Levels up to which JSON is indented; deeper ones line up, since hostile ones would cost the square of their depth.
 const INDENTED: usize = 16;
 
+/// As much of a text as a page shows, so that texts of many files can wait for the page.
+#[derive(Default)]
+pub(crate) struct Excerpt {
+    beginning: String,
+    /// Bytes of all of it.
+    size: usize,
+}
+
+impl Excerpt {
+    /// No more of the text than `most` bytes.
+    pub(super) fn within(text: &str, most: usize) -> Self {
+        Self { beginning: beginning(text, most.min(SHOWN)).to_owned(), size: text.len() }
+    }
+
+    /// Its beginning.
+    pub(super) fn beginning(&self) -> &str {
+        &self.beginning
+    }
+
+    /// Bytes of all of it.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// As [`lines`].
+    pub(super) fn lines(&self) -> String {
+        told(&self.beginning, self.is_cut(), self.size)
+    }
+
+    /// As [`line`].
+    pub(super) fn line(&self) -> String {
+        self.lines().replace('\n', "\\n")
+    }
+
+    /// As [`json_lines`].
+    pub(super) fn json_lines(&self) -> String {
+        told(&indented(&self.beginning), self.is_cut(), self.size)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.beginning.len() < self.size
+    }
+}
+
 /// A text on several lines, what steers or deceives in it escaped, and cut if it is long.
 pub(super) fn lines(text: &str) -> String {
-    told(text, text)
+    told(text, false, text.len())
 }
 
 /// JSON on several lines, indented, as [`lines`].
 pub(super) fn json_lines(json: &str) -> String {
-    told(&indented(beginning(json, SHOWN)), json)
+    told(&indented(beginning(json, SHOWN)), json.len() > SHOWN, json.len())
 }
 
-/// The beginning of what is shown of a text, and how long that is if it is not all.
-fn told(shown: &str, text: &str) -> String {
+/// The beginning of what is shown of a text, and the text's size if that is not all, or the text was cut before.
+fn told(shown: &str, is_cut: bool, size: usize) -> String {
     let beginning = beginning(shown, SHOWN);
     let line = |line| escape_prose(str::strip_suffix(line, '\r').unwrap_or(line)).into_owned();
     let mut lines = beginning.split('\n').map(line).collect::<Vec<_>>().join("\n");
-    if beginning.len() < shown.len() || text.len() > SHOWN {
-        let size = human_size(text.len() as u64);
+    if is_cut || beginning.len() < shown.len() {
+        let size = human_size(size as u64);
         lines += &format!("… ({size} in all; gen5 info --json shows it)");
     }
     lines
+}
+
+/// Bytes that a page has of a text of several lines.
+pub(super) fn shown_size(text: &str) -> usize {
+    escape_prose(beginning(text, SHOWN)).len()
 }
 
 /// A text on one line.
@@ -65,7 +114,7 @@ fn indented(json: &str) -> String {
         out.push('\n');
         out.extend(std::iter::repeat_n("  ", depth.min(INDENTED)));
     };
-    while let Some(character) = characters.next() {
+    while let Some(character) = characters.next().filter(|_| out.len() <= SHOWN) {
         if in_string {
             in_string = escaped || character != '"';
             escaped = !escaped && character == '\\';

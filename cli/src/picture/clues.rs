@@ -1,7 +1,9 @@
 //! What a file says besides its latents that helps to tell what they are: its model, the size of its image, and where they
 //! came from.
 
-use gen5::{ChunkType, Latent, Metadata, Reader};
+use gen5::{ChunkType, Latent, Reader};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::files;
 use super::layout::Hints;
@@ -19,15 +21,24 @@ pub struct Clues {
 /// Bytes of an image that tell its size, unless much else comes first.
 const IMAGE_START: usize = 256 << 10;
 
+/// Bytes of a name that are looked at for words: keys and models of megabytes have none that mean something.
+const LOOKED_AT: usize = 1000;
+
 impl Clues {
     /// Those of a file. What is damaged in it gives none.
     pub fn of(reader: &Reader) -> Self {
-        let metadata = reader.metadata().ok();
-        let model = metadata.as_ref().map(Metadata::model_info);
+        #[derive(Default, Deserialize)]
+        struct Said<'a> {
+            model_name: String,
+            #[serde(borrow)]
+            source_files: Option<&'a RawValue>,
+        }
+        // Of metadata that may be large only these members are needed.
+        let said: Said<'_> = serde_json::from_str(reader.model_info_json()).unwrap_or_default();
         Self {
-            model: model.map(|model| model.model_name.clone()).unwrap_or_default(),
+            model: beginning(&said.model_name).to_owned(),
             image: image_size(reader),
-            origins: Source::origins(model.and_then(|model| model.extra.get(Source::MEMBER))),
+            origins: Source::origins(said.source_files.map(RawValue::get)),
         }
     }
 
@@ -41,13 +52,18 @@ impl Clues {
         let key = latent.key().unwrap_or_default();
         let is_unscaled = self.origins.unscaled.contains(key);
         Hints {
-            key,
+            key: beginning(key),
             model: &self.model,
             image: self.image,
             scaling: if is_unscaled { Scaling::Decoder } else { Scaling::Sampler },
             is_video: self.origins.videos.contains(key),
         }
     }
+}
+
+/// As much of a name as is looked at for words.
+fn beginning(name: &str) -> &str {
+    name.split_at(name.floor_char_boundary(LOOKED_AT)).0
 }
 
 fn image_size(reader: &Reader) -> Option<(u32, u32)> {

@@ -7,15 +7,17 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::imageops::overlay;
 use image::metadata::Orientation;
 use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader, ImageResult, Limits, RgbImage,
-    Rgba, RgbaImage,
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, ImageResult,
+    Limits, RgbImage, Rgba, RgbaImage,
 };
+
+use crate::budget::IMAGES;
 
 /// Pixels of a side of an image that is decoded, at most.
 const MAX_SIDE: u32 = 32_768;
 
-/// Bytes that decoding may take: an image of 16,384 squared, or less with more to a pixel.
-const MAX_BYTES: u64 = 1 << 30;
+/// Bytes that an image may take, all in all: encoded, while it is decoded, and while it is turned.
+const MAX_BYTES: u64 = IMAGES;
 
 /// What is seen through a transparent image.
 const PAPER: Rgba<u8> = Rgba([255, 255, 255, 255]);
@@ -31,24 +33,57 @@ pub struct Stored {
     pub picture: RgbImage,
 }
 
-/// A decoder that keeps to the limits.
-fn decoder(encoded: &[u8]) -> ImageResult<impl ImageDecoder + '_> {
+/// A decoder that keeps to the limits, and how the image is to be turned.
+fn decoder(encoded: &[u8]) -> ImageResult<(impl ImageDecoder + '_, Orientation)> {
     let mut reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format()?;
+    let times = reader.format().map_or(MOST_TIMES, times_in_memory);
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
+    // Some decoders copy it.
+    limits.reserve(encoded.len() as u64)?;
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
-    // Decoders do not count the pixels that they give.
-    limits.reserve(decoder.total_bytes())?;
+    // Exif that is damaged says nothing, and leaves the pixels sound.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let times = if swaps_sides(orientation) { times.max(2) } else { times };
+    limits.reserve(decoder.total_bytes().saturating_mul(times))?;
     decoder.set_limits(limits)?;
-    Ok(decoder)
+    Ok((decoder, orientation))
 }
 
-/// How it is to be turned. Exif that is damaged says nothing, and leaves the pixels sound.
-fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
-    decoder.orientation().unwrap_or(Orientation::NoTransforms)
+/// How many times the size of its pixels a decoder takes at most, these included. Most do not count what they allocate.
+fn times_in_memory(format: ImageFormat) -> u64 {
+    match format {
+        ImageFormat::Png | ImageFormat::Bmp => 1,
+        // A frame beside the canvas.
+        ImageFormat::Gif => 2,
+        // A copy, of four channels if they are cyan, magenta, yellow and black.
+        ImageFormat::Tiff => 3,
+        // Coefficients of two bytes; canvas, frame and planes.
+        _ => MOST_TIMES,
+    }
+}
+
+const MOST_TIMES: u64 = 4;
+
+/// Whether width becomes height, for which there are two of the image for a moment.
+fn swaps_sides(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+/// Memory that an image takes at most to be decoded, by its encoded size and, if they are known, its width and height.
+pub fn memory_of(pixels: Option<(u32, u32)>, encoded: u64) -> u64 {
+    const BYTES: u64 = 4 * MOST_TIMES; // of a pixel, but for those of 16 bits and floats
+    match pixels {
+        Some((width, height)) => (u64::from(width) * u64::from(height))
+            .saturating_mul(BYTES)
+            .saturating_add(encoded)
+            .min(MAX_BYTES),
+        None => MAX_BYTES,
+    }
 }
 
 /// Width and height of an image as it is seen, which its first bytes tell.
@@ -57,13 +92,9 @@ fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
 ///
 /// Those of [`decode`].
 pub fn dimensions(encoded: &[u8]) -> ImageResult<(u32, u32)> {
-    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    let mut decoder = decoder(encoded)?;
+    let (decoder, orientation) = decoder(encoded)?;
     let (width, height) = decoder.dimensions();
-    Ok(match orientation(&mut decoder) {
-        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (height, width),
-        _ => (width, height),
-    })
+    Ok(if swaps_sides(orientation) { (height, width) } else { (width, height) })
 }
 
 /// Decodes an image, and turns it as it says that it is to be seen.
@@ -72,8 +103,7 @@ pub fn dimensions(encoded: &[u8]) -> ImageResult<(u32, u32)> {
 ///
 /// If it is damaged, of no known format, or over 32,768 pixels to a side or a GiB in memory.
 pub fn decode(encoded: &[u8]) -> ImageResult<DynamicImage> {
-    let mut decoder = decoder(encoded)?;
-    let orientation = orientation(&mut decoder);
+    let (decoder, orientation) = decoder(encoded)?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)
@@ -168,7 +198,7 @@ mod tests {
     fn pixels_have_a_limit() {
         // 32,000 x 32,000 of 3 bytes are more than a GiB; none of them are there.
         let mut file = Vec::new();
-        RgbImage::new(1, 1).write_to(&mut Cursor::new(&mut file), image::ImageFormat::Png).unwrap();
+        RgbImage::new(1, 1).write_to(&mut Cursor::new(&mut file), ImageFormat::Png).unwrap();
         for (at, byte) in (16..).zip([0, 0, 0x7d, 0, 0, 0, 0x7d, 0]) {
             file[at] = byte;
         }
@@ -178,11 +208,67 @@ mod tests {
         assert!(matches!(error, image::ImageError::Limits(_)), "{error}");
     }
 
+    /// An encoded pixel that says that it is of `side` x `side`.
+    fn said_to_be(format: ImageFormat, side: u16) -> Vec<u8> {
+        let mut file = Vec::new();
+        RgbImage::new(1, 1).write_to(&mut Cursor::new(&mut file), format).unwrap();
+        let [high, low] = side.to_be_bytes();
+        match format {
+            ImageFormat::Jpeg => {
+                let start = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+                file[start + 5..start + 9].copy_from_slice(&[high, low, high, low]);
+            }
+            ImageFormat::WebP => {
+                // Behind the signature of lossless ones: 14 bits less one each.
+                let start = file.windows(4).position(|name| name == b"VP8L").unwrap() + 9;
+                let sides = u32::from(side - 1) << 14 | u32::from(side - 1);
+                let rest = u32::from_le_bytes(file[start..start + 4].try_into().unwrap()) & 0xf000_0000;
+                file[start..start + 4].copy_from_slice(&(rest | sides).to_le_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+        file
+    }
+
+    #[test]
+    fn what_decoders_take_beside_the_pixels_counts() {
+        for format in [ImageFormat::Jpeg, ImageFormat::WebP] {
+            assert_eq!(dimensions(&said_to_be(format, 9000)).unwrap(), (9000, 9000), "{format:?}");
+            // Of three bytes 432 MB, four times of which are over a GiB.
+            for limited in [
+                decode(&said_to_be(format, 12_000)).map(|_| ()),
+                dimensions(&said_to_be(format, 12_000)).map(|_| ()),
+            ] {
+                assert!(matches!(limited, Err(image::ImageError::Limits(_))), "{format:?}: {limited:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_that_is_turned_counts_twice() {
+        let exif = |orientation: u8| {
+            let mut file = Vec::new();
+            let mut encoder = PngEncoder::new(&mut file);
+            let exif =
+                [&b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation], &[0; 7]].concat();
+            encoder.set_exif_metadata(exif).unwrap();
+            encoder.write_image(&[0; 3], 1, 1, ExtendedColorType::Rgb8).unwrap();
+            // 15,000 x 15,000 of three bytes are 675 MB.
+            file[16..24].copy_from_slice(&[15_000_u32.to_be_bytes(), 15_000_u32.to_be_bytes()].concat());
+            let crc = crc32fast::hash(&file[12..29]).to_be_bytes();
+            file[29..33].copy_from_slice(&crc);
+            dimensions(&file)
+        };
+        assert_eq!(exif(1).unwrap(), (15_000, 15_000));
+        assert_eq!(exif(3).unwrap(), (15_000, 15_000), "upside down in place");
+        assert!(matches!(exif(6), Err(image::ImageError::Limits(_))));
+    }
+
     #[test]
     fn transparent_pixels_are_paper() {
         let mut file = Vec::new();
         let image = RgbaImage::from_pixel(2, 2, Rgba([10, 20, 30, 0]));
-        image.write_to(&mut Cursor::new(&mut file), image::ImageFormat::Png).unwrap();
+        image.write_to(&mut Cursor::new(&mut file), ImageFormat::Png).unwrap();
         assert_eq!(*stored(&file, 64).unwrap().picture.get_pixel(1, 1), Rgb([255, 255, 255]));
     }
 }

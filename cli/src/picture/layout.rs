@@ -212,8 +212,8 @@ impl Layout {
         let mut chosen = vec![0];
         for (axis, count) in axes.iter().zip(share(&axes, most)) {
             let along = (0..count).map(|at| match is_spread(axis) {
-                true if count > 1 => at * (axis.len - 1) / (count - 1),
-                _ => at,
+                true => spread_evenly(at, count, axis.len - 1),
+                false => at,
             });
             let along: Vec<usize> = along.collect();
             chosen =
@@ -221,6 +221,12 @@ impl Layout {
         }
         chosen
     }
+}
+
+/// The place of one of `count` that are spread evenly from 0 to `last`.
+pub(super) fn spread_evenly(at: usize, count: usize, last: usize) -> usize {
+    let place = at as u128 * last as u128 / (count.max(2) - 1) as u128;
+    usize::try_from(place).unwrap_or(last)
 }
 
 /// Whether some along this axis, spread evenly, say more than the first.

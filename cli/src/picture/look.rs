@@ -12,6 +12,7 @@ use super::preview::{Guess, Preview, Scaling, guess};
 use super::scan::{Scan, scan};
 use super::statistics::figure;
 use super::tiles::{Key, Scale};
+use crate::budget::ALL_PICTURES;
 use crate::terminal::{count, dimensions, escape, escape_prose, human_size, shown_name};
 
 /// Which previews are wanted.
@@ -117,6 +118,8 @@ fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> 
         Medium::Pixels => (tiles / (layout.channels() + 1)).clamp(6, 64),
         Medium::Cells => 24,
     };
+    let memory = ALL_PICTURES / shown_latents.max(1) as u64;
+    let most = Request { items: most, memory, ..Request::default() }.items_within(&layout);
     let rows = wish.rows.zip(layout.items_in_row()).map(|((start, end), in_row)| {
         let count = layout.items() / in_row.max(1);
         start..end.unwrap_or(count)
@@ -134,7 +137,7 @@ fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> 
     let arrangement = Arrangement::of(&layout, shown, preview.is_some(), room);
     let is_whole = wish.rows.is_some() && rows.is_none();
     let sample = (ALL_BYTES / shown_latents.max(1) as u64).min(Request::default().sample);
-    let request = Request { items: shown, side: arrangement.side(), sample, rows, bins: BINS };
+    let request = Request { items: shown, side: arrangement.side(), memory, sample, rows, bins: BINS };
     let (scan, scaling) = (scan(&latent, hints, &request), hints.scaling);
     Look { latent, scan, preview, unfit, scaling, is_whole, arrangement }
 }

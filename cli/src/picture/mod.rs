@@ -23,7 +23,7 @@ mod tiles;
 pub use arrangement::Medium;
 pub use canvas::Theme;
 pub use clues::Clues;
-pub use files::{Stored, decode, dimensions, fitted, png, stored};
+pub use files::{Stored, decode, dimensions, fitted, memory_of, png, stored};
 pub use layout::{Axis, Hints, Layout, Role};
 pub use look::{Look, Previews, Wish, facts, guess_of, look};
 pub use paint::pictures;

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use gen5::{ChunkRecord, Latent};
 
-use super::layout::Layout;
+use super::layout::{Layout, spread_evenly};
+use crate::budget::PICTURES;
 
 /// What a scan is to find out.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub struct Request {
     pub items: usize,
     /// Pixels of the longer side of a picture, at most. Larger ones are made smaller by the mean of squares of pixels.
     pub side: usize,
+    /// Bytes that pictures take, at most, but for the first.
+    pub memory: u64,
     /// Bytes that are read. Of a latent that has more, statistics are those of a sample.
     pub sample: u64,
     /// Rows that are looked at; all of them if there are none.
@@ -23,12 +26,35 @@ pub struct Request {
 
 impl Default for Request {
     fn default() -> Self {
-        Self { items: 64, side: 256, sample: 256 << 20, rows: None, bins: 0 }
+        Self { items: 64, side: 256, memory: PICTURES, sample: 256 << 20, rows: None, bins: 0 }
     }
 }
 
-/// Bytes that one task reads of a large raw latent.
+impl Request {
+    /// Pictures of this layout that are kept, at most.
+    pub fn items_within(&self, layout: &Layout) -> usize {
+        let within = usize::try_from(self.memory / self.item(layout)).unwrap_or(usize::MAX);
+        within.max(1).min(self.items)
+    }
+
+    /// Bytes that they take.
+    pub fn memory_for(&self, layout: &Layout) -> u64 {
+        self.item(layout).saturating_mul(self.items_within(layout).min(layout.items()) as u64)
+    }
+
+    /// Bytes of a picture, at most.
+    fn item(&self, layout: &Layout) -> u64 {
+        let side = |pixels: usize| pixels.min(self.side.max(1)) as u64;
+        let plane = side(layout.width()) * side(layout.height()) * size_of::<f32>() as u64;
+        plane.saturating_mul(layout.channels() as u64).max(1)
+    }
+}
+
+/// Bytes that one task reads of a large raw latent, at least.
 const PIECE: u64 = 16 << 20;
+
+/// Tasks that read one latent, at most: each takes some memory.
+const MOST_PIECES: usize = 256;
 
 /// Places from which a sample is taken.
 const PLACES: usize = 32;
@@ -46,21 +72,26 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(latent: &Latent, layout: &Layout, rows: &Range<usize>, request: &Request) -> Self {
         let count = rows.len();
-        let row_bytes = latent.payload_size().checked_div(row_count(latent)).unwrap_or(0).max(1);
+        let row_bytes = latent.payload_size().checked_div(row_count(latent)).unwrap_or(0);
         let bytes = row_bytes.saturating_mul(count as u64);
+        if bytes == 0 {
+            // Axes say nothing of what there is to do: beside one of length 0 any other may have any length.
+            return Self { pieces: Vec::new(), most: u64::MAX, chosen: Vec::new() };
+        }
+        let items = request.items_within(layout);
         let is_raw = !latent.chunks().any(ChunkRecord::is_compressed);
         let chosen = match layout.items_in_row() {
             // The layout of these rows alone chooses among them.
             Some(in_row) => {
-                let chosen = layout.of_rows(count).choose(request.items).into_iter();
+                let chosen = layout.of_rows(count).choose(items).into_iter();
                 chosen.map(|item| item + rows.start * in_row).collect()
             }
-            None => layout.choose(request.items),
+            None => layout.choose(items),
         };
         if bytes <= request.sample {
             // Parts are decompressed side by side anyway.
-            let tasks =
-                if is_raw { usize::try_from(bytes / PIECE).unwrap_or(1) } else { 1 }.clamp(1, count.max(1));
+            let tasks = if is_raw { usize::try_from(bytes / PIECE).unwrap_or(MOST_PIECES) } else { 1 }
+                .clamp(1, count.min(MOST_PIECES));
             let cut = |at: usize| rows.start + count / tasks * at + (count % tasks).min(at);
             let pieces = (0..tasks).map(|at| cut(at)..cut(at + 1)).collect();
             return Self { pieces, most: u64::MAX, chosen };
@@ -77,7 +108,7 @@ impl Plan {
             // Only what is read anyway is shown.
             Some(in_row) => {
                 let pieces = part_starts(latent, rows, some);
-                let chosen = choose_among(&pieces, in_row, layout.is_spread(), request.items);
+                let chosen = choose_among(&pieces, in_row, layout.is_spread(), items);
                 (pieces, chosen)
             }
             None => (part_starts(latent, rows, some), chosen),
@@ -91,7 +122,7 @@ impl Plan {
 /// Some rows at a time, from places spread over all of them.
 fn spread(rows: &Range<usize>, some: usize) -> Vec<Range<usize>> {
     let places = PLACES.min(rows.len() / some).max(2);
-    let place = |at: usize| rows.start + at * (rows.len() - some) / (places - 1);
+    let place = |at: usize| rows.start + spread_evenly(at, places, rows.len() - some);
     (0..places).map(place).map(|start| start..start + some).collect()
 }
 
@@ -114,7 +145,7 @@ fn part_starts(latent: &Latent, rows: &Range<usize>, share: usize) -> Vec<Range<
         .filter(|part| !part.is_empty())
         .collect();
     let places = PLACES.min(starts.len());
-    let place = |at: usize| starts.get(at * (starts.len() - 1) / (places - 1).max(1)).cloned();
+    let place = |at: usize| starts.get(spread_evenly(at, places, starts.len() - 1)).cloned();
     let pieces = (0..places).filter_map(place);
     pieces.map(|part| part.start..part.end.min(part.start.saturating_add(share))).collect()
 }
@@ -133,7 +164,7 @@ fn choose_among(pieces: &[Range<usize>], in_row: usize, is_spread: bool, most: u
         }
         None
     };
-    let places = (0..count).map(|at| if is_spread && count > 1 { at * (all - 1) / (count - 1) } else { at });
+    let places = (0..count).map(|at| if is_spread { spread_evenly(at, count, all - 1) } else { at });
     places.filter_map(nth).collect()
 }
 

@@ -103,6 +103,8 @@ fn read<'a>(latent: &Latent, rows: &Range<usize>, mut pass: Pass<'a>) -> gen5::R
         written => written?,
     }
     pass.settle();
+    // Of other pieces there are as many, until all are read.
+    (pass.block, pass.pending) = (Vec::new(), Vec::new());
     Ok(pass)
 }
 

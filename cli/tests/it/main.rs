@@ -26,6 +26,8 @@ mod layouts;
 #[allow(clippy::cast_possible_truncation)]
 #[path = "../../../tests/support/mod.rs"]
 mod library;
+#[cfg(target_os = "linux")]
+mod memory;
 mod merge;
 #[cfg(unix)]
 mod names;
@@ -38,6 +40,7 @@ mod report;
 mod results;
 mod sessions;
 mod set;
+mod shapes;
 #[cfg(target_os = "linux")]
 mod signals;
 mod split;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use gen5::{Array, Compression, Entry, Metadata, Reader, WriteOptions, bf16, f16};
+use gen5::{Array, Component, Compression, Entry, Environment, Metadata, Reader, WriteOptions, bf16, f16};
 use serde_json::{Value, json};
 
 use crate::library::{Builder, Chunk};
@@ -251,17 +251,93 @@ fn too_many_files_are_a_slip() {
     assert_eq!(folder.names(), ["a.gen5"]);
 }
 
-/// A file's metadata of some size is not written out for each of very many rows.
-#[test]
-fn metadata_is_not_repeated_without_end() {
-    let folder = Folder::new();
-    let mut writer = WriteOptions::new().create(folder.path("run.gen5")).unwrap();
-    writer.latent("x", &[100_000], &vec![0.5_f32; 100_000]).unwrap();
+/// A file of so many rows, with an image, an environment and metadata of 100 KB each.
+fn repeated(folder: &Folder, name: &str, rows: usize) {
+    let mut writer = WriteOptions::new().create(folder.path(name)).unwrap();
+    writer.latent("x", &[rows], &vec![0.5_f32; rows]).unwrap();
+    writer.image(&[b"\0\0\0\x0cJXL \r\n\x87\n".as_slice(), &[7; 100_000]].concat()).unwrap();
+    writer.environment(&Environment::new([Component::new("a", "y".repeat(100_000))])).unwrap();
     let metadata = Metadata::builder("SD", "3").prompt("a cat".repeat(20_000)).build().unwrap();
     writer.finish(&metadata).unwrap();
+}
+
+/// What is the same for all files is not written out for each of very many, and every way out that the message names is one.
+#[test]
+fn what_all_files_repeat_is_bounded() {
+    let folder = Folder::new();
+    repeated(&folder, "run.gen5", 100_000);
     let ran = folder.run(&["split", "@/run.gen5", "-o", "@/parts", "--rows", "1"]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.messages.contains("100000 files would each have all of the metadata"), "{ran:?}");
-    assert!(!folder.path("parts").exists());
-    folder.ok(&["split", "@/run.gen5", "-o", "@/parts", "--rows", "50000", "--quiet"]);
+    let told = "gen5: @/run.gen5: metadata, image, environment and chunks of unknown types, 293.3 KiB, would be in each of \
+                100000 files, 28.0 GiB together, and --room allows 4.0 GiB: --rows 7 makes fewer files, or --room 28";
+    assert!(ran.code == 1 && ran.messages.starts_with(told), "{ran:?}");
+    assert_eq!(folder.names(), ["run.gen5"]);
+
+    repeated(&folder, "few.gen5", 20);
+    let split = |more: &[&str]| {
+        let ran = folder.run(&[&["split", "@/few.gen5", "-o", "@/parts"], more].concat());
+        let files = folder.path("parts").exists().then(|| names(&folder.path("parts")).len() - 1);
+        _ = fs::remove_dir_all(folder.path("parts"));
+        (ran.code, files, ran.messages)
+    };
+    let (code, files, said) = split(&["--rows", "1", "--room", "3"]);
+    assert_eq!((code, files), (1, None), "{said}");
+    for (way, files) in [("--latents-only", 20), ("--rows 2", 10), ("--room 6", 20)] {
+        assert!(said.contains(&format!("{way} ")), "{said}");
+        let words = [vec!["--room", "3", "--rows", "1"], way.split(' ').collect()].concat();
+        // Of an option that is given twice clap would refuse both.
+        let words: Vec<&str> = match way.split_once(' ') {
+            Some((option, _)) => {
+                let at = words.iter().position(|word| *word == option).unwrap();
+                [&words[..at], &words[at + 2..]].concat()
+            }
+            None => words,
+        };
+        assert_eq!(split(&words), (0, Some(files), String::new()), "{way}");
+    }
+    let (_, _, said) = split(&["--rows", "1", "--room", "1"]);
+    assert!(!said.contains("--latents-only"), "the metadata alone are more: {said}");
+}
+
+#[test]
+fn latents_only_leaves_out_what_is_none() {
+    let folder = Folder::new();
+    repeated(&folder, "run.gen5", 3);
+    folder.ok(&["split", "@/run.gen5", "-o", "@/parts", "--rows", "1", "--latents-only"]);
+    let part = open(&folder, "parts/run-1.gen5");
+    assert_eq!((part.latents().len(), part.chunks().len()), (1, 1));
+    assert_eq!(model_info(&folder, "parts/run-1.gen5")["prompt"], "a cat".repeat(20_000));
+    part.verify().unwrap();
+}
+
+/// One entry of `merged_from` can be of every part.
+#[test]
+fn merged_from_is_bounded_too() {
+    let folder = Folder::new();
+    let mut writer = WriteOptions::new().create(folder.path("a.gen5")).unwrap();
+    writer.latent("x", &[1000], &[0.5; 1000]).unwrap();
+    let mut extra = gen5::Extra::new();
+    extra
+        .insert_json(
+            "merged_from",
+            format!(r#"[{{"latents":[{{"index":0}}],"x":"{}"}}]"#, "y".repeat(10_000)),
+        )
+        .unwrap();
+    writer.finish(&Metadata::builder("", "").extra(extra).build().unwrap()).unwrap();
+    let ran = folder.run(&["split", "@/a.gen5", "-o", "@/parts", "--rows", "1", "--room", "5"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.messages.contains("would repeat more than 5.0 MiB of merged_from"), "{ran:?}");
+    folder.ok(&["set", "--quiet", "@/a.gen5", "--unset", "merged_from"]);
+    folder.ok(&["split", "@/a.gen5", "-o", "@/parts", "--rows", "1", "--room", "5"]);
+}
+
+#[test]
+fn too_many_latents_are_a_slip_too() {
+    let folder = Folder::new();
+    let mut writer = WriteOptions::new().create(folder.path("a.gen5")).unwrap();
+    let keys: Vec<String> = (0..100_001).map(|number| number.to_string()).collect();
+    writer.latents(keys.iter().map(|key| Array::new(key.as_str(), &[1], &[0.5_f32]))).unwrap();
+    writer.finish(&Metadata::builder("", "").build().unwrap()).unwrap();
+    let ran = folder.run(&["split", "@/a.gen5", "-o", "@/parts"]);
+    assert!(ran.code == 1 && ran.messages.contains("100001 latents would make as many files"), "{ran:?}");
+    assert_eq!(folder.names(), ["a.gen5"]);
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use gen5::{Latent, Reader};
 use serde::Serialize;
 
-use super::members::{Change, extra_changes};
+use super::members::{Change, Listing, extra_changes};
 use super::values::{Distance, compare};
 use super::{Outcome, Side, described};
 use crate::progress::Progress;
@@ -125,10 +125,10 @@ impl Pair {
     }
 
     /// How what else is recorded of them differs.
-    fn members(&self) -> Vec<Change> {
+    fn members(&self, listing: &mut Listing) -> Vec<Change> {
         let extra = |latent: &Option<Latent>| latent.as_ref()?.extra().cloned();
         let (Some(file), Some(other)) = (extra(&self.file), extra(&self.other)) else { return Vec::new() };
-        extra_changes(&file, &other)
+        extra_changes(&file, &other, listing)
     }
 
     /// Compares them. With a tolerance, values that differ by no more are close.
@@ -136,6 +136,7 @@ impl Pair {
         &self,
         sides: (&Side<'_>, &Side<'_>),
         tolerance: Option<f64>,
+        listing: &mut Listing,
         progress: &Progress,
     ) -> (LatentReport, Result<()>) {
         let (result, distance, failure) = match (&self.file, &self.other) {
@@ -158,7 +159,7 @@ impl Pair {
             file: self.file.as_ref().map(Form::of),
             other: self.other.as_ref().map(Form::of),
             distance: distance.as_ref().map(Measured::of),
-            members: self.members(),
+            members: self.members(listing),
             error: failure.as_ref().err().map(|error| format!("{error:#}")),
         };
         (report, failure)

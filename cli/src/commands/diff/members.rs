@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use gen5::Extra;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::embedded::without_bare_words;
+use crate::embedded::{members, without_bare_words};
+use crate::same_json::same_json;
 
 /// A member that differs.
 #[derive(Serialize)]
@@ -19,6 +19,28 @@ pub(super) struct Change {
     file: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<Box<RawValue>>,
+}
+
+/// The members that differ, as many as are listed.
+#[derive(Default)]
+pub(super) struct Listing {
+    listed: usize,
+    /// How many more differ.
+    pub(super) unlisted: usize,
+}
+
+/// Members that are listed: each takes some hundred bytes, and nobody reads as many.
+const MOST_LISTED: usize = 10_000;
+
+impl Listing {
+    fn add(&mut self, changes: &mut Vec<Change>, change: impl FnOnce() -> Change) {
+        if self.listed == MOST_LISTED {
+            self.unlisted += 1;
+            return;
+        }
+        self.listed += 1;
+        changes.push(change());
+    }
 }
 
 impl Change {
@@ -83,25 +105,25 @@ fn around(one: String, other: String) -> (String, String) {
 }
 
 /// How the texts of two `model_info` differ. Members are told one by one, those of objects too, one level down.
-pub(super) fn changes(file: &str, other: &str) -> Vec<Change> {
+pub(super) fn changes(file: &str, other: &str, listing: &mut Listing) -> Vec<Change> {
     let mut changes = Vec::new();
     let whole = || Change::new("model_info".into(), Some(file), Some(other));
     match (object(file), object(other)) {
         (Some((file_members, file_exact)), Some((other_members, other_exact))) => {
-            compare("", &file_members, &other_members, &mut changes);
+            compare("", &file_members, &other_members, &mut changes, listing);
             // What was read for NaN and infinity tells them apart no more.
             if changes.is_empty() && !(file_exact && other_exact) && file != other {
-                changes.push(whole());
+                listing.add(&mut changes, whole);
             }
         }
         _ if file == other => {}
-        _ => changes.push(whole()),
+        _ => listing.add(&mut changes, whole),
     }
     changes
 }
 
 /// How the texts of two manifests differ beside `model_info` and what describes the file itself.
-pub(super) fn manifest_changes(file: &str, other: &str) -> Vec<Change> {
+pub(super) fn manifest_changes(file: &str, other: &str, listing: &mut Listing) -> Vec<Change> {
     let mut changes = Vec::new();
     if file == other {
         return changes;
@@ -116,8 +138,8 @@ pub(super) fn manifest_changes(file: &str, other: &str) -> Vec<Change> {
         Some((root, body))
     };
     if let (Some((root, body)), Some((other_root, other_body))) = (members(file), members(other)) {
-        compare("", &root, &other_root, &mut changes);
-        compare(&format!("{BODY}."), &body, &other_body, &mut changes);
+        compare("", &root, &other_root, &mut changes, listing);
+        compare(&format!("{BODY}."), &body, &other_body, &mut changes, listing);
     }
     changes
 }
@@ -126,37 +148,39 @@ pub(super) fn manifest_changes(file: &str, other: &str) -> Vec<Change> {
 const BODY: &str = "gen5_metadata";
 
 /// How the members of two objects differ.
-pub(super) fn extra_changes(file: &Extra, other: &Extra) -> Vec<Change> {
+pub(super) fn extra_changes(file: &Extra, other: &Extra, listing: &mut Listing) -> Vec<Change> {
     let mut changes = Vec::new();
-    compare("", file, other, &mut changes);
+    compare("", file, other, &mut changes, listing);
     changes
 }
 
 /// An object's members, and whether they are spelled as in the text; `None` if it is no object.
 fn object(text: &str) -> Option<(Extra, bool)> {
-    match serde_json::from_str(text) {
+    match members(text) {
         Ok(members) => Some((members, true)),
-        Err(_) => serde_json::from_str(&without_bare_words(text)).ok().map(|members| (members, false)),
+        Err(_) => members(&without_bare_words(text)).ok().map(|members| (members, false)),
     }
 }
 
-fn compare(prefix: &str, file: &Extra, other: &Extra, changes: &mut Vec<Change>) {
+fn compare(prefix: &str, file: &Extra, other: &Extra, changes: &mut Vec<Change>, listing: &mut Listing) {
+    let member = |name: &str| format!("{prefix}{name}");
     // Looked up by hash: a file may have very many.
-    let (by_name, other_by_name): (HashMap<&str, &str>, HashMap<&str, &str>) =
-        (file.iter().collect(), other.iter().collect());
-    let only_in_other = other.iter().filter(|(name, _)| !by_name.contains_key(name));
-    for (name, _) in file.iter().chain(only_in_other) {
-        let member = format!("{prefix}{name}");
-        match (by_name.get(name).copied(), other_by_name.get(name).copied()) {
-            (Some(file), Some(other)) if is_same(file, other) => {}
-            (Some(file), Some(other)) if prefix.is_empty() => match (object(file), object(other)) {
-                (Some((file, _)), Some((other, _))) => {
-                    compare(&format!("{member}."), &file, &other, changes);
+    let mut only_in_other = HashMap::with_capacity(other.len());
+    only_in_other.extend(other.iter());
+    for (name, value) in file.iter() {
+        match only_in_other.remove(name) {
+            Some(other) if is_same(value, other) => {}
+            Some(other) => match object(value).zip(object(other)).filter(|_| prefix.is_empty()) {
+                Some(((file, _), (other, _))) => {
+                    compare(&member(&format!("{name}.")), &file, &other, changes, listing);
                 }
-                _ => changes.push(Change::new(member, Some(file), Some(other))),
+                None => listing.add(changes, || Change::new(member(name), Some(value), Some(other))),
             },
-            (file, other) => changes.push(Change::new(member, file, other)),
+            None => listing.add(changes, || Change::new(member(name), Some(value), None)),
         }
+    }
+    for (name, value) in other.iter().filter(|(name, _)| only_in_other.contains_key(name)) {
+        listing.add(changes, || Change::new(member(name), None, Some(value)));
     }
 }
 
@@ -171,10 +195,7 @@ fn is_same(one: &str, other: &str) -> bool {
         // An integer is spelled in one way, and may have more digits than a float holds.
         return !(is_integer(one) && is_integer(other)) && one.parse::<f64>() == other.parse::<f64>();
     }
-    match (serde_json::from_str::<Value>(one), serde_json::from_str::<Value>(other)) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
+    same_json(one, other)
 }
 
 #[cfg(test)]
@@ -182,7 +203,7 @@ mod tests {
     use super::*;
 
     fn lines(file: &str, other: &str) -> Vec<String> {
-        changes(file, other).iter().map(Change::line).collect()
+        changes(file, other, &mut Listing::default()).iter().map(Change::line).collect()
     }
 
     #[test]
@@ -198,7 +219,9 @@ mod tests {
             "n: (none) → {}",
         ];
         assert_eq!(lines(file, other), expected);
-        let json = serde_json::to_string(&changes(r#"{"a": null, "b": 1.50}"#, "{}")).unwrap();
+        let json =
+            serde_json::to_string(&changes(r#"{"a": null, "b": 1.50}"#, "{}", &mut Listing::default()))
+                .unwrap();
         assert_eq!(json, r#"[{"member":"a","file":null},{"member":"b","file":1.50}]"#);
     }
 

@@ -13,7 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
 use self::latents::{LatentReport, pair};
-use self::members::{Change, changes, manifest_changes};
+use self::members::{Change, Listing, changes, manifest_changes};
 use super::{Output, of_file, path_text};
 use crate::args::DiffArgs;
 use crate::environment::Comparison;
@@ -96,9 +96,16 @@ struct Report {
     /// How the environments differ.
     drift: Option<Comparison>,
     latents: Vec<LatentReport>,
+    /// Members that differ beside those that are listed, if there are any.
+    #[serde(skip_serializing_if = "is_zero")]
+    unlisted: usize,
     /// Chunks of unknown types, if there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chunks: Vec<ChunkReport>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Chunks of an unknown type, the first with the first, the second with the second.
@@ -140,11 +147,14 @@ pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
 }
 
 fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &mut Output<'_>) -> Report {
-    let metadata = changes(file.reader.model_info_json(), other.reader.model_info_json());
-    let manifest = manifest_changes(file.reader.manifest_json(), other.reader.manifest_json());
+    let mut listing = Listing::default();
+    let (text, other_text) = (file.reader.model_info_json(), other.reader.model_info_json());
+    let metadata = changes(text, other_text, &mut listing);
+    let (text, other_text) = (file.reader.manifest_json(), other.reader.manifest_json());
+    let manifest = manifest_changes(text, other_text, &mut listing);
     let image = compare_chunks(file.image(), other.image());
     let (environment, drift) = compare_environments(file, other, output);
-    let latents = compare_latents(file, other, tolerance, output);
+    let latents = compare_latents(file, other, tolerance, &mut listing, output);
     let chunks = compare_unknown(file, other);
     let same = metadata.is_empty()
         && manifest.is_empty()
@@ -153,7 +163,8 @@ fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &m
         && latents.iter().all(LatentReport::is_same)
         && chunks.iter().all(|chunk| chunk.result.is_same());
     let (path, other) = (path_text(file.path), path_text(other.path));
-    Report { path, other, same, metadata, manifest, image, environment, drift, latents, chunks }
+    let unlisted = listing.unlisted;
+    Report { path, other, same, metadata, manifest, image, environment, drift, latents, unlisted, chunks }
 }
 
 /// By what is recorded of them.
@@ -195,13 +206,14 @@ fn compare_latents(
     file: &Side<'_>,
     other: &Side<'_>,
     tolerance: Option<f64>,
+    listing: &mut Listing,
     output: &mut Output<'_>,
 ) -> Vec<LatentReport> {
     let pairs = pair(&file.reader, &other.reader);
     let progress = output.progress("comparing", pairs.iter().map(latents::Pair::bytes).sum());
     let mut reports = Vec::new();
     for pair in &pairs {
-        let (report, failure) = pair.compare((file, other), tolerance, &progress);
+        let (report, failure) = pair.compare((file, other), tolerance, listing, &progress);
         if let Err(error) = failure {
             progress.suspend(|| output.report(&error));
         }
@@ -238,6 +250,9 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     facts.extend(described(report.image).map(|text| ("image", text.to_owned())));
     facts.extend(report.latents.iter().flat_map(LatentReport::lines).map(|line| ("latent", line)));
     facts.extend(equal_latents(&report.latents).map(|text| ("latents", text)));
+    if report.unlisted > 0 {
+        facts.push(("also", format!("{} differ, too, and are not listed", count(report.unlisted, "member"))));
+    }
     let unequal = report.chunks.iter().filter_map(|chunk| Some((&chunk.kind, described(chunk.result)?)));
     facts.extend(unequal.map(|(kind, text)| ("chunk", format!("{kind}: {text}"))));
     facts

@@ -8,18 +8,18 @@ use gen5::{Dtype, Extra, Latent};
 
 use super::plan::{Texts, Used, Values};
 use super::unscale::Unscale;
+use crate::budget::MADE_FILES;
+use crate::convert;
 use crate::convert::layouts::{Layout, Member, Source, comfyui, kohya};
 use crate::convert::types::{Other, Type};
 use crate::convert::write::Piece;
+use crate::embedded::members;
 use crate::names::NAMELESS;
 use crate::values::Normalization;
 
 /// What is to be said of kohya's caches that are made here.
 pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are those of an uncropped image of 8 pixels for \
                                             each value of a latent: the file does not tell the true ones";
-
-/// Files that are made of latents: more are a slip, or a trap.
-pub(super) const MAX_FILES: usize = 100_000;
 
 /// A latent, or a row of one, that is to be a file.
 pub(super) struct Unit<'a> {
@@ -90,8 +90,7 @@ pub(super) struct Derived {
 impl Derived {
     /// Bytes in it, and in the index, that files of one latent repeat.
     pub(super) fn repeated(&self, unit: &Unit<'_>) -> u64 {
-        let texts = self.texts.iter().map(|(name, text)| name.len() + text.len());
-        (unit.latent.key().map_or(0, str::len) + texts.sum::<usize>()) as u64
+        (unit.latent.key().map_or(0, str::len) + self.texts.size()) as u64
     }
 }
 
@@ -107,7 +106,8 @@ pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a Source], used: &U
         match latent.shape().split_first() {
             // Rows that are from no file are there, too: those of another file may have been stacked on them.
             Some((&rows, shape))
-                if rows <= MAX_FILES.saturating_sub(units.len()) && of_rows.keys().any(|row| *row < rows) =>
+                if rows <= MADE_FILES.saturating_sub(units.len())
+                    && of_rows.keys().any(|row| *row < rows) =>
             {
                 let left = (0..rows).filter(|row| !used.contains(&(latent.index(), Some(*row))));
                 units.extend(left.map(|row| {
@@ -140,11 +140,12 @@ fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
 }
 
 /// The texts that an image by ComfyUI brought.
-pub(super) fn comfyui_texts(model_info: &Extra) -> Texts {
-    let texts = model_info.get("image_text").and_then(|texts| serde_json::from_str::<Extra>(texts).ok());
+pub(super) fn comfyui_texts(model_info: &Extra) -> Result<Texts> {
+    let texts = model_info.get("image_text").and_then(|texts| members(texts).ok());
     let text = |name: &str| serde_json::from_str(texts.as_ref()?.get(name)?).ok();
     let texts = [comfyui::PROMPT, comfyui::WORKFLOW];
-    Arc::new(texts.into_iter().filter_map(|name| Some((name.to_owned(), text(name)?))).collect())
+    let texts = texts.into_iter().filter_map(|name| Some((name.to_owned(), text(name)?))).collect();
+    Ok(Arc::new(convert::texts::Texts::of_map(&texts)?))
 }
 
 /// A `.latent` file, if it can be one: channels, height and width, behind the batch that ComfyUI has.
@@ -214,7 +215,7 @@ fn images(unit: &Unit<'_>) -> Option<(Option<usize>, [usize; 3])> {
         // A video of one frame.
         [channels, 1, height, width] if is_musubi => Some((None, [channels, height, width])),
         [1, channels, height, width] if !is_musubi => Some((None, [channels, height, width])),
-        [rows @ 0..=MAX_FILES, channels, height, width]
+        [rows @ 0..=MADE_FILES, channels, height, width]
             if !is_musubi && unit.row.is_none() && !unit.latent.is_empty() =>
         {
             Some((Some(rows), [channels, height, width]))

@@ -18,7 +18,7 @@ use self::plan::{Plan, Planned, Values, plan};
 use self::rows::{Row, Rows};
 use self::unknown::{ChunkEntry, write_chunks};
 use super::Output;
-use super::folder::{Draft, check_destination, create_folder, write};
+use super::folder::{Draft, check_destination, create_folder, write, write_json};
 use super::verify::{check_all, size_of_check};
 use crate::args::{Format, UnpackArgs};
 use crate::convert::recast::Recast;
@@ -208,13 +208,14 @@ fn write_all(
 
     write_chunks(reader, chunks, folder)?;
 
+    write_json(&folder.join("index.json"), &index)?;
     let planned = plan.files.iter().map(|file| &file.path);
     let mut files: Vec<String> = planned.chain(chunks.iter().map(|chunk| &chunk.file)).cloned().collect();
+    files.push("index.json".to_owned());
     let mut write = |name: &str, bytes: &[u8]| {
         files.push(name.to_owned());
         write(&folder.join(name), bytes)
     };
-    write("index.json", format!("{}\n", serde_json::to_string_pretty(index)?).as_bytes())?;
     write("metadata.json", reader.manifest_json().as_bytes())?;
     if let Some(image) = reader.image()? {
         write(&format!("image.{}", image_extension(&image)), &image)?;

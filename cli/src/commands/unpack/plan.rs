@@ -1,24 +1,28 @@
 //! Which files `unpack` writes for the latents, and what is in each.
 
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use gen5::{Dtype, Extra, Latent, Reader};
+use serde_json::value::RawValue;
 
 use super::super::sources::sources;
 use super::LATENTS;
 use super::derive::{
-    Derived, MAX_FILES, SIZES_ARE_DERIVED, Unit, comfyui_files, comfyui_texts, kohya_files, marker, units,
+    Derived, SIZES_ARE_DERIVED, Unit, comfyui_files, comfyui_texts, kohya_files, marker, units,
 };
 use super::unscale::Unscale;
 use crate::args::{Format, PreviewArg, UnpackArgs};
+use crate::budget::{MADE_FILES, REPEATED_BY_UNPACK};
+use crate::convert;
 use crate::convert::layouts::{Layout, Member, Source, comfyui};
 use crate::convert::recast::Fits;
 use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece};
-use crate::embedded::without_bare_words;
+use crate::embedded::{members, without_bare_words};
 use crate::names::file_names;
 use crate::picture::Previews;
 use crate::progress::Progress;
@@ -26,7 +30,7 @@ use crate::terminal::{count, escape, human_size};
 use crate::values::Normalization;
 
 /// The texts of a file's header, where it has one. Many files may have the same.
-pub(super) type Texts = Arc<BTreeMap<String, String>>;
+pub(super) type Texts = Arc<convert::texts::Texts>;
 
 /// A file that is to be written.
 pub(super) struct Planned {
@@ -128,21 +132,28 @@ fn is_member_name(name: &str) -> bool {
 
 /// The metadata, member by member.
 fn model_info(reader: &Reader) -> Result<Extra> {
-    serde_json::from_str(&without_bare_words(reader.model_info_json()))
-        .context("the metadata is no JSON object")
+    members(&without_bare_words(reader.model_info_json())).context("the metadata is no JSON object")
 }
 
 /// The metadata as texts: text as it is, all else as JSON.
 fn texts(reader: &Reader) -> Result<Texts> {
-    let text = |value: &str| serde_json::from_str(value).unwrap_or_else(|_| value.to_owned());
-    Ok(Arc::new(model_info(reader)?.iter().map(|(name, value)| (name.to_owned(), text(value))).collect()))
+    let is_text = |json: &str| serde_json::from_str::<String>(json).is_ok();
+    let model_info = model_info(reader)?;
+    let mut object = String::from("{");
+    for (at, (name, json)) in model_info.iter().enumerate() {
+        let json = if is_text(json) { json.into() } else { Cow::Owned(serde_json::to_string(json)?) };
+        object += if at > 0 { "," } else { "" };
+        object += &serde_json::to_string(name)?;
+        object += ":";
+        object += &json;
+    }
+    object += "}";
+    drop(model_info);
+    Ok(Arc::new(convert::texts::Texts::of_json(RawValue::from_string(object)?)?))
 }
 
 /// Values as ComfyUI saved them before it had its marker. What is added is a zero that leaves that of others its sign.
 const SCALED_AGAIN: Normalization = Normalization { shift: -0.0, factor: comfyui::UNSCALE };
-
-/// Bytes of keys and texts that files of one latent repeat.
-const MAX_REPEATED: u64 = 256 << 20;
 
 /// Latents, by position, and rows of them, or the whole.
 pub(super) type Used = HashSet<(usize, Option<usize>)>;
@@ -160,6 +171,8 @@ struct Planner<'a> {
     /// The latents of which it was told that they do not get back the type that they had.
     misfits: HashSet<usize>,
     progress: &'a Progress,
+    /// The texts of files that have none.
+    no_texts: Texts,
     plan: Plan,
 }
 
@@ -172,7 +185,8 @@ impl<'a> Planner<'a> {
             sources.iter().partition(|source| missing(source, &by_key).is_none());
         let plan = Plan { files: Vec::new(), notes: note_of_torn(&torn, &by_key).into_iter().collect() };
         let (used, fits, misfits) = (HashSet::new(), HashMap::new(), HashSet::new());
-        Self { latents, sources, by_key, used, fits, misfits, progress, plan }
+        let no_texts = Texts::default();
+        Self { latents, sources, by_key, used, fits, misfits, progress, no_texts, plan }
     }
 
     /// All files of this layout, or all files as they were.
@@ -195,7 +209,7 @@ impl<'a> Planner<'a> {
             _ if left.is_empty() => {}
             None => self.rest(&left),
             Some(layout @ Layout::Comfyui) => {
-                let texts = comfyui_texts(model_info);
+                let texts = comfyui_texts(model_info)?;
                 let unscale = Unscale::new(layout, unscale, model_info);
                 self.derive(&left, layout, unscale, |unit, by| comfyui_files(unit, &texts, by))?;
             }
@@ -237,7 +251,11 @@ impl<'a> Planner<'a> {
             pieces.push(marker());
         }
         ensure!(container != Container::Npy || pieces.len() == 1, "a .npy file holds one array");
-        let (texts, file) = (Arc::new(source.metadata.clone()), Some(source.file.clone()));
+        let texts = match source.metadata.is_empty() {
+            true => Arc::clone(&self.no_texts),
+            false => Arc::new(source.metadata.clone()),
+        };
+        let file = Some(source.file.clone());
         Ok(Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts, source: file })
     }
 
@@ -359,14 +377,14 @@ impl<'a> Planner<'a> {
             repeated += files.iter().map(|file| file.repeated(&unit)).sum::<u64>();
             derived.extend(files);
             ensure!(
-                self.plan.files.len() + derived.len() <= MAX_FILES,
-                "more than {MAX_FILES} files would be made; --format safetensors makes one"
+                self.plan.files.len() + derived.len() <= MADE_FILES,
+                "more than {MADE_FILES} files would be made; --format safetensors makes one"
             );
             ensure!(
-                repeated <= MAX_REPEATED,
+                repeated <= REPEATED_BY_UNPACK,
                 "keys, prompt and workflow would be repeated for each file, which comes to more than {}; --format \
                  safetensors has them once",
-                human_size(MAX_REPEATED)
+                human_size(REPEATED_BY_UNPACK)
             );
         }
         for (latents, why) in [

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use source::{MAX_KEPT, Member, Origins, Outline, Source};
+pub use source::{MAX_KEPT, Member, Origins, Outline, Source, for_each};
 
 /// How a file lays out its arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

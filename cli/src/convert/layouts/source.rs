@@ -1,6 +1,6 @@
 //! What is kept of a file besides its latents, and how it comes back.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -9,10 +9,12 @@ use gen5::Dtype;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Layout, kohya, musubi};
+use crate::convert::texts::Texts;
 use crate::convert::types::{Other, Type};
-use crate::terminal::escape;
+use crate::terminal::{escape, shorten};
 
 /// Bytes of arrays that are kept beside the latents of one file.
 pub const MAX_KEPT: u64 = 64 << 10;
@@ -27,8 +29,8 @@ pub struct Source {
     /// Its arrays, in the order of the file.
     pub arrays: Vec<Member>,
     /// The texts of its header.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub metadata: Texts,
 }
 
 /// An array of a file: a latent or a row of one, or values that are kept here.
@@ -51,7 +53,18 @@ pub struct Member {
     pub row: Option<usize>,
     /// Its values, if they are no latent: numbers, or the bytes of floats as hexadecimal digits, which keep them exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub values: Option<Value>,
+    pub values: Option<Kept>,
+}
+
+/// Values as JSON text. As a tree they would take a multiple of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Kept(Box<RawValue>);
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
 }
 
 impl Member {
@@ -77,7 +90,7 @@ impl Member {
             scaled: false,
             key: None,
             row: None,
-            values: Some(to_json(other, bytes)),
+            values: to_raw_value(&to_json(other, bytes)).ok().map(Kept),
         }
     }
 
@@ -101,7 +114,7 @@ impl Member {
         let (Type::Other(other), Some(values)) = (self.kind()?, &self.values) else {
             bail!("{name} has neither a latent's key nor values");
         };
-        let bytes = from_json(other, values)
+        let bytes = from_json(other, values.0.get())
             .with_context(|| format!("{name}: its values are not of the dtype {}", escape(&self.dtype)))?;
         ensure!(
             Type::Other(other).size_of_array(&self.shape) == Some(bytes.len() as u64),
@@ -144,44 +157,45 @@ fn extended(bytes: &[u8], with: u8) -> [u8; 8] {
     all
 }
 
-/// The bytes of values in JSON; `None` if they are no values of this type.
-fn from_json(other: Other, values: &Value) -> Option<Vec<u8>> {
-    let size = other_size(other);
+/// The bytes of values in JSON; `None` if they are no values of this type, or more than are kept.
+fn from_json(other: Other, values: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    match (other, values) {
-        (Other::F64, Value::String(digits)) => {
-            let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-            for pair in pairs {
-                let digit = |at: usize| char::from(*pair.get(at)?).to_digit(16);
-                bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
-            }
-            rest.is_empty().then_some(bytes)
+    if other == Other::F64 {
+        let digits: String = serde_json::from_str(values).ok()?;
+        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+        for pair in pairs {
+            let digit = |at: usize| char::from(*pair.get(at)?).to_digit(16);
+            bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
         }
-        (Other::F64, _) => None,
-        (_, Value::Array(values)) => {
-            for value in values {
-                let number = match value {
-                    Value::Bool(bit) => i128::from(*bit),
-                    Value::Number(number) => {
-                        number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?
-                    }
-                    _ => return None,
-                };
-                let all = number.to_le_bytes();
-                let (low, _) = all.split_at(size);
-                // It is in range if the bytes that are kept give it back.
-                let same = match other {
-                    Other::Int(_) => low.last().is_some_and(|byte| (byte & 0x80 != 0) == (number < 0)),
-                    _ => number >= 0,
-                };
-                let fill = if number < 0 { 0xff } else { 0 };
-                let fits = all.iter().skip(size).all(|byte| *byte == fill);
-                (same && fits).then(|| bytes.extend_from_slice(low))?;
-            }
-            Some(bytes)
-        }
-        _ => None,
+        return rest.is_empty().then_some(bytes);
     }
+    let mut all_fit = true;
+    let add = |value: &RawValue| {
+        let has_room = (bytes.len() as u64) < MAX_KEPT;
+        let added = if has_room { add_value(&mut bytes, other, value.get()) } else { None };
+        all_fit &= added.is_some();
+    };
+    for_each(values, add).ok()?;
+    all_fit.then_some(bytes)
+}
+
+/// Adds the bytes of one value.
+fn add_value(bytes: &mut Vec<u8>, other: Other, value: &str) -> Option<()> {
+    let number: i128 = match value {
+        "true" => 1,
+        "false" => 0,
+        number => number.parse().ok()?,
+    };
+    let all = number.to_le_bytes();
+    let (low, high) = all.split_at(other_size(other));
+    // It is in range if the bytes that are kept give it back.
+    let same = match other {
+        Other::Int(_) => low.last().is_some_and(|byte| (byte & 0x80 != 0) == (number < 0)),
+        _ => number >= 0,
+    };
+    let fill = if number < 0 { 0xff } else { 0 };
+    let fits = high.iter().all(|byte| *byte == fill);
+    (same && fits).then(|| bytes.extend_from_slice(low))
 }
 
 impl Source {
@@ -216,8 +230,15 @@ impl Source {
     ///
     /// The text is no list of sources.
     pub fn list(member: Option<&str>) -> Result<Vec<Self>> {
-        let Some(text) = member else { return Ok(Vec::new()) };
-        serde_json::from_str(text).map_err(|error| anyhow!("{}", escape(&error.to_string())))
+        let (mut sources, mut failed) = (Vec::new(), Ok(()));
+        let read = for_each(member.unwrap_or("[]"), |source: &RawValue| {
+            if failed.is_ok() {
+                failed = object(source.get()).map(|source| sources.push(source));
+            }
+        });
+        let read =
+            read.and(failed).map_err(|error| anyhow!("{}", escape(&shorten(&error.to_string(), SHOWN))));
+        read.map(|()| sources)
     }
 
     /// The member of `model_info` that has a list of them.
@@ -326,9 +347,21 @@ impl Outline {
     }
 }
 
+/// Reads an object. The parser's error would repeat all of a text that is in its place.
+fn object<'de, T: Deserialize<'de>>(text: &'de str) -> serde_json::Result<T> {
+    serde_json::from_str(if text.starts_with('"') { "\"\"" } else { text })
+}
+
+/// Characters of an error that are shown.
+const SHOWN: usize = 300;
+
 /// Takes the elements of a JSON array in turn, of which one at a time is in memory: all of them can be many times the
 /// size of their text.
-fn for_each<'de, T: Deserialize<'de>>(text: &'de str, take: impl FnMut(T)) -> serde_json::Result<()> {
+///
+/// # Errors
+///
+/// It is no such array.
+pub fn for_each<'de, T: Deserialize<'de>>(text: &'de str, take: impl FnMut(T)) -> serde_json::Result<()> {
     struct Elements<T, F>(F, PhantomData<T>);
     impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<T, F> {
         type Value = ();
@@ -344,6 +377,8 @@ fn for_each<'de, T: Deserialize<'de>>(text: &'de str, take: impl FnMut(T)) -> se
             Ok(())
         }
     }
+    // The parser's error would repeat all of a text that is in the place of an array.
+    let text = if text.starts_with('"') { "\"\"" } else { text };
     serde_json::Deserializer::from_str(text).deserialize_seq(Elements(take, PhantomData))
 }
 

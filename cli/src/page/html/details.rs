@@ -110,9 +110,10 @@ fn stored_image(image: &Image, metadata: &Metadata) -> Markup {
 
 /// An image in words, as far as the file has some.
 fn described(metadata: &Metadata) -> String {
-    match metadata.prompt.is_empty() {
+    let prompt = metadata.prompt.beginning();
+    match prompt.is_empty() {
         true => "The stored image; the file has no prompt".into(),
-        false => format!("The stored image; its prompt: {}", brief(&metadata.prompt, BRIEF)),
+        false => format!("The stored image; its prompt: {}", brief(prompt, BRIEF)),
     }
 }
 
@@ -122,26 +123,26 @@ fn metadata(metadata: &Metadata) -> Markup {
             section.metadata {
                 h2 { "Metadata" }
                 p.error { "Not as the format has it (" (line(problem)) "); as stored:" }
-                pre.long tabindex="0" { (json_lines(raw)) }
+                pre.long tabindex="0" { (raw.json_lines()) }
             }
         };
     }
     // What has to be scrolled has to be reached by keyboard.
-    let is_long = metadata.prompt.len() > LONG;
+    let is_long = metadata.prompt.size() > LONG;
     let about = [("Model", &metadata.model), ("Version", &metadata.version), ("Date", &metadata.date)];
     html! {
         section.metadata {
             h2 { "Prompt" }
-            @if metadata.prompt.is_empty() { p { "None." } } @else {
+            @if metadata.prompt.size() == 0 { p { "None." } } @else {
                 div.prompt {
-                    p.text dir="auto" tabindex=[is_long.then_some("0")] { (lines(&metadata.prompt)) }
+                    p.text dir="auto" tabindex=[is_long.then_some("0")] { (metadata.prompt.lines()) }
                     button.copy type="button" hidden { "Copy" }
                 }
             }
             (tags(&metadata.tags))
             h2 { "Settings" }
             dl.pairs {
-                @for (name, value) in about { dt { (name) } dd dir="auto" { (line(value)) } }
+                @for (name, value) in about { dt { (name) } dd dir="auto" { (value.line()) } }
                 @for (name, value) in &metadata.settings { (pair(name, value)) }
             }
             @if !metadata.hardware.is_empty() {

@@ -52,7 +52,7 @@ fn card(file: &File, position: usize) -> Markup {
         settings.into_iter().flatten().find(|(known, _)| known == name).map(|(_, value)| brief(value, 40))
     };
     let (model, date, size) = match content {
-        Ok(content) => (content.metadata.model.as_str(), content.metadata.date.as_str(), content.size),
+        Ok(content) => (content.metadata.model.beginning(), content.metadata.date.beginning(), content.size),
         Err(_) => Default::default(),
     };
     html! {
@@ -65,8 +65,8 @@ fn card(file: &File, position: usize) -> Markup {
             @match content {
                 Err(error) => p.error { (line(error)) },
                 Ok(content) => {
-                    @if !content.metadata.prompt.is_empty() {
-                        p.brief dir="auto" { (brief(&content.metadata.prompt, BRIEF)) }
+                    @if content.metadata.prompt.size() > 0 {
+                        p.brief dir="auto" { (brief(content.metadata.prompt.beginning(), BRIEF)) }
                     }
                     p.facts {
                         (brief(model, NAME))

@@ -1,0 +1,414 @@
+//! Members of a JSON object, kept as they are spelled.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{self, Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use super::json::Text;
+use crate::error::{Error, Result};
+
+/// Members of a JSON object that this crate has no type for, in the order and the spelling in which they were found.
+///
+/// They are kept through reading and writing as they are: numbers of any size and precision, escapes, spaces.
+///
+/// ```
+/// let mut extra = gen5::Extra::new();
+/// extra.insert("clip_skip", &2)?;
+/// extra.insert_json("loras", r#"["a", "b"]"#)?;
+/// assert_eq!(extra.get("loras"), Some(r#"["a", "b"]"#));
+/// # Ok::<(), gen5::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Extra {
+    /// `None` if there never was a member: a file has very many of these, and few have some.
+    members: Option<Box<Members>>,
+}
+
+#[derive(Clone, Default)]
+struct Members {
+    /// Names and values, one after the other. Allocated one by one, short members would cost ten times their text.
+    text: String,
+    /// The length of each name, then of its value, in LEB128: two bytes for most members.
+    lengths: Vec<u8>,
+}
+
+/// Where a member is in an [`Extra`].
+struct Span {
+    lengths: Range<usize>,
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Extra {
+    /// No members.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.spans().count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lengths().is_empty()
+    }
+
+    /// The JSON text of a member's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// All members: names, and values as JSON text.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.spans().map(|span| (self.part(span.name), self.part(span.value)))
+    }
+
+    /// Sets a member to a value, replacing one of that name. NaN and infinity, which JSON does not have, become `null`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Metadata`] if the value has no JSON form, such as a map whose keys are not strings.
+    pub fn insert(&mut self, name: impl Into<String>, value: &impl Serialize) -> Result<()> {
+        let name = name.into();
+        match serde_json::to_string(value) {
+            Ok(text) => self.put(&name, &text),
+            Err(error) => return Err(not_json(name, &error)),
+        }
+        Ok(())
+    }
+
+    /// Sets a member to a value given as JSON text, replacing one of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Metadata`] if the text is not one JSON value.
+    pub fn insert_json(&mut self, name: impl Into<String>, text: impl Into<String>) -> Result<()> {
+        let (name, text) = (name.into(), text.into());
+        match serde_json::from_str::<&RawValue>(&text) {
+            Ok(raw) => self.put(&name, raw.get()),
+            Err(error) => return Err(not_json(name, &error)),
+        }
+        Ok(())
+    }
+
+    /// Takes a member out, and returns its value as JSON text.
+    pub fn remove(&mut self, name: &str) -> Option<String> {
+        let span = self.find(name)?;
+        let value = self.part(span.value.clone()).to_owned();
+        self.cut(span);
+        Some(value)
+    }
+
+    /// Takes a member out, if it is there.
+    pub(crate) fn discard(&mut self, name: &str) {
+        if let Some(span) = self.find(name) {
+            self.cut(span);
+        }
+    }
+
+    /// The text of the object that has these members and no other.
+    ///
+    /// # Errors
+    ///
+    /// None that is known.
+    pub fn to_json(&self) -> Result<String> {
+        let mut text = String::with_capacity(self.text().len() + 8 * self.len() + 2);
+        text.push('{');
+        for (at, (name, value)) in self.iter().enumerate() {
+            text.push_str(if at > 0 { "," } else { "" });
+            push_name(&mut text, name)?;
+            text.push_str(value);
+        }
+        text.push('}');
+        Ok(text)
+    }
+
+    /// Adds a member of a name that is not there yet. The value is JSON text.
+    pub(crate) fn push(&mut self, name: &str, value: &str) {
+        let Members { text, lengths } = &mut **self.members.get_or_insert_default();
+        let needed = name.len() + value.len();
+        if needed > text.capacity() - text.len() {
+            // Not to twice the size, which would be three times while it is moved.
+            text.reserve_exact(needed.max(text.len() / 4).max(LEAST_GROWTH));
+        }
+        text.push_str(name);
+        text.push_str(value);
+        push_length(lengths, name.len());
+        push_length(lengths, value.len());
+    }
+
+    /// Sets a member to a value, which is JSON text, replacing one of that name.
+    pub(crate) fn put(&mut self, name: &str, value: &str) {
+        let Some(span) = self.find(name) else { return self.push(name, value) };
+        let mut lengths = Vec::new();
+        push_length(&mut lengths, name.len());
+        push_length(&mut lengths, value.len());
+        if let Some(members) = &mut self.members {
+            members.text.replace_range(span.value, value);
+            members.lengths.splice(span.lengths, lengths);
+        }
+    }
+
+    /// Refuses names that come twice, once all members are there, and gives back the memory that is left over.
+    pub(crate) fn complete<E: de::Error>(mut self) -> Result<Self, E> {
+        if self.is_empty() {
+            return Ok(self);
+        }
+        let (state, count) = (RandomState::new(), self.len());
+        let mut hashes = Vec::with_capacity(count);
+        hashes.extend(self.iter().map(|(name, _)| state.hash_one(name)));
+        hashes.sort_unstable();
+        // Equal names have equal hashes.
+        if hashes.array_windows().any(|[one, other]| one == other) {
+            let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+            names.sort_unstable();
+            if let Some([name, _]) = names.array_windows().find(|[one, other]| one == other) {
+                return Err(E::custom(format_args!("member {name:?} is given twice")));
+            }
+        }
+        if let Some(members) = &mut self.members {
+            members.text.shrink_to_fit();
+            members.lengths.shrink_to_fit();
+        }
+        Ok(self)
+    }
+
+    /// Reads the text of an object, from which the values of `names` are returned apart: `null` keeps their places.
+    pub(crate) fn read_apart<'t, const N: usize>(
+        text: &'t str,
+        names: [&str; N],
+    ) -> serde_json::Result<(Self, [Option<&'t RawValue>; N])> {
+        struct Apart<'n, const N: usize>([&'n str; N]);
+        impl<'de, const N: usize> Visitor<'de> for Apart<'_, N> {
+            type Value = (Extra, [Option<&'de RawValue>; N]);
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut rest, mut apart) = (Extra::new(), [None; N]);
+                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &RawValue>()? {
+                    let slot = self.0.iter().zip(&mut apart).find(|(known, _)| **known == name);
+                    match slot {
+                        Some((_, slot)) => {
+                            *slot = Some(value);
+                            rest.push(&name, "null");
+                        }
+                        None => rest.push(&name, value.get()),
+                    }
+                }
+                Ok((rest.complete()?, apart))
+            }
+        }
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let members = parser.deserialize_map(Apart(names))?;
+        parser.end()?;
+        Ok(members)
+    }
+
+    fn text(&self) -> &str {
+        self.members.as_ref().map_or("", |members| &members.text)
+    }
+
+    fn lengths(&self) -> &[u8] {
+        self.members.as_ref().map_or(&[], |members| &members.lengths)
+    }
+
+    fn spans(&self) -> impl Iterator<Item = Span> {
+        let (lengths, mut at, mut start) = (self.lengths(), 0, 0);
+        std::iter::from_fn(move || {
+            let from = at;
+            let mut next = || {
+                let length = read_length(lengths, &mut at)?;
+                let range = start..start + length;
+                start = range.end;
+                Some(range)
+            };
+            let (name, value) = (next()?, next()?);
+            Some(Span { lengths: from..at, name, value })
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<Span> {
+        self.spans().find(|span| self.part(span.name.clone()) == name)
+    }
+
+    fn part(&self, range: Range<usize>) -> &str {
+        self.text().get(range).unwrap_or_default()
+    }
+
+    fn cut(&mut self, span: Span) {
+        if let Some(members) = &mut self.members {
+            members.text.replace_range(span.name.start..span.value.end, "");
+            members.lengths.drain(span.lengths);
+        }
+    }
+}
+
+/// Bytes by which the text of members grows, at least.
+const LEAST_GROWTH: usize = 64;
+
+/// Writes a name and the colon behind it.
+pub(crate) fn push_name(text: &mut String, name: &str) -> Result<()> {
+    let is_escaped = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
+    match name.bytes().any(is_escaped) {
+        true => text.push_str(&to_text(name, &name)?),
+        false => {
+            text.push('"');
+            text.push_str(name);
+            text.push('"');
+        }
+    }
+    text.push(':');
+    Ok(())
+}
+
+/// Seven bits at a time, the lowest first; the eighth says that more follow.
+fn push_length(lengths: &mut Vec<u8>, mut length: usize) {
+    loop {
+        let [low, ..] = length.to_le_bytes();
+        length >>= 7;
+        if length == 0 {
+            return lengths.push(low);
+        }
+        lengths.push(low | 0x80);
+    }
+}
+
+fn read_length(lengths: &[u8], at: &mut usize) -> Option<usize> {
+    let (mut length, mut shift) = (0, 0);
+    loop {
+        let byte = *lengths.get(*at)?;
+        *at += 1;
+        length |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return Some(length);
+        }
+    }
+}
+
+/// JSON text of a value; `member` is what an error calls it.
+pub(crate) fn to_text(member: &str, value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| not_json(member.into(), &error))
+}
+
+fn not_json(member: String, error: &serde_json::Error) -> Error {
+    Error::Metadata { member, expected: "a value that JSON can express".into(), found: error.to_string() }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        (self.text(), self.lengths()) == (other.text(), other.lengths())
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for Extra {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.iter() {
+            let value: &RawValue = serde_json::from_str(value).map_err(ser::Error::custom)?;
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Extra {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Extra;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Extra, A::Error> {
+                let mut members = Extra::new();
+                while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    members.push(&name, value.get());
+                }
+                members.complete()
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_keeps_spelling_and_order() {
+        let text = r#"{"b":1.10,"a\n\"\\é":{"x": 1e400},"big":1180591620717411303424,"s":"\ud800"}"#;
+        let extra: Extra = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&extra).unwrap(), text);
+        assert_eq!(extra.to_json().unwrap(), text);
+        assert_eq!(extra.get("b"), Some("1.10"));
+        assert_eq!(extra.len(), 4);
+    }
+
+    #[test]
+    fn extra_refuses_a_member_given_twice() {
+        let error = serde_json::from_str::<Extra>(r#"{"a":1,"b":2,"a":3}"#).unwrap_err();
+        assert!(error.to_string().contains(r#"member "a" is given twice"#), "{error}");
+    }
+
+    #[test]
+    fn extra_is_set_and_taken() {
+        let mut extra = Extra::new();
+        extra.insert("a", &1).unwrap();
+        extra.insert("a", &"two").unwrap();
+        assert_eq!(extra.remove("a").as_deref(), Some("\"two\""));
+        assert!(extra.is_empty());
+        assert!(extra.insert_json("a", "{").is_err());
+        assert!(extra.insert_json("a", "1 2").is_err());
+    }
+
+    #[test]
+    fn members_of_any_length_are_found_replaced_and_removed() {
+        let lengths = [0, 1, 126, 127, 128, 16_383, 16_384, 100_000];
+        let (name, value) = (|length: usize| "é".repeat(length), |length: usize| "1".repeat(length + 1));
+        let mut extra = Extra::new();
+        for length in lengths {
+            extra.insert_json(name(length), value(length)).unwrap();
+        }
+        for length in lengths {
+            extra.insert_json(name(length), value(length * 2)).unwrap();
+        }
+        assert_eq!(extra.len(), lengths.len());
+        for (at, length) in lengths.into_iter().enumerate() {
+            assert_eq!(extra.remove(&name(length)), Some(value(length * 2)));
+            assert_eq!(extra.remove(&name(length)), None);
+            assert_eq!(extra.len(), lengths.len() - at - 1);
+        }
+        assert_eq!(extra, Extra::new());
+    }
+
+    #[test]
+    fn members_that_are_returned_apart_keep_their_places() {
+        let text = r#"{"a": 1, "b\u0063": [2], "d": 3}"#;
+        let (mut rest, [found, missing]) = Extra::read_apart(text, ["bc", "e"]).unwrap();
+        assert_eq!((found.map(RawValue::get), missing.map(RawValue::get)), (Some("[2]"), None));
+        rest.put("bc", "[2]");
+        assert_eq!(serde_json::to_string(&rest).unwrap(), r#"{"a":1,"bc":[2],"d":3}"#);
+        for text in [r#"{"a":1,"a":2}"#, r#"{"bc":1,"bc":2}"#, "[]", "{} {}"] {
+            assert!(Extra::read_apart(text, ["bc"]).is_err(), "{text}");
+        }
+    }
+}
