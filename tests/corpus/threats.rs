@@ -10,17 +10,18 @@ use crate::corpus;
 const OF_FILES: &str = "HZJRVE";
 
 /// How many clauses there are of each letter.
-const COUNTS: [(char, usize); 12] = [
+const COUNTS: [(char, usize); 13] = [
     ('B', 1),
     ('C', 7),
     ('E', 3),
     ('H', 15),
     ('J', 16),
+    ('N', 6),
     ('P', 9),
     ('R', 20),
-    ('S', 4),
+    ('S', 6),
     ('V', 3),
-    ('W', 19),
+    ('W', 23),
     ('X', 6),
     ('Z', 15),
 ];

@@ -547,6 +547,29 @@ fn unpacking_over_clashing_names_changes_nothing() {
 }
 
 #[test]
+fn prose_keeps_what_emoji_need() {
+    let folder = Folder::new();
+    let prompt = "👩\u{200d}❤\u{fe0f}\u{200d}👨 क्\u{200d}ष 雪\u{3000}夜 a\u{200d}b\u{2060}\u{3164}";
+    let shown = "👩\u{200d}❤\u{fe0f}\u{200d}👨 क्\u{200d}ष 雪\u{3000}夜 a\\u{200d}b\\u{2060}\\u{3164}";
+    let write = |name: &str, prompt: &str| {
+        let mut writer = WriteOptions::new().create(folder.path(name)).unwrap();
+        writer.latent("x", &[1], &[1.0_f32]).unwrap();
+        writer.finish(&gen5::Metadata::builder("m", "1").prompt(prompt).build().unwrap()).unwrap();
+    };
+    write("x.gen5", prompt);
+    assert!(folder.ok(&["info", "@/x.gen5"]).contains(&format!("prompt       {shown}\n")));
+    folder.ok(&["report", "@/x.gen5", "-o", "@/x.html", "--no-environment-check"]);
+    assert!(fs::read_to_string(folder.path("x.html")).unwrap().contains(shown));
+    // What is told apart is not prose.
+    write("y.gen5", &prompt.replace('\u{200d}', ""));
+    let ran = folder.run(&["diff", "@/x.gen5", "@/y.gen5"]);
+    assert!(ran.code == 4 && ran.out.contains("👩\\u{200d}"), "{ran:?}");
+    let json = folder.ok(&["info", "--json", "@/x.gen5"]);
+    assert!(!json.contains(['\u{200d}', '\u{fe0f}', '\u{3000}', '\u{3164}']), "{json}");
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["metadata"]["prompt"], prompt);
+}
+
+#[test]
 fn json_is_harmless_on_a_terminal_and_means_the_same() {
     let folder = Folder::new();
     let mut writer = WriteOptions::new().create(folder.path("x.gen5")).unwrap();

@@ -1,5 +1,6 @@
 //! `ls` and `cat`: latents for pipes.
 
+use std::collections::HashSet;
 use std::fs;
 
 use gen5::{Array, Compression, Metadata, WriteOptions, bf16, f16};
@@ -30,6 +31,64 @@ fn in_parts(folder: &Folder, name: &str, compression: Compression) -> Vec<u8> {
     writer.latent("steps", &[64, 1024], &values).unwrap();
     writer.finish(&metadata()).unwrap();
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn keys_that_differ_look_different() {
+    // Of each line nothing but the key can be seen to differ.
+    let keys = [
+        "a",
+        "a ",
+        " a",
+        "a\u{200b}",
+        "a\\u{200b}",
+        "\"a\\u{200b}\"",
+        "a\u{200d}",
+        "a\u{fe0f}",
+        "a\u{2060}",
+        "a\u{180e}",
+        "a\u{3164}",
+        "a\u{fff9}",
+        "a\u{ad}",
+        "a\u{34f}",
+        "a\u{115f}",
+        "a\u{17b4}",
+        "a\u{feff}",
+        "a\u{e0041}",
+        "a\u{2800}",
+        "a\u{a0}",
+        "a\u{3000}",
+        "a\n",
+        "a\\n",
+        "",
+        "\"\"",
+        "👩👨",
+        "👩\u{200d}👨",
+        "❤",
+        "❤\u{fe0f}",
+    ];
+    let folder = Folder::new();
+    let mut writer = WriteOptions::new().create(folder.path("a.gen5")).unwrap();
+    for key in keys {
+        writer.latent(key, &[1], &[1.0_f32]).unwrap();
+    }
+    writer.finish(&metadata()).unwrap();
+    // A space is seen between other characters.
+    let seen = |text: &str| {
+        let is_seen = |c: &char| {
+            !c.is_control() && !"\u{a0}\u{ad}\u{2800}\u{3000}\u{3164}\u{fe0f}\u{200d}".contains(*c)
+        };
+        text.trim_matches(' ').chars().filter(is_seen).collect::<String>()
+    };
+    let distinct = |lines: Vec<String>| {
+        let lines: HashSet<String> = lines.into_iter().collect();
+        assert_eq!(lines.len(), keys.len(), "{lines:#?}");
+    };
+    let listed = folder.ok(&["ls", "@/a.gen5"]);
+    distinct(listed.lines().map(|line| seen(line.split('\t').next().unwrap())).collect());
+    let info = folder.ok(&["info", "@/a.gen5"]);
+    let rows = info.lines().filter(|line| line.contains("LATN"));
+    distinct(rows.map(|line| seen(line.split_once("LATN").unwrap().1)).collect());
 }
 
 #[test]

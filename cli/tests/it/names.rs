@@ -189,7 +189,7 @@ fn bytes_that_are_no_text_are_told_apart() {
 fn names_that_start_with_a_dash_are_files_after_two_dashes() {
     let folder = Folder::new();
     folder.sample("run.gen5");
-    for name in ["--help", "-", "-r", "--\u{1b}]0;PWN\u{7}"] {
+    for name in ["--help", "-", "-r", "--\u{1b}]0;\u{202e}PWN\u{7}"] {
         fs::copy(folder.path("run.gen5"), folder.path(&format!("{name}.gen5"))).unwrap();
     }
     let run = |args: &[&str]| {
@@ -201,5 +201,6 @@ fn names_that_start_with_a_dash_are_files_after_two_dashes() {
     assert_eq!(String::from_utf8(ran.stdout).unwrap().lines().count(), 5);
     let ran = run(&["verify"]);
     assert_eq!(ran.status.code(), Some(2), "{ran:?}");
-    assert!(!ran.stderr.contains(&0x1b), "{ran:?}");
+    let messages = String::from_utf8(ran.stderr).unwrap();
+    assert!(!messages.contains(['\u{1b}', '\u{202e}']) && messages.contains("\\u{202e}PWN"), "{messages}");
 }
