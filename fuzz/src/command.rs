@@ -19,16 +19,21 @@ pub(crate) fn gen5(words: &[&str], input: &[u8]) -> Ran {
 }
 
 /// The same for a command whose results are no text: exit code, results, messages.
-pub(crate) fn gen5_for_bytes(words: &[&str], mut input: &[u8]) -> (u8, Vec<u8>, String) {
+pub(crate) fn gen5_for_bytes(words: &[&str], input: &[u8]) -> (u8, Vec<u8>, String) {
+    let args: Vec<OsString> = ["gen5"].iter().chain(words).map(OsString::from).collect();
+    gen5_args(&args, input, false)
+}
+
+/// The same for any arguments, the program's name first, and with streams that may be a terminal.
+pub(crate) fn gen5_args(args: &[OsString], mut input: &[u8], on_terminal: bool) -> (u8, Vec<u8>, String) {
     let (mut out, mut messages) = (Vec::new(), Vec::new());
-    let args = ["gen5"].iter().chain(words).map(OsString::from);
     let streams = Streams {
         input: &mut input,
         out: &mut out,
         messages: &mut messages,
-        is_terminal: false,
-        messages_on_terminal: false,
+        is_terminal: on_terminal,
+        messages_on_terminal: on_terminal,
     };
-    let code = gen5_cli::run_in(args, streams);
+    let code = gen5_cli::run_in(args.iter().cloned(), streams);
     (code, out, String::from_utf8(messages).expect("messages are text"))
 }

@@ -9,6 +9,7 @@ mod backends_agree;
 mod build;
 mod chunk_decode;
 mod command;
+mod command_line;
 mod content;
 mod copies;
 mod extract_paths;
@@ -22,6 +23,7 @@ mod writer_ops;
 
 pub use backends_agree::backends_agree;
 pub use chunk_decode::chunk_decode;
+pub use command_line::command_line;
 pub use extract_paths::extract_paths;
 pub use image_text::image_text;
 pub use parse_table::parse_table;
@@ -33,9 +35,10 @@ pub use writer_ops::writer_ops;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("backends_agree", backends_agree),
     ("chunk_decode", chunk_decode),
+    ("command_line", command_line),
     ("extract_paths", extract_paths),
     ("image_text", image_text),
     ("parse_table", parse_table),

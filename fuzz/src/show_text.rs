@@ -22,7 +22,7 @@ pub fn show_text(data: &[u8]) {
     let text = String::from_utf8_lossy(text);
 
     let shown = escape(&text);
-    assert!(!shown.contains(steers), "{shown:?}");
+    assert!(!shown.contains(steers) && !shown.contains(hides), "{shown:?}");
     assert!(matches!(escape(&shown), Cow::Borrowed(_)), "what is shown is harmless: {shown:?}");
     if !text.contains(steers) && !text.contains(hides) {
         assert_eq!(shown, text);
@@ -125,7 +125,13 @@ fn steers(character: char) -> bool {
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What is not seen and so is shown as well.
+/// Whether nothing is seen of a character, or a gap: `Default_Ignorable_Code_Point`, Cf and Zs of Unicode 16.0, and a few
+/// blank glyphs.
 fn hides(character: char) -> bool {
-    matches!(character, '\u{200b}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    matches!(character,
+        '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{1680}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200d}' | '\u{202f}' | '\u{205f}'..='\u{2065}'
+        | '\u{206a}'..='\u{206f}' | '\u{2800}' | '\u{3000}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}' | '\u{16fe4}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }

@@ -67,6 +67,11 @@ fn chunk_decode() {
 }
 
 #[test]
+fn command_line() {
+    replay("command_line");
+}
+
+#[test]
 fn extract_paths() {
     replay("extract_paths");
 }

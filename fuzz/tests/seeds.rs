@@ -48,7 +48,7 @@ fn write_seeds() {
         let file = fs::read(path).unwrap();
         keep("backends_agree", &file);
         // These take any bytes as choices to make.
-        for target in ["structured_file", "writer_ops"] {
+        for target in ["command_line", "structured_file", "writer_ops"] {
             file.chunks(1000).take(2).for_each(|choices| keep(target, choices));
         }
         if let Some(text) = manifest(&file) {
