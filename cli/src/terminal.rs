@@ -134,9 +134,10 @@ impl<W: Write> Write for EscapeJson<W> {
             self.to.write_all(clean.as_bytes())?;
             let mut characters = from.chars();
             for unit in characters.next().unwrap_or_default().encode_utf16(&mut [0; 2]) {
-                match char::from_u32((*unit).into()).is_some_and(is_break) {
-                    true => self.to.write_all(b" ")?,
-                    false => write!(self.to, "\\u{unit:04x}")?,
+                if char::from_u32((*unit).into()).is_some_and(is_break) {
+                    self.to.write_all(b" ")?;
+                } else {
+                    write!(self.to, "\\u{unit:04x}")?;
                 }
             }
             rest = characters.as_str();

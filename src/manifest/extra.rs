@@ -258,13 +258,12 @@ const LEAST_GROWTH: usize = 64;
 /// Writes a name and the colon behind it.
 pub(crate) fn push_name(text: &mut String, name: &str) -> Result<()> {
     let is_escaped = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
-    match name.bytes().any(is_escaped) {
-        true => text.push_str(&to_text(name, &name)?),
-        false => {
-            text.push('"');
-            text.push_str(name);
-            text.push('"');
-        }
+    if name.bytes().any(is_escaped) {
+        text.push_str(&to_text(name, &name)?);
+    } else {
+        text.push('"');
+        text.push_str(name);
+        text.push('"');
     }
     text.push(':');
     Ok(())

@@ -263,9 +263,10 @@ impl Claims<'_> {
         let mut members = self.latent;
         let ExtraMembers { known, others: mut extra } = self.extra;
         for (name, value) in known {
-            match kind == ChunkType::LATENT && members.claim(name, value, &record, file.limits)? {
-                true => extra.discard(name),
-                false => extra.put(name, value.get()),
+            if kind == ChunkType::LATENT && members.claim(name, value, &record, file.limits)? {
+                extra.discard(name);
+            } else {
+                extra.put(name, value.get());
             }
         }
         record.extra = extra;

@@ -1,6 +1,7 @@
 //! What is to be written: named arrays, and the chunks they become.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::entry::Entry;
 use super::options::{Compression, Storage, WriteOptions};
@@ -39,7 +40,7 @@ impl<'a> Array<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) entry: Entry,
-    pub(super) shape: Vec<usize>,
+    pub(super) shape: Arc<[usize]>,
     /// As stored, which is not always as given.
     pub(super) dtype: Dtype,
     pub(super) storage: Storage,
@@ -63,7 +64,7 @@ struct Cuts {
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub(super) key: Option<String>,
-    pub(super) shape: Vec<usize>,
+    pub(super) shape: Arc<[usize]>,
     pub(super) part: Option<Part>,
     /// Which of the latent's elements.
     pub(super) elements: Range<usize>,
@@ -103,7 +104,7 @@ impl Plan {
         };
         let compression = entry.compression_or(options);
         let can_be_cut = entry.can_be_cut();
-        let mut plan = Self { entry, shape, dtype, storage, cuts: None };
+        let mut plan = Self { entry, shape: shape.into(), dtype, storage, cuts: None };
         if storage != Storage::Raw {
             plan.cuts = options
                 .part_size
@@ -175,18 +176,19 @@ impl Plan {
     pub(super) fn piece(&self, index: usize) -> Piece {
         let elements = self.elements_of(index);
         let Some(cuts) = self.cuts else {
-            return Piece { key: self.entry.key.clone(), shape: self.shape.clone(), part: None, elements };
+            let (key, shape) = (self.entry.key.clone(), Arc::clone(&self.shape));
+            return Piece { key, shape, part: None, elements };
         };
         let Range { start, end } = cuts.slices_of(index);
-        let mut shape = self.shape.clone();
+        let mut shape = self.shape.to_vec();
         if let Some(axis) = shape.get_mut(cuts.axis) {
             *axis = end - start;
         }
         let of = self.entry.key.clone().unwrap_or_default(); // only what has a key is cut
         let key = Some(format!("{of}[{start}:{end}]"));
         let part =
-            Part { of, index, count: self.piece_count(), axis: cuts.axis, start, shape: self.shape.clone() };
-        Piece { key, shape, part: Some(part), elements }
+            Part { of, index, count: self.piece_count(), axis: cuts.axis, start, shape: self.shape.to_vec() };
+        Piece { key, shape: shape.into(), part: Some(part), elements }
     }
 }
 

@@ -333,7 +333,7 @@ fn summarize(records: &[NewRecord]) -> Vec<LatentSummary> {
         latents.push(LatentSummary {
             key: latent.latent_key().map(str::to_owned),
             dtype: latent.dtype,
-            shape: latent.part.as_ref().map_or(&latent.shape, |part| &part.shape).clone(),
+            shape: latent.part.as_ref().map_or(&*latent.shape, |part| &part.shape).to_vec(),
             payload_size: record.payload_size,
             stored_size: record.place.stored_size,
             compressed: record.compressed,

@@ -1,7 +1,7 @@
 //! What all handles of one file share: where it goes, how far it is, and which chunks it has.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::array::{Piece, Plan};
 use super::buffers::Filled;
@@ -83,7 +83,7 @@ pub(super) struct NewRecord {
 #[derive(Clone)]
 pub(super) struct LatentChunk {
     pub(super) key: Option<String>,
-    pub(super) shape: Vec<usize>,
+    pub(super) shape: Arc<[usize]>,
     pub(super) dtype: Dtype,
     pub(super) storage: Storage,
     pub(super) part: Option<Part>,
@@ -95,7 +95,7 @@ impl LatentChunk {
     pub(super) fn new(plan: &Plan, piece: &Piece) -> Self {
         Self {
             key: piece.key.clone(),
-            shape: piece.shape.clone(),
+            shape: Arc::clone(&piece.shape),
             dtype: plan.dtype,
             storage: plan.storage,
             part: piece.part.clone(),

@@ -289,7 +289,7 @@ mod tests {
         let session = Session::start(Box::new(sink), "test".into(), WriteOptions::new()).unwrap();
         let chunk = LatentChunk {
             key: Some("k".into()),
-            shape: vec![2],
+            shape: [2].into(),
             dtype: Dtype::F32,
             storage: Storage::Zstd,
             part: None,

@@ -129,14 +129,14 @@ pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
     let mut found = match kind {
         Some(Kind::Npy) => {
             let entry = npy_entry(arg, origin)?;
-            take(arg, Layout::Npy, vec![entry], no_texts, false)?
+            take(arg, Layout::Npy, vec![entry], &no_texts, false)?
         }
         Some(Kind::Npz) => {
             let mut archive = npz::Archive::open(origin)?;
             let layout = Layout::of_npz(&archive.names());
             let positions = select(&archive.names(), layout, arg)?;
             let entries = positions.into_iter().map(|at| archive.entry(at)).collect::<Result<_>>()?;
-            take(arg, layout, entries, no_texts, false)?
+            take(arg, layout, entries, &no_texts, false)?
         }
         Some(Kind::Safetensors) => {
             let mut index = safetensors::Index::open(origin)?;
@@ -146,7 +146,7 @@ pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
             let is_scaled = layout == Layout::Comfyui && !names.contains(&comfyui::MARKER);
             let positions = select(&names, layout, arg)?.into_iter();
             let entries = positions.map(|at| index.entry(at)).collect::<Result<_>>()?;
-            take(arg, layout, entries, texts, is_scaled)?
+            take(arg, layout, entries, &texts, is_scaled)?
         }
         None => bail!(
             "{} is no .npy, .npz, .safetensors or .latent file, going by {by}; save it as one first, for example \
@@ -165,7 +165,7 @@ fn take(
     arg: &LatentArg,
     layout: Layout,
     entries: Vec<Entry>,
-    metadata: BTreeMap<String, String>,
+    metadata: &BTreeMap<String, String>,
     is_scaled: bool,
 ) -> Result<Found> {
     let (mut arrays, mut members) = (Vec::new(), Vec::new());
@@ -205,7 +205,7 @@ fn take(
     });
     let file = arg.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_worth_keeping = arg.member.is_none() && (layout.is_known() || !metadata.is_empty());
-    let source = Source { file, layout, arrays: members, metadata: Texts::of_map(&metadata)? };
+    let source = Source { file, layout, arrays: members, metadata: Texts::of_map(metadata)? };
     Ok(Found { arrays, source, is_worth_keeping, note })
 }
 

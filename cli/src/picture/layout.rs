@@ -211,10 +211,8 @@ impl Layout {
         }
         let mut chosen = vec![0];
         for (axis, count) in axes.iter().zip(share(&axes, most)) {
-            let along = (0..count).map(|at| match is_spread(axis) {
-                true => spread_evenly(at, count, axis.len - 1),
-                false => at,
-            });
+            let along = (0..count)
+                .map(|at| if is_spread(axis) { spread_evenly(at, count, axis.len - 1) } else { at });
             let along: Vec<usize> = along.collect();
             chosen =
                 chosen.iter().flat_map(|base| along.iter().map(move |at| base * axis.len + at)).collect();

@@ -251,9 +251,10 @@ impl<'a> Planner<'a> {
             pieces.push(marker());
         }
         ensure!(container != Container::Npy || pieces.len() == 1, "a .npy file holds one array");
-        let texts = match source.metadata.is_empty() {
-            true => Arc::clone(&self.no_texts),
-            false => Arc::new(source.metadata.clone()),
+        let texts = if source.metadata.is_empty() {
+            Arc::clone(&self.no_texts)
+        } else {
+            Arc::new(source.metadata.clone())
         };
         let file = Some(source.file.clone());
         Ok(Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts, source: file })
