@@ -31,7 +31,7 @@ impl<'p, 't> Members<'p, 't> {
     /// `text` has to be an object; `path` is where it stands, for errors. The schema knows these `names`.
     fn new<const N: usize>(path: &'p str, text: &'t str, names: [&'static str; N]) -> Result<Self> {
         // The parser's error would repeat all of a text that is in the place of an object.
-        if !text.starts_with('{') {
+        if !text.trim_ascii_start().starts_with('{') {
             return Err(refuse(path, "an object", &shorten(text)));
         }
         let (left, values) = Extra::read_apart(text, names)
