@@ -61,10 +61,10 @@ fn read_another() {
     }
 }
 
-/// A file with a frame of 768 KiB whose window has 256 KiB.
+/// A file with a frame of 96 KiB whose window has 32 KiB.
 fn another(is_damaged: bool) -> Vec<u8> {
-    const WINDOW: u8 = 8 << 3;
-    let payload: Vec<u8> = (0..3_u8).cycle().take(768 << 10).collect();
+    const WINDOW: u8 = 5 << 3;
+    let payload: Vec<u8> = (0..3_u8).cycle().take(96 << 10).collect();
     let mut frame = frame_that_claims(WINDOW, &chunk_bytes("XTRA", b"0000", &payload));
     if is_damaged {
         *frame.last_mut().expect("a frame") ^= 1;

@@ -24,6 +24,8 @@ enum ByRuzstd {
     Content(Vec<u8>),
     /// A match reaches back farther than that.
     MatchTooFar,
+    /// Its literals are not as long as their streams. zstd does not look at that where addresses have 64 bits.
+    LiteralsDamaged,
     Damaged,
     /// It would take much memory or time.
     NotAsked,
@@ -34,14 +36,15 @@ impl Decoded {
         Self { by_zstd: by_zstd(frame), by_ruzstd: by_ruzstd(frame) }
     }
 
-    /// Whether a reader has to give the content that zstd gives, or has to refuse the frame. `None` if `ruzstd` cannot say:
-    /// of damaged frames it refuses others than zstd, or gives another content.
+    /// Whether a reader has to give the content that zstd gives, or has to refuse the frame. `None` if `ruzstd` cannot say,
+    /// which has another content too where the streams of literals do not end where they should.
     pub(crate) fn is_right(&self) -> Option<bool> {
         let Some(content) = &self.by_zstd else { return Some(false) };
         match &self.by_ruzstd {
             ByRuzstd::Content(same) if same == content => Some(true),
-            ByRuzstd::MatchTooFar => Some(false),
-            ByRuzstd::Content(_) | ByRuzstd::Damaged | ByRuzstd::NotAsked => None,
+            ByRuzstd::Content(other) if other.len() == content.len() => None,
+            ByRuzstd::LiteralsDamaged | ByRuzstd::NotAsked => None,
+            ByRuzstd::Content(_) | ByRuzstd::MatchTooFar | ByRuzstd::Damaged => Some(false),
         }
     }
 }
@@ -72,30 +75,32 @@ fn by_ruzstd(frame: &[u8]) -> ByRuzstd {
     while !decoder.is_finished() {
         match decoder.decode_blocks(&mut rest, BlockDecodingStrategy::UptoBlocks(1)) {
             Ok(_) => content.extend(decoder.collect().unwrap_or_default()),
-            Err(error) if is_of_match(&error) => return ByRuzstd::MatchTooFar,
-            Err(_) => return ByRuzstd::Damaged,
+            Err(error) => return of_error(&error),
         }
         if content.len() as u64 > LONGEST {
             return ByRuzstd::NotAsked;
         }
     }
-    let sum = decoder.get_checksum_from_data();
-    let is_right = sum.is_none() || sum == decoder.get_calculated_checksum();
-    let is_whole = rest.is_empty() && content.len() as u64 == decoder.content_size();
-    if is_right && is_whole { ByRuzstd::Content(content) } else { ByRuzstd::Damaged }
+    // zstd has looked at the checksum, and whether more follows.
+    ByRuzstd::Content(content)
 }
 
-fn is_of_match(error: &FrameDecoderError) -> bool {
-    use ruzstd::decoding::errors::{DecodeBlockContentError, DecompressBlockError, ExecuteSequencesError};
-
-    let FrameDecoderError::FailedToReadBlockBody(DecodeBlockContentError::DecompressBlockError(
-        DecompressBlockError::ExecuteSequencesError(ExecuteSequencesError::DecodebufferError(error)),
-    )) = error
-    else {
-        return false;
+fn of_error(error: &FrameDecoderError) -> ByRuzstd {
+    use DecompressBlockError::{DecompressLiteralsError, ExecuteSequencesError};
+    use ruzstd::decoding::errors::{
+        DecodeBlockContentError, DecompressBlockError, ExecuteSequencesError as SequencesError,
     };
-    matches!(
-        error,
-        DecodeBufferError::OffsetTooBig { .. } | DecodeBufferError::NotEnoughBytesInDictionary { .. }
-    )
+
+    let FrameDecoderError::FailedToReadBlockBody(DecodeBlockContentError::DecompressBlockError(error)) =
+        error
+    else {
+        return ByRuzstd::Damaged;
+    };
+    match error {
+        DecompressLiteralsError(_) => ByRuzstd::LiteralsDamaged,
+        ExecuteSequencesError(SequencesError::DecodebufferError(
+            DecodeBufferError::OffsetTooBig { .. } | DecodeBufferError::NotEnoughBytesInDictionary { .. },
+        )) => ByRuzstd::MatchTooFar,
+        _ => ByRuzstd::Damaged,
+    }
 }
