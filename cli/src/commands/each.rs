@@ -69,7 +69,7 @@ pub(super) fn each<'o, T: Send>(
             .collect();
         files = rest;
         for (size, path, mut result) in looked {
-            if result.as_ref().is_err_and(is_for_alone) {
+            if limits(&path) != Limits::default() && result.as_ref().is_err_and(is_for_alone) {
                 result = look(&path, Limits::default(), &progress.share(size));
             }
             progress.suspend(|| tell(Seen { path: &path, position, several, result }, output))?;

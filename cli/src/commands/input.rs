@@ -1,7 +1,7 @@
 //! What commands read: files by their paths, or standard input, once, where `-` stands for one.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -40,16 +40,24 @@ impl Expected {
         };
         match (is_expected, self) {
             (false, _) => START,
-            (true, Self::Gen5) => gen5_length(start).unwrap_or(MOST_KEPT),
+            (true, Self::Gen5) => gen5_length(start).unwrap_or(START),
             (true, Self::Arrays) => MOST_KEPT,
         }
     }
 }
 
-/// The length that the header of a GEN5 file tells, if it is under 4 GiB: `file_size` in docs/format.md.
+/// The most bytes that a GEN5 file with this header may have (docs/format.md, sections 3 and 12.1): `file_size`, or of a large
+/// file what is before its table, and the largest table that is read.
 fn gen5_length(header: &[u8]) -> Option<u64> {
-    let length = header.get(20..)?.first_chunk().copied().map(u32::from_le_bytes)?;
-    (length != u32::MAX).then_some(length.into())
+    const LARGE: u8 = 1;
+
+    let file_size = header.get(20..)?.first_chunk().copied().map(u32::from_le_bytes)?;
+    let is_large = header.get(6)? & LARGE != 0 && file_size == u32::MAX;
+    if !is_large {
+        return Some(file_size.into());
+    }
+    let table = header.get(24..)?.first_chunk().copied().map(u64::from_le_bytes)?;
+    Some(table.saturating_add(Limits::default().table_bytes))
 }
 
 /// Where commands read.
@@ -124,18 +132,20 @@ impl<'a> Inputs<'a> {
             return Ok(kept);
         }
         let stdin = self.stdin()?;
-        let mut spooled = || {
-            let (mut start, mut file) = (Vec::new(), tempfile::tempfile()?);
-            stdin.take(START).read_to_end(&mut start)?;
-            file.write_all(&start)?;
-            let rest = expected.most(&start).saturating_add(1).saturating_sub(start.len() as u64);
-            let kept = start.len() as u64 + io::copy(&mut stdin.take(rest), &mut file)?;
-            file.rewind()?;
-            Ok((file, kept))
-        };
-        let (file, kept) = spooled().map_err(|error: io::Error| {
-            anyhow::anyhow!("could not keep standard input in a temporary file: {error}")
-        })?;
+        let failed =
+            |error: io::Error| anyhow::anyhow!("could not keep standard input in a temporary file: {error}");
+        let mut start = Vec::new();
+        stdin.take(START).read_to_end(&mut start).map_err(failed)?;
+        // A header can claim more than is kept, which is then known before it is kept.
+        let most = expected.most(&start);
+        let mut kept = most;
+        let mut file = tempfile::tempfile().map_err(failed)?;
+        if most <= MOST_KEPT {
+            let rest = most.saturating_add(1).saturating_sub(start.len() as u64);
+            let mut all = start.as_slice().chain(stdin.take(rest));
+            kept = io::copy(&mut all, &mut file).map_err(failed)?;
+            file.rewind().map_err(failed)?;
+        }
         ensure!(
             kept <= MOST_KEPT,
             "standard input has more than {}, the most that is kept in a temporary file; save it to a file, and name that",

@@ -1,6 +1,6 @@
 //! The binary itself: what only a process has.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Command, Stdio};
 
@@ -61,9 +61,9 @@ fn damage_is_told_by_the_exit_code_even_if_nobody_reads_on() {
     let folder = Folder::new();
     folder.sample("run.gen5");
     let path = folder.path("run.gen5");
-    let mut bytes = std::fs::read(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
     bytes[52 + 12] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
+    fs::write(&path, bytes).unwrap();
     for words in [&["verify"][..], &["verify", "--json"]] {
         let mut child =
             gen5().args(words).arg(&path).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -225,7 +225,8 @@ fn no_more_of_standard_input_is_kept_than_can_be_a_file() {
     let array =
         ["pack", "x.gen5", "--latent", "k=-", "--model-name=SD", "--model-version=3", "--no-environment"];
     let endless = |words: &[&str], before: &str| {
-        let command = format!("cat {before} /dev/zero | (ulimit -f 20480; exec \"$0\" \"$@\")");
+        // In units of 512 bytes: a little more than the largest table that is read.
+        let command = format!("cat {before} /dev/zero | (ulimit -f 300000; exec \"$0\" \"$@\")");
         let mut shell = Command::new("sh");
         shell.args(["-c", &command, env!("CARGO_BIN_EXE_gen5")]).args(words).current_dir(folder.path("."));
         let ran = shell.output().unwrap();
@@ -240,6 +241,21 @@ fn no_more_of_standard_input_is_kept_than_can_be_a_file() {
         assert!(code == Some(3) && messages.contains("not a GEN5 file"), "{words:?}: {messages}");
         let (code, messages) = endless(words, "run.gen5");
         assert!(code == Some(3) && messages.contains("the length of the file"), "{words:?}: {messages}");
+    }
+    // Headers of a file of 4 GiB, of a large one whose table begins soon, and of one that nobody has room for.
+    let small = [&b"GEN5\x01\0\0\0"[..], &[255; 16], &[0; 8]].concat();
+    let large = |table: u64| {
+        let sizes = [u32::MAX, 0, 2, u32::MAX].map(u32::to_le_bytes).concat();
+        [&b"GEN5\x01\x01\x01\0"[..], &sizes, &table.to_le_bytes()].concat()
+    };
+    for (name, header, says) in [
+        ("small", small, "could not keep standard input in a temporary file: File too large"),
+        ("large", large(4096), "134217729 bytes are over the limit"),
+        ("huge", large(1 << 60), "standard input has more than 64.0 GiB"),
+    ] {
+        fs::write(folder.path(name), header).unwrap();
+        let (code, messages) = endless(&["info", "-"], name);
+        assert!(code == Some(1) && messages.contains(says), "{name}: {code:?} {messages}");
     }
     let (code, messages) = endless(&array, "");
     assert!(code == Some(1) && messages.contains("going by its first bytes"), "{messages}");
