@@ -33,7 +33,7 @@ impl Outline {
         let malformed = |error: serde_json::Error| Error::Metadata {
             member: "the manifest".into(),
             expected: "valid JSON beside `model_info`".into(),
-            found: shorten_error(&error),
+            found: format!("not JSON ({})", shorten_error(&error)),
         };
         // `model_info` need not be JSON.
         let (before, after) = reader.around_model_info();

@@ -85,6 +85,10 @@ impl Drop for Taken<'_> {
 /// Bytes of text in the tables of all files that are merged, which are open at one time.
 pub(crate) const MERGED_TEXT: u64 = 256 << 20;
 
+/// Bytes of the header of a `.safetensors` file, of which the format allows 100 MB. What is made of it takes up to 40 times as
+/// much. A file of as many latents as a GEN5 file may have has some 25 MB.
+pub(crate) const HEADER_OF_TENSORS: u64 = 32 << 20;
+
 /// Files that a command makes. More are a slip, or a trap.
 pub(crate) const MADE_FILES: usize = 100_000;
 

@@ -12,7 +12,7 @@ const OF_FILES: &str = "HZJRVE";
 /// How many clauses there are of each letter.
 const COUNTS: [(char, usize); 13] = [
     ('B', 1),
-    ('C', 7),
+    ('C', 8),
     ('E', 3),
     ('H', 15),
     ('J', 16),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use anyhow::{Context, Result};
 use gen5::{Extra, Latent, Reader};
@@ -22,8 +22,8 @@ use crate::terminal::shown;
 pub(super) struct Shares {
     /// By the numbers of the parts.
     parts: HashMap<usize, Share>,
-    /// The files that a merged file is of, all but what came of them.
-    origins: Vec<Extra>,
+    /// The files that a merged file is of, one after the other: each a JSON object that ends where its latents begin.
+    origins: String,
     /// Bytes that origins take in all parts together.
     size: u64,
 }
@@ -33,8 +33,18 @@ pub(super) struct Shares {
 struct Share {
     /// The files that its latents came from.
     sources: Vec<Source>,
-    /// Positions among the origins, each with what came of it that is of this part: a JSON array without its end.
-    origins: Vec<(usize, String)>,
+    /// The files that they were merged from.
+    origins: Vec<OriginShare>,
+    /// Where its latents went, for one origin after the other: JSON values with commas between.
+    places: String,
+}
+
+/// A file that a part's latents were merged from.
+struct OriginShare {
+    /// Where it is among the origins.
+    origin: Range<usize>,
+    /// Where its latents end among the part's places; they begin where those of the one before end.
+    end: usize,
 }
 
 /// Where a latent of a merged file went, as `merged_from` tells.
@@ -85,13 +95,13 @@ impl Shares {
         if !share.sources.is_empty() {
             members.push((SOURCES, to_text(&share.sources)?));
         }
-        let mut origins = String::from("[");
-        for (origin, places) in &share.origins {
-            origins += if origins.len() > 1 { "," } else { "" };
-            let Some(origin) = self.origins.get(*origin) else { continue };
-            let mut origin = origin.clone();
-            origin.insert_json(LATENTS, format!("{places}]"))?;
-            origins += &origin.to_json()?;
+        let (mut origins, mut start) = (String::from("["), 0);
+        for OriginShare { origin, end } in &share.origins {
+            let origin = self.origins.get(origin.clone()).context("an origin is missing")?;
+            let places = share.places.get(start..*end).context("places are missing")?;
+            let comma = if start > 0 { "," } else { "" };
+            origins.extend([comma, origin, places, "]}"]);
+            start = *end;
         }
         if !share.origins.is_empty() {
             members.push((MERGED_FROM, origins + "]"));
@@ -104,10 +114,9 @@ impl Shares {
     fn share_origins(&mut self, text: &str, reader: &Reader, rows: Option<usize>, room: u64) -> Result<()> {
         let latents: Vec<Latent> = reader.latents().collect();
         let mut failed = Ok(());
-        for_each(text, |mut origin: Extra| {
+        for_each(text, |origin: Extra| {
             if failed.is_ok() && self.size <= room {
-                failed = self.share_origin(&mut origin, &latents, rows, room);
-                self.origins.push(origin);
+                failed = self.share_origin(origin, &latents, rows, room);
             }
         })?;
         failed
@@ -115,16 +124,17 @@ impl Shares {
 
     fn share_origin(
         &mut self,
-        origin: &mut Extra,
+        mut origin: Extra,
         latents: &[Latent],
         rows: Option<usize>,
         room: u64,
     ) -> Result<()> {
-        let (number, mut failed) = (self.origins.len(), Ok(()));
         let places = origin.remove(LATENTS).context("a file has no latents")?;
-        // In the place of the latents of each part.
-        origin.insert(LATENTS, &())?;
-        let size: usize = origin.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let mut head = origin.to_json()?;
+        head.truncate(head.len() - 1);
+        head.extend([if origin.is_empty() { "\"" } else { ",\"" }, LATENTS, "\":["]);
+        let start = self.origins.len();
+        let origin = start..start + head.len();
         let mut share = |text: &RawValue| -> Result<()> {
             let place: Place = serde_json::from_str(text.get())?;
             // What `repack` has left out is in no part.
@@ -133,27 +143,39 @@ impl Shares {
                 if self.size > room {
                     break;
                 }
-                let share = self.parts.entry(part).or_default();
-                match share.origins.last_mut().filter(|(last, _)| *last == number) {
-                    Some((_, places)) => {
-                        *places += ",";
-                        *places += text.get();
-                    }
-                    None => {
-                        share.origins.push((number, format!("[{}", text.get())));
-                        self.size += size as u64;
-                    }
+                // Only what is in a part is kept: a short text can have very many origins of which nothing came.
+                if self.origins.len() == start {
+                    self.origins += &head;
                 }
-                self.size += text.get().len() as u64;
+                self.size += self.parts.entry(part).or_default().add(&origin, text.get());
             }
             Ok(())
         };
+        let mut failed = Ok(());
         for_each(&places, |text: &RawValue| {
             if failed.is_ok() {
                 failed = share(text);
             }
         })?;
         failed
+    }
+}
+
+impl Share {
+    /// Adds that a latent of an origin went to this place. Returns the bytes that this takes in the part's metadata.
+    fn add(&mut self, origin: &Range<usize>, place: &str) -> u64 {
+        let is_known = self.origins.last().is_some_and(|last| last.origin == *origin);
+        if is_known {
+            self.places += ",";
+        }
+        self.places += place;
+        let end = self.places.len();
+        match self.origins.last_mut().filter(|_| is_known) {
+            Some(last) => last.end = end,
+            None => self.origins.push(OriginShare { origin: origin.clone(), end }),
+        }
+        let size = if is_known { place.len() } else { place.len() + origin.len() };
+        size as u64
     }
 }
 

@@ -12,13 +12,11 @@ use super::array::{Entry, Place};
 use super::origin::Origin;
 use super::payload::Tail;
 use super::types::Type;
+use crate::budget::HEADER_OF_TENSORS;
 use crate::terminal::escape;
 
 /// Bytes of the length before the header.
 const PREFIX: u64 = 8;
-
-/// Bytes of the header; the format allows no more.
-const MAX_HEADER: u64 = 100_000_000;
 
 /// The header of a `.safetensors` file.
 pub(super) struct Index<'a> {
@@ -42,8 +40,8 @@ impl<'a> Index<'a> {
         file.read_exact(&mut length).with_context(|| format!("cannot read {name}"))?;
         let length = u64::from_le_bytes(length);
         ensure!(
-            length <= MAX_HEADER,
-            "{name} claims a header of {length} bytes; at most {MAX_HEADER} are allowed"
+            length <= HEADER_OF_TENSORS,
+            "{name} claims a header of {length} bytes; at most {HEADER_OF_TENSORS} are read: put fewer tensors into a file"
         );
         let start = PREFIX + length;
         ensure!(start <= size, "{name} ends within its header");

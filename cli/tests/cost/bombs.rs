@@ -122,6 +122,10 @@ pub(crate) fn bombs(text: usize, is_wanted: impl Fn(&str) -> bool) -> Vec<Bomb> 
             ))
         }),
         ("merged files", &|| with(&format!("\"merged_from\":[{}]", list(r#"{"file":"a","latents":[]}"#)))),
+        ("merged files of no latents", &|| with(&format!("\"merged_from\":[{}]", list(r#"{"latents":[]}"#)))),
+        ("merged files of a latent", &|| {
+            with(&format!("\"merged_from\":[{}]", list(r#"{"latents":[{"index":0}]}"#)))
+        }),
         ("merged latents", &|| {
             with(&format!(r#""merged_from":[{{"latents":[{}]}}]"#, list(r#"{"index":0}"#)))
         }),

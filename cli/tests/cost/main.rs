@@ -2,6 +2,7 @@
 //! there is one test, which runs one command after the other.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod allocator;
 mod bombs;
 #[allow(clippy::cast_possible_truncation)]
 #[path = "../../../tests/support/mod.rs"]
@@ -11,13 +12,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use peak_alloc::PeakAlloc;
 use tempfile::TempDir;
 
+use crate::allocator::MEMORY;
 use crate::bombs::{Bomb, bombs, crowd, plain};
-
-#[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Every command that reads a GEN5 file or metadata, with the options that make it read or write something else of it. `%` is
 /// the file, `@` a folder: `@/plain.gen5` is a small file, `@/same.gen5` a copy of the file, and `@/model_info.json` its
@@ -123,10 +121,10 @@ impl Scene {
         let words: Vec<OsString> =
             ["gen5", "--jobs", "1"].into_iter().chain(line.split(' ')).map(word).collect();
         let mut messages = Vec::new();
-        let before = MEMORY.current_usage();
-        MEMORY.reset_peak_usage();
+        let before = MEMORY.now();
+        MEMORY.start();
         let code = gen5_cli::run(words, &mut std::io::sink(), &mut messages);
-        (code, MEMORY.peak_usage().saturating_sub(before), String::from_utf8(messages).unwrap())
+        (code, MEMORY.most().saturating_sub(before), String::from_utf8(messages).unwrap())
     }
 }
 
@@ -163,6 +161,7 @@ fn hold(bombs: impl IntoIterator<Item = Bomb>) {
 fn no_command_takes_more_than_eight_times_the_text_of_a_table() {
     hold(bombs(TEXT, |_| true));
     many_files();
+    headers_of_arrays();
 }
 
 /// Files with large tables are looked at one by one, however many are named.
@@ -175,6 +174,36 @@ fn many_files() {
         scene.clear();
         let (code, many, said) = scene.run(&format!("{command} %{}", " @/same.gen5 %".repeat(10)));
         assert!(code == 0 && many < one + one / 2 + (1 << 20), "{command}: {code}, {many} and {one}, {said}");
+    }
+}
+
+/// Files of arrays whose headers have much text. What is made of a header takes at most 40 times as much.
+fn headers_of_arrays() {
+    const TIMES: usize = 40;
+
+    let tensor = r#"{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#;
+    let many = |count: usize, of: &dyn Fn(usize) -> String| {
+        format!("{{{}}}", (0..count).map(of).collect::<Vec<_>>().join(","))
+    };
+    let tensors = many(TEXT / 60, &|number| format!("\"{number:x}\":{tensor}"));
+    let texts = many(TEXT / 12, &|number| format!("\"{number:x}\":\"a\""));
+    let texts = format!("{{\"__metadata__\":{texts},\"a\":{tensor}}}");
+    let zeros = vec!["0"; TEXT / 2].join(",");
+    let shape = format!("{{\"a\":{}}}", tensor.replace("[0]", &format!("[{zeros}]")));
+    let scene = Scene::of(&plain());
+    let pack = "pack @/out.gen5 --latent @/a.safetensors --model-name m --model-version 1 --no-environment";
+    let run = |header: &str| {
+        let file = [&header.len().to_le_bytes(), header.as_bytes()].concat();
+        fs::write(scene.folder.path().join("a.safetensors"), file).unwrap();
+        let ran = scene.run(pack);
+        scene.clear();
+        ran
+    };
+    let (_, usual, _) = run(&format!("{{\"a\":{tensor}}}"));
+    for (name, header) in [("tensors", tensors), ("texts", texts), ("shape", shape)] {
+        let (code, taken, said) = run(&header);
+        let more = taken.saturating_sub(usual);
+        assert!(more <= TIMES * header.len(), "{name}: {more} of {} bytes, {code} {said}", header.len());
     }
 }
 
