@@ -5,21 +5,24 @@ pub mod budget;
 mod commands;
 pub mod convert;
 pub mod embedded;
-mod environment;
 mod failure;
-mod files;
 mod gpu_process;
 pub mod graphics;
+mod input;
 mod interrupt;
 mod invisible;
+mod metadata;
 pub mod names;
+mod output;
 mod page;
 pub mod picture;
 mod progress;
 mod same_json;
 pub mod streams;
+mod suggest;
 pub mod terminal;
 mod threads;
+mod transfer;
 mod unknown;
 mod usage;
 pub mod values;
@@ -31,13 +34,29 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::args::{Cli, ColorMode, Command};
-use crate::commands::{
-    Inputs, Output, Voice, cat, completions, diff, env, fingerprint, info, ls, man, merge, pack, render,
-    repack, report, set, show, split, unpack, verify,
-};
+use crate::commands::cat;
+use crate::commands::completions;
+use crate::commands::diff;
+use crate::commands::env;
+use crate::commands::fingerprint;
+use crate::commands::info;
+use crate::commands::ls;
+use crate::commands::man;
+use crate::commands::merge;
+use crate::commands::pack;
+use crate::commands::render;
+use crate::commands::repack;
+use crate::commands::report;
+use crate::commands::set;
+use crate::commands::show;
+use crate::commands::split;
+use crate::commands::unpack;
+use crate::commands::verify;
 use crate::failure::Status;
 pub use crate::gpu_process::serve_gpus;
+use crate::input::Inputs;
 pub use crate::interrupt::{catch_file_size_signal, exit};
+use crate::output::{Output, Voice};
 
 /// Runs the command that `args` ask for (the program's name first). Results and help go to `out`, messages to `messages`.
 /// Returns the exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was compared differs,

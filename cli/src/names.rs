@@ -1,13 +1,9 @@
-//! Names: those of files for latents that are extracted, and those that are likely meant.
+//! Names of files for latents that are extracted.
 //!
 //! A key is any text, also `../../etc/passwd`; a file name made of one is harmless on every system. The true keys
 //! belong in an index file beside the files.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
-use std::{fs, io};
-
-use crate::terminal::escape;
 
 /// Characters of a name, its extension not counted.
 const MAX_CHARACTERS: usize = 100;
@@ -74,53 +70,6 @@ fn is_device(name: &str) -> bool {
     }
 }
 
-/// The name among those known that this one is likely a slip for, or is, in any case of letters; of several that are as near
-/// the first. Long names, which a file may have, are none: to compare two takes the product of their lengths.
-pub fn likely_meant<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let is_short = |name: &str| name.len() <= MAX_COMPARED;
-    let known = known.filter(|known| is_short(name) && is_short(known));
-    let lower = name.to_lowercase();
-    let score = |known: &str| match known == name {
-        // Those that differ in case alone come behind.
-        true => 2.0,
-        false => strsim::jaro_winkler(&lower, &known.to_lowercase()),
-    };
-    let alike = known.map(|known| (score(known), known)).filter(|(score, _)| *score > ALIKE);
-    alike.min_by(|(one, _), (other, _)| other.total_cmp(one)).map(|(_, known)| known)
-}
-
-/// The name of a file beside one that is not there, which is likely the one that is meant.
-pub fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
-    if cause.kind() != io::ErrorKind::NotFound {
-        return None;
-    }
-    let entries = fs::read_dir(folder_of(path)).ok()?.flatten().take(LOOKED_AT);
-    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    likely_meant(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
-}
-
-/// An error of the system with this path, what `failed` tells, and, if nothing is there, what is likely meant.
-pub fn of_path(cause: io::Error, path: &Path, failed: String) -> anyhow::Error {
-    match likely_file(path, &cause) {
-        Some(name) => anyhow::anyhow!("{failed}: {cause}; is {} meant?", escape(&name)),
-        None => anyhow::Error::new(cause).context(failed),
-    }
-}
-
-/// The folder that a file is in, or is to be.
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Files of a folder that are looked at for a proposal.
-const LOOKED_AT: usize = 10_000;
-
-/// From this score on two names are one with a slip: `sed` and `seed`, `promt` and `prompt`, but not `note` and `noise`.
-const ALIKE: f64 = 0.9;
-
-/// Bytes of names that are compared.
-const MAX_COMPARED: usize = 1000;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,21 +128,6 @@ mod tests {
     fn equal_names_get_numbers_that_no_other_key_has() {
         assert_eq!(names(&["a", "A", "a-2", "a", "A-3"]), ["a", "A-4", "a-2", "a-5", "A-3"]);
         assert_eq!(names(&["a", "a-2", "a-2", "a"]), ["a", "a-2", "a-2-2", "a-3"]);
-    }
-
-    #[test]
-    fn what_is_meant_is_alike_and_short() {
-        let known = ["noise", "x_0"].map(str::to_owned).into_iter().chain(["y".repeat(1 << 20)]);
-        let known: Vec<String> = known.collect();
-        let meant = |name: &str| likely_meant(name, known.iter().map(String::as_str));
-        assert_eq!((meant("nosie"), meant("note")), (Some("noise"), None));
-        // The first of those that are as near; in the same case of letters, if there is one.
-        let meant_of = |name, known: &[&'static str]| likely_meant(name, known.iter().copied());
-        assert_eq!(meant_of("lat", &["lat00", "lat01", "lat02"]), Some("lat00"));
-        assert_eq!(meant_of("Noise", &["noise", "Noise"]), Some("Noise"));
-        assert_eq!(meant_of("NOISE", &["noise", "Noise"]), Some("noise"));
-        // Forever, if they were compared.
-        assert_eq!(meant(&"y".repeat((1 << 20) - 1)), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::error::Error;
 use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::commands::Output;
+use crate::output::Output;
 
 /// More threads than this, and than there are cores, are a slip of the finger. Those without work look for some at all
 /// others, so that a thousand take ten seconds for nothing on two cores.

@@ -5,7 +5,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 
 use crate::args::Cli;
-use crate::names::likely_meant;
+use crate::suggest::likely_meant;
 use crate::terminal::escape;
 
 /// The text of help or of an error, harmless on a terminal but for the colours that clap gives it, if it is `coloured`.

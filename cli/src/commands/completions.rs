@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::CommandFactory;
 use clap_complete::aot;
 
-use super::Output;
 use crate::args::{Cli, CompletionsArgs, Shell};
+use crate::output::Output;
 
 pub(crate) fn run(args: &CompletionsArgs, output: &mut Output<'_>) -> Result<()> {
     let shell = match args.shell {

@@ -7,11 +7,12 @@ use anyhow::{Context, Result, ensure};
 use gen5::{Captured, Component, Environment, HardwareInfo};
 use serde::Serialize;
 
-use super::info::{describe, members};
-use super::{Failed, Output, of_file, path_text};
 use crate::args::EnvArgs;
-use crate::environment::{Comparison, capture};
 use crate::failure::Status;
+use crate::output::environment::describe;
+use crate::output::environment::{Comparison, capture};
+use crate::output::members::members;
+use crate::output::{Failed, Output, of_file, path_text};
 use crate::terminal::{escape, shown};
 
 /// This machine, for programs.

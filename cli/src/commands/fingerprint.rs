@@ -6,9 +6,9 @@ use anyhow::Result;
 use gen5::Limits;
 use serde::Serialize;
 
-use super::each::{Seen, each};
-use super::{Output, of_file, path_text};
 use crate::args::FileArgs;
+use crate::input::each_file::{Seen, each};
+use crate::output::{Output, of_file, path_text};
 use crate::progress::Share;
 use crate::terminal::shown;
 

@@ -1,22 +1,23 @@
 //! `gen5 info`: what files hold, for people and for programs.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, ChunkType, Component, Environment, Extra, Latent, Limits, Reader};
+use gen5::{ChunkRecord, ChunkType, Component, Environment, Latent, Limits, Reader};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::each::{Seen, each};
-use super::sources::SOURCES;
-use super::{Output, path_text, version_text};
 use crate::args::{FileArgs, InfoArgs};
 use crate::convert::layouts::Outline;
-use crate::environment::{Comparison, capture, without_name};
 use crate::failure::Status;
+use crate::input::each_file::{Seen, each};
+use crate::metadata::origins::SOURCES;
+use crate::output::environment::describe;
+use crate::output::environment::{Comparison, capture};
+use crate::output::members::{joined, members};
+use crate::output::{Output, path_text, version_text};
 use crate::progress::Share;
 use crate::terminal::{EscapedProse, Tone, count, dimensions, escape, human_size, shorten, shown, shown_key};
 use crate::unknown::{flags, unknown_chunks};
@@ -377,11 +378,6 @@ fn metadata(reader: &Reader, page: &mut Page<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Texts with commas between them.
-fn joined<'t>(texts: impl Iterator<Item = Cow<'t, str>>) -> impl Iterator<Item = Cow<'t, str>> {
-    texts.enumerate().flat_map(|(at, text)| [Cow::Borrowed(if at > 0 { ", " } else { "" }), text])
-}
-
 /// Characters of a member's value that the page shows.
 const SHOWN: usize = 400;
 
@@ -407,36 +403,5 @@ fn beginning(value: &str) -> String {
             format!("{start}… ({} in all; --json shows it)", human_size(value.len() as u64))
         }
         None => value.to_owned(),
-    }
-}
-
-/// A component without the name that its text repeats: `os version=Linux 6.1`.
-pub(super) fn describe(component: &Component) -> String {
-    format!("{} {}", component.id(), without_name(component))
-}
-
-/// The members of an object, in the order of the schema, as texts on one line.
-pub(super) struct Members(Extra);
-
-/// The members of `object`.
-pub(super) fn members(object: &impl Serialize) -> Members {
-    let members = serde_json::to_string(object).ok().and_then(|text| serde_json::from_str(&text).ok());
-    Members(members.unwrap_or_default())
-}
-
-impl Members {
-    /// Each on its own: `seed 42`.
-    fn texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.0.iter().map(|(name, value)| match serde_json::from_str::<String>(value) {
-            Ok(text) => format!("{name} {text}").into(),
-            Err(_) => format!("{name} {value}").into(),
-        })
-    }
-}
-
-impl fmt::Display for Members {
-    /// All with commas between them: `seed 42, steps 50`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        joined(self.texts()).try_for_each(|text| f.write_str(&text))
     }
 }

@@ -6,10 +6,10 @@ use anyhow::Result;
 use gen5::Latent;
 use serde::Serialize;
 
-use super::Output;
-use super::each::{Seen, each};
-use super::stored::Stored;
 use crate::args::LsArgs;
+use crate::input::each_file::{Seen, each};
+use crate::output::Output;
+use crate::output::latent_row::Stored;
 use crate::terminal::{dimensions, shown, shown_key};
 
 /// A latent, for programs.

@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use super::Output;
-use super::folder::refuse_dash;
-use super::placed::Placed;
 use crate::args::{Cli, ManArgs};
 use crate::interrupt;
+use crate::output::Output;
+use crate::output::file::Placed;
+use crate::output::folder::refuse_dash;
 use crate::terminal::{count, shown};
 
 pub(crate) fn run(args: &ManArgs, output: &mut Output<'_>) -> Result<()> {

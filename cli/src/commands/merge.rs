@@ -10,18 +10,21 @@ use gen5::{ChunkRecord, ChunkType, Extra, Latent, Limits, NonFinite, ReadOptions
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::carry::{Parcel, Source, carry};
-use super::metadata::stored_model_info;
-use super::own::{is_own, open_own};
-use super::sources::{MERGED_FROM, PART_OF, SOURCES, latents_by_key, note_lost, put_sources, take_sources};
-use super::written::Destination;
-use super::{Output, file_name, of_file, path_text};
 use crate::args::MergeArgs;
 use crate::budget::MERGED_TEXT;
 use crate::convert::layouts::Source as File;
 use crate::embedded::{members, without_bare_words};
-use crate::files::{Files, is_dash};
+use crate::input::files::{Files, is_dash};
+use crate::input::own::{is_own, open_own};
+use crate::metadata::model_info::stored_model_info;
+use crate::metadata::origins::{
+    MERGED_FROM, PART_OF, SOURCES, latents_by_key, note_lost, put_sources, take_sources,
+};
+use crate::output::gen5_file::Destination;
+use crate::output::{Output, file_name, of_file, path_text};
 use crate::terminal::{dimensions, human_size, shown};
+use crate::transfer::latents::others;
+use crate::transfer::latents::{Parcel, Source, carry};
 
 /// What was merged, for programs.
 #[derive(Serialize)]
@@ -173,11 +176,6 @@ fn refuse_own_result(paths: &[PathBuf], args: &MergeArgs) -> Result<()> {
         shown(&args.output)
     );
     Ok(())
-}
-
-/// The chunks that are no latents.
-pub(super) fn others(reader: &Reader) -> impl Iterator<Item = &ChunkRecord> {
-    reader.chunks().iter().filter(|chunk| chunk.kind() != ChunkType::LATENT)
 }
 
 impl<'a> Plan<'a> {

@@ -1,20 +1,18 @@
 //! `gen5 render`: a contact sheet of a file.
 
 use std::ffi::OsStr;
-use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use gen5::{Latent, Reader};
+use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::cat::find;
-use super::placed::Placed;
-use super::{Output, of_file};
-use crate::args::{LookArgs, RenderArgs, Rows};
+use crate::args::RenderArgs;
 use crate::failure::UsageError;
-use crate::files::is_dash;
+use crate::input::files::is_dash;
+use crate::input::look::wish;
 use crate::interrupt;
-use crate::picture::{Clues, Layout, Medium, Preview, Previews, Wish, png, sheet};
+use crate::output::file::Placed;
+use crate::output::{Output, of_file};
+use crate::picture::{png, sheet};
 use crate::terminal::{count, shown, shown_file_name};
 
 /// What was painted, for programs.
@@ -76,54 +74,4 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
     };
     let facts = Facts { file_size: file.len(), width, height, shown, left_out, damaged };
     placed.deliver(&file, &format!("{width}x{height}, {latents}"), &facts, output)
-}
-
-/// What is asked for, checked against the file.
-pub(super) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) -> Result<Wish> {
-    let named: Vec<Latent> = args.latents.iter().map(|key| find(reader, key, path)).collect::<Result<_>>()?;
-    let previews = args.preview.previews();
-    if args.rows.is_some() || matches!(previews, Previews::By(_)) {
-        let all: Vec<Latent> = if named.is_empty() { reader.latents().collect() } else { named.clone() };
-        let clues = Clues::of(reader);
-        let layout = |latent: &Latent| Layout::guess(latent.shape(), clues.hints(latent));
-        let layouts: Vec<(&Latent, Layout)> = all.iter().map(|latent| (latent, layout(latent))).collect();
-        if let Some(rows) = args.rows {
-            check_rows(rows, &layouts)?;
-        }
-        if let Previews::By(preview) = previews {
-            check_preview(preview, &layouts)?;
-        }
-    }
-    Ok(Wish {
-        latents: (!named.is_empty()).then(|| named.iter().map(Latent::index).collect()),
-        rows: args.rows.map(|rows| (rows.start, rows.end)),
-        previews,
-        columns: args.columns,
-        width,
-        medium: Medium::Pixels,
-    })
-}
-
-/// Refuses rows that a latent does not have.
-fn check_rows(rows: Rows, layouts: &[(&Latent, Layout)]) -> Result<()> {
-    // Those whose rows are no pictures are shown whole.
-    for (latent, _) in layouts.iter().filter(|(_, layout)| layout.items_in_row().is_some()) {
-        let rows_of = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(0);
-        let end = rows.end.unwrap_or(rows_of);
-        if rows.start >= end || end > rows_of {
-            let (name, there) = (latent.key().unwrap_or("without a key"), count(rows_of, "row"));
-            let problem = format!("--rows {rows}: latent {name} has {there}, counted from 0");
-            return Err(UsageError(problem).into());
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a preview that none of the latents can have.
-fn check_preview(preview: Preview, layouts: &[(&Latent, Layout)]) -> Result<()> {
-    if !layouts.is_empty() && !layouts.iter().any(|(_, layout)| preview.fits(layout)) {
-        let (name, channels) = (preview.name(), preview.channels());
-        bail!("--preview {name} is for latents of {channels} channels, and there is none to be shown");
-    }
-    Ok(())
 }

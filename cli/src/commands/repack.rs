@@ -7,17 +7,17 @@ use anyhow::{Result, bail};
 use gen5::{ChunkRecord, ChunkType, Compression, Dtype, Extra, NonFinite, ReadOptions, Reader};
 use serde::Serialize;
 
-use super::carry::{Parcel, carry};
-use super::cat::find;
-use super::metadata::stored_model_info;
-use super::own::{is_own, open_own};
-use super::sources::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
-use super::written::{Destination, check_level};
-use super::{Output, of_file};
 use crate::args::{Compress, RepackArgs, StoredType};
 use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
+use crate::input::latents::find;
+use crate::input::own::{is_own, open_own};
+use crate::metadata::model_info::stored_model_info;
+use crate::metadata::origins::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
+use crate::output::gen5_file::{Destination, check_level};
+use crate::output::{Output, of_file};
 use crate::terminal::{human_size, shown};
+use crate::transfer::latents::{Parcel, carry};
 
 /// What there is to tell of a file that was written anew, for programs.
 #[derive(Serialize)]

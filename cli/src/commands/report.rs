@@ -9,14 +9,14 @@ use gen5::Limits;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::placed::Placed;
-use super::{Output, path_text};
 use crate::args::ReportArgs;
 use crate::budget::{IMAGES, SIDE_BY_SIDE, Shared, beside_others, is_for_alone};
-use crate::environment::capture;
 use crate::failure::UsageError;
-use crate::files::{Files, is_dash};
+use crate::input::files::{Files, is_dash};
 use crate::interrupt;
+use crate::output::environment::capture;
+use crate::output::file::Placed;
+use crate::output::{Output, path_text};
 use crate::page::{Content, File, Integrity, Page, Reading, render};
 use crate::terminal::{count, human_size, shown, shown_file_name};
 

@@ -4,19 +4,19 @@ use anyhow::Result;
 use gen5::{Extra, Metadata, ReadOptions};
 use serde::Serialize;
 
-use super::metadata::{
-    Base, HARDWARE, SETTINGS, assign, is_setting, likely_meant, object, read_model_info, split_assignment,
-    stored_model_info,
-};
-use super::own::{is_own, open_own};
-use super::sources::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
-use super::written::Destination;
-use super::{Output, version_text};
 use crate::args::SetArgs;
 use crate::embedded::{members, without_bare_words};
 use crate::failure::UsageError;
-use crate::names;
+use crate::input::own::{is_own, open_own};
+use crate::metadata::model_info::{
+    Base, HARDWARE, SETTINGS, assign, is_setting, likely_meant, object, read_model_info, split_assignment,
+    stored_model_info,
+};
+use crate::metadata::origins::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
+use crate::output::gen5_file::Destination;
+use crate::output::{Output, version_text};
 use crate::same_json::same_json;
+use crate::suggest;
 use crate::terminal::{count, escape, shown};
 
 /// What was written, for programs.
@@ -155,7 +155,7 @@ fn unset(model_info: &mut Extra, name: &str) -> Result<()> {
     match removed {
         Some(_) => Ok(()),
         None => {
-            let meant = names::likely_meant(name, model_info.iter().map(|(known, _)| known));
+            let meant = suggest::likely_meant(name, model_info.iter().map(|(known, _)| known));
             let hint = match meant {
                 Some(meant) => format!("; is {} meant?", escape(meant)),
                 None => " (one in an object is OBJECT.NAME)".to_owned(),

@@ -7,11 +7,11 @@ use anyhow::Result;
 use gen5::{Limits, Reader, VerifyReport};
 use serde::Serialize;
 
-use super::each::{Seen, each};
-use super::{Output, of_file, path_text};
 use crate::args::FileArgs;
 use crate::failure::Status;
-use crate::progress::{Progress, Share};
+use crate::input::each_file::{Seen, each};
+use crate::output::{Output, path_text};
+use crate::progress::Share;
 use crate::terminal::{Tone, count, escape, human_size, shown};
 
 #[derive(Serialize)]
@@ -67,19 +67,6 @@ pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
             }
         }
     })
-}
-
-/// What [`check_all`] adds to the progress.
-pub(super) fn size_of_check(reader: &Reader) -> u64 {
-    reader.chunks().iter().map(gen5::ChunkRecord::payload_size).fold(0, u64::saturating_add)
-}
-
-/// Checks all of a file whose values are read piece by piece, since each piece would have the whole checked again: in the
-/// end, so that a file which was changed meanwhile is noticed. The progress counts it, too.
-pub(super) fn check_all(reader: &Reader, path: &Path, progress: &Progress) -> Result<()> {
-    let report = reader.verify_chunks(|bytes| progress.add(bytes));
-    report.into_result().map_err(|error| of_file(error, path))?;
-    Ok(())
 }
 
 /// What was found, but for what was not looked at any more.

@@ -12,7 +12,7 @@ use gen5::Dtype;
 use rayon::prelude::*;
 
 use super::{Array, FolderArg, Found, Kind, LatentArg, Origin, find};
-use crate::names::of_path;
+use crate::suggest::of_path;
 use crate::terminal::{count, dimensions, shown};
 
 /// The key of the latent that the files' latents make, unless another is given.

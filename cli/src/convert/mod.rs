@@ -26,7 +26,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::failure::UsageError;
-use crate::names::likely_meant;
+use crate::suggest::likely_meant;
 use crate::terminal::{escape, shown};
 use array::{Entry, Place};
 use layouts::{Layout, MAX_KEPT, Member, Source, comfyui};

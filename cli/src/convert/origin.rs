@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::names::of_path;
+use crate::suggest::of_path;
 use crate::terminal::shown;
 
 /// A file that arrays are read from, which can be opened several times at once.

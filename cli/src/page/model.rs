@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use gen5::Component;
 
 use super::text::Excerpt;
-use crate::environment::Comparison;
+use crate::output::environment::Comparison;
 use crate::picture::{Histogram, Key, Statistics};
 
 /// A page.

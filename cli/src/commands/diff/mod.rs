@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use self::latents::{LatentReport, pair};
 use self::members::{Change, Listing, changes, manifest_changes};
-use super::{Output, of_file, path_text};
 use crate::args::DiffArgs;
-use crate::environment::Comparison;
 use crate::failure::Status;
+use crate::output::environment::Comparison;
+use crate::output::{Output, of_file, path_text};
 use crate::terminal::{Tone, count, escape, shown};
 
 /// What came of comparing something.

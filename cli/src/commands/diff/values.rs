@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 use gen5::{Dtype, Latent};
 
-use super::super::blocks::Blocks;
-use super::super::of_file;
 use super::Side;
+use crate::output::of_file;
 use crate::progress::Progress;
+use crate::transfer::read_ahead::Blocks;
 use crate::values::widen;
 
 /// How far values are from each other.

@@ -17,17 +17,17 @@ use serde::Serialize;
 use self::plan::{Plan, Planned, Values, plan};
 use self::rows::{Row, Rows};
 use self::unknown::{ChunkEntry, write_chunks};
-use super::Output;
-use super::folder::{Draft, check_destination, create_folder, write, write_json};
-use super::verify::{check_all, size_of_check};
 use crate::args::{Format, UnpackArgs};
 use crate::convert::recast::Recast;
 use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece, write_file};
-use crate::environment::{Comparison, capture};
 use crate::failure::{Status, UsageError};
+use crate::output::Output;
+use crate::output::environment::{Comparison, capture};
+use crate::output::folder::{Draft, check_destination, create_folder, write, write_json};
 use crate::progress::Progress;
 use crate::terminal::{count, escape, human_size, shown};
+use crate::transfer::check::{check_all, size_of_check};
 use crate::unknown::{UnknownChunk, unknown_chunks};
 
 /// The folder of the latents, inside the one that is asked for.
@@ -161,7 +161,7 @@ fn compare(
     if !comparison.is_same() {
         let (file, summary) = (shown(&args.file), comparison.summary());
         output.note(&format!("{file} was made in another environment: {summary} (current: this machine)"));
-        if !output.voice.quiet {
+        if !output.is_quiet() {
             // Where messages cannot go there is nobody to tell.
             let _ = comparison.write(output.messages);
         }

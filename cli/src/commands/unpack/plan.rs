@@ -9,7 +9,6 @@ use anyhow::{Context, Result, ensure};
 use gen5::{Dtype, Extra, Latent, Reader};
 use serde_json::value::RawValue;
 
-use super::super::sources::sources;
 use super::LATENTS;
 use super::derive::{
     Derived, SIZES_ARE_DERIVED, Unit, comfyui_files, comfyui_texts, kohya_files, marker, units,
@@ -23,6 +22,7 @@ use crate::convert::recast::Fits;
 use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece};
 use crate::embedded::{members, without_bare_words};
+use crate::metadata::origins::sources;
 use crate::names::file_names;
 use crate::picture::Previews;
 use crate::progress::Progress;

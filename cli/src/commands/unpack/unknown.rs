@@ -6,8 +6,8 @@ use anyhow::Result;
 use gen5::Reader;
 use serde::Serialize;
 
-use super::super::folder::{create_folder, write};
 use crate::names::file_names;
+use crate::output::folder::{create_folder, write};
 use crate::unknown::{UnknownChunk, unknown_chunks};
 
 /// The folder of these files, inside the one that is asked for.

@@ -6,7 +6,7 @@ use super::super::model::{Content, Embedded, Environment, File, Image, Integrity
 use super::super::text::{brief, json_lines, line, lines};
 use super::latent::{key, latent};
 use super::parts::{BRIEF, badges, id, shown, tags};
-use crate::environment::{Comparison, meaning, without_name};
+use crate::output::environment::{Comparison, meaning, without_name};
 use crate::terminal::{self, count, human_size};
 
 /// Bytes from which on a prompt may not be seen at once.

@@ -5,20 +5,21 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gen5::{Extra, Metadata, Reader};
 
-use super::image_text::ImageText;
-use super::sources::{SOURCES, leave_out_foreign};
-use super::{Inputs, Output};
 use crate::args::MetadataArgs;
 use crate::embedded::{members, without_bare_words};
 use crate::failure::UsageError;
-use crate::names;
+use crate::input::Inputs;
+use crate::metadata::image_text::ImageText;
+use crate::metadata::origins::{SOURCES, leave_out_foreign};
+use crate::output::Output;
+use crate::suggest;
 use crate::terminal::shown;
 
 /// The object with the settings.
-pub(super) const SETTINGS: &str = "generation_settings";
+pub(crate) const SETTINGS: &str = "generation_settings";
 
 /// The object with the machine.
-pub(super) const HARDWARE: &str = "hardware_info";
+pub(crate) const HARDWARE: &str = "hardware_info";
 
 /// The members of `model_info` whose values are text, whatever they look like: by the object that they are in, if it is
 /// one. All but `negative_prompt` are the format's.
@@ -40,13 +41,13 @@ fn is_among(list: &[(Option<&str>, &[&str])], object: Option<&str>, name: &str) 
 }
 
 /// Whether a name is that of a setting that is known.
-pub(super) fn is_setting(name: &str) -> bool {
+pub(crate) fn is_setting(name: &str) -> bool {
     [&TEXTS[..], &OTHERS].iter().any(|list| is_among(list, Some(SETTINGS), name))
 }
 
 /// The metadata from the file that is given, the flags that override it, and texts of the image and of latents, which fill
 /// what is left. `sources` is what there is to be kept of the files that latents come from.
-pub(super) fn metadata(
+pub(crate) fn metadata(
     args: &MetadataArgs,
     texts: &[ImageText],
     sources: Option<&str>,
@@ -73,7 +74,7 @@ pub(super) fn metadata(
 }
 
 /// The metadata that flags change, and where it is from: who is at fault if the result is refused.
-pub(super) struct Base<'a> {
+pub(crate) struct Base<'a> {
     path: Option<&'a Path>,
     /// Which objects it has.
     objects: Vec<&'static str>,
@@ -83,7 +84,7 @@ pub(super) struct Base<'a> {
 
 impl<'a> Base<'a> {
     /// Before these members of it are taken out.
-    pub(super) fn of(model_info: &Extra, path: Option<&'a Path>, unset: &'a [String]) -> Self {
+    pub(crate) fn of(model_info: &Extra, path: Option<&'a Path>, unset: &'a [String]) -> Self {
         let objects =
             [SETTINGS, HARDWARE].into_iter().filter(|object| model_info.get(object).is_some()).collect();
         Self { path, objects, unset }
@@ -91,7 +92,7 @@ impl<'a> Base<'a> {
 
     /// An error of metadata that is due to the command line is wrong usage; any other is that of the file. `flag` is what
     /// a setting that is missing is given by.
-    pub(super) fn refuse(&self, error: gen5::Error, assignments: &[String], flag: &str) -> anyhow::Error {
+    pub(crate) fn refuse(&self, error: gen5::Error, assignments: &[String], flag: &str) -> anyhow::Error {
         let gen5::Error::Metadata { member, found, .. } = &error else { return error.into() };
         let is_missing = found == "missing";
         let is_usage = is_assigned(member, assignments)
@@ -186,7 +187,7 @@ fn complete(model_info: &mut Extra) -> Result<()> {
 }
 
 /// The metadata as it is stored, which may be no valid metadata: that can be what is to be mended.
-pub(super) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Output<'_>) -> Result<Extra> {
+pub(crate) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Output<'_>) -> Result<Extra> {
     let text = reader.model_info_json();
     let strict = without_bare_words(text);
     let model_info = members(&strict).with_context(|| {
@@ -203,7 +204,7 @@ pub(super) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Outpu
 }
 
 /// The members of `model_info` from a file that has them, bare or inside a whole manifest.
-pub(super) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra> {
+pub(crate) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra> {
     let text = inputs.read_text(path)?;
     let parse = |text: &str| -> Result<Extra> {
         members(text).map_err(|error| match text.trim_start().starts_with('{') {
@@ -222,19 +223,19 @@ pub(super) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra>
 }
 
 /// A known name that this one, which is none, is likely a slip for.
-pub(super) fn likely_meant(name: &str) -> Option<&'static str> {
+pub(crate) fn likely_meant(name: &str) -> Option<&'static str> {
     let known = TEXTS.iter().chain(&OTHERS).flat_map(|(_, names)| *names).chain(&["tags"]);
-    names::likely_meant(name, known.copied())
+    suggest::likely_meant(name, known.copied())
 }
 
 /// The two sides of `NAME=VALUE`.
-pub(super) fn split_assignment(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_assignment(text: &str) -> Option<(&str, &str)> {
     text.split_once('=').filter(|(name, _)| !name.is_empty())
 }
 
 /// Gives a member of `model_info` a value, or one of this object in it: text to those that are text, JSON to the others that
 /// are known, and either to those that are not.
-pub(super) fn assign(members: &mut Extra, object: Option<&str>, name: &str, value: &str) -> Result<()> {
+pub(crate) fn assign(members: &mut Extra, object: Option<&str>, name: &str, value: &str) -> Result<()> {
     if is_among(&TEXTS, object, name) {
         if name == "date" && !is_iso_8601(value) {
             return Err(usage(format!(
@@ -258,7 +259,7 @@ pub(super) fn assign(members: &mut Extra, object: Option<&str>, name: &str, valu
 }
 
 /// The members of an object in `model_info`, none if it is not there.
-pub(super) fn object(model_info: &Extra, name: &str) -> Result<Extra> {
+pub(crate) fn object(model_info: &Extra, name: &str) -> Result<Extra> {
     match model_info.get(name) {
         Some(text) => members(text).with_context(|| format!("{name} is not an object")),
         None => Ok(Extra::new()),

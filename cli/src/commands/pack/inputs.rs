@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::image_text::ImageText;
-use super::sources::to_text;
-use super::{Expected, Output};
 use crate::args::PackArgs;
 use crate::convert::layouts::{Layout, Source, comfyui};
 use crate::convert::{Array, Found, LatentArg, Origin, find, folder};
 use crate::embedded::Text;
 use crate::failure::UsageError;
-use crate::files::{expand, is_dash};
-use crate::names::folder_of;
+use crate::input::Expected;
+use crate::input::files::{expand, is_dash};
+use crate::metadata::image_text::ImageText;
+use crate::metadata::origins::to_text;
+use crate::output::Output;
+use crate::suggest::folder_of;
 use crate::terminal::{count, dimensions, escape, shown};
 
 /// All latents, and what their files say.

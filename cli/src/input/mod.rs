@@ -1,5 +1,11 @@
 //! What commands read: files by their paths, or standard input, once, where `-` stands for one.
 
+pub(crate) mod each_file;
+pub(crate) mod files;
+pub(crate) mod latents;
+pub(crate) mod look;
+pub(crate) mod own;
+
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
@@ -8,11 +14,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result, bail, ensure};
 use gen5::{Limits, ReadOptions, Reader};
 
-use super::of_file;
 use crate::convert::starts_arrays;
-use crate::files::{is_dash, read_once};
+use crate::input::files::{is_dash, read_once};
 use crate::interrupt;
-use crate::names::of_path;
+use crate::output::of_file;
+use crate::suggest::of_path;
 use crate::terminal::{human_size, shown};
 
 /// Bytes of a text that is read: far more than any prompt, and less than a table may have.

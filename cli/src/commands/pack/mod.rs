@@ -1,19 +1,21 @@
 //! `gen5 pack`: a file of latents, image and metadata.
 
+mod inputs;
+
 use std::collections::HashMap;
 
 use anyhow::{Result, bail};
 use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
 
-use super::feed::write_latents;
-use super::gathered::Gathered;
-use super::image_text::ImageText;
-use super::metadata::metadata;
-use super::written::{Destination, check_level};
-use super::{Output, of_file};
+use self::inputs::Gathered;
 use crate::args::PackArgs;
 use crate::convert::Array;
-use crate::environment;
+use crate::metadata::image_text::ImageText;
+use crate::metadata::model_info::metadata;
+use crate::output::environment;
+use crate::output::gen5_file::{Destination, check_level};
+use crate::output::{Output, of_file};
+use crate::transfer::arrays::write_latents;
 
 pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
     let destination = Destination::of(&args.out, output)?;

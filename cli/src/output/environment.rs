@@ -6,7 +6,7 @@ use gen5::{Capture, Captured, Component, Drift, Environment, Severity};
 use serde::{Serialize, Serializer};
 
 use crate::args::CaptureArgs;
-use crate::commands::Output;
+use crate::output::Output;
 use crate::terminal::{count, escape};
 use crate::{gpu_process, interrupt};
 
@@ -161,4 +161,9 @@ pub(crate) fn meaning(severity: Severity) -> &'static str {
         Severity::Low => "seldom changes pixels",
         _ => "likely to change pixels",
     }
+}
+
+/// A component without the name that its text repeats: `os version=Linux 6.1`.
+pub(crate) fn describe(component: &Component) -> String {
+    format!("{} {}", component.id(), without_name(component))
 }

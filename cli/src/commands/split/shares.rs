@@ -10,11 +10,10 @@ use gen5::{Extra, Latent, Reader};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Output;
-use super::sources::{MERGED_FROM, SOURCES, latents_by_key, note_lost, take_sources, to_text};
-use super::split::rows_of;
 use crate::args::SplitArgs;
 use crate::convert::layouts::{Source, for_each};
+use crate::metadata::origins::{MERGED_FROM, SOURCES, latents_by_key, note_lost, take_sources, to_text};
+use crate::output::Output;
 use crate::terminal::shown;
 
 /// What the parts have of it.
@@ -227,4 +226,9 @@ fn parts(latent: &Latent, of: Option<[usize; 2]>, rows: Option<usize>) -> RangeI
             start / rows..=end.min(count).saturating_sub(1) / rows
         }
     }
+}
+
+/// How many rows a latent has along its first axis; `None` if it is not cut: a scalar, one without values, or of one row.
+pub(super) fn rows_of(latent: &Latent) -> Option<usize> {
+    latent.shape().first().copied().filter(|&rows| rows > 1 && !latent.is_empty())
 }

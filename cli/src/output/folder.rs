@@ -9,12 +9,12 @@ use gen5::DraftFolder;
 use serde::Serialize;
 
 use crate::failure::UsageError;
-use crate::files::is_dash;
+use crate::input::files::is_dash;
 use crate::interrupt;
 use crate::terminal::shown;
 
 /// Refuses a destination that could lose something, before any work is done.
-pub(super) fn check_destination(folder: &Path, force: bool) -> Result<()> {
+pub(crate) fn check_destination(folder: &Path, force: bool) -> Result<()> {
     refuse_dash(folder)?;
     let there = match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -32,7 +32,7 @@ pub(super) fn check_destination(folder: &Path, force: bool) -> Result<()> {
 }
 
 /// Refuses `-`, which elsewhere is standard output.
-pub(super) fn refuse_dash(folder: &Path) -> Result<()> {
+pub(crate) fn refuse_dash(folder: &Path) -> Result<()> {
     match is_dash(folder) {
         true => {
             Err(UsageError("a folder cannot go to standard output; one called - is ./-".to_owned()).into())
@@ -43,7 +43,7 @@ pub(super) fn refuse_dash(folder: &Path) -> Result<()> {
 
 /// A folder in the making. Everything is made in one of its own first, so that a failure leaves nothing: beside the
 /// destination, or inside it if it is there, which may be another file system.
-pub(super) struct Draft<'a> {
+pub(crate) struct Draft<'a> {
     folder: DraftFolder,
     destination: &'a Path,
     force: bool,
@@ -52,19 +52,19 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// A folder that is to be at `destination`, which was [checked](check_destination). With `force` it may be moved into one
     /// that is there.
-    pub(super) fn create(destination: &'a Path, force: bool) -> Result<Self> {
+    pub(crate) fn create(destination: &'a Path, force: bool) -> Result<Self> {
         interrupt::arm();
         Ok(Self { folder: DraftFolder::create(destination)?, destination, force })
     }
 
     /// Where it is made.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Puts it where it was asked for. A new folder appears in one step, and only if nothing has come there; into one that was
     /// there already, file after file is moved. None may replace `source`, of which they were made.
-    pub(super) fn publish(self, source: &Path) -> Result<()> {
+    pub(crate) fn publish(self, source: &Path) -> Result<()> {
         interrupt::check()?;
         let has_come = || fs::symlink_metadata(self.destination).is_ok_and(|there| there.is_dir());
         let published = match self.folder.is_inside() || self.force && has_come() {
@@ -95,16 +95,16 @@ impl<'a> Draft<'a> {
     }
 }
 
-pub(super) fn create_folder(path: &Path) -> Result<()> {
+pub(crate) fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir(path).with_context(|| format!("could not create {}", shown(path)))
 }
 
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("could not write {}", shown(path)))
 }
 
 /// Writes a file of JSON for people.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let write = || {
         let mut file = BufWriter::new(File::create(path)?);
         serde_json::to_writer_pretty(&mut file, value)?;

@@ -7,10 +7,10 @@ use anyhow::Result;
 use gen5::Limits;
 use rayon::prelude::*;
 
-use super::Output;
 use crate::args::FilesArgs;
 use crate::budget::{SIDE_BY_SIDE, beside_others, is_for_alone};
-use crate::files::{Files, is_dash};
+use crate::input::files::{Files, is_dash};
+use crate::output::Output;
 use crate::progress::{Progress, Share};
 use crate::terminal::count;
 
@@ -19,19 +19,19 @@ use crate::terminal::count;
 const BATCH: u64 = 64 << 20;
 
 /// What is to be told of a file.
-pub(super) struct Seen<'p, T> {
-    pub(super) path: &'p Path,
+pub(crate) struct Seen<'p, T> {
+    pub(crate) path: &'p Path,
     /// Its position among the files.
-    pub(super) position: usize,
+    pub(crate) position: usize,
     /// Whether there can be several.
-    pub(super) several: bool,
-    pub(super) result: Result<T>,
+    pub(crate) several: bool,
+    pub(crate) result: Result<T>,
 }
 
 /// Looks at all files, and tells of each; one that fails does not stop the others. `doing` is what progress calls work on
 /// their values; where only tables are read, what is told is progress enough. `look` gets the limits within which a file may be
 /// opened: one with a large table is looked at a second time, alone.
-pub(super) fn each<'o, T: Send>(
+pub(crate) fn each<'o, T: Send>(
     args: &FilesArgs,
     doing: Option<&'static str>,
     output: &mut Output<'o>,

@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 use gen5::{Dtype, Metadata, Reader, Rewritten, Summary, WriteOptions, Writer};
 use serde::Serialize;
 
-use super::stored::Stored;
-use super::{Output, hint_at_force, version_text};
 use crate::args::Compress;
 use crate::failure::UsageError;
-use crate::files::is_dash;
+use crate::input::files::is_dash;
 use crate::interrupt;
+use crate::output::latent_row::Stored;
+use crate::output::{Output, hint_at_force, version_text};
 use crate::terminal::{count, dimensions, human_size, shown, shown_key};
 
 /// What was written, for programs.
@@ -27,14 +27,14 @@ struct Facts<'a, T> {
 }
 
 /// Where a file goes: to its path, or by way of a file without a name, which nothing can leave behind, to standard output.
-pub(super) struct Destination<'a> {
+pub(crate) struct Destination<'a> {
     asked: &'a Path,
     spool: Option<File>,
 }
 
 impl<'a> Destination<'a> {
     /// At this path, which has to end in `.gen5`, or to standard output.
-    pub(super) fn of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
+    pub(crate) fn of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
         if !is_dash(asked) && asked.extension().is_none_or(|extension| extension != "gen5") {
             let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(asked));
             return Err(UsageError(problem).into());
@@ -43,7 +43,7 @@ impl<'a> Destination<'a> {
     }
 
     /// In the place of a file, whatever its name, or to standard output.
-    pub(super) fn in_place_of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
+    pub(crate) fn in_place_of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
         if !is_dash(asked) {
             return Ok(Self { asked, spool: None });
         }
@@ -55,7 +55,7 @@ impl<'a> Destination<'a> {
     }
 
     /// Starts the file.
-    pub(super) fn create(&self, options: WriteOptions, force: bool) -> Result<Writer<'static>> {
+    pub(crate) fn create(&self, options: WriteOptions, force: bool) -> Result<Writer<'static>> {
         let writer = match self.spool()? {
             Some(file) => options.write_file(file),
             None if force => options.create(self.asked),
@@ -65,7 +65,7 @@ impl<'a> Destination<'a> {
     }
 
     /// Writes the file: a copy of another with other metadata.
-    pub(super) fn rewrite(
+    pub(crate) fn rewrite(
         &self,
         options: WriteOptions,
         reader: &Reader,
@@ -93,7 +93,7 @@ impl<'a> Destination<'a> {
     }
 
     /// Delivers what is complete, and tells of it in a line, or these facts.
-    pub(super) fn deliver<T: Serialize>(self, told: &str, facts: &T, output: &mut Output<'_>) -> Result<()> {
+    pub(crate) fn deliver<T: Serialize>(self, told: &str, facts: &T, output: &mut Output<'_>) -> Result<()> {
         let Some(mut file) = self.spool else {
             return output.tell(self.asked, told, facts);
         };
@@ -105,7 +105,7 @@ impl<'a> Destination<'a> {
 
     /// [Delivers](Self::deliver) what was written, and tells what the caller may want to know of it. The line ends with
     /// `told`; `more` are facts besides.
-    pub(super) fn finish<T: Serialize>(
+    pub(crate) fn finish<T: Serialize>(
         self,
         summary: &Summary,
         told: &str,
@@ -138,7 +138,7 @@ impl<'a> Destination<'a> {
 }
 
 /// Refuses a level of zstd where nothing is compressed.
-pub(super) fn check_level(compress: Option<Compress>, level: Option<i32>) -> Result<()> {
+pub(crate) fn check_level(compress: Option<Compress>, level: Option<i32>) -> Result<()> {
     match (compress, level) {
         (Some(Compress::None), Some(level)) => {
             let problem = format!(

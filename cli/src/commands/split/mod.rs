@@ -1,5 +1,7 @@
 //! `gen5 split`: a file taken apart into files of its latents, or of some rows of them.
 
+mod shares;
+
 use std::io::Cursor;
 use std::ops::Range;
 use std::path::Path;
@@ -12,20 +14,19 @@ use gen5::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::carry::{Parcel, Source, carry};
-use super::folder::{Draft, check_destination, write_json};
-use super::merge::others;
-use super::metadata::stored_model_info;
-use super::shares::Shares;
-use super::sources::{MERGED_FROM, PART_OF};
-use super::verify::{check_all, size_of_check};
-use super::whole::BATCH;
-use super::{Output, file_name, of_file};
+use self::shares::{Shares, rows_of};
 use crate::args::SplitArgs;
 use crate::budget::MADE_FILES;
+use crate::metadata::model_info::stored_model_info;
+use crate::metadata::origins::{MERGED_FROM, PART_OF};
 use crate::names::file_names;
+use crate::output::folder::{Draft, check_destination, write_json};
+use crate::output::{Output, file_name, of_file};
 use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
+use crate::transfer::batch::BATCH;
+use crate::transfer::check::{check_all, size_of_check};
+use crate::transfer::latents::{Parcel, Source, carry, others};
 
 /// What a file is a part of: `part_of` in its metadata.
 #[derive(Serialize)]
@@ -345,11 +346,6 @@ fn refuse_repetition(common: &Common<'_>, shares: &Shares, files: usize, args: &
         human_size(room),
         ways.join(", or ")
     )
-}
-
-/// How many rows a latent has along its first axis; `None` if it is not cut: a scalar, one without values, or of one row.
-pub(super) fn rows_of(latent: &Latent) -> Option<usize> {
-    latent.shape().first().copied().filter(|&rows| rows > 1 && !latent.is_empty())
 }
 
 /// Rows of a latent along its first axis.

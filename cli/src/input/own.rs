@@ -8,21 +8,21 @@ use std::time::Duration;
 use anyhow::Result;
 use gen5::{ReadOptions, Reader};
 
-use super::Output;
-use crate::files::is_dash;
+use crate::input::files::is_dash;
+use crate::output::Output;
 use crate::terminal::shown;
 
 /// How long to wait without a word, and in all.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Whether what is written to `output` replaces what is read from `file`.
-pub(super) fn is_own(file: &Path, output: &Path) -> bool {
+pub(crate) fn is_own(file: &Path, output: &Path) -> bool {
     let place = |path: &Path| if is_dash(path) { None } else { fs::canonicalize(path).ok() };
     place(file).is_some_and(|file| Some(file) == place(output))
 }
 
 /// Opens a file that its own copy will replace, locked until the reader is gone.
-pub(super) fn open_own(options: &ReadOptions, path: &Path, output: &mut Output<'_>) -> Result<Reader> {
+pub(crate) fn open_own(options: &ReadOptions, path: &Path, output: &mut Output<'_>) -> Result<Reader> {
     let open = |longest, output: &Output<'_>| output.inputs.open_with(options.clone().lock(longest), path);
     match open(PATIENCE.0, output) {
         Err(error) if is_time_out(&error) => {

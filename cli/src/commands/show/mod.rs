@@ -1,5 +1,7 @@
 //! `gen5 show`: what is in a file, on the terminal.
 
+mod json;
+
 use std::env;
 
 use anyhow::Result;
@@ -7,8 +9,9 @@ use gen5::Reader;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-use super::render::wish;
-use super::{Output, figures, of_file};
+use crate::input::look::wish;
+use crate::output::{Output, of_file};
+
 use crate::args::{ProtocolArg, ShowArgs};
 use crate::graphics::{Colors, Protocol};
 use crate::picture::{Look, Medium, Stored, Wish, facts, look, pictures, stored};
@@ -29,7 +32,7 @@ const IMAGE_IN_CELLS: u32 = 64;
 
 pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
     if args.json {
-        return figures::tell(args, output);
+        return json::tell(args, output);
     }
     let reader = output.inputs.open(&args.file)?;
     let protocol = protocol(args.protocol, output.is_terminal);

@@ -7,20 +7,20 @@ use anyhow::{Context, Result};
 use gen5::Draft;
 use serde::Serialize;
 
-use super::{Output, hint_at_force};
-use crate::files::is_dash;
+use crate::input::files::is_dash;
 use crate::interrupt;
+use crate::output::{Output, hint_at_force};
 use crate::terminal::shown;
 
 /// Where a file goes: to its path, or to standard output.
-pub(super) struct Placed<'a> {
+pub(crate) struct Placed<'a> {
     path: &'a Path,
     draft: Option<Draft>,
 }
 
 impl<'a> Placed<'a> {
     /// Starts a file. One that is there already is replaced only by `force`.
-    pub(super) fn create(path: &'a Path, force: bool) -> Result<Self> {
+    pub(crate) fn create(path: &'a Path, force: bool) -> Result<Self> {
         if is_dash(path) {
             return Ok(Self { path, draft: None });
         }
@@ -30,7 +30,7 @@ impl<'a> Placed<'a> {
     }
 
     /// Delivers what is complete, and tells of a file in a line, or these facts.
-    pub(super) fn deliver<T: Serialize>(
+    pub(crate) fn deliver<T: Serialize>(
         self,
         bytes: &[u8],
         told: &str,
@@ -46,7 +46,7 @@ impl<'a> Placed<'a> {
     }
 
     /// Writes a file in whole, which appears under its path.
-    pub(super) fn publish(self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn publish(self, bytes: &[u8]) -> Result<()> {
         let Some(mut draft) = self.draft else { return Ok(()) };
         draft.write_all(bytes).with_context(|| format!("could not write {}", shown(self.path)))?;
         interrupt::check()?;

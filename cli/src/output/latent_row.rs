@@ -5,21 +5,21 @@ use serde::Serialize;
 
 /// A latent of a file.
 #[derive(Serialize)]
-pub(super) struct Stored<'a> {
-    pub(super) index: usize,
-    pub(super) key: Option<&'a str>,
-    pub(super) dtype: &'static str,
-    pub(super) shape: &'a [usize],
-    pub(super) payload_size: u64,
-    pub(super) stored_size: u64,
-    pub(super) compressed: bool,
-    pub(super) shuffled: bool,
-    pub(super) parts: usize,
+pub(crate) struct Stored<'a> {
+    pub(crate) index: usize,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) dtype: &'static str,
+    pub(crate) shape: &'a [usize],
+    pub(crate) payload_size: u64,
+    pub(crate) stored_size: u64,
+    pub(crate) compressed: bool,
+    pub(crate) shuffled: bool,
+    pub(crate) parts: usize,
 }
 
 impl<'a> Stored<'a> {
     /// As it is in a file that is read.
-    pub(super) fn of(latent: &'a Latent) -> Self {
+    pub(crate) fn of(latent: &'a Latent) -> Self {
         Self {
             index: latent.index(),
             key: latent.key(),
@@ -34,7 +34,7 @@ impl<'a> Stored<'a> {
     }
 
     /// As it was written.
-    pub(super) fn written((index, latent): (usize, &'a LatentSummary)) -> Self {
+    pub(crate) fn written((index, latent): (usize, &'a LatentSummary)) -> Self {
         Self {
             index,
             key: latent.key.as_deref(),
@@ -49,7 +49,7 @@ impl<'a> Stored<'a> {
     }
 
     /// How, in a word.
-    pub(super) fn how(&self) -> &'static str {
+    pub(crate) fn how(&self) -> &'static str {
         match (self.shuffled, self.compressed) {
             (true, _) => "shuffled",
             (false, true) => "zstd",

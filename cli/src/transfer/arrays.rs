@@ -9,8 +9,8 @@ use gen5::{Dtype, Element, LatentWriter, Writer, bf16, f16};
 use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
-use super::whole::{BATCH, Values, together, unsupported};
 use crate::convert::Array;
+use crate::transfer::batch::{BATCH, Values, together, unsupported};
 
 /// Arrays that are streamed side by side: each keeps a file open.
 const STREAMS: usize = 64;
@@ -19,7 +19,7 @@ const STREAMS: usize = 64;
 const BLOCK: usize = 1 << 20;
 
 /// Writes all arrays, in their order.
-pub(super) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) -> Result<()> {
+pub(crate) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) -> Result<()> {
     while !arrays.is_empty() {
         let whole = together(arrays.iter().map(Array::payload_size));
         let large = arrays.iter().take_while(|array| array.payload_size() > BATCH).count().min(STREAMS);

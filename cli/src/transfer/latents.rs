@@ -8,39 +8,40 @@ use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::blocks::Blocks;
-use super::of_file;
-use super::whole::{Values, together, unsupported};
+use crate::output::of_file;
+use crate::transfer::batch::{Values, together, unsupported};
+use crate::transfer::read_ahead::Blocks;
+use gen5::{ChunkRecord, ChunkType, Reader};
 
 /// A latent to be written: the values of others, one behind the other.
-pub(super) struct Parcel<'a> {
-    pub(super) entry: Entry,
-    pub(super) shape: Vec<usize>,
+pub(crate) struct Parcel<'a> {
+    pub(crate) entry: Entry,
+    pub(crate) shape: Vec<usize>,
     /// At least one, and all of one dtype.
-    pub(super) sources: Vec<Source<'a>>,
+    pub(crate) sources: Vec<Source<'a>>,
 }
 
 /// A latent of a file, or rows of one.
-pub(super) struct Source<'a> {
-    pub(super) latent: Latent,
+pub(crate) struct Source<'a> {
+    pub(crate) latent: Latent,
     /// The file, for errors.
-    pub(super) path: &'a Path,
+    pub(crate) path: &'a Path,
 }
 
 impl<'a> Parcel<'a> {
     /// A latent as it is in its file.
-    pub(super) fn of(latent: Latent, path: &'a Path) -> Self {
+    pub(crate) fn of(latent: Latent, path: &'a Path) -> Self {
         let (entry, shape) = (Entry::from(&latent), latent.shape().to_vec());
         Self { entry, shape, sources: vec![Source { latent, path }] }
     }
 
     /// The position of the latent that it is, or begins with, in its file.
-    pub(super) fn index(&self) -> Option<usize> {
+    pub(crate) fn index(&self) -> Option<usize> {
         self.sources.first().map(|source| source.latent.index())
     }
 
     /// The type of its values as they are.
-    pub(super) fn dtype(&self) -> Dtype {
+    pub(crate) fn dtype(&self) -> Dtype {
         self.sources.first().map_or(Dtype::F32, |source| source.latent.dtype())
     }
 
@@ -51,13 +52,13 @@ impl<'a> Parcel<'a> {
     }
 
     /// Bytes of its values as they are.
-    pub(super) fn payload_size(&self) -> u64 {
+    pub(crate) fn payload_size(&self) -> u64 {
         self.sources.iter().map(|source| source.latent.payload_size()).fold(0, u64::saturating_add)
     }
 }
 
 /// Writes all of them, in their order. Hashes are checked if the files were opened so.
-pub(super) fn carry(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result<()> {
+pub(crate) fn carry(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result<()> {
     let mut parcels = parcels.into_iter();
     while !parcels.as_slice().is_empty() {
         let whole = together(parcels.as_slice().iter().map(Parcel::size));
@@ -129,4 +130,9 @@ fn push<T: Element>(stream: &mut LatentWriter<'_, T>, bytes: &[u8]) -> Result<()
     let mut values = vec![T::default(); bytes.len() / size_of::<T>()];
     values.as_mut_bytes().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     Ok(stream.push(&values)?)
+}
+
+/// The chunks that are no latents.
+pub(crate) fn others(reader: &Reader) -> impl Iterator<Item = &ChunkRecord> {
+    reader.chunks().iter().filter(|chunk| chunk.kind() != ChunkType::LATENT)
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::Result;
 use gen5::Extra;
 
-use super::Output;
-use super::sources::SOURCES;
 use crate::embedded::{self, Embedded, Generation, Text};
+use crate::metadata::origins::SOURCES;
+use crate::output::Output;
 use crate::terminal::{count, shown};
 
 /// The member of `model_info` with all text of the image, so that nothing is lost that is not understood.
@@ -24,7 +24,7 @@ const REQUIRED: [&str; 3] = ["seed", "steps", "sampler"];
 const UNKNOWN_VERSION: &str = "unknown";
 
 /// The text of an image, or of a file of latents.
-pub(super) struct ImageText {
+pub(crate) struct ImageText {
     /// What messages call the file.
     file: String,
     embedded: Embedded,
@@ -34,17 +34,17 @@ pub(super) struct ImageText {
 
 impl ImageText {
     /// Reads the text of the image that is at this path.
-    pub(super) fn read(image: &[u8], path: &Path) -> Self {
+    pub(crate) fn read(image: &[u8], path: &Path) -> Self {
         Self { file: shown(path), embedded: embedded::read(image), is_kept: false }
     }
 
     /// The text of a file of latents, which is called so.
-    pub(super) fn of_latents(file: String, text: Text) -> Self {
+    pub(crate) fn of_latents(file: String, text: Text) -> Self {
         Self { file, embedded: Embedded::of(&[text]), is_kept: true }
     }
 
     /// Fills the members that are still missing, keeps all text, and says what was found.
-    pub(super) fn fill(&self, model_info: &mut Extra, output: &mut Output<'_>) -> Result<()> {
+    pub(crate) fn fill(&self, model_info: &mut Extra, output: &mut Output<'_>) -> Result<()> {
         let Embedded { texts, generation, problems } = &self.embedded;
         let mut notes = problems.clone();
         let place = if self.is_kept { SOURCES } else { TEXTS };

@@ -10,7 +10,7 @@ use rayon::Scope;
 const WAITING: usize = 4;
 
 /// The bytes of a latent, as another thread reads them.
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     blocks: Receiver<gen5::Result<Vec<u8>>>,
     /// Where blocks that were worked on go, to be filled again: fresh memory costs as much as filling it.
     spent: Sender<Vec<u8>>,
@@ -21,7 +21,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// Starts to read. On a pool of one thread no parts are decompressed side by side, which would take memory for each.
-    pub(super) fn read<'scope>(scope: &Scope<'scope>, latent: &'scope Latent) -> Self {
+    pub(crate) fn read<'scope>(scope: &Scope<'scope>, latent: &'scope Latent) -> Self {
         let (sender, blocks) = sync_channel(WAITING);
         let (spent, to_fill) = channel();
         scope.spawn(move |_| {
@@ -35,7 +35,7 @@ impl Blocks {
     }
 
     /// What is left of the block, or all of the next; nothing at the end.
-    pub(super) fn rest(&mut self) -> gen5::Result<&[u8]> {
+    pub(crate) fn rest(&mut self) -> gen5::Result<&[u8]> {
         while self.taken == self.block.len() {
             match self.blocks.recv() {
                 Ok(block) => {
@@ -51,7 +51,7 @@ impl Blocks {
     }
 
     /// Takes bytes of the block, of which as many are left.
-    pub(super) fn take(&mut self, count: usize) -> &[u8] {
+    pub(crate) fn take(&mut self, count: usize) -> &[u8] {
         let start = self.taken;
         self.taken += count;
         self.block.get(start..self.taken).unwrap_or_default()

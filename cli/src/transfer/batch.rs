@@ -4,13 +4,13 @@ use anyhow::Result;
 use gen5::{Array, Dtype, Element, Entry, bf16, f16};
 
 /// Bytes of latents that are read together. Larger ones are streamed.
-pub(super) const BATCH: u64 = 64 << 20;
+pub(crate) const BATCH: u64 = 64 << 20;
 
 /// Latents that are read together, at most: each takes some memory beside its values.
 const MOST_TOGETHER: usize = 4096;
 
 /// The values of a latent in memory.
-pub(super) enum Values {
+pub(crate) enum Values {
     F16(Vec<f16>),
     BF16(Vec<bf16>),
     F32(Vec<f32>),
@@ -18,7 +18,7 @@ pub(super) enum Values {
 
 impl Values {
     /// Room for the values of a latent of this many bytes.
-    pub(super) fn zeroed(dtype: Dtype, size: u64) -> Result<Self> {
+    pub(crate) fn zeroed(dtype: Dtype, size: u64) -> Result<Self> {
         fn room<T: Element>(size: u64) -> Result<Vec<T>> {
             Ok(vec![T::default(); usize::try_from(size)? / size_of::<T>()])
         }
@@ -31,7 +31,7 @@ impl Values {
     }
 
     /// The array that is written.
-    pub(super) fn array<'a>(&'a self, entry: impl Into<Entry>, shape: &[usize]) -> Array<'a> {
+    pub(crate) fn array<'a>(&'a self, entry: impl Into<Entry>, shape: &[usize]) -> Array<'a> {
         match self {
             Self::F16(values) => Array::new(entry, shape, values),
             Self::BF16(values) => Array::new(entry, shape, values),
@@ -41,7 +41,7 @@ impl Values {
 }
 
 /// How many of the next go together, going by their sizes.
-pub(super) fn together(sizes: impl Iterator<Item = u64>) -> usize {
+pub(crate) fn together(sizes: impl Iterator<Item = u64>) -> usize {
     let mut bytes = 0_u64;
     let fits = |size: &u64| {
         bytes = bytes.saturating_add(*size);
@@ -51,6 +51,6 @@ pub(super) fn together(sizes: impl Iterator<Item = u64>) -> usize {
 }
 
 /// A dtype that a newer library may have.
-pub(super) fn unsupported(dtype: Dtype) -> anyhow::Error {
+pub(crate) fn unsupported(dtype: Dtype) -> anyhow::Error {
     anyhow::anyhow!("latents of {dtype} are not supported")
 }

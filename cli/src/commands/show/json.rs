@@ -4,10 +4,10 @@ use anyhow::Result;
 use gen5::Latent;
 use serde::Serialize;
 
-use super::cat::{find, select};
-use super::{Output, of_file, path_text};
 use crate::args::ShowArgs;
+use crate::input::latents::{find, select};
 use crate::interrupt;
+use crate::output::{Output, of_file, path_text};
 use crate::picture::{Clues, Request, Scan, Statistics, scan};
 use crate::terminal::shown_name;
 

@@ -1,0 +1,47 @@
+//! Latents as they are named on the command line: by key, or by position, and by rows.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use gen5::{Latent, Reader};
+
+use crate::args::Rows;
+use crate::failure::UsageError;
+use crate::output::of_file;
+use crate::suggest::likely_meant;
+use crate::terminal::{self, shown};
+
+/// The latent of this key, or at this position.
+pub(crate) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
+    let found = match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
+        Some(position) if position >= reader.latents().len() => {
+            let latents = terminal::count(reader.latents().len(), "latent");
+            bail!("{}: there is no latent {key}: it has {latents}, counted from #0", shown(path))
+        }
+        Some(position) => reader.latent_at(position),
+        None => reader.latent(key),
+    };
+    found.map_err(|error| {
+        let latents: Vec<Latent> = reader.latents().collect();
+        let likely = likely_meant(key, latents.iter().filter_map(Latent::key));
+        match likely.filter(|_| matches!(error, gen5::Error::NoSuchLatent { .. })) {
+            Some(likely) => {
+                anyhow::anyhow!("{}: no latent is called {key:?}; is {likely:?} meant?", shown(path))
+            }
+            None => of_file(error, path),
+        }
+    })
+}
+
+/// These rows of a latent, which errors call so.
+pub(crate) fn select(latent: &Latent, rows: Rows, key: &str) -> Result<Latent> {
+    let Some(count) = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied() else {
+        return Err(UsageError(format!("--rows {rows}: latent {key} is a scalar, and has no rows")).into());
+    };
+    let (start, end) = (rows.start, rows.end.unwrap_or(count));
+    if start > end || end > count {
+        let there = terminal::count(count, "row");
+        return Err(UsageError(format!("--rows {rows}: latent {key} has {there}, counted from 0")).into());
+    }
+    Ok(latent.rows(start..end)?)
+}

@@ -1,0 +1,38 @@
+//! Objects of the metadata as words.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use gen5::Extra;
+use serde::Serialize;
+
+/// The members of an object, in the order of the schema, as texts on one line.
+pub(crate) struct Members(Extra);
+
+/// The members of `object`.
+pub(crate) fn members(object: &impl Serialize) -> Members {
+    let members = serde_json::to_string(object).ok().and_then(|text| serde_json::from_str(&text).ok());
+    Members(members.unwrap_or_default())
+}
+
+impl Members {
+    /// Each on its own: `seed 42`.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.0.iter().map(|(name, value)| match serde_json::from_str::<String>(value) {
+            Ok(text) => format!("{name} {text}").into(),
+            Err(_) => format!("{name} {value}").into(),
+        })
+    }
+}
+
+impl fmt::Display for Members {
+    /// All with commas between them: `seed 42, steps 50`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        joined(self.texts()).try_for_each(|text| f.write_str(&text))
+    }
+}
+
+/// Texts with commas between them.
+pub(crate) fn joined<'t>(texts: impl Iterator<Item = Cow<'t, str>>) -> impl Iterator<Item = Cow<'t, str>> {
+    texts.enumerate().flat_map(|(at, text)| [Cow::Borrowed(if at > 0 { ", " } else { "" }), text])
+}
