@@ -2,8 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use gen5::Fault;
+
+use crate::suggest::likely_file;
+use crate::terminal::shown;
 
 /// How a command ended, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +64,17 @@ impl fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// An error of the library about this file, which those of the system name already.
+pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
+    match &error {
+        gen5::Error::Io { error: cause, .. } => match likely_file(path, cause) {
+            Some(name) => anyhow::anyhow!("{error}; is {name} meant?"),
+            None => error.into(),
+        },
+        _ => anyhow::Error::from(error).context(shown(path)),
+    }
+}
 
 /// Whether an error is that of results which nobody reads any more.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {

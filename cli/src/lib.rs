@@ -3,6 +3,7 @@
 mod args;
 pub mod budget;
 mod commands;
+mod context;
 pub mod convert;
 pub mod embedded;
 mod failure;
@@ -52,6 +53,7 @@ use crate::commands::show;
 use crate::commands::split;
 use crate::commands::unpack;
 use crate::commands::verify;
+use crate::context::Context;
 use crate::failure::Status;
 pub use crate::gpu_process::serve_gpus;
 use crate::input::Inputs;
@@ -98,21 +100,21 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
             return decline(error, on_terminal, &mut results, messages).code();
         }
     };
-    let inputs = Inputs::new(input);
     let colours =
         [is_terminal, messages_on_terminal].map(|on_terminal| has_colours(cli.common.color, on_terminal));
     let voice = Voice::new(&cli.common, colours);
-    let mut output = Output {
+    let output = Output {
         out: &mut results,
         is_terminal,
         messages,
-        inputs: &inputs,
         voice,
         told_as_json: cli.command.told_as_json(),
         notes: Vec::new(),
         worst: Status::Fine,
     };
-    let result = threads::on(cli.common.jobs, &mut output, |output| dispatch(&cli.command, output));
+    let mut context = Context { input: Inputs::new(input), output };
+    let result = threads::on(cli.common.jobs, &mut context, |context| dispatch(&cli.command, context));
+    let output = &mut context.output;
     match result.and_then(|()| Ok(output.out.flush()?)) {
         Ok(()) => {}
         // Whoever read the results has seen enough; what was found out by then counts all the same.
@@ -152,26 +154,26 @@ fn decline(
 }
 
 /// Runs one command.
-fn dispatch(command: &Command, output: &mut Output<'_>) -> anyhow::Result<()> {
+fn dispatch(command: &Command, context: &mut Context<'_>) -> anyhow::Result<()> {
     match command {
-        Command::Pack(args) => pack::run(args, output),
-        Command::Unpack(args) => unpack::run(args, output),
-        Command::Info(args) => info::run(args, output),
-        Command::Ls(args) => ls::run(args, output),
-        Command::Cat(args) => cat::run(args, output),
-        Command::Diff(args) => diff::run(args, output),
-        Command::Show(args) => show::run(args, output),
-        Command::Render(args) => render::run(args, output),
-        Command::Report(args) => report::run(args, output),
-        Command::Verify(args) => verify::run(args, output),
-        Command::Fingerprint(args) => fingerprint::run(args, output),
-        Command::Env(args) => env::run(args, output),
-        Command::Set(args) => set::run(args, output),
-        Command::Repack(args) => repack::run(args, output),
-        Command::Merge(args) => merge::run(args, output),
-        Command::Split(args) => split::run(args, output),
-        Command::Completions(args) => completions::run(args, output),
-        Command::Man(args) => man::run(args, output),
+        Command::Pack(args) => pack::run(args, context),
+        Command::Unpack(args) => unpack::run(args, context),
+        Command::Info(args) => info::run(args, context),
+        Command::Ls(args) => ls::run(args, context),
+        Command::Cat(args) => cat::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
+        Command::Show(args) => show::run(args, context),
+        Command::Render(args) => render::run(args, context),
+        Command::Report(args) => report::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Fingerprint(args) => fingerprint::run(args, context),
+        Command::Env(args) => env::run(args, context),
+        Command::Set(args) => set::run(args, context),
+        Command::Repack(args) => repack::run(args, context),
+        Command::Merge(args) => merge::run(args, context),
+        Command::Split(args) => split::run(args, context),
+        Command::Completions(args) => completions::run(args, &mut context.output),
+        Command::Man(args) => man::run(args, &mut context.output),
     }
 }
 

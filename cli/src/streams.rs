@@ -2,6 +2,12 @@
 //! that is closed, or open the wrong way, for one that is empty or takes everything.
 
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::Path;
+
+/// Whether a path stands for standard input, or output.
+pub(crate) fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
 
 /// Standard input.
 pub fn input() -> Box<dyn Read + Send> {

@@ -2,9 +2,10 @@
 
 use std::error::Error;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::context::Context;
 use crate::output::Output;
 
 /// More threads than this, and than there are cores, are a slip of the finger. Those without work look for some at all
@@ -22,17 +23,17 @@ const VARIABLE: &str = "RAYON_NUM_THREADS";
 /// Runs a command on so many threads, or on one for each core.
 pub(crate) fn on(
     jobs: Option<usize>,
-    output: &mut Output<'_>,
-    run: impl FnOnce(&mut Output<'_>) -> Result<()> + Send,
+    context: &mut Context<'_>,
+    run: impl FnOnce(&mut Context<'_>) -> Result<()> + Send,
 ) -> Result<()> {
     match jobs {
         Some(jobs) => {
             let pool = ThreadPoolBuilder::new().num_threads(jobs).build();
-            pool.with_context(|| format!("could not start {jobs} threads"))?.install(|| run(output))
+            pool.with_context(|| format!("could not start {jobs} threads"))?.install(|| run(context))
         }
         None => {
-            let _pool = start(output)?;
-            run(output)
+            let _pool = start(&mut context.output)?;
+            run(context)
         }
     }
 }

@@ -6,15 +6,17 @@ use anyhow::Result;
 use gen5::ReadOptions;
 
 use crate::args::CatArgs;
+use crate::context::Context;
 use crate::convert::npy;
 use crate::convert::recast::Recast;
 use crate::convert::write::Container;
+use crate::failure::of_file;
 use crate::input::latents::{find, select};
-use crate::output::{Output, of_file};
 
-pub(crate) fn run(args: &CatArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &CatArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     output.refuse_terminal("a latent is binary, and would upset the terminal", "")?;
-    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
+    let reader = input.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
     let whole = find(&reader, &args.key, &args.file)?;
     let latent = match args.rows {
         Some(rows) => select(&whole, rows, &args.key)?,

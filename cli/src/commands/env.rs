@@ -3,16 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gen5::{Captured, Component, Environment, HardwareInfo};
 use serde::Serialize;
 
 use crate::args::EnvArgs;
+use crate::context::Context;
 use crate::failure::Status;
+use crate::failure::of_file;
+use crate::input::Inputs;
 use crate::output::environment::describe;
 use crate::output::environment::{Comparison, capture};
 use crate::output::members::members;
-use crate::output::{Failed, Output, of_file, path_text};
+use crate::output::{Failed, Output, path_text};
 use crate::terminal::{escape, shown};
 
 /// This machine, for programs.
@@ -41,12 +44,13 @@ struct Compared {
     drift: Comparison,
 }
 
-pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &EnvArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let Some(path) = &args.file else {
         let captured = capture(&args.capture, output)?;
         return show(&captured, args.json, output);
     };
-    let comparison = match compare(args, path, output) {
+    let comparison = match compare(args, path, input, output) {
         Ok(comparison) => comparison,
         Err(error) if args.json => {
             output.json(&Failed { path: path_text(path), error: format!("{error:#}") })?;
@@ -74,10 +78,10 @@ pub(crate) fn run(args: &EnvArgs, output: &mut Output<'_>) -> Result<()> {
     Ok(comparison.write(output.out)?)
 }
 
-fn compare(args: &EnvArgs, path: &Path, output: &mut Output<'_>) -> Result<Comparison> {
-    let file = environment_of(path, output)?;
+fn compare(args: &EnvArgs, path: &Path, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<Comparison> {
+    let file = environment_of(path, input)?;
     if let Some(other) = &args.other {
-        return Ok(Comparison::with_file(&file, &environment_of(other, output)?));
+        return Ok(Comparison::with_file(&file, &environment_of(other, input)?));
     }
     let current = capture(&args.capture, output)?.environment;
     ensure!(
@@ -87,8 +91,8 @@ fn compare(args: &EnvArgs, path: &Path, output: &mut Output<'_>) -> Result<Compa
     Ok(Comparison::with_machine(&file, &current))
 }
 
-fn environment_of(path: &Path, output: &Output<'_>) -> Result<Environment> {
-    let reader = output.inputs.open(path)?;
+fn environment_of(path: &Path, input: &Inputs<'_>) -> Result<Environment> {
+    let reader = input.open(path)?;
     let environment = reader.environment().map_err(|error| of_file(error, path))?;
     environment.with_context(|| format!("{} has no environment to compare", shown(path)))
 }

@@ -7,8 +7,10 @@ use gen5::Limits;
 use serde::Serialize;
 
 use crate::args::FileArgs;
+use crate::context::Context;
+use crate::failure::of_file;
 use crate::input::each_file::{Seen, each};
-use crate::output::{Output, of_file, path_text};
+use crate::output::path_text;
 use crate::progress::Share;
 use crate::terminal::shown;
 
@@ -18,10 +20,10 @@ struct Report {
     fingerprint: String,
 }
 
-pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
-    let inputs = output.inputs;
+pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let look = |path: &Path, limits: Limits, _: &Share<'_>| {
-        let reader = inputs.open_within(limits, path)?;
+        let reader = input.open_within(limits, path)?;
         reader.fingerprint().map_err(|error| of_file(error, path))
     };
     each(&args.files, None, output, look, |seen, output| {

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::args::{FileArgs, InfoArgs};
+use crate::context::Context;
 use crate::convert::layouts::Outline;
 use crate::failure::Status;
 use crate::input::each_file::{Seen, each};
@@ -185,13 +186,13 @@ impl Looked {
 /// Bytes of an image that tell its format.
 const IMAGE_START: usize = 8192;
 
-pub(crate) fn run(args: &InfoArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &InfoArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let captured = args.check_environment.then(|| capture(&args.capture, output)).transpose()?;
     let current = captured.map(|captured| captured.environment);
     let FileArgs { files, json } = &args.files;
-    let inputs = output.inputs;
     let look = |path: &Path, limits: Limits, _: &Share<'_>| {
-        Ok(Looked::at(inputs.open_within(limits, path)?, current.as_ref()))
+        Ok(Looked::at(input.open_within(limits, path)?, current.as_ref()))
     };
     each(files, None, output, look, |seen, output| {
         let Seen { path, position, several, result } = seen;

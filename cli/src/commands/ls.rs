@@ -7,6 +7,7 @@ use gen5::Latent;
 use serde::Serialize;
 
 use crate::args::LsArgs;
+use crate::context::Context;
 use crate::input::each_file::{Seen, each};
 use crate::output::Output;
 use crate::output::latent_row::Stored;
@@ -20,13 +21,13 @@ struct Line<'a> {
     latent: Stored<'a>,
 }
 
-pub(crate) fn run(args: &LsArgs, output: &mut Output<'_>) -> Result<()> {
-    let inputs = output.inputs;
+pub(crate) fn run(args: &LsArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     each(
         &args.files,
         None,
         output,
-        |path, limits, _| inputs.open_within(limits, path),
+        |path, limits, _| input.open_within(limits, path),
         |seen, output| {
             let Seen { path, several, result, .. } = seen;
             match result {

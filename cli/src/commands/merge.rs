@@ -5,23 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use gen5::{ChunkRecord, ChunkType, Extra, Latent, Limits, NonFinite, ReadOptions, Reader};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::args::MergeArgs;
 use crate::budget::MERGED_TEXT;
+use crate::context::Context;
 use crate::convert::layouts::Source as File;
 use crate::embedded::{members, without_bare_words};
-use crate::input::files::{Files, is_dash};
+use crate::failure::of_file;
+use crate::input::files::Files;
 use crate::input::own::{is_own, open_own};
 use crate::metadata::model_info::stored_model_info;
 use crate::metadata::origins::{
     MERGED_FROM, PART_OF, SOURCES, latents_by_key, note_lost, put_sources, take_sources,
 };
 use crate::output::gen5_file::Destination;
-use crate::output::{Output, file_name, of_file, path_text};
+use crate::output::{Output, file_name, path_text};
+use crate::streams::is_dash;
 use crate::terminal::{dimensions, human_size, shown};
 use crate::transfer::latents::others;
 use crate::transfer::latents::{Parcel, Source, carry};
@@ -109,7 +112,8 @@ struct Plan<'a> {
     places: Vec<Vec<Place>>,
 }
 
-pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let destination = Destination::of(&args.output, output)?;
     allow_many_files();
     let found = Files::find(&args.files)?.found.into_iter();
@@ -122,8 +126,8 @@ pub(crate) fn run(args: &MergeArgs, output: &mut Output<'_>) -> Result<()> {
         // The same file may be there twice.
         let is_first = own.is_none() && args.force && is_own(path, &args.output);
         let reader = match is_first {
-            true => open_own(&options, path, output)?,
-            false => output.inputs.open_with(options, path)?,
+            true => open_own(&options, path, input, output)?,
+            false => input.open_with(options, path)?,
         };
         if is_first {
             own = Some(reader.clone());

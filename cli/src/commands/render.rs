@@ -2,17 +2,18 @@
 
 use std::ffi::OsStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::args::RenderArgs;
+use crate::context::Context;
 use crate::failure::UsageError;
-use crate::input::files::is_dash;
+use crate::failure::of_file;
 use crate::input::look::wish;
 use crate::interrupt;
 use crate::output::file::Placed;
-use crate::output::{Output, of_file};
 use crate::picture::{png, sheet};
+use crate::streams::is_dash;
 use crate::terminal::{count, shown, shown_file_name};
 
 /// What was painted, for programs.
@@ -28,7 +29,8 @@ struct Facts {
     damaged: Vec<String>,
 }
 
-pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let is_png = |extension: &OsStr| extension.eq_ignore_ascii_case("png");
     match is_dash(&args.output) {
         true => {
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &RenderArgs, output: &mut Output<'_>) -> Result<()> {
             return Err(UsageError(problem).into());
         }
     }
-    let reader = output.inputs.open(&args.file)?;
+    let reader = input.open(&args.file)?;
     let placed = Placed::create(&args.output, args.force)?;
     let wish = wish(&args.look, args.width, &reader, &args.file)?;
     let sheet = sheet(&reader, &shown_file_name(&args.file), &wish, &args.theme.colors());

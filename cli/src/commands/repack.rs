@@ -8,14 +8,16 @@ use gen5::{ChunkRecord, ChunkType, Compression, Dtype, Extra, NonFinite, ReadOpt
 use serde::Serialize;
 
 use crate::args::{Compress, RepackArgs, StoredType};
+use crate::context::Context;
 use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
+use crate::failure::of_file;
 use crate::input::latents::find;
 use crate::input::own::{is_own, open_own};
 use crate::metadata::model_info::stored_model_info;
 use crate::metadata::origins::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
+use crate::output::Output;
 use crate::output::gen5_file::{Destination, check_level};
-use crate::output::{Output, of_file};
 use crate::terminal::{human_size, shown};
 use crate::transfer::latents::{Parcel, carry};
 
@@ -25,14 +27,15 @@ struct Facts {
     file_size_before: u64,
 }
 
-pub(crate) fn run(args: &RepackArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &RepackArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let destination = Destination::of(&args.out, output)?;
     check_level(args.compress, args.level)?;
     refuse_incompatible_words(args)?;
     let options = ReadOptions::new().check_hashes(true);
     let reader = match args.force && is_own(&args.file, &args.out) {
-        true => open_own(&options, &args.file, output)?,
-        false => output.inputs.open_with(options, &args.file)?,
+        true => open_own(&options, &args.file, input, output)?,
+        false => input.open_with(options, &args.file)?,
     };
     let parcels = parcels(&reader, args)?;
     let others: Vec<&ChunkRecord> = reader.chunks().iter().filter(|chunk| is_kept(chunk, args)).collect();

@@ -11,13 +11,15 @@ use serde::Serialize;
 
 use crate::args::ReportArgs;
 use crate::budget::{IMAGES, SIDE_BY_SIDE, Shared, beside_others, is_for_alone};
+use crate::context::Context;
 use crate::failure::UsageError;
-use crate::input::files::{Files, is_dash};
+use crate::input::files::Files;
 use crate::interrupt;
 use crate::output::environment::capture;
 use crate::output::file::Placed;
-use crate::output::{Output, path_text};
+use crate::output::path_text;
 use crate::page::{Content, File, Integrity, Page, Reading, render};
+use crate::streams::is_dash;
 use crate::terminal::{count, human_size, shown, shown_file_name};
 
 /// What the page is, for programs.
@@ -85,7 +87,8 @@ impl<'a> ContentFacts<'a> {
 /// A file that was looked for: its size, its path, and whether it is there.
 type Found = (u64, PathBuf, Result<()>);
 
-pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let is_page = |extension: &OsStr| ["html", "htm"].iter().any(|page| extension.eq_ignore_ascii_case(page));
     match is_dash(&args.output) {
         true => {
@@ -101,7 +104,7 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
     }
     let found = Files::find(&args.files)?.found;
     if found.iter().any(|(path, _)| is_dash(path)) {
-        output.inputs.keep()?;
+        input.keep()?;
     }
     // A page of nothing would replace one of something.
     if found.iter().all(|(_, found)| found.is_err()) {
@@ -130,7 +133,7 @@ pub(crate) fn run(args: &ReportArgs, output: &mut Output<'_>) -> Result<()> {
     let progress = output.progress("reading", bytes);
     let read = |(size, path, found): Found, limits: &Limits| -> io::Result<_> {
         interrupt::check()?;
-        let opened = found.and_then(|()| output.inputs.open_within(limits.clone(), &path));
+        let opened = found.and_then(|()| input.open_within(limits.clone(), &path));
         match opened {
             Ok(reader) if *limits != Limits::default() && reading.is_for_alone(&reader) => {
                 Ok(Err((size, path, Ok(()))))

@@ -5,6 +5,7 @@ use gen5::{Extra, Metadata, ReadOptions};
 use serde::Serialize;
 
 use crate::args::SetArgs;
+use crate::context::Context;
 use crate::embedded::{members, without_bare_words};
 use crate::failure::UsageError;
 use crate::input::own::{is_own, open_own};
@@ -14,7 +15,7 @@ use crate::metadata::model_info::{
 };
 use crate::metadata::origins::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
 use crate::output::gen5_file::Destination;
-use crate::output::{Output, version_text};
+use crate::output::version_text;
 use crate::same_json::same_json;
 use crate::suggest;
 use crate::terminal::{count, escape, shown};
@@ -27,7 +28,8 @@ struct Facts {
     changes: usize,
 }
 
-pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let path = args.output.as_ref().unwrap_or(&args.file);
     let destination = match &args.output {
         Some(path) => Destination::of(path, output)?,
@@ -35,13 +37,13 @@ pub(crate) fn run(args: &SetArgs, output: &mut Output<'_>) -> Result<()> {
     };
     let is_own = is_own(&args.file, path) && (args.force || args.output.is_none());
     let reader = match is_own {
-        true => open_own(&ReadOptions::new(), &args.file, output)?,
-        false => output.inputs.open(&args.file)?,
+        true => open_own(&ReadOptions::new(), &args.file, input, output)?,
+        false => input.open(&args.file)?,
     };
     // What is stored may be no valid metadata, which is then what is to be mended.
     let mut model_info = match &args.metadata {
         Some(path) => {
-            let mut model_info = read_model_info(path, output.inputs)?;
+            let mut model_info = read_model_info(path, input)?;
             let own = members(&without_bare_words(reader.model_info_json())).unwrap_or_default();
             leave_out_foreign(&mut model_info, &own, path, output);
             model_info

@@ -8,6 +8,7 @@ use gen5::{Limits, Reader, VerifyReport};
 use serde::Serialize;
 
 use crate::args::FileArgs;
+use crate::context::Context;
 use crate::failure::Status;
 use crate::input::each_file::{Seen, each};
 use crate::output::{Output, path_text};
@@ -37,10 +38,10 @@ struct ChunkReport {
     error: Option<String>,
 }
 
-pub(crate) fn run(args: &FileArgs, output: &mut Output<'_>) -> Result<()> {
-    let inputs = output.inputs;
+pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let look = |path: &Path, limits: Limits, share: &Share<'_>| {
-        let reader = inputs.open_within(limits, path)?;
+        let reader = input.open_within(limits, path)?;
         let start = Instant::now();
         let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum();
         let report = reader.verify_chunks(share.of(total));

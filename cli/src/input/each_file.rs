@@ -9,9 +9,10 @@ use rayon::prelude::*;
 
 use crate::args::FilesArgs;
 use crate::budget::{SIDE_BY_SIDE, beside_others, is_for_alone};
-use crate::input::files::{Files, is_dash};
+use crate::input::files::Files;
 use crate::output::Output;
 use crate::progress::{Progress, Share};
+use crate::streams::is_dash;
 use crate::terminal::count;
 
 /// Files that are looked at together have at most so many bytes: what is found of a large one is not kept waiting by others,

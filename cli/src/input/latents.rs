@@ -7,7 +7,7 @@ use gen5::{Latent, Reader};
 
 use crate::args::Rows;
 use crate::failure::UsageError;
-use crate::output::of_file;
+use crate::failure::of_file;
 use crate::suggest::likely_meant;
 use crate::terminal::{self, shown};
 

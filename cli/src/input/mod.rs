@@ -15,9 +15,10 @@ use anyhow::{Context, Result, bail, ensure};
 use gen5::{Limits, ReadOptions, Reader};
 
 use crate::convert::starts_arrays;
-use crate::input::files::{is_dash, read_once};
+use crate::failure::of_file;
+use crate::input::files::read_once;
 use crate::interrupt;
-use crate::output::of_file;
+use crate::streams::is_dash;
 use crate::suggest::of_path;
 use crate::terminal::{human_size, shown};
 

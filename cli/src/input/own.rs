@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::Result;
 use gen5::{ReadOptions, Reader};
 
-use crate::input::files::is_dash;
+use crate::input::Inputs;
 use crate::output::Output;
+use crate::streams::is_dash;
 use crate::terminal::shown;
 
 /// How long to wait without a word, and in all.
@@ -22,12 +23,17 @@ pub(crate) fn is_own(file: &Path, output: &Path) -> bool {
 }
 
 /// Opens a file that its own copy will replace, locked until the reader is gone.
-pub(crate) fn open_own(options: &ReadOptions, path: &Path, output: &mut Output<'_>) -> Result<Reader> {
-    let open = |longest, output: &Output<'_>| output.inputs.open_with(options.clone().lock(longest), path);
-    match open(PATIENCE.0, output) {
+pub(crate) fn open_own(
+    options: &ReadOptions,
+    path: &Path,
+    input: &Inputs<'_>,
+    output: &mut Output<'_>,
+) -> Result<Reader> {
+    let open = |longest| input.open_with(options.clone().lock(longest), path);
+    match open(PATIENCE.0) {
         Err(error) if is_time_out(&error) => {
             output.note(&format!("{}: waiting for another program that changes it", shown(path)));
-            open(PATIENCE.1, output)
+            open(PATIENCE.1)
         }
         opened => opened,
     }

@@ -51,11 +51,12 @@ pub(crate) fn metadata(
     args: &MetadataArgs,
     texts: &[ImageText],
     sources: Option<&str>,
+    input: &Inputs<'_>,
     output: &mut Output<'_>,
 ) -> Result<Metadata> {
     let mut model_info = Extra::new();
     if let Some(path) = &args.metadata {
-        model_info = read_model_info(path, output.inputs)?;
+        model_info = read_model_info(path, input)?;
         leave_out_foreign(&mut model_info, &Extra::new(), path, output);
     }
     let base = Base::of(&model_info, args.metadata.as_deref(), &[]);

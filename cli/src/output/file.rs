@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use gen5::Draft;
 use serde::Serialize;
 
-use crate::input::files::is_dash;
 use crate::interrupt;
 use crate::output::{Output, hint_at_force};
+use crate::streams::is_dash;
 use crate::terminal::shown;
 
 /// Where a file goes: to its path, or to standard output.

@@ -9,8 +9,8 @@ use gen5::DraftFolder;
 use serde::Serialize;
 
 use crate::failure::UsageError;
-use crate::input::files::is_dash;
 use crate::interrupt;
+use crate::streams::is_dash;
 use crate::terminal::shown;
 
 /// Refuses a destination that could lose something, before any work is done.

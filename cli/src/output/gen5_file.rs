@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::args::Compress;
 use crate::failure::UsageError;
-use crate::input::files::is_dash;
 use crate::interrupt;
 use crate::output::latent_row::Stored;
 use crate::output::{Output, hint_at_force, version_text};
+use crate::streams::is_dash;
 use crate::terminal::{count, dimensions, human_size, shown, shown_key};
 
 /// What was written, for programs.

@@ -16,13 +16,11 @@ use serde::Serialize;
 
 use crate::args::{CommonArgs, ProgressMode};
 use crate::failure::{Status, UsageError};
-use crate::input::Inputs;
 use crate::progress::Progress;
-use crate::suggest::likely_file;
 use crate::terminal::{EscapeJson, Tone, escape, paint, shown};
 use crate::unknown;
 
-/// Where a command's words go, and where it reads.
+/// Where a command's words go.
 pub(crate) struct Output<'a> {
     /// Results.
     pub(crate) out: &'a mut (dyn Write + Send),
@@ -30,8 +28,6 @@ pub(crate) struct Output<'a> {
     pub(crate) is_terminal: bool,
     /// Messages.
     pub(crate) messages: &'a mut (dyn Write + Send),
-    /// Files and standard input.
-    pub(crate) inputs: &'a Inputs<'a>,
     /// How much is said, and how.
     pub(crate) voice: Voice,
     /// The path that the command tells of, if that is to be JSON: where it writes, or what it shows.
@@ -214,17 +210,6 @@ pub(crate) fn hint_at_force(error: gen5::Error) -> anyhow::Error {
             anyhow::anyhow!("{error}; --force replaces it")
         }
         _ => error.into(),
-    }
-}
-
-/// An error of the library about this file, which those of the system name already.
-pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
-    match &error {
-        gen5::Error::Io { error: cause, .. } => match likely_file(path, cause) {
-            Some(name) => anyhow::anyhow!("{error}; is {name} meant?"),
-            None => error.into(),
-        },
-        _ => anyhow::Error::from(error).context(shown(path)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use gen5::Reader;
 
-use crate::output::of_file;
+use crate::failure::of_file;
 use crate::progress::Progress;
 
 /// What [`check_all`] adds to the progress.

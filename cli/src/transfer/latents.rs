@@ -8,7 +8,7 @@ use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::output::of_file;
+use crate::failure::of_file;
 use crate::transfer::batch::{Values, together, unsupported};
 use crate::transfer::read_ahead::Blocks;
 use gen5::{ChunkRecord, ChunkType, Reader};

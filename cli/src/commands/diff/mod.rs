@@ -7,7 +7,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use gen5::{ChunkRecord, ChunkType, ReadOptions, Reader};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
@@ -15,9 +15,12 @@ use serde::Serialize;
 use self::latents::{LatentReport, pair};
 use self::members::{Change, Listing, changes, manifest_changes};
 use crate::args::DiffArgs;
+use crate::context::Context;
 use crate::failure::Status;
+use crate::failure::of_file;
+use crate::input::Inputs;
 use crate::output::environment::Comparison;
-use crate::output::{Output, of_file, path_text};
+use crate::output::{Output, path_text};
 use crate::terminal::{Tone, count, escape, shown};
 
 /// What came of comparing something.
@@ -62,8 +65,8 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn open(path: &'a Path, output: &Output<'_>) -> Result<Self> {
-        let reader = output.inputs.open_with(ReadOptions::new().check_hashes(true), path)?;
+    fn open(path: &'a Path, input: &Inputs<'_>) -> Result<Self> {
+        let reader = input.open_with(ReadOptions::new().check_hashes(true), path)?;
         let pool = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
         Ok(Self { path, reader, pool })
     }
@@ -124,8 +127,9 @@ struct Failed {
     error: String,
 }
 
-pub(crate) fn run(args: &DiffArgs, output: &mut Output<'_>) -> Result<()> {
-    let opened = Side::open(&args.file, output).and_then(|file| Ok((file, Side::open(&args.other, output)?)));
+pub(crate) fn run(args: &DiffArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
+    let opened = Side::open(&args.file, input).and_then(|file| Ok((file, Side::open(&args.other, input)?)));
     let (file, other) = match opened {
         Ok(sides) => sides,
         Err(error) => {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use gen5::{Dtype, Latent};
 
 use super::Side;
-use crate::output::of_file;
+use crate::failure::of_file;
 use crate::progress::Progress;
 use crate::transfer::read_ahead::Blocks;
 use crate::values::widen;

@@ -10,10 +10,12 @@ use crate::convert::{Array, Found, LatentArg, Origin, find, folder};
 use crate::embedded::Text;
 use crate::failure::UsageError;
 use crate::input::Expected;
-use crate::input::files::{expand, is_dash};
+use crate::input::Inputs;
+use crate::input::files::expand;
 use crate::metadata::image_text::ImageText;
 use crate::metadata::origins::to_text;
 use crate::output::Output;
+use crate::streams::is_dash;
 use crate::suggest::folder_of;
 use crate::terminal::{count, dimensions, escape, shown};
 
@@ -28,13 +30,13 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// Finds all that is asked for.
-    pub(super) fn read(args: &PackArgs, output: &mut Output<'_>) -> Result<Self> {
+    pub(super) fn read(args: &PackArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<Self> {
         let mut gathered = Self::default();
         for arg in &args.latents {
             for path in paths(arg)? {
                 let arg = LatentArg { path, ..arg.clone() };
                 let origin = match is_dash(&arg.path) {
-                    true => Origin::kept(&arg.path, output.inputs.spool(Expected::Arrays)?),
+                    true => Origin::kept(&arg.path, input.spool(Expected::Arrays)?),
                     false => Origin::at(&arg.path),
                 };
                 let found = find(&arg, &origin)?;

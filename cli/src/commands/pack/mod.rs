@@ -9,33 +9,37 @@ use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
 
 use self::inputs::Gathered;
 use crate::args::PackArgs;
+use crate::context::Context;
 use crate::convert::Array;
+use crate::failure::of_file;
+use crate::input::Inputs;
 use crate::metadata::image_text::ImageText;
 use crate::metadata::model_info::metadata;
+use crate::output::Output;
 use crate::output::environment;
 use crate::output::gen5_file::{Destination, check_level};
-use crate::output::{Output, of_file};
 use crate::transfer::arrays::write_latents;
 
-pub(crate) fn run(args: &PackArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &PackArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     let destination = Destination::of(&args.out, output)?;
     check_level(Some(args.compress), args.level)?;
-    let image = args.image.as_deref().map(|path| output.inputs.read_image(path)).transpose()?;
+    let image = args.image.as_deref().map(|path| input.read_image(path)).transpose()?;
     let mut texts = Vec::new();
     if let (Some(image), Some(path)) = (&image, &args.image) {
         texts.push(ImageText::read(image, path));
     }
-    let mut gathered = Gathered::read(args, output)?;
+    let mut gathered = Gathered::read(args, input, output)?;
     refuse_repeated_keys(&gathered.arrays)?;
     texts.append(&mut gathered.texts);
     if args.metadata.no_image_text {
         texts.clear();
     }
-    let metadata = metadata(&args.metadata, &texts, gathered.sources()?.as_deref(), output)?;
+    let metadata = metadata(&args.metadata, &texts, gathered.sources()?.as_deref(), input, output)?;
     let latents = gathered.arrays;
     let captured = capture(args, output)?;
     let metadata = with_hardware(metadata, captured.as_ref())?;
-    let environment = environment(args, captured, output)?;
+    let environment = environment(args, captured, input)?;
 
     let stored_size = |array: &Array| match args.float16 {
         true => array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64,
@@ -100,11 +104,11 @@ fn with_hardware(metadata: Metadata, captured: Option<&Captured>) -> Result<Meta
 fn environment(
     args: &PackArgs,
     captured: Option<Captured>,
-    output: &Output<'_>,
+    input: &Inputs<'_>,
 ) -> Result<Option<Environment>> {
     match &args.environment {
         Some(path) => {
-            let environment = Environment::from_json(&output.inputs.read_text(path)?);
+            let environment = Environment::from_json(&input.read_text(path)?);
             environment.map(Some).map_err(|error| of_file(error, path))
         }
         None => Ok(captured.map(|captured| captured.environment)),

@@ -5,9 +5,11 @@ use gen5::Latent;
 use serde::Serialize;
 
 use crate::args::ShowArgs;
+use crate::failure::of_file;
+use crate::input::Inputs;
 use crate::input::latents::{find, select};
 use crate::interrupt;
-use crate::output::{Output, of_file, path_text};
+use crate::output::{Output, path_text};
 use crate::picture::{Clues, Request, Scan, Statistics, scan};
 use crate::terminal::shown_name;
 
@@ -77,8 +79,8 @@ impl Found {
 }
 
 /// Tells of the latents that are asked for. One that is damaged does not stop the others.
-pub(super) fn tell(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
-    let reader = output.inputs.open(&args.file)?;
+pub(super) fn tell(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<()> {
+    let reader = input.open(&args.file)?;
     let clues = Clues::of(&reader);
     let mut latents: Vec<Latent> = match args.look.latents.is_empty() {
         true => reader.latents().collect(),

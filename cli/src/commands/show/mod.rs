@@ -9,8 +9,10 @@ use gen5::Reader;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
+use crate::context::Context;
+use crate::failure::of_file;
 use crate::input::look::wish;
-use crate::output::{Output, of_file};
+use crate::output::Output;
 
 use crate::args::{ProtocolArg, ShowArgs};
 use crate::graphics::{Colors, Protocol};
@@ -30,11 +32,12 @@ const WIDEST: u32 = 1600;
 const IMAGE: u32 = 360;
 const IMAGE_IN_CELLS: u32 = 64;
 
-pub(crate) fn run(args: &ShowArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     if args.json {
-        return json::tell(args, output);
+        return json::tell(args, input, output);
     }
-    let reader = output.inputs.open(&args.file)?;
+    let reader = input.open(&args.file)?;
     let protocol = protocol(args.protocol, output.is_terminal);
     let (columns, pixels) = size(args.width);
     let medium = match protocol {

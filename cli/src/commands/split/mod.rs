@@ -17,11 +17,13 @@ use serde_json::value::RawValue;
 use self::shares::{Shares, rows_of};
 use crate::args::SplitArgs;
 use crate::budget::MADE_FILES;
+use crate::context::Context;
+use crate::failure::of_file;
 use crate::metadata::model_info::stored_model_info;
 use crate::metadata::origins::{MERGED_FROM, PART_OF};
 use crate::names::file_names;
 use crate::output::folder::{Draft, check_destination, write_json};
-use crate::output::{Output, file_name, of_file};
+use crate::output::{Output, file_name};
 use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
 use crate::transfer::batch::BATCH;
@@ -96,11 +98,12 @@ struct Common<'a> {
     chunks: Vec<&'a ChunkRecord>,
 }
 
-pub(crate) fn run(args: &SplitArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &SplitArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     check_destination(&args.output, args.force)?;
     // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked at the end.
     let check = args.rows.is_none();
-    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(check), &args.file)?;
+    let reader = input.open_with(ReadOptions::new().check_hashes(check), &args.file)?;
     let whole = Whole::of(&reader, args, output)?;
     let draft = Draft::create(&args.output, args.force)?;
     let carried = whole.common.chunks.iter().map(|chunk| Carried::read(&reader, chunk.index()));

@@ -9,7 +9,7 @@ mod unscale;
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use gen5::{Dtype, Environment, ReadOptions, Reader};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -18,6 +18,7 @@ use self::plan::{Plan, Planned, Values, plan};
 use self::rows::{Row, Rows};
 use self::unknown::{ChunkEntry, write_chunks};
 use crate::args::{Format, UnpackArgs};
+use crate::context::Context;
 use crate::convert::recast::Recast;
 use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece, write_file};
@@ -76,7 +77,8 @@ struct Facts<'a> {
     drift: Option<Comparison>,
 }
 
-pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
+    let Context { input, output } = context;
     if args.unscale.is_some() && !matches!(args.format, Format::Comfyui | Format::Kohya) {
         let problem = "--unscale is for --format comfyui and kohya; all else is written with the values that are stored";
         return Err(UsageError(problem.to_owned()).into());
@@ -84,7 +86,7 @@ pub(crate) fn run(args: &UnpackArgs, output: &mut Output<'_>) -> Result<()> {
     check_destination(&args.output, args.force)?;
     // Where latents are read row by row, each row would check the whole again.
     let by_rows = !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors);
-    let reader = output.inputs.open_with(ReadOptions::new().check_hashes(!by_rows), &args.file)?;
+    let reader = input.open_with(ReadOptions::new().check_hashes(!by_rows), &args.file)?;
     if !args.unknown {
         output.note_unknown(&reader, &args.file, "left out; --unknown writes such chunks");
     }

@@ -14,15 +14,11 @@ use self::pattern::{NamePattern, Pattern, Step};
 use self::walk::{Found, sort, walk};
 use crate::args::FilesArgs;
 use crate::failure::UsageError;
+use crate::streams::is_dash;
 use crate::terminal::shown;
 
 /// What a folder stands for: the files below it of these names.
 const GEN5: &str = "*.[gG][eE][nN]5";
-
-/// Whether a path stands for standard input, or output.
-pub(crate) fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
 
 /// What is said where standard input is asked for again.
 pub(crate) fn read_once() -> UsageError {
