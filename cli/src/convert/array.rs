@@ -6,10 +6,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gen5::Dtype;
 
-use super::npz;
 use super::origin::Origin;
 use super::payload::{self, Exact, Scaled, Tail};
 use super::types::{Other, Type};
+use super::zip_member::Member;
 
 /// An array as its file describes it, which may be of a type that no latent has.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Entry {
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     File { origin: Origin, start: u64, tail: Tail },
-    Member { origin: Origin, member: npz::Member, header: u64 },
+    Member { origin: Origin, member: Member, header: u64 },
 }
 
 impl Entry {

@@ -18,6 +18,7 @@ mod safetensors;
 pub mod texts;
 pub mod types;
 pub mod write;
+mod zip_member;
 
 use std::collections::BTreeMap;
 use std::io::Read;

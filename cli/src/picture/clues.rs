@@ -6,8 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::files;
-use super::layout::Hints;
-use super::preview::Scaling;
+use super::layout::{Hints, Scaling};
 use crate::convert::layouts::{Origins, Source};
 
 /// What a file says that helps with its latents.

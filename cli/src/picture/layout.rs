@@ -1,8 +1,6 @@
 //! Which axis of a latent is which: nothing in a file says it, so it is told from the shape, and from the key and the model's
 //! name where the shape leaves it open. What was made of it can be read in words.
 
-use super::preview::Scaling;
-
 /// What an axis is to a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -33,6 +31,16 @@ pub struct Layout {
     axes: Vec<Axis>,
     /// What else was assumed.
     note: Option<&'static str>,
+}
+
+/// How the values of a latent are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scaling {
+    /// As the sampler has them.
+    #[default]
+    Sampler,
+    /// As the decoder takes them: what ComfyUI saves, and the caches of sd-scripts have.
+    Decoder,
 }
 
 /// What helps where a shape leaves open which axis is which.

@@ -8,7 +8,7 @@
 
 use image::RgbImage;
 
-use super::layout::Layout;
+use super::layout::{Layout, Scaling};
 use super::plane::Plane;
 use super::tiles::{NAN, byte};
 use crate::values::Normalization;
@@ -24,16 +24,6 @@ pub enum Preview {
     Sd3,
     /// FLUX.1: 16 channels.
     Flux,
-}
-
-/// How the values of a latent are scaled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scaling {
-    /// As the sampler has them.
-    #[default]
-    Sampler,
-    /// As the decoder takes them: what ComfyUI saves, and the caches of sd-scripts have.
-    Decoder,
 }
 
 /// What each channel adds to red, green and blue.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use gen5::{Dtype, Extra, Latent};
 
-use super::plan::{Texts, Used, Values};
+use super::planned::{Texts, Used, Values};
 use super::unscale::Unscale;
 use crate::budget::MADE_FILES;
 use crate::convert;

@@ -2,6 +2,7 @@
 
 mod derive;
 mod plan;
+mod planned;
 mod rows;
 mod unknown;
 mod unscale;
@@ -14,7 +15,8 @@ use gen5::{Dtype, Environment, ReadOptions, Reader};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::plan::{Plan, Planned, Values, plan};
+use self::plan::plan;
+use self::planned::{Plan, Planned, Values};
 use self::rows::{Row, Rows};
 use self::unknown::{ChunkEntry, write_chunks};
 use crate::args::{Format, UnpackArgs};

@@ -13,6 +13,7 @@ use super::LATENTS;
 use super::derive::{
     Derived, SIZES_ARE_DERIVED, Unit, comfyui_files, comfyui_texts, kohya_files, marker, units,
 };
+use super::planned::{Plan, Planned, Texts, Used, Values};
 use super::unscale::Unscale;
 use crate::args::{Format, PreviewArg, UnpackArgs};
 use crate::budget::{MADE_FILES, REPEATED_BY_UNPACK};
@@ -28,48 +29,6 @@ use crate::picture::Previews;
 use crate::progress::Progress;
 use crate::terminal::{count, escape, human_size};
 use crate::values::Normalization;
-
-/// The texts of a file's header, where it has one. Many files may have the same.
-pub(super) type Texts = Arc<convert::texts::Texts>;
-
-/// A file that is to be written.
-pub(super) struct Planned {
-    /// Relative to the folder that is written.
-    pub(super) path: String,
-    pub(super) container: Container,
-    pub(super) pieces: Vec<Piece<Values>>,
-    pub(super) texts: Texts,
-    /// What the file was called that it was made of, if it is that again.
-    pub(super) source: Option<String>,
-}
-
-impl Planned {
-    /// Its name without folder and extension, if this is the extension.
-    fn stem(&self, extension: &str) -> Option<&str> {
-        let name = self.path.rsplit('/').next()?;
-        name.strip_suffix(extension)?.strip_suffix('.')
-    }
-}
-
-/// The values of an array.
-pub(super) enum Values {
-    /// Those of a latent.
-    Latent {
-        latent: Latent,
-        /// Which row, along its first axis, if not all of it.
-        row: Option<usize>,
-        /// How they were scaled, if that is to be undone.
-        unscale: Option<Normalization>,
-    },
-    /// Others, which are few.
-    Bytes(Vec<u8>),
-}
-
-/// All files, and what is to be said of them.
-pub(super) struct Plan {
-    pub(super) files: Vec<Planned>,
-    pub(super) notes: Vec<String>,
-}
 
 /// Plans the files that are asked for.
 pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> Result<Plan> {
@@ -154,9 +113,6 @@ fn texts(reader: &Reader) -> Result<Texts> {
 
 /// Values as ComfyUI saved them before it had its marker. What is added is a zero that leaves that of others its sign.
 const SCALED_AGAIN: Normalization = Normalization { shift: -0.0, factor: comfyui::UNSCALE };
-
-/// Latents, by position, and rows of them, or the whole.
-pub(super) type Used = HashSet<(usize, Option<usize>)>;
 
 /// Plans files of the ecosystem's layouts.
 struct Planner<'a> {
