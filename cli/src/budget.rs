@@ -1,8 +1,9 @@
-//! What a command may take at most, whatever files claim: memory, and bytes that it writes again and again.
+//! What a command may take at most, whatever files claim: memory, threads, and bytes that it writes again and again.
 //!
 //! Values of latents are not among it: they are read in blocks and batches of some MiB, however many there are.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use gen5::Limits;
 
@@ -89,6 +90,15 @@ pub(crate) const MERGED_TEXT: u64 = 256 << 20;
 /// much. A file of as many latents as a GEN5 file may have has some 25 MB.
 pub(crate) const HEADER_OF_TENSORS: u64 = 32 << 20;
 
+/// More threads than this, and than there are cores, are a slip of the finger. Those without work look for some at all
+/// others, so that a thousand take ten seconds for nothing on two cores.
+const MOST_THREADS: usize = 512;
+
+/// The most threads that a command is run on.
+pub(crate) fn most_threads() -> usize {
+    thread::available_parallelism().map_or(MOST_THREADS, |cores| MOST_THREADS.max(cores.get()))
+}
+
 /// Files that a command makes. More are a slip, or a trap.
 pub(crate) const MADE_FILES: usize = 100_000;
 
@@ -101,7 +111,6 @@ pub(crate) const REPEATED_BY_UNPACK: u64 = 256 << 20;
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::thread;
 
     use super::*;
 

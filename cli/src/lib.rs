@@ -1,7 +1,7 @@
 //! The command line of gen5, as a library: `main` only hands over the arguments, so that tests reach every part.
 
-mod args;
 pub mod budget;
+mod cli;
 mod commands;
 mod context;
 pub mod convert;
@@ -14,6 +14,7 @@ mod interrupt;
 mod invisible;
 mod metadata;
 pub mod names;
+mod options;
 mod output;
 mod page;
 pub mod picture;
@@ -32,9 +33,10 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::args::{Cli, ColorMode, Command};
+use crate::cli::Cli;
+use crate::cli::Command;
 use crate::commands::cat;
 use crate::commands::completions;
 use crate::commands::diff;
@@ -58,6 +60,7 @@ use crate::failure::Status;
 pub use crate::gpu_process::serve_gpus;
 use crate::input::Inputs;
 pub use crate::interrupt::{catch_file_size_signal, exit};
+use crate::options::ColorMode;
 use crate::output::{Output, Voice};
 
 /// Runs the command that `args` ask for (the program's name first). Results and help go to `out`, messages to `messages`.
@@ -172,8 +175,8 @@ fn dispatch(command: &Command, context: &mut Context<'_>) -> anyhow::Result<()> 
         Command::Repack(args) => repack::run(args, context),
         Command::Merge(args) => merge::run(args, context),
         Command::Split(args) => split::run(args, context),
-        Command::Completions(args) => completions::run(args, &mut context.output),
-        Command::Man(args) => man::run(args, &mut context.output),
+        Command::Completions(args) => completions::run(args, Cli::command(), &mut context.output),
+        Command::Man(args) => man::run(args, Cli::command(), &mut context.output),
     }
 }
 

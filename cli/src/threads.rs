@@ -5,17 +5,9 @@ use std::error::Error;
 use anyhow::{Context as _, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::budget::most_threads;
 use crate::context::Context;
 use crate::output::Output;
-
-/// More threads than this, and than there are cores, are a slip of the finger. Those without work look for some at all
-/// others, so that a thousand take ten seconds for nothing on two cores.
-const MOST: usize = 512;
-
-/// The most threads that a command is run on.
-pub(crate) fn most() -> usize {
-    std::thread::available_parallelism().map_or(MOST, |cores| MOST.max(cores.get()))
-}
 
 /// What says how many threads there are if `--jobs` does not; rayon's own.
 const VARIABLE: &str = "RAYON_NUM_THREADS";
@@ -60,7 +52,7 @@ fn start(output: &mut Output<'_>) -> Result<Option<ThreadPool>> {
 /// The number of threads that the environment asks for, if it is too many; 0 leaves it to rayon.
 fn asked(output: &mut Output<'_>) -> usize {
     let asked: Option<usize> = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
-    let most = most();
+    let most = most_threads();
     match asked {
         Some(asked) if asked > most => {
             output.note(&format!("{VARIABLE} is {asked}, and {most} threads are the most that are started"));

@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 
-use crate::args::Cli;
+use crate::cli::Cli;
 use crate::suggest::likely_meant;
 use crate::terminal::escape;
 

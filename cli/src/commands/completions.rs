@@ -1,13 +1,31 @@
 //! `gen5 completions`: what makes a shell complete `gen5`.
 
 use anyhow::Result;
-use clap::CommandFactory;
 use clap_complete::aot;
 
-use crate::args::{Cli, CompletionsArgs, Shell};
 use crate::output::Output;
+use clap::{Args, ValueEnum};
 
-pub(crate) fn run(args: &CompletionsArgs, output: &mut Output<'_>) -> Result<()> {
+/// Print what makes a shell complete the words of gen5.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 completions bash > ~/.local/share/bash-completion/completions/gen5
+  gen5 completions fish > ~/.config/fish/completions/gen5.fish
+  gen5 completions zsh > ~/.zfunc/_gen5    # a folder of fpath, before compinit")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// `gen5` is the command line that is completed.
+pub(crate) fn run(args: &CompletionsArgs, mut gen5: clap::Command, output: &mut Output<'_>) -> Result<()> {
     let shell = match args.shell {
         Shell::Bash => aot::Shell::Bash,
         Shell::Zsh => aot::Shell::Zsh,
@@ -15,6 +33,6 @@ pub(crate) fn run(args: &CompletionsArgs, output: &mut Output<'_>) -> Result<()>
     };
     // It panics where it cannot write, which memory cannot refuse.
     let mut script = Vec::new();
-    aot::generate(shell, &mut Cli::command(), "gen5", &mut script);
+    aot::generate(shell, &mut gen5, "gen5", &mut script);
     Ok(output.out.write_all(&script)?)
 }

@@ -7,16 +7,44 @@ use anyhow::{Context as _, Result, ensure};
 use gen5::{Captured, Component, Environment, HardwareInfo};
 use serde::Serialize;
 
-use crate::args::EnvArgs;
 use crate::context::Context;
 use crate::failure::Status;
 use crate::failure::of_file;
 use crate::input::Inputs;
+use crate::options::CaptureArgs;
 use crate::output::environment::describe;
 use crate::output::environment::{Comparison, capture};
 use crate::output::members::members;
 use crate::output::{Failed, Output, path_text};
 use crate::terminal::{escape, shown};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Show the environment of this machine, or how that of a file differs.
+///
+/// Without FILE, what `pack` would store: versions of Python packages, operating system, GPUs, processor. With
+/// FILE, how its environment differs from this machine's, in the words of the Python package, with OTHER from that of
+/// another file. The exit code is 0 if they are the same, 4 if they differ.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 env
+  gen5 env run.gen5; test $? = 4 && echo 'not as it was made'
+  gen5 env run.gen5 other.gen5 --json")]
+pub(crate) struct EnvArgs {
+    /// The file whose environment is compared
+    pub(crate) file: Option<PathBuf>,
+
+    /// The file it is compared with, instead of this machine
+    #[arg(conflicts_with_all = ["python", "no_python", "no_gpus"])]
+    pub(crate) other: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// This machine, for programs.
 #[derive(Serialize)]

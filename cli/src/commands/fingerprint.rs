@@ -6,10 +6,10 @@ use anyhow::Result;
 use gen5::Limits;
 use serde::Serialize;
 
-use crate::args::FileArgs;
 use crate::context::Context;
 use crate::failure::of_file;
 use crate::input::each_file::{Seen, each};
+use crate::options::FileArgs;
 use crate::output::path_text;
 use crate::progress::Share;
 use crate::terminal::shown;

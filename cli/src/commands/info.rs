@@ -9,12 +9,12 @@ use gen5::{ChunkRecord, ChunkType, Component, Environment, Latent, Limits, Reade
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::args::{FileArgs, InfoArgs};
 use crate::context::Context;
 use crate::convert::layouts::Outline;
 use crate::failure::Status;
 use crate::input::each_file::{Seen, each};
 use crate::metadata::origins::SOURCES;
+use crate::options::{CaptureArgs, FileArgs};
 use crate::output::environment::describe;
 use crate::output::environment::{Comparison, capture};
 use crate::output::members::{joined, members};
@@ -22,6 +22,22 @@ use crate::output::{Output, path_text, version_text};
 use crate::progress::Share;
 use crate::terminal::{EscapedProse, Tone, count, dimensions, escape, human_size, shorten, shown, shown_key};
 use crate::unknown::{flags, unknown_chunks};
+use clap::Args;
+
+/// What `info` shows.
+#[derive(Debug, Args)]
+#[command(mut_group("CaptureArgs", |group| group.requires("check_environment")))]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+
+    /// Tell how the environment of each file differs from this machine's, too
+    #[arg(long)]
+    pub(crate) check_environment: bool,
+
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+}
 
 /// A file that was looked at.
 struct Looked {

@@ -4,19 +4,33 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::CommandFactory;
 use clap_mangen::Man;
 
-use crate::args::{Cli, ManArgs};
 use crate::interrupt;
 use crate::output::Output;
 use crate::output::file::Placed;
 use crate::output::folder::refuse_dash;
 use crate::terminal::{count, shown};
+use clap::Args;
 
-pub(crate) fn run(args: &ManArgs, output: &mut Output<'_>) -> Result<()> {
+/// Write the manual: gen5.1, and a page for each command.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  gen5 man -o ~/.local/share/man/man1 && man gen5-pack")]
+pub(crate) struct ManArgs {
+    /// The folder to write to; it is made if it is not there
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    /// Replace pages that are there
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
+/// `gen5` is the command line that the manual is of.
+pub(crate) fn run(args: &ManArgs, gen5: clap::Command, output: &mut Output<'_>) -> Result<()> {
     refuse_dash(&args.output)?;
-    let pages = pages()?;
+    let pages = pages(gen5)?;
     let was_there = args.output.exists();
     interrupt::arm();
     fs::create_dir_all(&args.output).with_context(|| format!("could not create {}", shown(&args.output)))?;
@@ -37,8 +51,8 @@ fn write(pages: &[(String, String)], args: &ManArgs) -> Result<()> {
 }
 
 /// File names and pages: `gen5.1`, and one for each command, such as `gen5-pack.1`.
-fn pages() -> Result<Vec<(String, String)>> {
-    let mut gen5 = Cli::command().disable_help_subcommand(true);
+fn pages(gen5: clap::Command) -> Result<Vec<(String, String)>> {
+    let mut gen5 = gen5.disable_help_subcommand(true);
     gen5.build();
     let commands = std::iter::once(gen5.clone()).chain(gen5.get_subcommands().cloned());
     commands

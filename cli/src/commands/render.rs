@@ -5,16 +5,56 @@ use std::ffi::OsStr;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::args::RenderArgs;
 use crate::context::Context;
 use crate::failure::UsageError;
 use crate::failure::of_file;
 use crate::input::look::wish;
 use crate::interrupt;
+use crate::options::{LookArgs, Theme};
 use crate::output::file::Placed;
 use crate::picture::{png, sheet};
 use crate::streams::is_dash;
 use crate::terminal::{count, shown, shown_file_name};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Paint what is in a file: a contact sheet of its image and latents, as PNG.
+///
+/// Each latent comes with its statistics and as tiles, a channel each, on a scale of its own: blue is below zero, red
+/// above, white is zero, magenta is NaN. A preview tells what the decoder would make of it, near enough. Which axes of a
+/// latent are which is guessed from its shape, and stands on the sheet. Of large latents some is shown, and that is told.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gen5 render run.gen5 -o run.png
+  gen5 render run.gen5 -o steps.png --latent trajectory --preview sdxl --theme dark
+  gen5 render batch.gen5 -o - --rows 0..16 --width 800 | feh -")]
+pub(crate) struct RenderArgs {
+    /// The file
+    pub(crate) file: PathBuf,
+
+    /// The picture to write, a .png; - for standard output
+    #[arg(long, short, value_name = "OUT.png")]
+    pub(crate) output: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+
+    /// Pixels from left to right
+    #[arg(long, value_name = "PX", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(320..=16_384))]
+    pub(crate) width: u32,
+
+    /// Dark on white, or light on dark
+    #[arg(long, value_enum, value_name = "THEME", default_value_t = Theme::Light)]
+    pub(crate) theme: Theme,
+
+    /// Replace the picture if it is there
+    #[arg(long, short)]
+    pub(crate) force: bool,
+
+    /// Tell what was written as JSON: an object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// What was painted, for programs.
 #[derive(Serialize)]

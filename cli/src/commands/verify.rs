@@ -7,10 +7,10 @@ use anyhow::Result;
 use gen5::{Limits, Reader, VerifyReport};
 use serde::Serialize;
 
-use crate::args::FileArgs;
 use crate::context::Context;
 use crate::failure::Status;
 use crate::input::each_file::{Seen, each};
+use crate::options::FileArgs;
 use crate::output::{Output, path_text};
 use crate::progress::Share;
 use crate::terminal::{Tone, count, escape, human_size, shown};

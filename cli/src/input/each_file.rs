@@ -7,9 +7,9 @@ use anyhow::Result;
 use gen5::Limits;
 use rayon::prelude::*;
 
-use crate::args::FilesArgs;
 use crate::budget::{SIDE_BY_SIDE, beside_others, is_for_alone};
 use crate::input::files::Files;
+use crate::options::FilesArgs;
 use crate::output::Output;
 use crate::progress::{Progress, Share};
 use crate::streams::is_dash;

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use gen5::{Latent, Reader};
 
-use crate::args::Rows;
 use crate::failure::UsageError;
 use crate::failure::of_file;
+use crate::options::Rows;
 use crate::suggest::likely_meant;
 use crate::terminal::{self, shown};
 

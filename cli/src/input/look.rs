@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use gen5::{Latent, Reader};
 
 use super::latents::find;
-use crate::args::{LookArgs, Rows};
 use crate::failure::UsageError;
+use crate::options::{LookArgs, Rows};
 use crate::picture::{Clues, Layout, Medium, Preview, Previews, Wish};
 use crate::terminal::count;
 

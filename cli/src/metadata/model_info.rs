@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gen5::{Extra, Metadata, Reader};
 
-use crate::args::MetadataArgs;
 use crate::embedded::{members, without_bare_words};
 use crate::failure::UsageError;
 use crate::input::Inputs;
 use crate::metadata::image_text::ImageText;
 use crate::metadata::origins::{SOURCES, leave_out_foreign};
+use crate::options::MetadataArgs;
 use crate::output::Output;
 use crate::suggest;
 use crate::terminal::shown;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use gen5::{Capture, Captured, Component, Drift, Environment, Severity};
 use serde::{Serialize, Serializer};
 
-use crate::args::CaptureArgs;
+use crate::options::CaptureArgs;
 use crate::output::Output;
 use crate::terminal::{count, escape};
 use crate::{gpu_process, interrupt};

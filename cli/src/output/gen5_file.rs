@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use gen5::{Dtype, Metadata, Reader, Rewritten, Summary, WriteOptions, Writer};
 use serde::Serialize;
 
-use crate::args::Compress;
 use crate::failure::UsageError;
 use crate::interrupt;
+use crate::options::Compress;
 use crate::output::latent_row::Stored;
 use crate::output::{Output, hint_at_force, version_text};
 use crate::streams::is_dash;

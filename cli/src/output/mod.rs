@@ -14,8 +14,8 @@ use anyhow::Result;
 use gen5::Reader;
 use serde::Serialize;
 
-use crate::args::{CommonArgs, ProgressMode};
 use crate::failure::{Status, UsageError};
+use crate::options::{CommonArgs, ProgressMode};
 use crate::progress::Progress;
 use crate::terminal::{EscapeJson, Tone, escape, paint, shown};
 use crate::unknown;

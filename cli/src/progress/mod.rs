@@ -12,8 +12,8 @@ use gen5::WriteOptions;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use self::narrow::Narrow;
-use crate::args::ProgressMode;
 use crate::interrupt;
+use crate::options::ProgressMode;
 use crate::terminal::human_size;
 
 /// After this long there is a line where there is no bar, and again after as long.

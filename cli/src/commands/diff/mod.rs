@@ -2,6 +2,7 @@
 
 mod latents;
 mod members;
+mod options;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 use self::latents::{LatentReport, pair};
 use self::members::{Change, Listing, changes, manifest_changes};
-use crate::args::DiffArgs;
+pub(crate) use self::options::DiffArgs;
 use crate::context::Context;
 use crate::failure::Status;
 use crate::failure::of_file;

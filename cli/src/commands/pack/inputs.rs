@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::args::PackArgs;
+use super::options::PackArgs;
 use crate::convert::layouts::{Layout, Source, comfyui};
 use crate::convert::{Array, Found, LatentArg, Origin, find, folder};
 use crate::embedded::Text;

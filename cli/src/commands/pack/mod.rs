@@ -1,6 +1,7 @@
 //! `gen5 pack`: a file of latents, image and metadata.
 
 mod inputs;
+mod options;
 
 use std::collections::HashMap;
 
@@ -8,7 +9,7 @@ use anyhow::{Result, bail};
 use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
 
 use self::inputs::Gathered;
-use crate::args::PackArgs;
+pub(crate) use self::options::PackArgs;
 use crate::context::Context;
 use crate::convert::Array;
 use crate::failure::of_file;

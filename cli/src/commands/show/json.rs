@@ -4,7 +4,7 @@ use anyhow::Result;
 use gen5::Latent;
 use serde::Serialize;
 
-use crate::args::ShowArgs;
+use super::options::ShowArgs;
 use crate::failure::of_file;
 use crate::input::Inputs;
 use crate::input::latents::{find, select};

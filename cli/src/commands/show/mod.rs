@@ -1,6 +1,7 @@
 //! `gen5 show`: what is in a file, on the terminal.
 
 mod json;
+mod options;
 
 use std::env;
 
@@ -14,7 +15,8 @@ use crate::failure::of_file;
 use crate::input::look::wish;
 use crate::output::Output;
 
-use crate::args::{ProtocolArg, ShowArgs};
+pub(crate) use self::options::ProtocolArg;
+pub(crate) use self::options::ShowArgs;
 use crate::graphics::{Colors, Protocol};
 use crate::picture::{Look, Medium, Stored, Wish, facts, look, pictures, stored};
 use crate::terminal::{count, escape, shown, shown_file_name};

@@ -1,5 +1,6 @@
 //! `gen5 split`: a file taken apart into files of its latents, or of some rows of them.
 
+mod options;
 mod shares;
 
 use std::io::Cursor;
@@ -14,8 +15,8 @@ use gen5::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub(crate) use self::options::SplitArgs;
 use self::shares::{Shares, rows_of};
-use crate::args::SplitArgs;
 use crate::budget::MADE_FILES;
 use crate::context::Context;
 use crate::failure::of_file;

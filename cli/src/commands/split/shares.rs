@@ -10,7 +10,7 @@ use gen5::{Extra, Latent, Reader};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::args::SplitArgs;
+use super::options::SplitArgs;
 use crate::convert::layouts::{Source, for_each};
 use crate::metadata::origins::{MERGED_FROM, SOURCES, latents_by_key, note_lost, take_sources, to_text};
 use crate::output::Output;

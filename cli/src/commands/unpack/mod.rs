@@ -1,6 +1,7 @@
 //! `gen5 unpack`: a file taken apart into files of common formats.
 
 mod derive;
+mod options;
 mod plan;
 mod planned;
 mod rows;
@@ -15,11 +16,12 @@ use gen5::{Dtype, Environment, ReadOptions, Reader};
 use rayon::prelude::*;
 use serde::Serialize;
 
+pub(crate) use self::options::Format;
+pub(crate) use self::options::UnpackArgs;
 use self::plan::plan;
 use self::planned::{Plan, Planned, Values};
 use self::rows::{Row, Rows};
 use self::unknown::{ChunkEntry, write_chunks};
-use crate::args::{Format, UnpackArgs};
 use crate::context::Context;
 use crate::convert::recast::Recast;
 use crate::convert::types::Type;

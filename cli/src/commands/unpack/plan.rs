@@ -13,9 +13,10 @@ use super::LATENTS;
 use super::derive::{
     Derived, SIZES_ARE_DERIVED, Unit, comfyui_files, comfyui_texts, kohya_files, marker, units,
 };
+use super::options::Format;
+use super::options::UnpackArgs;
 use super::planned::{Plan, Planned, Texts, Used, Values};
 use super::unscale::Unscale;
-use crate::args::{Format, PreviewArg, UnpackArgs};
 use crate::budget::{MADE_FILES, REPEATED_BY_UNPACK};
 use crate::convert;
 use crate::convert::layouts::{Layout, Member, Source, comfyui};
@@ -25,6 +26,7 @@ use crate::convert::write::{Container, Piece};
 use crate::embedded::{members, without_bare_words};
 use crate::metadata::origins::sources;
 use crate::names::file_names;
+use crate::options::PreviewArg;
 use crate::picture::Previews;
 use crate::progress::Progress;
 use crate::terminal::{count, escape, human_size};

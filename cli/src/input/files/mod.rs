@@ -12,8 +12,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use self::pattern::{NamePattern, Pattern, Step};
 use self::walk::{Found, sort, walk};
-use crate::args::FilesArgs;
 use crate::failure::UsageError;
+use crate::options::FilesArgs;
 use crate::streams::is_dash;
 use crate::terminal::shown;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use gen5::Dtype;
 
-use super::Compress;
+use crate::options::Compress;
 
 /// Write a file anew: compressed otherwise, in another type, with other keys or fewer latents.
 ///

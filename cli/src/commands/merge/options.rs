@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::FilesArgs;
+use crate::options::FilesArgs;
 
 /// Put the latents of several files into one.
 ///

@@ -1,5 +1,7 @@
 //! `gen5 repack`: a file written anew.
 
+mod options;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +9,8 @@ use anyhow::{Result, bail};
 use gen5::{ChunkRecord, ChunkType, Compression, Dtype, Extra, NonFinite, ReadOptions, Reader};
 use serde::Serialize;
 
-use crate::args::{Compress, RepackArgs, StoredType};
+pub(crate) use self::options::RepackArgs;
+pub(crate) use self::options::StoredType;
 use crate::context::Context;
 use crate::embedded::without_bare_words;
 use crate::failure::UsageError;
@@ -16,6 +19,7 @@ use crate::input::latents::find;
 use crate::input::own::{is_own, open_own};
 use crate::metadata::model_info::stored_model_info;
 use crate::metadata::origins::{SOURCES, latents_by_key, note_lost, put_sources, take_sources};
+use crate::options::Compress;
 use crate::output::Output;
 use crate::output::gen5_file::{Destination, check_level};
 use crate::terminal::{human_size, shown};

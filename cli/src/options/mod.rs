@@ -1,10 +1,19 @@
-//! Options that several commands share, or all.
+//! Options that several commands share, or all. Those of one command are beside it.
+
+mod compress;
+mod look;
+mod metadata;
+mod rows;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::threads;
+pub(crate) use self::compress::Compress;
+pub(crate) use self::look::{LookArgs, PreviewArg, Theme};
+pub(crate) use self::metadata::MetadataArgs;
+pub(crate) use self::rows::Rows;
+use crate::budget::most_threads;
 
 /// How a command works and speaks: options of all commands.
 #[derive(Debug, Args)]
@@ -51,7 +60,7 @@ pub(crate) enum ColorMode {
 
 /// A number of threads.
 fn jobs(text: &str) -> Result<usize, String> {
-    let most = threads::most();
+    let most = most_threads();
     match text.parse() {
         Ok(jobs) if (1..=most).contains(&jobs) => Ok(jobs),
         _ => Err(format!("expected a number from 1 to {most}")),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::render::{LookArgs, Theme};
+use crate::options::{LookArgs, Theme};
 
 /// Show what is in a file on the terminal: its image, and its latents as tiles with their statistics.
 ///

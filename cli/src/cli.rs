@@ -1,42 +1,26 @@
-//! The command line as it is typed: what all commands share here, and a file for the options of each.
-
-mod cat;
-mod common;
-mod diff;
-mod env;
-mod help;
-mod info;
-mod ls;
-mod merge;
-mod pack;
-mod render;
-mod repack;
-mod report;
-mod set;
-mod show;
-mod split;
-mod unpack;
+//! The command line as it is typed: every command, and the options of all.
 
 use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use cat::{CatArgs, Rows};
-pub(crate) use common::{CaptureArgs, ColorMode, CommonArgs, FileArgs, FilesArgs, ProgressMode};
-pub(crate) use diff::DiffArgs;
-pub(crate) use env::EnvArgs;
-pub(crate) use help::{CompletionsArgs, ManArgs, Shell};
-pub(crate) use info::InfoArgs;
-pub(crate) use ls::LsArgs;
-pub(crate) use merge::MergeArgs;
-pub(crate) use pack::{Compress, MetadataArgs, PackArgs};
-pub(crate) use render::{LookArgs, PreviewArg, RenderArgs};
-pub(crate) use repack::{RepackArgs, StoredType};
-pub(crate) use report::ReportArgs;
-pub(crate) use set::SetArgs;
-pub(crate) use show::{ProtocolArg, ShowArgs};
-pub(crate) use split::SplitArgs;
-pub(crate) use unpack::{Format, UnpackArgs};
+use crate::commands::cat::CatArgs;
+use crate::commands::completions::CompletionsArgs;
+use crate::commands::diff::DiffArgs;
+use crate::commands::env::EnvArgs;
+use crate::commands::info::InfoArgs;
+use crate::commands::ls::LsArgs;
+use crate::commands::man::ManArgs;
+use crate::commands::merge::MergeArgs;
+use crate::commands::pack::PackArgs;
+use crate::commands::render::RenderArgs;
+use crate::commands::repack::RepackArgs;
+use crate::commands::report::ReportArgs;
+use crate::commands::set::SetArgs;
+use crate::commands::show::ShowArgs;
+use crate::commands::split::SplitArgs;
+use crate::commands::unpack::UnpackArgs;
+use crate::options::{CommonArgs, FileArgs};
 
 /// Keep generated images with the latents, settings and environment that made them.
 ///

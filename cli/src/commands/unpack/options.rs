@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{CaptureArgs, PreviewArg};
+use crate::options::{CaptureArgs, PreviewArg};
 
 /// Take a file apart: latents, image, metadata and environment.
 ///

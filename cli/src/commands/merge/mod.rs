@@ -1,5 +1,7 @@
 //! `gen5 merge`: the latents of several files in one.
 
+mod options;
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use gen5::{ChunkRecord, ChunkType, Extra, Latent, Limits, NonFinite, ReadOptions
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::args::MergeArgs;
+pub(crate) use self::options::MergeArgs;
 use crate::budget::MERGED_TEXT;
 use crate::context::Context;
 use crate::convert::layouts::Source as File;
