@@ -15,9 +15,14 @@ impl Cancelled {
         Self(Some(Arc::new(cancelled)))
     }
 
+    /// Whether to stop now.
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.as_ref().is_some_and(|cancelled| cancelled())
+    }
+
     /// Refuses to go on when that is asked for.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.0.as_ref().is_some_and(|cancelled| cancelled()) { Err(Error::Cancelled) } else { Ok(()) }
+        if self.is_due() { Err(Error::Cancelled) } else { Ok(()) }
     }
 }
 

@@ -385,6 +385,16 @@ impl Error {
         }
     }
 
+    /// An error of publishing, as this library words it. It is no `From`, which would be public.
+    pub(crate) fn of_publishing(error: gen5_publish::Error) -> Self {
+        match error {
+            gen5_publish::Error::Outdated { path, change } => Self::Outdated { path, change },
+            gen5_publish::Error::Io { action, error } => Self::Io { action, error },
+            gen5_publish::Error::Cancelled => Self::Cancelled,
+            other => Self::Io { action: "publish the file".into(), error: io::Error::other(other) },
+        }
+    }
+
     /// Puts words to a refusal of the operating system.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();

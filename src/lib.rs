@@ -16,12 +16,9 @@ mod drift;
 mod element;
 mod environment;
 mod error;
-mod identity;
 mod limits;
-mod lock;
 mod manifest;
 mod mmap;
-mod original;
 mod outline;
 mod reader;
 mod rewrite;
@@ -39,8 +36,7 @@ pub use carry::Carried;
 pub use outline::Outline;
 pub use rewrite::Rewritten;
 pub use writer::{
-    Array, Compression, Draft, DraftFolder, Entry, LatentSummary, LatentWriter, NonFinite, Summary,
-    WriteOptions, Writer, abandon_drafts,
+    Array, Compression, Entry, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer,
 };
 
 // What a file holds.

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use gen5_publish::{Replace, Target};
+
 use crate::error::{Error, Result};
 use crate::manifest::{ChunkRecord, Metadata, to_text};
 use crate::outline::Outline;
 use crate::reader::Reader;
-use crate::writer::{Chunks, Replace, Target, WriteOptions};
+use crate::writer::{Chunks, WriteOptions};
 
 impl WriteOptions {
     /// Lets a file replace that of `reader` alone, as it was when it was opened: if another program has changed, replaced or
@@ -69,7 +71,7 @@ impl WriteOptions {
         let target = Target::Path { path, replace: Replace::Only(Arc::clone(&own)) };
         self.rewrite_at(reader, metadata, target).map_err(|error| match error {
             // What ended the reading is what the other program did.
-            Error::Changed { .. } => own.check(path).err().unwrap_or(error),
+            Error::Changed { .. } => own.check(path).err().map_or(error, Error::of_publishing),
             error => error,
         })
     }

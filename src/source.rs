@@ -6,11 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gen5_publish::{Identity, Original, Patience, lock};
+
 use crate::error::{Error, Result};
-use crate::identity::Identity;
-use crate::lock::{Patience, lock};
 use crate::mmap::Map;
-use crate::original::Original;
 
 /// Anything that can be asked for its bytes again and again.
 type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
@@ -169,7 +168,7 @@ fn open_original(path: &Path, patience: Option<&Patience<'_>>) -> Result<(File, 
     };
     loop {
         let (file, _) = open_regular(path)?;
-        let is_locked = lock(&file, &path.display().to_string(), patience)?;
+        let is_locked = lock(&file, &path.display().to_string(), patience).map_err(Error::of_publishing)?;
         // Whoever had it locked may have changed it, or put another in its place, which others may have locked.
         let there = regular_metadata(&file).map_err(failed())?;
         let now = Identity::of(&std::fs::metadata(path).map_err(failed())?);

@@ -69,7 +69,7 @@ fn end() {
     let (done, cleaned) = mpsc::channel();
     // Removing and writing may take long, too.
     let cleaning = thread::Builder::new().spawn(move || {
-        gen5::abandon_drafts();
+        gen5_publish::abandon_drafts();
         let _ = writeln!(io::stderr(), "gen5: {Interrupted}");
         let _ = done.send(());
     });

@@ -25,9 +25,9 @@ use crate::element::Element;
 use crate::environment::Environment;
 use crate::error::{Error, Place, Result};
 use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata, MostTags};
-use crate::original::Original;
 use crate::shorten::quote;
 use crate::source::Source;
+use gen5_publish::Original;
 
 /// A GEN5 file that was opened, and whose header and chunk table were found sound.
 ///

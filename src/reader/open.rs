@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use gen5_publish::Patience;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::{Inner, Reader, payload};
 use crate::cancelled::Cancelled;
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
-use crate::lock::Patience;
 use crate::manifest::{Manifest, TableContext, lay_out};
 use crate::source::Source;
 use crate::wire::{FILE_HEADER_SIZE, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, VERSION_1_0, VERSION_1_1};
@@ -119,7 +119,7 @@ impl ReadOptions {
 
     /// How long to wait for a lock, if one is asked for.
     fn patience(&self) -> Option<Patience<'_>> {
-        self.lock.map(|longest| Patience { longest, cancelled: &self.cancelled })
+        self.lock.map(|longest| Patience { longest, cancelled: Box::new(|| self.cancelled.is_due()) })
     }
 
     fn read(self, source: Source) -> Result<Reader> {

@@ -1,9 +1,10 @@
 //! A file whose chunks are those of another, byte for byte and at the same places, under a table of its own.
 
-use super::WriteOptions;
-use super::publish::{self, Draft, Target};
+use gen5_publish::{Draft, Target};
+
 use super::session::Session;
 use super::table::End;
+use super::{WriteOptions, file_name};
 use crate::error::{Error, Result};
 use crate::wire::FILE_HEADER_SIZE;
 
@@ -34,8 +35,8 @@ impl WriteOptions {
             };
             return Err(Error::Argument { what, expected, found });
         }
-        let (file, draft) = target.open(self.sync)?;
-        let session = Session::start(Box::new(file), publish::name(draft.as_ref()), self)?;
+        let (file, draft) = target.open(self.sync).map_err(Error::of_publishing)?;
+        let session = Session::start(Box::new(file), file_name(draft.as_ref()), self)?;
         let mut buffer = Vec::new();
         let mut at = FILE_HEADER_SIZE;
         while at < chunks.end {
@@ -49,7 +50,7 @@ impl WriteOptions {
         session.state().cursor = at;
         let Chunks { count: chunk_count, is_newer, manifest, .. } = *chunks;
         let written = End { chunk_count, is_newer, manifest }.write(&session)?;
-        draft.map_or(Ok(()), Draft::publish)?;
+        draft.map_or(Ok(()), Draft::publish).map_err(Error::of_publishing)?;
         Ok(written)
     }
 }

@@ -6,34 +6,26 @@ mod buffers;
 mod copy;
 mod encode;
 mod entry;
-mod folder;
 mod input;
-mod made;
 mod options;
 mod pipeline;
-mod publish;
 mod raw;
-mod rename;
 mod session;
 mod single;
 mod sink;
 mod stream;
 mod table;
-mod temporary;
 
 use std::fmt;
 use std::sync::Arc;
 
+use gen5_publish::Draft;
 use rayon::prelude::*;
 
 pub use array::Array;
 pub(crate) use copy::Chunks;
 pub use entry::Entry;
-pub use folder::DraftFolder;
-pub use made::abandon_drafts;
 pub use options::{Compression, NonFinite, WriteOptions};
-pub use publish::Draft;
-pub(crate) use publish::{Replace, Target};
 pub(crate) use single::Single;
 pub use stream::LatentWriter;
 pub(crate) use table::Records;
@@ -53,6 +45,11 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::manifest::Metadata;
 use crate::wire::ChunkType;
+
+/// What a file is called in errors.
+fn file_name(draft: Option<&Draft>) -> String {
+    draft.map_or_else(|| "the file".into(), |draft| draft.target().display().to_string())
+}
 
 /// A file in the making.
 ///
@@ -115,7 +112,7 @@ impl fmt::Debug for Writer<'_> {
 
 impl<'w> Writer<'w> {
     fn start(options: WriteOptions, sink: Box<dyn Sink + 'w>, draft: Option<Draft>) -> Result<Self> {
-        let session = Arc::new(Session::start(sink, publish::name(draft.as_ref()), options)?);
+        let session = Arc::new(Session::start(sink, file_name(draft.as_ref()), options)?);
         Ok(Self { session, draft })
     }
 
@@ -299,7 +296,7 @@ impl<'w> Writer<'w> {
         records.sort_by_key(|record| record.place.offset);
         let (file_size, version) = table::write_table(&self.session, &records, manifest)?;
         if let Some(draft) = self.draft {
-            draft.publish()?;
+            draft.publish().map_err(Error::of_publishing)?;
         }
         Ok(Summary { version, file_size, chunks: records.len(), latents: summarize(&records), notes })
     }

@@ -6,14 +6,14 @@ use std::io::{Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use gen5_publish::{Original, Replace, Target};
+
 use super::Writer;
 use super::buffers::Pool;
-use super::publish::{Replace, Target};
 use super::sink::SeekSink;
 use crate::cancelled::Cancelled;
 use crate::codec::is_valid_level;
 use crate::error::{Error, Result};
-use crate::original::Original;
 
 /// Whether latents are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -254,7 +254,7 @@ impl WriteOptions {
 
     fn start(self, target: Target<'_>) -> Result<Writer<'static>> {
         let options = self.check()?;
-        let (file, draft) = target.open(options.sync)?;
+        let (file, draft) = target.open(options.sync).map_err(Error::of_publishing)?;
         Writer::start(options, Box::new(file), draft)
     }
 

@@ -2,7 +2,8 @@
 
 use std::io::Cursor;
 
-use gen5::{Digest, Draft, DraftFolder, Extra, Metadata, Reader, WriteOptions};
+use gen5::{Digest, Extra, Metadata, Reader, WriteOptions};
+use gen5_publish::{Draft, DraftFolder};
 use serde_json::{Value, json};
 
 use crate::support::{Builder, Chunk};

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use gen5::{Draft, DraftFolder, Error, Reader, WriteOptions};
+use gen5::{Error, Reader, WriteOptions};
+use gen5_publish::{Draft, DraftFolder, abandon_drafts};
 
 use crate::support::{metadata, noise};
 
@@ -37,12 +38,27 @@ fn value(path: &Path) -> f32 {
     reader.latent("x").unwrap().read::<f32>().unwrap()[0]
 }
 
-#[track_caller]
-fn io_kind<T>(result: gen5::Result<T>) -> ErrorKind {
-    match result.map(|_| ()).unwrap_err() {
-        Error::Io { error, .. } => error.kind(),
-        other => panic!("{other:?}"),
+/// Errors of the system, by whichever crate.
+trait OfSystem: std::fmt::Debug {
+    fn kind(&self) -> Option<ErrorKind>;
+}
+
+impl OfSystem for Error {
+    fn kind(&self) -> Option<ErrorKind> {
+        if let Self::Io { error, .. } = self { Some(error.kind()) } else { None }
     }
+}
+
+impl OfSystem for gen5_publish::Error {
+    fn kind(&self) -> Option<ErrorKind> {
+        if let Self::Io { error, .. } = self { Some(error.kind()) } else { None }
+    }
+}
+
+#[track_caller]
+fn io_kind<T>(result: Result<T, impl OfSystem>) -> ErrorKind {
+    let error = result.map(|_| ()).unwrap_err();
+    error.kind().unwrap_or_else(|| panic!("{error:?}"))
 }
 
 #[test]
@@ -656,11 +672,12 @@ fn abandoned_drafts_are_gone_and_not_published() {
     let mut writer = WriteOptions::new().create(path("old.gen5")).unwrap();
     writer.latent("x", &[1], &[1.0_f32]).unwrap();
     done.publish().unwrap();
-    gen5::abandon_drafts();
+    abandon_drafts();
     assert_eq!(names(Path::new(&folder)), ["done.txt", "old.gen5"]);
-    let failed =
-        |result: gen5::Result<()>| result.unwrap_err().to_string().ends_with("the process is ending");
-    assert!(failed(draft.publish()) && failed(inner.publish()));
-    assert!(failed(writer.finish(&metadata()).map(drop)));
-    assert!(failed(Draft::create(path("later.txt")).unwrap().publish()));
+    let later = Draft::create(path("later.txt")).unwrap().publish();
+    for failed in [draft.publish(), inner.publish(), later] {
+        assert!(failed.unwrap_err().to_string().ends_with("the process is ending"));
+    }
+    let failed = writer.finish(&metadata()).unwrap_err();
+    assert!(failed.to_string().ends_with("the process is ending"));
 }

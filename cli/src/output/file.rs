@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::Draft;
+use gen5_publish::Draft;
 use serde::Serialize;
 
 use crate::interrupt;

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use gen5::DraftFolder;
+use gen5_publish::{DraftFolder, Error};
 use serde::Serialize;
 
 use crate::failure::UsageError;
@@ -75,7 +75,7 @@ impl<'a> Draft<'a> {
             false => self.folder.publish(),
         };
         published.map_err(|error| match error {
-            gen5::Error::Io { error: ref cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
+            Error::Io { error: ref cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
                 anyhow::anyhow!("{error}; choose another folder, or --force replaces files of the same names")
             }
             _ => error.into(),

@@ -203,13 +203,19 @@ fn finish_line(mut out: impl Write) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// An error of the library, with what replaces a file that is in the way.
-pub(crate) fn hint_at_force(error: gen5::Error) -> anyhow::Error {
-    match error {
-        gen5::Error::Io { error: ref cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
-            anyhow::anyhow!("{error}; --force replaces it")
-        }
-        _ => error.into(),
+/// An error of writing, with the option that replaces a file that is in the way.
+pub(crate) fn hint_at_force(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let cause = match error.downcast_ref() {
+        Some(gen5::Error::Io { error, .. }) => Some(error),
+        _ => match error.downcast_ref() {
+            Some(gen5_publish::Error::Io { error, .. }) => Some(error),
+            _ => None,
+        },
+    };
+    match cause.is_some_and(|cause| cause.kind() == io::ErrorKind::AlreadyExists) {
+        true => anyhow::anyhow!("{error}; --force replaces it"),
+        false => error,
     }
 }
 

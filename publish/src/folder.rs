@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{TempDir, TempPath};
 
-use super::made::Known;
-use super::publish::{folder_of, without_path};
-use super::rename::{rename_new_file, rename_new_folder};
-use super::temporary::{Kind, Lock, Temporaries};
 use crate::error::{Error, Result};
+use crate::file::{folder_of, without_path};
 use crate::identity::Identity;
+use crate::made::{Known, Own, Temporary};
+use crate::rename::{rename_new_file, rename_new_folder};
+use crate::temporary::{Kind, Lock, Temporaries};
 
 /// A folder in the making, as a [`Draft`](crate::Draft) is a file: under a temporary name, `.NAME.XXXXXX.gen5-partial`,
 /// until it is [published](Self::publish). Dropped before that, it is gone with all that is in it; what a process that
@@ -22,7 +22,7 @@ use crate::identity::Identity;
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("run");
-/// let draft = gen5::DraftFolder::create(&path)?;
+/// let draft = gen5_publish::DraftFolder::create(&path)?;
 /// std::fs::write(draft.path().join("notes.txt"), "noise and a lighthouse")?;
 /// assert!(!path.exists());
 /// draft.publish()?;
@@ -31,7 +31,7 @@ use crate::identity::Identity;
 /// ```
 #[must_use = "what is not published is gone"]
 pub struct DraftFolder {
-    folder: TempDir,
+    folder: Own<TempDir>,
     /// Dropped after the folder: as long as that is there, it is locked.
     _lock: Lock,
     /// Dropped after the folder, too.
@@ -62,7 +62,7 @@ impl DraftFolder {
         let (folder, lock) = temporaries.folder().map_err(|error| failed()(without_path(error)))?;
         let known = Known::at(folder.path());
         let name = path.to_owned();
-        Ok(Self { folder, _lock: lock, _known: known, target, name, is_inside })
+        Ok(Self { folder: Own::new(folder), _lock: lock, _known: known, target, name, is_inside })
     }
 
     /// Where it is made.
@@ -81,7 +81,7 @@ impl DraftFolder {
     /// # Errors
     ///
     /// [`Error::Io`], of kind `AlreadyExists` if something is there, which stays as it is.
-    pub fn publish(self) -> Result<()> {
+    pub fn publish(mut self) -> Result<()> {
         let renamed = Known::publish(|| rename_new_folder(self.folder.path(), &self.target));
         renamed.map_err(|error| {
             let error = match error.kind() {
@@ -92,7 +92,7 @@ impl DraftFolder {
             Error::io(format!("finish {}", self.name.display()))(error)
         })?;
         // It is renamed, so there is nothing left that its own clean-up could remove.
-        let _ = self.folder.keep();
+        self.folder.leave();
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use tempfile::{PathPersistError, TempPath};
 ///
 /// `AlreadyExists` if something is there, also a link that leads nowhere; otherwise what the system reports. The file is
 /// gone then.
-pub(super) fn rename_new_file(from: TempPath, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_new_file(from: TempPath, to: &Path) -> io::Result<()> {
     // A rename that replaces nothing, or a link where the file system has none.
     match from.persist_noclobber(to) {
         Ok(()) => Ok(()),
@@ -33,7 +33,7 @@ pub(super) fn rename_new_file(from: TempPath, to: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// `AlreadyExists` if something is there; otherwise what the system reports.
-pub(super) fn rename_new_folder(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_new_folder(from: &Path, to: &Path) -> io::Result<()> {
     if let Some(renamed) = rename_exclusively(from, to) {
         return renamed;
     }

@@ -7,16 +7,17 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::cancelled::Cancelled;
 use crate::error::{Error, Result};
 
 /// The first and the longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// How long to wait for a lock, and what ends that early.
-pub(crate) struct Patience<'a> {
-    pub(crate) longest: Duration,
-    pub(crate) cancelled: &'a Cancelled,
+pub struct Patience<'a> {
+    /// The longest time to wait.
+    pub longest: Duration,
+    /// Whether to stop waiting.
+    pub cancelled: Box<dyn Fn() -> bool + 'a>,
 }
 
 /// Locks an open file until every handle of it is closed. Returns whether it is locked: some file systems have no locks.
@@ -24,7 +25,7 @@ pub(crate) struct Patience<'a> {
 /// # Errors
 ///
 /// [`Error::Io`] of kind `TimedOut` if another holder keeps it for too long; [`Error::Cancelled`].
-pub(crate) fn lock(file: &File, name: &str, patience: &Patience<'_>) -> Result<bool> {
+pub fn lock(file: &File, name: &str, patience: &Patience<'_>) -> Result<bool> {
     let start = Instant::now();
     let mut pause = PAUSES.0;
     loop {
@@ -33,7 +34,9 @@ pub(crate) fn lock(file: &File, name: &str, patience: &Patience<'_>) -> Result<b
             Attempt::NoLocks => return Ok(false),
             Attempt::Busy => {}
         }
-        patience.cancelled.check()?;
+        if (patience.cancelled)() {
+            return Err(Error::Cancelled);
+        }
         let left = patience.longest.saturating_sub(start.elapsed());
         if left.is_zero() {
             return Err(Error::io(format!("lock {name}"))(held(patience.longest)));
@@ -66,7 +69,7 @@ pub(crate) fn take_turn(target: &Path) -> Option<File> {
 
     // What has come to the path is neither followed nor waited for.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let patience = Patience { longest: LONGEST, cancelled: &Cancelled::default() };
+    let patience = Patience { longest: LONGEST, cancelled: Box::new(|| false) };
     loop {
         let file = File::from(rustix::fs::open(target, flags, Mode::empty()).ok()?);
         lock(&file, "the file", &patience).ok().filter(|is_locked| *is_locked)?;

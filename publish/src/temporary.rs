@@ -26,20 +26,20 @@ const LOOKED_AT: usize = 10_000;
 const ATTEMPTS: usize = 10;
 
 /// The temporaries of one target in one folder.
-pub(super) struct Temporaries<'f> {
+pub(crate) struct Temporaries<'f> {
     folder: &'f Path,
     prefix: String,
 }
 
 impl<'f> Temporaries<'f> {
     /// Those in `folder` of a target of this name.
-    pub(super) fn of(name: &OsStr, folder: &'f Path) -> Self {
+    pub(crate) fn of(name: &OsStr, folder: &'f Path) -> Self {
         let name: String = name.to_string_lossy().chars().take(LONGEST_STEM).collect();
         Self { folder, prefix: format!(".{name}.") }
     }
 
     /// An empty file, for its owner alone if it is `private`. Open, it is locked.
-    pub(super) fn file(&self, private: bool) -> io::Result<NamedTempFile> {
+    pub(crate) fn file(&self, private: bool) -> io::Result<NamedTempFile> {
         let mut builder = self.builder();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(match private {
@@ -55,7 +55,7 @@ impl<'f> Temporaries<'f> {
     }
 
     /// An empty folder, and what keeps it locked.
-    pub(super) fn folder(&self) -> io::Result<(TempDir, Lock)> {
+    pub(crate) fn folder(&self) -> io::Result<(TempDir, Lock)> {
         let mut builder = self.builder();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask
@@ -72,7 +72,7 @@ impl<'f> Temporaries<'f> {
     }
 
     /// Takes away what others of this name have left behind, as far as that can be known. Nothing depends on it.
-    pub(super) fn take_away(&self, kind: Kind) {
+    pub(crate) fn take_away(&self, kind: Kind) {
         let Ok(entries) = fs::read_dir(self.folder) else { return };
         for entry in entries.take(LOOKED_AT).flatten() {
             if entry.file_name().to_str().is_some_and(|name| self.is_one(name)) {
@@ -90,7 +90,7 @@ impl<'f> Temporaries<'f> {
 
 /// What a temporary is to be.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Folder,
 }
@@ -107,7 +107,7 @@ fn until_claimed<T>(mut make: impl FnMut() -> io::Result<Option<T>>) -> io::Resu
 
 /// What keeps a folder locked.
 #[cfg(unix)]
-pub(super) struct Lock(#[expect(dead_code, reason = "it is locked as long as it is open")] File);
+pub(crate) struct Lock(#[expect(dead_code, reason = "it is locked as long as it is open")] File);
 
 #[cfg(unix)]
 impl Lock {
@@ -122,7 +122,7 @@ impl Lock {
 }
 
 #[cfg(not(unix))]
-pub(super) struct Lock;
+pub(crate) struct Lock;
 
 #[cfg(not(unix))]
 impl Lock {

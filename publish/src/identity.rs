@@ -7,19 +7,20 @@ use std::fs::Metadata;
 /// Times are as coarse as the file system's clock, so that a change in place within some milliseconds of the last one
 /// may be missed if it keeps the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub struct Identity {
     file: FileId,
     len: u64,
     times: Times,
 }
 
 impl Identity {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
+    /// Of a file with this metadata.
+    pub fn of(metadata: &Metadata) -> Self {
         Self { file: FileId::of(metadata), len: metadata.len(), times: Times::of(metadata) }
     }
 
     /// Whether both are the same file, which may have changed.
-    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+    pub fn is_same_file(&self, other: &Self) -> bool {
         self.file == other.file
     }
 }

@@ -9,7 +9,7 @@ use crate::identity::Identity;
 
 /// A file as it was when it was opened.
 #[derive(Debug)]
-pub(crate) struct Original {
+pub struct Original {
     /// Its absolute path, if it was opened by one.
     path: Option<PathBuf>,
     identity: Identity,
@@ -18,17 +18,18 @@ pub(crate) struct Original {
 }
 
 impl Original {
-    pub(crate) fn new(path: Option<PathBuf>, identity: Identity, lock: Option<File>) -> Self {
+    /// A file with this identity. `path` is its absolute path; as long as `lock` is open, the file stays locked.
+    pub fn new(path: Option<PathBuf>, identity: Identity, lock: Option<File>) -> Self {
         Self { path, identity, lock }
     }
 
     /// Whether it was locked when it was opened, and still is.
-    pub(crate) fn is_locked(&self) -> bool {
+    pub fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 
     /// Whether what replaces the file at `path` replaces this one: it is there, or it was opened by that path.
-    pub(crate) fn belongs_at(&self, path: &Path) -> bool {
+    pub fn belongs_at(&self, path: &Path) -> bool {
         let is_there =
             fs::metadata(path).is_ok_and(|there| Identity::of(&there).is_same_file(&self.identity));
         is_there
@@ -40,7 +41,7 @@ impl Original {
     /// # Errors
     ///
     /// [`Error::Outdated`]; [`Error::Io`] if that cannot be known.
-    pub(crate) fn check(&self, path: &Path) -> Result<()> {
+    pub fn check(&self, path: &Path) -> Result<()> {
         let change = match fs::metadata(path) {
             Ok(there) => match Identity::of(&there) {
                 there if there == self.identity => return Ok(()),

@@ -7,16 +7,16 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf, is_separator};
 use std::sync::Arc;
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
-use super::made::Known;
-use super::rename::rename_new_file;
-use super::temporary::{Kind, Temporaries};
 use crate::error::{Error, Result};
 use crate::lock::take_turn;
+use crate::made::{Known, Own, Temporary};
 use crate::original::Original;
+use crate::rename::rename_new_file;
+use crate::temporary::{Kind, Temporaries};
 
-/// A file in the making, of any kind: as a [`Writer`](crate::Writer) makes its files.
+/// A file in the making.
 ///
 /// It is written under a temporary name beside its path, `.NAME.XXXXXX.gen5-partial`, and gets its own name when it is
 /// [published](Self::publish). Dropped before that, it leaves nothing. What cannot be at the path is refused at once:
@@ -32,7 +32,7 @@ use crate::original::Original;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("notes.txt");
-/// let mut draft = gen5::Draft::create_new(&path)?;
+/// let mut draft = gen5_publish::Draft::create_new(&path)?;
 /// draft.write_all(b"noise and a lighthouse")?;
 /// assert!(!path.exists());
 /// draft.publish()?;
@@ -41,7 +41,7 @@ use crate::original::Original;
 /// ```
 #[must_use = "what is not published is gone"]
 pub struct Draft {
-    file: NamedTempFile,
+    file: Own<NamedTempFile>,
     /// Dropped after the file.
     _known: Known,
     /// What is to be synced in the end. It is opened at the start, so that what cannot be is known before the work is done.
@@ -52,8 +52,10 @@ pub struct Draft {
 
 /// What a file may replace.
 #[derive(Clone)]
-pub(crate) enum Replace {
+pub enum Replace {
+    /// Nothing: the path must be free.
     Nothing,
+    /// Any file.
     Anything,
     /// The file that was read, as it was.
     Only(Arc<Original>),
@@ -79,7 +81,11 @@ impl Draft {
     }
 
     /// Starts a file. With `sync` it is on the disk when it is published.
-    pub(crate) fn start(path: &Path, replace: Replace, sync: bool) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn start(path: &Path, replace: Replace, sync: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
         let invalid = |problem: &str| failed()(io::Error::new(ErrorKind::InvalidInput, problem));
         let no_file = || invalid("something that is no regular file is there");
@@ -125,11 +131,15 @@ impl Draft {
         // What replaces a file may be for its owner alone, as that may be.
         let file = temporaries.file(is_there).map_err(|error| failed()(without_path(error)))?;
         let known = Known::at(file.path());
-        Ok(Self { file, _known: known, folder, target, replace })
+        Ok(Self { file: Own::new(file), _known: known, folder, target, replace })
     }
 
     /// A handle to write by.
-    fn handle(&self) -> Result<File> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn handle(&self) -> Result<File> {
         let failed = Error::io(format!("write to {}", self.file.path().display()));
         self.file.as_file().try_clone().map_err(failed)
     }
@@ -141,7 +151,7 @@ impl Draft {
     /// [`Error::Io`]. What was at the path is there still; but if only the very last step fails, syncing the folder, the
     /// complete file is there, and may not survive a power failure.
     pub fn publish(self) -> Result<()> {
-        let Self { file, _known, folder, target, replace } = self;
+        let Self { mut file, _known, folder, target, replace } = self;
         let failed = || Error::io(format!("finish {}", target.display()));
         match fs::symlink_metadata(&target) {
             // It may have come since the start.
@@ -156,8 +166,9 @@ impl Draft {
         if folder.is_some() {
             file.as_file().sync_all().map_err(failed())?;
         }
-        // Open until the end, since it is locked as long.
-        let (_file, path) = file.into_parts();
+        // From here on the path removes the file. That is open until the end, since it is locked as long.
+        let path = TempPath::try_from_path(file.path()).map_err(failed())?;
+        file.leave();
         let published = match &replace {
             Replace::Nothing => Known::publish(|| rename_new_file(path, &target)),
             Replace::Anything => {
@@ -180,8 +191,13 @@ impl Draft {
         }
     }
 
+    /// Where the file is to be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// If this file is to replace the original, nothing but that may be replaced.
-    pub(crate) fn guard(&mut self, original: &Arc<Original>) {
+    pub fn guard(&mut self, original: &Arc<Original>) {
         if matches!(self.replace, Replace::Anything) && original.belongs_at(&self.target) {
             self.replace = Replace::Only(Arc::clone(original));
         }
@@ -202,52 +218,6 @@ impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Draft").field("target", &self.target).finish_non_exhaustive()
     }
-}
-
-/// What a file is called in errors.
-pub(crate) fn name(draft: Option<&Draft>) -> String {
-    draft.map_or_else(|| "the file".into(), |draft| draft.target.display().to_string())
-}
-
-/// Where a file is to be.
-pub(crate) enum Target<'a> {
-    /// At a path.
-    Path { path: &'a Path, replace: Replace },
-    /// In a file that is open already.
-    Open(File),
-}
-
-impl Target<'_> {
-    /// An empty file to write to, and what is to be published when it is complete.
-    pub(crate) fn open(self, sync: bool) -> Result<(File, Option<Draft>)> {
-        match self {
-            Self::Path { path, replace } => {
-                let draft = Draft::start(path, replace, sync)?;
-                Ok((draft.handle()?, Some(draft)))
-            }
-            Self::Open(file) => {
-                refuse_appending(&file)?;
-                file.set_len(0).map_err(Error::io("empty the file that is to be written"))?;
-                Ok((file, None))
-            }
-        }
-    }
-}
-
-/// A file that is open for appending has its bytes elsewhere than where they are written.
-#[cfg(unix)]
-fn refuse_appending(file: &File) -> Result<()> {
-    let failed = || Error::io("write to the file");
-    let flags = rustix::fs::fcntl_getfl(file).map_err(|error| failed()(error.into()))?;
-    match flags.contains(rustix::fs::OFlags::APPEND) {
-        true => Err(failed()(io::Error::new(ErrorKind::InvalidInput, "it is open for appending"))),
-        false => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-fn refuse_appending(_: &File) -> Result<()> {
-    Ok(())
 }
 
 /// Gives a new file the owner, group and permissions of the one that it replaces, as far as the system permits. Permissions
@@ -297,7 +267,7 @@ fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
 }
 
 /// An error in making a temporary, whose own words name that behind the cause, which is nobody's concern.
-pub(super) fn without_path(error: io::Error) -> io::Error {
+pub(crate) fn without_path(error: io::Error) -> io::Error {
     match error.to_string().split_once(" at path \"") {
         Some((cause, _)) => io::Error::new(error.kind(), cause),
         None => error,
@@ -308,7 +278,7 @@ fn already_there() -> io::Error {
     io::Error::new(ErrorKind::AlreadyExists, "it is there already")
 }
 
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
