@@ -8,11 +8,12 @@ use crate::picture::{self, Preview, Previews};
 /// Which latents to draw, and how.
 #[derive(Debug, Args)]
 pub(crate) struct LookArgs {
-    /// Only the latent with this key, or #N for the latent at position N, from 0; can be repeated
+    /// Only the latent with this key, or #N for the latent at position N, counting from 0; can be
+    /// repeated
     #[arg(long = "latent", value_name = "KEY")]
     pub(crate) latents: Vec<String>,
 
-    /// Only rows A to B-1 of each latent, counted from 0: images of a batch, or steps
+    /// Only rows A to B-1 of each latent, counting from 0. Rows are images of a batch, or steps
     #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
     pub(crate) rows: Option<Rows>,
 

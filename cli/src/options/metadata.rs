@@ -33,9 +33,10 @@ pub(crate) struct MetadataArgs {
     #[arg(long, value_name = "DATE")]
     pub(crate) date: Option<String>,
 
-    /// Generation setting. seed=42, steps=50 and sampler=ddim (or other values) are required if any
-    /// setting is given. Others are cfg_scale, scheduler, eta, guidance, precision, deterministic,
-    /// and names of your own, whose values are stored as JSON if valid, and otherwise as text
+    /// Generation setting; can be repeated. If any is given, seed, steps and sampler are required,
+    /// such as seed=42, steps=50 and sampler=ddim. Others are cfg_scale, scheduler, eta, guidance,
+    /// precision, deterministic, and names of your own, whose values are stored as JSON if valid,
+    /// and otherwise as text
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) settings: Vec<String>,
 
