@@ -52,12 +52,12 @@ pub(crate) enum Command {
     Show(ShowArgs),
     Render(RenderArgs),
     Report(ReportArgs),
-    /// Check every hash in files.
+    /// Verify files by checking every hash.
     #[command(after_help = "Examples:
   gen5 verify run.gen5
   gen5 verify -r runs --quiet --json | jq -r 'select(.ok | not) | .path'")]
     Verify(FileArgs),
-    /// Print a digest of each file's entire contents, to cite or to sign.
+    /// Print a digest of each file's entire contents, for citing or signing.
     ///
     /// The digest is the SHA-256 of the file's header and chunk table. The table has the hash of
     /// every payload, so if `gen5 verify` also succeeds, a file with the cited digest is the file

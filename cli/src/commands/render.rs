@@ -18,7 +18,7 @@ use crate::terminal::{count, shown, shown_file_name};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Render a contact sheet of a file's image and latents as a PNG file.
+/// Render a file's image and latents as a contact sheet in PNG format.
 ///
 /// Each latent is drawn with its statistics and as tiles, one per channel, each on its own scale:
 /// blue is negative, white is zero, red is positive, magenta is NaN. A preview approximates the

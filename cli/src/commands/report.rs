@@ -47,7 +47,8 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
 
-    /// Skip the hash check, which reads every file in full; the page says so
+    /// Skip the hash check, which requires reading every file in full. The page reports that it was
+    /// skipped
     #[arg(long)]
     pub(crate) no_verify: bool,
 
@@ -59,12 +60,12 @@ pub(crate) struct ReportArgs {
     pub(crate) capture: CaptureArgs,
 
     /// Model whose published factors turn latents into colours. auto guesses it for each file from
-    /// the number of channels and the model's name, and the page says so
+    /// the number of channels and the model's name, and the page reports the guess
     #[arg(long, value_enum, value_name = "MODEL", default_value_t = PreviewArg::Auto)]
     pub(crate) preview: PreviewArg,
 
     /// Limit on pictures and long texts in the page, in MiB, shared evenly among the files. Content
-    /// that exceeds it is made smaller or left out, and the page says so
+    /// over the limit is made smaller or left out, and the page says so
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) room: u16,
 

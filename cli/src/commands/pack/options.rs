@@ -33,10 +33,10 @@ pub(crate) struct PackArgs {
         value_parser = OsStringValueParser::new().try_map(LatentArg::parse))]
     pub(crate) latents: Vec<LatentArg>,
 
-    /// Pack all such files in a folder, in natural order (2 before 10). Arrays of the same shape
-    /// and dtype become the rows of one latent, named `latents` or KEY. If images have several
-    /// sizes, each size becomes a latent, such as `latents/152x104` or KEY/152x104. An array that
-    /// matches no other is named after its file. Subfolders are ignored
+    /// Pack all files of these types in a folder, in natural order (2 before 10). Arrays of the
+    /// same shape and dtype become the rows of one latent, named `latents` or KEY. If images have
+    /// several sizes, each size becomes a latent, such as `latents/152x104` or KEY/152x104. An
+    /// array that matches no other is named after its file. Subfolders are ignored
     #[arg(long = "from", id = "folders", value_name = "[KEY=]DIR", num_args = 1..,
         value_parser = OsStringValueParser::new().try_map(FolderArg::parse))]
     pub(crate) folders: Vec<FolderArg>,
@@ -47,7 +47,7 @@ pub(crate) struct PackArgs {
     pub(crate) image: Option<PathBuf>,
 
     /// How to compress latents. auto tries a sample of the values and compresses a latent if it
-    /// shrinks to 85 % or less; noise stays raw, so that it can be memory-mapped. shuffled is best
+    /// shrinks to 85% or less; noise stays raw, so that it can be memory-mapped. shuffled is best
     /// for noise, but the Python package cannot read such a file
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Compress::Auto)]
     pub(crate) compress: Compress,
@@ -65,9 +65,10 @@ pub(crate) struct PackArgs {
     #[arg(long)]
     pub(crate) allow_non_finite: bool,
 
-    /// Environment that made the image, as `unpack` writes it to environment.json. By default, this
-    /// machine's environment is stored (operating system, processor, GPUs and versions of Python
-    /// packages), and hardware_info is filled in from this machine if the metadata has none
+    /// JSON file with the environment that made the image, such as the environment.json that
+    /// `unpack` writes. By default, this machine's environment is stored (operating system,
+    /// processor, GPUs and versions of Python packages), and hardware_info is filled in from this
+    /// machine if the metadata has none
     #[arg(long, value_name = "FILE.json", conflicts_with_all = ["no_environment", "python"])]
     pub(crate) environment: Option<PathBuf>,
 

@@ -6,12 +6,11 @@ use clap::{Args, ValueEnum};
 
 use crate::options::{LookArgs, Theme};
 
-/// Show a file's image, latents and their statistics on the terminal.
+/// Show a file's image and latents on the terminal, with statistics.
 ///
-/// Latents are drawn as tiles, as `render` draws them. Variables of the terminal (TERM,
-/// TERM_PROGRAM, …) determine how pictures are drawn. Not all capable terminals set them;
-/// --protocol overrides them. If standard output is not a terminal and no protocol is given, only
-/// text is printed.
+/// Latents are drawn as tiles, as `render` draws them. Terminal variables (TERM, TERM_PROGRAM, …)
+/// determine how pictures are drawn. Not all capable terminals set them; for those, use --protocol.
+/// If standard output is not a terminal and no protocol is given, only text is printed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 show run.gen5
