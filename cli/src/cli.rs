@@ -1,4 +1,4 @@
-//! The command line as it is typed: every command, and the options of all.
+//! The command line: every command, and the options that all commands share.
 
 use std::path::Path;
 
@@ -22,10 +22,10 @@ use crate::commands::split::SplitArgs;
 use crate::commands::unpack::UnpackArgs;
 use crate::options::{CommonArgs, FileArgs};
 
-/// Keep generated images with the latents, settings and environment that made them.
+/// Store generated images with the latents, settings and environment that made them.
 ///
-/// Exit codes: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was
-/// compared differs (env, diff), 130 interrupted.
+/// Exit codes: 0 success, 1 failure, 2 incorrect usage, 3 the file is damaged or not a GEN5 file, 4
+/// the compared files or environments differ (env, diff), 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "gen5", bin_name = "gen5", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -40,7 +40,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
     Unpack(UnpackArgs),
-    /// Show what files hold.
+    /// Show the latents, image, metadata and environment of files.
     #[command(after_help = "Examples:
   gen5 info run.gen5
   gen5 info -r runs --json | jq -r .path
@@ -52,15 +52,16 @@ pub(crate) enum Command {
     Show(ShowArgs),
     Render(RenderArgs),
     Report(ReportArgs),
-    /// Check every hash of files.
+    /// Verify files by checking every hash.
     #[command(after_help = "Examples:
   gen5 verify run.gen5
   gen5 verify -r runs --quiet --json | jq -r 'select(.ok | not) | .path'")]
     Verify(FileArgs),
-    /// Print a digest for each file that stands for all it holds: to be cited, or signed.
+    /// Print a digest of each file's entire contents, for citing or signing.
     ///
-    /// It is the SHA-256 of the file's header and chunk table, which has the hash of every payload: together with `gen5
-    /// verify` it tells that a file is the one that was cited.
+    /// The digest is the SHA-256 of the file's header and chunk table. The table has the hash of
+    /// every payload, so if `gen5 verify` also succeeds, a file with the cited digest is the file
+    /// that was cited.
     #[command(after_help = "Examples:
   gen5 fingerprint run.gen5
   gen5 verify run.gen5 && gen5 fingerprint run.gen5")]
@@ -75,7 +76,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// The path that a command tells of, if that is to be JSON: where it writes, or what it shows.
+    /// The path in the command's `--json` object: its output, or the file that `show` reads. `None`
+    /// without `--json`, and for commands that print other JSON.
     pub(crate) fn told_as_json(&self) -> Option<&Path> {
         let (json, path) = match self {
             Self::Pack(args) => (args.json, &args.out),

@@ -17,26 +17,27 @@ use std::path::PathBuf;
 
 /// Write the values of a latent to standard output.
 ///
-/// They come as they are, little-endian and in C order, or as a .npy array, however large the latent is. Hashes are
-/// checked on the way: only when the exit code is 0 are all values those that were stored.
+/// Values are written in their stored dtype, as little-endian bytes in C order, or with --npy as a
+/// .npy array. Latents can be of any size. Hashes are checked while values are written: the output
+/// is known to be correct only if the exit code is 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 cat run.gen5 noise > noise.f32
   gen5 cat run.gen5 trajectory --rows 49.. --npy > last.npy
   gen5 cat run.gen5 '#0' | sha256sum")]
 pub(crate) struct CatArgs {
-    /// The file
+    /// File to read
     pub(crate) file: PathBuf,
 
-    /// The latent's key, or #N for the one at position N, from 0
+    /// Key of the latent, or #N for the latent at position N, counting from 0
     pub(crate) key: String,
 
-    /// Only these rows, from 0, the end not included; 2.. and ..5 leave out an end. Rows count along the first axis that
-    /// is longer than 1
+    /// Write only rows A to B-1, counting from 0; 2.. and ..5 leave one end open. Rows count along
+    /// the first axis that is longer than 1
     #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
     pub(crate) rows: Option<Rows>,
 
-    /// As a .npy array; bfloat16 as float32, which holds it exactly
+    /// Write a .npy array; bfloat16 becomes float32, which represents it exactly
     #[arg(long)]
     pub(crate) npy: bool,
 }

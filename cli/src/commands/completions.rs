@@ -6,14 +6,14 @@ use clap_complete::aot;
 use crate::output::Output;
 use clap::{Args, ValueEnum};
 
-/// Print what makes a shell complete the words of gen5.
+/// Print a shell completion script.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 completions bash > ~/.local/share/bash-completion/completions/gen5
   gen5 completions fish > ~/.config/fish/completions/gen5.fish
   gen5 completions zsh > ~/.zfunc/_gen5    # a folder of fpath, before compinit")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to generate the script for
     pub(crate) shell: Shell,
 }
 

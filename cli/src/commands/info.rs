@@ -1,4 +1,4 @@
-//! `gen5 info`: what files hold, for people and for programs.
+//! `gen5 info`: the contents of files, for people and for programs.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -24,14 +24,14 @@ use crate::terminal::{EscapedProse, Tone, count, dimensions, escape, human_size,
 use crate::unknown::{flags, unknown_chunks};
 use clap::Args;
 
-/// What `info` shows.
+/// Options of `gen5 info`.
 #[derive(Debug, Args)]
 #[command(mut_group("CaptureArgs", |group| group.requires("check_environment")))]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
     pub(crate) files: FileArgs,
 
-    /// Tell how the environment of each file differs from this machine's, too
+    /// Also report how the environment of each file differs from this machine's
     #[arg(long)]
     pub(crate) check_environment: bool,
 

@@ -14,10 +14,11 @@ use crate::output::latent_row::Stored;
 use crate::terminal::{dimensions, shown, shown_key};
 use clap::Args;
 
-/// List the latents of files, one a line, for pipes.
+/// List the latents of files, one per line.
 ///
-/// A line has, separated by tabs: key (nothing if the latent has none), dtype, shape (1x4x64x64, or scalar), bytes, bytes
-/// as stored, and how it is stored (raw, zstd or shuffled). With several files the path comes first.
+/// Each line has tab-separated fields: key (empty if the latent has none), dtype, shape (1x4x64x64,
+/// or scalar), size in bytes, stored size in bytes, and storage (raw, zstd or shuffled). With
+/// several files, the path comes first.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 ls run.gen5
@@ -27,7 +28,7 @@ pub(crate) struct LsArgs {
     #[command(flatten)]
     pub(crate) files: FilesArgs,
 
-    /// As JSON lines: an object for each latent
+    /// Print JSON Lines, with one object per latent
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,4 +1,4 @@
-//! `gen5 man`: the manual, a page for each command.
+//! `gen5 man`: the manual, one page per command.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,16 +13,16 @@ use crate::output::folder::refuse_dash;
 use crate::terminal::{count, shown};
 use clap::Args;
 
-/// Write the manual: gen5.1, and a page for each command.
+/// Write the manual pages: gen5.1, and one page per command.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   gen5 man -o ~/.local/share/man/man1 && man gen5-pack")]
 pub(crate) struct ManArgs {
-    /// The folder to write to; it is made if it is not there
+    /// Folder to write to; it is created if it does not exist
     #[arg(long, short, value_name = "DIR")]
     pub(crate) output: PathBuf,
 
-    /// Replace pages that are there
+    /// Replace pages that exist
     #[arg(long, short)]
     pub(crate) force: bool,
 }

@@ -18,40 +18,41 @@ use crate::terminal::{count, shown, shown_file_name};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Paint what is in a file: a contact sheet of its image and latents, as PNG.
+/// Render a file's image and latents as a contact sheet in PNG format.
 ///
-/// Each latent comes with its statistics and as tiles, a channel each, on a scale of its own: blue is below zero, red
-/// above, white is zero, magenta is NaN. A preview tells what the decoder would make of it, near enough. Which axes of a
-/// latent are which is guessed from its shape, and stands on the sheet. Of large latents some is shown, and that is told.
+/// Each latent is drawn with its statistics and as tiles, one per channel, each on its own scale:
+/// blue is negative, white is zero, red is positive, magenta is NaN. A preview approximates the
+/// decoder's output. The meaning of a latent's axes is guessed from its shape and printed on the
+/// sheet. Large latents are drawn in part, and the sheet says so.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 render run.gen5 -o run.png
   gen5 render run.gen5 -o steps.png --latent trajectory --preview sdxl --theme dark
   gen5 render batch.gen5 -o - --rows 0..16 --width 800 | feh -")]
 pub(crate) struct RenderArgs {
-    /// The file
+    /// File to render
     pub(crate) file: PathBuf,
 
-    /// The picture to write, a .png; - for standard output
+    /// PNG file to write; the name must end in .png, or be - for standard output
     #[arg(long, short, value_name = "OUT.png")]
     pub(crate) output: PathBuf,
 
     #[command(flatten)]
     pub(crate) look: LookArgs,
 
-    /// Pixels from left to right
+    /// Width of the picture in pixels
     #[arg(long, value_name = "PX", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(320..=16_384))]
     pub(crate) width: u32,
 
-    /// Dark on white, or light on dark
+    /// Colours of the sheet: dark on white (light), or light on dark (dark)
     #[arg(long, value_enum, value_name = "THEME", default_value_t = Theme::Light)]
     pub(crate) theme: Theme,
 
-    /// Replace the picture if it is there
+    /// Replace the picture if it exists
     #[arg(long, short)]
     pub(crate) force: bool,
 
-    /// Tell what was written as JSON: an object
+    /// Print the summary as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -23,11 +23,12 @@ use crate::streams::is_dash;
 use crate::terminal::{count, human_size, shown, shown_file_name};
 use clap::Args;
 
-/// Make a page of files: images beside latents, statistics, settings, environment, hashes.
+/// Create an HTML page with the images, latents, statistics, settings, environments and hashes of
+/// files.
 ///
-/// It is one HTML file that needs nothing from elsewhere: it can be opened from disk, sent, and put on a server as it is.
-/// Several files become cards that can be filtered and sorted, each with its details. A file that cannot be read has a
-/// card that says why.
+/// The page is one self-contained HTML file: open it from disk, send it, or put it on a server as
+/// it is. Several files become cards that can be filtered and sorted, with the details of each
+/// file. A file that cannot be read gets a card with the reason.
 #[derive(Debug, Args)]
 #[command(override_usage = "gen5 report <FILE>... -o <OUT.html> [OPTIONS]")]
 #[command(after_help = "Examples:
@@ -38,15 +39,16 @@ pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub(crate) files: FilesArgs,
 
-    /// The page to write; - for standard output
+    /// HTML file to write; the name must end in .html, or be - for standard output
     #[arg(long, short, value_name = "OUT.html")]
     pub(crate) output: PathBuf,
 
-    /// What the page is called [default: the file's name, or how many files there are]
+    /// Title of the page [default: the file's name, or the number of files]
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
 
-    /// Do not check the hashes, which takes reading all of every file; the page says so
+    /// Skip the hash check, which requires reading every file in full. The page reports that it was
+    /// skipped
     #[arg(long)]
     pub(crate) no_verify: bool,
 
@@ -57,21 +59,21 @@ pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub(crate) capture: CaptureArgs,
 
-    /// The model whose published factors turn latents into colours; auto guesses it for each file from the channels and
-    /// the model's name, and the page says so
+    /// Model whose published factors turn latents into colours. auto guesses it for each file from
+    /// the number of channels and the model's name, and the page reports the guess
     #[arg(long, value_enum, value_name = "MODEL", default_value_t = PreviewArg::Auto)]
     pub(crate) preview: PreviewArg,
 
-    /// Room for pictures and long texts in the page, in MiB, shared evenly among the files. What does not fit is made
-    /// smaller or left out, and the page says so
+    /// Limit on pictures and long texts in the page, in MiB, shared evenly among the files. Content
+    /// over the limit is made smaller or left out, and the page says so
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) room: u16,
 
-    /// Replace the page if it is there
+    /// Replace the page if it exists
     #[arg(long, short)]
     pub(crate) force: bool,
 
-    /// Tell what was written as JSON: an object
+    /// Print the summary as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,4 +1,4 @@
-//! `gen5 set`: a file with other metadata.
+//! `gen5 set`: changes the metadata of a file.
 
 use anyhow::Result;
 use gen5::{Extra, Metadata, ReadOptions};
@@ -23,9 +23,9 @@ use std::path::PathBuf;
 
 /// Change the metadata of a file.
 ///
-/// Latents, image and environment are carried as they are, without being decompressed or checked. A new file takes the
-/// place of the old one when it is complete; the file's fingerprint is another one then. Several changes of one file at once
-/// wait for each other.
+/// Latents, image and environment are copied as they are, without being decompressed or checked.
+/// The new file replaces the old one when it is complete, and it has a different fingerprint.
+/// Concurrent changes to the same file wait for each other.
 #[derive(Debug, Args)]
 #[command(override_usage = "gen5 set <FILE> <NAME=VALUE>... [OPTIONS]")]
 #[command(after_help = "Examples:
@@ -34,34 +34,36 @@ use std::path::PathBuf;
   gen5 set run.gen5 --unset hardware_info.machine_name -o shared.gen5
   ssh render-3 cat run.gen5 | gen5 set - tags=sea >run.gen5")]
 pub(crate) struct SetArgs {
-    /// The file; - is standard input, and the file with the changes goes to standard output then
+    /// File to change; with -, it is read from standard input, and the new file is written to
+    /// standard output
     pub(crate) file: PathBuf,
 
-    /// A member and its value: prompt, model_name, version (the model's), date, tags (separated by commas, or a JSON array);
-    /// the settings by their names (seed, steps, sampler, cfg_scale, negative_prompt, …, and those that the file has);
-    /// OBJECT.NAME for a member of generation_settings or hardware_info; other names are your own, their values JSON if they
-    /// can be, or else text
+    /// Member to set, and its value. Members are prompt, model_name, version (of the model), date,
+    /// tags (separated by commas, or a JSON array), generation settings by name (seed, steps,
+    /// sampler, cfg_scale, negative_prompt, …, and any other that the file has), and OBJECT.NAME
+    /// for a member of generation_settings or hardware_info. Any other name is a member of your
+    /// own, whose value is stored as JSON if valid, and otherwise as text
     #[arg(value_name = "NAME=VALUE", required_unless_present_any = ["unset", "metadata"])]
     pub(crate) changes: Vec<String>,
 
-    /// Take a member out; give it as often as you like
+    /// Remove a member; can be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) unset: Vec<String>,
 
-    /// A JSON object to start from instead of the file's own metadata: the members of model_info, or a metadata.json that
-    /// `unpack` wrote
+    /// Start from this JSON object instead of the file's own metadata: the members of model_info,
+    /// or a metadata.json that `unpack` wrote
     #[arg(long, value_name = "FILE.json")]
     pub(crate) metadata: Option<PathBuf>,
 
-    /// Write another file, and leave this one as it is; - is standard output
+    /// Write to another file, and leave FILE unchanged; - writes to standard output
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Replace OUT if it is there
+    /// Replace OUT if it exists
     #[arg(long, short, requires = "output")]
     pub(crate) force: bool,
 
-    /// Tell what was written as JSON: an object
+    /// Print the summary as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

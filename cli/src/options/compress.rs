@@ -1,4 +1,4 @@
-//! Whether latents are compressed, and how.
+//! The values of `--compress`.
 
 use clap::ValueEnum;
 use gen5::Compression;

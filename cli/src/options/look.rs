@@ -1,27 +1,29 @@
-//! What is shown of a file, and how.
+//! Options for drawing a file's latents.
 
 use clap::{Args, ValueEnum};
 
 use super::Rows;
 use crate::picture::{self, Preview, Previews};
 
-/// What is looked at, and how.
+/// Which latents to draw, and how.
 #[derive(Debug, Args)]
 pub(crate) struct LookArgs {
-    /// Only the latent of this key, or #N for the one at position N, from 0; give it as often as you like
+    /// Only the latent with this key, or #N for the latent at position N, counting from 0; can be
+    /// repeated
     #[arg(long = "latent", value_name = "KEY")]
     pub(crate) latents: Vec<String>,
 
-    /// Only these rows of latents: images of a batch, or steps; from 0, the end not included
+    /// Only rows A to B-1 of each latent, counting from 0. Rows are images of a batch, or steps
     #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
     pub(crate) rows: Option<Rows>,
 
-    /// The model whose published factors turn latents into previews; auto guesses it from the channels and the model's
-    /// name, and says so. sd15 is good for Stable Diffusion 2, and sd3 for 3.5, too
+    /// Model whose published factors turn latents into previews. auto guesses it from the number of
+    /// channels and the model's name, and reports the guess. sd15 also suits Stable Diffusion 2,
+    /// and sd3 also suits 3.5
     #[arg(long, value_enum, value_name = "MODEL", default_value_t = PreviewArg::Auto)]
     pub(crate) preview: PreviewArg,
 
-    /// Images or steps side by side [default: as many as there is room for]
+    /// Number of images or steps side by side [default: as many as fit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) columns: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! Metadata of a new file.
+//! Options for the metadata of a new file.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use clap::builder::NonEmptyStringValueParser;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Metadata")]
 pub(crate) struct MetadataArgs {
-    /// A JSON object with the members of model_info (or a metadata.json that `unpack` wrote); the flags below override
-    /// it
+    /// JSON object with the members of model_info, or a metadata.json that `unpack` wrote. The
+    /// options below override its members
     #[arg(long, value_name = "FILE.json")]
     pub(crate) metadata: Option<PathBuf>,
 
@@ -21,25 +21,26 @@ pub(crate) struct MetadataArgs {
     #[arg(long, value_name = "VERSION", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model_version: Option<String>,
 
-    /// The prompt
+    /// Prompt that generated the image
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
 
-    /// A word to find the image by; give it as often as you like
+    /// Tag to find the image by; can be repeated
     #[arg(long = "tag", value_name = "WORD")]
     pub(crate) tags: Vec<String>,
 
-    /// When the image was made, ISO 8601 [default: now]
+    /// Date when the image was made, in ISO 8601 format [default: now]
     #[arg(long, value_name = "DATE")]
     pub(crate) date: Option<String>,
 
-    /// A generation setting: seed=42, steps=50 and sampler=ddim are required if there is any; also cfg_scale,
-    /// scheduler, eta, guidance, precision, deterministic, and names of your own, whose values are JSON if they can be, or
-    /// else text
+    /// Generation setting; can be repeated. If any is given, seed, steps and sampler are required,
+    /// such as seed=42, steps=50 and sampler=ddim. Others are cfg_scale, scheduler, eta, guidance,
+    /// precision, deterministic, and names of your own, whose values are stored as JSON if valid,
+    /// and otherwise as text
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) settings: Vec<String>,
 
-    /// Do not look for text in the image, or in .latent files
+    /// Do not read metadata from text embedded in the image or in .latent files
     #[arg(long)]
     pub(crate) no_image_text: bool,
 }

@@ -1,4 +1,5 @@
-//! Options that several commands share, or all. Those of one command are beside it.
+//! Options shared by several or all commands. The options of a single command are in its own
+//! module.
 
 mod compress;
 mod look;
@@ -15,32 +16,34 @@ pub(crate) use self::metadata::MetadataArgs;
 pub(crate) use self::rows::Rows;
 use crate::budget::most_threads;
 
-/// How a command works and speaks: options of all commands.
+/// Options of all commands.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options of all commands")]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct CommonArgs {
-    /// Threads to work on; all cores if it is not given
+    /// Number of threads [default: one per core]
     #[arg(long, short, global = true, value_name = "N", value_parser = jobs)]
     pub(crate) jobs: Option<usize>,
 
-    /// Say nothing but results and errors
+    /// Print only results and errors
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
-    /// Say more of what is done, and how long it takes
+    /// Print more detail, including timings
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
 
-    /// How far long work is: auto is a bar on a terminal and else a line every 10 seconds
+    /// How to show progress: auto draws a bar on a terminal and otherwise prints a line every 10
+    /// seconds; plain always prints lines
     #[arg(long, global = true, value_enum, value_name = "HOW", default_value_t)]
     pub(crate) progress: ProgressMode,
 
-    /// Colours: auto is on terminals, as NO_COLOR, CLICOLOR and CLICOLOR_FORCE ask for
+    /// When to use colours: auto uses them on terminals, subject to NO_COLOR, CLICOLOR and
+    /// CLICOLOR_FORCE
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     pub(crate) color: ColorMode,
 }
 
-/// How progress is shown.
+/// How to show progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressMode {
     #[default]
@@ -49,7 +52,7 @@ pub(crate) enum ProgressMode {
     None,
 }
 
-/// When there are colours.
+/// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorMode {
     #[default]
@@ -58,7 +61,7 @@ pub(crate) enum ColorMode {
     Never,
 }
 
-/// A number of threads.
+/// Parses a number of threads.
 fn jobs(text: &str) -> Result<usize, String> {
     let most = most_threads();
     match text.parse() {
@@ -67,43 +70,44 @@ fn jobs(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Files to look at, however they are named.
+/// Input files, by name, pattern or folder.
 #[derive(Debug, Args)]
 pub(crate) struct FilesArgs {
-    /// Files; patterns such as 'runs/*.gen5' or '**/final.gen5', which the shell need not expand; with -r folders; - for
-    /// standard input
+    /// Files to read, or patterns such as 'runs/*.gen5' or '**/final.gen5', which gen5 expands if
+    /// the shell does not. With -r, folders are also accepted. - reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Take every .gen5 file below the folders that are given; hidden ones are passed over
+    /// Read every .gen5 file in the given folders and their subfolders, except hidden ones
     #[arg(long, short)]
     pub(crate) recursive: bool,
 }
 
-/// Files to look at, for people or programs.
+/// Input files, with a choice of text or JSON output.
 #[derive(Debug, Args)]
 pub(crate) struct FileArgs {
     #[command(flatten)]
     pub(crate) files: FilesArgs,
 
-    /// As JSON: an object, or for several files JSON lines, an object for each
+    /// Print JSON: one object, or for several files JSON Lines, with one object per file
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// How this machine is captured.
+/// How to capture the environment of this machine.
 #[derive(Debug, Args)]
 pub(crate) struct CaptureArgs {
-    /// The Python interpreter that makes images here, which tells its packages without importing them [default: that of
-    /// the active virtual or conda environment, or else python3 on PATH]
+    /// Python interpreter that makes images on this machine. Its packages are listed without
+    /// importing them [default: the interpreter of the active virtual or conda environment,
+    /// otherwise python3 on PATH]
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
 
-    /// Start no Python interpreter; its packages are left out
+    /// Do not start a Python interpreter; its packages are left out
     #[arg(long, conflicts_with = "python")]
     pub(crate) no_python: bool,
 
-    /// Load no NVIDIA library, and leave out all GPUs
+    /// Do not load the NVIDIA library; all GPUs are left out
     #[arg(long)]
     pub(crate) no_gpus: bool,
 }

@@ -1,14 +1,14 @@
-//! Rows of a latent, as options name them.
+//! A range of rows of a latent, as typed on the command line.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Rows of a latent, as they are asked for.
+/// A range of rows of a latent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows {
-    /// The first.
+    /// The first row.
     pub(crate) start: usize,
-    /// The first that is not among them; `None` for all that come.
+    /// One past the last row; `None` for an open range.
     pub(crate) end: Option<usize>,
 }
 

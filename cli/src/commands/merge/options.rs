@@ -6,11 +6,12 @@ use clap::Args;
 
 use crate::options::FilesArgs;
 
-/// Put the latents of several files into one.
+/// Merge the latents of several files into one file.
 ///
-/// Metadata, image and environment are those of the first file. The member merged_from of its metadata tells which latent,
-/// or which rows of it, came from which file, with the fingerprint of that file and its metadata where they are others.
-/// Every hash is checked on the way; latents are stored as they are.
+/// Metadata, image and environment come from the first file. The member merged_from of the new
+/// metadata records which latent, or which rows of it, came from which file, with that file's
+/// fingerprint and, if different, its metadata. Every hash is checked. Latents keep their dtype and
+/// compression.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 merge noise.gen5 final.gen5 -o run.gen5
@@ -21,23 +22,24 @@ pub(crate) struct MergeArgs {
     #[command(flatten)]
     pub(crate) files: FilesArgs,
 
-    /// The file to write; its name ends in .gen5, or it is - for standard output
+    /// File to write; the name must end in .gen5, or be - for standard output
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: PathBuf,
 
-    /// Join latents of one key along their first axis, in the order of the files; types and all other axes have to agree
+    /// Join latents of the same key along their first axis, in the order of the files; their dtypes
+    /// and all other axes must match
     #[arg(long)]
     pub(crate) stack: bool,
 
-    /// Put the name of its file, without .gen5, and a / before each key
+    /// Prefix each key with the name of its file, without .gen5, and a /
     #[arg(long, conflicts_with = "stack")]
     pub(crate) prefix: bool,
 
-    /// Replace OUT if it is there
+    /// Replace OUT if it exists
     #[arg(long, short)]
     pub(crate) force: bool,
 
-    /// Tell what was written as JSON: an object
+    /// Print the summary as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

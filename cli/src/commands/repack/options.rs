@@ -7,11 +7,12 @@ use gen5::Dtype;
 
 use crate::options::Compress;
 
-/// Write a file anew: compressed otherwise, in another type, with other keys or fewer latents.
+/// Rewrite a file with different compression, dtypes or keys, or without some of its contents.
 ///
-/// All that the file has stays unless it is asked otherwise: metadata, image, environment, the order of the latents, and
-/// what this program knows nothing of. Every hash is checked on the way; latents go through block by block, however large
-/// they are. Raw ones start at a multiple of 64 bytes afterwards, so that they can be mapped.
+/// Everything is preserved unless an option changes it: metadata, image, environment, the order of
+/// the latents, and any data that this program does not know. Every hash is checked. Latents are
+/// processed block by block, so they can be of any size. Raw latents in the new file start at a
+/// multiple of 64 bytes by default, so that they can be memory-mapped.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 repack run.gen5 small.gen5 --compress shuffled
@@ -19,64 +20,67 @@ use crate::options::Compress;
   gen5 repack run.gen5 half.gen5 --dtype float16 --rename noise=initial_noise --drop trajectory
   gen5 repack new.gen5 old.gen5 --compatible")]
 pub(crate) struct RepackArgs {
-    /// The file
+    /// File to rewrite
     pub(crate) file: PathBuf,
 
-    /// The file to write, which may be the same with --force; its name ends in .gen5, or it is - for standard output
+    /// File to write, which can be FILE itself with --force; the name must end in .gen5, or be -
+    /// for standard output
     pub(crate) out: PathBuf,
 
-    /// Whether latents are compressed: none has them raw, so that they can be mapped; auto, zstd and shuffled are as for
-    /// `pack` [default: as they are]
+    /// How to compress latents. none stores them raw, so that they can be memory-mapped; auto, zstd
+    /// and shuffled work as in `pack` [default: keep the compression of each latent]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) compress: Option<Compress>,
 
-    /// Level of zstd, from -131072 (fastest) to 22 (smallest for most data) [default: 3, and -100 for shuffled]
+    /// zstd compression level, from -131072 (fastest) to 22 (smallest for most data) [default: 3,
+    /// or -100 for shuffled]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) level: Option<i32>,
 
-    /// Convert the values: to float32 exactly, else rounded; values that would become infinite are refused
+    /// Convert values to another dtype. Conversion to float32 is exact, other conversions round; a
+    /// value that would become infinite is an error
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) dtype: Option<StoredType>,
 
-    /// Have raw latents start at a multiple of N bytes, a power of two from 4 to 2097152 [default: 64]
+    /// Align raw latents to a multiple of N bytes, a power of two from 4 to 2097152 [default: 64]
     #[arg(long, value_name = "N")]
     pub(crate) align: Option<u64>,
 
-    /// Give a latent another key; OLD may be #N, the one at position N, from 0
+    /// Change the key of a latent; OLD can be #N for the latent at position N, counting from 0
     #[arg(long, value_name = "OLD=NEW")]
     pub(crate) rename: Vec<String>,
 
-    /// Leave a latent out; give it as often as you like
+    /// Leave out a latent; can be repeated
     #[arg(long, value_name = "KEY")]
     pub(crate) drop: Vec<String>,
 
-    /// Keep this latent and leave the others out; give it as often as you like
+    /// Keep this latent and leave out the others; can be repeated
     #[arg(long, value_name = "KEY", conflicts_with = "drop")]
     pub(crate) only: Vec<String>,
 
-    /// Leave the image out
+    /// Leave out the image
     #[arg(long)]
     pub(crate) no_image: bool,
 
-    /// Leave the environment out
+    /// Leave out the environment
     #[arg(long)]
     pub(crate) no_environment: bool,
 
-    /// Write version 1.0, which the Python package reads: bfloat16 becomes float32, shuffled bytes plain zstd, and what
-    /// does not fit is refused
+    /// Write version 1.0, which the Python package reads. bfloat16 becomes float32, and shuffled
+    /// latents become plain zstd; anything else that version 1.0 cannot represent is an error
     #[arg(long)]
     pub(crate) compatible: bool,
 
-    /// Replace OUT if it is there
+    /// Replace OUT if it exists
     #[arg(long, short)]
     pub(crate) force: bool,
 
-    /// Tell what was written as JSON: an object
+    /// Print the summary as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// A type that values can be stored as.
+/// A dtype that latents can be stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StoredType {
     Float32,

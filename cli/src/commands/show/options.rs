@@ -6,10 +6,11 @@ use clap::{Args, ValueEnum};
 
 use crate::options::{LookArgs, Theme};
 
-/// Show what is in a file on the terminal: its image, and its latents as tiles with their statistics.
+/// Show a file's image and latents on the terminal, with statistics.
 ///
-/// As `render` does, but right there. How the terminal shows pictures is told by its variables (TERM, TERM_PROGRAM, …), which
-/// not all terminals that can do more set: --protocol says it. Elsewhere than on a terminal there is only the text.
+/// Latents are drawn as tiles, as `render` draws them. Terminal variables (TERM, TERM_PROGRAM, …)
+/// determine how pictures are drawn. Not all capable terminals set them; for those, use --protocol.
+/// If standard output is not a terminal and no protocol is given, only text is printed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 show run.gen5
@@ -18,26 +19,27 @@ use crate::options::{LookArgs, Theme};
   gen5 show run.gen5 --protocol blocks | less -R
   gen5 show run.gen5 --json | jq '.latents[] | select(.nan > 0) | .key'")]
 pub(crate) struct ShowArgs {
-    /// The file
+    /// File to show
     pub(crate) file: PathBuf,
 
     #[command(flatten)]
     pub(crate) look: LookArgs,
 
-    /// How pictures are sent: as kitty, iTerm2 or sixel terminals take them, or as half blocks in all colours or in 256
+    /// How to draw pictures: with the protocol of kitty, iTerm2 or sixel terminals, or as half
+    /// blocks in all colours (blocks) or in 256 (blocks256)
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ProtocolArg::Auto)]
     pub(crate) protocol: ProtocolArg,
 
-    /// Characters from left to right [default: those of the terminal]
+    /// Width in characters [default: width of the terminal]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
     pub(crate) width: Option<u16>,
 
-    /// What pictures stand on: light or dark, as the terminal does
+    /// Background colour of pictures, to match the terminal
     #[arg(long, value_enum, value_name = "THEME", default_value_t = Theme::Dark)]
     pub(crate) theme: Theme,
 
-    /// The statistics of all latents as JSON instead: an object. They are of all values, also where what is shown is a
-    /// sample
+    /// Print the statistics of all latents as a JSON object instead. They always cover all values,
+    /// even of latents that are otherwise shown from a sample
     #[arg(long, conflicts_with_all = ["protocol", "width", "theme", "preview", "columns"])]
     pub(crate) json: bool,
 }

@@ -6,10 +6,11 @@ use clap::{Args, ValueEnum};
 
 use crate::options::{CaptureArgs, PreviewArg};
 
-/// Take a file apart: latents, image, metadata and environment.
+/// Unpack latents, image, metadata and environment into a folder.
 ///
-/// DIR gets the latents in the format that is asked for, index.json (where which latent is), image.<ext>, metadata.json
-/// (the manifest as it is stored) and environment.json. Every hash is checked on the way.
+/// DIR receives the latents in the chosen format, index.json (which lists the file of each latent),
+/// image.<ext>, metadata.json (the manifest as stored) and environment.json. Every hash is checked
+/// during unpacking.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gen5 unpack run.gen5 -o run
@@ -17,58 +18,63 @@ use crate::options::{CaptureArgs, PreviewArg};
   gen5 unpack cache.gen5 -o cache --format original
   gen5 unpack run.gen5 -o ComfyUI/input --format comfyui --unscale auto")]
 pub(crate) struct UnpackArgs {
-    /// The file
+    /// File to unpack
     pub(crate) file: PathBuf,
 
-    /// The folder to write; it has to be new or empty
+    /// Folder to write; it must be new or empty unless --force is given
     #[arg(long, short, value_name = "DIR")]
     pub(crate) output: PathBuf,
 
-    /// What becomes of the latents
+    /// Format of the latents
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Npy)]
     pub(crate) format: Format,
 
-    /// For ComfyUI and kohya, which take latents as a VAE gives them (kohya not those of FLUX.1): undo the scale and shift
-    /// that a model's sampler works with. auto goes by the model's name, and says so; sd15
-    /// is good for Stable Diffusion 2, and sd3 for 3.5, too; none says that latents are unscaled. Those that came from such
-    /// files are known to be
+    /// Undo the scale and shift that the model's sampler works with. Only for --format comfyui and
+    /// kohya, whose programs expect latents as a VAE produces them (kohya: except those of FLUX.1).
+    /// auto selects the model by its name and reports the choice; sd15 also suits Stable Diffusion
+    /// 2, and sd3 also suits 3.5; none means that latents are already unscaled. Latents packed from
+    /// files of these programs are recognised as unscaled
     #[arg(long, value_enum, value_name = "MODEL")]
     pub(crate) unscale: Option<PreviewArg>,
 
-    /// Write into a folder that has files already, replacing those of the same names
+    /// Write into a folder that already contains files, replacing files of the same name
     #[arg(long, short)]
     pub(crate) force: bool,
 
-    /// Write chunks of unknown types, too: unknown/*.bin. Without it they are checked, and standard error reports them
+    /// Also write chunks of unknown types, to unknown/*.bin. By default, they are checked, and
+    /// reported on standard error
     #[arg(long)]
     pub(crate) unknown: bool,
 
-    /// Do not compare the file's environment with this machine's, of which standard error tells else
+    /// Skip the environment check. By default, differences from this machine are reported on
+    /// standard error
     #[arg(long, conflicts_with = "python")]
     pub(crate) no_environment_check: bool,
 
     #[command(flatten)]
     pub(crate) capture: CaptureArgs,
 
-    /// Tell what was written as JSON: an object
+    /// Print the summary as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// latents/*.npy, one each; bfloat16 as float32, which holds it exactly
+    /// One latents/*.npy file for each latent; bfloat16 becomes float32, which represents it
+    /// exactly
     Npy,
-    /// All in latents.npz; bfloat16 as float32
+    /// All latents in latents.npz; bfloat16 becomes float32
     Npz,
-    /// All in latents.safetensors, in their own types, with the metadata as its texts
+    /// All latents in latents.safetensors, in their own dtypes, with the metadata as text entries
     Safetensors,
-    /// The files that were packed, in latents/, by name, with all their arrays and texts; latents of other files as .npy
+    /// The files that were packed, in latents/, under their names and with all their arrays and
+    /// text; other latents become .npy files
     Original,
     /// .latent files for ComfyUI
     Comfyui,
     /// .npz caches for kohya's sd-scripts
     Kohya,
-    /// .safetensors caches for musubi-tuner, of files that were such
+    /// .safetensors caches for musubi-tuner, only for latents packed from such caches
     Musubi,
 }
