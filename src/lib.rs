@@ -1,4 +1,4 @@
-// The README's program captures the environment, and is compiled and run as documentation.
+// The README's program captures the environment, and is compiled and run as a test.
 #![cfg_attr(feature = "capture", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "capture"), doc = "Reader and writer of GEN5 files; the README says more.")]
 
@@ -56,3 +56,8 @@ pub use capture::{Capture, CaptureTimings, Captured};
 
 // What can go wrong.
 pub use error::{Error, Fault, FrameProblem, NotBorrowable, Place, Result};
+
+/// Compiles and runs the programs in the guide to the library, as those in the README.
+#[cfg(all(doctest, feature = "capture"))]
+#[doc = include_str!("../docs/library.md")]
+mod library_guide {}

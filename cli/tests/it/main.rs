@@ -35,6 +35,8 @@ mod patterns;
 mod pictures;
 #[cfg(target_os = "linux")]
 mod races;
+#[cfg(unix)]
+mod readme;
 mod repack;
 mod report;
 mod results;
