@@ -248,7 +248,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
             });
         }
         if self.plan.len() == 0 {
-            // No push has completed it.
+            // No push completes a latent without elements.
             let session = Arc::clone(&self.session);
             self.decide().and_then(|()| self.complete_part()).inspect_err(|error| session.fail(error))?;
         }
