@@ -16,9 +16,9 @@ use crate::writer::{Compression, Entry, Single, Summary, Writer};
 /// its record that the format does not define, and whether it is compressed. The new values can
 /// differ, also in shape.
 ///
-/// If several latents of the file share a key, the same number of entries can share it in the new
-/// file. Such latents, and those without a key, cannot be cut into parts, so compressing a large
-/// one takes its full size in memory.
+/// If several latents of the file share a key, their entries can also share it in the new file.
+/// Such latents, and those without a key, cannot be cut into parts, so compressing a large one
+/// takes its full size in memory.
 impl From<&Latent> for Entry {
     fn from(latent: &Latent) -> Self {
         let mut entry = Self::new(latent.key().unwrap_or_default());
