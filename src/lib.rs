@@ -1,4 +1,4 @@
-// The README's program captures the environment, and is compiled and run as documentation.
+// The README's program captures the environment, and is compiled and run as a documentation test.
 #![cfg_attr(feature = "capture", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "capture"), doc = "Reader and writer of GEN5 files; the README says more.")]
 
@@ -39,7 +39,7 @@ pub use writer::{
     Array, Compression, Entry, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer,
 };
 
-// What a file holds.
+// Contents of a file.
 pub use codec::{Digest, ParseDigestError};
 pub use drift::{Drift, Severity};
 pub use element::{Dtype, Element};
@@ -54,5 +54,5 @@ pub use wire::ChunkType;
 #[cfg(feature = "capture")]
 pub use capture::{Capture, CaptureTimings, Captured};
 
-// What can go wrong.
+// Errors.
 pub use error::{Error, Fault, FrameProblem, NotBorrowable, Place, Result};
