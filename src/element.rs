@@ -1,4 +1,4 @@
-//! Element types, and checked conversions between values and bytes.
+//! Element types, and checked views between values and bytes.
 
 use std::fmt;
 use std::ops::Range;

@@ -178,7 +178,7 @@ pub enum Error {
     /// The file exceeds one of the [`Limits`](crate::Limits).
     #[error("{place}: {found} {unit} are over the limit of {limit} (`Limits::{name}`)")]
     Limit {
-        /// The place of the excess.
+        /// The place that exceeds the limit.
         place: Place,
         /// The field of [`Limits`](crate::Limits).
         name: &'static str,

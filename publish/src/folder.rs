@@ -252,7 +252,7 @@ impl Moves<'_> {
     }
 }
 
-/// Returns an error for an obstacle in the place of a folder or a file.
+/// Returns the error for an existing file or folder that is in the way.
 fn not(kind: ErrorKind) -> io::Error {
     let what = if kind == ErrorKind::IsADirectory { "a folder" } else { "no folder" };
     io::Error::new(kind, format!("it is there already, and is {what}"))

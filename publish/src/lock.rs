@@ -57,8 +57,8 @@ fn held(longest: Duration) -> io::Error {
     io::Error::new(ErrorKind::TimedOut, problem)
 }
 
-/// Locks the file at a path for the moment in which it is replaced, so that another writer cannot
-/// check its file and rename in between.
+/// Locks the file at a path while it is replaced, so that the replacement does not fall between
+/// another writer's check of the file and its rename.
 ///
 /// Returns `None` if locking is not possible or another program keeps the lock. A program that is
 /// still working then notices afterwards that its file was replaced.

@@ -24,7 +24,8 @@ impl TimeLimit {
     }
 }
 
-/// The longest time between the two signs of a process's end.
+/// The longest wait from one sign of a process's end to the other: its exit and the end of its
+/// output.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// A running process that was asked.

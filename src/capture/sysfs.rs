@@ -42,8 +42,8 @@ fn gpu(root: &Path, number: u32) -> Option<Gpu> {
     })
 }
 
-/// Returns the name and version of a card's driver: `amdgpu 6.18.44`. A driver of the kernel has
-/// the kernel's version.
+/// Returns the name and version of a card's driver: `amdgpu 6.18.44`. A driver that is part of
+/// the kernel has the kernel's version.
 fn driver(root: &Path, device: &Path) -> Option<String> {
     let link = fs::read_link(device.join("driver")).ok()?;
     let name = plain(link.file_name()?.to_str()?)?;

@@ -23,8 +23,8 @@ use crate::wire::CHUNK_HEADER_SIZE;
 pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> {
     let _guard = session.guard();
     if !session.sink.is_positional() {
-        // Written data cannot always be removed, so nothing is written before all values are known
-        // to be valid.
+        // This sink cannot be truncated, so nothing is written before all values are known to be
+        // valid.
         let checked: Vec<Result<()>> = jobs.par_iter().map(|job| job.input.check(&session.options)).collect();
         checked.into_iter().collect::<Result<()>>()?;
     }

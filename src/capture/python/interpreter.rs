@@ -34,8 +34,8 @@ pub(super) struct Candidate {
     pub(super) named: bool,
 }
 
-/// The path of the interpreter in an environment, relative to the folder in this variable. The
-/// first one that exists is active.
+/// The variables that name the folder of the active environment, and the path of the interpreter in
+/// that folder. The first interpreter that exists is used.
 const ACTIVE: [(&str, &str); 2] = if cfg!(windows) {
     [("VIRTUAL_ENV", r"Scripts\python.exe"), ("CONDA_PREFIX", "python.exe")]
 } else {

@@ -53,8 +53,8 @@ impl<'o> FrameEncoder<'o> {
             context.set_parameter(CParameter::WindowLog(FAST_WINDOW_LOG)).map_err(name)?;
         }
         if level < 0 {
-            // By default, zstd stores literals at these levels without entropy coding, and values
-            // seldom repeat.
+            // By default, zstd does not entropy-code literals at these levels, and values seldom
+            // repeat, so nearly all of them are literals.
             let entropy = CParameter::LiteralCompressionMode(ParamSwitch::Enable);
             context.set_parameter(entropy).map_err(name)?;
         }
