@@ -1,4 +1,4 @@
-// The README's program captures the environment, and is compiled and run as a documentation test.
+// The README's program captures the environment, and is compiled and run as documentation.
 #![cfg_attr(feature = "capture", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "capture"), doc = "Reader and writer of GEN5 files; the README says more.")]
 
