@@ -1,26 +1,26 @@
-//! Whether to stop, which a caller's function says.
+//! Cancellation through a function of the caller.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// What tells whether to stop; the default never does.
+/// A check for cancellation. The default never cancels.
 #[derive(Clone, Default)]
 pub(crate) struct Cancelled(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 
 impl Cancelled {
-    /// Stops when this says yes.
+    /// Cancels when this function returns true.
     pub(crate) fn when(cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(cancelled)))
     }
 
-    /// Whether to stop now.
+    /// Returns whether to stop now.
     pub(crate) fn is_due(&self) -> bool {
         self.0.as_ref().is_some_and(|cancelled| cancelled())
     }
 
-    /// Refuses to go on when that is asked for.
+    /// Returns an error if the operation is cancelled.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_due() { Err(Error::Cancelled) } else { Ok(()) }
     }

@@ -1,4 +1,4 @@
-//! A file of what other files hold: reader and writer together.
+//! Copies chunks and metadata from other files, with a reader and a writer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +12,13 @@ use crate::shorten::shorten_error;
 use crate::wire::ChunkType;
 use crate::writer::{Compression, Entry, Single, Summary, Writer};
 
-/// As it is in its file: key or none, members of its record that the format does not define, and whether it is compressed.
-/// The values may be others, and of another shape.
+/// Copies everything that the file records about the latent: its key or the lack of one, members of
+/// its record that the format does not define, and whether it is compressed. The new values can
+/// differ, also in shape.
 ///
-/// A key that several latents of the file have may be written as often. Such latents, and those without a key, cannot be
-/// cut into parts, so that a large one takes its size in memory if it is compressed.
+/// If several latents of the file share a key, their entries can also share it in the new file.
+/// Such latents, and those without a key, cannot be cut into parts, so compressing a large one
+/// takes its full size in memory.
 impl From<&Latent> for Entry {
     fn from(latent: &Latent) -> Self {
         let mut entry = Self::new(latent.key().unwrap_or_default());
@@ -39,21 +41,22 @@ impl From<&Latent> for Entry {
     }
 }
 
-/// A chunk of a file that is no latent, read, and its hash checked: to be stored in another file, or in many.
+/// A chunk from a file that is not a latent. It is read and its hash is checked, so that it can be
+/// stored in one or more other files.
 pub struct Carried<'r> {
     record: &'r ChunkRecord,
     payload: Cow<'r, [u8]>,
-    /// Whether it is of a kind that the lowest version may not have.
+    /// Whether its type may be one that the lowest version does not have.
     is_newer: bool,
 }
 
 impl<'r> Carried<'r> {
-    /// Reads the image, the environment, or a chunk of a type that is unknown here. Its payload is held in memory.
+    /// Reads the image, the environment, or a chunk of unknown type into memory.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for a latent and a chunk that is not there; those of a damaged chunk; [`Error::Limit`];
-    /// [`Error::Io`].
+    /// [`Error::Argument`] if the chunk is a latent or does not exist; the errors of a damaged
+    /// chunk; [`Error::Limit`]; [`Error::Io`].
     pub fn read(reader: &'r Reader, chunk: usize) -> Result<Self> {
         let record = reader.chunks().get(chunk).filter(|record| record.kind() != ChunkType::LATENT);
         let Some(record) = record else {
@@ -61,7 +64,7 @@ impl<'r> Carried<'r> {
             return Err(Error::Argument { what, expected, found: chunk.to_string() });
         };
         let payload = reader.payload(chunk)?;
-        // The reader may not have looked, and what is damaged must not get a hash that fits.
+        // The reader may not check hashes, and a damaged payload must not get a new, matching hash.
         let (expected, found) = (record.sha256(), Digest::of(&payload));
         if found != expected {
             let [expected, found] = [expected, found].map(|digest| digest.to_string().into());
@@ -78,18 +81,20 @@ impl fmt::Debug for Carried<'_> {
 }
 
 impl Writer<'_> {
-    /// Stores a chunk of another file that is no latent as it is there: the image, the environment, or one of a type that
-    /// is unknown here, compressed if it was. Its payload is held in memory, and its hash is checked.
+    /// Copies a chunk that is not a latent from another file: the image, the environment, or a
+    /// chunk of unknown type. It is compressed if it was before. Its payload is held in memory, and
+    /// its hash is checked.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for a latent, a chunk that is not there, and a second image or environment; those of a damaged
-    /// chunk; [`Error::Limit`]; [`Error::TooLarge`]; [`Error::Io`].
+    /// [`Error::Argument`] if the chunk is a latent or does not exist, and for a second image or
+    /// environment; the errors of a damaged chunk; [`Error::Limit`]; [`Error::TooLarge`];
+    /// [`Error::Io`].
     pub fn carry(&mut self, reader: &Reader, chunk: usize) -> Result<()> {
         self.store(&Carried::read(reader, chunk)?)
     }
 
-    /// As [`carry`](Self::carry), for a chunk that was read already.
+    /// Stores a chunk like [`carry`](Self::carry), but one that was already read.
     ///
     /// # Errors
     ///
@@ -108,16 +113,18 @@ impl Writer<'_> {
         })
     }
 
-    /// [`finish`](Self::finish), with the manifest of another file: everything that it holds beside the records is kept as
-    /// it is spelled, whether it is valid or not, but for `model_info`, which is this text. To keep that, too, pass
-    /// [`Reader::model_info_json`]. If the file is to replace that of `reader`, it is as if
-    /// [`replacing`](crate::WriteOptions::replacing) was asked for.
+    /// Finishes the file like [`finish`](Self::finish), with the manifest of another file.
+    ///
+    /// `model_info` is the JSON text to store; to keep that of `reader`, pass
+    /// [`Reader::model_info_json`]. All other members of the manifest except the records keep their
+    /// original text, valid or not. If the new file replaces the file of `reader`,
+    /// [`replacing`](crate::WriteOptions::replacing) is implied.
     ///
     /// # Errors
     ///
-    /// As [`finish`](Self::finish), [`Error::Outdated`] if the replaced file would not be the one that was read, and
-    /// [`Error::Metadata`] if `model_info` is neither the file's own nor a JSON object, or
-    /// if what the manifest holds beside it is not JSON.
+    /// The same errors as [`finish`](Self::finish); [`Error::Outdated`] if the file to replace is
+    /// not the one that was read; [`Error::Metadata`] if `model_info` is neither the file's own nor
+    /// a JSON object, or if the rest of the manifest is not JSON.
     pub fn finish_as(mut self, reader: &Reader, model_info: &str) -> Result<Summary> {
         if model_info != reader.model_info_json() {
             check_model_info(model_info)?;
@@ -128,11 +135,13 @@ impl Writer<'_> {
         self.finish_in(&Outline::of(reader)?, model_info)
     }
 
-    /// As [`finish_as`](Self::finish_as), for many files with what one of them holds beside records and `model_info`.
+    /// Finishes the file like [`finish_as`](Self::finish_as), with an [`Outline`] that can be
+    /// reused for many files.
     ///
     /// # Errors
     ///
-    /// As [`finish`](Self::finish), and [`Error::Metadata`] if `model_info` is no JSON object.
+    /// The same errors as [`finish`](Self::finish), and [`Error::Metadata`] if `model_info` is not
+    /// a JSON object.
     pub fn finish_with(self, outline: &Outline, model_info: &str) -> Result<Summary> {
         check_model_info(model_info)?;
         self.finish_in(outline, model_info)

@@ -1,13 +1,13 @@
-//! How two environments differ, in the reference's words.
+//! Differences between two environments, in the words of the reference implementation.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use crate::environment::{Component, Environment};
 
-/// One way in which the environment of a file differs from another, usually the current one.
+/// One difference between the environment of a file and another, usually the current one.
 ///
-/// It displays as the reference's decoder warns of it.
+/// Its `Display` text is the warning that the reference decoder prints.
 ///
 /// ```
 /// use gen5::{Component, Environment, Severity};
@@ -37,21 +37,23 @@ enum Change {
     MissingInFile { current: String },
 }
 
-/// How much a difference matters to whoever wants to make the same image again.
+/// How much a difference matters when making the same image again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
-    /// No difference: one side does not say. A file without any `gpu` component, as the reference writes on machines that have
-    /// one, says nothing about GPUs.
+    /// Not a difference: one side has no information. For example, the reference implementation can
+    /// write files without a `gpu` component on machines that have a GPU, so its absence means
+    /// nothing.
     Note,
-    /// It seldom changes pixels: operating system, processor, Python, packages that load and save.
+    /// Seldom changes pixels: operating system, processor, Python, packages that load and save.
     Low,
-    /// It is likely to change pixels: the GPU and its driver, CUDA, and the packages that compute or that sample.
+    /// Likely to change pixels: the GPU and its driver, CUDA, and the packages that compute or
+    /// sample.
     High,
 }
 
-/// The components that change pixels. Builds of TensorFlow and ONNX Runtime for one kind of device have names of their own,
-/// `onnxruntime-gpu`.
+/// The components that change pixels. Builds of TensorFlow and ONNX Runtime for one kind of device
+/// have their own names, such as `onnxruntime-gpu`.
 const HIGH: [&str; 11] = [
     "gpu",
     "torch",
@@ -67,7 +69,7 @@ const HIGH: [&str; 11] = [
 ];
 
 impl Severity {
-    /// How much a difference in this component matters.
+    /// Returns how much a difference in this component matters.
     fn of(id: &str) -> Self {
         let builds = ["tensorflow-", "onnxruntime-"];
         let is_high = HIGH.contains(&id) || builds.iter().any(|name| id.starts_with(name));
@@ -75,18 +77,19 @@ impl Severity {
     }
 }
 
-/// Who tells of an environment.
+/// The origin of an environment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Teller {
-    /// A file, which may come from a writer that records less.
+    /// A file, whose writer may record less.
     File,
     /// The current system.
     System,
 }
 
 impl Teller {
-    /// Whether an environment that has no component of this id says that there is none. One without `python` says nothing
-    /// of what a Python interpreter would: nobody asked one.
+    /// Returns whether the absence of this id from an environment means that the component does not
+    /// exist. An environment without `python` had no interpreter to query, so it has no information
+    /// about Python's packages.
     fn rules_out(self, environment: &ById<'_>, id: &str) -> bool {
         let has_python = environment.has("python");
         match (self, id) {
@@ -94,7 +97,7 @@ impl Teller {
             (_, "python" | "torch" | "numpy" | "cuda") => has_python,
             (Self::System, "gpu" | "cpu") => true,
             (Self::System, _) => has_python,
-            // The reference records none of the others, and GPUs only at times.
+            // The reference implementation records none of the others, and GPUs only sometimes.
             (Self::File, _) => false,
         }
     }
@@ -105,18 +108,20 @@ impl Drift {
         Self { id: id.to_owned(), change, severity: Severity::of(id) }
     }
 
-    /// The same if the side that has no such component rules it out, or else a note.
+    /// Returns `self`, reduced to a note unless the side without the component rules the component
+    /// out.
     fn unless_unsaid(self, is_said: bool) -> Self {
         let severity = if is_said { self.severity } else { Severity::Note };
         Self { severity, ..self }
     }
 
-    /// What differs: `torch`, `gpu`.
+    /// Returns the id of the component: `torch`, `gpu`.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The canonical text in the file; `None` if the file has no such component, or fewer of it.
+    /// Returns the canonical text in the file, or `None` if the file has no such component, or
+    /// fewer of them.
     pub fn file(&self) -> Option<&str> {
         match &self.change {
             Change::Differs { file, .. } | Change::MissingInCurrent { file } => Some(file),
@@ -124,7 +129,8 @@ impl Drift {
         }
     }
 
-    /// The canonical text in the current environment; `None` if that has no such component, or fewer of it.
+    /// Returns the canonical text in the current environment, or `None` if it has no such
+    /// component, or fewer of them.
     pub fn current(&self) -> Option<&str> {
         match &self.change {
             Change::Differs { current, .. } | Change::MissingInFile { current } => Some(current),
@@ -132,18 +138,18 @@ impl Drift {
         }
     }
 
-    /// How much it matters.
+    /// Returns how much the difference matters.
     pub fn severity(&self) -> Severity {
         self.severity
     }
 
-    /// Whether it is a difference, and not only something that the file does not say.
+    /// Returns whether this is a difference, not just missing information.
     pub fn is_difference(&self) -> bool {
         self.severity > Severity::Note
     }
 
-    /// The reference's warning line by line, the texts of both sides as they are: whoever shows them on a terminal has
-    /// to escape what is in them.
+    /// Returns the lines of the reference decoder's warning. The texts of both sides are not
+    /// escaped, so escape them before printing to a terminal.
     pub fn lines(&self) -> Vec<String> {
         let id = &self.id;
         match &self.change {
@@ -177,23 +183,25 @@ impl fmt::Display for Severity {
 }
 
 impl Environment {
-    /// How this environment, a file's, differs from that of the current system: in the order of the file, then what the file
-    /// does not have.
+    /// Returns the differences between this environment, from a file, and that of the current
+    /// system. They are in file order, followed by components that the file does not have.
     ///
-    /// Components of one id are compared as a multiset, so the order of GPUs does not matter and each counts. (The
-    /// reference compares the last of an id alone; where no id stands twice, it warns of just these, including those of
-    /// [`Severity::Note`].)
+    /// Components with the same id are compared as a multiset, so the order of GPUs does not matter
+    /// and each one counts. (The reference decoder compares only the last component of each id. If
+    /// ids are unique, it prints exactly these warnings, including those of [`Severity::Note`].)
     ///
-    /// Something that one side does not have is a difference only if that side would have told of
-    /// it. Files tell of `os`, and of `torch`, `numpy`, `cuda` if they tell of `python`; the
-    /// reference's files have these five and seldom others. The current system is taken to tell of
-    /// all there is, except Python's packages if it tells of no `python`, and except what its
-    /// `Capture` left out, such as GPUs whose driver hangs.
+    /// A missing component is a difference only if that side would have recorded it; otherwise it
+    /// is a note. Files are expected to record `os`, and, if they have `python`, also `torch`,
+    /// `numpy` and `cuda`. Files of the reference implementation have these five and seldom others.
+    /// The current system is expected to record everything, except Python's packages if it has no
+    /// `python`, and except components that its `Capture` left out, such as GPUs whose driver
+    /// hangs.
     pub fn drift(&self, current: &Self) -> Vec<Drift> {
         self.compare(current, Teller::System)
     }
 
-    /// As [`drift`](Self::drift), where the other environment is a file's, too, and may leave out as much.
+    /// Returns the differences as [`drift`](Self::drift) does, but for another environment that is
+    /// also from a file, and may omit the same components.
     pub fn drift_between_files(&self, other: &Self) -> Vec<Drift> {
         self.compare(other, Teller::File)
     }
@@ -223,8 +231,8 @@ impl Environment {
         drift
     }
 
-    /// As [`drift`](Self::drift); each difference is logged as a warning through the crate `log`, what the file does
-    /// not say as information.
+    /// Returns the differences as [`drift`](Self::drift) does, and logs each through the crate
+    /// `log`: differences as warnings, notes as information.
     pub fn log_drift(&self, current: &Self) -> Vec<Drift> {
         let drift = self.drift(current);
         for one in &drift {
@@ -235,32 +243,32 @@ impl Environment {
     }
 }
 
-/// The canonical texts of components by their ids, which are in the order of their first.
+/// The canonical texts of components, grouped by id. Ids are in the order of their first component.
 struct ById<'e> {
     in_order: Vec<(&'e str, Vec<&'e str>)>,
     places: HashMap<&'e str, usize>,
 }
 
 impl<'e> ById<'e> {
-    /// Whether there is a component of this id, or was before it was taken.
+    /// Returns whether there is a component with this id, even if its texts were taken.
     fn has(&self, id: &str) -> bool {
         self.places.contains_key(id)
     }
 
-    /// The texts of an id, which are not there any more after this.
+    /// Removes and returns the texts of an id.
     fn take(&mut self, id: &str) -> Vec<&'e str> {
         let texts = self.places.get(id).and_then(|&place| self.in_order.get_mut(place));
         texts.map(|(_, texts)| std::mem::take(texts)).unwrap_or_default()
     }
 }
 
-/// Two multisets of texts without what both have, in their order.
+/// Removes the common texts from two multisets, keeping the order of the rest.
 fn without_common<'e>(file: Vec<&'e str>, current: Vec<&'e str>) -> (Vec<&'e str>, Vec<&'e str>) {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for text in &current {
         *counts.entry(text).or_default() += 1;
     }
-    // What is taken from the file's side is to be taken from the other, too.
+    // Every text removed from the file's side is also removed from the other.
     let mut common: HashMap<&str, usize> = HashMap::new();
     let take = |counts: &mut HashMap<&'e str, usize>, text: &'e str| match counts.get_mut(text) {
         Some(count) if *count > 0 => {
@@ -345,7 +353,7 @@ mod tests {
         let of = |all: [(&str, Severity); 5]| all.map(|(id, severity)| (id.to_owned(), severity));
         use Severity::{High, Low, Note};
 
-        // Nobody asked an interpreter, on either side; the system has no GPU.
+        // Neither side queried an interpreter; the system has no GPU.
         let notes = of([("os", Low), ("python", Note), ("torch", Note), ("gpu", Note), ("cpu", Note)]);
         assert_eq!(severities(bare.drift(&rich))[..5], notes);
         let told = severities(rich.drift(&bare));
@@ -354,7 +362,8 @@ mod tests {
             of([("python", Note), ("torch", Note), ("gpu", High), ("cpu", Low), ("os", Low)])[..4]
         );
 
-        // An interpreter was asked, and has no torch and no diffusers; a file may leave out more than torch.
+        // An interpreter was queried, and has no torch and no diffusers; a file may omit more than
+        // torch.
         let told = severities(rich.drift(&python));
         assert_eq!(
             told,
@@ -401,7 +410,7 @@ mod tests {
         }
     }
 
-    /// As many as a file can hold.
+    /// The most components that a file can hold.
     #[test]
     fn many_components_take_no_long_time() {
         let many = |shift: usize| {
@@ -416,8 +425,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the environments: the same is no drift, both ways tell of the same texts, and each text of one side
-        /// is either found on the other or told of.
+        /// For any environments: equal ones have no drift, both directions report the same texts,
+        /// and each text of one side is either present on the other or reported.
         #[test]
         fn every_text_is_found_or_told(
             file in prop::collection::vec(("[abg]", "[xyz]"), 0..8),

@@ -1,4 +1,4 @@
-//! Element types, and checked views between their values and bytes.
+//! Element types, and checked views between values and bytes.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,17 +13,17 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub enum Dtype {
     /// IEEE 754 binary16, `float16`.
     F16,
-    /// bfloat16: the upper half of a float32. Files with it are of version 1.1.
+    /// bfloat16: the upper half of a float32. Files with it have version 1.1.
     BF16,
     /// IEEE 754 binary32, `float32`.
     F32,
 }
 
 impl Dtype {
-    /// Every dtype.
+    /// All dtypes.
     pub const ALL: [Self; 3] = [Self::F16, Self::BF16, Self::F32];
 
-    /// Bytes of one element.
+    /// Returns the size of one element in bytes.
     pub const fn size(self) -> usize {
         match self {
             Self::F16 | Self::BF16 => 2,
@@ -31,12 +31,13 @@ impl Dtype {
         }
     }
 
-    /// Bytes of an array of this shape; `None` if they are over what a `u64` holds.
+    /// Returns the size in bytes of an array with this shape, or `None` if it does not fit into a
+    /// `u64`.
     pub fn size_of_array(self, shape: &[usize]) -> Option<u64> {
         element_count(shape)?.checked_mul(self.size() as u64)
     }
 
-    /// The name in a record, which is numpy's: `float16`, `bfloat16`, `float32`.
+    /// Returns the name in a record, which is also numpy's name: `float16`, `bfloat16`, `float32`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F16 => "float16",
@@ -45,17 +46,17 @@ impl Dtype {
         }
     }
 
-    /// The dtype of this name.
+    /// Returns the dtype with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// Whether version 1.0 does not have it, its bytes being shuffled or not.
+    /// Returns whether it needs version 1.1, with or without byte shuffle.
     pub(crate) const fn needs_1_1(self, shuffled: bool) -> bool {
         shuffled || matches!(self, Self::BF16)
     }
 
-    /// The flags of a chunk header that stand for it, its bytes being shuffled or not.
+    /// Returns the chunk header flags for it, with or without byte shuffle.
     pub(crate) const fn flags(self, shuffled: bool) -> [u8; 4] {
         match (self, shuffled) {
             (Self::F16, false) => *b"F16\0",
@@ -67,7 +68,7 @@ impl Dtype {
         }
     }
 
-    /// The dtype that the flags of a chunk header stand for, and whether its bytes are shuffled.
+    /// Returns the dtype that these chunk header flags encode, and whether the bytes are shuffled.
     pub(crate) fn from_flags(flags: [u8; 4]) -> Option<(Self, bool)> {
         Self::ALL
             .into_iter()
@@ -89,7 +90,7 @@ mod sealed {
     impl Sealed for f32 {}
 }
 
-/// A type that latents are made of: [`struct@f16`], [`struct@bf16`] or [`f32`]. No other crate can implement it.
+/// A type of latent elements: [`struct@f16`], [`struct@bf16`] or [`f32`]. This trait is sealed.
 pub trait Element:
     sealed::Sealed
     + Copy
@@ -106,21 +107,21 @@ pub trait Element:
     /// The dtype of these values.
     const DTYPE: Dtype;
 
-    /// The value as float32, which holds all of them exactly. The payload of a NaN is kept.
+    /// Converts to float32, which represents all values exactly. The payload of a NaN is kept.
     fn to_f32(self) -> f32;
 
-    /// Whether it is neither NaN nor infinite.
+    /// Returns whether it is neither NaN nor infinite.
     fn is_finite(self) -> bool;
 
-    /// `values` with their type as a value.
+    /// Returns `values` with their type as a run-time value.
     #[doc(hidden)]
     fn erase(values: &[Self]) -> Values<'_>;
 
-    /// `values` if they are of this type.
+    /// Returns `values` if they have this type.
     #[doc(hidden)]
     fn typed(values: Values<'_>) -> Option<&[Self]>;
 
-    /// Converts values into `to`, which is as long: to the nearest, ties to even.
+    /// Converts values into `to`, which has the same length, rounding to nearest, ties to even.
     #[doc(hidden)]
     fn convert(values: Values<'_>, to: &mut [Self]);
 }
@@ -227,24 +228,27 @@ impl Element for f32 {
     }
 }
 
-/// Converts float16 by the processor's instructions, and signalling NaN, which these make quiet, by hand.
+/// Converts float16 with processor instructions. These make signalling NaNs quiet, so those are
+/// converted in software.
 fn widen(values: &[f16], to: &mut [f32]) {
     for (values, to) in values.chunks(LANE_BLOCK).zip(to.chunks_mut(LANE_BLOCK)) {
         values.convert_to_f32_slice(to);
-        // No branch, so that compilers make vector instructions of it.
+        // Without branches, so that the compiler can vectorize it.
         if values.iter().fold(false, |found, value| found | is_signalling(*value)) {
             to.iter_mut().zip(values).for_each(|(to, value)| *to = Element::to_f32(*value));
         }
     }
 }
 
-/// Whether a float16 is a signalling NaN: the first bit of its mantissa is 0, and another is not (IEEE 754, 6.2.1).
+/// Returns whether a float16 is a signalling NaN: the first mantissa bit is 0 and another is not
+/// (IEEE 754, 6.2.1).
 fn is_signalling(value: f16) -> bool {
     let magnitude = value.to_bits() & 0x7fff;
     magnitude > 0x7c00 && magnitude < 0x7e00
 }
 
-/// Converts between the types of 16 bits, as fast as through float32, and rounded once since that holds both.
+/// Converts between 16-bit types through float32. That is fast, and rounds only once, since float32
+/// holds both.
 fn by_way_of_f32<S, T>(values: &[S], to: &mut [T])
 where
     [S]: HalfFloatSliceExt,
@@ -267,7 +271,7 @@ pub enum Values<'a> {
     F32(&'a [f32]),
 }
 
-/// Not the values themselves, of which there may be gigabytes.
+/// Does not print the values, which can be gigabytes.
 impl fmt::Debug for Values<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}; {}]", self.dtype(), self.len())
@@ -291,7 +295,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The elements of `range`, of which there are as many.
+    /// Returns the elements of `range`, which must be in bounds.
     pub(crate) fn slice(self, range: Range<usize>) -> Self {
         match self {
             Self::F16(values) => Self::F16(values.get(range).unwrap_or_default()),
@@ -300,7 +304,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The bytes as they are in memory, which is how they are in a file.
+    /// Returns the bytes in memory, which are the same as in a file.
     pub(crate) fn as_bytes(self) -> &'a [u8] {
         match self {
             Self::F16(values) => values.as_bytes(),
@@ -309,7 +313,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The first element that is NaN or infinite, with its position.
+    /// Returns the first NaN or infinite element and its position.
     pub(crate) fn first_non_finite(self) -> Option<(usize, f32)> {
         match self {
             Self::F16(values) => first_match(values, |value| !value.is_finite()),
@@ -318,7 +322,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The first finite element that would be infinite as `dtype`, with its position.
+    /// Returns the first finite element that would become infinite as `dtype`, and its position.
     pub(crate) fn first_overflow(self, dtype: Dtype) -> Option<(usize, f32)> {
         fn find<T: Element>(values: &[T], least: f32) -> Option<(usize, f32)> {
             first_match(values, |value| value.is_finite() && value.to_f32().abs() >= least)
@@ -327,14 +331,16 @@ impl<'a> Values<'a> {
             (Self::BF16(values), Dtype::F16) => find(values, FLOAT16_OVERFLOW),
             (Self::F32(values), Dtype::F16) => find(values, FLOAT16_OVERFLOW),
             (Self::F32(values), Dtype::BF16) => find(values, BFLOAT16_OVERFLOW),
-            // The values of the one are among those of the other, or all smaller than its largest.
+            // All values of the source type are values of the target type, or smaller than its
+            // largest.
             (Self::F16(_), _) | (Self::BF16(_), Dtype::BF16 | Dtype::F32) | (Self::F32(_), Dtype::F32) => {
                 None
             }
         }
     }
 
-    /// The values as `dtype`: in place if they have it, else converted into `scratch`, to the nearest.
+    /// Returns the values as `dtype`: in place if they have it, otherwise converted into `scratch`,
+    /// rounding to nearest.
     pub(crate) fn converted<'s>(self, dtype: Dtype, scratch: &'s mut Scratch) -> Values<'s>
     where
         'a: 's,
@@ -355,7 +361,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Room for values that are converted.
+/// Memory for converted values.
 #[derive(Default)]
 pub(crate) struct Scratch {
     half: Vec<f16>,
@@ -364,7 +370,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// The values that were converted to `dtype` last.
+    /// Returns the values that were last converted to `dtype`.
     pub(crate) fn values(&self, dtype: Dtype) -> Values<'_> {
         match dtype {
             Dtype::F16 => Values::F16(&self.half),
@@ -374,18 +380,19 @@ impl Scratch {
     }
 }
 
-/// The smallest magnitude that float16 has no finite value for: halfway between 65504, its largest, and 65536, where
-/// ties go to the even neighbour, which is infinity (IEEE 754, roundTiesToEven).
+/// The smallest magnitude that overflows float16: halfway between 65504, its largest value, and
+/// 65536. Ties go to the even neighbour, which is infinity here (IEEE 754, roundTiesToEven).
 const FLOAT16_OVERFLOW: f32 = 65520.0;
 
-/// The same for bfloat16: halfway between its largest, 0x7f7f, and 2^128.
+/// The same for bfloat16: halfway between its largest value, 0x7f7f, and 2^128.
 const BFLOAT16_OVERFLOW: f32 = f32::from_bits(0x7f7f_8000);
 
-/// Elements looked at together: enough for vector instructions, few enough to stay in the first-level cache.
+/// Elements to check together: enough for vector instructions, few enough for the first-level
+/// cache.
 const LANE_BLOCK: usize = 4096;
 
-/// The first value that is `wanted`, with its position. Whole blocks are looked at without a branch, which compilers turn
-/// into vector instructions.
+/// Returns the first value that is `wanted`, and its position. Whole blocks are checked without
+/// branches, so that the compiler can vectorize it.
 fn first_match<T: Element>(values: &[T], wanted: impl Fn(&T) -> bool) -> Option<(usize, f32)> {
     let block = values
         .chunks(LANE_BLOCK)
@@ -395,9 +402,10 @@ fn first_match<T: Element>(values: &[T], wanted: impl Fn(&T) -> bool) -> Option<
     Some((at, value.to_f32()))
 }
 
-/// The number of elements of a shape; `None` if it is over what a `u64` holds. A scalar (no axes) has one.
+/// Returns the number of elements of a shape, or `None` if it does not fit into a `u64`. A scalar
+/// (no axes) has one.
 pub(crate) fn element_count(shape: &[usize]) -> Option<u64> {
-    // An axis of 0 makes the whole empty, however large the other axes claim to be.
+    // An axis of 0 makes the whole empty, however large the other axes are.
     if shape.contains(&0) {
         return Some(0);
     }
@@ -446,7 +454,7 @@ mod tests {
         assert_eq!(first(&[]), None);
     }
 
-    /// What the first overflow is said to be has to be what the conversion does.
+    /// The reported first overflow must match the result of the conversion.
     #[test]
     fn overflow_is_where_conversion_makes_an_infinity() {
         let mut half = vec![f16::ZERO; LANE_BLOCK + 2];

@@ -1,4 +1,5 @@
-//! The environment an image was made in: a list of components, each a line of text and its digest.
+//! The environment in which an image was made: a list of components, each a line of text with its
+//! digest.
 
 use serde::Serialize;
 
@@ -7,7 +8,8 @@ use crate::error::{Error, Place, Result};
 use crate::manifest::{Extra, for_each_element, to_text};
 use crate::shorten::{shorten, shorten_error};
 
-/// A snapshot of what an image was made with: frameworks, operating system, devices.
+/// A snapshot of the software and hardware that made an image: frameworks, operating system,
+/// devices.
 ///
 /// ```
 /// use gen5::{Component, Environment};
@@ -21,43 +23,44 @@ use crate::shorten::{shorten, shorten_error};
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     components: Vec<Component>,
-    /// The ids of components that a capture left out, which a file does not keep.
+    /// The ids of components that a capture left out. Files do not store them.
     left_out: Vec<&'static str>,
 }
 
 impl PartialEq for Environment {
-    /// Whether both have the same components.
+    /// Returns whether both have the same components.
     fn eq(&self, other: &Self) -> bool {
         self.components == other.components
     }
 }
 
-/// One part of an environment.
+/// One component of an environment.
 ///
-/// Several may have one id: a machine has as many `gpu` components as it has GPUs.
+/// Several components can have the same id. For example, a machine has one `gpu` component for each
+/// GPU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Component {
     #[serde(rename = "component_id")]
     id: String,
-    /// The misspelling is the format's.
+    /// The misspelling is part of the format.
     #[serde(rename = "cononical_str")]
     canonical: String,
     #[serde(rename = "component_sha256_digest")]
     digest: Digest,
-    /// Members that the format does not know.
+    /// Members that the format does not define.
     #[serde(flatten)]
     extra: Extra,
 }
 
 impl Component {
-    /// A component: what it is (`torch`), and its canonical text (`name=torch;version=2.15.0;cuda=13.2`), whose digest
-    /// is taken here.
+    /// Creates a component from its id (`torch`) and its canonical text
+    /// (`name=torch;version=2.15.0;cuda=13.2`), and computes the digest of the text.
     pub fn new(id: impl Into<String>, canonical: impl Into<String>) -> Self {
         let canonical = canonical.into();
         Self { id: id.into(), digest: Digest::of(canonical.as_bytes()), canonical, extra: Extra::new() }
     }
 
-    /// Reads an element of the list, the one at this position.
+    /// Reads the element at position `index` of the list.
     fn read(json: &str, index: usize, place: &Place) -> Result<Self> {
         let malformed = |problem: String| Error::Json { place: place.clone(), problem };
         let names = ["component_id", "cononical_str", "component_sha256_digest"];
@@ -79,73 +82,75 @@ impl Component {
         Ok(Self { id, canonical, digest, extra })
     }
 
-    /// What it is: `torch`, `gpu`.
+    /// Returns the component's id: `torch`, `gpu`.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Its canonical text: `name=python;version=3.11.7`.
+    /// Returns the canonical text: `name=python;version=3.11.7`.
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
 
-    /// Members that the format does not know.
+    /// Returns the members that the format does not define.
     pub fn extra(&self) -> &Extra {
         &self.extra
     }
 
-    /// The SHA-256 of the canonical text.
+    /// Returns the SHA-256 of the canonical text.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 }
 
-/// The version of the chunk's own layout, the only one there is.
+/// The version of the chunk's own layout. Only this one exists.
 const ENV_VERSION: u64 = 1;
 
 impl Environment {
-    /// An environment of these components.
+    /// Creates an environment with these components.
     pub fn new(components: impl IntoIterator<Item = Component>) -> Self {
         Self { components: components.into_iter().collect(), left_out: Vec::new() }
     }
 
-    /// The components, in the order of the file.
+    /// Returns the components, in file order.
     pub fn components(&self) -> &[Component] {
         &self.components
     }
 
-    /// The first component of this id.
+    /// Returns the first component with this id.
     pub fn get(&self, id: &str) -> Option<&Component> {
         self.components.iter().find(|component| component.id == id)
     }
 
-    /// Adds a component.
+    /// Appends a component.
     pub fn push(&mut self, component: Component) {
         self.components.push(component);
     }
 
-    /// Records that a capture has no answer for these ids, so that their absence is no difference.
+    /// Records that a capture got no answer for these ids, so that their absence does not count as
+    /// a difference.
     #[cfg(feature = "capture")]
     pub(crate) fn leave_out(&mut self, ids: &[&'static str]) {
         self.left_out.extend(ids);
     }
 
-    /// Whether a capture has no answer for this id.
+    /// Returns whether a capture got no answer for this id.
     pub(crate) fn leaves_out(&self, id: &str) -> bool {
         self.left_out.contains(&id)
     }
 
-    /// Reads the JSON text that a file keeps, `{"env_version": 1, "components": […]}`, and checks every component against
-    /// its digest.
+    /// Parses the JSON text that a file stores, `{"env_version": 1, "components": […]}`, and checks
+    /// every component against its digest.
     ///
     /// # Errors
     ///
-    /// [`Error::Json`] and [`Error::Value`] if it is not that; [`Error::ComponentDigest`].
+    /// [`Error::Json`] and [`Error::Value`] if the text does not have this form;
+    /// [`Error::ComponentDigest`] if a digest does not match.
     pub fn from_json(json: &str) -> Result<Self> {
         Self::read(json.as_bytes(), &Place::Environment)
     }
 
-    /// Reads the chunk's payload, and checks every component against its digest.
+    /// Parses the chunk's payload, and checks every component against its digest.
     pub(crate) fn read(json: &[u8], place: &Place) -> Result<Self> {
         let malformed = |problem: String| Error::Json { place: place.clone(), problem };
         let text = std::str::from_utf8(json)
@@ -173,7 +178,7 @@ impl Environment {
         Ok(Self::new(components))
     }
 
-    /// The chunk's payload.
+    /// Returns the chunk's payload.
     pub(crate) fn to_json(&self) -> Result<String> {
         #[derive(Serialize)]
         struct Stored<'a> {

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, grouped by whose fault it is.
+//! All errors of this crate, grouped by whose fault they are.
 
 use std::fmt;
 use std::io;
@@ -7,44 +7,46 @@ use crate::element::Dtype;
 use crate::shorten::quote;
 use crate::wire::ChunkType;
 
-/// A result whose error is [`Error`].
+/// A result with [`Error`] as its default error type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why reading or writing did not work.
+/// An error of reading or writing.
 ///
-/// Each variant says what was expected, what was found, and where; [`fault`](Self::fault) says whose fault it is.
+/// Each variant has the expected value, the actual value and the place. [`fault`](Self::fault)
+/// returns whose fault the error is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    // ---- I/O -------------------------------------------------------------------------------------------------
-    /// The operating system refused, or the caller's reader or writer did.
+    // ---- I/O ----
+    /// The operating system, or the caller's reader or writer, returned an error.
     #[error("could not {action}: {error}")]
     Io {
-        /// What was being done, with the path where there is one: `open batch.gen5`.
+        /// The failed action, with the path if there is one: `open batch.gen5`.
         action: String,
-        /// What the system said. It is part of this error's text, and so not its source: a chain says it once.
+        /// The system's error. Its text is part of this error's text, so it is not this error's
+        /// source, and an error chain prints it once.
         error: io::Error,
     },
-    /// The file that was to be replaced is not the one that was read any more. Nothing was written.
+    /// The file to replace has changed since it was read. Nothing was written.
     #[error(
         "could not replace {path}: another program has {change} it since it was read, so nothing was written; start again \
          from what is there now"
     )]
     Outdated {
-        /// Where it is.
+        /// The path of the file.
         path: String,
         /// `changed`, `replaced` or `removed`.
         change: &'static str,
     },
 
-    // ---- format: the file is not what it should be -----------------------------------------------------------
-    /// The file does not start as a GEN5 file does.
+    // ---- format: the file is not valid ----
+    /// The file does not start like a GEN5 file.
     #[error("not a GEN5 file: {problem}")]
     NotGen5 {
-        /// What it starts with, or how short it is.
+        /// The start of the file, or its length if it is too short.
         problem: String,
     },
-    /// A version that this build does not read.
+    /// This build does not support the version of the file.
     #[error(
         "GEN5 version {major}.{minor} is not supported: this build reads 1.0 and 1.1; a newer gen5 may read it"
     )]
@@ -54,44 +56,44 @@ pub enum Error {
         /// The header's minor version.
         minor: u8,
     },
-    /// Flag bits that this build does not know.
+    /// The header has flag bits that this build does not support.
     #[error("the file header has unknown flags {flags:#06x}: a newer gen5 may read this file")]
     UnsupportedFlags {
         /// The header's flags.
         flags: u16,
     },
-    /// A value in the header, the table or a record is not what it must be.
+    /// A value in the header, the table or a record is not valid.
     #[error("{place}: {member} is {found}, expected {expected}")]
     Value {
-        /// Where.
+        /// The place of the value.
         place: Place,
-        /// Which field or JSON member.
+        /// The field or JSON member.
         member: String,
-        /// What it should be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The actual value.
         found: String,
     },
-    /// The chunk table or the environment is not the JSON it should be.
+    /// The chunk table or the environment is not valid JSON, or not the expected JSON.
     #[error("{place}: {problem}")]
     Json {
-        /// Where.
+        /// The place of the JSON text.
         place: Place,
-        /// What the parser said.
+        /// The parser's message.
         problem: String,
     },
-    /// A zstd frame is not one that this format allows, or is damaged.
+    /// A zstd frame is damaged, or is not allowed by this format.
     #[error("{place}: {problem}")]
     Frame {
-        /// Where.
+        /// The place of the frame.
         place: Place,
-        /// What is wrong with it.
+        /// The problem with the frame.
         problem: FrameProblem,
     },
     /// A chunk's own header contradicts its record in the table.
     #[error("{place}: the record says {what} {record}, the chunk itself {chunk}")]
     Contradiction {
-        /// Where.
+        /// The place of the chunk.
         place: Place,
         /// `type`, `flags` or `size`.
         what: &'static str,
@@ -100,7 +102,7 @@ pub enum Error {
         /// The chunk header's value.
         chunk: String,
     },
-    /// Two chunks share bytes.
+    /// Two chunks overlap.
     #[error(
         "{second} overlaps {first}, which ends at {first_end}; the Python package writes such files when one \
          `chunk_records` list is used for two of them: write it again with a fresh list"
@@ -108,39 +110,39 @@ pub enum Error {
     Overlap {
         /// The chunk that starts first.
         first: Box<Place>,
-        /// Where it ends.
+        /// The end of the first chunk.
         first_end: u64,
-        /// The chunk that starts inside it.
+        /// The chunk that starts inside the first one.
         second: Box<Place>,
     },
-    /// A second image or a second environment.
+    /// The file has a second image or a second environment.
     #[error("{second}: a file has at most one such chunk, and {first} is one already")]
     SecondChunk {
-        /// The one found first.
+        /// The first one.
         first: Box<Place>,
-        /// The other.
+        /// The second one.
         second: Box<Place>,
     },
     /// The parts of a latent do not make up the whole.
     #[error("{place}: the parts of latent {of:?} do not fit together: {problem}")]
     Parts {
-        /// The part where it was noticed.
+        /// The part at which the problem was found.
         place: Place,
-        /// The latent's name.
+        /// The latent's key.
         of: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 
-    // ---- integrity: it was right once ------------------------------------------------------------------------
-    /// The payload is not the one that was written.
+    // ---- integrity: the file was valid once ----
+    /// The payload differs from the one that was written.
     #[error("{place}: the payload is damaged: its SHA-256 is {found}, recorded is {expected}")]
     Hash {
-        /// Where.
+        /// The place of the chunk.
         place: Place,
         /// The hash in the table.
         expected: Box<str>,
-        /// The hash of what is there.
+        /// The hash of the actual payload.
         found: Box<str>,
     },
     /// A component of the environment does not match its digest.
@@ -148,132 +150,132 @@ pub enum Error {
         "{place}: component {id:?} was altered: the SHA-256 of its text is {found}, recorded is {expected}"
     )]
     ComponentDigest {
-        /// Where.
+        /// The place of the environment.
         place: Place,
         /// The component's id.
         id: String,
-        /// The digest that is stored.
+        /// The stored digest.
         expected: Box<str>,
-        /// The digest of what is stored.
+        /// The digest of the stored text.
         found: Box<str>,
     },
-    /// The file changed under the reader.
+    /// The file changed during reading.
     #[error("the file changed while it was read: it had {expected} bytes, reading stopped at {found}")]
     Changed {
         /// Its length when it was opened.
         expected: u64,
-        /// Where it ends now, or where reading stopped.
+        /// The current end of the file, or the offset at which reading stopped.
         found: u64,
     },
-    /// A part of the file is not what it was when the file was opened.
+    /// A part of the file has changed since the file was opened.
     #[error("{place}: it was changed since the file was opened")]
     Rewritten {
-        /// Which part.
+        /// The place that has changed.
         place: Place,
     },
 
-    // ---- limits ----------------------------------------------------------------------------------------------
-    /// More than the [`Limits`](crate::Limits) allow.
+    // ---- limits ----
+    /// The file exceeds one of the [`Limits`](crate::Limits).
     #[error("{place}: {found} {unit} are over the limit of {limit} (`Limits::{name}`)")]
     Limit {
-        /// Where.
+        /// The place that exceeds the limit.
         place: Place,
         /// The field of [`Limits`](crate::Limits).
         name: &'static str,
-        /// What is counted: `bytes`, `chunks`, `axes`.
+        /// The unit of the limit: `bytes`, `chunks`, `axes`.
         unit: &'static str,
-        /// The limit in force.
+        /// The current limit.
         limit: u64,
-        /// What the file asks for.
+        /// The amount that the file needs.
         found: u64,
     },
-    /// The machine has no memory left for this.
+    /// There is not enough memory.
     #[error("no memory for {what}: {bytes} bytes could not be allocated")]
     Memory {
-        /// For what.
+        /// The purpose of the memory.
         what: String,
-        /// How much.
+        /// The size of the allocation.
         bytes: u64,
     },
 
-    // ---- caller ----------------------------------------------------------------------------------------------
-    /// There is no latent of this name.
+    // ---- caller ----
+    /// The file has no latent with this key.
     #[error("no latent is called {}; {hint}", quote(key))]
     NoSuchLatent {
-        /// The name asked for.
+        /// The requested key.
         key: String,
-        /// The names there are, or some of them.
+        /// The existing keys, or some of them.
         hint: String,
     },
-    /// Several latents have this name.
+    /// Several latents have this key.
     #[error(
         "{count} latents are called {}: take one by position with `latent_at`, the first is {first}",
         quote(key)
     )]
     AmbiguousKey {
-        /// The name asked for.
+        /// The requested key.
         key: String,
-        /// How many have it.
+        /// The number of latents with this key.
         count: usize,
-        /// The position of the first.
+        /// The position of the first one.
         first: usize,
     },
-    /// The values have another type than the one asked for.
+    /// The requested type is not the type of the values.
     #[error("latent {latent} is {stored}, not {asked}: `read_as` converts")]
     Dtype {
-        /// Which latent.
+        /// The name of the latent.
         latent: String,
         /// Its dtype.
         stored: Dtype,
-        /// The dtype asked for.
+        /// The requested dtype.
         asked: Dtype,
     },
     /// The values cannot be borrowed from the file.
     #[error("latent {latent} cannot be borrowed: {reason}")]
     NotBorrowable {
-        /// Which latent.
+        /// The name of the latent.
         latent: String,
-        /// Why not, and what to do.
+        /// The reason, with a remedy.
         reason: NotBorrowable,
     },
-    /// A position, a range or a buffer does not fit.
+    /// An argument is not valid, such as a position, a range or a buffer.
     #[error("{what}: expected {expected}, found {found}")]
     Argument {
-        /// What was given.
+        /// The argument.
         what: String,
-        /// What it should be.
+        /// The expected value.
         expected: String,
-        /// What it was.
+        /// The actual value.
         found: String,
     },
-    /// A name is taken.
+    /// Another latent already has this key.
     #[error("the key {} is used twice: keys of latents are unique in a file", quote(key))]
     DuplicateKey {
-        /// The name.
+        /// The key.
         key: String,
     },
     /// A value is NaN or infinite.
     #[error("latent {}: element {index} is {value}; allow it with `WriteOptions::non_finite`", latent_name(key.as_deref()))]
     NonFinite {
-        /// Which latent; `None` if it has no key.
+        /// The latent's key, or `None` if it has none.
         key: Option<String>,
         /// Position of the first such element, in C order.
         index: u64,
         /// The value.
         value: f32,
     },
-    /// A value is too large for the dtype it is to be converted to.
+    /// A value is too large for the target dtype of a conversion.
     #[error(
         "latent {latent}: element {index} is {value}, which {dtype} would turn into infinity; keep its dtype"
     )]
     Overflow {
-        /// Which latent.
+        /// The name of the latent.
         latent: String,
         /// Position of the first such element, in C order.
         index: u64,
         /// The value.
         value: f32,
-        /// What it was to be converted to.
+        /// The target dtype.
         dtype: Dtype,
     },
     /// A stream did not get all its values.
@@ -283,72 +285,72 @@ pub enum Error {
         latent_name(key.as_deref())
     )]
     Incomplete {
-        /// Which latent; `None` if it has no key.
+        /// The latent's key, or `None` if it has none.
         key: Option<String>,
-        /// Elements that its shape asks for.
+        /// The number of elements in its shape.
         expected: u64,
-        /// Elements that came.
+        /// The number of elements pushed.
         found: u64,
     },
-    /// Metadata that the format does not allow.
+    /// The metadata is not valid.
     #[error("metadata: {member} is {found}, expected {expected}")]
     Metadata {
-        /// Which member, from `model_info` down: `generation_settings.steps`.
+        /// The member, as a path below `model_info`: `generation_settings.steps`.
         member: String,
-        /// What it should be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The actual value.
         found: String,
     },
     /// The image cannot be decoded.
     #[error("the image is damaged, or is not an image: {problem}")]
     Image {
-        /// What the decoder said.
+        /// The decoder's message.
         problem: String,
     },
-    /// The format has no way to express this.
+    /// The format cannot express something this large.
     #[error("{what} is too large: {problem}")]
     TooLarge {
-        /// What is too large: `the file`, or a latent.
+        /// The object that is too large: `the file`, or a latent.
         what: String,
-        /// How large it would be, and what the format can express.
+        /// Its size, and the largest size that the format can express.
         problem: String,
     },
-    /// An earlier call left the file unfinished.
+    /// The file cannot be finished, because an earlier call failed.
     #[error("the file cannot be finished, since an earlier write failed: {cause}")]
     WriterFailed {
-        /// That call's error.
+        /// The error of that call.
         cause: String,
     },
-    /// What [`WriteOptions::cancel_when`](crate::WriteOptions::cancel_when) or
-    /// [`ReadOptions::cancel_when`](crate::ReadOptions::cancel_when) asks said yes.
+    /// The function set with [`WriteOptions::cancel_when`](crate::WriteOptions::cancel_when) or
+    /// [`ReadOptions::cancel_when`](crate::ReadOptions::cancel_when) returned true.
     #[error("cancelled")]
     Cancelled,
 }
 
-/// How errors call a latent of this key.
+/// Returns the name of a latent with this key for error messages.
 pub(crate) fn latent_name(key: Option<&str>) -> String {
     key.map_or_else(|| "without a key".into(), quote)
 }
 
-/// Whose fault an [`Error`] is.
+/// The party at fault for an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The system's: a file that is missing, a full disk, no memory.
+    /// The system: a missing file, a full disk, no memory.
     Io,
-    /// The file's: it is not GEN5, of a version that is not known, or wrongly put together.
+    /// The file: it is not GEN5, has an unsupported version, or is malformed.
     Format,
-    /// The file's: what it holds has changed since it was written.
+    /// The file: its contents have changed since it was written.
     Integrity,
-    /// The file asks for more than the limits allow.
+    /// The file exceeds the limits.
     Limit,
-    /// The caller's.
+    /// The caller.
     Caller,
 }
 
 impl Error {
-    /// Whose fault it is.
+    /// Returns whose fault the error is.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Io { .. } | Self::Outdated { .. } | Self::Memory { .. } | Self::WriterFailed { .. } => {
@@ -385,7 +387,8 @@ impl Error {
         }
     }
 
-    /// An error of publishing, as this library words it. It is no `From`, which would be public.
+    /// Converts an error of the publishing crate. This is not a `From` implementation, because that
+    /// would be public.
     pub(crate) fn of_publishing(error: gen5_publish::Error) -> Self {
         match error {
             gen5_publish::Error::Outdated { path, change } => Self::Outdated { path, change },
@@ -395,35 +398,35 @@ impl Error {
         }
     }
 
-    /// Puts words to a refusal of the operating system.
+    /// Returns a function that adds the failed action to an I/O error.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |error| Self::Io { action, error }
     }
 }
 
-/// Where in a file.
+/// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
-    /// The 32 bytes at the start.
+    /// The file header: the first 32 bytes.
     Header,
-    /// An environment that is not in a file.
+    /// An environment that does not come from a file.
     Environment,
     /// The chunk table.
     Table {
-        /// Where it starts.
+        /// The offset of its start.
         offset: u64,
     },
     /// A chunk, or its record.
     Chunk {
         /// Its position in the table, from 0.
         index: usize,
-        /// Where it starts, if its record could be read so far.
+        /// The offset of its start, if the record was readable up to that member.
         offset: Option<u64>,
-        /// What it holds, if known.
+        /// Its type, if known.
         kind: Option<ChunkType>,
-        /// The latent's key, if it is one and has one.
+        /// The key, if the chunk belongs to a latent with one.
         key: Option<Box<str>>,
     },
 }
@@ -450,72 +453,72 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong with a zstd frame.
+/// A problem with a zstd frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameProblem {
-    /// It does not start as a frame does.
+    /// The magic number is not that of a zstd frame.
     #[error("not a zstd frame: it starts with {found}")]
     NotZstd {
-        /// The first bytes, as hexadecimal.
+        /// The first bytes, in hexadecimal.
         found: String,
     },
-    /// It starts with a skippable frame, which the reference stumbles over.
+    /// The data starts with a skippable frame, which the reference implementation cannot read.
     #[error("a skippable zstd frame stands in front")]
     Skippable,
-    /// It does not tell how much it holds.
+    /// The frame does not record its content size.
     #[error("the zstd frame carries no content size")]
     NoContentSize,
-    /// It needs a dictionary.
+    /// The frame needs a dictionary.
     #[error("the zstd frame asks for dictionary {id}")]
     Dictionary {
-        /// The dictionary's number.
+        /// The dictionary's ID.
         id: u32,
     },
-    /// Its content is not as long as the record says.
+    /// The content size does not match the record.
     #[error("the zstd frame holds {found} bytes, expected {expected}")]
     ContentSize {
-        /// What the record asks for, header included.
+        /// The size according to the record, including the chunk header.
         expected: u64,
-        /// What the frame says.
+        /// The size according to the frame.
         found: u64,
     },
-    /// It ends early.
+    /// The frame ends early.
     #[error("the zstd frame is cut short")]
     Truncated,
-    /// It is followed by something.
+    /// Other bytes follow the frame.
     #[error("{count} bytes follow the zstd frame")]
     Trailing {
-        /// How many.
+        /// The number of extra bytes.
         count: u64,
     },
-    /// zstd cannot decode it: damage, a wrong checksum, or a window over 2^27 bytes.
+    /// zstd cannot decode the frame: damage, a wrong checksum, or a window over 2^27 bytes.
     #[error("the zstd frame is damaged (zstd: {message})")]
     Damaged {
-        /// zstd's own words.
+        /// zstd's own message.
         message: &'static str,
     },
 }
 
-/// Why a latent cannot be borrowed as a slice.
+/// The reason why a latent cannot be borrowed as a slice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotBorrowable {
-    /// It has to be decompressed.
+    /// The latent is compressed.
     #[error("it is compressed; `read` decompresses it")]
     Compressed,
-    /// It lies in several chunks.
+    /// The values are in several chunks.
     #[error("it is stored in {count} parts; `read` joins them, and rows of one raw part can be borrowed")]
     Parts {
-        /// How many parts the rows asked for touch.
+        /// The number of parts that the requested rows overlap.
         count: usize,
     },
-    /// Its bytes do not start where such values may.
+    /// The bytes do not have the alignment of the type.
     #[error("its bytes start at address {address:#x}, not a multiple of {alignment}; `read` copies them")]
     Misaligned {
-        /// Where they are in memory.
+        /// Their address in memory.
         address: usize,
-        /// What the dtype needs.
+        /// The alignment that the dtype needs.
         alignment: usize,
     },
     /// The bytes of the file are not in memory.

@@ -39,7 +39,7 @@ pub use writer::{
     Array, Compression, Entry, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer,
 };
 
-// What a file holds.
+// Contents of a file.
 pub use codec::{Digest, ParseDigestError};
 pub use drift::{Drift, Severity};
 pub use element::{Dtype, Element};
@@ -54,7 +54,7 @@ pub use wire::ChunkType;
 #[cfg(feature = "capture")]
 pub use capture::{Capture, CaptureTimings, Captured};
 
-// What can go wrong.
+// Errors.
 pub use error::{Error, Fault, FrameProblem, NotBorrowable, Place, Result};
 
 /// Compiles and runs the programs in the guide to the library, as those in the README.

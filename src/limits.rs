@@ -1,37 +1,41 @@
-//! What reading may cost.
+//! Limits on the resources that reading may use.
 
-/// Bounds on what a file can make the reader do, checked before memory is allocated.
+/// Limits on the resources that a file can make the reader use. They are checked before memory is
+/// allocated.
 ///
-/// The bounds on decompressed sizes are absolute, not ratios: a latent of zeros honestly compresses 30,000 to 1.
-/// The defaults refuse no file that this crate writes; only to read a compressed latent of over 64 GiB in one call,
-/// `latent_bytes` has to be raised. Lower them where files come from strangers and memory is short: a reader and its metadata
-/// take at most eight times the memory of the table's text, and 16 MiB for tags.
+/// The limits on decompressed sizes are absolute, not ratios, because a valid latent of zeros can
+/// compress 30,000 to 1. The defaults accept every file that this crate writes; only reading a
+/// compressed latent of over 64 GiB in one call needs a higher `latent_bytes`.
 ///
-/// Others may be added, so that a value is best made of the defaults:
+/// Lower the limits if files are untrusted and memory is short. A reader and its metadata take at
+/// most eight times the memory of the table's text, plus 16 MiB for tags.
+///
+/// More limits may be added, so build a value from the defaults:
 ///
 /// ```
 /// let limits = gen5::Limits { latent_bytes: 1 << 30, ..gen5::Limits::default() };
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the chunk table, both as stored and decompressed. Default 128 MiB, room for 262,144 records. Parsed, it takes up
-    /// to eight times as much.
+    /// Bytes of the chunk table, both stored and decompressed. The default is 128 MiB, enough for
+    /// 262,144 records. The parsed table takes up to eight times this size.
     pub table_bytes: u64,
-    /// Records in the chunk table. Default 262,144.
+    /// Records in the chunk table. The default is 262,144.
     pub chunks: u64,
-    /// Tags in the metadata, checked when [`Reader::metadata`](crate::Reader::metadata) reads it. Each is an allocation. Default
-    /// 262,144.
+    /// Tags in the metadata, each of which is an allocation. The limit is checked when
+    /// [`Reader::metadata`](crate::Reader::metadata) reads the metadata. The default is 262,144.
     pub tags: u64,
-    /// Axes of a latent. Default 64, which is also numpy's.
+    /// Axes of a latent. The default is 64, which is also numpy's limit.
     pub rank: u64,
-    /// Bytes of one compressed chunk when decompressed. Default 2^32, all that the format can express.
+    /// Bytes of one compressed chunk after decompression. The default is 2^32, the most that the
+    /// format can express.
     pub chunk_bytes: u64,
-    /// Bytes that one call allocates to return a latent, rows of one, several latents together, or a chunk of unknown type.
-    /// Default 2^36 (64 GiB).
+    /// Bytes that one call allocates to return a latent, rows of one, several latents together, or
+    /// a chunk of unknown type. The default is 2^36 (64 GiB).
     pub latent_bytes: u64,
-    /// Bytes of the image, looked at when it is read. Default 1 GiB.
+    /// Bytes of the image, checked when it is read. The default is 1 GiB.
     pub image_bytes: u64,
-    /// Bytes of the environment's JSON, looked at when it is read. Default 16 MiB.
+    /// Bytes of the environment's JSON, checked when it is read. The default is 16 MiB.
     pub environment_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The manifest of a file, to be that of another.
+//! The manifest of a file without its records, for reuse in other files.
 
 use std::ops::Range;
 
@@ -8,27 +8,27 @@ use crate::reader::Reader;
 use crate::shorten::shorten_error;
 use crate::writer::Records;
 
-/// What the manifest of a file holds beside its records and `model_info`: the members that the format does not define, as
-/// they are spelled. It is read once, and may be that of many files.
+/// The members of a file's manifest that the format does not define, with their original text. An
+/// outline is read once and can be used for many files.
 #[derive(Clone, Debug)]
 pub struct Outline {
-    /// In the places of the members that depend on the file is `null`.
+    /// Members that depend on the file are `null` in these objects.
     root: Extra,
     body: Extra,
     file_info: Extra,
-    /// Where the file's records are in its manifest.
+    /// The range of the file's records in its manifest.
     records: Range<usize>,
 }
 
-/// What is in a place that is filled later.
+/// A placeholder for a value that is filled in later.
 const NULL: &str = "null";
 
 impl Outline {
-    /// The outline of a file's manifest.
+    /// Returns the outline of a file's manifest.
     ///
     /// # Errors
     ///
-    /// [`Error::Metadata`] if what the manifest holds beside `model_info` is not JSON.
+    /// [`Error::Metadata`] if the manifest without `model_info` is not JSON.
     pub fn of(reader: &Reader) -> Result<Self> {
         let malformed = |error: serde_json::Error| Error::Metadata {
             member: "the manifest".into(),
@@ -44,7 +44,8 @@ impl Outline {
         let (mut body, [file_info, records]) = Extra::read_apart(body, names).map_err(malformed)?;
         body.put("model_info", NULL);
         let file_info = serde_json::from_str(file_info.map_or("", |file_info| file_info.get()));
-        // Records are a slice of the text, so their place is the distance between the addresses.
+        // The records are a slice of the text, so their position is the difference of the
+        // addresses.
         let records = records.map_or("", |records| records.get());
         let mut start = records.as_ptr().addr() - text.as_ptr().addr();
         if start > before.len() {
@@ -54,14 +55,14 @@ impl Outline {
         Ok(Self { root, body, file_info: file_info.map_err(malformed)?, records })
     }
 
-    /// Bytes that it takes in each manifest.
+    /// Returns the number of bytes that it adds to each manifest.
     pub fn size(&self) -> usize {
         let size =
             |members: &Extra| members.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         size(&self.root) + size(&self.body) + size(&self.file_info)
     }
 
-    /// The manifest of a file with these records.
+    /// Returns the manifest of a file with these records.
     pub(crate) fn text(
         &self,
         file_size: u64,
@@ -74,7 +75,7 @@ impl Outline {
         self.fill(file_size, version, model_info, file_info, &to_text("chunks", records)?)
     }
 
-    /// The manifest of another file with the records of the one that this is the outline of.
+    /// Returns a manifest with the records of `reader`, which this is the outline of.
     pub(crate) fn text_as_in(
         &self,
         reader: &Reader,
@@ -99,7 +100,8 @@ impl Outline {
         file_info.insert("file_size", &file_size)?;
         let file_info = file_info.to_json()?;
         let room = self.size() + file_info.len() + model_info.len() + records.len();
-        // Of all members names and values are counted, and not what is between them.
+        // The size counts the names and values of all members, without the punctuation between
+        // them.
         let mut text = String::with_capacity(room + room / 8 + 256);
         write_object(&mut text, &self.root, |text, name| {
             if name != "gen5_metadata" {
@@ -120,7 +122,7 @@ impl Outline {
     }
 }
 
-/// Writes an object of these members, whose values `replace` may write instead, which it says.
+/// Writes an object with these members. `replace` returns true if it has written the value itself.
 fn write_object(
     text: &mut String,
     members: &Extra,

@@ -1,4 +1,4 @@
-//! A file with other metadata: reader and writer together.
+//! Rewrites a file with other metadata, with a reader and a writer.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,12 +13,15 @@ use crate::reader::Reader;
 use crate::writer::{Chunks, WriteOptions};
 
 impl WriteOptions {
-    /// Lets a file replace that of `reader` alone, as it was when it was opened: if another program has changed, replaced or
-    /// removed it by the time the new one is finished, that is [`Error::Outdated`], and what is
-    /// there stays. So no change is lost that the reader has not seen. Default: whatever is there is replaced.
+    /// Allows the new file to replace only the file of `reader`, as it was when it was opened. By
+    /// default, any existing file is replaced.
     ///
-    /// A program that opens the file with [`ReadOptions::lock`](crate::ReadOptions::lock) makes others that do so wait
-    /// instead. A reader of bytes in memory has no file, and changes nothing here.
+    /// If another program has changed, replaced or removed that file by the time the new one is
+    /// finished, the result is [`Error::Outdated`], and the path is left as it is. So changes that
+    /// the reader has not seen are not lost.
+    ///
+    /// With [`ReadOptions::lock`](crate::ReadOptions::lock), programs wait for each other instead.
+    /// If the reader reads bytes in memory, it has no file, and this has no effect.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -35,13 +38,14 @@ impl WriteOptions {
         self
     }
 
-    /// Writes a copy of a file with other metadata to `path`, in the place of what is there: of the file itself, for one.
-    /// Then it is as if [`replacing`](Self::replacing) was asked for.
+    /// Writes a copy of a file with other metadata to `path`, replacing any file there. If that is
+    /// the file of `reader`, [`replacing`](Self::replacing) is implied.
     ///
-    /// The chunks are carried as they are, at the same offsets: nothing is decompressed, and no hash is checked
-    /// ([`Reader::verify`] does that). Records and whatever else the manifest holds beside `model_info` stay as they are
-    /// spelled. Of the options, [`sync`](Self::sync), [`compatible`](Self::compatible), [`cancel_when`](Self::cancel_when) and
-    /// [`progress`](Self::progress) count, which is told of stored bytes.
+    /// The chunks are copied byte for byte to the same offsets: nothing is decompressed, and no
+    /// hash is checked ([`Reader::verify`] does that). The records and all other members of the
+    /// manifest except `model_info` keep their original text. Only these options apply:
+    /// [`sync`](Self::sync), [`compatible`](Self::compatible), [`cancel_when`](Self::cancel_when),
+    /// and [`progress`](Self::progress), which counts stored bytes.
     ///
     /// ```no_run
     /// use gen5::{Metadata, Reader, WriteOptions};
@@ -55,12 +59,13 @@ impl WriteOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`]; [`Error::Outdated`] if the file at `path` was to be replaced by a copy of
-    /// itself, and is not as it was; [`Error::Changed`] if one at another path became shorter
-    /// meanwhile; [`Error::Metadata`] if what the manifest holds beside `model_info` is not JSON;
-    /// [`Error::Cancelled`]; [`Error::Argument`] if the manifest becomes larger than readers take,
-    /// or the file has to be compatible and is not; [`Error::TooLarge`] if its table makes it too
-    /// large for that. After any of them `path` is as it was.
+    /// After any error, `path` is as it was before.
+    ///
+    /// [`Error::Io`]; [`Error::Outdated`] if the file would replace itself but has changed since it
+    /// was opened; [`Error::Changed`] if a file at another path became shorter meanwhile;
+    /// [`Error::Metadata`] if the rest of the manifest is not JSON; [`Error::Cancelled`];
+    /// [`Error::Argument`] if the manifest becomes larger than readers accept, or the file must be
+    /// compatible and is not; [`Error::TooLarge`] if its table makes it too large to be compatible.
     pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
         let path = path.as_ref();
         let own = reader.original().filter(|original| original.belongs_at(path)).cloned();
@@ -70,17 +75,18 @@ impl WriteOptions {
         };
         let target = Target::Path { path, replace: Replace::Only(Arc::clone(&own)) };
         self.rewrite_at(reader, metadata, target).map_err(|error| match error {
-            // What ended the reading is what the other program did.
+            // The change by the other program is the reason why reading stopped.
             Error::Changed { .. } => own.check(path).err().map_or(error, Error::of_publishing),
             error => error,
         })
     }
 
-    /// As [`rewrite`](Self::rewrite), for a path where nothing is.
+    /// Writes a copy like [`rewrite`](Self::rewrite), but requires that the path is free.
     ///
     /// # Errors
     ///
-    /// As [`rewrite`](Self::rewrite), and [`Error::Io`] if something is there.
+    /// The same errors as [`rewrite`](Self::rewrite), and [`Error::Io`] if something is at the
+    /// path.
     pub fn rewrite_new(
         self,
         reader: &Reader,
@@ -90,12 +96,13 @@ impl WriteOptions {
         self.rewrite_at(reader, metadata, Target::Path { path: path.as_ref(), replace: Replace::Nothing })
     }
 
-    /// As [`rewrite`](Self::rewrite), into a file that is open already, as [`write_file`](Self::write_file) writes one: not
-    /// that of the reader.
+    /// Writes a copy like [`rewrite`](Self::rewrite), into a file that is already open, as in
+    /// [`write_file`](Self::write_file). It must not be the reader's file.
     ///
     /// # Errors
     ///
-    /// As [`rewrite`](Self::rewrite) and [`write_file`](Self::write_file). After an error the file's contents are unspecified.
+    /// The same errors as [`rewrite`](Self::rewrite) and [`write_file`](Self::write_file). After an
+    /// error the file's contents are unspecified.
     pub fn rewrite_file(self, reader: &Reader, metadata: &Metadata, file: File) -> Result<Rewritten> {
         self.rewrite_at(reader, metadata, Target::Open(file))
     }
@@ -116,18 +123,19 @@ impl WriteOptions {
     }
 }
 
-/// Whether a chunk may be one that version 1.0 does not have. What is unknown here keeps the version it has.
+/// Returns whether a chunk may be one that version 1.0 does not have. A chunk of unknown type keeps
+/// the version of its file.
 fn is_newer(record: &ChunkRecord) -> bool {
     let is_newer = |dtype: crate::Dtype| dtype.needs_1_1(record.is_shuffled());
     record.dtype().is_some_and(is_newer) || !record.kind().is_known()
 }
 
-/// What a rewritten file is.
+/// A description of a rewritten file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rewritten {
-    /// Major and minor version of the format: the lowest that can express the file. A file that was just under 4 GiB may need a
-    /// newer one than before.
+    /// Major and minor version of the format: the lowest that can express the file. A file of just
+    /// under 4 GiB may need a newer version than before.
     pub version: (u8, u8),
     /// Length of the file in bytes.
     pub file_size: u64,

@@ -1,11 +1,11 @@
-//! How much of a file's text an error repeats: what a hostile file holds is not repeated at length.
+//! Limits how much text from a file an error repeats, so that a malicious file cannot make it long.
 
 use std::fmt;
 
-/// Characters of a text that are repeated.
+/// The maximum number of characters to repeat.
 const MOST_SHOWN: usize = 200;
 
-/// At most 200 characters of `text`.
+/// Returns at most 200 characters of `text`.
 pub(crate) fn shorten(text: &str) -> String {
     match text.char_indices().nth(MOST_SHOWN) {
         Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
@@ -13,12 +13,12 @@ pub(crate) fn shorten(text: &str) -> String {
     }
 }
 
-/// The same, between quotes.
+/// Returns at most 200 characters of `text`, in quotes.
 pub(crate) fn quote(text: &str) -> String {
     format!("{:?}", shorten(text))
 }
 
-/// At most 200 characters of what an error says, which is never in memory as a whole.
+/// Returns at most 200 characters of an error's text, without ever building the whole text.
 pub(crate) fn shorten_error(error: &impl fmt::Display) -> String {
     struct Start {
         text: String,
@@ -33,9 +33,9 @@ pub(crate) fn shorten_error(error: &impl fmt::Display) -> String {
             Ok(())
         }
     }
-    // One more than is shown tells that there is more.
+    // One more than the maximum, to detect that there is more.
     let mut start = Start { text: String::new(), room: MOST_SHOWN + 1 };
-    // An error here means that there is no room for more.
+    // An error here means that the buffer is full.
     let _ = fmt::write(&mut start, format_args!("{error}"));
     shorten(&start.text)
 }

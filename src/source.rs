@@ -1,4 +1,5 @@
-//! Where a file's bytes come from: a map, bytes in memory, or positioned reads. Platform calls for reading are here.
+//! The source of a file's bytes: a memory map, bytes in memory, or positioned reads. Platform calls
+//! for reading are here.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -11,7 +12,7 @@ use gen5_publish::{Identity, Original, Patience, lock};
 use crate::error::{Error, Result};
 use crate::mmap::Map;
 
-/// Anything that can be asked for its bytes again and again.
+/// A value whose bytes can be requested repeatedly.
 type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 
 enum Kind {
@@ -20,16 +21,16 @@ enum Kind {
     File { file: File, path: PathBuf },
 }
 
-/// A file's bytes, of a length that was fixed when it was opened.
+/// The bytes of a file. The length is fixed when it is opened.
 pub(crate) struct Source {
     kind: Kind,
     len: u64,
-    /// The file that it is of, if it is of one.
+    /// The file that the bytes come from, if any.
     original: Option<Arc<Original>>,
 }
 
 impl Source {
-    /// Opens a file for positioned reads, locked if `patience` is given.
+    /// Opens a file for positioned reads, with a lock if `patience` is given.
     pub(crate) fn open(path: &Path, patience: Option<&Patience<'_>>) -> Result<Self> {
         let (file, there, original) = open_original(path, patience)?;
         Ok(Self {
@@ -39,50 +40,50 @@ impl Source {
         })
     }
 
-    /// Takes a file that is open, for positioned reads.
+    /// Uses a file that is already open, for positioned reads.
     pub(crate) fn of_file(file: File) -> Result<Self> {
         let there = regular_metadata(&file).map_err(Error::io("look at the file"))?;
         let original = Some(Arc::new(Original::new(None, Identity::of(&there), None)));
         Ok(Self { kind: Kind::File { file, path: "the file".into() }, len: there.len(), original })
     }
 
-    /// Maps a file.
+    /// Maps a file into memory.
     ///
     /// # Safety
     ///
-    /// As long as the source lives, nothing writes to the file, truncates it or punches holes in it.
+    /// While the source is alive, nothing may write to the file, truncate it or punch holes in it.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn map(path: &Path, patience: Option<&Patience<'_>>) -> Result<Self> {
         let (file, there, original) = open_original(path, patience)?;
         if there.len() == 0 {
-            // An empty range cannot be mapped on every system.
+            // Some systems cannot map an empty range.
             return Ok(Self { original: Some(original), ..Self::from_bytes(Box::new([])) });
         }
-        // SAFETY: the caller promises just what `Map::new` asks for.
+        // SAFETY: this function has the same contract as `Map::new`, and the caller upholds it.
         let map = unsafe { Map::new(&file) }.map_err(Error::io(format!("map {}", path.display())))?;
         let len = map.bytes().len() as u64;
         Ok(Self { kind: Kind::Map(map), len, original: Some(original) })
     }
 
-    /// Takes bytes that are in memory already.
+    /// Uses bytes that are already in memory.
     pub(crate) fn from_bytes(bytes: SharedBytes) -> Self {
         let len = (*bytes).as_ref().len() as u64;
         Self { kind: Kind::Bytes(bytes), len, original: None }
     }
 
-    /// The file that it is of, as it was when it was opened; `None` for bytes.
+    /// Returns the file, in the state in which it was opened, or `None` for bytes in memory.
     pub(crate) fn original(&self) -> Option<&Arc<Original>> {
         self.original.as_ref()
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// The bytes of `range` where they lie, if they are in memory; `None` if they have to be read.
+    /// Returns the bytes of `range` in place if they are in memory, or `None` if they must be read.
     ///
-    /// The owner of bytes in memory is asked anew at each call, and may give fewer than it did.
+    /// For bytes in memory, each call requests the slice again, and it may be shorter than before.
     pub(crate) fn borrow(&self, range: Range<u64>) -> Result<Option<&[u8]>> {
         match &self.kind {
             Kind::Map(map) => self.part_of(map.bytes(), range).map(Some),
@@ -97,7 +98,8 @@ impl Source {
         part.ok_or(Error::Changed { expected: self.len, found: bytes.len() as u64 })
     }
 
-    /// Asks the system to read these bytes ahead, without waiting for it. It may decline.
+    /// Requests that the system read these bytes ahead, without waiting for it. The system may
+    /// ignore this.
     pub(crate) fn prefetch(&self, range: Range<u64>) {
         let len = range.end.saturating_sub(range.start);
         match &self.kind {
@@ -111,7 +113,7 @@ impl Source {
         }
     }
 
-    /// Fills `buffer` from `offset` on.
+    /// Fills `buffer` with the bytes from `offset` on.
     pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let range = offset..offset.saturating_add(buffer.len() as u64);
         match &self.kind {
@@ -142,8 +144,10 @@ impl Source {
     }
 }
 
-/// Opens `path` if it is a regular file. Folders, pipes and devices are refused before they are opened, since opening
-/// some devices has effects; and what takes the file's place just then is refused behind that.
+/// Opens `path` if it is a regular file.
+///
+/// Folders, pipes and devices are rejected before they are opened, since opening some devices has
+/// effects. If one of them replaces the file at that moment, a second check rejects it.
 fn open_regular(path: &Path) -> Result<(File, Metadata)> {
     let failed = || Error::io(format!("open {}", path.display()));
     if !std::fs::metadata(path).map_err(failed())?.is_file() {
@@ -157,7 +161,7 @@ fn open_regular(path: &Path) -> Result<(File, Metadata)> {
 /// Opens `path` if it is a regular file, and locks it if `patience` is given.
 fn open_original(path: &Path, patience: Option<&Patience<'_>>) -> Result<(File, Metadata, Arc<Original>)> {
     let failed = || Error::io(format!("open {}", path.display()));
-    // A program may change its folder before it replaces the file.
+    // A program may change its working folder before it replaces the file.
     let absolute = std::path::absolute(path).map_err(failed())?;
     let original =
         |there: &Metadata, lock| Arc::new(Original::new(Some(absolute.clone()), Identity::of(there), lock));
@@ -169,7 +173,8 @@ fn open_original(path: &Path, patience: Option<&Patience<'_>>) -> Result<(File, 
     loop {
         let (file, _) = open_regular(path)?;
         let is_locked = lock(&file, &path.display().to_string(), patience).map_err(Error::of_publishing)?;
-        // Whoever had it locked may have changed it, or put another in its place, which others may have locked.
+        // The previous holder of the lock may have changed the file, or put another in its place,
+        // which other programs may have locked.
         let there = regular_metadata(&file).map_err(failed())?;
         let now = Identity::of(&std::fs::metadata(path).map_err(failed())?);
         if now.is_same_file(&Identity::of(&there)) {
@@ -180,7 +185,7 @@ fn open_original(path: &Path, patience: Option<&Patience<'_>>) -> Result<(File, 
     }
 }
 
-/// Opening a pipe would wait for somebody to write to it. For regular files the flag means nothing.
+/// Without this flag, opening a pipe would wait for a writer. It has no effect on regular files.
 #[cfg(unix)]
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -194,7 +199,7 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// The metadata of a regular file.
+/// Returns the metadata of a regular file.
 fn regular_metadata(file: &File) -> io::Result<Metadata> {
     let metadata = file.metadata()?;
     if metadata.is_file() { Ok(metadata) } else { Err(not_a_file()) }
@@ -204,7 +209,7 @@ fn not_a_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first")
 }
 
-/// As far as the system has a call for it.
+/// Does nothing on systems without a suitable call.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn read_ahead(file: &File, offset: u64, len: u64) {
     use rustix::fs::{Advice, fadvise};
@@ -230,7 +235,7 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 mod tests {
     use super::*;
 
-    /// Nobody writes to it, and nobody is waited for.
+    /// The pipe has no writer, and opening it must not wait for one.
     #[test]
     fn a_pipe_in_a_files_place_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();

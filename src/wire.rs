@@ -1,4 +1,5 @@
-//! The bytes as they lie in a file. No checks and no I/O: what a value may be is decided on higher floors.
+//! The byte layout of a file. This module has no checks and no I/O; higher layers decide which
+//! values are valid.
 //!
 //! ```text
 //! file header, 32 bytes                             chunk header, 12 bytes
@@ -13,7 +14,7 @@
 //!    ----+-------------+-----------+----------+
 //! ```
 //!
-//! All integers are little-endian, all offsets count from the start of the file.
+//! All integers are little-endian. All offsets are from the start of the file.
 
 use std::fmt;
 
@@ -23,27 +24,29 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// The first four bytes of every file.
 pub(crate) const MAGIC: [u8; 4] = *b"GEN5";
 
-/// The version that the Python package reads and writes. A file is of this one if it can be.
+/// The version that the Python package reads and writes. A file has this version if possible.
 pub(crate) const VERSION_1_0: (u8, u8) = (1, 0);
 
-/// The highest version this crate reads and writes: large files, bfloat16, byte shuffle.
+/// The highest version that this crate reads and writes: large files, bfloat16, byte shuffle.
 pub(crate) const VERSION_1_1: (u8, u8) = (1, 1);
 
-/// The bit of a file header's flags that says the file has 4 GiB or more. What was meant for offset and length of the table
-/// and of the file then holds [`IN_RESERVED`], 0 and [`IN_RESERVED`]; the table's offset is in `reserved`, and the table
-/// runs to the end of the file.
+/// The flag in the file header for a file of 4 GiB or more.
+///
+/// With it, the fields for the table's offset, the table's size and the file size hold
+/// [`IN_RESERVED`], 0 and [`IN_RESERVED`]. The table's offset is in `reserved`, and the table
+/// extends to the end of the file.
 pub(crate) const LARGE_FILE: u16 = 1;
 
-/// What stands in a field of 32 bits whose value is elsewhere.
+/// The value of a 32-bit field whose real value is stored elsewhere.
 pub(crate) const IN_RESERVED: u32 = u32::MAX;
 
-/// Size of [`FileHeader`] in bytes; the first chunk can start here.
+/// Size of [`FileHeader`] in bytes, and the lowest offset of the first chunk.
 pub(crate) const FILE_HEADER_SIZE: u64 = 32;
 
 /// Size of [`ChunkHeader`] in bytes.
 pub(crate) const CHUNK_HEADER_SIZE: u64 = 12;
 
-/// The flags of a chunk that has none: four ASCII zeros.
+/// The flags of a chunk without flags: four ASCII zeros.
 pub(crate) const NO_FLAGS: [u8; 4] = *b"0000";
 
 /// The first 32 bytes of a file.
@@ -62,7 +65,7 @@ pub(crate) struct FileHeader {
 }
 
 impl FileHeader {
-    /// Major and minor version.
+    /// Returns the major and minor version.
     pub(crate) fn version(&self) -> (u8, u8) {
         (self.version_major, self.version_minor)
     }
@@ -77,12 +80,13 @@ pub(crate) struct ChunkHeader {
     pub(crate) size: U32,
 }
 
-/// What a chunk header tells of the size of a payload. In version 1.1 the largest value stands for all that it cannot tell.
+/// Returns the size field of a chunk header for a payload of this size. In version 1.1 the largest
+/// value marks every size that does not fit.
 pub(crate) fn size_in_header(payload_size: u64) -> u32 {
     u32::try_from(payload_size).unwrap_or(u32::MAX)
 }
 
-/// What a chunk holds: four ASCII characters.
+/// The type of a chunk: four ASCII characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkType(pub [u8; 4]);
 
@@ -93,10 +97,11 @@ impl ChunkType {
     pub const IMAGE: Self = Self(*b"DATA");
     /// `ENVC`: the environment, as JSON.
     pub const ENVIRONMENT: Self = Self(*b"ENVC");
-    /// `META`: the manifest, as JSON. It is found through the file header and never listed in itself.
+    /// `META`: the manifest, as JSON. The file header points to it, and it never lists itself.
     pub const MANIFEST: Self = Self(*b"META");
 
-    /// Whether version 1.0 has chunks of this type beside the manifest. Others are kept as they are.
+    /// Returns whether version 1.0 has chunks of this type, apart from the manifest. Chunks of
+    /// other types are kept unchanged.
     pub fn is_known(self) -> bool {
         [Self::LATENT, Self::IMAGE, Self::ENVIRONMENT].contains(&self)
     }

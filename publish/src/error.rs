@@ -1,40 +1,41 @@
-//! The errors of publishing.
+//! Errors of publishing files and folders.
 
 use std::io;
 
-/// The result of publishing.
+/// A result of publishing.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a file or folder was not published.
+/// An error of publishing a file or a folder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("could not {action}: {error}")]
     Io {
-        /// What was being done, with the path: `create batch.gen5`.
+        /// The failed action, with the path: `create batch.gen5`.
         action: String,
-        /// The system's error. It is part of this error's text, and so not its source: a chain says it once.
+        /// The system's error. Its text is part of this error's text, so it is not this error's
+        /// source, and an error chain prints it once.
         error: io::Error,
     },
-    /// The file to be replaced is not the one that was read any more. Nothing was written.
+    /// The file to replace has changed since it was read. Nothing was written.
     #[error(
         "could not replace {path}: another program has {change} it since it was read, so nothing was written; start again \
          from what is there now"
     )]
     Outdated {
-        /// Where it is.
+        /// The path of the file.
         path: String,
         /// `changed`, `replaced` or `removed`.
         change: &'static str,
     },
-    /// The caller asked to stop.
+    /// The caller cancelled the operation.
     #[error("cancelled")]
     Cancelled,
 }
 
 impl Error {
-    /// An error of the operating system in doing this.
+    /// Returns a function that adds the failed action to an I/O error.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |error| Self::Io { action, error }

@@ -1,5 +1,6 @@
-//! A file appears under its name when it is complete, or not at all: it is written beside its target under another name,
-//! synced, and renamed. Platform calls for writing are here and in `temporary`.
+//! Publishing a file: it appears under its name when it is complete, or not at all. It is written
+//! in the target's folder under another name, synced, and renamed. Platform calls for writing are
+//! here and in `temporary`.
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -16,16 +17,20 @@ use crate::original::Original;
 use crate::rename::rename_new_file;
 use crate::temporary::{Kind, Temporaries};
 
-/// A file in the making.
+/// A file that is not published yet.
 ///
-/// It is written under a temporary name beside its path, `.NAME.XXXXXX.gen5-partial`, and gets its own name when it is
-/// [published](Self::publish). Dropped before that, it leaves nothing. What cannot be at the path is refused at once:
-/// before the work, if the draft is created before it. A file that is replaced keeps its permissions, and its owner and
-/// group where the system permits that; a symbolic link stays one, its target being replaced; what is no regular file
-/// is not replaced at all.
+/// It is written under a temporary name in the target's folder, `.NAME.XXXXXX.gen5-partial`, and
+/// gets its own name when it is [published](Self::publish). A draft that is dropped before that
+/// leaves nothing.
 ///
-/// A process that is killed leaves the temporary. It was locked until then, so that the next draft for the same path
-/// knows it for what it is, and takes it away: on Linux, on file systems that are not those of a network.
+/// An unsuitable path is an error as soon as the draft is created, so create the draft before the
+/// work. A replaced file passes on its permissions, and its owner and group if the system allows
+/// that. A symbolic link is kept, and its target is replaced. Anything other than a regular file is
+/// never replaced.
+///
+/// A killed process leaves its temporary file. The file is locked until then, so the next draft for
+/// the same path recognizes it as abandoned and removes it (on Linux, except on network file
+/// systems).
 ///
 /// ```
 /// use std::io::Write;
@@ -44,52 +49,55 @@ pub struct Draft {
     file: Own<NamedTempFile>,
     /// Dropped after the file.
     _known: Known,
-    /// What is to be synced in the end. It is opened at the start, so that what cannot be is known before the work is done.
+    /// The folder to sync at the end. It is opened at the start, so that a failure to open it is
+    /// known before the work is done.
     folder: Option<Folder>,
     target: PathBuf,
     replace: Replace,
 }
 
-/// What a file may replace.
+/// The files that a new file may replace.
 #[derive(Clone)]
 pub enum Replace {
-    /// Nothing: the path must be free.
+    /// None: the path must be free.
     Nothing,
     /// Any file.
     Anything,
-    /// The file that was read, as it was.
+    /// Only the file that was read, in the same state.
     Only(Arc<Original>),
 }
 
 impl Draft {
-    /// Starts a file that is to be at `path`, in the place of what is there.
+    /// Starts a file at `path`, replacing any file there when it is published.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the folder cannot be written to, or if something other than a file is there.
+    /// [`Error::Io`] if the folder is not writable, or if something other than a file is at the
+    /// path.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         Self::start(path.as_ref(), Replace::Anything, true)
     }
 
-    /// As [`create`](Self::create), for a path where nothing is, neither now nor when the file is published.
+    /// Starts a file at `path` like [`create`](Self::create), but requires that the path is free,
+    /// both now and when the file is published.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), and [`Error::Io`] if something is there.
+    /// The same errors as [`create`](Self::create), and [`Error::Io`] if something is at the path.
     pub fn create_new(path: impl AsRef<Path>) -> Result<Self> {
         Self::start(path.as_ref(), Replace::Nothing, true)
     }
 
-    /// Starts a file. With `sync` it is on the disk when it is published.
+    /// Starts a file. With `sync`, publishing waits until it is on the disk.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// The same errors as [`create`](Self::create).
     pub fn start(path: &Path, replace: Replace, sync: bool) -> Result<Self> {
         let failed = || Error::io(format!("create {}", path.display()));
         let invalid = |problem: &str| failed()(io::Error::new(ErrorKind::InvalidInput, problem));
         let no_file = || invalid("something that is no regular file is there");
-        // Such a path would name a folder, whatever its last part is.
+        // Such a path would name a folder, whatever its last component is.
         let text = path.to_string_lossy();
         let before_dot = text.strip_suffix('.').filter(|before| !before.ends_with('.'));
         let text =
@@ -97,7 +105,7 @@ impl Draft {
         if text.is_empty() || text.ends_with(is_separator) {
             return Err(invalid("the path does not end in a file name"));
         }
-        // A program may change its folder before it is done.
+        // A program may change its working folder before it is done.
         let absolute = std::path::absolute(path).map_err(failed())?;
         let there = fs::symlink_metadata(path);
         let is_there = there.is_ok();
@@ -123,18 +131,18 @@ impl Draft {
         };
         let temporaries = Temporaries::of(name, folder_of(&target));
         let folder = if sync { Some(Folder::open(&target).map_err(failed())?) } else { None };
-        // What is not synced is one of many in a folder of its own, as a rule: to look through that each time would take the
-        // square of their number.
+        // A file without sync is usually one of many in its own folder, and searching that folder
+        // each time would take quadratic time.
         if sync {
             temporaries.take_away(Kind::File);
         }
-        // What replaces a file may be for its owner alone, as that may be.
+        // If the replaced file is private to its owner, the new one must be too.
         let file = temporaries.file(is_there).map_err(|error| failed()(without_path(error)))?;
         let known = Known::at(file.path());
         Ok(Self { file: Own::new(file), _known: known, folder, target, replace })
     }
 
-    /// A handle to write by.
+    /// Returns a handle for writing.
     ///
     /// # Errors
     ///
@@ -148,13 +156,14 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`]. What was at the path is there still; but if only the very last step fails, syncing the folder, the
-    /// complete file is there, and may not survive a power failure.
+    /// [`Error::Io`]. The path is then as it was before, with one exception: if only the very last
+    /// step fails, syncing the folder, the complete file is at the path but may not survive a power
+    /// failure.
     pub fn publish(self) -> Result<()> {
         let Self { mut file, _known, folder, target, replace } = self;
         let failed = || Error::io(format!("finish {}", target.display()));
         match fs::symlink_metadata(&target) {
-            // It may have come since the start.
+            // It may have appeared since the start.
             Ok(there) if !there.is_file() => {
                 let problem = "something that is no regular file is there";
                 return Err(failed()(io::Error::new(ErrorKind::InvalidInput, problem)));
@@ -166,7 +175,8 @@ impl Draft {
         if folder.is_some() {
             file.as_file().sync_all().map_err(failed())?;
         }
-        // From here on the path removes the file. That is open until the end, since it is locked as long.
+        // From here on, `path` removes the file when dropped. The file stays open, and so locked,
+        // until the end.
         let path = TempPath::try_from_path(file.path()).map_err(failed())?;
         file.leave();
         let published = match &replace {
@@ -191,12 +201,12 @@ impl Draft {
         }
     }
 
-    /// Where the file is to be.
+    /// Returns the path of the finished file.
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// If this file is to replace the original, nothing but that may be replaced.
+    /// If this file will replace `original`, restricts it to replace nothing else.
     pub fn guard(&mut self, original: &Arc<Original>) {
         if matches!(self.replace, Replace::Anything) && original.belongs_at(&self.target) {
             self.replace = Replace::Only(Arc::clone(original));
@@ -220,8 +230,8 @@ impl fmt::Debug for Draft {
     }
 }
 
-/// Gives a new file the owner, group and permissions of the one that it replaces, as far as the system permits. Permissions
-/// that were meant for another owner or group than it can have are left out.
+/// Gives a new file the owner, group and permissions of the file that it replaces, as far as the
+/// system allows. Permissions for an owner or group that the new file cannot have are left out.
 #[cfg(unix)]
 fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -233,27 +243,29 @@ fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
     let (owner, group) = (Some(there.uid()), Some(there.gid()));
     if (Some(new.uid()), Some(new.gid())) != (owner, group) && fchown(file, owner, group).is_err() {
-        // Root alone may give a file away; to a group of one's own, anybody may.
+        // Only root can give a file away; anyone can give it to a group of their own.
         mode &= !SET_IDS;
         if fchown(file, None, group).is_err() {
             mode &= !GROUP;
         }
     }
-    // After the owner, whose change takes bits away.
+    // This comes after the owner, because changing the owner clears mode bits.
     match file.set_permissions(fs::Permissions::from_mode(mode)) {
-        // The file keeps the mode that it has, provided that nobody may do more than with the one that it replaces.
+        // The file keeps its current mode, provided that this allows nothing that the mode of the
+        // replaced file does not.
         Err(error) if is_refusal(&error) && !allows_more(file.metadata()?.mode(), mode) => Ok(()),
         set => set,
     }
 }
 
-/// Whether a file system or a sandbox lets nobody change permissions, rather than something being wrong.
+/// Returns whether a file system or sandbox generally forbids changing permissions, as opposed to a
+/// real failure.
 #[cfg(unix)]
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported)
 }
 
-/// Whether a mode permits something that another does not.
+/// Returns whether one mode allows something that another does not.
 #[cfg(unix)]
 fn allows_more(mode: u32, other: u32) -> bool {
     const PERMISSIONS: u32 = 0o7777;
@@ -266,7 +278,8 @@ fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
     file.set_permissions(there.permissions())
 }
 
-/// An error in making a temporary, whose own words name that behind the cause, which is nobody's concern.
+/// Removes the temporary file's path from the error message; only the target path matters to the
+/// user.
 pub(crate) fn without_path(error: io::Error) -> io::Error {
     match error.to_string().split_once(" at path \"") {
         Some((cause, _)) => io::Error::new(error.kind(), cause),
@@ -282,7 +295,8 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The folder of the file. Its entries are put on the disk, so that the new name outlives a power failure.
+/// The folder of the file. Its entries are synced to the disk, so that the new name survives a
+/// power failure.
 #[cfg(unix)]
 struct Folder(File);
 
@@ -294,7 +308,7 @@ impl Folder {
 
     fn sync(&self) -> io::Result<()> {
         match self.0.sync_all() {
-            // A file system that has no such thing for folders.
+            // A file system that does not support this for folders.
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
             synced => synced,
         }

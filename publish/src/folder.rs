@@ -1,4 +1,5 @@
-//! A folder appears under its name when it is complete, or not at all; into one that is there its files are moved.
+//! Publishing a folder: it appears under its name when it is complete, or not at all. If the folder
+//! already exists, its files are moved into it.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,9 +16,11 @@ use crate::made::{Known, Own, Temporary};
 use crate::rename::{rename_new_file, rename_new_folder};
 use crate::temporary::{Kind, Lock, Temporaries};
 
-/// A folder in the making, as a [`Draft`](crate::Draft) is a file: under a temporary name, `.NAME.XXXXXX.gen5-partial`,
-/// until it is [published](Self::publish). Dropped before that, it is gone with all that is in it; what a process that
-/// was killed has left goes with the next draft for the same path.
+/// A folder that is not published yet.
+///
+/// Like a [`Draft`](crate::Draft), it has a temporary name, `.NAME.XXXXXX.gen5-partial`, until it
+/// is [published](Self::publish). A draft that is dropped before that is removed with its contents.
+/// The next draft for the same path removes what a killed process has left.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -32,19 +35,22 @@ use crate::temporary::{Kind, Lock, Temporaries};
 #[must_use = "what is not published is gone"]
 pub struct DraftFolder {
     folder: Own<TempDir>,
-    /// Dropped after the folder: as long as that is there, it is locked.
+    /// Dropped after the folder, which is locked as long as it exists.
     _lock: Lock,
-    /// Dropped after the folder, too.
+    /// Also dropped after the folder.
     _known: Known,
     target: PathBuf,
-    /// The target as it was given, for errors.
+    /// The target as given by the caller, for error messages.
     name: PathBuf,
     is_inside: bool,
 }
 
 impl DraftFolder {
-    /// Starts a folder that is to be at `path`. If a folder is there, the draft is inside of it, since that may be another
-    /// file system: it cannot be published as a whole, but [its files can be moved](Self::publish_files) to their places.
+    /// Starts a folder at `path`.
+    ///
+    /// If the path is already a folder, the draft is created inside it, since it may be on another
+    /// file system. Such a draft cannot be published as a whole, but [its files can be
+    /// moved](Self::publish_files) to their places.
     ///
     /// # Errors
     ///
@@ -55,7 +61,7 @@ impl DraftFolder {
         let target = std::path::absolute(path).map_err(failed())?;
         let is_inside = target.is_dir();
         let place = if is_inside { &target } else { folder_of(&target) };
-        // Such as `..` has none, and is there.
+        // Paths such as `..` have no file name, and exist.
         let stem = target.file_name().unwrap_or(OsStr::new("folder"));
         let temporaries = Temporaries::of(stem, place);
         temporaries.take_away(Kind::Folder);
@@ -65,22 +71,25 @@ impl DraftFolder {
         Ok(Self { folder: Own::new(folder), _lock: lock, _known: known, target, name, is_inside })
     }
 
-    /// Where it is made.
+    /// Returns the temporary path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Whether a folder was there already when the draft was started.
+    /// Returns whether the target folder already existed when the draft was started.
     pub fn is_inside(&self) -> bool {
         self.is_inside
     }
 
-    /// Gives the folder its name, in one step. Nothing may be there, not even an empty folder: of several programs that make
-    /// a folder of one name, one succeeds. It is not synced.
+    /// Gives the folder its name, in one step. The folder is not synced.
+    ///
+    /// The path must be free, so even an empty folder is an error. If several programs create a
+    /// folder with the same name, one succeeds.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], of kind `AlreadyExists` if something is there, which stays as it is.
+    /// [`Error::Io`], with kind `AlreadyExists` if something is at the path, which is left
+    /// unchanged.
     pub fn publish(mut self) -> Result<()> {
         let renamed = Known::publish(|| rename_new_folder(self.folder.path(), &self.target));
         renamed.map_err(|error| {
@@ -91,26 +100,27 @@ impl DraftFolder {
             };
             Error::io(format!("finish {}", self.name.display()))(error)
         })?;
-        // It is renamed, so there is nothing left that its own clean-up could remove.
+        // It was renamed, so its own cleanup has nothing left to remove.
         self.folder.leave();
         Ok(())
     }
 
-    /// Moves the files to their places in a folder that is there, one after the other, each in one step: those of inner
-    /// folders first, each in the order of their names. Inner folders that are not there are made.
+    /// Moves the files to their places in an existing folder, one after the other, each in one
+    /// step. The files of inner folders come first, in each folder in the order of their names.
+    /// Missing inner folders are created.
     ///
-    /// With `replace` a file of the same name is replaced, and after an error some files are the new ones. Without it
-    /// nothing is replaced: if something is at the place of a file, those that were moved before are taken back. A link
-    /// is neither followed nor taken for a folder.
+    /// With `replace`, files with the same name are replaced, and after an error some of the files
+    /// are the new ones. Without it, nothing is replaced: if the place of a file is occupied, the
+    /// files moved before it are taken back. A link is neither followed nor treated as a folder.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], of kind `AlreadyExists` if something is in the way.
+    /// [`Error::Io`], with kind `AlreadyExists` if a place is occupied.
     pub fn publish_files(self, replace: bool) -> Result<()> {
         let contents = Contents::of(self.path())?;
         let mut moves =
             Moves { from: self.path(), to: &self.target, name: &self.name, replace, done: Vec::new() };
-        // What would stop the moves half-way is looked for before the first.
+        // Check for every possible obstacle before the first move.
         contents.folders.iter().try_for_each(|folder| moves.check_folder(folder))?;
         contents.files.iter().try_for_each(|file| moves.check_file(file))?;
         contents.folders.iter().try_for_each(|folder| moves.make_folder(folder))?;
@@ -130,12 +140,13 @@ fn already(more: &str) -> io::Error {
     io::Error::new(ErrorKind::AlreadyExists, format!("it is there already{more}"))
 }
 
-/// What is at a path itself, if that can be known.
+/// Returns the metadata of the path itself, without following a link, if available.
 fn there(path: &Path) -> Option<fs::Metadata> {
     fs::symlink_metadata(path).ok()
 }
 
-/// What is in a folder, by paths relative to it: folders before those in them, files in the order in which they are moved.
+/// The contents of a folder, as paths relative to it: folders before those in them, and files in
+/// the order in which they are moved.
 #[derive(Default)]
 struct Contents {
     folders: Vec<PathBuf>,
@@ -169,20 +180,22 @@ impl Contents {
     }
 }
 
-/// Files that are moved from one folder into another. Dropped before all are, it takes back those that replaced nothing.
+/// Files that are moved from one folder into another. If it is dropped before all are moved, it
+/// takes back those that replaced nothing.
 struct Moves<'a> {
     from: &'a Path,
     to: &'a Path,
-    /// The other folder in errors.
+    /// The target folder in error messages.
     name: &'a Path,
     replace: bool,
     done: Vec<Move>,
 }
 
 enum Move {
-    /// A folder that was not there.
+    /// A folder that did not exist before.
     Folder(PathBuf),
-    /// A file that was not there, and is this one unless another program has replaced it.
+    /// A file that did not exist before. It has this identity unless another program has replaced
+    /// it.
     File(PathBuf, Option<Identity>),
 }
 
@@ -208,7 +221,7 @@ impl Moves<'_> {
         let path = self.to.join(folder);
         match fs::create_dir(&path) {
             Ok(()) => self.done.push(Move::Folder(path)),
-            // Another program may just have made it.
+            // Another program may just have created it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.check_folder(folder)?,
             Err(error) => return Err(self.failed("create", folder)(error)),
         }
@@ -239,7 +252,7 @@ impl Moves<'_> {
     }
 }
 
-/// What is in the way of a folder or a file.
+/// Returns the error for an existing file or folder that is in the way.
 fn not(kind: ErrorKind) -> io::Error {
     let what = if kind == ErrorKind::IsADirectory { "a folder" } else { "no folder" };
     io::Error::new(kind, format!("it is there already, and is {what}"))
@@ -248,7 +261,8 @@ fn not(kind: ErrorKind) -> io::Error {
 impl Drop for Moves<'_> {
     fn drop(&mut self) {
         for done in self.done.drain(..).rev() {
-            // What cannot be taken back stays, as does what other programs have put there.
+            // Anything that cannot be taken back stays, like files that other programs have put
+            // there.
             let _ = match done {
                 Move::Folder(folder) => fs::remove_dir(folder),
                 Move::File(file, moved) => {

@@ -1,11 +1,13 @@
-//! Which file it is, and its state at a moment. Platform calls that tell files apart are here.
+//! The identity of a file and its state at one moment. Platform calls that distinguish files are
+//! here.
 
 use std::fs::Metadata;
 
-/// A file's identity and state: equal as long as the file was neither replaced nor changed.
+/// A file's identity and state. Two values are equal if the file was neither replaced nor changed
+/// in between.
 ///
-/// Times are as coarse as the file system's clock, so that a change in place within some milliseconds of the last one
-/// may be missed if it keeps the length.
+/// Times are only as precise as the file system's clock. A change in place within a few
+/// milliseconds of the previous one may be missed if it keeps the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     file: FileId,
@@ -14,18 +16,18 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of a file with this metadata.
+    /// Returns the identity of a file with this metadata.
     pub fn of(metadata: &Metadata) -> Self {
         Self { file: FileId::of(metadata), len: metadata.len(), times: Times::of(metadata) }
     }
 
-    /// Whether both are the same file, which may have changed.
+    /// Returns whether both are the same file, even if it has changed.
     pub fn is_same_file(&self, other: &Self) -> bool {
         self.file == other.file
     }
 }
 
-/// The number of a file, which no other file has while this one is open.
+/// The number of a file, unique while the file is open.
 #[cfg(unix)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileId {
@@ -42,7 +44,8 @@ impl FileId {
     }
 }
 
-/// The last change of the contents, and the last change of anything, which no program can set back.
+/// The time of the last change of the contents, and of the last change of anything, which programs
+/// cannot set back.
 #[cfg(unix)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Times {
@@ -62,7 +65,7 @@ impl Times {
     }
 }
 
-/// Stable Rust has no file number on Windows, so the time of creation must do. Not tested there.
+/// Stable Rust has no file number on Windows, so the creation time must suffice. Not tested there.
 #[cfg(windows)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileId {

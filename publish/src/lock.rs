@@ -1,5 +1,5 @@
-//! Locks by which programs wait for each other before they replace a file. They are advisory (`flock`): readers, and
-//! programs that do not ask for them, are not kept out.
+//! Locks with which programs wait for each other before they replace a file. They are advisory
+//! (`flock`): readers, and programs that do not use them, are not blocked.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -12,19 +12,21 @@ use crate::error::{Error, Result};
 /// The first and the longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
-/// How long to wait for a lock, and what ends that early.
+/// How long to wait for a lock, and a way to cancel the wait.
 pub struct Patience<'a> {
     /// The longest time to wait.
     pub longest: Duration,
-    /// Whether to stop waiting.
+    /// Returns whether to stop waiting.
     pub cancelled: Box<dyn Fn() -> bool + 'a>,
 }
 
-/// Locks an open file until every handle of it is closed. Returns whether it is locked: some file systems have no locks.
+/// Locks an open file until all its handles are closed. Returns whether it is locked; some file
+/// systems have no locks.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] of kind `TimedOut` if another holder keeps it for too long; [`Error::Cancelled`].
+/// [`Error::Io`] with kind `TimedOut` if another program holds the lock for too long;
+/// [`Error::Cancelled`].
 pub fn lock(file: &File, name: &str, patience: &Patience<'_>) -> Result<bool> {
     let start = Instant::now();
     let mut pause = PAUSES.0;
@@ -55,25 +57,27 @@ fn held(longest: Duration) -> io::Error {
     io::Error::new(ErrorKind::TimedOut, problem)
 }
 
-/// Locks the file at a path for the moment in which it is replaced, so that nothing comes between another writer's look at
-/// its file and its rename. `None` if that is not possible, or if somebody keeps it locked: who is still at work notices
-/// afterwards that its file was replaced.
+/// Locks the file at a path while it is replaced, so that the replacement does not fall between
+/// another writer's check of the file and its rename.
+///
+/// Returns `None` if locking is not possible or another program keeps the lock. A program that is
+/// still working then notices afterwards that its file was replaced.
 #[cfg(unix)]
 pub(crate) fn take_turn(target: &Path) -> Option<File> {
     use rustix::fs::{Mode, OFlags};
 
     use crate::identity::Identity;
 
-    /// Far longer than it takes to compare and rename.
+    /// Far longer than a comparison and a rename take.
     const LONGEST: Duration = Duration::from_secs(2);
 
-    // What has come to the path is neither followed nor waited for.
+    // If something else has appeared at the path, do not follow it or wait for it.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let patience = Patience { longest: LONGEST, cancelled: Box::new(|| false) };
     loop {
         let file = File::from(rustix::fs::open(target, flags, Mode::empty()).ok()?);
         lock(&file, "the file", &patience).ok().filter(|is_locked| *is_locked)?;
-        // Whoever had it locked may have put another in its place.
+        // The previous holder of the lock may have put another file in its place.
         let [locked, there] = [file.metadata().ok()?, std::fs::symlink_metadata(target).ok()?];
         if Identity::of(&locked).is_same_file(&Identity::of(&there)) {
             return Some(file);
@@ -98,12 +102,12 @@ fn try_lock(file: &File) -> Attempt {
     match file.try_lock() {
         Ok(()) => Attempt::Locked,
         Err(std::fs::TryLockError::WouldBlock) => Attempt::Busy,
-        // Such as a network's file system, which locks nothing that is open for reading alone.
+        // For example a network file system, which locks no file that is open only for reading.
         Err(std::fs::TryLockError::Error(_)) => Attempt::NoLocks,
     }
 }
 
-/// A lock would keep readers out there.
+/// On these systems a lock would block readers.
 #[cfg(not(unix))]
 fn try_lock(_: &File) -> Attempt {
     Attempt::NoLocks

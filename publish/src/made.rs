@@ -13,28 +13,29 @@ use tempfile::{NamedTempFile, TempDir};
 static MADE: Mutex<Made> = Mutex::new(Made { process: 0, paths: BTreeSet::new(), are_abandoned: false });
 
 struct Made {
-    /// The process that these are of. A forked child has a copy, and nothing to do with its parent's temporaries.
+    /// The process that made them. A forked child has a copy of this list, but does not own its
+    /// parent's temporaries.
     process: u32,
     paths: BTreeSet<PathBuf>,
     are_abandoned: bool,
 }
 
-/// How often a folder is removed into which files are still written.
+/// The number of attempts to remove a folder while files are still written into it.
 const ATTEMPTS: usize = 3;
 
-/// A temporary that is known as long as this lives.
+/// A temporary that is registered while this value exists.
 pub(crate) struct Known(PathBuf);
 
-/// A temporary file or folder that is removed when this is dropped, but only by the process that made it: a forked child
-/// has a copy, and its parent goes on.
+/// A temporary file or folder that is removed on drop, but only by the process that made it. A
+/// forked child has a copy, and its parent continues to use it.
 pub(crate) struct Own<T: Temporary> {
     temporary: T,
     process: u32,
 }
 
-/// A file or folder that removes itself when it is dropped.
+/// A file or folder that removes itself on drop.
 pub(crate) trait Temporary {
-    /// Lets it stay when it is dropped.
+    /// Disables removal on drop.
     fn leave(&mut self);
 }
 
@@ -51,7 +52,7 @@ impl Temporary for TempDir {
 }
 
 impl<T: Temporary> Own<T> {
-    /// A temporary that this process has made.
+    /// Wraps a temporary that this process has made.
     pub(crate) fn new(temporary: T) -> Self {
         Self { temporary, process: process::id() }
     }
@@ -80,9 +81,9 @@ impl<T: Temporary> Drop for Own<T> {
 }
 
 impl Known {
-    /// Makes the temporary at this path known.
+    /// Registers the temporary at this path.
     pub(crate) fn at(path: &Path) -> Self {
-        // Other programs may change their working folder.
+        // The program may change its working folder.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         made().paths.insert(path.clone());
         Self(path)
@@ -112,10 +113,12 @@ fn made() -> MutexGuard<'static, Made> {
     made
 }
 
-/// Removes the temporaries of all writers and drafts of this process, and lets none of them be published from now on.
+/// Removes the temporaries of all writers and drafts of this process, and prevents all of them from
+/// being published.
 ///
-/// This is for a process that must end now, by a signal for example, while other threads still write. They get errors.
-/// What was published before is complete and stays. What cannot be removed is left as by a process that is killed.
+/// This is for a process that must exit now, for example after a signal, while other threads still
+/// write. Those threads get errors. Files that were already published are complete and stay.
+/// Temporaries that cannot be removed are left, as after a killed process.
 pub fn abandon_drafts() {
     let paths = {
         let mut made = made();

@@ -1,4 +1,5 @@
-//! The file that a reader has opened: whether a path still leads to it, and whether it is as it was.
+//! The file that a reader has opened: whether a path still refers to it, and whether it has
+//! changed.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -7,28 +8,30 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 
-/// A file as it was when it was opened.
+/// A file in the state in which it was opened.
 #[derive(Debug)]
 pub struct Original {
-    /// Its absolute path, if it was opened by one.
+    /// Its absolute path, if it was opened by a path.
     path: Option<PathBuf>,
     identity: Identity,
-    /// Keeps it locked.
+    /// A handle that keeps the file locked.
     lock: Option<File>,
 }
 
 impl Original {
-    /// A file with this identity. `path` is its absolute path; as long as `lock` is open, the file stays locked.
+    /// Creates a record of a file with this identity. `path` is its absolute path. The file stays
+    /// locked while `lock` is open.
     pub fn new(path: Option<PathBuf>, identity: Identity, lock: Option<File>) -> Self {
         Self { path, identity, lock }
     }
 
-    /// Whether it was locked when it was opened, and still is.
+    /// Returns whether the file was locked when it was opened, and still is.
     pub fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// Whether what replaces the file at `path` replaces this one: it is there, or it was opened by that path.
+    /// Returns whether replacing the file at `path` replaces this one: either it is there, or it
+    /// was opened by that path.
     pub fn belongs_at(&self, path: &Path) -> bool {
         let is_there =
             fs::metadata(path).is_ok_and(|there| Identity::of(&there).is_same_file(&self.identity));
@@ -36,11 +39,11 @@ impl Original {
             || self.path.as_deref().is_some_and(|own| place(own).is_some_and(|own| Some(own) == place(path)))
     }
 
-    /// Refuses to replace the file at `path` if it is not this one any more, as it was when it was opened.
+    /// Checks that the file at `path` is this one, in the state in which it was opened.
     ///
     /// # Errors
     ///
-    /// [`Error::Outdated`]; [`Error::Io`] if that cannot be known.
+    /// [`Error::Outdated`] if it is not; [`Error::Io`] if this cannot be determined.
     pub fn check(&self, path: &Path) -> Result<()> {
         let change = match fs::metadata(path) {
             Ok(there) => match Identity::of(&there) {
@@ -55,7 +58,7 @@ impl Original {
     }
 }
 
-/// A path without links, also of a file that is not there.
+/// Returns the path with its links resolved, even if the file does not exist.
 fn place(path: &Path) -> Option<PathBuf> {
     if let Ok(place) = fs::canonicalize(path) {
         return Some(place);

@@ -1,4 +1,4 @@
-//! Renaming in one step where nothing may be replaced. Platform calls for that are here.
+//! Renaming in one step without replacing anything. The platform calls for it are here.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -6,18 +6,18 @@ use std::path::Path;
 
 use tempfile::{PathPersistError, TempPath};
 
-/// Gives a file a name that nothing has. Of several programs that want one name, one gets it.
+/// Renames a file to a free name. If several programs want the same name, one succeeds.
 ///
 /// # Errors
 ///
-/// `AlreadyExists` if something is there, also a link that leads nowhere; otherwise what the system reports. The file is
-/// gone then.
+/// `AlreadyExists` if something has the name, even a broken link; otherwise the system's error. In
+/// both cases the file is removed.
 pub(crate) fn rename_new_file(from: TempPath, to: &Path) -> io::Result<()> {
-    // A rename that replaces nothing, or a link where the file system has none.
+    // A rename that replaces nothing, or a link if the file system has no such rename.
     match from.persist_noclobber(to) {
         Ok(()) => Ok(()),
         Err(PathPersistError { error, path }) if is_refusal(&error) => {
-            // It has neither: an empty file takes the name first.
+            // The file system supports neither, so an empty file takes the name first.
             File::create_new(to)?;
             path.persist(to).map_err(|PathPersistError { error, .. }| {
                 let _ = fs::remove_file(to);
@@ -28,23 +28,25 @@ pub(crate) fn rename_new_file(from: TempPath, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives a folder a name that nothing has, not even an empty folder, which a plain rename would replace.
+/// Renames a folder to a free name. An empty folder, which a plain rename would replace, is also an
+/// error.
 ///
 /// # Errors
 ///
-/// `AlreadyExists` if something is there; otherwise what the system reports.
+/// `AlreadyExists` if something has the name; otherwise the system's error.
 pub(crate) fn rename_new_folder(from: &Path, to: &Path) -> io::Result<()> {
     if let Some(renamed) = rename_exclusively(from, to) {
         return renamed;
     }
-    // An empty folder takes the name first. If something is put into it before it is replaced, that stays.
+    // An empty folder takes the name first. If another program puts a file into it before it is
+    // replaced, that file stays.
     fs::create_dir(to)?;
     rename_over_empty(from, to).inspect_err(|_| {
         let _ = fs::remove_dir(to);
     })
 }
 
-/// Whether a file system cannot do something, rather than something being wrong.
+/// Returns whether a file system does not support an operation, as opposed to a real failure.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -55,7 +57,7 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// `None` if the system or the file system cannot do this.
+/// Returns `None` if the system or the file system does not support this.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn rename_exclusively(from: &Path, to: &Path) -> Option<io::Result<()>> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -77,8 +79,8 @@ fn rename_over_empty(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Windows replaces no folder, so the name is free for a moment; its rename refuses a folder that comes then. Not tested
-/// there.
+/// Windows cannot replace a folder, so the name is free for a moment; its rename fails if a folder
+/// appears then. Not tested there.
 #[cfg(not(unix))]
 fn rename_over_empty(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_dir(to)?;

@@ -1,4 +1,4 @@
-//! Where a file is to be: at a path, or in a file that is open.
+//! The destination of a file: a path, or a file that is already open.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -7,25 +7,26 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::file::{Draft, Replace};
 
-/// Where a file is to be.
+/// The destination of a file.
 pub enum Target<'a> {
-    /// At a path.
+    /// A path.
     Path {
         /// The path.
         path: &'a Path,
-        /// What may be replaced there.
+        /// The files that may be replaced there.
         replace: Replace,
     },
-    /// In a file that is open already.
+    /// A file that is already open.
     Open(File),
 }
 
 impl Target<'_> {
-    /// An empty file to write to, and what is to be published when it is complete.
+    /// Returns an empty file to write to, and the draft to publish when it is complete, if the
+    /// target is a path.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if that cannot be.
+    /// [`Error::Io`] if the file cannot be created or emptied.
     pub fn open(self, sync: bool) -> Result<(File, Option<Draft>)> {
         match self {
             Self::Path { path, replace } => {
@@ -41,7 +42,8 @@ impl Target<'_> {
     }
 }
 
-/// A file that is open for appending has its bytes elsewhere than where they are written.
+/// Returns an error for a file that is open for appending, because the system ignores the offsets
+/// of writes to it.
 #[cfg(unix)]
 fn refuse_appending(file: &File) -> Result<()> {
     let failed = || Error::io("write to the file");

@@ -1,7 +1,7 @@
-//! Temporaries: files and folders in the making, whose names tell whose they are: `.NAME.XXXXXX.gen5-partial`.
+//! Temporary files and folders, named `.NAME.XXXXXX.gen5-partial` after their target.
 //!
-//! Who makes one keeps it locked. So one that can be locked was left behind by a process that was killed, and the next of
-//! its name takes it away.
+//! The process that makes a temporary keeps it locked. So if it can be locked, a killed process has
+//! left it, and the next temporary with the same target removes it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,19 +10,20 @@ use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// The end of the names.
+/// The suffix of the names.
 const SUFFIX: &str = ".gen5-partial";
 
-/// What is random in a name, so that no two are ever the same.
+/// The number of random characters in a name, which make names unique.
 const RANDOM: usize = 6;
 
-/// Characters of the target's name in the temporary one: at most 200 bytes of the 255 that file systems take.
+/// The most characters of the target's name in the temporary name: at most 200 of the 255 bytes
+/// that file systems allow.
 const LONGEST_STEM: usize = 50;
 
-/// Entries of a folder that are looked at for what was left behind: no more, since folders can be large.
+/// The most entries of a folder to search for abandoned temporaries, since folders can be large.
 const LOOKED_AT: usize = 10_000;
 
-/// How often another process may take what was just made for left behind.
+/// How often another process may mistake a new temporary for an abandoned one.
 const ATTEMPTS: usize = 10;
 
 /// The temporaries of one target in one folder.
@@ -32,13 +33,14 @@ pub(crate) struct Temporaries<'f> {
 }
 
 impl<'f> Temporaries<'f> {
-    /// Those in `folder` of a target of this name.
+    /// Returns the temporaries in `folder` of a target with this name.
     pub(crate) fn of(name: &OsStr, folder: &'f Path) -> Self {
         let name: String = name.to_string_lossy().chars().take(LONGEST_STEM).collect();
         Self { folder, prefix: format!(".{name}.") }
     }
 
-    /// An empty file, for its owner alone if it is `private`. Open, it is locked.
+    /// Creates an empty file, which stays locked while it is open. With `private`, only its owner
+    /// can access it.
     pub(crate) fn file(&self, private: bool) -> io::Result<NamedTempFile> {
         let mut builder = self.builder();
         #[cfg(unix)]
@@ -54,7 +56,7 @@ impl<'f> Temporaries<'f> {
         })
     }
 
-    /// An empty folder, and what keeps it locked.
+    /// Creates an empty folder, and returns it with the lock on it.
     pub(crate) fn folder(&self) -> io::Result<(TempDir, Lock)> {
         let mut builder = self.builder();
         #[cfg(unix)]
@@ -71,7 +73,8 @@ impl<'f> Temporaries<'f> {
         builder
     }
 
-    /// Takes away what others of this name have left behind, as far as that can be known. Nothing depends on it.
+    /// Removes abandoned temporaries with this target, as far as they can be recognized. Nothing
+    /// depends on this.
     pub(crate) fn take_away(&self, kind: Kind) {
         let Ok(entries) = fs::read_dir(self.folder) else { return };
         for entry in entries.take(LOOKED_AT).flatten() {
@@ -88,14 +91,14 @@ impl<'f> Temporaries<'f> {
     }
 }
 
-/// What a temporary is to be.
+/// The kind of a temporary.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     File,
     Folder,
 }
 
-/// Makes something until it is the maker's.
+/// Repeats `make` until it returns a temporary that this process owns.
 fn until_claimed<T>(mut make: impl FnMut() -> io::Result<Option<T>>) -> io::Result<T> {
     for _ in 0..ATTEMPTS {
         if let Some(made) = make()? {
@@ -105,13 +108,13 @@ fn until_claimed<T>(mut make: impl FnMut() -> io::Result<Option<T>>) -> io::Resu
     Err(io::Error::other("other processes take away what is made there"))
 }
 
-/// What keeps a folder locked.
+/// A lock on a folder.
 #[cfg(unix)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "it is locked as long as it is open")] File);
 
 #[cfg(unix)]
 impl Lock {
-    /// `None` if another process has taken the folder for left behind.
+    /// Returns `None` if another process has mistaken the folder for an abandoned one.
     fn of(folder: &Path) -> io::Result<Option<Self>> {
         match File::open(folder) {
             Ok(file) => Ok(claim(&file)?.then_some(Self(file))),
@@ -131,8 +134,8 @@ impl Lock {
     }
 }
 
-/// Locks what was just made. Before that, another process may have locked it, and taken it away. Where nobody does that,
-/// nothing is locked.
+/// Locks a temporary that was just made. Another process may have locked and removed it before
+/// that. On systems without this removal, nothing is locked.
 #[cfg(target_os = "linux")]
 fn claim(made: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -149,12 +152,12 @@ fn claim(_: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Takes away what is at a path, if it is of this kind and nobody's any more.
+/// Removes the temporary at a path, if it is of this kind and abandoned.
 #[cfg(target_os = "linux")]
 fn take_away(path: &Path, kind: Kind) {
     use rustix::fs::{Mode, OFlags};
 
-    // A link is not followed, and a pipe not waited for.
+    // Do not follow a link or wait for a pipe.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else { return };
     let is_kind = file.metadata().is_ok_and(|there| match kind {
@@ -162,7 +165,8 @@ fn take_away(path: &Path, kind: Kind) {
         Kind::Folder => there.is_dir(),
     });
     if is_kind && is_of_this_machine(&file) && file.try_lock().is_ok() {
-        // It is locked while it is taken away: its maker, if it has just been made, does not go on with it.
+        // It stays locked while it is removed, so that its maker, if it was just made, does not use
+        // it.
         let _ = match kind {
             Kind::File => fs::remove_file(path),
             Kind::Folder => fs::remove_dir_all(path),
@@ -170,15 +174,18 @@ fn take_away(path: &Path, kind: Kind) {
     }
 }
 
-/// Elsewhere it is not known whether others would see the lock.
+/// On other systems it is not known whether other processes would see the lock.
 #[cfg(not(target_os = "linux"))]
 fn take_away(_: &Path, _: Kind) {}
 
-/// Whether a file is on a file system of this machine's own. Others that are not known here may be of a network, where a
-/// lock may be seen by one side alone; so may those be that this machine shares out, which nothing here tells.
+/// Returns whether a file is on a local file system of this machine.
+///
+/// File systems not listed here may be network ones, where possibly only one side sees a lock. The
+/// same applies to local ones that this machine exports, which this function cannot detect.
 #[cfg(target_os = "linux")]
 fn is_of_this_machine(file: &File) -> bool {
-    // ext2 to ext4, XFS, Btrfs, F2FS, bcachefs, ZFS, tmpfs, overlayfs: linux/magic.h, and ZFS's own.
+    // ext2 to ext4, XFS, Btrfs, F2FS, bcachefs, ZFS, tmpfs, overlayfs: linux/magic.h, and ZFS's
+    // own.
     const LOCAL: [u64; 8] =
         [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0xca45_1a4e, 0x2fc1_2fc1, 0x0102_1994, 0x794c_7630];
     let kind = rustix::fs::fstatfs(file).ok().and_then(|system| u64::try_from(system.f_type).ok());
@@ -189,7 +196,7 @@ fn is_of_this_machine(file: &File) -> bool {
 mod tests {
     use super::*;
 
-    /// What another process may do between the making of a temporary and its locking.
+    /// The actions of another process between the creation of a temporary and its locking.
     #[test]
     #[cfg(unix)]
     fn what_another_has_locked_or_taken_away_is_not_the_makers() {

@@ -1,4 +1,4 @@
-//! The GPUs that NVIDIA's library and Linux know. Both are asked side by side, with a time-out.
+//! The GPUs from NVIDIA's library and from Linux. Both are queried in parallel, with a timeout.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
@@ -15,11 +15,11 @@ use super::silence::Silence;
 use super::sysfs;
 use crate::manifest::Gpu;
 
-/// Starts the line that a process of [`Place::Process`] answers on.
+/// The start of the line with the answer of a [`Place::Process`] process.
 const MARKER: &str = "gen5-gpus: ";
 
 static NVIDIA: Question<Nvidia> = Question::new(nvml::find);
-// Other systems than Linux have no such folder.
+// Systems other than Linux have no such folder.
 static LINUX: Question<Vec<Gpu>> = Question::new(|tell| tell(sysfs::gpus("/sys".as_ref())));
 
 /// Where NVIDIA's library is loaded.
@@ -27,11 +27,11 @@ static LINUX: Question<Vec<Gpu>> = Question::new(|tell| tell(sysfs::gpus("/sys".
 pub(super) enum Place {
     /// On a thread of this process.
     Thread,
-    /// In a process of its own: this program with these arguments.
+    /// In a separate process: this program with these arguments.
     Process(PathBuf, Vec<OsString>),
 }
 
-/// The GPUs, as far as they are known.
+/// The known GPUs.
 #[derive(Default)]
 pub(super) struct Gpus {
     pub(super) list: Vec<Gpu>,
@@ -42,7 +42,7 @@ pub(super) struct Gpus {
     pub(super) notes: Vec<String>,
 }
 
-/// The question for GPUs, once it was asked.
+/// A query for GPUs in progress.
 pub(super) struct AskedGpus {
     nvidia: Result<AskedNvidia, Silence>,
     linux: Result<Arc<Asked<Vec<Gpu>>>, Silence>,
@@ -81,7 +81,7 @@ impl AskedGpus {
     }
 }
 
-/// The command, unless the system would have to look for its program.
+/// Returns the command, or an error if the system would have to search for its program.
 fn absolute_command(program: &Path, arguments: &[OsString]) -> Result<Command, Silence> {
     if !program.is_absolute() {
         let problem = io::Error::new(io::ErrorKind::InvalidInput, "its path is not absolute");
@@ -108,7 +108,7 @@ impl Gpus {
     fn leave_out(&mut self, what: &str, source: &str, silence: &Silence) {
         self.is_complete = false;
         let why = match silence {
-            // The caller knows.
+            // The caller already knows.
             Silence::Cancelled => return,
             Silence::TooLate(limit) => format!("{source} did not answer within {limit:?}"),
             silence => format!("asking {source} failed: {silence}"),
@@ -117,7 +117,7 @@ impl Gpus {
     }
 }
 
-/// Answers, in a process of [`Place::Process`].
+/// Answers in a [`Place::Process`] process.
 pub(super) fn serve(out: &mut dyn Write) -> io::Result<()> {
     end_with_parent();
     let out = RefCell::new(out);
@@ -133,12 +133,12 @@ pub(super) fn serve(out: &mut dyn Write) -> io::Result<()> {
     written.take().unwrap_or_else(|| write(&Nvidia::default()))
 }
 
-/// Makes the system kill this process when the one that waits for its answer ends.
+/// Makes the system kill this process when its parent, which waits for the answer, exits.
 fn end_with_parent() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Signal, set_parent_process_death_signal};
-        // Where that fails, the process ends when it has answered.
+        // If this fails, the process exits after its answer.
         _ = set_parent_process_death_signal(Some(Signal::KILL));
     }
 }

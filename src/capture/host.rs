@@ -1,16 +1,16 @@
-//! Operating system, processor and memory, by way of sysinfo.
+//! Operating system, processor and memory, from sysinfo.
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use super::plain;
 
-/// The names that uname gives to systems, where they differ from Rust's.
+/// The system names of uname that differ from Rust's.
 const SYSTEM_NAMES: [(&str, &str); 3] = [("linux", "Linux"), ("macos", "Darwin"), ("windows", "Windows")];
 
-/// The host, as far as it is known.
+/// The known facts about the host.
 #[derive(Clone, Default)]
 pub(super) struct Host {
-    /// The release of the system, as uname gives it.
+    /// The release of the system, from uname.
     pub(super) release: Option<String>,
     pub(super) machine_name: Option<String>,
     pub(super) cpu: Option<String>,
@@ -38,12 +38,12 @@ impl Host {
     }
 }
 
-/// The release of the system, as uname gives it.
+/// Returns the release of the system, as uname prints it.
 pub(super) fn release() -> Option<String> {
     System::kernel_version().ok().as_deref().and_then(plain)
 }
 
-/// The system's name, as uname gives it.
+/// Returns the name of the system, as uname prints it.
 pub(super) fn system_name() -> &'static str {
     let name = std::env::consts::OS;
     SYSTEM_NAMES.iter().find(|(rust, _)| *rust == name).map_or(name, |(_, uname)| uname)

@@ -1,4 +1,4 @@
-//! This machine as records: host, GPUs, and what a Python interpreter has installed.
+//! Captures this machine as records: host, GPUs, and the packages of a Python interpreter.
 
 mod gpus;
 mod host;
@@ -25,17 +25,18 @@ use crate::cancelled::Cancelled;
 use crate::environment::Environment;
 use crate::manifest::HardwareInfo;
 
-/// Captures this machine: operating system, processor, memory, GPUs, and the packages of a Python interpreter.
+/// Captures this machine: operating system, processor, memory, GPUs, and the packages of a Python
+/// interpreter.
 ///
-/// Each source is asked once, and they are asked side by side, so it takes as long as Python takes
-/// to start, or NVIDIA's library if that takes longer. What cannot be learned is left out: a
-/// machine without GPUs, NVIDIA's library or Python is an ordinary one. No source can hold up the
-/// capture: one that hangs is left out after 5 seconds.
+/// All sources are queried in parallel, once each, so a capture takes as long as Python needs to
+/// start, or NVIDIA's library if that is slower. Unavailable information is left out: a machine
+/// without GPUs, NVIDIA's library or Python is not an error. No source can block the capture: one
+/// that hangs is left out after 5 seconds.
 ///
-/// A capture runs other code: a Python interpreter and NVIDIA's library. Neither is taken from the
-/// working folder: variables and entries of `PATH` that are empty count as unset, and relative ones
-/// are ignored with a note. For `libnvidia-ml.so.1` the dynamic linker decides, which looks into
-/// folders of `LD_LIBRARY_PATH` first; on Windows it is `nvml.dll` of the system folder.
+/// A capture runs other code: a Python interpreter and NVIDIA's library. Neither is loaded from the
+/// working folder. Empty variables and empty entries of `PATH` count as unset, and relative ones
+/// are ignored with a note. The dynamic linker finds `libnvidia-ml.so.1`, and searches the folders
+/// of `LD_LIBRARY_PATH` first; on Windows the library is `nvml.dll` in the system folder.
 ///
 /// ```
 /// let captured = gen5::Capture::new().no_python().run();
@@ -54,63 +55,67 @@ pub struct Capture {
     cancelled: Cancelled,
 }
 
-/// What [`Capture::run`] learned.
+/// The result of [`Capture::run`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Captured {
-    /// What decides an image, as components in this order, those in the reference's own words first:
+    /// The software and hardware that determine an image, as components in this order. The
+    /// components of the reference implementation come first, with its texts:
     ///
     /// | id | text | |
     /// |---|---|---|
-    /// | `torch` | `name=torch;version=2.15.0;cuda=13.2` | without what follows a `+` in its version; `cuda=None` without CUDA |
+    /// | `torch` | `name=torch;version=2.15.0;cuda=13.2` | version without `+` and the part after it; `cuda=None` without CUDA |
     /// | `numpy` | `name=numpy;version=2.4.6` | |
     /// | `python` | `name=python;version=3.11.7` | |
-    /// | `cuda` | `name=cuda;version=13.2` | that of torch, `none` if it has none; absent without torch |
-    /// | `os` | `name=os;version=Linux 6.18.44` | system name and release as uname gives them |
-    /// | `gpu` | `name=gpu;model=NVIDIA A100;driver=535.129.01` | one for each |
-    /// | `cpu` | `name=cpu;model=…` | from here on, what the reference does not know and passes over with a warning |
-    /// | `rocm` | `name=rocm;version=6.2.41133` | that of torch |
-    /// | `diffusers` | `name=diffusers;version=0.35.1` | and so each package of those below, without what follows a `+` |
+    /// | `cuda` | `name=cuda;version=13.2` | torch's CUDA version, `none` if it has none; absent without torch |
+    /// | `os` | `name=os;version=Linux 6.18.44` | system name and release from uname |
+    /// | `gpu` | `name=gpu;model=NVIDIA A100;driver=535.129.01` | one for each GPU |
+    /// | `cpu` | `name=cpu;model=…` | the reference skips this one and all below, with a warning |
+    /// | `rocm` | `name=rocm;version=6.2.41133` | torch's ROCm version |
+    /// | `diffusers` | `name=diffusers;version=0.35.1` | one for each package listed below, version without `+` and the part after it |
     ///
-    /// Further packages are, under the names that they are installed by, `transformers`, `accelerate`, `xformers`,
-    /// `safetensors`, `tensorflow`, `jax`, `jaxlib`, `flax`, `onnxruntime`, and the builds of `tensorflow` and `onnxruntime`
-    /// that have names of their own, as `onnxruntime-gpu`.
+    /// The other packages are `transformers`, `accelerate`, `xformers`, `safetensors`,
+    /// `tensorflow`, `jax`, `jaxlib`, `flax`, `onnxruntime`, and the builds of `tensorflow` and
+    /// `onnxruntime` with their own names, such as `onnxruntime-gpu`. Each has the name under which
+    /// it is installed.
     pub environment: Environment,
-    /// The machine. Memory is in units of 2^30 bytes, as its makers count it, and rounded to two decimals; `cpu_cores` are the
-    /// physical ones if they are known, and the member `logical_cores` in `extra` are all. `framework` is torch, else jax
-    /// or tensorflow; `compute_lib` is what torch was built for.
+    /// The machine. Memory is in units of 2^30 bytes, the unit in which manufacturers count it,
+    /// rounded to two decimals. `cpu_cores` is the number of physical cores if known, and the
+    /// member `logical_cores` in `extra` is the number of all cores. `framework` is torch, or
+    /// otherwise jax or tensorflow. `compute_lib` is the library that torch was built for.
     pub hardware: HardwareInfo,
-    /// What the caller may want to know: that an interpreter which was named did not answer, that a
-    /// source hangs, or that a variable is ignored. The remedies in them are options of the command
-    /// line; [`Capture`] has a method for each.
+    /// Notes for the caller, for example that an explicitly selected interpreter did not answer,
+    /// that a source hangs, or that a variable is ignored. They suggest options of the command line
+    /// as remedies; [`Capture`] has a method for each.
     pub notes: Vec<String>,
-    /// How long it took.
+    /// The time that the capture took.
     pub timings: CaptureTimings,
 }
 
-/// How long a capture took.
+/// The time that a capture took.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct CaptureTimings {
-    /// From the call to its return.
+    /// The time of the whole call.
     pub total: Duration,
-    /// The Python interpreter, from its start to its end; `None` if none was started.
+    /// The time of the Python interpreter, from start to exit, or `None` if none was started.
     pub python: Option<Duration>,
-    /// The start of NVML, which is the driver's affair and can take seconds where no other program keeps the cards
-    /// ready; `None` if it did not start.
+    /// The time to start NVML, or `None` if it did not start. The driver can take seconds if no
+    /// other program keeps the GPUs initialized.
     pub nvml_start: Option<Duration>,
 }
 
-/// How long a source may take, unless the caller gives another time.
+/// The default time limit for a source.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often whoever waits for a source looks whether it is still there, and whether to go on.
+/// The interval at which a waiting thread checks whether the source is still running and whether to
+/// continue.
 const POLL: Duration = Duration::from_millis(20);
 
 static HOST: Question<Host> = Question::new(|tell| tell(Host::ask()));
 
 impl Capture {
-    /// Everything, with 5 seconds for each source.
+    /// Creates a capture of everything, with a limit of 5 seconds for each source.
     pub fn new() -> Self {
         Self {
             interpreter: Interpreter::Found,
@@ -122,36 +127,37 @@ impl Capture {
         }
     }
 
-    /// The Python interpreter to ask: a path, or a name without separators that is on `PATH`.
+    /// Sets the Python interpreter to query: a path, or a name without separators that is on
+    /// `PATH`. Only a path set here can be relative to the working folder.
     ///
-    /// By default it is that of the active virtual environment (`VIRTUAL_ENV`) or conda environment (`CONDA_PREFIX`), else
-    /// `python3` on `PATH` (on Windows `python` or `py`). It is started once, and imports none of the packages that it
-    /// tells of. Only a path that is given here may be relative to the working folder.
+    /// By default, it is the interpreter of the active virtual environment (`VIRTUAL_ENV`) or conda
+    /// environment (`CONDA_PREFIX`), and otherwise `python3` on `PATH` (on Windows `python` or
+    /// `py`). It is started once, and imports none of the packages that it reports.
     pub fn python(mut self, path: impl Into<PathBuf>) -> Self {
         self.interpreter = Interpreter::Given(path.into());
         self
     }
 
-    /// Does not start Python.
+    /// Disables the query of a Python interpreter.
     pub fn no_python(mut self) -> Self {
         self.interpreter = Interpreter::None;
         self
     }
 
-    /// Does not look for GPUs, and does not load NVIDIA's library.
+    /// Disables the search for GPUs, including the load of NVIDIA's library.
     pub fn no_gpus(mut self) -> Self {
         self.gpus = false;
         self
     }
 
-    /// Loads NVIDIA's library in a process of its own: `program`, an absolute path, with
-    /// `arguments`, which must call [`serve_gpus`](Self::serve_gpus) and end.
+    /// Loads NVIDIA's library in a separate process: `program`, an absolute path, with `arguments`.
+    /// The program must call [`serve_gpus`](Self::serve_gpus) and exit.
     ///
-    /// By default the library is loaded on a thread of this process. If it hangs, the capture goes
-    /// on without it, but the thread cannot be ended: it may keep the process from ending if it
-    /// hangs in the kernel, and if it hangs while it is loaded, it holds the lock of the dynamic
-    /// linker, which other threads need. A process can be killed, and a library that crashes ends
-    /// nothing else.
+    /// By default, the library is loaded on a thread of this process. If it hangs, the capture
+    /// continues without it, but the thread cannot be stopped. A thread that hangs in the kernel
+    /// may prevent the process from exiting. A thread that hangs while loading holds the dynamic
+    /// linker's lock, which other threads need. A separate process can be killed, and can crash
+    /// without harm to this one.
     pub fn gpu_process(
         mut self,
         program: impl Into<PathBuf>,
@@ -161,41 +167,41 @@ impl Capture {
         self
     }
 
-    /// Asks NVIDIA's library, and writes its answer to `out`, which is standard output, for the
-    /// capture that has started this process by [`gpu_process`](Self::gpu_process). On Linux the
-    /// process is killed when that capture ends.
+    /// Queries NVIDIA's library and writes the answer to `out`, which must be standard output. Call
+    /// it in the process that a capture started with [`gpu_process`](Self::gpu_process). On Linux,
+    /// that process is killed when the capture ends.
     ///
     /// # Errors
     ///
-    /// Those of writing.
+    /// I/O errors from `out`.
     pub fn serve_gpus(out: &mut dyn Write) -> io::Result<()> {
         gpus::serve(out)
     }
 
-    /// How long Python may take before it is killed and passed over. 5 seconds by default.
+    /// Sets the time after which Python is killed and skipped. The default is 5 seconds.
     pub fn python_timeout(mut self, timeout: Duration) -> Self {
         self.python_timeout = timeout;
         self
     }
 
-    /// How long NVIDIA's library, and Linux for other GPUs, may take before their GPUs are left
-    /// out. 5 seconds by default.
+    /// Sets the time after which the GPUs of NVIDIA's library, or the other GPUs that Linux
+    /// reports, are left out. The default is 5 seconds.
     ///
-    /// A capture that finds the library hanging since an earlier capture in this process does not
-    /// ask it again, and waits no longer than until this time has passed since then.
+    /// If the library still hangs from an earlier capture in this process, a capture does not query
+    /// it again. It waits only until this time has passed since that first query.
     pub fn gpu_timeout(mut self, timeout: Duration) -> Self {
         self.gpu_timeout = timeout;
         self
     }
 
-    /// Polls `cancelled` while a source takes its time. Once it returns true, what has not answered
-    /// is ended and left out, without a note.
+    /// Sets a function that is polled while a source is slow. Once it returns true, sources without
+    /// an answer are stopped and left out, without a note.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
         self
     }
 
-    /// Asks everything.
+    /// Captures the machine.
     pub fn run(&self) -> Captured {
         let start = Instant::now();
         let within = |limit| TimeLimit { start, limit, cancelled: self.cancelled.clone() };
@@ -228,7 +234,7 @@ impl Capture {
     }
 }
 
-/// The note that the host is left out, if it is.
+/// Returns a note if the host is left out.
 fn note_on_host(host: &Result<Host, Silence>) -> Option<String> {
     let silence = host.as_ref().err().filter(|silence| !matches!(silence, Silence::Cancelled))?;
     Some(format!("operating system, processor and memory are left out: asking the system failed: {silence}"))
@@ -241,31 +247,31 @@ impl Default for Capture {
 }
 
 impl Environment {
-    /// The environment of this machine: that of [`Capture::run`], which tells more of it.
+    /// Captures the environment of this machine. [`Capture::run`] returns more information.
     pub fn capture() -> Self {
         Capture::new().run().environment
     }
 }
 
 impl HardwareInfo {
-    /// This machine: that of [`Capture::run`], which tells more of it.
+    /// Captures this machine. [`Capture::run`] returns more information.
     pub fn capture() -> Self {
         Capture::new().run().hardware
     }
 }
 
-/// A text that can stand in a component: trimmed, and only if it is short, of one line and without `;`, which ends a part
-/// of a component.
+/// Returns the trimmed text if it can be part of a component: short, one line, and without `;`,
+/// which separates fields.
 fn plain(text: &str) -> Option<String> {
     let text = text.trim();
     let fits = !text.is_empty() && text.len() <= MAX_TEXT;
     (fits && !text.contains(|c: char| c == ';' || c.is_control())).then(|| text.to_owned())
 }
 
-/// Longer than any name or version, in bytes.
+/// The maximum length in bytes, longer than any name or version.
 const MAX_TEXT: usize = 256;
 
-/// Bytes in units of 2^30, rounded to two decimals; no memory is none that is known.
+/// Converts bytes to units of 2^30, rounded to two decimals. 0 means that the amount is not known.
 fn gigabytes(bytes: u64) -> Option<f64> {
     let units = bytes as f64 / f64::from(1 << 30);
     (bytes > 0).then(|| (units * 100.0).round() / 100.0)
@@ -321,7 +327,7 @@ mod tests {
         assert_eq!(captured.notes, [""; 0]);
         let gpus = captured.hardware.gpu.unwrap();
         let gpu = Gpu { memory_gb: Some(1.0), cuda_version: Some("13.2".into()), ..Gpu::new("B") };
-        // Those that Linux knows of follow.
+        // Any GPUs that Linux reports follow.
         assert_eq!(gpus.first(), Some(&gpu));
         assert_eq!(captured.timings.nvml_start, Some(Duration::from_secs(1)));
     }

@@ -1,4 +1,4 @@
-//! NVIDIA's GPUs, by way of its library NVML, which is loaded here and nowhere else.
+//! NVIDIA's GPUs, through its library NVML, which is loaded only here.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::{gigabytes, plain};
 use crate::manifest::Gpu;
 
-/// More cards than this are a count that cannot be believed.
+/// The highest plausible number of cards.
 const MAX_CARDS: u32 = 1024;
 
-/// The library's answers, as it gives them.
+/// The library's answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Nvidia {
-    /// How long the library took to start; `None` if there is none, or it did not start.
+    /// The time that the library took to start, or `None` if it does not exist or did not start.
     pub(super) start: Option<Duration>,
     driver: Option<String>,
     cuda: Option<String>,
@@ -30,7 +30,7 @@ struct Card {
 }
 
 impl Nvidia {
-    /// The cards that have a name, in the library's order.
+    /// Returns the cards that have a name, in the library's order.
     pub(super) fn gpus(&self) -> impl Iterator<Item = Gpu> {
         let text = |text: &Option<String>| text.as_deref().and_then(plain);
         self.cards.iter().filter_map(move |card| {
@@ -44,8 +44,8 @@ impl Nvidia {
     }
 }
 
-/// Asks the library, and closes it after its answers have been passed on. What it does not know is
-/// left out: of drivers before release 510, the memory.
+/// Queries the library, and closes it after its answers were passed on. Values that it does not
+/// know are left out, for example the memory with drivers before release 510.
 pub(super) fn find(tell: &dyn Fn(Nvidia)) {
     let Some(library) = library() else { return };
     let start = Instant::now();
@@ -67,9 +67,9 @@ pub(super) fn find(tell: &dyn Fn(Nvidia)) {
     });
 }
 
-/// The library, which comes with the driver. A bare name is one for the dynamic linker of Linux,
-/// which looks into the working folder only if `LD_LIBRARY_PATH` names it. Those of Windows and
-/// macOS always may, so there the path is absolute, or there is no library.
+/// Returns the path of the library, which comes with the driver. On Linux it is a bare name for the
+/// dynamic linker, which searches the working folder only if `LD_LIBRARY_PATH` names it. On Windows
+/// and macOS the linker may always search it, so the path is absolute there, or `None`.
 fn library() -> Option<PathBuf> {
     if cfg!(windows) {
         let system = PathBuf::from(std::env::var_os("SystemRoot")?).join(r"System32\nvml.dll");

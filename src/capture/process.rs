@@ -1,4 +1,4 @@
-//! A process that is asked for one line, and cannot hold up who asks, whatever it does.
+//! A process that is asked for one line, and cannot block its caller, whatever it does.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,7 +10,7 @@ use super::POLL;
 use super::silence::{MAX_OUTPUT, Silence};
 use crate::cancelled::Cancelled;
 
-/// Until when there has to be an answer.
+/// The time until which there must be an answer.
 #[derive(Clone)]
 pub(super) struct TimeLimit {
     pub(super) start: Instant,
@@ -24,28 +24,29 @@ impl TimeLimit {
     }
 }
 
-/// How long the other sign of a process's end may be behind the first.
+/// The longest wait from one sign of a process's end to the other: its exit and the end of its
+/// output.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// A process that was asked.
+/// A running process that was asked.
 pub(super) struct Process {
     child: Child,
     heard: Receiver<Result<String, Silence>>,
 }
 
 impl Process {
-    /// Starts the command. Its answer is what follows `marker` in the first line that begins with
+    /// Starts the command. The answer is the text after `marker` in the first line that begins with
     /// it.
     pub(super) fn ask(mut command: Command, marker: &str) -> Result<Self, Silence> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        // A group of its own, so that what it has started can be ended with it.
+        // It gets its own process group, so that its children can be killed with it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(Silence::NotStarted)?;
         let (sender, heard) = mpsc::channel();
         let (stdout, marker) = (child.stdout.take(), marker.to_owned());
-        // On another thread, since only that can be left alone with a process which holds the pipe
-        // open and is not the one that was started.
+        // Another thread reads the pipe, because it can be abandoned if a child of the process
+        // keeps the pipe open.
         let listen =
             move || _ = sender.send(stdout.map_or(Err(Silence::Ended(None)), |it| find_line(it, &marker)));
         match thread::Builder::new().spawn(listen) {
@@ -57,7 +58,7 @@ impl Process {
         }
     }
 
-    /// Waits for the answer, and kills the process: one that has answered has nothing left to do.
+    /// Waits for the answer and kills the process, which has no other work after it has answered.
     pub(super) fn answer(mut self, time: &TimeLimit) -> Result<String, Silence> {
         let answer = self.listen(time);
         #[cfg(unix)]
@@ -82,8 +83,7 @@ impl Process {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if let Ok(Some(status)) = self.child.try_wait() {
-                        // It may have ended because enough was heard of it, and nobody listened any
-                        // more.
+                        // It may have exited because the reader had enough and closed the pipe.
                         return match self.heard.recv_timeout(GRACE) {
                             Ok(Err(Silence::Ended(_))) | Err(_) => Err(Silence::Ended(Some(status))),
                             Ok(heard) => heard,
@@ -95,7 +95,7 @@ impl Process {
     }
 }
 
-/// What follows `marker` in the first whole line that begins with it.
+/// Returns the text after `marker` in the first complete line that begins with it.
 fn find_line(output: impl Read, marker: &str) -> Result<String, Silence> {
     let mut lines = BufReader::new(output.take(MAX_OUTPUT));
     let mut line = Vec::new();
@@ -109,15 +109,15 @@ fn find_line(output: impl Read, marker: &str) -> Result<String, Silence> {
     Err(if lines.get_ref().limit() == 0 { Silence::TooMuch } else { Silence::Ended(None) })
 }
 
-/// Ends a process. One that the kernel does not let go, as a driver that hangs may have it, is left
-/// behind.
+/// Kills a process. If the kernel does not release it, for example because a driver hangs, it is
+/// abandoned.
 fn end(child: &mut Child) {
-    // What fails here has ended already.
+    // If this fails, the process has already exited.
     _ = child.kill();
     status_soon(child);
 }
 
-/// How a process ended, if that comes to be known soon.
+/// Returns the exit status of a process, if it is available soon.
 fn status_soon(child: &mut Child) -> Option<ExitStatus> {
     let deadline = Instant::now() + GRACE;
     let mut pause = Duration::from_micros(50);
@@ -130,8 +130,7 @@ fn status_soon(child: &mut Child) -> Option<ExitStatus> {
     }
 }
 
-/// Ends a process and those that it has started. The number of one that has ended may be another's
-/// by now.
+/// Kills a process and its children. After a process has exited, its number may belong to another.
 #[cfg(unix)]
 fn end_group(child: &mut Child) {
     if let Ok(None) = child.try_wait() {

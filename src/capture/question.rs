@@ -1,5 +1,5 @@
-//! Questions to the system that may never be answered. Each has a thread of its own, which is left
-//! behind if it hangs.
+//! Queries to the system that may never return. Each runs on its own thread, which is abandoned if
+//! it hangs.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -9,23 +9,22 @@ use super::POLL;
 use super::silence::Silence;
 use crate::cancelled::Cancelled;
 
-/// A question of the whole process: at most one thread waits for its answer, however often it is
-/// asked.
+/// A query of the whole process. At most one thread runs it, however often it is requested.
 pub(super) struct Question<T: 'static> {
-    /// Finds the answer and passes it on. Nobody waits for its work after that, such as closing a
+    /// Computes the answer and passes it on. No caller waits for its later work, such as closing a
     /// library.
     find: fn(&dyn Fn(T)),
     latest: Mutex<Weak<Asked<T>>>,
 }
 
-/// A question that was asked.
+/// A query in progress.
 pub(super) struct Asked<T> {
     since: Instant,
     answer: Mutex<Option<T>>,
     answered: Condvar,
 }
 
-/// The thread's end of a question. If the thread panics, the answer is the default.
+/// The thread's end of a query. If the thread panics, the answer is the default.
 struct Finder<T: Default>(Arc<Asked<T>>);
 
 impl<T: Clone + Default + Send> Question<T> {
@@ -33,7 +32,7 @@ impl<T: Clone + Default + Send> Question<T> {
         Self { find, latest: Mutex::new(Weak::new()) }
     }
 
-    /// Asks, or joins the question that an earlier call asked and whose thread still runs.
+    /// Starts the query, or joins the one that an earlier call started and that still runs.
     pub(super) fn ask(&'static self) -> Result<Arc<Asked<T>>, Silence> {
         let mut latest = lock(&self.latest);
         if let Some(asked) = latest.upgrade() {
@@ -50,8 +49,8 @@ impl<T: Clone + Default + Send> Question<T> {
 }
 
 impl<T: Clone> Asked<T> {
-    /// Waits for the answer until this long after the question was asked. So a question that hangs
-    /// for longer costs later callers no time.
+    /// Waits for the answer until `limit` has passed since the start of the query. So a query that
+    /// hangs for longer costs later callers no time.
     pub(super) fn answer(&self, limit: Duration, cancelled: &Cancelled) -> Result<T, Silence> {
         let mut answer = lock(&self.answer);
         loop {

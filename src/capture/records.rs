@@ -1,4 +1,4 @@
-//! What was learned, as the records of a file.
+//! Converts the captured facts into records of a file.
 
 use super::gigabytes;
 use super::host::{Host, system_name};
@@ -6,7 +6,7 @@ use super::python::{Python, Torch};
 use crate::environment::{Component, Environment};
 use crate::manifest::{Gpu, HardwareInfo};
 
-/// The components, the reference's first and in its order.
+/// Returns the components, those of the reference implementation first and in its order.
 pub(super) fn environment(host: &Host, gpus: &[Gpu], python: &Python) -> Environment {
     let mut environment = Environment::default();
     let mut push = |id: &str, parts: &[(&str, &str)]| {
@@ -47,7 +47,7 @@ pub(super) fn environment(host: &Host, gpus: &[Gpu], python: &Python) -> Environ
     environment
 }
 
-/// The machine.
+/// Returns the machine.
 pub(super) fn hardware(host: &Host, gpus: Vec<Gpu>, python: &Python) -> HardwareInfo {
     let os = host.release.as_ref().map(|release| format!("{} {release}", system_name()));
     let mut hardware = HardwareInfo::new(os.unwrap_or_else(|| system_name().to_owned()));
@@ -66,7 +66,8 @@ pub(super) fn hardware(host: &Host, gpus: Vec<Gpu>, python: &Python) -> Hardware
     hardware
 }
 
-/// The framework that most likely made the image, with its version: diffusion models run on torch where it is installed.
+/// Returns the framework that most likely made the image, with its version. Diffusion models run on
+/// torch if it is installed.
 fn framework(python: &Python) -> Option<String> {
     let torch = python.torch.as_ref().map(|torch| ("torch", &torch.version));
     let other = ["jax", "tensorflow"]
@@ -76,7 +77,7 @@ fn framework(python: &Python) -> Option<String> {
     torch.or(other).map(|(name, version)| format!("{name} {version}"))
 }
 
-/// What torch was built for, with its version.
+/// Returns the library that torch was built for, with its version.
 fn compute_lib(torch: &Torch) -> Option<String> {
     let cuda = torch.cuda.as_ref().map(|version| ("cuda", version));
     let lib = cuda.or_else(|| Some(("rocm", torch.rocm.as_ref()?)));

@@ -1,15 +1,15 @@
-//! Why a source gives no answer.
+//! Reasons why a source gives no answer.
 
 use std::fmt;
 use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug)]
 pub(super) enum Silence {
     NotStarted(io::Error),
-    /// It ended, or closed its output.
+    /// The process exited, or closed its output.
     Ended(Option<ExitStatus>),
     TooMuch,
     Nonsense,
@@ -17,7 +17,7 @@ pub(super) enum Silence {
     Cancelled,
 }
 
-/// Most that is read of what a process prints, in bytes.
+/// The most bytes to read from the output of a process.
 pub(super) const MAX_OUTPUT: u64 = 1 << 20;
 
 impl fmt::Display for Silence {

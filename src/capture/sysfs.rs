@@ -1,4 +1,4 @@
-//! GPUs of AMD and Intel, as Linux shows them under `/sys`.
+//! GPUs of AMD and Intel, from `/sys` on Linux.
 
 use std::fs;
 use std::path::Path;
@@ -6,22 +6,22 @@ use std::path::Path;
 use super::{gigabytes, host, plain};
 use crate::manifest::Gpu;
 
-/// Whose cards are taken, by the number that the PCI bus knows them by. NVIDIA's are [`super::nvml`]'s, and what is left
-/// are displays of virtual machines and of mainboards, which make no images.
+/// The vendors whose cards are listed, by PCI vendor ID. [`super::nvml`] handles NVIDIA's cards.
+/// The others are displays of virtual machines and mainboards, which make no images.
 const VENDORS: [(&str, &str); 2] = [("0x1002", "AMD"), ("0x8086", "Intel")];
 
-/// The cards under `root`, which is `/sys` but for tests, in the kernel's order.
+/// Returns the cards under `root`, which is `/sys` except in tests, in the kernel's order.
 pub(super) fn gpus(root: &Path) -> Vec<Gpu> {
     let Ok(entries) = fs::read_dir(root.join("class/drm")) else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    // A card's outputs stand beside it, as `card0-DP-1`.
+    // A card's outputs are in the same folder, for example `card0-DP-1`.
     let number = |name: String| name.strip_prefix("card")?.parse::<u32>().ok();
     let mut numbers: Vec<u32> = names.filter_map(number).collect();
     numbers.sort_unstable();
     numbers.into_iter().filter_map(|number| gpu(root, number)).collect()
 }
 
-/// A card, by the name of its product, or else by maker and PCI numbers: `AMD 1002:744c`.
+/// Returns a card with its product name, or otherwise its vendor and PCI IDs: `AMD 1002:744c`.
 fn gpu(root: &Path, number: u32) -> Option<Gpu> {
     let device = root.join(format!("class/drm/card{number}/device"));
     let vendor = line(&device.join("vendor"))?;
@@ -42,7 +42,8 @@ fn gpu(root: &Path, number: u32) -> Option<Gpu> {
     })
 }
 
-/// Name and version of a card's driver: `amdgpu 6.18.44`. One that came with the kernel has its version.
+/// Returns the name and version of a card's driver: `amdgpu 6.18.44`. A driver that is part of
+/// the kernel has the kernel's version.
 fn driver(root: &Path, device: &Path) -> Option<String> {
     let link = fs::read_link(device.join("driver")).ok()?;
     let name = plain(link.file_name()?.to_str()?)?;
@@ -50,7 +51,7 @@ fn driver(root: &Path, device: &Path) -> Option<String> {
     Some(version.map_or_else(|| name.clone(), |version| format!("{name} {version}")))
 }
 
-/// The text of a file of one line.
+/// Returns the text of a one-line file.
 fn line(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok().as_deref().and_then(plain)
 }
@@ -64,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// A made `/sys`.
+    /// A fake `/sys`.
     struct Root(TempDir);
 
     impl Root {

@@ -1,23 +1,24 @@
-//! SHA-256, as FIPS 180-4 defines it.
+//! SHA-256, as defined in FIPS 180-4.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-/// A SHA-256 digest. It prints as 64 lower-case hexadecimal digits, and is parsed from 64 of either case.
+/// A SHA-256 digest. It prints as 64 lowercase hexadecimal digits, and parses from 64 digits of
+/// either case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// The digest of `bytes`.
+    /// Returns the digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::default();
         hasher.update(bytes);
         hasher.finish()
     }
 
-    /// The hexadecimal text, as errors carry it.
+    /// Returns the hexadecimal text for error messages.
     pub(crate) fn to_text(self) -> Box<str> {
         hex::encode(self.0).into_boxed_str()
     }
@@ -35,7 +36,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Why a text is no [`Digest`].
+/// The error for a text that is not a valid [`Digest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a SHA-256 digest is 64 hexadecimal digits")]
 #[non_exhaustive]
@@ -46,7 +47,7 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
         let mut digest = [0; 32];
-        // A prefix of `0x` would be passed over.
+        // The decoder would skip a prefix of `0x`.
         match text.len() == 2 * digest.len() && hex::decode_to_slice(text, &mut digest).is_ok() {
             true => Ok(Self(digest)),
             false => Err(ParseDigestError),
@@ -60,7 +61,7 @@ impl serde::Serialize for Digest {
     }
 }
 
-/// A digest in the making.
+/// A digest that is being computed.
 #[derive(Clone, Default)]
 pub(crate) struct Hasher(Sha256);
 
@@ -70,7 +71,7 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    /// The digest of all that was added.
+    /// Returns the digest of all added bytes.
     pub(crate) fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }

@@ -1,4 +1,5 @@
-//! Bytes in, bytes out: SHA-256, zstd frames with their bounds, byte shuffle. Nothing here knows of files or records.
+//! Pure functions on bytes: SHA-256, zstd frames with their bounds, and byte shuffle. This module
+//! does not depend on files or records.
 
 mod digest;
 mod shuffle;

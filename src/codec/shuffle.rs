@@ -1,10 +1,12 @@
-//! Byte shuffle: all first bytes of the elements, then all second bytes, and so on. Sign and exponent of floats then stand
-//! together, where an entropy coder finds them alike, apart from mantissas in which there is nothing to find.
+//! Byte shuffle: all first bytes of the elements, then all second bytes, and so on. This groups the
+//! signs and exponents of floats, which an entropy coder can compress, separately from the
+//! mantissas, which are mostly incompressible.
 
-/// Bytes of a payload that are regrouped together, counted from its start; the last block may be shorter. Part of the format.
+/// Bytes of a payload that are shuffled together, counted from its start. The last block may be
+/// shorter. This size is part of the format.
 pub(crate) const SHUFFLE_BLOCK: usize = 1 << 20;
 
-/// Regroups the bytes of one block of elements of `size` bytes, 2 or 4, into `to`, which is as long.
+/// Shuffles one block of elements of `size` bytes, 2 or 4, into `to`, which has the same length.
 pub(crate) fn shuffle(elements: &[u8], size: usize, to: &mut [u8]) {
     match size {
         2 => {
@@ -16,7 +18,7 @@ pub(crate) fn shuffle(elements: &[u8], size: usize, to: &mut [u8]) {
     }
 }
 
-/// Undoes [`shuffle`].
+/// Reverses [`shuffle`].
 pub(crate) fn unshuffle(groups: &[u8], size: usize, to: &mut [u8]) {
     match size {
         2 => {
@@ -28,8 +30,8 @@ pub(crate) fn unshuffle(groups: &[u8], size: usize, to: &mut [u8]) {
     }
 }
 
-/// Elements of four bytes that are regrouped together, by way of two bytes each: compilers make vector instructions of
-/// shifts within 16 and 32 bits, and few of a step from one byte to four.
+/// Elements of four bytes that are shuffled together, in two steps through two bytes each.
+/// Compilers can vectorize shifts within 16 and 32 bits, but hardly a step from one byte to four.
 const LANES: usize = 64;
 
 #[allow(clippy::cast_possible_truncation)] // the lower half is what is asked for

@@ -1,4 +1,4 @@
-//! Members of a JSON object, kept as they are spelled.
+//! Members of a JSON object, kept with their original text.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use super::json::Text;
 use crate::error::{Error, Result};
 
-/// Members of a JSON object that this crate has no type for, in the order and the spelling in which they were found.
+/// Members of a JSON object that have no type in this crate, in their original order and spelling.
 ///
-/// They are kept through reading and writing as they are: numbers of any size and precision, escapes, spaces.
+/// Reading and writing preserve their text: numbers of any size and precision, escapes, spaces.
 ///
 /// ```
 /// let mut extra = gen5::Extra::new();
@@ -24,19 +24,20 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Default)]
 pub struct Extra {
-    /// `None` if there never was a member: a file has very many of these, and few have some.
+    /// `None` if there never was a member. A file has very many of these, and most are empty.
     members: Option<Box<Members>>,
 }
 
 #[derive(Clone, Default)]
 struct Members {
-    /// Names and values, one after the other. Allocated one by one, short members would cost ten times their text.
+    /// Names and values, one after the other. Separate allocations would need ten times the memory
+    /// for short members.
     text: String,
     /// The length of each name, then of its value, in LEB128: two bytes for most members.
     lengths: Vec<u8>,
 }
 
-/// Where a member is in an [`Extra`].
+/// The location of a member in an [`Extra`].
 struct Span {
     lengths: Range<usize>,
     name: Range<usize>,
@@ -44,32 +45,33 @@ struct Span {
 }
 
 impl Extra {
-    /// No members.
+    /// Creates an empty set of members.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         self.spans().count()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.lengths().is_empty()
     }
 
-    /// The JSON text of a member's value.
+    /// Returns the JSON text of a member's value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// All members: names, and values as JSON text.
+    /// Returns an iterator over all members: names, and values as JSON text.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.spans().map(|span| (self.part(span.name), self.part(span.value)))
     }
 
-    /// Sets a member to a value, replacing one of that name. NaN and infinity, which JSON does not have, become `null`.
+    /// Sets a member to a value, replacing any member with the same name. NaN and infinity, which
+    /// JSON does not have, become `null`.
     ///
     /// # Errors
     ///
@@ -83,7 +85,7 @@ impl Extra {
         Ok(())
     }
 
-    /// Sets a member to a value given as JSON text, replacing one of that name.
+    /// Sets a member to a value given as JSON text, replacing any member with the same name.
     ///
     /// # Errors
     ///
@@ -97,7 +99,7 @@ impl Extra {
         Ok(())
     }
 
-    /// Takes a member out, and returns its value as JSON text.
+    /// Removes a member and returns its value as JSON text.
     pub fn remove(&mut self, name: &str) -> Option<String> {
         let span = self.find(name)?;
         let value = self.part(span.value.clone()).to_owned();
@@ -105,18 +107,18 @@ impl Extra {
         Some(value)
     }
 
-    /// Takes a member out, if it is there.
+    /// Removes a member, if it exists.
     pub(crate) fn discard(&mut self, name: &str) {
         if let Some(span) = self.find(name) {
             self.cut(span);
         }
     }
 
-    /// The text of the object that has these members and no other.
+    /// Returns the text of an object with exactly these members.
     ///
     /// # Errors
     ///
-    /// None that is known.
+    /// No error is currently possible.
     pub fn to_json(&self) -> Result<String> {
         let mut text = String::with_capacity(self.text().len() + 8 * self.len() + 2);
         text.push('{');
@@ -129,12 +131,12 @@ impl Extra {
         Ok(text)
     }
 
-    /// Adds a member of a name that is not there yet. The value is JSON text.
+    /// Adds a member with a new name. The value is JSON text.
     pub(crate) fn push(&mut self, name: &str, value: &str) {
         let Members { text, lengths } = &mut **self.members.get_or_insert_default();
         let needed = name.len() + value.len();
         if needed > text.capacity() - text.len() {
-            // Not to twice the size, which would be three times while it is moved.
+            // Doubling the size would need three times the memory while the text is moved.
             text.reserve_exact(needed.max(text.len() / 4).max(LEAST_GROWTH));
         }
         text.push_str(name);
@@ -143,7 +145,7 @@ impl Extra {
         push_length(lengths, value.len());
     }
 
-    /// Sets a member to a value, which is JSON text, replacing one of that name.
+    /// Sets a member to a value given as JSON text, replacing any member with the same name.
     pub(crate) fn put(&mut self, name: &str, value: &str) {
         let Some(span) = self.find(name) else { return self.push(name, value) };
         let mut lengths = Vec::new();
@@ -155,7 +157,7 @@ impl Extra {
         }
     }
 
-    /// Refuses names that come twice, once all members are there, and gives back the memory that is left over.
+    /// Returns an error for duplicate names, after all members were read, and frees excess memory.
     pub(crate) fn complete<E: de::Error>(mut self) -> Result<Self, E> {
         if self.is_empty() {
             return Ok(self);
@@ -179,7 +181,8 @@ impl Extra {
         Ok(self)
     }
 
-    /// Reads the text of an object, from which the values of `names` are returned apart: `null` keeps their places.
+    /// Parses the text of an object and returns the values of `names` separately, with `null` in
+    /// their places.
     pub(crate) fn read_apart<'t, const N: usize>(
         text: &'t str,
         names: [&str; N],
@@ -252,10 +255,10 @@ impl Extra {
     }
 }
 
-/// Bytes by which the text of members grows, at least.
+/// The least number of bytes by which the text of members grows.
 const LEAST_GROWTH: usize = 64;
 
-/// Writes a name and the colon behind it.
+/// Writes a name and the colon after it.
 pub(crate) fn push_name(text: &mut String, name: &str) -> Result<()> {
     let is_escaped = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
     if name.bytes().any(is_escaped) {
@@ -269,7 +272,7 @@ pub(crate) fn push_name(text: &mut String, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Seven bits at a time, the lowest first; the eighth says that more follow.
+/// Writes seven bits at a time, lowest first. The eighth bit marks that more follow.
 fn push_length(lengths: &mut Vec<u8>, mut length: usize) {
     loop {
         let [low, ..] = length.to_le_bytes();
@@ -294,7 +297,7 @@ fn read_length(lengths: &[u8], at: &mut usize) -> Option<usize> {
     }
 }
 
-/// JSON text of a value; `member` is what an error calls it.
+/// Returns the JSON text of a value. `member` names it in errors.
 pub(crate) fn to_text(member: &str, value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| not_json(member.into(), &error))
 }

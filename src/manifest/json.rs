@@ -1,4 +1,5 @@
-//! JSON as it is found in files: text may hold lone surrogates, lists are read an element at a time, numbers follow draft-07.
+//! JSON as it occurs in files: text may contain lone surrogates, lists are read one element at a
+//! time, and numbers follow draft-07.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,28 +7,32 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The largest integer whose float64 stands for no other integer: the next, 2^53, is also what 2^53 + 1 is rounded to.
+/// The largest integer whose f64 is not also the nearest f64 of another integer. The next one,
+/// 2^53, is also the rounded value of 2^53 + 1.
 const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_991.0; // 2^53 - 1
 
-/// The float64 nearest to a JSON number, infinite where the number is too large; `None` if it is no number.
+/// Returns the f64 nearest to a JSON number, or infinity if the number is too large; `None` if it
+/// is not a number.
 pub(crate) fn parse_number(text: &str) -> Option<f64> {
-    // `f64::from_str` takes more than JSON does, so the first character decides whether this is a number at all.
+    // `f64::from_str` accepts more than JSON does, so the first character decides whether this is a
+    // number.
     text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         .then(|| text.parse().ok())
         .flatten()
 }
 
-/// An integer from 0 up, as draft-07 has it: `32` and `32.0`, but not `true`, `"32"` or `1.5`.
+/// A non-negative integer by the rules of draft-07: `32` and `32.0`, but not `true`, `"32"` or
+/// `1.5`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Integer {
-    /// It is this.
+    /// The value.
     Known(u64),
-    /// A `u64` cannot hold it, or the float64 that it is written as leaves open which it is.
+    /// A `u64` cannot hold it, or it is written as a float that is ambiguous.
     Unfit,
 }
 
 impl Integer {
-    /// Reads a JSON number; `None` if it is no such integer.
+    /// Parses a JSON number; returns `None` if it is not a non-negative integer.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if is_in_digits(text) {
             return Some(text.parse().map_or(Self::Unfit, Self::Known));
@@ -37,7 +42,8 @@ impl Integer {
         is_integer.then(|| Self::of_float(value).map_or(Self::Unfit, Self::Known))
     }
 
-    /// The integer that `value` stands for, if it is one and no other integer is rounded to it.
+    /// Returns the integer that `value` represents, if it is an integer and no other one rounds to
+    /// it.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: integral, below 2^53
     fn of_float(value: f64) -> Option<u64> {
         let exact = value.fract() == 0.0 && (0.0..=MAX_EXACT_FLOAT).contains(&value);
@@ -45,17 +51,17 @@ impl Integer {
     }
 }
 
-/// Whether a JSON number is an integer from 0 up without fraction and exponent.
+/// Returns whether a JSON number is a non-negative integer without fraction and exponent.
 fn is_in_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a JSON number is an integer that its float64 may not be told from another by.
+/// Returns whether it is an integer above 2^53 - 1, which an f64 cannot represent uniquely.
 pub(crate) fn is_inexact_integer(text: &str) -> bool {
     is_in_digits(text) && parse_number(text).is_none_or(|value| value > MAX_EXACT_FLOAT)
 }
 
-/// An [`Integer`] that is known.
+/// A known [`Integer`].
 #[derive(Clone, Copy)]
 pub(crate) struct Count(pub(crate) u64);
 
@@ -91,12 +97,13 @@ impl<'de> Deserialize<'de> for Count {
                 known.ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
             }
         }
-        // A parser that is asked for an integer does not hand over text, whatever features other crates set.
+        // If asked for an integer, the parser does not return text, whatever features other crates
+        // enable.
         deserializer.deserialize_u64(Number)
     }
 }
 
-/// Text, borrowed from the table unless it holds an escape.
+/// Text, borrowed from the table unless it has an escape.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -121,7 +128,8 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-/// A string as bytes, such as the name of a member: Python may have written one with a lone surrogate, which is no text.
+/// A string as bytes, such as the name of a member. Python may have written one with a lone
+/// surrogate, which is not valid text.
 pub(crate) struct Name<'a>(pub(crate) Cow<'a, [u8]>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
@@ -146,10 +154,10 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-/// Gives each element of a JSON array to `take`, until that fails. A list of all of them could be many times the size of the
-/// text.
+/// Passes each element of a JSON array to `take`, until that fails. A list of all elements could be
+/// many times the size of the text.
 ///
-/// The outer error is that of the parser, the inner one that of `take`.
+/// The outer error comes from the parser, the inner one from `take`.
 pub(crate) fn for_each_element<'t, E>(
     text: &'t str,
     take: impl FnMut(&'t RawValue) -> Result<(), E>,
@@ -172,7 +180,7 @@ pub(crate) fn for_each_element<'t, E>(
             Ok(taken)
         }
     }
-    // The parser's error would repeat all of a text that is in the place of an array.
+    // If the text is a string, not an array, the parser's error would repeat all of it.
     let text = if text.starts_with('"') { "\"\"" } else { text };
     let mut parser = serde_json::Deserializer::from_str(text);
     let taken = parser.deserialize_seq(Elements(take))?;
@@ -180,12 +188,14 @@ pub(crate) fn for_each_element<'t, E>(
     Ok(taken)
 }
 
-/// The tokens that Python's `json` writes for floats JSON has no number for, and numbers of the same length that stand in
-/// for them: fractions, which no member of a record can be. The longer tokens come first, since they contain the shorter.
+/// The tokens that Python's `json` writes for floats without a JSON form, and replacement numbers
+/// of the same length. These are fractions, which no member of a record can be. The longer tokens
+/// come first, since they contain the shorter ones.
 const NOT_NUMBERS: [(&str, &str); 3] = [("-Infinity", "-0.500000"), ("Infinity", "0.500000"), ("NaN", "0.5")];
 
-/// `text` with every `NaN`, `Infinity` and `-Infinity` that is a value turned into a number of the same length, so that the
-/// rest can be parsed. `None` if there is no such token, which then costs no memory.
+/// Returns `text` with every `NaN`, `Infinity` and `-Infinity` that is a value replaced by a number
+/// of the same length, so that the rest can be parsed. Returns `None`, without allocating, if there
+/// is no such token.
 pub(crate) fn neutralize_non_numbers(text: &str) -> Option<String> {
     let mut tokens = non_numbers(text).peekable();
     tokens.peek()?;
@@ -198,10 +208,12 @@ pub(crate) fn neutralize_non_numbers(text: &str) -> Option<String> {
     Some(clean)
 }
 
-/// Where these tokens are values, and the numbers that replace them. Everything of interest is ASCII, so bytes will do.
+/// Returns the positions of these tokens and the numbers that replace them. All relevant characters
+/// are ASCII, so it scans bytes.
 ///
-/// A token counts only where JSON has a value: after `[`, `:` or `,`, or at the start, and before `,`, `]` or `}`, or at the
-/// end. Elsewhere its replacement could complete a number: `NaNe2` would be read as 50.
+/// A token counts only at the position of a JSON value: after `[`, `:` or `,`, or at the start, and
+/// before `,`, `]` or `}`, or at the end. Elsewhere its replacement could complete a number:
+/// `NaNe2` would be read as 50.
 fn non_numbers(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
     let (mut at, mut in_string, mut may_start) = (0, false, true);
     std::iter::from_fn(move || {
@@ -227,13 +239,13 @@ fn non_numbers(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
     })
 }
 
-/// Whether a value may end before these bytes.
+/// Returns whether a value may end before these bytes.
 fn a_value_ends(rest: &[u8]) -> bool {
     let next = rest.iter().find(|byte| !is_space(**byte));
     next.is_none_or(|byte| matches!(byte, b',' | b']' | b'}'))
 }
 
-/// Whether JSON takes this byte for space between values (RFC 8259, section 2).
+/// Returns whether JSON allows this byte as space between values (RFC 8259, section 2).
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

@@ -1,4 +1,4 @@
-//! How the chunks lie in the file, and which latents they make up.
+//! The arrangement of the chunks in the file, and the latents that they make up.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::shorten::shorten;
 use crate::wire::ChunkType;
 
-/// What a file holds, by position in its table.
+/// The contents of a file, as positions in its table.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     /// The latents, in the order of their first chunks in the table.
@@ -17,7 +17,7 @@ pub(crate) struct Layout {
     pub(crate) environment: Option<usize>,
 }
 
-/// A latent: one chunk, or several that are its parts.
+/// A latent: one chunk, or several chunks that are its parts.
 #[derive(Debug)]
 pub(crate) enum LatentEntry {
     /// The position of its record.
@@ -27,7 +27,7 @@ pub(crate) enum LatentEntry {
 }
 
 impl LatentEntry {
-    /// The positions of its records, in the order of their values.
+    /// Returns the positions of its records, in the order of their values.
     pub(crate) fn chunks(&self) -> &[usize] {
         match self {
             Self::Whole(index) => std::slice::from_ref(index),
@@ -39,7 +39,7 @@ impl LatentEntry {
         self.chunks().first().and_then(|&index| records.get(index)).and_then(|record| record.latent.as_ref())
     }
 
-    /// The name it is found by.
+    /// Returns its key.
     pub(crate) fn key<'r>(&self, records: &'r [ChunkRecord]) -> Option<&'r str> {
         let first = self.first(records)?;
         match &first.part {
@@ -48,7 +48,7 @@ impl LatentEntry {
         }
     }
 
-    /// The shape of the whole.
+    /// Returns the shape of the whole latent.
     pub(crate) fn shape<'r>(&self, records: &'r [ChunkRecord]) -> &'r [usize] {
         self.first(records).map_or(&[], |first| first.part.as_ref().map_or(&first.shape, |part| &part.shape))
     }
@@ -58,8 +58,9 @@ impl LatentEntry {
     }
 }
 
-/// The axis along which a latent of this shape is cut and its rows are counted: the first that is longer than 1, so
-/// that rows are contiguous. The last axis if there is none longer, `None` for a scalar.
+/// Returns the axis along which a latent of this shape is cut and its rows are counted. It is the
+/// first axis longer than 1, so that rows are contiguous, or the last axis if there is none; `None`
+/// for a scalar.
 pub(crate) fn row_axis(shape: &[usize]) -> Option<usize> {
     shape.iter().position(|&len| len > 1).or_else(|| shape.len().checked_sub(1))
 }
@@ -105,7 +106,7 @@ fn refuse_overlaps(records: &[ChunkRecord]) -> Result<()> {
             second: Box::new(second.place()),
         })
     };
-    // They mostly are in order already.
+    // Records are usually already sorted.
     if records.windows(2).all(|pair| matches!(pair, [first, second] if first.end() <= second.offset)) {
         return Ok(());
     }
@@ -150,8 +151,8 @@ fn misfit(record: &ChunkRecord, part: &Part, problem: String) -> Error {
     Error::Parts { place: record.place(), of: shorten(&part.of), problem }
 }
 
-/// Puts the parts of one latent in order, and checks that they make up the whole: every index once, one dtype, one
-/// shape, no gap, nothing twice.
+/// Sorts the parts of one latent and checks that they make up the whole: each index exactly once,
+/// one dtype, one shape, no gap and no overlap.
 fn order_parts(parts: &mut [usize], records: &[ChunkRecord]) -> Result<()> {
     parts.sort_by_key(|&index| records.get(index).and_then(ChunkRecord::part).map(|part| part.index));
     let members = || {

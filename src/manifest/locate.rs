@@ -1,4 +1,5 @@
-//! Where the chunk of a record that is refused would be, for the error: a member may be wrong before `offset` comes.
+//! Finds the offset of a chunk whose record was rejected, for the error message. A member before
+//! `offset` may be the invalid one.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,23 +9,23 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::json::{Count, Name};
 
-/// What record `index` of this manifest says of its offset, if the text is JSON up to there.
+/// Returns the offset in record `index` of this manifest, if the text is valid JSON up to there.
 pub(super) fn offset_of_record(text: &str, index: usize) -> Option<u64> {
     let found = Cell::new(None);
     let path =
         [Step::Member("gen5_metadata"), Step::Member("chunks"), Step::Item(index), Step::Member("offset")];
-    // What stands behind it is not looked at, which the parser takes for an error.
+    // The text after it is not read, which the parser reports as an error.
     let _ = (Seek { path: &path, found: &found }).deserialize(&mut serde_json::Deserializer::from_str(text));
     found.get()
 }
 
-/// A step from a JSON value into it.
+/// One step from a JSON value into it.
 enum Step {
     Member(&'static str),
     Item(usize),
 }
 
-/// Goes down a path, and notes the integer at its end.
+/// Follows a path and stores the integer at its end.
 struct Seek<'a> {
     path: &'a [Step],
     found: &'a Cell<Option<u64>>,

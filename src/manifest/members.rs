@@ -1,4 +1,4 @@
-//! From JSON members to typed values, by the rules of the reference's draft-07 schema.
+//! Converts JSON members into typed values, by the rules of the reference's draft-07 schema.
 
 use serde_json::value::RawValue;
 
@@ -9,28 +9,30 @@ use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
 use crate::shorten::{shorten, shorten_error};
 
-/// An object, and what the schema says of it.
+/// The result of checking an object against the schema.
 pub(crate) enum Object<T> {
-    /// It is valid, and this is it.
+    /// It is valid, with this typed value.
     Typed(T),
-    /// It is valid, but holds more than the fields here can: a seed of 2^70, or thousands of GPUs.
+    /// It is valid, but these fields cannot represent it: a seed of 2^70, or thousands of GPUs.
     Valid,
 }
 
-/// The members of one object while those that the schema knows are taken out; the others stay in `left`.
+/// The members of one object. Those that the schema defines are taken out one by one, and the
+/// others stay in `left`.
 struct Members<'p, 't> {
     path: &'p str,
     known: Vec<(&'static str, &'t RawValue)>,
-    /// In the place of each known member is a `null`.
+    /// Each known member is `null` here.
     left: Extra,
-    /// Whether some value was valid but did not fit its field. Checking goes on all the same.
+    /// Whether some value was valid but did not fit its field. Checking continues in that case.
     unfit: bool,
 }
 
 impl<'p, 't> Members<'p, 't> {
-    /// `text` has to be an object; `path` is where it stands, for errors. The schema knows these `names`.
+    /// Parses `text`, which must be an object. `path` is its location for error messages, and
+    /// `names` are the members that the schema defines.
     fn new<const N: usize>(path: &'p str, text: &'t str, names: [&'static str; N]) -> Result<Self> {
-        // The parser's error would repeat all of a text that is in the place of an object.
+        // If the text is not an object, the parser's error would repeat all of it.
         if !text.trim_ascii_start().starts_with('{') {
             return Err(refuse(path, "an object", &shorten(text)));
         }
@@ -59,7 +61,7 @@ impl<'p, 't> Members<'p, 't> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    /// Takes a member that has to be there.
+    /// Takes a required member.
     fn required<T>(
         &mut self,
         name: &str,
@@ -73,7 +75,7 @@ impl<'p, 't> Members<'p, 't> {
         parse_string(text).map(Some).map_err(|(expected, found)| self.refuse(name, expected, &found))
     }
 
-    /// A list of tags: no more than `most`, each of which is an allocation.
+    /// Takes a list of at most `most` tags, each of which is an allocation.
     fn tags(&mut self, name: &str, most: &MostTags) -> Result<Option<Vec<String>>> {
         let Some(text) = self.take(name) else { return Ok(None) };
         let (mut tags, mut count) = (Vec::new(), 0_u64);
@@ -91,13 +93,13 @@ impl<'p, 't> Members<'p, 't> {
         if count > most.number { Err(most.exceeded_by(count)) } else { Ok(Some(tags)) }
     }
 
-    /// The GPUs of a machine.
+    /// Takes the GPUs of a machine.
     fn gpus(&mut self, name: &str) -> Result<Option<Vec<Gpu>>> {
         let Some(text) = self.take(name) else { return Ok(None) };
         let (mut gpus, mut count, mut unfit) = (Vec::new(), 0_usize, false);
         let read = for_each_element(text, |element| {
             let path = || self.path_of(&format!("{name}[{count}]"));
-            // Its path is for errors alone.
+            // The path is only needed for errors.
             let gpu = graphics("", element.get()).or_else(|_| graphics(&path(), element.get()))?;
             count += 1;
             match gpu {
@@ -120,8 +122,10 @@ impl<'p, 't> Members<'p, 't> {
         }
     }
 
-    /// A number from 0 up. One that a float64 cannot hold is valid, and unfit: too large for it, or an integer past 2^53,
-    /// which could come back as its neighbour.
+    /// Takes a number that is at least 0.
+    ///
+    /// A number that an f64 cannot represent is valid but unfit: it is too large, or an integer
+    /// above 2^53, which could be read back as its neighbour.
     fn number(&mut self, name: &str) -> Result<Option<f64>> {
         let Some(text) = self.take(name) else { return Ok(None) };
         match parse_number(text) {
@@ -133,8 +137,8 @@ impl<'p, 't> Members<'p, 't> {
         }
     }
 
-    /// An integer from `minimum` up, which may be spelled as a float: `30.0`. One over what a `u64` holds is valid, and
-    /// unfit.
+    /// Takes an integer of at least `minimum`, which may be written as a float: `30.0`. An integer
+    /// that does not fit into a `u64` is valid but unfit.
     fn integer(&mut self, name: &str, minimum: u64) -> Result<Option<u64>> {
         let Some(text) = self.take(name) else { return Ok(None) };
         match Integer::parse(text) {
@@ -147,7 +151,8 @@ impl<'p, 't> Members<'p, 't> {
         }
     }
 
-    /// An object inside this one. One that is valid but unfit stays among the members left over, as text.
+    /// Takes an object inside this one. A valid but unfit object stays among the other members, as
+    /// text.
     fn object<T>(
         &mut self,
         name: &str,
@@ -166,7 +171,7 @@ impl<'p, 't> Members<'p, 't> {
         }
     }
 
-    /// All that is left, as the `extra` of `value`.
+    /// Returns the value, with all other members as its `extra`.
     fn finish<T>(self, value: impl FnOnce(Extra) -> T) -> Object<T> {
         if self.unfit { Object::Valid } else { Object::Typed(value(self.left)) }
     }
@@ -184,15 +189,15 @@ fn parse_string(text: &str) -> Result<String, (&'static str, String)> {
     })
 }
 
-/// How many tags typed metadata may have, each of which is an allocation.
+/// The maximum number of tags in typed metadata. Each tag is an allocation.
 pub(crate) struct MostTags {
     pub(crate) number: u64,
-    /// Where the file is that has the metadata, if it is one that is read within limits.
+    /// The place of the metadata, if it comes from a file that is read with limits.
     pub(crate) place: Option<Place>,
 }
 
 impl MostTags {
-    /// What readers take that nobody gave other limits.
+    /// Returns the default limit.
     pub(crate) fn by_default() -> Self {
         Self { number: Limits::default().tags, place: None }
     }
@@ -208,10 +213,10 @@ impl MostTags {
     }
 }
 
-/// GPUs of a machine that are typed: one of a few characters takes a hundred bytes.
+/// The maximum number of typed GPUs: one with a few characters of text takes a hundred bytes.
 const MOST_GPUS: usize = 1024;
 
-/// `model_info`.
+/// Parses `model_info`.
 pub(crate) fn model_info(text: &str, most_tags: &MostTags) -> Result<ModelInfo> {
     let names = ["model_name", "version", "date", "prompt", "tags", "generation_settings", "hardware_info"];
     let mut members = Members::new("", text, names)?;
@@ -228,7 +233,7 @@ pub(crate) fn model_info(text: &str, most_tags: &MostTags) -> Result<ModelInfo> 
     Ok(ModelInfo { model_name, version, date, prompt, tags, generation_settings, hardware_info, extra })
 }
 
-/// `generation_settings`.
+/// Parses `generation_settings`.
 pub(crate) fn settings(path: &str, text: &str) -> Result<Object<GenerationSettings>> {
     let names = [
         "seed",
@@ -265,7 +270,7 @@ pub(crate) fn settings(path: &str, text: &str) -> Result<Object<GenerationSettin
     }))
 }
 
-/// `hardware_info`.
+/// Parses `hardware_info`.
 pub(crate) fn hardware(path: &str, text: &str) -> Result<Object<HardwareInfo>> {
     let names = ["os", "machine_name", "cpu", "cpu_cores", "ram_gb", "gpu", "framework", "compute_lib"];
     let mut members = Members::new(path, text, names)?;
@@ -290,7 +295,7 @@ pub(crate) fn hardware(path: &str, text: &str) -> Result<Object<HardwareInfo>> {
     }))
 }
 
-/// An element of `hardware_info.gpu`.
+/// Parses an element of `hardware_info.gpu`.
 fn graphics(path: &str, text: &str) -> Result<Object<Gpu>> {
     let mut members = Members::new(path, text, ["name", "memory_gb", "driver", "cuda_version"])?;
     let name = members.required("name", Members::string)?;

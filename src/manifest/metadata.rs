@@ -1,4 +1,5 @@
-//! The metadata of a file, valid by construction: built by a caller, or read from a manifest, by one set of rules.
+//! The metadata of a file, valid by construction. The same rules apply whether a caller builds it
+//! or a manifest contains it.
 
 use serde_json::value::RawValue;
 
@@ -8,47 +9,63 @@ use super::model::{GenerationSettings, HardwareInfo, ModelInfo};
 use crate::error::{Error, Result};
 use crate::shorten::shorten_error;
 
-/// The metadata of a file: model, prompt, settings and hardware, valid by the reference's schema.
+/// The metadata of a file: model, prompt, settings and hardware, valid by the reference schema.
 ///
-/// Made by [`builder`](Self::builder), from a [`ModelInfo`], from JSON, or by
-/// [`Reader::metadata`](crate::Reader::metadata); in each case it has been checked, so writing it cannot fail.
-/// Members of the manifest that the schema does not know come along unchanged.
+/// It comes from [`builder`](Self::builder), from a [`ModelInfo`], from JSON, or from
+/// [`Reader::metadata`](crate::Reader::metadata). All of these check it, so it is always valid to
+/// write. Members of the manifest that the schema does not define are kept unchanged.
+///
+/// ```
+/// use gen5::{GenerationSettings, Metadata};
+///
+/// let metadata = Metadata::builder("Stable Diffusion 3", "3.0")
+///     .prompt("a lighthouse")
+///     .tag("seascape")
+///     .settings(GenerationSettings::new(42, 50, "ddim").cfg_scale(7.5))
+///     .build()?;
+/// assert_eq!(metadata.model_info().tags, ["seascape"]);
+/// # Ok::<(), gen5::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metadata {
     model_info: ModelInfo,
-    /// Members beside `gen5_metadata`, beside `model_info`, and in `file_info`, that the schema does not know.
+    /// Members next to `gen5_metadata`, next to `model_info`, and in `file_info`, that the schema
+    /// does not define.
     pub(crate) beside_manifest: Extra,
     pub(crate) beside_model_info: Extra,
     pub(crate) in_file_info: Extra,
 }
 
 impl Metadata {
-    /// Starts on the metadata of an image made by this model. The date is now, unless it is given.
+    /// Creates a builder for the metadata of an image made by this model. The date is the current
+    /// time unless it is set.
     pub fn builder(model_name: impl Into<String>, version: impl Into<String>) -> MetadataBuilder {
         MetadataBuilder { model_info: ModelInfo::new(model_name, version) }
     }
 
-    /// Checks `model_info`, and makes metadata of it.
+    /// Checks `model_info` and converts it into metadata.
     ///
     /// # Errors
     ///
-    /// [`Error::Metadata`] with the member that is out of bounds (`steps` or `cpu_cores` of 0, a number that is
-    /// negative, infinite or NaN), or that is given both in its field and in `extra`. One that stands in `extra` alone is
-    /// taken for what it is.
+    /// [`Error::Metadata`] with the member that is out of range (`steps` or `cpu_cores` of 0, a
+    /// number that is negative, infinite or NaN), or that is both in its field and in `extra`. A
+    /// member that is only in `extra` is used as if it were in its field.
     pub fn new(model_info: &ModelInfo) -> Result<Self> {
-        // What serializes to JSON that the schema accepts is valid, so one set of rules serves for both ways in. The
-        // only things that JSON would hide are floats that it cannot express, and members that stand twice.
+        // Anything that serializes to JSON that the schema accepts is valid, so one set of rules
+        // covers both sources. JSON would hide only floats that it cannot express, and duplicate
+        // members.
         check_finite(model_info)?;
         let text = to_text("model_info", model_info)?;
         members::model_info(&text, &MostTags::by_default()).map(Self::of)
     }
 
-    /// Reads the JSON text of a `model_info` object. It is accepted just when the reference's schema accepts it.
+    /// Parses the JSON text of a `model_info` object. It accepts exactly the objects that the
+    /// reference schema accepts.
     ///
     /// # Errors
     ///
-    /// [`Error::Metadata`] with the first member that is not as the schema has it, or that this crate cannot take in:
-    /// text with a lone surrogate, a member given twice.
+    /// [`Error::Metadata`] with the first member that does not match the schema, or that this crate
+    /// cannot represent: text with a lone surrogate, or a duplicate member.
     pub fn from_json(model_info: &str) -> Result<Self> {
         members::model_info(model_info, &MostTags::by_default()).map(Self::of)
     }
@@ -62,7 +79,7 @@ impl Metadata {
         }
     }
 
-    /// Reads all but the records of a whole manifest.
+    /// Parses a whole manifest, except the records.
     pub(crate) fn from_manifest(manifest: &str, most_tags: &MostTags) -> Result<Self> {
         let (beside_manifest, [body]) = beside(manifest, ["gen5_metadata"])?;
         let (beside_model_info, [model_info, file_info, _]) =
@@ -73,18 +90,19 @@ impl Metadata {
         Ok(Self { model_info, beside_manifest, beside_model_info, in_file_info })
     }
 
-    /// The typed members, and what the schema does not know of them.
+    /// Returns the typed members, with those that the schema does not define in `extra`.
     pub fn model_info(&self) -> &ModelInfo {
         &self.model_info
     }
 
-    /// The typed members, to be changed and made into metadata again.
+    /// Returns the typed members, for example to change them and create new metadata.
     pub fn into_model_info(self) -> ModelInfo {
         self.model_info
     }
 }
 
-/// The members of an object of the manifest beside those of these names, whose values are returned, too.
+/// Returns the members of a manifest object other than `names`, and separately the values of
+/// `names`.
 fn beside<'t, const N: usize>(text: &'t str, names: [&str; N]) -> Result<(Extra, [Option<&'t RawValue>; N])> {
     let (mut rest, values) = Extra::read_apart(text, names).map_err(|error| Error::Metadata {
         member: "the manifest".into(),
@@ -95,12 +113,12 @@ fn beside<'t, const N: usize>(text: &'t str, names: [&str; N]) -> Result<(Extra,
     Ok((rest, values))
 }
 
-/// Opening has seen that there is one.
+/// Opening the file checked that the value exists.
 fn text_of(value: Option<&RawValue>) -> &str {
     value.map_or("", RawValue::get)
 }
 
-/// Builds [`Metadata`].
+/// A builder for [`Metadata`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct MetadataBuilder {
@@ -108,53 +126,55 @@ pub struct MetadataBuilder {
 }
 
 impl MetadataBuilder {
-    /// The prompt. Empty by default.
+    /// Sets the prompt. The default is empty.
     pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
         self.model_info.prompt = prompt.into();
         self
     }
 
-    /// When the image was made, ISO 8601. Now by default; give it where equal input must give equal bytes.
+    /// Sets the time at which the image was made, in ISO 8601. The default is the current time; set
+    /// it if equal input must produce equal bytes.
     pub fn date(mut self, date: impl Into<String>) -> Self {
         self.model_info.date = date.into();
         self
     }
 
-    /// Adds a word to find the image by.
+    /// Adds a tag, a keyword for finding the image.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.model_info.tags.push(tag.into());
         self
     }
 
-    /// How it was made.
+    /// Sets the generation settings.
     pub fn settings(mut self, settings: GenerationSettings) -> Self {
         self.model_info.generation_settings = Some(settings);
         self
     }
 
-    /// On what it was made.
+    /// Sets the hardware on which the image was made.
     pub fn hardware(mut self, hardware: HardwareInfo) -> Self {
         self.model_info.hardware_info = Some(hardware);
         self
     }
 
-    /// Members that the schema does not know.
+    /// Sets the members that the schema does not define.
     pub fn extra(mut self, extra: Extra) -> Self {
         self.model_info.extra = extra;
         self
     }
 
-    /// Checks it all.
+    /// Checks the metadata and returns it.
     ///
     /// # Errors
     ///
-    /// As [`Metadata::new`].
+    /// The same errors as [`Metadata::new`].
     pub fn build(self) -> Result<Metadata> {
         Metadata::new(&self.model_info)
     }
 }
 
-/// JSON has no infinity and no NaN: serde_json would write `null`, which the schema refuses in words that mislead.
+/// Returns an error for infinity or NaN. JSON has neither: serde_json would write `null`, and the
+/// schema's error message for that would be misleading.
 fn check_finite(model_info: &ModelInfo) -> Result<()> {
     let settings = model_info.generation_settings.iter();
     let hardware = model_info.hardware_info.iter();

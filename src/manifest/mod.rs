@@ -1,4 +1,5 @@
-//! The manifest: the table of chunks, checked until it can be trusted, and the metadata of the image.
+//! The manifest: the table of chunks, checked until it can be trusted, and the metadata of the
+//! image.
 
 mod extra;
 mod json;
@@ -22,7 +23,7 @@ pub(crate) use table::Manifest;
 
 use crate::limits::Limits;
 
-/// What the file header says of the table, and what it may cost.
+/// The file header's values for the table, and the limits.
 pub(crate) struct TableContext<'a> {
     pub(crate) offset: u64,
     pub(crate) chunk_count: u64,

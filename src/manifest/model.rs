@@ -1,4 +1,5 @@
-//! What the manifest says of the image: model, prompt, settings, hardware. Records with public fields, not checked here.
+//! The manifest's description of the image: model, prompt, settings, hardware. These types have
+//! public fields and do not check them.
 
 use serde::Serialize;
 
@@ -12,27 +13,28 @@ pub struct ModelInfo {
     pub model_name: String,
     /// Version of the model: `3.0`.
     pub version: String,
-    /// When the image was made, ISO 8601: `2026-11-22T19:20:22.571525+00:00`. As in the reference's schema, any text is
-    /// taken.
+    /// When the image was made, in ISO 8601: `2026-11-22T19:20:22.571525+00:00`. Like the reference
+    /// schema, this accepts any text.
     pub date: String,
     /// The prompt.
     pub prompt: String,
-    /// Free words to find the image by.
+    /// Keywords for finding the image.
     pub tags: Vec<String>,
-    /// How it was made. Settings that are valid but hold a number that the fields here cannot (a seed of 2^64 and up, an
-    /// integer past 2^53 where a float64 is) are kept in `extra` as text, under their own name.
+    /// The settings with which the image was made. Valid settings with a number that these fields
+    /// cannot represent are kept in `extra` as text, under their own name: a seed of 2^64 or more,
+    /// or an integer above 2^53 in a float field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation_settings: Option<GenerationSettings>,
-    /// On what it was made. The same holds as for `generation_settings`; hardware of more than 1,024 GPUs is kept in `extra`,
-    /// too.
+    /// The hardware on which the image was made. The same rule applies as for
+    /// `generation_settings`, and hardware with more than 1,024 GPUs is also kept in `extra`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware_info: Option<HardwareInfo>,
-    /// Members that the schema does not know.
+    /// Members that the schema does not define.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// How an image was made.
+/// The settings with which an image was made.
 ///
 /// ```
 /// let settings = gen5::GenerationSettings::new(42, 50, "ddim").cfg_scale(7.5).scheduler("karras");
@@ -47,13 +49,13 @@ pub struct GenerationSettings {
     pub steps: u64,
     /// Name of the sampler: `ddim`, `euler_ancestral`.
     pub sampler: String,
-    /// Classifier-free guidance scale, from 0 up.
+    /// Classifier-free guidance scale, at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cfg_scale: Option<f64>,
     /// Name of the noise schedule: `karras`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<String>,
-    /// Amount of noise that DDIM adds back, from 0 up.
+    /// Amount of noise that DDIM adds back, at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta: Option<f64>,
     /// Kind of guidance: `classifier-free`.
@@ -62,30 +64,30 @@ pub struct GenerationSettings {
     /// Precision of the computation: `fp16`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
-    /// Whether deterministic algorithms were demanded.
+    /// Whether deterministic algorithms were required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deterministic: Option<bool>,
-    /// Members that the schema does not know.
+    /// Members that the schema does not define.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// The machine an image was made on.
+/// The machine on which an image was made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HardwareInfo {
     /// Operating system.
     pub os: String,
-    /// The machine's name.
+    /// Name of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_name: Option<String>,
     /// Model of the processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<String>,
-    /// Number of its cores, at least 1.
+    /// Number of CPU cores, at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_cores: Option<u64>,
-    /// Main memory in GB, from 0 up.
+    /// Main memory in GB, at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ram_gb: Option<f64>,
     /// GPUs.
@@ -97,7 +99,7 @@ pub struct HardwareInfo {
     /// Compute library: `cuda`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compute_lib: Option<String>,
-    /// Members that the schema does not know.
+    /// Members that the schema does not define.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -108,24 +110,25 @@ pub struct HardwareInfo {
 pub struct Gpu {
     /// Model: `NVIDIA A100`.
     pub name: String,
-    /// Its memory in GB, from 0 up.
+    /// Memory in GB, at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_gb: Option<f64>,
-    /// Version of its driver.
+    /// Version of the driver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
     /// Version of CUDA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cuda_version: Option<String>,
-    /// Members that the schema does not know.
+    /// Members that the schema does not define.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 impl ModelInfo {
-    /// Name and version of a model; the date is now, the prompt empty, all else absent.
+    /// Creates model info with the name and version of a model, the current time, and an empty
+    /// prompt. All other members are absent.
     pub fn new(model_name: impl Into<String>, version: impl Into<String>) -> Self {
-        // Microseconds and a numeric offset, as the reference writes it.
+        // Microseconds and a numeric offset, like the reference implementation.
         let date = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string();
         Self {
             model_name: model_name.into(),
@@ -141,7 +144,8 @@ impl ModelInfo {
 }
 
 impl GenerationSettings {
-    /// The three that are required: seed, steps, sampler; all else absent.
+    /// Creates settings with the three required members: seed, steps and sampler. All others are
+    /// absent.
     pub fn new(seed: u64, steps: u64, sampler: impl Into<String>) -> Self {
         Self {
             seed,
@@ -187,7 +191,7 @@ impl GenerationSettings {
         Self { precision: Some(precision.into()), ..self }
     }
 
-    /// Says whether deterministic algorithms were demanded.
+    /// Sets whether deterministic algorithms were required.
     #[must_use]
     pub fn deterministic(self, deterministic: bool) -> Self {
         Self { deterministic: Some(deterministic), ..self }
@@ -195,7 +199,8 @@ impl GenerationSettings {
 }
 
 impl HardwareInfo {
-    /// The one that is required; all else absent.
+    /// Creates hardware info with the one required member, the operating system. All others are
+    /// absent.
     pub fn new(os: impl Into<String>) -> Self {
         Self {
             os: os.into(),
@@ -212,7 +217,7 @@ impl HardwareInfo {
 }
 
 impl Gpu {
-    /// The one that is required; all else absent.
+    /// Creates a GPU with the one required member, its model name. All others are absent.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), memory_gb: None, driver: None, cuda_version: None, extra: Extra::new() }
     }

@@ -1,4 +1,4 @@
-//! One record of the chunk table: what it says, and what can be checked of it alone.
+//! One record of the chunk table, and the checks that need no other record.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +16,8 @@ use crate::limits::Limits;
 use crate::shorten::{quote, shorten, shorten_error};
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FILE_HEADER_SIZE, VERSION_1_1};
 
-/// A chunk, as its record in the table describes it. The record agrees with itself and lies inside the file.
+/// A chunk, as its record in the table describes it. The record is consistent and lies inside the
+/// file.
 #[derive(Clone, Debug)]
 pub struct ChunkRecord {
     pub(crate) index: usize,
@@ -32,123 +33,126 @@ pub struct ChunkRecord {
     pub(crate) unknown: Extra,
 }
 
-/// What the record of a latent's chunk says besides.
+/// The other members in the record of a latent's chunk.
 #[derive(Clone, Debug)]
 pub(crate) struct LatentRecord {
-    /// `None` if it is missing or not a string: such a latent is reached by its position only.
+    /// The key, or `None` if it is missing or not a string. Such a latent is available only by
+    /// position.
     pub(crate) key: Option<String>,
     pub(crate) dtype: Dtype,
-    /// Whether the bytes of its elements are regrouped before they are compressed.
+    /// Whether the bytes of its elements are shuffled before compression.
     pub(crate) shuffled: bool,
     pub(crate) shape: Vec<usize>,
-    /// Boxed, since few have one and records are moved about while they are checked.
+    /// Boxed, because few records have one and records are moved around while they are checked.
     pub(crate) part: Option<Box<Part>>,
 }
 
-/// Which part of a latent a chunk holds: some slices of the whole along `axis`, from `start` on, as many as the chunk's own
-/// shape has there.
+/// The part of a latent in a chunk: slices of the whole along `axis`, starting at `start`. The
+/// chunk's own shape has the number of slices.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Part {
-    /// The latent's name.
+    /// The latent's key.
     pub of: String,
-    /// The part's position, from 0.
+    /// Position of the part, from 0.
     pub index: usize,
-    /// How many parts there are.
+    /// Number of parts.
     pub count: usize,
     /// The axis along which the latent is cut: the first that is longer than 1.
     pub axis: usize,
-    /// The first slice.
+    /// Position of the first slice.
     pub start: usize,
-    /// The shape of the whole.
+    /// Shape of the whole latent.
     pub shape: Vec<usize>,
 }
 
 impl ChunkRecord {
-    /// Position in the table, from 0.
+    /// Returns the position in the table, from 0.
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// What the chunk holds.
+    /// Returns the type of the chunk.
     pub fn kind(&self) -> ChunkType {
         self.kind
     }
 
-    /// The flags of its header: of a latent, the dtype.
+    /// Returns the flags of the chunk header. For a latent, they encode the dtype.
     pub fn flags(&self) -> [u8; 4] {
         self.flags
     }
 
-    /// Where it starts in the file, in bytes.
+    /// Returns the offset of the chunk in the file, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Bytes that it takes in the file, its 12-byte header included.
+    /// Returns the size in the file in bytes, including the 12-byte header.
     pub fn stored_size(&self) -> u64 {
         self.stored_size
     }
 
-    /// Bytes of its payload, decompressed, without the header.
+    /// Returns the size of the decompressed payload in bytes, without the header.
     pub fn payload_size(&self) -> u64 {
         self.payload_size
     }
 
-    /// Whether it is stored as a zstd frame.
+    /// Returns whether the chunk is stored as a zstd frame.
     pub fn is_compressed(&self) -> bool {
         self.compressed
     }
 
-    /// Whether the bytes of its elements were regrouped before they were compressed
+    /// Returns whether the bytes of the elements were shuffled before compression
     /// ([`Compression::Shuffled`](crate::Compression::Shuffled)).
     pub fn is_shuffled(&self) -> bool {
         self.latent.as_ref().is_some_and(|latent| latent.shuffled)
     }
 
-    /// The recorded SHA-256 of the payload, decompressed.
+    /// Returns the recorded SHA-256 of the decompressed payload.
     pub fn sha256(&self) -> Digest {
         self.sha256
     }
 
-    /// The key of a latent's chunk. A part has one of its own: [`Part::of`] is the latent's.
+    /// Returns the key of a latent's chunk. A part has its own key; [`Part::of`] is the latent's
+    /// key.
     pub fn key(&self) -> Option<&str> {
         self.latent.as_ref().and_then(|latent| latent.key.as_deref())
     }
 
-    /// The type of the elements, if this is a latent's chunk.
+    /// Returns the type of the elements, if this is a latent's chunk.
     pub fn dtype(&self) -> Option<Dtype> {
         self.latent.as_ref().map(|latent| latent.dtype)
     }
 
-    /// The shape of what is in this chunk, if it is a latent's: of a part, the part's own.
+    /// Returns the shape of the values in this chunk, if it is a latent's. For a part, this is the
+    /// shape of the part.
     pub fn shape(&self) -> Option<&[usize]> {
         self.latent.as_ref().map(|latent| latent.shape.as_slice())
     }
 
-    /// Whether a mapped file gives the values of this latent's chunk as a slice: they are raw, and start at a multiple
-    /// of the size of an element.
+    /// Returns whether the values of this latent's chunk can be borrowed from a mapped file: they
+    /// are raw and aligned to the element size.
     pub fn is_borrowable(&self) -> bool {
         let aligned = |dtype: Dtype| self.payload_offset().is_multiple_of(dtype.size() as u64);
         !self.compressed && self.dtype().is_some_and(aligned)
     }
 
-    /// The part of a latent that this chunk is, if the latent is stored in parts.
+    /// Returns the description of the part in this chunk, if the latent is stored in parts.
     pub fn part(&self) -> Option<&Part> {
         self.latent.as_ref().and_then(|latent| latent.part.as_deref())
     }
 
-    /// Members of the record's `extra` besides those that describe a latent.
+    /// Returns the members of the record's `extra`, except those that describe a latent.
     pub fn extra(&self) -> &Extra {
         &self.extra
     }
 
-    /// Members of the record itself that the format does not define.
+    /// Returns the members of the record itself that the format does not define.
     pub fn unknown(&self) -> &Extra {
         &self.unknown
     }
 
-    /// Where this is, for errors.
+    /// Returns the place of this chunk for error messages.
     pub(crate) fn place(&self) -> Place {
         Place::Chunk {
             index: self.index,
@@ -158,18 +162,18 @@ impl ChunkRecord {
         }
     }
 
-    /// Where the payload of a raw chunk starts in the file.
+    /// Returns the offset of a raw chunk's payload in the file.
     pub(crate) fn payload_offset(&self) -> u64 {
         self.offset + CHUNK_HEADER_SIZE
     }
 
-    /// Where the chunk ends.
+    /// Returns the offset of the chunk's end.
     pub(crate) fn end(&self) -> u64 {
         self.offset + self.stored_size
     }
 }
 
-/// A record's members, typed but not yet believed.
+/// The typed members of a record that is not checked yet.
 pub(crate) struct Claims<'a> {
     pub(crate) index: u64,
     pub(crate) kind: Cow<'a, str>,
@@ -179,19 +183,19 @@ pub(crate) struct Claims<'a> {
     pub(crate) payload_size: u64,
     pub(crate) hash: Cow<'a, str>,
     pub(crate) compressed: bool,
-    /// The members of `extra` that were read as what they are in a latent's record.
+    /// The members of `extra` that were parsed as members of a latent's record.
     pub(crate) latent: LatentMembers<'a>,
-    /// The others.
+    /// The other members of `extra`.
     pub(crate) extra: ExtraMembers<'a>,
     pub(crate) unknown: Extra,
 }
 
-/// Members of `extra` that were not looked into yet.
+/// Members of `extra` that are not parsed yet.
 #[derive(Default)]
 pub(crate) struct ExtraMembers<'a> {
-    /// Those that have a meaning in the record of a latent.
+    /// Those that have a meaning in a latent's record.
     known: Vec<(&'static str, &'a RawValue)>,
-    /// The others, and `null` in the place of each that is known.
+    /// The others, with `null` in the place of each known member.
     others: Extra,
 }
 
@@ -206,19 +210,20 @@ impl<'a> ExtraMembers<'a> {
         }
     }
 
-    /// Refuses names that come twice, once all are there.
+    /// Returns an error for duplicate names, after all members were read.
     pub(crate) fn complete<E: de::Error>(self) -> Result<Self, E> {
         Ok(Self { others: self.others.complete()?, ..self })
     }
 }
 
-/// The members of `extra` that have a meaning in the record of a latent.
+/// The members of `extra` that have a meaning in a latent's record.
 const MEANINGFUL: [&str; 4] = ["shape", "dtype", "key", "part"];
 
-/// The largest payload of a compressed chunk, and in version 1.0 of any: a chunk header can tell no larger size.
+/// The largest payload of a compressed chunk, and of any chunk in version 1.0: a chunk header
+/// cannot express a larger size.
 const MAX_PAYLOAD: u64 = u32::MAX as u64;
 
-/// `text` as the four bytes of a tag, filled up with NUL.
+/// Returns `text` as the four bytes of a tag, padded with NUL.
 fn tag(text: &str) -> Option<[u8; 4]> {
     let mut tag = [0; 4];
     tag.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
@@ -226,7 +231,7 @@ fn tag(text: &str) -> Option<[u8; 4]> {
 }
 
 impl Claims<'_> {
-    /// Checks all that can be checked of the record at `position` alone.
+    /// Performs all checks of the record at `position` that need no other record.
     pub(crate) fn check(self, position: usize, file: &TableContext<'_>) -> Result<ChunkRecord> {
         let at = || Place::Chunk { index: position, offset: Some(self.offset), kind: None, key: None };
         let refuse = |member: &str, expected: String, found: String| {
@@ -276,7 +281,8 @@ impl Claims<'_> {
         Ok(record)
     }
 
-    /// Checks that the chunk lies between the file header and the table, and that its sizes go together.
+    /// Checks that the chunk lies between the file header and the table, and that its sizes are
+    /// consistent.
     fn check_sizes(&self, kind: ChunkType, file: &TableContext<'_>, at: &dyn Fn() -> Place) -> Result<()> {
         let refuse = |member: &str, expected: String, found: String| {
             Err(Error::Value { place: at(), member: member.into(), expected, found })
@@ -292,7 +298,7 @@ impl Claims<'_> {
         if self.stored_size < CHUNK_HEADER_SIZE {
             return refuse("compressed_size", "at least 12".into(), self.stored_size.to_string());
         }
-        // Of larger ones the record alone tells the size, if they are raw.
+        // For larger chunks, only the record has the size, and only if they are raw.
         let may_be_larger = !self.compressed && file.version >= VERSION_1_1;
         if self.payload_size > MAX_PAYLOAD && !may_be_larger {
             let expected = format!("at most {MAX_PAYLOAD}, which is all that its chunk header can say");
@@ -303,7 +309,8 @@ impl Claims<'_> {
             let expected = format!("{whole} (12 more than the payload, since the chunk is raw)");
             return refuse("compressed_size", expected, self.stored_size.to_string());
         }
-        // Those of image and environment are looked at when they are read, so that they cannot cost the latents.
+        // The sizes of image and environment are checked when they are read, so that they cannot
+        // make the latents unreadable.
         let is_aside = matches!(kind, ChunkType::IMAGE | ChunkType::ENVIRONMENT);
         if self.compressed && !is_aside && self.payload_size > file.limits.chunk_bytes {
             let (name, unit, limit) = ("chunk_bytes", "bytes", file.limits.chunk_bytes);
@@ -322,11 +329,11 @@ pub(crate) struct LatentMembers<'a> {
     part: Option<Box<Part>>,
 }
 
-/// What a shape may hold, in words.
+/// A description of valid shapes for error messages.
 const SHAPE: &str = "a list of axis lengths, integers from 0 that memory can address";
 
 impl<'a> LatentMembers<'a> {
-    /// Takes the member if it is one of these; `false` if it is not.
+    /// Takes the member if it is one of these, and returns whether it is.
     fn claim(
         &mut self,
         name: &str,
@@ -398,7 +405,7 @@ fn parse_shape(text: &str, member: &str, record: &ChunkRecord, limits: &Limits) 
     }
 }
 
-/// Reads a list of axis lengths, of which it keeps `most`, and tells how many there are.
+/// Reads a list of axis lengths, keeps the first `most`, and counts all of them.
 pub(crate) struct ShapeWithin {
     pub(crate) most: usize,
 }

@@ -1,4 +1,5 @@
-//! From the table's text to records: one pass, with the number of records bounded before they are kept.
+//! Parses the table's text into records in one pass. The number of records is checked before they
+//! are kept.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -16,18 +17,18 @@ use crate::error::{Error, Place, Result};
 use crate::shorten::{quote, shorten, shorten_error};
 use crate::wire::ChunkType;
 
-/// The manifest, read as far as it is needed to find the chunks.
+/// The manifest, parsed as far as needed to find the chunks.
 pub(crate) struct Manifest {
-    /// The whole text, as it is stored.
+    /// The whole text, as stored.
     pub(crate) text: String,
-    /// Where the value of `model_info` is in it.
+    /// The range of the value of `model_info` in the text.
     pub(crate) model_info: Range<usize>,
-    /// The records, in the table's order.
+    /// The records, in table order.
     pub(crate) records: Vec<ChunkRecord>,
 }
 
 impl Manifest {
-    /// Reads the manifest and checks every record for itself.
+    /// Parses the manifest and checks each record individually.
     pub(crate) fn parse(text: Vec<u8>, context: &TableContext<'_>) -> Result<Self> {
         let place = Place::Table { offset: context.offset };
         let text = String::from_utf8(text).map_err(|error| Error::Json {
@@ -35,11 +36,11 @@ impl Manifest {
             problem: format!("the manifest is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
         })?;
         let parsed = Pass::new(context, Care::Quick, &text, &text).run().or_else(|quick| {
-            // What is refused is read once more, so that the error tells what there is. The first one, which may be as
-            // long as the text, is not kept meanwhile.
+            // After a failure, the text is parsed again for a precise error. The first error, which
+            // may be as long as the text, is dropped before that.
             drop(quick);
             match Pass::new(context, Care::Thorough, &text, &text).run() {
-                // Only a syntax error can be due to NaN and its kin.
+                // Only a syntax error can be due to NaN or infinity.
                 Err(error) if matches!(error, Error::Json { .. }) => match neutralize_non_numbers(&text) {
                     Some(clean) => Pass::new(context, Care::Thorough, &clean, &text).run(),
                     None => Err(error),
@@ -55,23 +56,23 @@ impl Manifest {
 /// How the members of a latent's `extra` are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Care {
-    /// As what they have to be; an error says little.
+    /// Directly as their types. Errors have little detail.
     Quick,
-    /// As text first, which is twice the work, and an error can show it.
+    /// As text first, which is twice the work but lets an error show the text.
     Thorough,
 }
 
-/// One pass over the text. It notes where it is, so that an error can tell.
+/// One pass over the text. It tracks the position for error messages.
 struct Pass<'c> {
     context: &'c TableContext<'c>,
     care: Care,
-    /// What is parsed.
+    /// The parsed text.
     text: &'c str,
-    /// What is stored: the same, but for tokens that are not JSON.
+    /// The stored text: the same, except for tokens that are not JSON.
     stored: &'c str,
     record: Cell<Option<(usize, Option<u64>)>>,
     member: Cell<Option<&'static str>>,
-    /// An error with more to it than the parser's own errors can carry.
+    /// An error with more detail than the parser's own errors can carry.
     refusal: RefCell<Option<Error>>,
 }
 
@@ -83,19 +84,20 @@ impl<'c> Pass<'c> {
         Self { context, care, text, stored, record, member, refusal }
     }
 
-    /// Where a value that was parsed stands in the text.
+    /// Returns the range of a parsed value in the text.
     fn range(&self, value: &RawValue) -> Range<usize> {
-        // The value is a slice of the text, so its place is the distance between their addresses.
+        // The value is a slice of the text, so its position is the difference of their addresses.
         let start = value.get().as_ptr().addr() - self.text.as_ptr().addr();
         start..start + value.get().len()
     }
 
-    /// Whether a value is stored as it was parsed: no token in it was replaced.
+    /// Returns whether a value is stored as it was parsed: no token in it was replaced.
     fn is_as_stored(&self, value: &RawValue) -> bool {
         self.stored.as_ptr() == self.text.as_ptr() || self.stored.get(self.range(value)) == Some(value.get())
     }
 
-    /// Refuses a value of a member in which a token was replaced: a record has to be understood.
+    /// Returns an error for a value in which a token was replaced, because every value of a record
+    /// must be valid.
     fn refuse_replaced<E: de::Error>(
         &self,
         member: impl FnOnce() -> String,
@@ -137,7 +139,7 @@ impl<'c> Pass<'c> {
         }
     }
 
-    /// Stops the parser; `error` is what the caller sees.
+    /// Stops the parser and returns `error` to the caller.
     fn refuse<E: de::Error>(&self, error: Error) -> E {
         self.refusal.replace(Some(error));
         E::custom("refused")
@@ -147,7 +149,7 @@ impl<'c> Pass<'c> {
         self.refuse(Error::Value { place: self.place(), member: shorten(member), expected, found })
     }
 
-    /// Reads the value of a member that may stand once only.
+    /// Reads the value of a member that must not be duplicate.
     fn once<'de, T: de::Deserialize<'de>, A: MapAccess<'de>>(
         &self,
         slot: &mut Option<T>,
@@ -193,7 +195,7 @@ struct Record<'p> {
     pass: &'p Pass<'p>,
 }
 
-/// Reads each of these from one JSON object or list, by being the visitor of it.
+/// Makes each of these types a seed that reads one JSON object or list, as its own visitor.
 macro_rules! seeds {
     ($($seed:ident => $method:ident;)*) => {$(
         impl<'de> DeserializeSeed<'de> for $seed<'_> {
@@ -284,7 +286,8 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
         f.write_str("file_info, an object")
     }
 
-    /// Checks the values against the file header; returns `chunk_count`, which has to be that of the records.
+    /// Checks the values against the file header and returns `chunk_count`, which must match the
+    /// number of records.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
         let (mut magic, mut major, mut minor, mut size, mut count) = (None, None, None, None, None);
         while let Some(Name(name)) = map.next_key()? {
@@ -292,7 +295,7 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
                 b"magic" => self.pass.once::<Text<'_>, _>(&mut magic, "file_info.magic", &mut map)?,
                 b"version_major" => self.pass.once(&mut major, "file_info.version_major", &mut map)?,
                 b"version_minor" => self.pass.once(&mut minor, "file_info.version_minor", &mut map)?,
-                // The reference measures it too early, so it is not looked at.
+                // The reference implementation computes it too early, so it is ignored.
                 b"file_size" => {
                     self.pass.once::<IgnoredAny, _>(&mut size, "file_info.file_size", &mut map)?;
                 }
@@ -327,10 +330,11 @@ impl<'de> Visitor<'de> for Records<'_> {
         f.write_str("chunks, a list of records")
     }
 
-    /// Stops as soon as there are more records than the file header announced, which the limits bound.
+    /// Stops as soon as there are more records than the file header declares. The limits bound that
+    /// number.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<ChunkRecord>, A::Error> {
         let chunk_count = self.pass.context.chunk_count;
-        // As many as are announced, if there is text enough for them.
+        // The declared number of records, or fewer if the text is too short for them.
         let most =
             usize::try_from(chunk_count).unwrap_or(usize::MAX).min(self.pass.text.len() / SHORTEST_RECORD);
         let mut records = Vec::with_capacity(most);
@@ -422,25 +426,27 @@ impl<'de> Visitor<'de> for Record<'_> {
             hash: text(hash, "hash")?,
             latent: latent.unwrap_or_default(),
             extra,
-            // As in the reference, a record that does not say is one of a compressed chunk.
+            // As in the reference implementation, a chunk is compressed unless its record says
+            // otherwise.
             compressed: compressed.unwrap_or(true),
             unknown: unknown.complete()?,
         })
     }
 }
 
-/// No record has fewer bytes: the names of its members and the hash come to more.
+/// The minimum length of a record in bytes: the names of its members and the hash are longer than
+/// this.
 const SHORTEST_RECORD: usize = 150;
 
-/// What Python writes and JSON does not have.
+/// The tokens that Python writes and JSON does not have.
 const NOT_JSON: &str = "NaN or Infinity";
 
-/// Whether the record's type, if it came already, is that of a latent.
+/// Returns whether the record's type is known at this point and is that of a latent.
 fn is_latent(kind: &Option<Text<'_>>) -> bool {
     kind.as_ref().is_some_and(|Text(kind)| kind.as_bytes() == ChunkType::LATENT.0)
 }
 
-/// Reads the `extra` of a latent: key, dtype and shape as what they are, the others not looked into.
+/// Reads the `extra` of a latent: key, dtype and shape as their types, the others as text.
 struct LatentExtra<'p> {
     pass: &'p Pass<'p>,
 }
@@ -478,7 +484,7 @@ impl<'de> Visitor<'de> for LatentExtra<'_> {
     }
 }
 
-/// Reads the `extra` of any record, without a look into its values.
+/// Reads the `extra` of any record, with all values as text.
 struct OtherExtra<'p> {
     pass: &'p Pass<'p>,
 }

@@ -1,4 +1,4 @@
-//! One digest that stands for a whole file.
+//! One digest that identifies a whole file.
 
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -11,16 +11,18 @@ use crate::source::Source;
 use crate::wire::FileHeader;
 
 impl Reader {
-    /// The file's fingerprint: the SHA-256 of its header and its chunk table as they are stored. The table has the hash of
-    /// every payload, so a file of this fingerprint that [`verify`](Self::verify) finds sound has this content and no other.
+    /// Returns the file's fingerprint: the SHA-256 of its header and its chunk table as stored.
     ///
-    /// It costs no more than opening, whatever the size of the file. What is hashed is read anew, and compared with what the
-    /// file was when it was opened.
+    /// The table holds the hash of every payload. So if [`verify`](Self::verify) passes on a file
+    /// with this fingerprint, its contents are identical.
+    ///
+    /// This costs no more than opening, whatever the size of the file. The header and the table are
+    /// read again, and compared with the state of the file when it was opened.
     ///
     /// # Errors
     ///
-    /// [`Error::Rewritten`] and [`Error::Changed`] if header or table are not those any more; [`Error::Memory`];
-    /// [`Error::Io`].
+    /// [`Error::Rewritten`] and [`Error::Changed`] if the header or the table has changed since;
+    /// [`Error::Memory`]; [`Error::Io`].
     pub fn fingerprint(&self) -> Result<Digest> {
         let (source, table) = (&self.inner.source, &self.inner.table);
         let mut header = FileHeader::new_zeroed();

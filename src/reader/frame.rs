@@ -1,4 +1,5 @@
-//! Frames of a file: piece by piece, or whole, each block decoded right where it belongs.
+//! Decodes frames of a file, piece by piece or whole. Each block is decoded directly to its
+//! destination.
 
 use std::io;
 use std::ops::Range;
@@ -12,10 +13,10 @@ use crate::manifest::ChunkRecord;
 use crate::source::Source;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader};
 
-/// The most that is read ahead of a frame where it cannot be borrowed.
+/// The most bytes to read ahead of a frame that cannot be borrowed.
 const INPUT_BLOCK: usize = 256 << 10;
 
-/// Whose bytes are read. Only an error makes a [`Place`] of it.
+/// The owner of the bytes that are read. It becomes a [`Place`] only in an error.
 #[derive(Clone, Copy)]
 pub(super) enum Owner<'a> {
     Table { offset: u64 },
@@ -43,7 +44,7 @@ impl Owner<'_> {
         }
     }
 
-    /// Refuses a frame that does not hold as many bytes as it has to.
+    /// Returns an error if a frame's content size is not the expected one.
     pub(super) fn expect_content(self, found: u64, expected: u64) -> Result<()> {
         match found == expected {
             true => Ok(()),
@@ -52,13 +53,13 @@ impl Owner<'_> {
     }
 }
 
-/// The bytes of a frame as they are stored, from the first on.
+/// The stored bytes of a frame, from the first one.
 struct Stored<'a> {
     source: &'a Source,
     owner: Owner<'a>,
-    /// Where the bytes are that were not taken yet.
+    /// The range of the bytes that are not consumed yet.
     rest: Range<u64>,
-    /// What was read of them already, if the source cannot be borrowed from.
+    /// The bytes of `rest` that are already read, if the source cannot be borrowed from.
     buffer: Vec<u8>,
     buffered: Range<usize>,
 }
@@ -68,7 +69,7 @@ impl<'a> Stored<'a> {
         Self { source, owner, rest, buffer: Vec::new(), buffered: 0..0 }
     }
 
-    /// The next bytes: `count` of them or more, fewer only where there are no more.
+    /// Returns at least `count` of the next bytes, or fewer at the end.
     fn peek(&mut self, count: usize) -> Result<&[u8]> {
         if let Some(bytes) = self.source.borrow(self.rest.clone())? {
             return Ok(bytes);
@@ -77,7 +78,8 @@ impl<'a> Stored<'a> {
         Ok(self.buffer.get(self.buffered.clone()).unwrap_or_default())
     }
 
-    /// Takes the next `count` bytes. Fewer, or none that the decoder wants, mean that the frame is cut short.
+    /// Consumes the next `count` bytes. Returns an error if fewer are left, or if the decoder wants
+    /// none, since the frame is then truncated.
     fn next(&mut self, count: usize) -> Result<&[u8]> {
         let bytes = match self.source.borrow(self.rest.clone())? {
             Some(bytes) => bytes.get(..count),
@@ -95,7 +97,7 @@ impl<'a> Stored<'a> {
         Ok(bytes)
     }
 
-    /// Reads the next bytes into the buffer, where it holds fewer than `count` and there are more.
+    /// Reads the next bytes into the buffer, if it holds fewer than `count` and more are left.
     fn read_ahead(&mut self, count: usize) -> Result<()> {
         let left = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
         let there = self.buffered.len();
@@ -110,7 +112,7 @@ impl<'a> Stored<'a> {
         Ok(())
     }
 
-    /// Checks that nothing is left.
+    /// Checks that no bytes are left.
     fn finish(&self) -> Result<()> {
         match self.rest.end - self.rest.start {
             0 => Ok(()),
@@ -123,12 +125,12 @@ impl<'a> Stored<'a> {
 pub(super) struct Frame<'a> {
     stored: Stored<'a>,
     decoder: FrameDecoder,
-    /// Where in the decoder's ring the bytes are that were decoded and not taken yet.
+    /// The range of the decoder's ring that is decoded and not consumed yet.
     ready: Range<usize>,
 }
 
 impl<'a> Frame<'a> {
-    /// Opens the frame in `stored`; returns the size of its content, too.
+    /// Opens the frame in `stored` and also returns the size of its content.
     pub(super) fn open(source: &'a Source, stored: Range<u64>, owner: Owner<'a>) -> Result<(Self, u64)> {
         let mut stored = Stored::new(source, stored, owner);
         let prefix = stored.peek(MAX_FRAME_HEADER)?;
@@ -141,7 +143,7 @@ impl<'a> Frame<'a> {
         self.stored.owner
     }
 
-    /// Decodes the next piece once everything that is ready was taken; it may be empty.
+    /// Decodes the next piece, which may be empty, after everything ready was consumed.
     fn step(&mut self) -> Result<()> {
         let owner = self.owner();
         let input = self.stored.next(self.decoder.wanted())?;
@@ -149,7 +151,8 @@ impl<'a> Frame<'a> {
         Ok(())
     }
 
-    /// The next bytes of the content, at least one and at most `most`, where the decoder put them.
+    /// Returns the next bytes of the content, at least one and at most `most`, in the decoder's
+    /// memory.
     pub(super) fn next_bytes(&mut self, most: usize) -> Result<&[u8]> {
         while self.ready.is_empty() {
             self.step()?;
@@ -159,7 +162,7 @@ impl<'a> Frame<'a> {
         Ok(self.decoder.ring().get(start..self.ready.start).unwrap_or_default())
     }
 
-    /// Fills `output`, which is no longer than what is left of the content.
+    /// Fills `output`, which must not be longer than the rest of the content.
     pub(super) fn read_exact(&mut self, mut output: &mut [u8]) -> Result<()> {
         while !output.is_empty() {
             let bytes = self.next_bytes(output.len())?;
@@ -170,7 +173,8 @@ impl<'a> Frame<'a> {
         Ok(())
     }
 
-    /// Checks that the content ends here with the right checksum, and that nothing stands behind the frame.
+    /// Checks that the content ends here with the right checksum, and that nothing follows the
+    /// frame.
     pub(super) fn finish(&mut self) -> Result<()> {
         while self.decoder.wanted() > 0 {
             self.step()?;
@@ -179,7 +183,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// A frame that is decoded as a whole, into memory of the caller's.
+/// A frame that is decoded in one piece, into the caller's memory.
 pub(super) struct WholeFrame<'a> {
     stored: Stored<'a>,
     decoder: BlockDecoder,
@@ -194,21 +198,22 @@ impl<'a> WholeFrame<'a> {
         Ok(Self { stored, decoder })
     }
 
-    /// Bytes of the content: a chunk's header and its payload.
+    /// Returns the size of the content in bytes: a chunk's header and its payload.
     pub(super) fn content_size(&self) -> u64 {
         self.decoder.content_size()
     }
 
-    /// Decodes the chunk's header, which is given to `check_header`, and its payload into `payload`, which is as long.
-    /// Blocks of the payload are given to `each`, in their order, when they are there.
+    /// Decodes the chunk's header and its payload. The header is passed to `check_header`; the
+    /// payload fills `payload`, which has the same length. Each block of the payload is passed to
+    /// `each`, in order, when it is decoded.
     pub(super) fn read(
         mut self,
         payload: &mut [u8],
         check_header: impl FnOnce(&ChunkHeader) -> Result<()>,
         mut each: impl FnMut(&[u8]),
     ) -> Result<()> {
-        // The first block is the header and the start of the payload, so it needs memory of its own. All others are
-        // decoded in place.
+        // The first block holds the header and the start of the payload, so it needs memory of its
+        // own. All others are decoded in place.
         let first_size = self.content_size().min(CHUNK_HEADER_SIZE + MAX_BLOCK as u64);
         let mut first = allocate(first_size, "a block of a frame")?;
         let mut header = ChunkHeader::new_zeroed();
@@ -235,8 +240,8 @@ impl<'a> WholeFrame<'a> {
         self.stored.finish()
     }
 
-    /// Decodes a step to `memory`, from `at` on; returns how many bytes came of it, which may be none. Before them came
-    /// `older`, and `memory` up to `at`.
+    /// Decodes one step to `memory` at `at`, and returns the number of decoded bytes, which may be
+    /// 0. `older`, and `memory` before `at`, hold the bytes decoded before.
     fn decode(&mut self, older: &[u8], memory: &mut [u8], at: usize) -> Result<usize> {
         let owner = self.stored.owner;
         let input = self.stored.next(self.decoder.wanted())?;

@@ -1,4 +1,5 @@
-//! A latent, or rows of one: what it is, and where its bytes are. Its values are in `values`.
+//! A latent, or rows of one: its description and the location of its bytes. Its values are in
+//! `values`.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,19 +13,37 @@ use crate::shorten::quote;
 
 /// A latent of a file, or rows of one.
 ///
-/// It keeps the file open, may outlive the [`Reader`](crate::Reader) that gave it, and can go to another thread.
+/// It keeps the file open, can outlive the [`Reader`](crate::Reader) it came from, and can move to
+/// another thread.
+///
+/// ```
+/// # use gen5::{Metadata, Reader, WriteOptions};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("batch.gen5");
+/// # let mut writer = WriteOptions::new().create(&path)?;
+/// # writer.latent("noise", &[4, 2], &[0.0_f32, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5])?;
+/// # writer.finish(&Metadata::builder("Stable Diffusion 3", "3.0").build()?)?;
+/// # let reader = Reader::open(&path)?;
+/// let noise = reader.latent("noise")?;
+/// assert_eq!(noise.shape(), [4, 2]);
+///
+/// let rows = noise.rows(1..3)?;
+/// assert_eq!(rows.shape(), [2, 2]);
+/// assert_eq!(*rows.read::<f32>()?, [1.0, 1.5, 2.0, 2.5]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Latent {
     pub(super) inner: Arc<Inner>,
     /// Position among the file's latents.
     index: usize,
-    /// The shape of these rows; `None` for the whole, whose shape is in its record.
+    /// The shape of these rows, or `None` for the whole latent, whose record has the shape.
     shape_of_rows: Option<Box<[usize]>>,
-    /// Where their bytes are among those of the whole.
+    /// The range of these bytes within the whole latent.
     bytes: Range<u64>,
 }
 
-/// The bytes of one chunk's payload that rows are made of.
+/// The bytes of one chunk's payload that rows consist of.
 pub(super) struct Segment<'a> {
     pub(super) record: &'a ChunkRecord,
     pub(super) skip: u64,
@@ -35,7 +54,7 @@ impl Latent {
     pub(super) fn whole(inner: &Arc<Inner>, index: usize) -> Self {
         let records = inner.records();
         let size = |entry: &LatentEntry| entry.dtype(records).size_of_array(entry.shape(records));
-        // The product was found to be in range when the records were checked.
+        // The record check proved that the product does not overflow.
         let size = inner.layout.latents.get(index).and_then(size).unwrap_or(0);
         Self { inner: Arc::clone(inner), index, shape_of_rows: None, bytes: 0..size }
     }
@@ -44,27 +63,28 @@ impl Latent {
         self.inner.layout.latents.get(self.index)
     }
 
-    /// The key it is found by; `None` if its record has none, or one that is not a string.
+    /// Returns the latent's key, or `None` if its record has none or one that is not a string.
     pub fn key(&self) -> Option<&str> {
         self.inner.key(self.index)
     }
 
-    /// Whether others of the file have its key, too.
+    /// Returns whether other latents of the file have the same key.
     pub(crate) fn shares_key(&self) -> bool {
         self.key().is_some_and(|key| self.inner.names_of(key).len() > 1)
     }
 
-    /// Its position among the latents of the file, from 0.
+    /// Returns the latent's position among the latents of the file, from 0.
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// The type of its elements.
+    /// Returns the type of the elements.
     pub fn dtype(&self) -> Dtype {
         self.entry().map_or(Dtype::F32, |entry| entry.dtype(self.inner.records()))
     }
 
-    /// Its shape, outermost axis first; values lie in C order. No axes means a scalar.
+    /// Returns the shape, outermost axis first. Values are in C order, and an empty shape means a
+    /// scalar.
     pub fn shape(&self) -> &[usize] {
         match &self.shape_of_rows {
             Some(shape) => shape,
@@ -72,63 +92,71 @@ impl Latent {
         }
     }
 
-    /// How many elements it has.
+    /// Returns the number of elements.
     pub fn len(&self) -> u64 {
         element_count(self.shape()).unwrap_or(0)
     }
 
-    /// Whether it has no elements: an axis of 0.
+    /// Returns whether the latent has no elements, which means that an axis is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes of its values.
+    /// Returns the size of the values in bytes.
     pub fn payload_size(&self) -> u64 {
         self.bytes.end - self.bytes.start
     }
 
-    /// The records of the chunks that it is stored in, in the order of its values: one, unless it is stored in parts.
-    /// Rows have those of the chunks they touch.
+    /// Returns the records of the chunks that store the latent, in the order of its values. There
+    /// is one record, unless the latent is stored in parts. For rows, these are the chunks that the
+    /// rows overlap.
     pub fn chunks(&self) -> impl Iterator<Item = &ChunkRecord> {
         self.segments().map(|segment| segment.record)
     }
 
-    /// Members of `extra` that the format does not know, of its first chunk.
+    /// Returns the members of `extra` in the record of the first chunk that the format does not
+    /// define.
     pub fn extra(&self) -> Option<&Extra> {
         self.first_chunk().map(ChunkRecord::extra)
     }
 
-    /// The record of its first chunk, of whichever rows this is.
+    /// Returns the record of the whole latent's first chunk, even if `self` is rows.
     pub(crate) fn first_chunk(&self) -> Option<&ChunkRecord> {
         let first = self.entry()?.chunks().first()?;
         self.inner.records().get(*first)
     }
 
-    /// Whether a mapped file gives these values as a slice: they are raw, in one chunk, and start at a multiple of the
-    /// size of an element.
+    /// Returns whether [`as_slice`](Self::as_slice) can borrow these values from a mapped file:
+    /// they are raw, in one chunk, and aligned to the element size.
+    ///
+    /// The result does not depend on how the file was opened.
     pub fn is_borrowable(&self) -> bool {
         let mut segments = self.segments();
         match (segments.next(), segments.next()) {
             (None, _) => true,
-            // Rows start a whole number of elements behind the payload's start.
+            // Rows start a whole number of elements after the start of the payload.
             (Some(segment), None) => segment.record.is_borrowable(),
             _ => false,
         }
     }
 
-    /// The axis along which rows are counted and parts are cut: the first axis of the whole latent that is longer than 1,
-    /// the last if none is; `None` for a scalar. So the rows of shape `[64, 4, 8, 8]` are 64, those of `[1, 4, 8, 8]` are 4.
+    /// Returns the axis along which rows are counted and parts are cut, or `None` for a scalar.
+    ///
+    /// It is the first axis of the whole latent that is longer than 1, or the last axis if there is
+    /// none. For example, shape `[64, 4, 8, 8]` has 64 rows, and shape `[1, 4, 8, 8]` has 4.
     pub fn row_axis(&self) -> Option<usize> {
         self.entry().and_then(|entry| row_axis(entry.shape(self.inner.records())))
     }
 
-    /// Rows of this latent: slices along its [`row_axis`](Self::row_axis), which are contiguous. Nothing is read yet.
+    /// Returns rows of this latent: contiguous slices along its [`row_axis`](Self::row_axis). This
+    /// reads nothing yet.
     ///
-    /// Rows of rows count along the same axis, from the first of these.
+    /// Rows of rows are counted along the same axis, starting at the first of these rows.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the range ends behind the axis, or before it starts, or if the latent is a scalar.
+    /// [`Error::Argument`] if the range ends past the end of the axis or before its own start, or
+    /// if the latent is a scalar.
     pub fn rows(&self, range: Range<usize>) -> Result<Self> {
         let axis = self.row_axis();
         let length = axis.and_then(|axis| self.shape().get(axis)).copied();
@@ -153,7 +181,7 @@ impl Latent {
         Ok(Self { inner: Arc::clone(&self.inner), index: self.index, shape_of_rows: Some(shape), bytes })
     }
 
-    /// How errors call it.
+    /// Returns the latent's name for error messages.
     pub(super) fn name(&self) -> String {
         match self.key() {
             Some(key) => quote(key),
@@ -165,13 +193,14 @@ impl Latent {
         self.segments_in(&self.inner)
     }
 
-    /// The pieces of payloads that hold these bytes, in their order. Rows of no bytes have none, but an empty latent has
-    /// its chunk, so that damage to it is not passed over.
+    /// Returns the pieces of payloads that hold these bytes, in order. Empty rows have none, but an
+    /// empty latent has its one chunk, so that damage to that chunk is still found.
     pub(super) fn segments_in<'a>(&self, inner: &'a Inner) -> impl Iterator<Item = Segment<'a>> + use<'a> {
         let rows = self.bytes.clone();
         let chunks = inner.layout.latents.get(self.index).map_or(&[][..], LatentEntry::chunks);
         let record = |&index: &usize| inner.records().get(index);
-        // Where the values of a chunk are among those of the whole. The slices of all parts are of one size.
+        // Returns the range of a chunk's values within the whole latent. The slices of all parts
+        // have the same size.
         let span = |record: &ChunkRecord| {
             let start = record.part().map_or(0, |part| {
                 let slices = record.shape().and_then(|shape| shape.get(part.axis)).copied().unwrap_or(1);

@@ -1,4 +1,4 @@
-//! Several latents at once.
+//! Reading several latents at once.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::{Inner, Latent, Reader};
 use crate::element::{Dtype, Element, Values};
 use crate::error::Result;
 
-/// A latent with its values, which are of whatever dtype it has.
+/// A latent with its values, of any dtype.
 #[derive(Clone)]
 pub struct Loaded<'r> {
     latent: Latent,
@@ -32,7 +32,7 @@ impl fmt::Debug for Loaded<'_> {
 }
 
 impl<'r> Loaded<'r> {
-    /// Borrows the values where that is possible, reads them where it is not.
+    /// Borrows the values where possible and otherwise reads them.
     fn new(latent: Latent, inner: &'r Inner) -> Result<Self> {
         let values = match latent.dtype() {
             Dtype::F16 => AnyValues::F16(latent.read_from(inner)?),
@@ -42,12 +42,13 @@ impl<'r> Loaded<'r> {
         Ok(Self { latent, values })
     }
 
-    /// What it is: key, dtype, shape.
+    /// Returns the latent's description: key, dtype and shape.
     pub fn latent(&self) -> &Latent {
         &self.latent
     }
 
-    /// Whether the values are those of the file as they lie there, or bytes in memory, not a copy.
+    /// Returns whether the values are borrowed from the mapped file or the bytes in memory, not
+    /// copied.
     pub fn is_borrowed(&self) -> bool {
         match &self.values {
             AnyValues::F16(values) => matches!(values, Cow::Borrowed(_)),
@@ -64,7 +65,7 @@ impl<'r> Loaded<'r> {
         }
     }
 
-    /// The values, in C order.
+    /// Returns the values, in C order.
     ///
     /// # Errors
     ///
@@ -74,15 +75,16 @@ impl<'r> Loaded<'r> {
         Ok(T::typed(self.values()).unwrap_or_default())
     }
 
-    /// The bytes of the values, in C order and little-endian.
+    /// Returns the bytes of the values, in C order and little-endian.
     pub fn as_bytes(&self) -> &[u8] {
         self.values().as_bytes()
     }
 }
 
 impl Reader {
-    /// The latents of these keys with their values, in the order of the keys: borrowed where they can be, the others read
-    /// and decompressed side by side, in the caller's rayon pool.
+    /// Returns the latents with these keys and their values, in the order of the keys. Values are
+    /// borrowed where possible; the others are read and decompressed in parallel, in the caller's
+    /// rayon pool.
     ///
     /// ```no_run
     /// # fn main() -> gen5::Result<()> {
@@ -96,18 +98,19 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Those of [`latent`](Self::latent); [`Error::Limit`](crate::Error::Limit) if what has to be read comes to more than
-    /// [`Limits::latent_bytes`](crate::Limits::latent_bytes), and [`Error::Memory`](crate::Error::Memory); the error of the
-    /// first latent with a damaged chunk.
+    /// The errors of [`latent`](Self::latent); [`Error::Limit`](crate::Error::Limit) if the values
+    /// that must be read exceed [`Limits::latent_bytes`](crate::Limits::latent_bytes) in total;
+    /// [`Error::Memory`](crate::Error::Memory); and the error of the first latent with a damaged
+    /// chunk.
     pub fn load(&self, keys: &[&str]) -> Result<Vec<Loaded<'_>>> {
         self.load_latents(keys.iter().map(|key| self.latent(key)).collect::<Result<_>>()?)
     }
 
-    /// All latents with their values, in the order of the file, as [`load`](Self::load) gives them.
+    /// Returns all latents with their values, in file order, as [`load`](Self::load) does.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// The same errors as [`load`](Self::load).
     pub fn load_all(&self) -> Result<Vec<Loaded<'_>>> {
         self.load_latents(self.latents().collect())
     }
@@ -119,7 +122,7 @@ impl Reader {
         loaded.into_iter().collect()
     }
 
-    /// Refuses latents that together take more memory than one call may ask for.
+    /// Returns an error if the latents together exceed the memory limit of one call.
     fn check_total(&self, latents: &[Latent]) -> Result<()> {
         let mut total = 0_u64;
         latents.iter().filter(|latent| !latent.lies_in(&self.inner)).try_for_each(|latent| {
@@ -128,14 +131,15 @@ impl Reader {
         })
     }
 
-    /// Reads latents into memory of the caller's, side by side, in its rayon pool. Every buffer is as long as its latent
-    /// has elements; all are checked before any is written to.
+    /// Reads latents in parallel into the caller's memory, in its rayon pool.
     ///
-    /// After an error the buffers hold some of the values.
+    /// The length of each buffer must equal the number of elements of its latent. All buffers are
+    /// checked before any is written. After an error, the buffers hold some of the values.
     ///
     /// # Errors
     ///
-    /// Those of [`latent`](Self::latent) and [`Latent::read_into`]: of the first key that has one.
+    /// The errors of [`latent`](Self::latent) and [`Latent::read_into`], for the first key that has
+    /// one.
     pub fn load_into<'k, 'b, T: Element>(
         &self,
         targets: impl IntoIterator<Item = (&'k str, &'b mut [T])>,
@@ -151,11 +155,12 @@ impl Reader {
         read.into_iter().collect()
     }
 
-    /// Tells the system that these latents are to be read soon, as [`Latent::prefetch`] does for one.
+    /// Hints to the operating system that these latents will be read soon, as [`Latent::prefetch`]
+    /// does for one.
     ///
     /// # Errors
     ///
-    /// Those of [`latent`](Self::latent).
+    /// The errors of [`latent`](Self::latent).
     pub fn prefetch(&self, keys: &[&str]) -> Result<()> {
         keys.iter().try_for_each(|key| self.latent(key).map(|latent| latent.prefetch()))
     }

@@ -1,16 +1,16 @@
-//! Memory for what is read, asked for so that it can be refused.
+//! Fallible memory allocation for reading.
 
 use zerocopy::FromZeros;
 
 use crate::error::{Error, Result};
 use crate::mmap::prefer_large_pages;
 
-/// Memory for `size` bytes, or an error where there is none.
+/// Allocates `size` zero bytes, or returns an error if there is not enough memory.
 pub(super) fn allocate(size: u64, what: &str) -> Result<Vec<u8>> {
     zeroed(size, size, what)
 }
 
-/// `count` zero elements, which are `bytes` bytes.
+/// Allocates `count` zero elements, which take `bytes` bytes.
 pub(super) fn zeroed<T: FromZeros>(count: u64, bytes: u64, what: &str) -> Result<Vec<T>> {
     let failed = || Error::Memory { what: what.to_owned(), bytes };
     let count = usize::try_from(count).map_err(|_| failed())?;

@@ -1,4 +1,5 @@
-//! Reading: a file is checked once when it is opened, and its payloads each time they are handed out.
+//! Reading GEN5 files: opening checks the header and the chunk table, and each access to a payload
+//! checks that chunk.
 
 mod fingerprint;
 mod frame;
@@ -29,9 +30,25 @@ use crate::shorten::quote;
 use crate::source::Source;
 use gen5_publish::Original;
 
-/// A GEN5 file that was opened, and whose header and chunk table were found sound.
+/// An open GEN5 file whose header and chunk table are valid.
 ///
-/// Cloning is cheap, and clones share the file. No call panics on any bytes.
+/// Cloning is cheap, and clones share the file. No method panics on malformed input.
+///
+/// ```
+/// use gen5::{Metadata, Reader, WriteOptions};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("batch.gen5");
+/// # let mut writer = WriteOptions::new().create(&path)?;
+/// # writer.latent("noise", &[2, 2], &[0.0_f32, 0.5, 1.0, 1.5])?;
+/// # writer.finish(&Metadata::builder("Stable Diffusion 3", "3.0").prompt("a lighthouse").build()?)?;
+/// let reader = Reader::open(&path)?;
+/// let noise = reader.latent("noise")?;
+/// assert_eq!(noise.shape(), [2, 2]);
+/// assert_eq!(noise.read::<f32>()?[3], 1.5);
+/// assert_eq!(reader.metadata()?.model_info().prompt, "a lighthouse");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Reader {
     inner: Arc<Inner>,
@@ -43,7 +60,8 @@ pub(crate) struct Inner {
     table: Table,
     manifest: Manifest,
     layout: Layout,
-    /// Positions of the latents that have a key, sorted by it. Made when a latent is first asked for by its key.
+    /// Positions of the latents that have a key, sorted by key. Computed at the first lookup by
+    /// key.
     names: OnceLock<Vec<usize>>,
 }
 
@@ -65,7 +83,7 @@ impl Inner {
         })
     }
 
-    /// The positions of the latents of this key.
+    /// Returns the positions of the latents with this key.
     fn names_of(&self, key: &str) -> &[usize] {
         let names = self.names();
         let start = names.partition_point(|&latent| self.key(latent) < Some(key));
@@ -75,73 +93,77 @@ impl Inner {
 }
 
 impl Reader {
-    /// Opens a file for reading, with the default [`ReadOptions`].
+    /// Opens a file for reading with the default [`ReadOptions`].
     ///
-    /// It is read with positioned reads into memory of this process, so a file that shrinks or changes meanwhile gives
-    /// an error, never a signal.
+    /// The file is read with positioned reads into this process's memory. If the file shrinks or
+    /// changes during reading, the result is an error, never a signal.
     ///
     /// # Errors
     ///
-    /// As [`ReadOptions::open`].
+    /// The same errors as [`ReadOptions::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         ReadOptions::new().open(path)
     }
 
-    /// Maps a file into memory, with the default [`ReadOptions`]: uncompressed latents are then slices of the file.
+    /// Maps a file into memory with the default [`ReadOptions`]. Uncompressed latents are then
+    /// slices of the file.
     ///
-    /// Header and table are copied before they are parsed.
+    /// The header and the table are copied before they are parsed.
     ///
     /// # Safety
     ///
-    /// As long as the reader, a clone of it, or a [`Latent`] of it lives, nothing may write to the file, truncate it or
-    /// punch holes in it, in this process or in another. Replacing the file by renaming another over it is fine, and
-    /// is what this crate's writer does.
+    /// While the reader, a clone of it, or one of its [`Latent`]s is alive, no process may write to
+    /// the file, truncate it or punch holes in it. Replacing the file by renaming another file over
+    /// it is safe; this crate's writer replaces files in this way.
     ///
     /// # Errors
     ///
-    /// As [`ReadOptions::open`].
+    /// The same errors as [`ReadOptions::open`].
     #[allow(unsafe_code)]
     pub unsafe fn map(path: impl AsRef<Path>) -> Result<Self> {
-        // SAFETY: the caller makes the promise that is asked for.
+        // SAFETY: this function has the same contract as `ReadOptions::map`, and the caller upholds
+        // it.
         unsafe { ReadOptions::new().map(path) }
     }
 
     /// Reads a file that is in memory, with the default [`ReadOptions`].
     ///
-    /// `bytes` is asked for its slice at each access; what it answers may change, and is checked each time.
+    /// Each access calls `as_ref` on `bytes` again and checks the returned slice, which may differ
+    /// from call to call.
     ///
     /// # Errors
     ///
-    /// As [`ReadOptions::open`], without those of the file system.
+    /// The same errors as [`ReadOptions::open`], except file system errors.
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self> {
         ReadOptions::new().from_bytes(bytes)
     }
 
-    /// Major and minor version of the format.
+    /// Returns the major and minor version of the format.
     pub fn version(&self) -> (u8, u8) {
         self.inner.table.header.version()
     }
 
-    /// Length of the file in bytes.
+    /// Returns the length of the file in bytes.
     pub fn file_size(&self) -> u64 {
         self.inner.source.len()
     }
 
-    /// The records of all chunks, in the order of the table.
+    /// Returns the records of all chunks, in table order.
     pub fn chunks(&self) -> &[ChunkRecord] {
         self.inner.records()
     }
 
-    /// The latents, in the order of the file.
+    /// Returns an iterator over the latents, in file order.
     pub fn latents(&self) -> impl ExactSizeIterator<Item = Latent> {
         (0..self.inner.layout.latents.len()).map(|index| Latent::whole(&self.inner, index))
     }
 
-    /// The latent of this key.
+    /// Returns the latent with this key.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchLatent`], or [`Error::AmbiguousKey`] if several have it.
+    /// [`Error::NoSuchLatent`] if the file has no such latent; [`Error::AmbiguousKey`] if several
+    /// latents have this key.
     pub fn latent(&self, key: &str) -> Result<Latent> {
         let same = self.inner.names_of(key);
         match *same {
@@ -151,11 +173,12 @@ impl Reader {
         }
     }
 
-    /// The latent at this position, from 0, in the order of the file: the way to one that has no key, or shares it.
+    /// Returns the latent at this position, counted from 0 in file order. This also reaches latents
+    /// that have no key or share one.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there are not that many.
+    /// [`Error::Argument`] if `index` is out of range.
     pub fn latent_at(&self, index: usize) -> Result<Latent> {
         let count = self.inner.layout.latents.len();
         if index >= count {
@@ -169,16 +192,17 @@ impl Reader {
         Ok(Latent::whole(&self.inner, index))
     }
 
-    /// The values of a latent, borrowed from the file by way of this reader: [`Latent::as_slice`] in one step.
+    /// Returns the values of a latent as a slice that borrows from this reader. It combines
+    /// [`latent`](Self::latent) and [`Latent::as_slice`].
     ///
     /// # Errors
     ///
-    /// As [`latent`](Self::latent) and [`Latent::as_slice`].
+    /// The same errors as [`latent`](Self::latent) and [`Latent::as_slice`].
     pub fn slice<T: Element>(&self, key: &str) -> Result<&[T]> {
         self.latent(key)?.borrow_from(&self.inner)
     }
 
-    /// The names there are, for an error that says one is not among them.
+    /// Returns a list of the existing keys for the text of [`Error::NoSuchLatent`].
     fn hint(&self) -> String {
         let keys: Vec<String> = (0..self.inner.layout.latents.len())
             .filter_map(|latent| self.inner.key(latent))
@@ -192,11 +216,12 @@ impl Reader {
         }
     }
 
-    /// The payload of any chunk, decompressed, borrowed where it can be.
+    /// Returns the decompressed payload of any chunk, borrowed where possible.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there are not that many chunks; [`Error::Limit`] and the errors of damaged chunks.
+    /// [`Error::Argument`] if `index` is out of range; [`Error::Limit`]; and the errors of a
+    /// damaged chunk.
     pub fn payload(&self, index: usize) -> Result<Cow<'_, [u8]>> {
         let (record, inner) = (self.record(index)?, &self.inner);
         let check = inner.options.check_hashes;
@@ -208,12 +233,14 @@ impl Reader {
         }
     }
 
-    /// The first bytes of a chunk's payload, at most `most` of them: enough to tell what an image is without reading it.
-    /// Its hash is not checked, and `most` is the only limit on what is allocated.
+    /// Returns the first bytes of a chunk's payload, at most `most` of them. This is enough to
+    /// recognize an image format without reading the image.
+    ///
+    /// The hash is not checked, and only `most` limits the allocation.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there are not that many chunks, and the errors of damaged chunks.
+    /// [`Error::Argument`] if `index` is out of range, and the errors of a damaged chunk.
     pub fn payload_start(&self, index: usize, most: usize) -> Result<Vec<u8>> {
         let record = self.record(index)?;
         let size = record.payload_size().min(most as u64);
@@ -229,20 +256,21 @@ impl Reader {
         })
     }
 
-    /// The encoded image (PNG, JPEG, …), if the file has one.
+    /// Returns the encoded image (PNG, JPEG, …), if the file has one.
     ///
     /// # Errors
     ///
-    /// Those of a damaged chunk.
+    /// The errors of a damaged chunk.
     pub fn image(&self) -> Result<Option<Cow<'_, [u8]>>> {
         self.inner.layout.image.map(|index| self.payload(index)).transpose()
     }
 
-    /// The environment, if the file has one, every component checked against its digest.
+    /// Returns the environment, if the file has one, after checking every component against its
+    /// digest.
     ///
     /// # Errors
     ///
-    /// Those of a damaged chunk, [`Error::Json`] and [`Error::ComponentDigest`].
+    /// The errors of a damaged chunk, [`Error::Json`] and [`Error::ComponentDigest`].
     pub fn environment(&self) -> Result<Option<Environment>> {
         let Some(record) = self.inner.layout.environment.and_then(|index| self.chunks().get(index)) else {
             return Ok(None);
@@ -251,51 +279,54 @@ impl Reader {
         Environment::read(&json, &record.place()).map(Some)
     }
 
-    /// The environment's JSON as it is stored, if the file has one.
+    /// Returns the stored JSON text of the environment, if the file has one.
     ///
     /// # Errors
     ///
-    /// Those of a damaged chunk.
+    /// The errors of a damaged chunk.
     pub fn environment_json(&self) -> Result<Option<Cow<'_, [u8]>>> {
         self.inner.layout.environment.map(|index| self.payload(index)).transpose()
     }
 
-    /// The metadata: typed where the schema knows a member, everything else kept.
+    /// Returns the metadata. Members that the schema defines are typed, and all others are kept as
+    /// JSON text.
     ///
     /// # Errors
     ///
-    /// [`Error::Metadata`] if it is not what the schema asks for, or not what this crate can take in. The latents can be
-    /// read all the same, and the text is at [`manifest_json`](Self::manifest_json). [`Error::Limit`] for too many tags.
+    /// [`Error::Metadata`] if the metadata does not match the schema or this crate cannot represent
+    /// it; [`Error::Limit`] if it has too many tags. In both cases the latents are still readable,
+    /// and [`manifest_json`](Self::manifest_json) returns the stored text.
     pub fn metadata(&self) -> Result<Metadata> {
         let Inner { table, options, manifest, .. } = &*self.inner;
         let place = Some(Place::Table { offset: table.offset });
         Metadata::from_manifest(&manifest.text, &MostTags { number: options.limits.tags, place })
     }
 
-    /// The whole manifest as it is stored: JSON, but for the tokens `NaN` and `Infinity`, which Python may have written.
+    /// Returns the stored text of the whole manifest. It is JSON, except that Python may have
+    /// written the tokens `NaN` and `Infinity`.
     pub fn manifest_json(&self) -> &str {
         &self.inner.manifest.text
     }
 
-    /// The manifest's `model_info` as it is stored.
+    /// Returns the stored text of the manifest's `model_info`.
     pub fn model_info_json(&self) -> &str {
         let manifest = &self.inner.manifest;
         manifest.text.get(manifest.model_info.clone()).unwrap_or_default()
     }
 
-    /// The manifest's text before its `model_info` and behind it.
+    /// Returns the manifest's text before its `model_info` and the text after it.
     pub(crate) fn around_model_info(&self) -> (&str, &str) {
         let Manifest { text, model_info, .. } = &self.inner.manifest;
         let before = text.get(..model_info.start).unwrap_or_default();
         (before, text.get(model_info.end..).unwrap_or_default())
     }
 
-    /// The file that was opened; `None` for bytes in memory.
+    /// Returns the file that was opened, or `None` for bytes in memory.
     pub(crate) fn original(&self) -> Option<&Arc<Original>> {
         self.inner.source.original()
     }
 
-    /// Fills `buffer` with the file's bytes from `offset` on, as they are stored.
+    /// Fills `buffer` with the stored bytes of the file, starting at `offset`.
     pub(crate) fn read_stored(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.inner.source.read_exact_at(buffer, offset)
     }

@@ -1,4 +1,5 @@
-//! Opening: file header, chunk table, records, each checked before the next is believed.
+//! Opening: checks the file header, the chunk table and the records, each before the next is
+//! trusted.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::manifest::{Manifest, TableContext, lay_out};
 use crate::source::Source;
 use crate::wire::{FILE_HEADER_SIZE, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, VERSION_1_0, VERSION_1_1};
 
-/// How to open a file.
+/// Options for opening a file.
 ///
 /// ```no_run
 /// let reader = gen5::ReadOptions::new().check_hashes(true).open("batch.gen5")?;
@@ -32,41 +33,50 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// The default limits; hashes are checked by [`Reader::verify`] alone.
+    /// Returns the default options: the default limits, and hashes checked only by
+    /// [`Reader::verify`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the file may cost.
+    /// Sets the limits on the resources that a file may use.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Whether every read of a payload compares its SHA-256. Each chunk that is touched is then hashed whole, by
-    /// [`Latent::as_slice`](crate::Latent::as_slice) and for a few rows too.
+    /// Sets whether every read of a payload checks its SHA-256. Each chunk that is read is then
+    /// hashed in full, even for a few rows and in [`Latent::as_slice`](crate::Latent::as_slice).
     pub fn check_hashes(mut self, check: bool) -> Self {
         self.check_hashes = check;
         self
     }
 
-    /// Polls `cancelled`, from several threads, in all that reads values of latents or verifies: between blocks of some
-    /// megabytes, or before each compressed chunk that is read as a whole. Once it returns true, these calls give
-    /// [`Error::Cancelled`]; [`Reader::verify_chunks`] does so for each chunk that was not checked by then. What is borrowed
-    /// takes no time, and does not ask.
+    /// Sets a function that is polled, from several threads, to cancel reads of latent values and
+    /// verification.
+    ///
+    /// It is called between blocks of a few megabytes, or before each compressed chunk that is read
+    /// in one piece. Once it returns true, these calls return [`Error::Cancelled`], and
+    /// [`Reader::verify_chunks`] reports that error for each chunk not yet checked. Borrowing takes
+    /// no time and does not call it.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
         self
     }
 
-    /// Locks the file before it is read, for a program that replaces it by what it makes of it. Default no lock.
+    /// Locks the file before reading it, for a program that replaces the file with a new version.
+    /// By default, files are not locked.
     ///
-    /// Programs that do so work one after the other, each on what the one before it wrote. If another program holds the
-    /// lock, opening waits, for `longest` at most, and asks [`cancel_when`](Self::cancel_when) meanwhile. The lock lasts
-    /// until the reader, its clones and its latents are gone. It is advisory: readers are not kept out, nor are programs
-    /// that do not ask for it. Files that are in memory or already open are not locked, nor is anything on Windows or
-    /// on a file system without locks; there [`WriteOptions::replacing`](crate::WriteOptions::replacing) still notices
-    /// what others do.
+    /// Programs that do so run one after another, and each sees the result of the one before it. If
+    /// another program holds the lock, opening waits at most `longest` and polls
+    /// [`cancel_when`](Self::cancel_when) meanwhile. The lock is held until the reader, its clones
+    /// and its latents are dropped.
+    ///
+    /// The lock is advisory: it does not stop other readers, or programs that do not use the lock.
+    /// Files in memory and files that were already open are not locked. Windows and file systems
+    /// without locks do not lock either; there,
+    /// [`WriteOptions::replacing`](crate::WriteOptions::replacing) still detects changes by other
+    /// programs.
     pub fn lock(mut self, longest: Duration) -> Self {
         self.lock = Some(longest);
         self
@@ -76,34 +86,36 @@ impl ReadOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if it cannot be opened, or is no regular file, and of kind `TimedOut` if it cannot be
-    /// [locked](Self::lock) in time; an error of the groups format and limits if header, table or records are not sound.
+    /// [`Error::Io`] if the file cannot be opened or is not a regular file, and with kind
+    /// `TimedOut` if it cannot be [locked](Self::lock) in time. An error of the format or limit
+    /// group if the header, the table or the records are not valid.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Reader> {
         let source = Source::open(path.as_ref(), self.patience().as_ref())?;
         self.read(source)
     }
 
-    /// Reads a file that is open already, such as one that has no name, by positioned reads.
+    /// Reads a file that is already open, such as an unnamed temporary file, with positioned reads.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// The same errors as [`open`](Self::open).
     pub fn from_file(self, file: File) -> Result<Reader> {
         self.read(Source::of_file(file)?)
     }
 
-    /// Maps a file.
+    /// Maps a file into memory.
     ///
     /// # Safety
     ///
-    /// As for [`Reader::map`].
+    /// The same contract as [`Reader::map`].
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// The same errors as [`open`](Self::open).
     #[allow(unsafe_code)]
     pub unsafe fn map(self, path: impl AsRef<Path>) -> Result<Reader> {
-        // SAFETY: the caller promises that nothing changes the file while the reader, which keeps the source, lives.
+        // SAFETY: the caller guarantees that nothing changes the file while the reader, which owns
+        // the source, is alive.
         let source = unsafe { Source::map(path.as_ref(), self.patience().as_ref()) }?;
         self.read(source)
     }
@@ -112,12 +124,12 @@ impl ReadOptions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), without those of the file system.
+    /// The same errors as [`open`](Self::open), except file system errors.
     pub fn from_bytes(self, bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Reader> {
         self.read(Source::from_bytes(Box::new(bytes)))
     }
 
-    /// How long to wait for a lock, if one is asked for.
+    /// Returns how long to wait for a lock, if locking was requested.
     fn patience(&self) -> Option<Patience<'_>> {
         self.lock.map(|longest| Patience { longest, cancelled: Box::new(|| self.cancelled.is_due()) })
     }
@@ -138,7 +150,7 @@ impl ReadOptions {
     }
 }
 
-/// Where the table is, as a file header says whose every field was checked.
+/// The location of the table, from a file header whose fields have all been checked.
 pub(super) struct Table {
     pub(super) header: FileHeader,
     pub(super) offset: u64,
@@ -182,7 +194,7 @@ fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
     Ok(Table { header, offset, size })
 }
 
-/// Where a file of `length` bytes has its table, and the table's size.
+/// Returns the offset and the size of the table in a file of `length` bytes.
 fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
     let refuse = |member: &str, expected: String, found: u64| {
         let (member, found) = (member.into(), found.to_string());

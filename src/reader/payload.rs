@@ -1,4 +1,4 @@
-//! From a chunk to its payload: the chunk header is compared with the record, hashes are taken.
+//! Reads a chunk's payload: compares the chunk header with the record and hashes the payload.
 
 use std::ops::Range;
 
@@ -13,10 +13,11 @@ use crate::manifest::ChunkRecord;
 use crate::source::Source;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS, size_in_header};
 
-/// Bytes that are read, decoded or hashed at a time: small enough to be in cache still when they are hashed.
+/// Bytes to read, decode or hash at a time. A block is small enough to be still in cache when it is
+/// hashed.
 const BLOCK: usize = 512 << 10;
 
-/// Decompresses the chunk table: its JSON text.
+/// Decompresses the chunk table and returns its JSON text.
 pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) -> Result<Vec<u8>> {
     let owner = Owner::Table { offset };
     let frame = WholeFrame::open(source, offset..offset + size, owner)?;
@@ -34,7 +35,7 @@ pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) ->
     Ok(text)
 }
 
-/// Compares a chunk's header with what its record says.
+/// Compares a chunk's header with the type, flags and size from its record.
 fn check_header(
     header: &ChunkHeader,
     kind: ChunkType,
@@ -59,32 +60,33 @@ fn check_chunk_header(header: &ChunkHeader, record: &ChunkRecord) -> Result<()> 
     check_header(header, record.kind, record.flags, record.payload_size, Owner::Chunk(record))
 }
 
-/// How a chunk's payload comes about.
+/// The source of a chunk's payload.
 enum Content<'a> {
-    /// Its bytes lie in the file as they are.
+    /// The bytes are stored in the file without compression.
     Raw,
-    /// They are decompressed.
+    /// The bytes are decompressed.
     Frame(Box<Frame<'a>>),
-    /// They are decompressed and put back in order.
+    /// The bytes are decompressed and then unshuffled.
     Shuffled(Box<Shuffled<'a>>),
 }
 
-/// A payload whose bytes are regrouped within each block of [`SHUFFLE_BLOCK`].
+/// A payload whose bytes are shuffled within each block of [`SHUFFLE_BLOCK`].
 struct Shuffled<'a> {
     frame: Frame<'a>,
-    /// Bytes of an element.
+    /// Bytes per element.
     size: usize,
-    /// Bytes of the payload in blocks that were not decoded yet.
+    /// Bytes of the payload in blocks that are not decoded yet.
     left: u64,
-    /// A block as it comes out of the frame.
+    /// A block as decoded from the frame, still shuffled.
     groups: Vec<u8>,
-    /// The values of a block of which not all were asked for, and which of them are still to come.
+    /// The values of a block that was only partly requested, and the range that is not returned
+    /// yet.
     block: Vec<u8>,
     ready: Range<usize>,
 }
 
 impl Shuffled<'_> {
-    /// Fills `output`, which is no longer than what is left of the payload.
+    /// Fills `output`, which must not be longer than the rest of the payload.
     fn read_exact(&mut self, mut output: &mut [u8]) -> Result<()> {
         while !output.is_empty() {
             let next = usize::try_from(self.left).unwrap_or(usize::MAX).min(SHUFFLE_BLOCK);
@@ -122,7 +124,7 @@ impl Shuffled<'_> {
     }
 }
 
-/// Reads the payload of one chunk from its start to its end.
+/// Reads the payload of one chunk from start to end.
 pub(crate) struct PayloadReader<'a> {
     source: &'a Source,
     record: &'a ChunkRecord,
@@ -130,16 +132,16 @@ pub(crate) struct PayloadReader<'a> {
     passed: Passed,
 }
 
-/// The part of a payload that was read or passed over.
+/// The part of a payload that was read or skipped.
 struct Passed {
-    /// Its bytes.
+    /// Its length in bytes.
     bytes: u64,
-    /// Its hash, if that is to be compared.
+    /// Its hash, if the hash is checked.
     hasher: Option<Hasher>,
 }
 
 impl Passed {
-    /// Notes that the next bytes were read, and are these.
+    /// Adds the next bytes of the payload.
     fn add(&mut self, block: &[u8]) {
         self.bytes += block.len() as u64;
         if let Some(hasher) = &mut self.hasher {
@@ -149,8 +151,8 @@ impl Passed {
 }
 
 impl<'a> PayloadReader<'a> {
-    /// Opens a chunk, and compares its header with the record. With `check_hash`, [`finish`](Self::finish) compares
-    /// the hash of what was read.
+    /// Opens a chunk and compares its header with the record. With `check_hash`,
+    /// [`finish`](Self::finish) compares the hash of the payload.
     pub(crate) fn open(source: &'a Source, record: &'a ChunkRecord, check_hash: bool) -> Result<Self> {
         let mut header = ChunkHeader::new_zeroed();
         let mut content = Content::Raw;
@@ -182,7 +184,7 @@ impl<'a> PayloadReader<'a> {
         self.record.payload_size - self.passed.bytes
     }
 
-    /// Bytes to ask for at a time.
+    /// Returns the number of bytes to request at a time.
     fn block_size(&self) -> usize {
         match self.content {
             Content::Raw | Content::Frame(_) => BLOCK,
@@ -190,7 +192,7 @@ impl<'a> PayloadReader<'a> {
         }
     }
 
-    /// Fills `output` with the next bytes, of which there are enough.
+    /// Fills `output` with the next bytes; the caller ensures that enough are left.
     pub(crate) fn read_exact(&mut self, output: &mut [u8]) -> Result<()> {
         for block in output.chunks_mut(self.block_size()) {
             match &mut self.content {
@@ -205,7 +207,7 @@ impl<'a> PayloadReader<'a> {
         Ok(())
     }
 
-    /// Passes over the next `count` bytes, which are decoded and hashed where that is needed.
+    /// Skips the next `count` bytes. They are still decoded and hashed where needed.
     pub(crate) fn skip(&mut self, count: u64) -> Result<()> {
         if matches!(self.content, Content::Raw) && self.passed.hasher.is_none() {
             self.passed.bytes += count;
@@ -214,7 +216,8 @@ impl<'a> PayloadReader<'a> {
         self.blocks(count, |_| Ok(()))
     }
 
-    /// Gives the next `count` bytes to `take`, block by block, where they lie in the file or were decoded to.
+    /// Passes the next `count` bytes to `take`, block by block, borrowed from the file or from the
+    /// decoder's memory.
     pub(crate) fn blocks(&mut self, mut count: u64, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut scratch = Vec::new();
         while count > 0 {
@@ -239,8 +242,8 @@ impl<'a> PayloadReader<'a> {
         Ok(())
     }
 
-    /// Ends with the chunk: with `check_hash`, what is left of it is read and the hash compared. A frame that was read
-    /// to its end has to end there.
+    /// Finishes the chunk. With `check_hash`, reads the rest of the chunk and compares the hash. A
+    /// frame that was read in full must end there.
     pub(crate) fn finish(mut self) -> Result<()> {
         if self.passed.hasher.is_some() {
             self.skip(self.left())?;
@@ -264,7 +267,7 @@ fn check_digest(record: &ChunkRecord, found: Digest) -> Result<()> {
     Err(Error::Hash { place: record.place(), expected, found })
 }
 
-/// The whole payload of a chunk, in memory, if the limits allow that.
+/// Returns the whole payload of a chunk in memory, if the limits allow it.
 pub(crate) fn read_payload(
     source: &Source,
     record: &ChunkRecord,
@@ -285,7 +288,7 @@ pub(crate) fn read_payload(
     Ok(payload)
 }
 
-/// Reads the whole payload of a chunk into `payload`, which is as long.
+/// Reads the whole payload of a chunk into `payload`, which has the same length.
 pub(crate) fn read_payload_into(
     source: &Source,
     record: &ChunkRecord,
@@ -310,8 +313,11 @@ pub(crate) fn read_payload_into(
     hasher.map_or(Ok(()), |hasher| check_digest(record, hasher.finish()))
 }
 
-/// What `view` makes of the payload of a raw chunk where it lies, if the source can be borrowed from. With `check_hash` it is
-/// these very bytes whose hash is compared: after `view`, which may refuse them.
+/// Applies `view` to the payload of a raw chunk in place and returns its result, or `None` if the
+/// payload cannot be borrowed.
+///
+/// With `check_hash`, the hash of the same bytes is compared after `view`, which may reject them
+/// first.
 pub(crate) fn borrow_payload<'a, V>(
     source: &'a Source,
     record: &ChunkRecord,

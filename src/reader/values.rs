@@ -1,4 +1,4 @@
-//! The values of a latent: borrowed, read, converted, written out.
+//! The values of a latent: borrowed, read, converted or written out.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -13,24 +13,29 @@ use super::payload::{PayloadReader, borrow_payload, read_payload_into};
 use crate::element::{Dtype, Element};
 use crate::error::{Error, NotBorrowable, Result};
 
-/// Bytes that one task reads of a raw latent that several read together.
+/// Bytes that one task reads when several tasks read a raw latent together.
 const READ_TASK: usize = 8 << 20;
 
-/// Bytes of parts that are decompressed side by side, before they are written.
+/// Bytes of parts that are decompressed in parallel before they are written.
 const WRITE_GROUP: u64 = 512 << 20;
 
 impl Latent {
-    /// The values where they lie in the file, not copied.
+    /// Returns the values as a slice of the file, without copying.
+    ///
+    /// The slice borrows from this `Latent`. [`Reader::slice`](crate::Reader::slice) borrows from
+    /// the reader instead.
     ///
     /// # Errors
     ///
-    /// [`Error::Dtype`] if `T` is not its dtype; [`Error::NotBorrowable`] if it is compressed, in parts, misaligned, or
-    /// the file is not mapped; and the errors of a damaged chunk.
+    /// [`Error::Dtype`] if `T` is not the latent's dtype; [`Error::NotBorrowable`] if the latent is
+    /// compressed, in parts or misaligned, or if the file is not mapped; and the errors of a
+    /// damaged chunk.
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
         self.borrow_from(&self.inner)
     }
 
-    /// The values, borrowed from `inner`, which is this latent's own or the same one in other hands.
+    /// Returns the values, borrowed from `inner`, which is this latent's own or another handle of
+    /// the same file.
     pub(super) fn borrow_from<'a, T: Element>(&self, inner: &'a Inner) -> Result<&'a [T]> {
         self.expect_dtype::<T>()?;
         let refuse = |reason| Err(Error::NotBorrowable { latent: self.name(), reason });
@@ -59,8 +64,8 @@ impl Latent {
         values.map_or_else(|| refuse(NotBorrowable::NotMapped), Ok)
     }
 
-    /// Whether the values take no memory of their own: what [`borrow_from`](Self::borrow_from) gives as a slice, as long as
-    /// no chunk is damaged.
+    /// Returns whether the values need no memory of their own, because
+    /// [`borrow_from`](Self::borrow_from) returns them as a slice unless a chunk is damaged.
     pub(super) fn lies_in(&self, inner: &Inner) -> bool {
         let mut segments = self.segments_in(inner);
         match (segments.next(), segments.next()) {
@@ -74,17 +79,19 @@ impl Latent {
         }
     }
 
-    /// The values: borrowed where [`as_slice`](Self::as_slice) can, else read and decompressed, parts in parallel.
+    /// Returns the values, borrowed where [`as_slice`](Self::as_slice) can borrow them. Otherwise
+    /// they are read and decompressed, parts in parallel.
     ///
     /// # Errors
     ///
-    /// [`Error::Dtype`] if `T` is not its dtype ([`read_as`](Self::read_as) converts); [`Error::Limit`] and
-    /// [`Error::Memory`] before anything is allocated; and the errors of a damaged chunk.
+    /// [`Error::Dtype`] if `T` is not the latent's dtype ([`read_as`](Self::read_as) converts);
+    /// [`Error::Limit`] and [`Error::Memory`], before anything is allocated; and the errors of a
+    /// damaged chunk.
     pub fn read<T: Element>(&self) -> Result<Cow<'_, [T]>> {
         self.read_from(&self.inner)
     }
 
-    /// The values, borrowed from `inner` where they can be.
+    /// Returns the values, borrowed from `inner` where possible.
     pub(super) fn read_from<'a, T: Element>(&self, inner: &'a Inner) -> Result<Cow<'a, [T]>> {
         match self.borrow_from(inner) {
             Ok(values) => Ok(Cow::Borrowed(values)),
@@ -93,19 +100,21 @@ impl Latent {
         }
     }
 
-    /// Reads the values to where they belong, parts in parallel. `buffer` is as long as the latent has elements.
+    /// Reads the values into `buffer`, parts in parallel. The length of `buffer` must equal the
+    /// number of elements.
     ///
-    /// After an error the buffer holds some of the values.
+    /// After an error, `buffer` holds some of the values.
     ///
     /// # Errors
     ///
-    /// [`Error::Dtype`], [`Error::Argument`] if the buffer is longer or shorter, and the errors of a damaged chunk.
+    /// [`Error::Dtype`] if `T` is not the latent's dtype; [`Error::Argument`] if the buffer has a
+    /// different length; and the errors of a damaged chunk.
     pub fn read_into<T: Element>(&self, buffer: &mut [T]) -> Result<()> {
         self.expect_buffer(buffer)?;
         self.fill(buffer.as_mut_bytes())
     }
 
-    /// Refuses a buffer that these values do not fit.
+    /// Returns an error if the buffer's length or dtype does not match these values.
     pub(super) fn expect_buffer<T: Element>(&self, buffer: &[T]) -> Result<()> {
         self.expect_dtype::<T>()?;
         if buffer.len() as u64 == self.len() {
@@ -118,8 +127,8 @@ impl Latent {
         })
     }
 
-    /// Tells the system that these values are to be read soon, so that it can fetch them meanwhile. It may decline; for a
-    /// file in memory there is nothing to do.
+    /// Hints to the operating system that these values will be read soon, so that it can load them
+    /// in advance. The system may ignore the hint. For a file in memory, this does nothing.
     pub fn prefetch(&self) {
         for segment in self.segments() {
             let record = segment.record;
@@ -131,13 +140,14 @@ impl Latent {
         }
     }
 
-    /// The values converted to `T`: to float32 exactly, to the others rounded to nearest, ties to even.
+    /// Returns the values converted to `T`. The conversion to float32 is exact; conversions to
+    /// other types round to nearest, ties to even.
     ///
     /// # Errors
     ///
-    /// [`Error::Overflow`] if a finite value would become infinite; else as [`read`](Self::read): for
-    /// [`Limits::latent_bytes`](crate::Limits::latent_bytes), the values count as they are stored, unless they can be
-    /// borrowed, and as they are returned.
+    /// [`Error::Overflow`] if a finite value would become infinite; otherwise the same errors as
+    /// [`read`](Self::read). [`Limits::latent_bytes`](crate::Limits::latent_bytes) applies to the
+    /// sum of the returned values and the stored values, which count unless they can be borrowed.
     pub fn read_as<T: Element>(&self) -> Result<Vec<T>> {
         fn from<S: Element, T: Element>(latent: &Latent) -> Result<Vec<T>> {
             let stored = if latent.lies_in(&latent.inner) { 0 } else { latent.payload_size() };
@@ -162,12 +172,14 @@ impl Latent {
         }
     }
 
-    /// Writes the values' bytes to `out`, in C order and little-endian, block by block: no more memory is used for a
-    /// large latent than for a small one. Of a latent in compressed parts, as many are decompressed side by side as there
-    /// are threads, and as fit into 512 MiB and [`Limits::latent_bytes`](crate::Limits::latent_bytes).
+    /// Writes the bytes of the values to `out` block by block, in C order and little-endian. Memory
+    /// use does not grow with the size of the latent.
     ///
-    /// With [`check_hashes`](crate::ReadOptions::check_hashes) a wrong hash is an error after the last byte, so what was
-    /// written is to be kept only when this succeeds.
+    /// For a latent in compressed parts, one part per thread is decompressed in parallel, as long
+    /// as they fit into 512 MiB and [`Limits::latent_bytes`](crate::Limits::latent_bytes).
+    ///
+    /// With [`check_hashes`](crate::ReadOptions::check_hashes), a wrong hash is reported only after
+    /// the last byte, so discard the output if this returns an error.
     ///
     /// # Errors
     ///
@@ -211,7 +223,7 @@ impl Latent {
         }
     }
 
-    /// The values in memory of their own; `T` is their dtype.
+    /// Returns the values as a new vector; `T` must be their dtype.
     fn read_owned<T: Element>(&self) -> Result<Vec<T>> {
         let mut values = self.allocate::<T>()?;
         self.fill(values.as_mut_bytes())?;
@@ -224,12 +236,13 @@ impl Latent {
         zeroed(self.len(), bytes, &format!("latent {}", self.name()))
     }
 
-    /// Bytes of the values as this dtype.
+    /// Returns the size of the values in bytes if they had this dtype.
     fn size_as(&self, dtype: Dtype) -> u64 {
         dtype.size_of_array(self.shape()).unwrap_or(u64::MAX)
     }
 
-    /// Refuses to take so many bytes of memory for these values, or for these after others, if they are too many.
+    /// Returns an error if `found` bytes of memory, for these values and any before them, exceed
+    /// the limit.
     pub(super) fn check_limit(&self, found: u64) -> Result<()> {
         let limit = self.inner.options.limits.latent_bytes;
         match self.segments().next() {
@@ -241,12 +254,12 @@ impl Latent {
         }
     }
 
-    /// Reads all these bytes into `buffer`, which is as long as they are.
+    /// Reads these bytes into `buffer`, which has the same length.
     pub(super) fn fill(&self, buffer: &mut [u8]) -> Result<()> {
         self.fill_segments(&self.segments().collect::<Vec<_>>(), buffer)
     }
 
-    /// Reads these bytes into `buffer`, which is as long as they are, side by side.
+    /// Reads these bytes in parallel into `buffer`, which has the same length.
     fn fill_segments(&self, segments: &[Segment<'_>], buffer: &mut [u8]) -> Result<()> {
         let mut jobs = Vec::with_capacity(segments.len());
         let mut rest = buffer;
@@ -278,7 +291,8 @@ impl Latent {
             }
             return payload.finish();
         }
-        // The header was right, and no hash ties the bytes together: tasks read them side by side.
+        // The header was right, and no hash needs the bytes in order, so tasks can read them in
+        // parallel.
         let start = segment.record.payload_offset() + segment.skip;
         buffer.par_chunks_mut(READ_TASK).enumerate().try_for_each(|(task, block)| {
             cancelled.check()?;
@@ -287,7 +301,8 @@ impl Latent {
     }
 }
 
-/// How many of the segments, from the first on, are decompressed together before they are written: into `most` bytes.
+/// Returns how many of the first segments are decompressed together, in at most `most` bytes,
+/// before they are written.
 fn side_by_side(segments: &[Segment<'_>], most: u64) -> usize {
     let mut total = 0_u64;
     let fits = |segment: &&Segment<'_>| {

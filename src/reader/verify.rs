@@ -1,4 +1,4 @@
-//! Checking every hash, in parallel.
+//! Checks every hash, in parallel.
 
 use rayon::prelude::*;
 
@@ -9,38 +9,55 @@ use crate::error::{Error, Fault, Result};
 use crate::manifest::ChunkRecord;
 use crate::wire::ChunkType;
 
-/// What [`Reader::verify_chunks`] found, chunk by chunk, in the order of the table.
+/// The result of [`Reader::verify_chunks`]: one report per chunk, in table order.
+///
+/// ```
+/// # use gen5::{Metadata, Reader, WriteOptions};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("batch.gen5");
+/// # let mut writer = WriteOptions::new().create(&path)?;
+/// # writer.latent("noise", &[2], &[0.5_f32, 1.5])?;
+/// # writer.finish(&Metadata::builder("Stable Diffusion 3", "3.0").build()?)?;
+/// let report = Reader::open(&path)?.verify_chunks(|_| {});
+/// for chunk in report.damaged() {
+///     eprintln!("chunk {} is damaged: {:?}", chunk.index, chunk.error);
+/// }
+/// assert!(report.is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct VerifyReport {
     chunks: Vec<ChunkReport>,
 }
 
-/// What was found of one chunk.
+/// The result for one chunk.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ChunkReport {
     /// Position in the table, from 0.
     pub index: usize,
-    /// Bytes of its payload.
+    /// Size of the payload in bytes.
     pub payload_size: u64,
-    /// What is wrong with it, or why that is not known: it could not be read, is over a limit, there was no memory, or the
-    /// check was cancelled. [`Error::fault`] tells one from the other.
+    /// The damage, or the reason why the chunk was not checked: it could not be read, exceeds a
+    /// limit, did not fit into memory, or the check was cancelled. [`Error::fault`] distinguishes
+    /// these cases.
     pub error: Option<Error>,
 }
 
 impl ChunkReport {
-    /// Whether it is not as it was written: its error is one of format or integrity.
+    /// Returns whether the chunk is damaged: its error is a format or integrity error.
     pub fn is_damaged(&self) -> bool {
         let fault = self.error.as_ref().map(Error::fault);
         matches!(fault, Some(Fault::Format | Fault::Integrity))
     }
 
-    /// Whether it could not be checked: its error says nothing of the chunk itself.
+    /// Returns whether the chunk could not be checked: its error is not about its contents.
     pub fn is_unchecked(&self) -> bool {
         self.error.is_some() && !self.is_damaged()
     }
 
-    /// How much its error says: damage first, then what could not be checked, then what was not.
+    /// Returns the priority of the error: damage first, then chunks that could not be checked, then
+    /// cancelled chunks.
     fn rank(&self) -> Option<u8> {
         match &self.error {
             None => None,
@@ -52,37 +69,37 @@ impl ChunkReport {
 }
 
 impl VerifyReport {
-    /// Every chunk, damaged or not.
+    /// Returns the reports of all chunks.
     pub fn chunks(&self) -> &[ChunkReport] {
         &self.chunks
     }
 
-    /// The chunks that are damaged, of those that could be checked.
+    /// Returns the damaged chunks, among those that could be checked.
     pub fn damaged(&self) -> impl Iterator<Item = &ChunkReport> {
         self.chunks.iter().filter(|chunk| chunk.is_damaged())
     }
 
-    /// The chunks that could not be checked.
+    /// Returns the chunks that could not be checked.
     pub fn unchecked(&self) -> impl Iterator<Item = &ChunkReport> {
         self.chunks.iter().filter(|chunk| chunk.is_unchecked())
     }
 
-    /// Whether all were checked, and none is damaged.
+    /// Returns whether every chunk was checked and is undamaged.
     pub fn is_ok(&self) -> bool {
         self.chunks.iter().all(|chunk| chunk.error.is_none())
     }
 
-    /// Bytes of all payloads together.
+    /// Returns the total size of all payloads in bytes.
     pub fn payload_size(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.payload_size).sum()
     }
 
-    /// The error of the first chunk that is damaged, or this report if none is.
+    /// Returns this report if every chunk was checked and is undamaged.
     ///
     /// # Errors
     ///
-    /// That error. If none is damaged, but not all could be checked, the first error that says why; [`Error::Cancelled`] if
-    /// it is that alone.
+    /// The error of the first damaged chunk. If no chunk is damaged but some could not be checked,
+    /// the first error that explains why, or [`Error::Cancelled`] if there is only that.
     pub fn into_result(mut self) -> Result<Self> {
         let errors = self.chunks.iter_mut().filter_map(|chunk| Some((chunk.rank()?, &mut chunk.error)));
         match errors.min_by_key(|(rank, _)| *rank).and_then(|(_, error)| error.take()) {
@@ -93,19 +110,22 @@ impl VerifyReport {
 }
 
 impl Reader {
-    /// Checks every chunk of the file: its header against its record, its frame, the SHA-256 of its payload, and the
-    /// digest of every component of the environment. Chunks are checked in parallel, in the caller's rayon pool.
+    /// Checks every chunk of the file: its header against its record, its frame, the SHA-256 of its
+    /// payload, and the digest of every component of the environment. Chunks are checked in
+    /// parallel, in the caller's rayon pool.
     ///
     /// # Errors
     ///
-    /// As [`VerifyReport::into_result`]: the error of the first chunk in the table that is damaged.
-    /// [`verify_chunks`](Self::verify_chunks) tells of all.
+    /// The same errors as [`VerifyReport::into_result`]: the error of the first damaged chunk in
+    /// the table. [`verify_chunks`](Self::verify_chunks) reports all of them.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.verify_chunks(|_| {}).into_result()
     }
 
-    /// Checks every chunk as [`verify`](Self::verify) does, and reports on each. `progress` is called from several
-    /// threads, now and then, with the number of payload bytes checked since its last call.
+    /// Checks every chunk as [`verify`](Self::verify) does, and reports on each.
+    ///
+    /// `progress` is called from several threads at intervals, with the number of payload bytes
+    /// checked since its last call.
     #[must_use = "what is damaged is told by the report alone"]
     pub fn verify_chunks(&self, progress: impl Fn(u64) + Sync) -> VerifyReport {
         let chunks = self

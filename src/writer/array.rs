@@ -1,4 +1,4 @@
-//! What is to be written: named arrays, and the chunks they become.
+//! The input of a writer: named arrays, and the chunks they become.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{Extra, Part, row_axis};
 
-/// A named array to be written, borrowed from the caller.
+/// A named array to write, borrowed from the caller.
 ///
 /// ```
 /// let noise = vec![0.5_f32; 4 * 8 * 8];
@@ -24,39 +24,40 @@ pub struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
-    /// `values` in C order, outermost axis first, of the latent of this key or entry. No axes means a scalar.
+    /// Creates an array from a key or entry, a shape, and values in C order, outermost axis first.
+    /// An empty shape means a scalar.
     pub fn new<T: Element>(entry: impl Into<Entry>, shape: &[usize], values: &'a [T]) -> Self {
         Self { entry: entry.into(), shape: shape.to_vec(), values: T::erase(values) }
     }
 
-    /// Members of the record's `extra` besides those that the format defines.
+    /// Sets the members of the record's `extra`, except those that the format defines.
     pub fn extra(mut self, extra: Extra) -> Self {
         self.entry = self.entry.extra(extra);
         self
     }
 }
 
-/// What a latent is, and how it will be stored.
+/// A latent's description and how it will be stored.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) entry: Entry,
     pub(super) shape: Arc<[usize]>,
-    /// As stored, which is not always as given.
+    /// The stored dtype, which can differ from the given one.
     pub(super) dtype: Dtype,
     pub(super) storage: Storage,
-    /// Where it is cut; `None` if it stays whole.
+    /// Where the latent is cut, or `None` if it stays whole.
     cuts: Option<Cuts>,
 }
 
-/// Along which axis a latent is cut, and how.
+/// The axis along which a latent is cut, and the sizes of the parts.
 #[derive(Clone, Copy, Debug)]
 struct Cuts {
     axis: usize,
     /// Slices along the axis.
     slices: usize,
-    /// Slices in each part but the last.
+    /// Slices in each part except the last.
     per_part: usize,
-    /// Elements of a slice.
+    /// Elements per slice.
     slice_len: usize,
 }
 
@@ -66,15 +67,16 @@ pub(super) struct Piece {
     pub(super) key: Option<String>,
     pub(super) shape: Arc<[usize]>,
     pub(super) part: Option<Part>,
-    /// Which of the latent's elements.
+    /// The range of the latent's elements in this chunk.
     pub(super) elements: Range<usize>,
 }
 
-/// Bytes that a compressed chunk holds at most: its header, which alone tells its size, counts with 32 bits.
+/// The most bytes that a compressed chunk can hold. Only its header records its size, in 32 bits.
 const LARGEST_COMPRESSED: u64 = u32::MAX as u64;
 
 impl Plan {
-    /// Decides how an array given as `given` is stored, and refuses what the format cannot express.
+    /// Decides how an array of dtype `given` is stored, and rejects arrays that the format cannot
+    /// express.
     pub(super) fn new(
         entry: Entry,
         shape: Vec<usize>,
@@ -110,7 +112,8 @@ impl Plan {
                 .part_size
                 .filter(|part_size| can_be_cut && size > *part_size)
                 .and_then(|part_size| Cuts::new(&plan.shape, dtype, part_size))
-                // Every part has what the record says besides, and a table of that size is refused anyway.
+                // Every part repeats the record's other members, and a table of this size is
+                // rejected anyway.
                 .filter(|cuts| {
                     plan.entry.text_size().saturating_mul(cuts.count() as u64) <= limits.table_bytes
                 });
@@ -135,33 +138,33 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Has it stored raw, and whole.
+    /// Changes the storage to raw and whole.
     pub(super) fn make_raw(&mut self) {
         self.storage = Storage::Raw;
         self.cuts = None;
     }
 
-    /// How many elements it has.
+    /// Returns the number of elements.
     pub(super) fn len(&self) -> usize {
         element_count(&self.shape).and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX)
     }
 
-    /// Bytes of its values as they are stored: fewer than memory can address.
+    /// Returns the size of the stored values in bytes, which memory can address.
     pub(super) fn payload_size(&self) -> u64 {
         self.len() as u64 * self.dtype.size() as u64
     }
 
-    /// How many chunks it takes.
+    /// Returns the number of chunks.
     pub(super) fn piece_count(&self) -> usize {
         self.cuts.map_or(1, Cuts::count)
     }
 
-    /// Its chunks, in order.
+    /// Returns the chunks, in order.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
         (0..self.piece_count()).map(|index| self.piece(index))
     }
 
-    /// Which elements the chunk at `index` has.
+    /// Returns the range of elements in the chunk at `index`.
     pub(super) fn elements_of(&self, index: usize) -> Range<usize> {
         match self.cuts {
             Some(cuts) => {
@@ -172,7 +175,7 @@ impl Plan {
         }
     }
 
-    /// The chunk at `index`.
+    /// Returns the chunk at `index`.
     pub(super) fn piece(&self, index: usize) -> Piece {
         let elements = self.elements_of(index);
         let Some(cuts) = self.cuts else {
@@ -193,27 +196,28 @@ impl Plan {
 }
 
 impl Cuts {
-    /// How many parts there are.
+    /// Returns the number of parts.
     fn count(self) -> usize {
         self.slices.div_ceil(self.per_part)
     }
 
-    /// Which slices the part at `index` has.
+    /// Returns the range of slices in the part at `index`.
     fn slices_of(self, index: usize) -> Range<usize> {
         let start = index * self.per_part;
         start..(start + self.per_part).min(self.slices)
     }
 
-    /// Elements of a part that is not the last.
+    /// Returns the number of elements in a part other than the last.
     fn part_len(self) -> usize {
         self.per_part * self.slice_len
     }
 
-    /// Cuts an array of more than `part_size` bytes into parts of about that size, as even as whole slices allow.
+    /// Cuts an array of more than `part_size` bytes into parts of about that size, as even as whole
+    /// slices allow.
     fn new(shape: &[usize], dtype: Dtype, part_size: u64) -> Option<Self> {
         let axis = row_axis(shape)?;
         let slices = shape.get(axis).copied().filter(|&slices| slices > 1)?;
-        // The size of the whole was found to fit, so those of its slices and parts do.
+        // The size of the whole was checked, so the sizes of its slices and parts fit.
         let slice_len = usize::try_from(element_count(shape)?).ok()? / slices;
         let slice_size = slice_len as u64 * dtype.size() as u64;
         let most = usize::try_from(part_size / slice_size.max(1)).unwrap_or(usize::MAX).clamp(1, slices);
@@ -263,7 +267,7 @@ mod tests {
         }
     }
 
-    /// A file's megabytes of text are not multiplied.
+    /// Cutting must not multiply megabytes of text from a file.
     #[test]
     fn what_says_much_is_not_cut() {
         let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(4096));

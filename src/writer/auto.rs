@@ -1,29 +1,32 @@
-//! What `Compression::Auto` decides by.
+//! The decision of `Compression::Auto`.
 
 use super::input::Input;
 use super::options::Storage;
 use crate::codec::compressed_size;
 use crate::element::Scratch;
 
-/// Blocks that are tried, spread evenly over the values, and bytes of each. Together they take less than
-/// 1% of what it takes to write a raw latent of 64 MiB; the benchmark `ratios` measures it.
+/// The number of blocks to try, spread evenly over the values, and the bytes in each. Trying them
+/// takes less than 1% of the time to write a raw latent of 64 MiB; the benchmark `ratios` measures
+/// it.
 const BLOCKS: usize = 8;
 const BLOCK: usize = 16 << 10;
 
-/// One block is tried for this many bytes, so that little is spent on little latents.
+/// One block is tried per this many bytes, so that small latents cost little.
 const BYTES_PER_BLOCK: usize = 128 << 10;
 
-/// Latents of fewer bytes stay raw: there is less than a page of memory to be saved.
+/// Latents with fewer bytes stay raw, since compression would save less than a page of memory.
 const LEAST: u64 = 4 << 10;
 
-/// A latent whose blocks shrink to this share, or below, is compressed: to 85%. Noise in float32 and float16 comes to 92%.
+/// A latent is compressed if its blocks shrink to this share or less: 85%. Noise in float32 and
+/// float16 shrinks to 92%.
 const WORTHWHILE: (usize, usize) = (85, 100);
 
-/// The level that blocks are tried at, whatever that of the latents is: higher ones differ little in what pays.
+/// The level at which blocks are tried, whatever the level of the latents. Higher levels would
+/// rarely change the decision.
 const LEVEL: i32 = 1;
 
-/// How a latent of `whole` bytes is best stored, of which `input` is the first part or all: raw, unless trying some of the
-/// values shows that they shrink.
+/// Returns the best storage for a latent of `whole` bytes, with `input` as all of it or its first
+/// part. The result is raw unless trying some of the values shows that they shrink.
 pub(super) fn choose(input: &Input<'_>, whole: u64) -> Storage {
     let size = input.size();
     if whole < LEAST {
@@ -35,7 +38,7 @@ pub(super) fn choose(input: &Input<'_>, whole: u64) -> Storage {
     let mut scratch = Scratch::default();
     let (mut tried, mut shrunk) = (0, 0);
     for number in 0..blocks {
-        // The first at the start, the last at the end, one in the middle if it is alone.
+        // The first block is at the start and the last at the end. A single block is in the middle.
         let start = match blocks {
             1 => (count - block) / 2,
             _ => (count - block) / (blocks - 1) * number,

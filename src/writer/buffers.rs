@@ -1,19 +1,19 @@
-//! Memory for chunks that are to be compressed or were, used again: fresh pages would cost a fifth of the time that zstd
-//! takes.
+//! Reusable memory for chunks before and after compression. Fresh pages would cost a fifth of the
+//! time that zstd takes.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::mmap::Pages;
 
-/// Memory; what is in it is of no meaning.
+/// Memory with unspecified contents.
 pub(super) enum Buffer {
-    /// For small ones, which the allocator keeps.
+    /// For small buffers, which the allocator keeps.
     Heap(Vec<u8>),
     Pages(Pages),
 }
 
-/// From this size on, buffers are pages of their own, and kept.
+/// Buffers of at least this size have pages of their own and are kept.
 const LEAST_PAGES: usize = 1 << 20;
 
 impl Buffer {
@@ -32,7 +32,7 @@ impl Buffer {
     }
 }
 
-/// A buffer, so many bytes of which have a meaning: a chunk's payload in the making, or its frame.
+/// A buffer whose first bytes are in use: a chunk's payload under construction, or its frame.
 pub(super) struct Filled {
     buffer: Buffer,
     len: usize,
@@ -45,7 +45,7 @@ impl Default for Filled {
 }
 
 impl Filled {
-    /// The first `len` bytes of a buffer that has as many.
+    /// Creates one from the first `len` bytes of a buffer that has at least this length.
     pub(super) fn new(buffer: Buffer, len: usize) -> Self {
         Self { buffer, len }
     }
@@ -54,7 +54,7 @@ impl Filled {
         self.buffer.bytes().get(..self.len).unwrap_or_default()
     }
 
-    /// Sees to it that there is room for `size` bytes in all.
+    /// Ensures that there is room for `size` bytes in total.
     pub(super) fn reserve(&mut self, size: usize, pool: &Pool) -> Result<()> {
         if self.buffer.bytes().len() < size {
             let mut larger = Self::new(pool.take(size)?, 0);
@@ -64,25 +64,26 @@ impl Filled {
         Ok(())
     }
 
-    /// Adds bytes, for which there is room.
+    /// Appends bytes, for which there must be room.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         let (_, room) = self.buffer.bytes_mut().split_at_mut(self.len);
         room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         self.len += bytes.len();
     }
 
-    /// Hands the buffer on to whoever needs one next.
+    /// Returns the buffer to the pool.
     pub(super) fn recycle(self, pool: &Pool) {
         pool.give(self.buffer);
     }
 }
 
-/// Buffers that are not in use: no more than were in use together.
+/// Buffers that are not in use. There are never more than were in use at the same time.
 #[derive(Default)]
 pub(super) struct Pool(Mutex<Vec<Pages>>);
 
 impl Pool {
-    /// A buffer of at least `size` bytes; of pages a little more, so that a part's will do for its frame, which can be longer.
+    /// Returns a buffer of at least `size` bytes. A buffer with its own pages is a little larger,
+    /// so that a part's buffer can also hold its frame, which can be longer.
     pub(super) fn take(&self, size: usize) -> Result<Buffer> {
         let failed = || Error::Memory { what: "a chunk that is to be compressed".into(), bytes: size as u64 };
         if size < LEAST_PAGES {

@@ -1,4 +1,5 @@
-//! A file whose chunks are those of another, byte for byte and at the same places, under a table of its own.
+//! Writes a file with the chunks of another, byte for byte at the same offsets, and with a table of
+//! its own.
 
 use gen5_publish::{Draft, Target};
 
@@ -8,24 +9,24 @@ use super::{WriteOptions, file_name};
 use crate::error::{Error, Result};
 use crate::wire::FILE_HEADER_SIZE;
 
-/// Bytes that are copied at a time.
+/// Bytes to copy at a time.
 const BLOCK: usize = 1 << 20;
 
 /// The chunks of another file.
 pub(crate) struct Chunks<'a> {
-    /// Where the last of them ends.
+    /// The end of the last chunk.
     pub(crate) end: u64,
     pub(crate) count: usize,
-    /// Whether one is of a kind that version 1.0 does not have.
+    /// Whether a chunk has a type that version 1.0 does not have.
     pub(crate) is_newer: bool,
-    /// Fills a buffer with what lies at an offset.
+    /// A function that fills a buffer with the bytes at an offset.
     pub(crate) read: &'a dyn Fn(&mut [u8], u64) -> Result<()>,
-    /// The manifest's text, for a file of this length and version.
+    /// A function that returns the manifest's text for a file with this length and version.
     pub(crate) manifest: &'a dyn Fn(u64, (u8, u8)) -> Result<String>,
 }
 
 impl WriteOptions {
-    /// Writes a file of these chunks, and publishes it. Returns its length and version.
+    /// Writes a file with these chunks and publishes it. Returns its length and version.
     pub(crate) fn copy(self, chunks: &Chunks<'_>, target: Target<'_>) -> Result<(u64, (u8, u8))> {
         if self.compatible && (chunks.is_newer || chunks.end > u64::from(u32::MAX)) {
             let (what, expected) = ("the file".into(), "one that version 1.0 can express".into());

@@ -1,4 +1,4 @@
-//! From values to frames: checked, converted, hashed, shuffled and compressed.
+//! Turns values into frames: checks, converts, hashes, shuffles and compresses them.
 
 use zerocopy::IntoBytes;
 
@@ -11,10 +11,10 @@ use crate::element::Scratch;
 use crate::error::{Error, Result};
 use crate::wire::ChunkHeader;
 
-/// Bytes that are checked, converted, hashed and compressed at a time: they stay in cache between these.
+/// Bytes to check, convert, hash and compress at a time. They stay in cache between these steps.
 const BLOCK: usize = 256 << 10;
 
-/// A chunk to be written.
+/// A chunk to write.
 pub(super) struct Job<'a> {
     pub(super) chunk: LatentChunk,
     pub(super) input: Input<'a>,
@@ -25,13 +25,13 @@ impl Job<'_> {
         self.chunk.storage == Storage::Raw
     }
 
-    /// Bytes of the payload.
+    /// Returns the size of the payload in bytes.
     pub(super) fn size(&self) -> u64 {
         self.input.size() as u64
     }
 }
 
-/// A chunk on its way: compressed, or to be written as it is.
+/// An encoded chunk: compressed, or to be written without compression.
 pub(super) enum Encoded {
     Raw,
     Frame(Filled, Digest),
@@ -60,7 +60,7 @@ pub(super) fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
             let size = input.dtype.size();
             groups.resize(bytes.len(), 0);
             shuffle(bytes, size, &mut groups);
-            // Small ones would share a block of zstd, and its statistics.
+            // Small groups would share a block of zstd, and its statistics.
             for group in groups.chunks((bytes.len() / size).max(1)) {
                 push(encoder, group)?;
                 encoder.end_block().map_err(|_| no_memory(group.len()))?;
@@ -76,12 +76,13 @@ fn push(encoder: &mut FrameEncoder<'_>, bytes: &[u8]) -> Result<()> {
     encoder.push(bytes).map_err(|_| no_memory(bytes.len()))
 }
 
-/// With a level that was checked, zstd has no other reason to refuse.
+/// Returns a memory error. Since the level is valid, zstd has no other reason to fail.
 fn no_memory(bytes: usize) -> Error {
     Error::Memory { what: "compressing a chunk".into(), bytes: bytes as u64 }
 }
 
-/// One chunk as a frame: its header, then a payload of `size` bytes, which `fill` pushes.
+/// Compresses one chunk into a frame: its header, then a payload of `size` bytes, which `fill`
+/// pushes.
 fn compress(
     session: &Session<'_>,
     header: &ChunkHeader,
@@ -99,7 +100,7 @@ fn compress(
     Ok(Filled::new(buffer, size))
 }
 
-/// A chunk as a frame whose payload is in memory, and no latent.
+/// Compresses a chunk that is not a latent, with its payload in memory, into a frame.
 pub(super) fn compress_whole(
     session: &Session<'_>,
     header: &ChunkHeader,

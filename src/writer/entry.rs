@@ -1,14 +1,15 @@
-//! What a latent is called, and how it is stored.
+//! The key of a latent and how it is stored.
 
 use super::options::{Compression, WriteOptions};
 use crate::element::Dtype;
 use crate::error::{Error, Result, latent_name};
 use crate::manifest::Extra;
 
-/// A latent's key, what its record says besides, and how it is stored, where that is not what the options say.
+/// A latent's key, its other record members, and storage settings that override the options.
 ///
-/// Text is the entry of a latent of that key. [`Entry::from`] a [`Latent`](crate::Latent) is that of a latent which is to be
-/// in another file as it is in its own: without a key, too, or with one that others share.
+/// A string converts into an entry with that key and default storage. [`Entry::from`] a
+/// [`Latent`](crate::Latent) reference copies everything its file records about the latent, even a
+/// missing or duplicate key.
 ///
 /// ```
 /// use gen5::{Compression, Dtype, Entry};
@@ -26,17 +27,18 @@ pub struct Entry {
     pub(crate) unknown: Extra,
     pub(crate) compression: Option<Compression>,
     pub(super) dtype: Option<Dtype>,
-    /// Whether it was in a file already, which may have what nobody can ask for: no key, or one that others have, too.
+    /// Whether the latent comes from another file. Only such a latent can have no key, or share its
+    /// key.
     pub(crate) carried: bool,
-    /// Whether others may have its key.
+    /// Whether other latents may have the same key.
     pub(crate) shares_key: bool,
 }
 
-/// The names in `extra` that have a meaning.
+/// The members of `extra` that the format defines.
 const OWN_MEMBERS: [&str; 4] = ["shape", "dtype", "key", "part"];
 
 impl Entry {
-    /// A latent of this key, stored as the options say.
+    /// Creates an entry for a latent with this key, stored as the options specify.
     pub fn new(key: impl Into<String>) -> Self {
         Self {
             key: Some(key.into()),
@@ -49,17 +51,17 @@ impl Entry {
         }
     }
 
-    /// Its key; `None` if it was in a file without one.
+    /// Returns the key, or `None` if the latent comes from a file that gives it none.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// Whether it is compressed, if that is not left to the options.
+    /// Returns whether the latent is compressed, or `None` if the options decide.
     pub fn stored_compression(&self) -> Option<Compression> {
         self.compression
     }
 
-    /// Gives it a key, which no other latent has.
+    /// Sets the key, which must be unique in the file.
     pub fn renamed(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self.shares_key = false;
@@ -67,54 +69,58 @@ impl Entry {
         self
     }
 
-    /// Members of the record's `extra` besides those that the format defines.
+    /// Sets the members of the record's `extra`, except those that the format defines.
     pub fn extra(mut self, extra: Extra) -> Self {
         self.extra = extra;
         self.carried = false;
         self
     }
 
-    /// Whether it is compressed, whatever the options say.
+    /// Sets whether the latent is compressed, overriding the options.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);
         self
     }
 
-    /// The type that its values are stored as, whatever the options say: to float32 they are converted exactly, to the
-    /// others rounded to nearest, ties to even, and refused if a finite one would become infinite.
+    /// Sets the dtype in which the values are stored, overriding the options.
+    ///
+    /// The conversion to float32 is exact. Conversions to other types round to nearest, ties to
+    /// even, and fail if a finite value would become infinite.
     pub fn dtype(mut self, dtype: Dtype) -> Self {
         self.dtype = Some(dtype);
         self
     }
 
-    /// How errors call it.
+    /// Returns the latent's name for error messages.
     pub(super) fn name(&self) -> String {
         latent_name(self.key())
     }
 
-    /// As which type values of `given` are stored.
+    /// Returns the dtype in which values of dtype `given` are stored.
     pub(super) fn stored_dtype(&self, given: Dtype, options: &WriteOptions) -> Dtype {
         self.dtype.unwrap_or(if options.float16 { Dtype::F16 } else { given })
     }
 
-    /// Whether it is compressed.
+    /// Returns the compression of this latent, from the options unless it is set here.
     pub(super) fn compression_or(&self, options: &WriteOptions) -> Compression {
         self.compression.unwrap_or(options.compression)
     }
 
-    /// Whether it can be cut into parts, which name the whole by its key.
+    /// Returns whether the latent can be cut into parts, which refer to it by its key.
     pub(super) fn can_be_cut(&self) -> bool {
         self.key.is_some() && !self.shares_key && self.extra.get("part").is_none()
     }
 
-    /// Bytes of what a record says of it, at least: a part has the key twice.
+    /// Returns a lower bound on the bytes that this entry adds to a record. A part contains the key
+    /// twice.
     pub(super) fn text_size(&self) -> u64 {
         let members =
             self.extra.iter().chain(self.unknown.iter()).map(|(name, value)| name.len() + value.len());
         (2 * self.key().map_or(0, str::len) + members.sum::<usize>()) as u64
     }
 
-    /// Refuses members of `extra` that the format defines. What was in a file does not have them, or in another form.
+    /// Returns an error if `extra` has members that the format defines. An entry from another file
+    /// is exempt: it has no such members, or has them in another form.
     pub(super) fn check(&self) -> Result<()> {
         match OWN_MEMBERS.into_iter().find(|name| self.extra.get(name).is_some()) {
             Some(name) if !self.carried => {

@@ -1,4 +1,4 @@
-//! Values on their way into the file: checked, converted, and seen as bytes, a step at a time.
+//! Values on their way into the file: checked, converted, and viewed as bytes, one step at a time.
 
 use std::ops::Range;
 
@@ -9,26 +9,26 @@ use crate::error::{Error, Result, latent_name};
 /// Values of a latent, or of some part of it.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
-    /// The latent's key, for errors.
+    /// The latent's key, for error messages.
     pub(super) key: Option<&'a str>,
-    /// As which type they are stored.
+    /// The stored dtype.
     pub(super) dtype: Dtype,
-    /// Position of the first of them in the latent, for errors.
+    /// Position of the first value in the latent, for error messages.
     pub(super) first: usize,
     pub(super) payload: Payload<'a>,
 }
 
-/// What there is of them.
+/// The form of the values.
 #[derive(Clone, Copy)]
 pub(super) enum Payload<'a> {
-    /// Values as the caller gave them.
+    /// Values as given by the caller.
     Values(Values<'a>),
-    /// Bytes that were checked and converted already.
+    /// Bytes that are already checked and converted.
     Ready(&'a [u8]),
 }
 
 impl Input<'_> {
-    /// Bytes of the payload, as it is stored.
+    /// Returns the size of the stored payload in bytes.
     pub(super) fn size(&self) -> usize {
         match self.payload {
             Payload::Values(values) => values.len() * self.dtype.size(),
@@ -36,20 +36,22 @@ impl Input<'_> {
         }
     }
 
-    /// Ranges of elements that come to `bytes` bytes each, the last one to fewer.
+    /// Returns ranges of elements with `bytes` bytes each, except the last one, which may be
+    /// shorter.
     pub(super) fn steps(&self, bytes: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (step, count) = (bytes / self.dtype.size(), self.size() / self.dtype.size());
         (0..count).step_by(step).map(move |start| start..(start + step).min(count))
     }
 
-    /// Converts elements into `scratch`, if they are of another type than they are stored as.
+    /// Converts elements into `scratch`, if their type is not the stored one.
     pub(super) fn convert(&self, range: Range<usize>, scratch: &mut Scratch) {
         if let Payload::Values(values) = self.payload {
             values.slice(range).converted(self.dtype, scratch);
         }
     }
 
-    /// Refuses elements that are not to be written, and converts them into `scratch` if they are of another type.
+    /// Returns an error for elements that must not be written, and converts the others into
+    /// `scratch` if their type is not the stored one.
     pub(super) fn prepare(
         &self,
         range: Range<usize>,
@@ -60,8 +62,8 @@ impl Input<'_> {
         let first = self.first + range.start;
         let values = values.slice(range);
         let stored = values.converted(self.dtype, scratch);
-        // Conversion keeps what is not finite, and makes infinities of what it cannot hold. So only values that are not
-        // finite in the end can be at fault.
+        // Conversion keeps NaN and infinity, and turns values that are too large into infinity. So
+        // only values that are not finite afterwards can be at fault.
         let is_checked = options.non_finite == NonFinite::Refuse || stored.dtype() != values.dtype();
         if is_checked && stored.first_non_finite().is_some() {
             check_values(values, self.key, first, self.dtype, options)?;
@@ -69,7 +71,8 @@ impl Input<'_> {
         Ok(())
     }
 
-    /// The bytes of elements that were [prepared](Self::prepare) or [converted](Self::convert) with this scratch, as they are stored.
+    /// Returns the stored bytes of elements that were [prepared](Self::prepare) or
+    /// [converted](Self::convert) with this scratch.
     pub(super) fn bytes<'s>(&'s self, range: Range<usize>, scratch: &'s Scratch) -> &'s [u8] {
         match self.payload {
             Payload::Values(values) if values.dtype() == self.dtype => values.slice(range).as_bytes(),
@@ -81,7 +84,7 @@ impl Input<'_> {
         }
     }
 
-    /// Refuses values that are not to be written, without handing them out.
+    /// Returns an error for values that must not be written, without converting any for output.
     pub(super) fn check(&self, options: &WriteOptions) -> Result<()> {
         match self.payload {
             Payload::Values(values) => check_values(values, self.key, self.first, self.dtype, options),
@@ -90,7 +93,8 @@ impl Input<'_> {
     }
 }
 
-/// Refuses values that are not to be written. `first` is the position of the first of them in the latent.
+/// Returns an error for values that must not be written. `first` is the position of the first value
+/// in the latent.
 fn check_values(
     values: Values<'_>,
     key: Option<&str>,

@@ -1,4 +1,5 @@
-//! Writing: chunks go out as they come, the table and then the header follow, and only then the file gets its name.
+//! Writing GEN5 files: chunks are written as they arrive, then the table and the header. Only then
+//! does the file get its name.
 
 mod array;
 mod auto;
@@ -46,27 +47,41 @@ use crate::error::{Error, Result};
 use crate::manifest::Metadata;
 use crate::wire::ChunkType;
 
-/// What a file is called in errors.
+/// Returns the file's name for error messages.
 fn file_name(draft: Option<&Draft>) -> String {
     draft.map_or_else(|| "the file".into(), |draft| draft.target().display().to_string())
 }
 
-/// A file in the making.
+/// A file that is being written.
 ///
-/// Latents, streams, the image and the environment may come in any order; [`finish`](Self::finish) makes it a file.
-/// Dropped before that, it leaves nothing under its path.
+/// Latents, streams, the image and the environment can come in any order; [`finish`](Self::finish)
+/// completes the file. A writer that is dropped before that leaves nothing at its path.
+/// [`carry`](Self::carry) and [`finish_as`](Self::finish_as) copy chunks and metadata from other
+/// files.
 ///
-/// What is copied from other files is written by [`carry`](Self::carry) and [`finish_as`](Self::finish_as).
+/// Values are hashed, compressed and written in the caller's rayon pool. The same calls with the
+/// same values and the same date produce the same bytes, whatever the number of threads.
 ///
-/// Values are hashed, compressed and written in the caller's rayon pool. The same calls with the same values and the
-/// same date give the same bytes, on any number of threads.
+/// ```
+/// use gen5::{Metadata, WriteOptions};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("batch.gen5");
+/// let mut writer = WriteOptions::new().create(&path)?;
+/// writer.latent("noise", &[2, 2], &[0.0_f32, 0.5, 1.0, 1.5])?;
+///
+/// let metadata = Metadata::builder("Stable Diffusion 3", "3.0").prompt("a lighthouse").build()?;
+/// let summary = writer.finish(&metadata)?;
+/// assert_eq!(summary.latents[0].shape, [2, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "without `finish` there is no file"]
 pub struct Writer<'w> {
     session: Arc<Session<'w>>,
     pub(crate) draft: Option<Draft>,
 }
 
-/// What was written.
+/// A description of the written file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
@@ -74,33 +89,33 @@ pub struct Summary {
     pub version: (u8, u8),
     /// Length of the file in bytes.
     pub file_size: u64,
-    /// Chunks in it.
+    /// Number of chunks.
     pub chunks: usize,
-    /// The latents, in the order of the file.
+    /// The latents, in file order.
     pub latents: Vec<LatentSummary>,
-    /// What the caller may want to know: an image that could not be checked, for one.
+    /// Notes for the caller, for example that the image could not be checked.
     pub notes: Vec<String>,
 }
 
-/// How a latent was written.
+/// A description of a written latent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LatentSummary {
-    /// Its key; `None` if it has none, which only one of another file can be without.
+    /// The key, or `None` if it has none. Only latents copied from another file can lack a key.
     pub key: Option<String>,
-    /// Its dtype in the file.
+    /// The dtype in the file.
     pub dtype: Dtype,
-    /// Its shape.
+    /// The shape.
     pub shape: Vec<usize>,
-    /// Bytes of its values.
+    /// Size of the values in bytes.
     pub payload_size: u64,
-    /// Bytes it takes in the file.
+    /// Size in the file in bytes.
     pub stored_size: u64,
-    /// Whether it is compressed: what was asked for, or what [`Compression::Auto`] chose.
+    /// Whether it is compressed, as requested or as [`Compression::Auto`] chose.
     pub compressed: bool,
-    /// Whether its bytes were regrouped before.
+    /// Whether its bytes were shuffled before compression.
     pub shuffled: bool,
-    /// In how many parts it is stored; 1 if it is whole.
+    /// Number of parts in which it is stored, or 1 if it is whole.
     pub parts: usize,
 }
 
@@ -116,11 +131,11 @@ impl<'w> Writer<'w> {
         Ok(Self { session, draft })
     }
 
-    /// Writes a latent of this key or [`Entry`].
+    /// Writes a latent with this key or [`Entry`].
     ///
     /// # Errors
     ///
-    /// As [`latents`](Self::latents).
+    /// The same errors as [`latents`](Self::latents).
     pub fn latent<T: Element>(
         &mut self,
         entry: impl Into<Entry>,
@@ -130,14 +145,16 @@ impl<'w> Writer<'w> {
         self.latents([Array::new(entry, shape, values)])
     }
 
-    /// Writes latents, which are hashed and compressed side by side: all of them, or after an error none.
+    /// Writes latents, which are hashed and compressed in parallel. After an error, none of them is
+    /// in the file.
     ///
     /// # Errors
     ///
-    /// [`Error::DuplicateKey`]; [`Error::Argument`] if values and shape differ in size, or `extra` has a member that the
-    /// format defines; [`Error::NonFinite`] and [`Error::Overflow`] with the first such value;
-    /// [`Error::TooLarge`] for a slice of 4 GiB that is to be compressed; [`Error::Memory`]. After these the writer can be used on.
-    /// After [`Error::Io`] it cannot, and further calls give [`Error::WriterFailed`].
+    /// [`Error::DuplicateKey`]; [`Error::Argument`] if the values do not match the shape in number,
+    /// or `extra` has a member that the format defines; [`Error::NonFinite`] and
+    /// [`Error::Overflow`] with the first such value; [`Error::TooLarge`] for a slice of 4 GiB or
+    /// more that would be compressed; [`Error::Memory`]. After these errors the writer is still
+    /// usable. After [`Error::Io`] it is not, and further calls return [`Error::WriterFailed`].
     pub fn latents<'a>(&mut self, arrays: impl IntoIterator<Item = Array<'a>>) -> Result<()> {
         self.session.check_usable()?;
         let arrays: Vec<Array<'a>> = arrays.into_iter().collect();
@@ -162,7 +179,7 @@ impl<'w> Writer<'w> {
         written
     }
 
-    /// How an array is to be stored: as the options say, or as its values suggest.
+    /// Returns how to store an array, based on the options or on its values.
     fn storage(&self, array: &Array<'_>) -> Storage {
         let (entry, options) = (&array.entry, &self.session.options);
         let dtype = entry.stored_dtype(array.values.dtype(), options);
@@ -203,13 +220,15 @@ impl<'w> Writer<'w> {
         write_jobs(&self.session, &jobs)
     }
 
-    /// Opens a latent of this key or [`Entry`] whose values come piece by piece, as `T`. Streams do not hold the writer:
-    /// several may be open, and latents be written meanwhile.
+    /// Opens a stream for a latent with this key or [`Entry`], whose values arrive in pieces, as
+    /// `T`. Streams do not borrow the writer: several can be open at a time, and other latents can
+    /// be written meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Error::DuplicateKey`]; [`Error::Argument`] for a shape that memory cannot address, or if the entry's `extra` has a
-    /// member that the format defines; [`Error::TooLarge`] for a slice of 4 GiB that is to be compressed; [`Error::Io`].
+    /// [`Error::DuplicateKey`]; [`Error::Argument`] for a shape that memory cannot address, or if
+    /// the entry's `extra` has a member that the format defines; [`Error::TooLarge`] for a slice of
+    /// 4 GiB or more that would be compressed; [`Error::Io`].
     pub fn stream<T: Element>(
         &mut self,
         entry: impl Into<Entry>,
@@ -217,7 +236,7 @@ impl<'w> Writer<'w> {
     ) -> Result<LatentWriter<'w, T>> {
         self.session.check_usable()?;
         let (entry, options) = (entry.into(), &self.session.options);
-        // Where the values decide, it is planned as if they shrank.
+        // If the values decide, plan as if they shrink.
         let (storage, undecided) = match entry.compression_or(options).storage() {
             Some(storage) => (storage, false),
             None => (Storage::Zstd, true),
@@ -229,15 +248,15 @@ impl<'w> Writer<'w> {
             .inspect_err(|_| self.session.state().release_keys(&plan))
     }
 
-    /// Stores the encoded image (PNG, JPEG, WebP, …) as it is, byte for byte.
+    /// Stores the encoded image (PNG, JPEG, WebP, …) byte for byte.
     ///
-    /// With feature `image` it is decoded first, to be sure that it can be; one in a format that cannot be decoded here is
-    /// stored all the same, and the summary says so.
+    /// With the feature `image`, the image is decoded first, to check it. An image in a format
+    /// without a decoder is stored anyway, and the summary has a note about it.
     ///
     /// # Errors
     ///
-    /// [`Error::Image`] if it is damaged, [`Error::Argument`] if there is an image already or this one is over 1 GiB,
-    /// [`Error::TooLarge`], [`Error::Io`].
+    /// [`Error::Image`] if it is damaged; [`Error::Argument`] if the file already has an image or
+    /// this one is over 1 GiB; [`Error::TooLarge`]; [`Error::Io`].
     pub fn image(&mut self, encoded: &[u8]) -> Result<()> {
         self.session.check_usable()?;
         let single = Single::new(ChunkType::IMAGE, encoded);
@@ -252,35 +271,37 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there is one already or this one is over 16 MiB, [`Error::Io`].
+    /// [`Error::Argument`] if the file already has one or this one is over 16 MiB; [`Error::Io`].
     pub fn environment(&mut self, environment: &Environment) -> Result<()> {
         let json = environment.to_json()?;
         self.single(Single { compressed: Some(true), ..Single::new(ChunkType::ENVIRONMENT, json.as_bytes()) })
     }
 
-    /// Stores a chunk that is no latent.
+    /// Stores a chunk that is not a latent.
     pub(crate) fn single(&mut self, single: Single<'_>) -> Result<()> {
         self.session.check_usable()?;
         single.check(&self.session)?;
         single.write(&self.session)
     }
 
-    /// Writes table and header, and publishes the file under its path.
+    /// Writes the table and the header, and publishes the file at its path.
+    ///
+    /// If only the very last step fails, syncing the folder, the complete file is at the path but
+    /// may not survive a power failure. After any other error, the path is as it was before.
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] if a stream was not finished, [`Error::Argument`] for a manifest that readers refuse for its
-    /// size, [`Error::TooLarge`] for what has to be [compatible](WriteOptions::compatible) and is not,
-    /// [`Error::WriterFailed`] if an earlier write failed, [`Error::Io`]. Nothing is at the path then that was not there
-    /// before; but if only the very last step fails, syncing the folder, the complete file is there, and may not survive a
-    /// power failure.
+    /// [`Error::Incomplete`] if a stream was not finished; [`Error::Argument`] for a manifest whose
+    /// size readers reject; [`Error::TooLarge`] if the file exceeds what a
+    /// [compatible](WriteOptions::compatible) one can hold; [`Error::WriterFailed`] if an earlier
+    /// write failed; [`Error::Io`].
     pub fn finish(self, metadata: &Metadata) -> Result<Summary> {
         self.finish_under(&|file_size, version, records| {
             table::manifest(file_size, version, records, metadata)
         })
     }
 
-    /// [`finish`](Self::finish), under a manifest of this text.
+    /// Like [`finish`](Self::finish), with this manifest text.
     pub(crate) fn finish_under(self, manifest: &ManifestText<'_>) -> Result<Summary> {
         self.session.check_usable()?;
         let unfinished = self.session.state().streams.values().next().cloned();
@@ -302,7 +323,7 @@ impl<'w> Writer<'w> {
     }
 }
 
-/// What is to be said of a latent that is stored raw and would better be compressed.
+/// Returns a note on a latent that would shrink but must be stored raw.
 fn note_if_raw(plan: &Plan, wanted: Storage) -> Option<String> {
     (plan.storage == Storage::Raw && wanted != Storage::Raw).then(|| {
         format!(
@@ -313,7 +334,7 @@ fn note_if_raw(plan: &Plan, wanted: Storage) -> Option<String> {
     })
 }
 
-/// Parts put together, in the order of the file.
+/// Returns one summary per latent, in file order. Parts of a latent are combined.
 fn summarize(records: &[NewRecord]) -> Vec<LatentSummary> {
     let mut latents: Vec<LatentSummary> = Vec::new();
     let mut places: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();

@@ -1,4 +1,4 @@
-//! How to write a file.
+//! Options for writing a file.
 
 use std::fmt;
 use std::fs::File;
@@ -15,27 +15,32 @@ use crate::cancelled::Cancelled;
 use crate::codec::is_valid_level;
 use crate::error::{Error, Result};
 
-/// Whether latents are compressed.
+/// How latents are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// What suits the values: a few blocks spread over them are tried, and a latent that shrinks to 85% or less is
-    /// compressed. Noise in float32 and float16 stays raw, in bfloat16 it shrinks to 78%; the summary tells what was chosen.
+    /// Compresses a latent if that saves enough space. A few blocks spread over its values are
+    /// compressed as a trial, and the latent is compressed if they shrink to 85% or less.
+    ///
+    /// Noise in float32 and float16 stays raw; in bfloat16 it shrinks to 78%. The summary reports
+    /// the choice.
     #[default]
     Auto,
-    /// Raw: a mapped file gives them as slices.
+    /// Stores latents raw, so that a mapped file can return them as slices.
     None,
-    /// zstd, at level 3 unless another is set.
+    /// Compresses with zstd, at level 3 unless another is set.
     Zstd,
-    /// zstd behind a byte shuffle, at level -100 unless another is set: latents that are mostly noise become smaller than with
-    /// zstd alone (float16 85% instead of 92%, bfloat16 67 instead of 78, float32 84 instead of 92), are written a third to a half
-    /// faster, and read almost twice as fast. **Files with it are of version 1.1, which the Python package
-    /// `gen5` does not read.**
+    /// Compresses with zstd after a byte shuffle, at level -100 unless another is set.
+    ///
+    /// Latents that are mostly noise become smaller than with zstd alone (float16 85% instead of
+    /// 92%, bfloat16 67% instead of 78%, float32 84% instead of 92%), are written a third to a half
+    /// faster, and are read almost twice as fast. **Such files have version 1.1, which the Python
+    /// package `gen5` does not read.**
     Shuffled,
 }
 
 impl Compression {
-    /// How latents are stored; `None` if their values decide.
+    /// Returns how latents are stored, or `None` if their values decide.
     pub(super) fn storage(self) -> Option<Storage> {
         match self {
             Self::Auto => None,
@@ -54,35 +59,38 @@ pub(super) enum Storage {
     Shuffled,
 }
 
-/// The level of zstd unless another is set.
+/// The default zstd level.
 const DEFAULT_LEVEL: i32 = 3;
 
-/// The same behind a byte shuffle. What repeats there does so by chance, and costs more than it saves: float32 noise comes to
-/// 83.5% at this level and to 84.1% at level 1, in less than half the time.
+/// The default zstd level after a byte shuffle. Matches in shuffled bytes are accidental, and cost
+/// more than they save: float32 noise shrinks to 83.5% at this level and to 84.1% at level 1, in
+/// less than half the time.
 const SHUFFLED_LEVEL: i32 = -100;
 
-/// What becomes of values that are NaN or infinite.
+/// How NaN and infinite values are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonFinite {
-    /// They are refused, as by the reference.
+    /// Rejects them, like the reference implementation.
     #[default]
     Refuse,
-    /// They are kept. A conversion to float16 that makes an infinity of a finite value is refused all the same.
+    /// Keeps them. A conversion to float16 that would turn a finite value into infinity is still an
+    /// error.
     Keep,
 }
 
-/// The size of parts, unless another is asked for.
+/// The default size of parts.
 pub(super) const DEFAULT_PART_SIZE: u64 = 64 << 20;
 
-/// Called with a number of bytes that have been taken care of.
+/// A callback that receives a number of processed bytes.
 type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// How to write a file.
+/// Options for writing a file.
 ///
-/// Compressed chunks are made in memory that the options keep: two parts for each thread, and one for each stream that was
-/// open at the same time. Whoever writes file after file from clones of the same options does not pay for fresh memory each
-/// time. It is freed with the last clone and the last writer.
+/// Compressed chunks are built in memory that the options keep: two parts for each thread, and one
+/// for each stream that was open at the same time. A program that writes file after file from
+/// clones of the same options reuses this memory. It is freed with the last clone and the last
+/// writer.
 ///
 /// ```no_run
 /// use gen5::{Compression, WriteOptions};
@@ -103,9 +111,9 @@ pub struct WriteOptions {
     pub(super) sync: bool,
     pub(super) progress: Option<Progress>,
     pub(super) cancelled: Cancelled,
-    /// The only file that may be replaced, if it is given.
+    /// The only file that may be replaced, if set.
     pub(crate) original: Option<Arc<Original>>,
-    /// Shared by all writers that come of clones of these options.
+    /// Shared by all writers that come from clones of these options.
     pub(super) buffers: Arc<Pool>,
 }
 
@@ -129,30 +137,30 @@ impl Default for WriteOptions {
 }
 
 impl WriteOptions {
-    /// The defaults, which each method names.
+    /// Returns the default options; each method documents its default.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether latents are compressed. Default [`Compression::Auto`].
+    /// Sets whether latents are compressed. The default is [`Compression::Auto`].
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    /// The level of zstd, from -131072 (fastest) to 22 (smallest for most data). Default 3, and -100 for
-    /// [`Compression::Shuffled`].
+    /// Sets the zstd level, from -131072 (fastest) to 22 (smallest for most data). The default is
+    /// 3, or -100 for [`Compression::Shuffled`].
     ///
-    /// Below 0 less and less is looked for that repeats, and bytes are still coded by how often they occur, which is most of
-    /// what there is to gain with latents. (zstd's own negative levels leave that out.)
-    /// Up to level 3 the window is 512 KiB: it stays in cache, which is faster for values that are mostly noise, and
-    /// repetitions farther apart are not found. Higher levels have the windows that zstd gives them.
+    /// Negative levels search for fewer matches and are faster, but keep entropy coding, which
+    /// gives most of the gain on latents (zstd's own negative levels turn it off). Up to level 3
+    /// the window is 512 KiB. It stays in cache, which is faster for values that are mostly noise,
+    /// but repetitions farther apart are not found. Higher levels use zstd's own window sizes.
     pub fn level(mut self, level: i32) -> Self {
         self.level = Some(level);
         self
     }
 
-    /// The level for a latent that is stored like this, or for what is no latent.
+    /// Returns the level for a latent with this storage, or for other chunks.
     pub(super) fn level_for(&self, storage: Storage) -> i32 {
         self.level.unwrap_or(match storage {
             Storage::Raw | Storage::Zstd => DEFAULT_LEVEL,
@@ -160,94 +168,110 @@ impl WriteOptions {
         })
     }
 
-    /// Whether values of other types are rounded to float16, to nearest, ties to even. Default no.
+    /// Sets whether values of other types are rounded to float16, to nearest, ties to even. The
+    /// default is no.
     pub fn float16(mut self, float16: bool) -> Self {
         self.float16 = float16;
         self
     }
 
-    /// What becomes of NaN and infinity. Default [`NonFinite::Refuse`].
+    /// Sets how NaN and infinite values are handled. The default is [`NonFinite::Refuse`].
     pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
         self.non_finite = non_finite;
         self
     }
 
-    /// Values of raw latents start at a multiple of this many bytes, a power of two from 4 to 2^21. Default 64.
+    /// Sets the alignment of the values of raw latents: a power of two from 4 to 2^21 bytes. The
+    /// default is 64.
     pub fn alignment(mut self, alignment: u64) -> Self {
         self.alignment = alignment;
         self
     }
 
-    /// A compressed latent of more bytes than this is cut into parts of about as many, which are compressed and
-    /// decompressed side by side; `None` never cuts. Default 64 MiB.
+    /// Sets the size in bytes above which a compressed latent is cut into parts of about this size.
+    /// Parts are compressed and decompressed in parallel. `None` never cuts. The default is 64 MiB.
     pub fn part_size(mut self, bytes: Option<u64>) -> Self {
         self.part_size = bytes;
         self
     }
 
-    /// Whether the file has to be of version 1.0, which the Python package `gen5` reads. What needs 1.1 is refused as soon
-    /// as it is known: bfloat16, byte shuffle, chunks of unknown types, and 4 GiB or more. Default no.
+    /// Sets whether the file must have version 1.0, which the Python package `gen5` reads. The
+    /// default is no.
+    ///
+    /// Anything that needs version 1.1 is then an error as soon as it is known: bfloat16, byte
+    /// shuffle, chunks of unknown types, and files of 4 GiB or more.
     pub fn compatible(mut self, compatible: bool) -> Self {
         self.compatible = compatible;
         self
     }
 
-    /// Whether a file under a path is on the disk, not only in the system's cache, before
-    /// [`Writer::finish`] returns. Default yes. Without it the folder is not searched for what a killed process has left of
-    /// that path, either, which would take long for very many files of one folder.
+    /// Sets whether [`Writer::finish`] waits until a file at a path is on the disk, not only in the
+    /// system's cache. The default is yes.
+    ///
+    /// Without it, the folder is also not searched for temporary files that a killed process has
+    /// left for this path, which would be slow for very many files in one folder.
     pub fn sync(mut self, sync: bool) -> Self {
         self.sync = sync;
         self
     }
 
-    /// Has `progress` called now and then, from several threads, with the number of bytes of values that were written
-    /// since its last call. Values of a call that is refused in the end may be among them.
+    /// Sets a function that is called at intervals, from several threads, with the number of bytes
+    /// of values written since its last call. These can include values of a call that fails in the
+    /// end.
     pub fn progress(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
         self
     }
 
-    /// Polls `cancelled` before each write and between blocks that are compressed, from several threads. Once it returns true,
-    /// the call that is under way gives [`Error::Cancelled`], and the file cannot be finished any more: it is not published.
+    /// Sets a function that is polled, from several threads, before each write and between blocks
+    /// that are compressed. Once it returns true, the current call returns [`Error::Cancelled`],
+    /// and the file can no longer be finished or published.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
         self
     }
 
-    /// Starts a file at `path`. It is written under a temporary name beside it, and takes the place of what is there
-    /// when it is finished: of whatever is there then, unless [`replacing`](Self::replacing) names a file.
+    /// Starts a file at `path`.
+    ///
+    /// It is written under a temporary name in the same folder. When it is finished, it replaces
+    /// any file that is at the path by then, unless [`replacing`](Self::replacing) restricts this
+    /// to one file.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the folder cannot be written to, or if something other than a file is there;
-    /// [`Error::Argument`] for options out of range.
+    /// [`Error::Io`] if the folder is not writable, or if something other than a file is at the
+    /// path; [`Error::Argument`] for options out of range.
     pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
         let replace = self.replace();
         self.start(Target::Path { path: path.as_ref(), replace })
     }
 
-    /// As [`create`](Self::create), for a path where nothing is, neither now nor when the file is finished.
+    /// Starts a file at `path` like [`create`](Self::create), but requires that the path is free,
+    /// both now and when the file is finished.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), and [`Error::Io`] if something is there.
+    /// The same errors as [`create`](Self::create), and [`Error::Io`] if something is at the path.
     pub fn create_new(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
         self.start(Target::Path { path: path.as_ref(), replace: Replace::Nothing })
     }
 
-    /// Starts a file in one that is open already, such as one that has no name: from its start, with nothing of what is in
-    /// it. It is written at offsets, from several threads, and nobody else should write to it meanwhile. After an
-    /// error its contents are unspecified; [`sync`](Self::sync) has no effect.
+    /// Starts a file in one that is already open, such as an unnamed temporary file. Its previous
+    /// contents are discarded.
+    ///
+    /// The file is written from its start, at offsets, from several threads; nothing else may write
+    /// to it meanwhile. After an error its contents are unspecified. [`sync`](Self::sync) has no
+    /// effect.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if it is no regular file, cannot be written to, or is open for appending; [`Error::Argument`] for
-    /// options out of range.
+    /// [`Error::Io`] if it is not a regular file, is not writable, or is open for appending;
+    /// [`Error::Argument`] for options out of range.
     pub fn write_file(self, file: File) -> Result<Writer<'static>> {
         self.start(Target::Open(file))
     }
 
-    /// What a file under a path may replace.
+    /// Returns what a file at a path may replace.
     pub(crate) fn replace(&self) -> Replace {
         self.original.clone().map_or(Replace::Anything, Replace::Only)
     }
@@ -258,9 +282,11 @@ impl WriteOptions {
         Writer::start(options, Box::new(file), draft)
     }
 
-    /// Starts a file in anything that can write and seek, at the place where it stands; pass `&mut` to keep it.
-    /// Nothing should follow there, since a reader wants the file to end with its table. `out` is called from one thread at
-    /// a time; from the threads that call the writer and its streams, never from others.
+    /// Starts a file in any writer that can seek, at its current position. Pass `&mut` to keep the
+    /// writer.
+    ///
+    /// Nothing may follow that position, since a GEN5 file must end with its table. `out` is called
+    /// from one thread at a time, and only from threads that call the writer or its streams.
     ///
     /// # Errors
     ///
@@ -288,7 +314,8 @@ impl WriteOptions {
     }
 }
 
-/// A huge page: more would only waste space, and the gap is written from memory.
+/// The size of a huge page. A larger alignment would only waste space, and the gap is written from
+/// memory.
 const MAX_ALIGNMENT: u64 = 1 << 21;
 
 impl fmt::Debug for WriteOptions {

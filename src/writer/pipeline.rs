@@ -1,8 +1,8 @@
-//! Chunks on their way into the file, side by side: each is encoded by whoever is free, gets its place when all before it
-//! have theirs, and is written while others are still encoded.
+//! Writes chunks in parallel. Each is encoded by any free thread, gets its place after all chunks
+//! before it have theirs, and is written while others are still encoded.
 //!
-//! So a file's bytes do not depend on the number of threads, and writing, for which file systems take one thread at a time,
-//! is done while others compute.
+//! So a file's bytes do not depend on the number of threads. File systems accept writes from one
+//! thread at a time, so writing overlaps with computation.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,12 +18,13 @@ use crate::codec::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::wire::CHUNK_HEADER_SIZE;
 
-/// Writes chunks of latents. If one is refused, none of them is in the file. If it is for a value, the next chunk gets the
-/// place that the first of these had.
+/// Writes chunks of latents. If one is rejected, none of them is in the file. If the reason is a
+/// value, the next chunk gets the place that the first of these had.
 pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> {
     let _guard = session.guard();
     if !session.sink.is_positional() {
-        // What was written could not be cut off, so that nothing is written before all values are known to be good.
+        // This sink cannot be truncated, so nothing is written before all values are known to be
+        // valid.
         let checked: Vec<Result<()>> = jobs.par_iter().map(|job| job.input.check(&session.options)).collect();
         checked.into_iter().collect::<Result<()>>()?;
     }
@@ -49,8 +50,9 @@ pub(super) fn write_jobs(session: &Session<'_>, jobs: &[Job<'_>]) -> Result<()> 
     Ok(())
 }
 
-/// How many of the jobs are worked on together. Compressed chunks may have to be kept until those before them are there:
-/// two for each thread, or more if they come to no more than two parts for each.
+/// Returns how many of the jobs to process together. Compressed chunks may have to wait in memory
+/// for those before them: two for each thread, or more if their total size is at most two parts for
+/// each thread.
 fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
     let most = 2 * rayon::current_num_threads();
     let part = session.options.part_size.unwrap_or(DEFAULT_PART_SIZE).max(1 << 20);
@@ -66,27 +68,27 @@ fn window_len(session: &Session<'_>, jobs: &[Job<'_>]) -> usize {
     fits.count().max(1)
 }
 
-/// Jobs under way.
+/// Jobs in progress.
 struct Pipeline<'p, 'w> {
     session: &'p Session<'w>,
     jobs: &'p [Job<'p>],
-    /// The first job that nobody has taken.
+    /// The first job that no thread has taken.
     next: AtomicUsize,
     /// Whether a job has failed, so that no more are taken.
     stopped: AtomicBool,
     ordered: Mutex<Ordered>,
 }
 
-/// What has to be in the order of the jobs.
+/// State that follows the order of the jobs.
 #[derive(Default)]
 struct Ordered {
-    /// Chunks that wait for a place, by the number of the job.
+    /// Chunks that wait for a place, by job number.
     waiting: BTreeMap<usize, Encoded>,
-    /// The places that were given, to as many jobs, from the first on.
+    /// The places of the first jobs, in order.
     places: Vec<Placement>,
-    /// The hashes of the payloads that were written.
+    /// The hashes of the written payloads.
     digests: Vec<Option<Digest>>,
-    /// The error of the first of the jobs that have failed, and its number.
+    /// The number and error of the first failed job, in job order.
     failed: Option<(usize, Error)>,
 }
 
@@ -101,13 +103,14 @@ impl<'p, 'w> Pipeline<'p, 'w> {
         self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does all the jobs, or fails with the error of the first that is refused, whichever was done first.
+    /// Runs all the jobs, or fails with the error of the first rejected job, whichever finishes
+    /// first.
     fn run(self) -> Ordered {
         if self.session.sink.is_positional() {
             let workers = rayon::current_num_threads().min(self.jobs.len());
             (0..workers).into_par_iter().with_max_len(1).for_each(|_| self.work());
         } else {
-            // Such a sink is the caller's code, and is called from this thread alone.
+            // Such a sink is the caller's code, and is called only from this thread.
             let encoded: Vec<Result<Encoded>> =
                 self.jobs.par_iter().map(|job| encode(self.session, job)).collect();
             for (number, encoded) in encoded.into_iter().enumerate() {
@@ -119,19 +122,20 @@ impl<'p, 'w> Pipeline<'p, 'w> {
         self.ordered.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one job after the other, until there are no more.
+    /// Takes jobs one after the other, until there are no more.
     fn work(&self) {
         while !self.stopped.load(Ordering::Relaxed) {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = self.jobs.get(number) else { return };
             let encoded = encode(self.session, job);
-            // Raw chunks that waited for this one may be many.
+            // Many raw chunks may have waited for this one.
             let placed = self.place(number, encoded);
             placed.into_par_iter().for_each(|(number, encoded, place)| self.write(number, encoded, place));
         }
     }
 
-    /// Gives places to this chunk, and to those that waited for it, if those before it have theirs.
+    /// Assigns places to this chunk and the chunks that waited for it, if all before it have
+    /// theirs.
     fn place(&self, number: usize, encoded: Result<Encoded>) -> Vec<(usize, Encoded, Placement)> {
         let mut placed = Vec::new();
         let mut ordered = self.ordered();
@@ -194,7 +198,8 @@ impl<'p, 'w> Pipeline<'p, 'w> {
         }
     }
 
-    /// Notes an error. Every job before this one was taken and will be done, so the first error does not depend on time.
+    /// Records an error. Every job before this one was taken and will be completed, so the reported
+    /// first error does not depend on timing.
     fn fail(&self, ordered: &mut Ordered, number: usize, error: Error) {
         self.stopped.store(true, Ordering::Relaxed);
         if ordered.failed.as_ref().is_none_or(|(first, _)| number < *first) {

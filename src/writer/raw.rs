@@ -6,28 +6,29 @@ use crate::codec::Hasher;
 use crate::element::Scratch;
 use crate::error::Result;
 
-/// Bytes that are taken care of at a time. They stay in cache, and hashing them takes long against handing a task to
-/// another thread. With half of them, values that one core converts and another hashes were measured to take a sixth longer.
+/// Bytes to process at a time. They stay in cache, and hashing them takes much longer than passing
+/// a task to another thread. With half this size, values that one core converts and another hashes
+/// took a sixth longer in measurements.
 const STEP: usize = 1 << 20;
 
-/// Writes values from `offset` on, and adds them to `hasher`.
+/// Writes values at `offset`, and adds them to `hasher`.
 ///
-/// Where a thread has nothing else to do, it hashes a block while another writes it and prepares the next.
+/// If another thread is idle, it hashes a block while this one writes it and prepares the next.
 pub(super) fn write_values(
     session: &Session<'_>,
     input: &Input<'_>,
     offset: u64,
     hasher: &mut Hasher,
 ) -> Result<()> {
-    // A sink that takes one thread at a time is the caller's code. It is called from the caller's thread alone, and so may
-    // use rayon itself.
+    // A sink for one thread at a time is the caller's code. It is called only from the caller's
+    // thread, so it can use rayon itself.
     if input.size() <= STEP || !session.sink.is_positional() {
         return write_blocks(session, input, offset, hasher, |hash, write| {
             hash();
             write()
         });
     }
-    // In the pool once and for all, since going there for every block takes time.
+    // Enter the pool once, because entering it for every block takes time.
     rayon::scope(|_| write_blocks(session, input, offset, hasher, |hash, write| rayon::join(hash, write).1))
 }
 

@@ -1,4 +1,4 @@
-//! What all handles of one file share: where it goes, how far it is, and which chunks it has.
+//! The state shared by all handles of one file: its output, its progress, and its chunks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,36 +15,38 @@ use crate::manifest::{Extra, Part};
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, FILE_HEADER_SIZE, FileHeader, size_in_header};
 use zerocopy::IntoBytes;
 
-/// Bytes that are erased at a time.
+/// Bytes to erase at a time.
 const ERASE_BLOCK: usize = 256 << 10;
 
-/// One file in the making, shared by its writer and its streams.
+/// One unfinished file, shared by its writer and its streams.
 pub(super) struct Session<'w> {
     pub(super) sink: Box<dyn Sink + 'w>,
-    /// What errors call the file.
+    /// The file's name in error messages.
     pub(super) name: String,
     pub(super) options: WriteOptions,
-    /// Never held while values are hashed, compressed or written, nor when rayon or the caller's code is called.
+    /// Never locked while values are hashed, compressed or written, or while rayon or the caller's
+    /// code is called.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Where the next chunk can start.
+    /// The first free offset for the next chunk.
     pub(super) cursor: u64,
-    /// Where chunks have to end.
+    /// The offset at which chunks must end.
     end: u64,
-    /// How many chunks have a place.
+    /// The number of chunks that have a place.
     chunks: u64,
     pub(super) records: Vec<NewRecord>,
-    /// The keys that are taken, and whether others may have them, too.
+    /// The keys in use, and whether other latents may share them.
     keys: HashMap<String, bool>,
-    /// Streams that are not finished, by the order in which they were opened.
+    /// Unfinished streams, in the order in which they were opened.
     pub(super) streams: BTreeMap<u64, Unfinished>,
     next_stream: u64,
-    /// Parts of streams that wait for enough company to be compressed side by side, in the order they were completed.
+    /// Completed parts of streams, in order of completion. They wait until there are enough to
+    /// compress in parallel.
     pub(super) waiting: Vec<Waiting>,
-    /// Why the file cannot be finished any more.
+    /// The reason why the file can no longer be finished.
     failed: Option<String>,
     pub(super) notes: Vec<String>,
 }
@@ -57,13 +59,13 @@ pub(super) struct Unfinished {
     pub(super) found: u64,
 }
 
-/// A part of a stream, checked and converted, not yet compressed.
+/// A part of a stream, checked and converted but not compressed.
 pub(super) struct Waiting {
     pub(super) chunk: LatentChunk,
     pub(super) payload: Filled,
 }
 
-/// A record of the table to come.
+/// A record for the table.
 pub(super) struct NewRecord {
     pub(super) kind: ChunkType,
     pub(super) flags: [u8; 4],
@@ -72,14 +74,14 @@ pub(super) struct NewRecord {
     pub(super) compressed: bool,
     pub(super) sha256: Digest,
     pub(super) latent: Option<LatentChunk>,
-    /// Members of `extra` besides those that describe a latent, and of the record itself.
+    /// Members of `extra`, except those that describe a latent, and of the record itself.
     pub(super) extra: Extra,
     pub(super) unknown: Extra,
-    /// Whether version 1.0 may not have it, for another reason than those that its dtype and storage are.
+    /// Whether version 1.0 may not have this chunk, for a reason other than its dtype and storage.
     pub(super) is_newer: bool,
 }
 
-/// What a latent's chunk has besides.
+/// The additional members of a latent's chunk.
 #[derive(Clone)]
 pub(super) struct LatentChunk {
     pub(super) key: Option<String>,
@@ -104,12 +106,12 @@ impl LatentChunk {
         }
     }
 
-    /// The key of the latent it belongs to.
+    /// Returns the key of the latent that the chunk belongs to.
     pub(super) fn latent_key(&self) -> Option<&str> {
         self.part.as_ref().map_or(self.key.as_deref(), |part| Some(&part.of))
     }
 
-    /// What stands before its payload of `size` bytes.
+    /// Returns the header for its payload of `size` bytes.
     pub(super) fn header(&self, size: u64) -> ChunkHeader {
         chunk_header(ChunkType::LATENT, self.flags(), size)
     }
@@ -118,7 +120,7 @@ impl LatentChunk {
         self.dtype.flags(self.storage == Storage::Shuffled)
     }
 
-    /// Its record, when it is written.
+    /// Returns its record, after it was written.
     pub(super) fn into_record(mut self, place: Placement, payload_size: u64, sha256: Digest) -> NewRecord {
         let (extra, unknown) = (std::mem::take(&mut self.extra), std::mem::take(&mut self.unknown));
         NewRecord {
@@ -136,14 +138,14 @@ impl LatentChunk {
     }
 }
 
-/// Where a chunk lies.
+/// The place of a chunk in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placement {
-    /// Where the gap before it starts.
+    /// The start of the gap before the chunk.
     pub(super) gap: u64,
-    /// Where it starts.
+    /// The start of the chunk.
     pub(super) offset: u64,
-    /// Bytes it takes, header included.
+    /// Its size in the file in bytes, including the header.
     pub(super) stored_size: u64,
 }
 
@@ -152,14 +154,15 @@ impl Placement {
         self.offset + self.stored_size
     }
 
-    /// Where the payload of a raw chunk starts.
+    /// Returns the start of a raw chunk's payload.
     pub(super) fn payload_offset(self) -> u64 {
         self.offset + CHUNK_HEADER_SIZE
     }
 }
 
 impl State {
-    /// Gives the next free bytes to a chunk. With `alignment`, its payload starts at a multiple of that.
+    /// Assigns the next free bytes to a chunk. With `alignment`, its payload starts at a multiple
+    /// of that.
     pub(super) fn place(&mut self, stored_size: u64, alignment: Option<u64>) -> Result<Placement> {
         let most = Limits::default().chunks;
         if self.chunks >= most {
@@ -203,23 +206,23 @@ impl State {
         }
     }
 
-    /// Gives the keys of a latent free again.
+    /// Releases the keys of a latent.
     pub(super) fn release_keys(&mut self, plan: &Plan) {
         self.release_parts(plan);
-        // One that others share may be theirs, too.
+        // Other latents may still use a shared key.
         if let (Some(key), false) = (plan.entry.key(), plan.entry.shares_key) {
             self.keys.remove(key);
         }
     }
 
-    /// Gives the keys of a latent's parts free again, since it is stored whole after all.
+    /// Releases the keys of a latent's parts, because it is stored whole after all.
     pub(super) fn release_parts(&mut self, plan: &Plan) {
         for key in plan.pieces().filter(|piece| piece.part.is_some()).filter_map(|piece| piece.key) {
             self.keys.remove(&key);
         }
     }
 
-    /// Notes a stream; returns its number.
+    /// Registers a stream and returns its number.
     pub(super) fn open_stream(&mut self, key: Option<&str>, expected: u64) -> u64 {
         let id = self.next_stream;
         self.next_stream += 1;
@@ -233,17 +236,17 @@ impl<'w> Session<'w> {
         let end = if options.compatible { u64::from(u32::MAX) } else { u64::MAX };
         let state = State { cursor: FILE_HEADER_SIZE, end, ..State::default() };
         let session = Self { sink, name, options, state: Mutex::new(state) };
-        // A file that is cut off starts with zeros, which no reader takes for GEN5.
+        // An incomplete file starts with zeros, which no reader accepts as GEN5.
         session.write(&[0; size_of::<FileHeader>()], 0)?;
         Ok(session)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked while it held the lock left the state as it was between two steps.
+        // Even if a thread panicked while it held the lock, the state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses to go on after a write has failed.
+    /// Returns an error if an earlier write failed.
     pub(super) fn check_usable(&self) -> Result<()> {
         match &self.state().failed {
             Some(cause) => Err(Error::WriterFailed { cause: cause.clone() }),
@@ -251,17 +254,17 @@ impl<'w> Session<'w> {
         }
     }
 
-    /// Remembers why the file cannot be finished any more: the first reason there was.
+    /// Records the reason why the file can no longer be finished. Only the first reason is kept.
     pub(super) fn fail(&self, error: &Error) {
         self.state().failed.get_or_insert_with(|| error.to_string());
     }
 
-    /// Refuses to go on when that is asked for, and remembers it.
+    /// Returns an error if the caller has cancelled, and records it.
     pub(super) fn check_cancelled(&self) -> Result<()> {
         self.options.cancelled.check().inspect_err(|error| self.fail(error))
     }
 
-    /// Writes, unless that is cancelled, and remembers if it fails.
+    /// Writes unless cancelled, and records a failure.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.check_cancelled()?;
         self.sink.write_all_at(bytes, offset).map_err(|error| {
@@ -272,20 +275,20 @@ impl<'w> Session<'w> {
         })
     }
 
-    /// Writes a raw chunk's gap and header, which come in one piece before its payload.
+    /// Writes a raw chunk's gap and header, together, before its payload.
     pub(super) fn write_head(&self, place: Placement, header: &ChunkHeader) -> Result<()> {
         let mut head = vec![0; usize::try_from(place.offset - place.gap).unwrap_or(0)];
         head.extend_from_slice(header.as_bytes());
         self.write(&head, place.gap)
     }
 
-    /// Takes back the places that one call was given. Those at the end are free again, if what is behind the table can be
-    /// cut off; others become gaps, which are zero.
+    /// Releases the places that one call was assigned. Places at the end become free again, if the
+    /// bytes after the table can be cut off. The others become gaps of zeros.
     pub(super) fn take_back(&self, mut places: Vec<Placement>) -> Result<()> {
         {
             let mut state = self.state();
             state.chunks = state.chunks.saturating_sub(places.len() as u64);
-            // Other threads may have been given places before, between and behind these.
+            // Other threads may have been assigned places before, between and after these.
             let can_shrink = self.sink.is_positional();
             while let Some(place) = places.pop_if(|place| can_shrink && place.end() == state.cursor) {
                 state.cursor = place.gap;
@@ -294,7 +297,8 @@ impl<'w> Session<'w> {
         places.into_iter().try_for_each(|place| self.erase(place))
     }
 
-    /// Spoils the file if it is dropped by a panic, which only a caller's own code can start: what was under way is lost.
+    /// Returns a guard that makes the file unusable if a panic drops it, because the data in
+    /// progress is lost. Only the caller's own code can panic here.
     pub(super) fn guard(&self) -> PanicGuard<'_, 'w> {
         PanicGuard { session: self, panicking: std::thread::panicking() }
     }
@@ -320,7 +324,7 @@ impl<'w> Session<'w> {
 /// See [`Session::guard`].
 pub(super) struct PanicGuard<'s, 'w> {
     session: &'s Session<'w>,
-    /// Whether there was a panic already, in which this writer is used by somebody who cleans up.
+    /// Whether the thread was already panicking, so that this writer is used during cleanup.
     panicking: bool,
 }
 
@@ -332,13 +336,13 @@ impl Drop for PanicGuard<'_, '_> {
     }
 }
 
-/// Refuses a file of so many bytes or more.
+/// Returns the error for a file of at least this size.
 pub(super) fn too_large_for_1_0(bytes: u64) -> Error {
     let problem = format!("it would have {bytes} bytes or more, and one of version 1.0 has less than 4 GiB");
     Error::TooLarge { what: "the file".into(), problem }
 }
 
-/// The header of a chunk.
+/// Returns the header of a chunk.
 pub(super) fn chunk_header(kind: ChunkType, flags: [u8; 4], payload_size: u64) -> ChunkHeader {
     ChunkHeader { kind: kind.0, flags, size: size_in_header(payload_size).into() }
 }

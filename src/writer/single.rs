@@ -1,4 +1,5 @@
-//! All chunks but latents: the image, the environment, and those of other files that are unknown here.
+//! All chunks except latents: the image, the environment, and chunks of unknown type from other
+//! files.
 
 use super::buffers::Filled;
 use super::encode::compress_whole;
@@ -16,9 +17,9 @@ pub(crate) struct Single<'a> {
     pub(crate) kind: ChunkType,
     pub(crate) flags: [u8; 4],
     pub(crate) payload: &'a [u8],
-    /// That of the payload.
+    /// The digest of the payload.
     pub(crate) sha256: Digest,
-    /// Whether it is compressed; `None` if that depends on whether it becomes smaller.
+    /// Whether it is compressed, or `None` to compress it only if that makes it smaller.
     pub(crate) compressed: Option<bool>,
     /// Members of `extra`, and of the record itself.
     pub(crate) extra: Extra,
@@ -28,14 +29,15 @@ pub(crate) struct Single<'a> {
 }
 
 impl<'a> Single<'a> {
-    /// A chunk of which nothing more is to be said, compressed if that makes it smaller.
+    /// Creates a chunk without other members, compressed if that makes it smaller.
     pub(super) fn new(kind: ChunkType, payload: &'a [u8]) -> Self {
         let (extra, unknown) = (Extra::new(), Extra::new());
         let sha256 = Digest::of(payload);
         Self { kind, flags: NO_FLAGS, payload, sha256, compressed: None, extra, unknown, is_newer: false }
     }
 
-    /// Refuses what readers would, and a second one of a kind that stands once in a file.
+    /// Returns an error for a chunk that readers would reject, and for a second one of a type that
+    /// can occur only once.
     pub(super) fn check(&self, session: &Session<'_>) -> Result<()> {
         let (what, most) = match self.kind {
             ChunkType::IMAGE => ("image", Limits::default().image_bytes),
@@ -60,7 +62,7 @@ impl<'a> Single<'a> {
         }
     }
 
-    /// Writes it.
+    /// Writes the chunk.
     pub(super) fn write(self, session: &Session<'_>) -> Result<()> {
         flush_waiting(session)?;
         let size = self.payload.len() as u64;
@@ -101,7 +103,7 @@ impl<'a> Single<'a> {
     }
 }
 
-/// Decodes an image to see whether it can be. Returns a note if there is no telling.
+/// Decodes an image to check it. Returns a note if this cannot decide whether it is valid.
 #[cfg(feature = "image")]
 pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
     use image::ImageError;
@@ -110,7 +112,8 @@ pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
     match image::guess_format(encoded) {
         Ok(format) if format.reading_enabled() => match decode(encoded, format) {
             Ok(_) => Ok(None),
-            // What the decoder cannot do, or not in the memory it allows itself, says nothing against the image.
+            // If the decoder does not support the image, or not within its memory limit, the image
+            // may still be valid.
             Err(error @ (ImageError::Limits(_) | ImageError::Unsupported(_))) => {
                 Ok(Some(format!("the image is stored unchecked: {error}")))
             }
@@ -120,13 +123,13 @@ pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
     }
 }
 
-/// Decodes an image within a GiB of memory, the encoded image included.
+/// Decodes an image within 1 GiB of memory, including the encoded image.
 #[cfg(feature = "image")]
 fn decode(encoded: &[u8], format: image::ImageFormat) -> image::ImageResult<image::DynamicImage> {
     use image::{ImageDecoder, ImageFormat};
 
     const MAX_BYTES: u64 = 1 << 30;
-    // Most decoders do not count what they allocate beside the pixels: copies, canvases, coefficients.
+    // Most decoders count only the memory for pixels, not for copies, canvases or coefficients.
     let times = match format {
         ImageFormat::Png | ImageFormat::Bmp => 1,
         ImageFormat::Gif => 2,

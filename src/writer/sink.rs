@@ -1,21 +1,21 @@
-//! Where bytes go: any place that can be written at an offset, from several threads.
+//! The output of a writer: anything that supports writes at an offset from several threads.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
-/// A place for a file's bytes. Offsets count from where the file starts in it.
+/// An output for a file's bytes. Offsets are relative to the start of the file.
 pub(crate) trait Sink: Send + Sync {
     /// Writes all of `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Hands everything to the system.
+    /// Flushes all data to the system.
     fn flush(&self) -> io::Result<()>;
 
-    /// Whether threads can write side by side, and [`set_len`](Self::set_len) works.
+    /// Returns whether threads can write in parallel, and [`set_len`](Self::set_len) works.
     fn is_positional(&self) -> bool;
 
-    /// Cuts off what is behind `len`.
+    /// Truncates the file to `len` bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
 }
 
@@ -55,14 +55,14 @@ impl Sink for File {
     }
 }
 
-/// Anything that can write and seek; one thread at a time uses it.
+/// A writer that can seek. Only one thread at a time uses it.
 pub(crate) struct SeekSink<W> {
     inner: Mutex<W>,
     start: u64,
 }
 
 impl<W: Write + Seek> SeekSink<W> {
-    /// The file starts where `inner` stands.
+    /// Creates a sink whose file starts at the current position of `inner`.
     pub(crate) fn new(mut inner: W) -> io::Result<Self> {
         let start = inner.stream_position()?;
         Ok(Self { inner: Mutex::new(inner), start })

@@ -1,4 +1,4 @@
-//! A latent that comes piece by piece.
+//! A latent whose values arrive in pieces.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,10 +19,25 @@ use crate::element::{Element, Scratch};
 use crate::error::{Error, Result};
 use crate::wire::CHUNK_HEADER_SIZE;
 
-/// A latent of known shape whose values come piece by piece: it may be larger than memory.
+/// A latent of known shape whose values arrive in pieces, so it can be larger than memory.
 ///
-/// Several may be filled in turn, or from several threads. One that is dropped, or does not get all its values, makes
-/// [`Writer::finish`](crate::Writer::finish) fail and name it.
+/// Several can be filled in turn or from several threads. If one is dropped or does not get all its
+/// values, [`Writer::finish`](crate::Writer::finish) fails and names it.
+///
+/// ```
+/// use gen5::{Metadata, WriteOptions};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("steps.gen5");
+/// let mut writer = WriteOptions::new().create(&path)?;
+/// let mut steps = writer.stream::<f32>("steps", &[3, 2])?;
+/// for step in [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]] {
+///     steps.push(&step)?;
+/// }
+/// steps.finish()?;
+/// writer.finish(&Metadata::builder("Stable Diffusion 3", "3.0").build()?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub struct LatentWriter<'w, T: Element> {
     session: Arc<Session<'w>>,
@@ -34,15 +49,15 @@ pub struct LatentWriter<'w, T: Element> {
 }
 
 enum Body {
-    /// Space for the whole was set aside.
+    /// Raw storage, with space reserved for the whole latent.
     Raw { place: Placement, hasher: Hasher },
-    /// The values of the part to come.
+    /// Compressed storage, with the values of the next part.
     Parts { next: usize, payload: Filled },
-    /// The first values, until there are enough to tell whether they shrink.
+    /// Undecided storage, with the first values, until there are enough to decide.
     Undecided { payload: Filled },
 }
 
-/// Bytes that are checked and converted at a time on the way into a part.
+/// Bytes to check and convert at a time on the way into a part.
 const BLOCK: usize = 256 << 10;
 
 impl<T: Element> fmt::Debug for LatentWriter<'_, T> {
@@ -56,7 +71,8 @@ impl<T: Element> fmt::Debug for LatentWriter<'_, T> {
 }
 
 impl<'w, T: Element> LatentWriter<'w, T> {
-    /// A stream for this plan. With `undecided`, its first part decides whether it stays as planned or is stored raw.
+    /// Opens a stream for this plan. With `undecided`, the first part decides whether the latent
+    /// stays as planned or is stored raw.
     pub(super) fn open(session: &Arc<Session<'w>>, plan: Plan, undecided: bool) -> Result<Self> {
         let body = match plan.storage {
             Storage::Raw => place_raw(session, &plan)?,
@@ -67,13 +83,14 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         Ok(Self { session: Arc::clone(session), id, plan, pushed: 0, body, elements: PhantomData })
     }
 
-    /// How many elements are still to come.
+    /// Returns the number of elements that are still missing.
     pub fn remaining(&self) -> u64 {
         (self.plan.len() - self.pushed) as u64
     }
 
-    /// Whether the latent is compressed; `None` as long as [`Compression::Auto`](crate::Compression::Auto) has too few
-    /// values to tell. Its first part decides, or all its values if they are fewer.
+    /// Returns whether the latent is compressed, or `None` while
+    /// [`Compression::Auto`](crate::Compression::Auto) has too few values to decide. The decision
+    /// needs the first part, or all values if there are fewer.
     pub fn is_compressed(&self) -> Option<bool> {
         match self.body {
             Body::Raw { .. } => Some(false),
@@ -82,16 +99,18 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         }
     }
 
-    /// Adds the next values, in C order: any number of them, whole rows or not.
+    /// Adds the next values, in C order. The slice can have any length and need not end at a row
+    /// boundary.
     ///
-    /// Values that are stored raw are written at once, by a system call for each call of this. Where values come by the
-    /// hundred, gather some (64 KiB, say) before they are pushed.
+    /// Values stored raw are written immediately, with one system call per push. If values arrive a
+    /// few hundred at a time, collect some (64 KiB, say) before pushing them.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if these are more than are to come, [`Error::NonFinite`] and [`Error::Overflow`]: then
-    /// none of the values was taken, and others can be pushed. After [`Error::Io`], [`Error::Memory`] or
-    /// [`Error::TooLarge`] the file cannot be finished, and further calls give [`Error::WriterFailed`].
+    /// [`Error::Argument`] if there are more values than are missing, [`Error::NonFinite`] and
+    /// [`Error::Overflow`]: in these cases none of the values is added, and other values can be
+    /// pushed. After [`Error::Io`], [`Error::Memory`] or [`Error::TooLarge`] the file cannot be
+    /// finished, and further calls return [`Error::WriterFailed`].
     pub fn push(&mut self, values: &[T]) -> Result<()> {
         self.session.check_usable()?;
         if values.len() as u64 > self.remaining() {
@@ -115,13 +134,14 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         Ok(())
     }
 
-    /// The next values, for what checks and converts them.
+    /// Returns the next values as input for checking and conversion.
     fn input<'a>(&'a self, values: &'a [T]) -> Input<'a> {
         let payload = Payload::Values(T::erase(values));
         Input { key: self.plan.entry.key(), dtype: self.plan.dtype, first: self.pushed, payload }
     }
 
-    /// Writes values to where they belong. If one is refused, those of this call are written over by the next.
+    /// Writes values to their place in the file. If one is rejected, the next call overwrites the
+    /// values of this one.
     fn write_raw(&mut self, values: &[T]) -> Result<()> {
         let Body::Raw { place, hasher } = &self.body else { return Ok(()) };
         let offset = place.payload_offset() + (self.pushed * self.plan.dtype.size()) as u64;
@@ -134,7 +154,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         Ok(())
     }
 
-    /// Adds values, which were checked, to the part to come, and hands on each part that has all its values.
+    /// Adds checked values to the current part, and submits each part that is complete.
     fn collect(&mut self, mut values: &[T]) -> Result<()> {
         let mut scratch = Scratch::default();
         while !values.is_empty() {
@@ -158,13 +178,14 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         Ok(())
     }
 
-    /// How many elements have to be there to tell whether they shrink: those of the first part, or of a part of the usual size.
+    /// Returns the number of elements needed to decide on compression: those of the first part, or
+    /// of a part of the default size.
     fn decisive(&self) -> usize {
         let part = usize::try_from(DEFAULT_PART_SIZE).unwrap_or(usize::MAX) / self.plan.dtype.size();
         self.plan.elements_of(0).end.min(part)
     }
 
-    /// Decides how the latent is stored, if it is time to.
+    /// Decides how the latent is stored, if there are enough values.
     fn decide(&mut self) -> Result<()> {
         let decisive = self.decisive();
         let Body::Undecided { payload } = &mut self.body else { return Ok(()) };
@@ -190,7 +211,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         Ok(())
     }
 
-    /// Hands a part on that has all its values.
+    /// Submits a part that has all its values.
     fn complete_part(&mut self) -> Result<()> {
         let Body::Parts { next, payload } = &mut self.body else { return Ok(()) };
         if *next == self.plan.piece_count() {
@@ -211,11 +232,12 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         if count >= rayon::current_num_threads() { flush_waiting(&self.session) } else { Ok(()) }
     }
 
-    /// Ends the latent, which has all its values now.
+    /// Finishes the latent after all its values were pushed.
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] if values are missing; [`Error::WriterFailed`], and as [`push`](Self::push) after [`Error::Io`].
+    /// [`Error::Incomplete`] if values are missing; [`Error::WriterFailed`]; and the same errors as
+    /// [`push`](Self::push), starting with [`Error::Io`].
     pub fn finish(mut self) -> Result<()> {
         self.session.check_usable()?;
         if self.remaining() > 0 {
@@ -226,7 +248,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
             });
         }
         if self.plan.len() == 0 {
-            // No push has done so.
+            // No push completes a latent without elements.
             let session = Arc::clone(&self.session);
             self.decide().and_then(|()| self.complete_part()).inspect_err(|error| session.fail(error))?;
         }
@@ -241,7 +263,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     }
 }
 
-/// Sets space aside for a latent that is stored raw.
+/// Reserves space for a latent that is stored raw.
 fn place_raw(session: &Session<'_>, plan: &Plan) -> Result<Body> {
     let size = plan.payload_size();
     let stored = size.saturating_add(CHUNK_HEADER_SIZE);
@@ -250,7 +272,8 @@ fn place_raw(session: &Session<'_>, plan: &Plan) -> Result<Body> {
     Ok(Body::Raw { place, hasher: Hasher::default() })
 }
 
-/// Compresses and writes the parts that wait, of all streams, in the order in which they were completed.
+/// Compresses and writes the waiting parts of all streams, in the order in which they were
+/// completed.
 pub(super) fn flush_waiting(session: &Session<'_>) -> Result<()> {
     let waiting = std::mem::take(&mut session.state().waiting);
     let jobs: Vec<Job<'_>> = waiting
@@ -265,7 +288,7 @@ pub(super) fn flush_waiting(session: &Session<'_>) -> Result<()> {
             },
         })
         .collect();
-    // These parts were taken over from their streams: without them the file is not whole.
+    // The streams have already handed over these parts, so without them the file is incomplete.
     write_jobs(session, &jobs).inspect_err(|error| session.fail(error))?;
     drop(jobs);
     waiting.into_iter().for_each(|part| part.payload.recycle(&session.options.buffers));
@@ -282,7 +305,8 @@ mod tests {
     use crate::writer::WriteOptions;
     use crate::writer::sink::SeekSink;
 
-    /// The stream of a part that waits may have been finished, with success, long before the part finds no place.
+    /// The stream of a waiting part may have finished successfully long before the part finds no
+    /// space.
     #[test]
     fn a_part_that_finds_no_place_spoils_the_file() {
         let sink = SeekSink::new(Cursor::new(Vec::new())).unwrap();

@@ -18,7 +18,7 @@ use crate::wire::{
 };
 use zerocopy::IntoBytes;
 
-/// The level of the table's frame, whatever that of the latents.
+/// The level of the table's frame, whatever the level of the latents.
 const TABLE_LEVEL: i32 = 3;
 
 #[derive(Serialize)]
@@ -97,10 +97,10 @@ impl<'a> Records<'a> {
     }
 }
 
-/// The text of a manifest, for a file of this length, version, and these records.
+/// A function that returns the text of a manifest for a file with this length, version and records.
 pub(crate) type ManifestText<'a> = dyn Fn(u64, (u8, u8), &Records<'_>) -> Result<String> + 'a;
 
-/// Flags as text. Those of other files were text, too.
+/// Returns flags as text. Flags from other files were also text there.
 fn tag(flags: &[u8; 4]) -> Cow<'_, str> {
     let end = flags.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     String::from_utf8_lossy(flags.get(..end).unwrap_or_default())
@@ -129,23 +129,23 @@ fn record(index: usize, record: &NewRecord) -> Record<'_> {
     }
 }
 
-/// What stands at the end of a file: the manifest, and what the header says of it.
+/// The data for the end of a file: the manifest, and the header's values for it.
 pub(super) struct End<'a> {
     pub(super) chunk_count: usize,
-    /// Whether a chunk is of a kind that 1.0 does not have.
+    /// Whether a chunk has a type that version 1.0 does not have.
     pub(super) is_newer: bool,
-    /// The manifest's text, for a file of this length and version.
+    /// A function that returns the manifest's text for a file with this length and version.
     pub(super) manifest: &'a dyn Fn(u64, (u8, u8)) -> Result<String>,
 }
 
 impl End<'_> {
-    /// The lowest version that can express these chunks in a file of this length. A chunk that 1.0 cannot express for its
-    /// size makes the file one, too.
+    /// Returns the lowest version that can express these chunks in a file of this length. If a
+    /// chunk is too large for version 1.0, so is the file.
     fn version(&self, length: u64) -> (u8, u8) {
         if self.is_newer || is_large(length) { VERSION_1_1 } else { VERSION_1_0 }
     }
 
-    /// The header of a file of `length` bytes whose table starts at `table_offset`.
+    /// Returns the header of a file of `length` bytes whose table starts at `table_offset`.
     fn header(&self, table_offset: u64, length: u64) -> FileHeader {
         let (version_major, version_minor) = self.version(length);
         let mut header = FileHeader {
@@ -169,8 +169,8 @@ impl End<'_> {
         header
     }
 
-    /// Writes the table behind the chunks, and then the header, which makes the file one. Returns the file's length and
-    /// version.
+    /// Writes the table after the chunks, and then the header, which makes the file valid. Returns
+    /// the file's length and version.
     pub(super) fn write(&self, session: &Session<'_>) -> Result<(u64, (u8, u8))> {
         let end = session.state().cursor;
         let (table, length) = fit_table(session, end, self)?;
@@ -183,7 +183,7 @@ impl End<'_> {
         bytes.extend_from_slice(table);
         session.write(&bytes, end)?;
         session.write(self.header(offset, length).as_bytes(), 0)?;
-        // Behind the table may be what a call wrote that was refused in the end.
+        // Bytes of a call that failed in the end may remain after the table.
         let shrunk = if session.sink.is_positional() { session.sink.set_len(length) } else { Ok(()) };
         let action = format!("write the end of {}", session.name);
         shrunk.and_then(|()| session.sink.flush()).map_err(Error::io(action))?;
@@ -195,7 +195,7 @@ fn is_large(length: u64) -> bool {
     u32::try_from(length).is_err()
 }
 
-/// Writes the end of a file of these chunks. Returns the file's length and version.
+/// Writes the end of a file with these chunks. Returns the file's length and version.
 pub(super) fn write_table(
     session: &Session<'_>,
     records: &[NewRecord],
@@ -214,15 +214,17 @@ pub(super) fn write_table(
     end.write(session)
 }
 
-/// The stored table of a file whose chunks end at `chunks_end`, and that file's length.
+/// Returns the stored table of a file whose chunks end at `chunks_end`, and that file's length.
 ///
-/// The length stands in the table, whose compressed size depends on it, and a third of the time no length fits itself.
-/// So the length is chosen with some slack, and zero bytes before the table use up what is left of that.
+/// The length is part of the table, and affects its compressed size. In a third of all cases no
+/// length is consistent with itself. So the length has some slack, and zero bytes before the table
+/// fill the rest.
 fn fit_table(session: &Session<'_>, chunks_end: u64, end: &End<'_>) -> Result<(Filled, u64)> {
     let stored = |length| stored_table(session, &(end.manifest)(length, end.version(length))?);
     let mut room = stored(chunks_end)?.bytes().len() as u64;
     loop {
-        // A few digits that differ change the size by a few bytes; should they change it by more, there is a next time.
+        // A few different digits change the size by only a few bytes. If they change it by more,
+        // the loop runs again.
         room += 16;
         let length = chunks_end + room;
         let table = stored(length)?;
@@ -234,7 +236,7 @@ fn fit_table(session: &Session<'_>, chunks_end: u64, end: &End<'_>) -> Result<(F
     }
 }
 
-/// The manifest as it is stored.
+/// Returns the manifest in its stored form.
 fn stored_table(session: &Session<'_>, json: &str) -> Result<Filled> {
     let limit = Limits::default().table_bytes;
     if json.len() as u64 + CHUNK_HEADER_SIZE > limit {
@@ -246,7 +248,7 @@ fn stored_table(session: &Session<'_>, json: &str) -> Result<Filled> {
     compress_whole(session, &header, json.as_bytes(), TABLE_LEVEL)
 }
 
-/// A manifest of this metadata.
+/// Returns a manifest with this metadata.
 pub(super) fn manifest(
     file_size: u64,
     version: (u8, u8),

@@ -1,4 +1,4 @@
-//! The interpreter's answer, and what of it can be used.
+//! The interpreter's answer, and its usable parts.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::super::plain;
 
-/// The distributions, besides torch and numpy, that decide an image. Builds of one package that are installed by other
-/// names are told by these.
+/// The distributions, in addition to torch and numpy, that affect an image. Builds of a package
+/// with another name are reported under that name.
 pub(super) const PACKAGES: [&str; 16] = [
     "diffusers",
     "transformers",
@@ -27,14 +27,15 @@ pub(super) const PACKAGES: [&str; 16] = [
     "onnxruntime-rocm",
 ];
 
-/// An interpreter and its packages; all texts can stand in components.
+/// An interpreter and its packages. All texts are valid in components.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::capture) struct Python {
     pub(in crate::capture) version: Option<String>,
     pub(in crate::capture) torch: Option<Torch>,
-    /// The version of numpy, whole.
+    /// The full version of numpy.
     pub(in crate::capture) numpy: Option<String>,
-    /// Of [`PACKAGES`], and in their order, those that are there, with the public part of their versions.
+    /// The installed packages of [`PACKAGES`], in that order, with the public part of their
+    /// versions.
     pub(in crate::capture) packages: Vec<(&'static str, String)>,
 }
 
@@ -43,12 +44,12 @@ pub(in crate::capture) struct Python {
 pub(in crate::capture) struct Torch {
     /// The public part of its version.
     pub(in crate::capture) version: String,
-    /// What it was built for.
+    /// The CUDA version that it was built for.
     pub(in crate::capture) cuda: Option<String>,
     pub(in crate::capture) rocm: Option<String>,
 }
 
-/// The answer as it is written.
+/// The answer in its JSON form.
 #[derive(Deserialize)]
 struct Answer {
     python: Option<String>,
@@ -57,7 +58,7 @@ struct Answer {
     packages: HashMap<String, Option<String>>,
 }
 
-/// What `torch/version.py` assigns.
+/// The variables in `torch/version.py`.
 #[derive(Deserialize)]
 struct TorchAnswer {
     #[serde(rename = "__version__")]
@@ -68,7 +69,8 @@ struct TorchAnswer {
 }
 
 impl Python {
-    /// Reads the answer; `None` if it is not one. What cannot stand in a component is left out.
+    /// Parses the answer, or returns `None` if it is malformed. Texts that are not valid in a
+    /// component are left out.
     pub(super) fn from_json(answer: &str) -> Option<Self> {
         let answer: Answer = serde_json::from_str(answer).ok()?;
         let text = |text: Option<String>| text.as_deref().and_then(plain);
@@ -89,7 +91,7 @@ impl Python {
     }
 }
 
-/// A version without its local part, which tells how it was built: `2.15.0` of `2.15.0+cu132`.
+/// Returns a version without its local part, which describes the build: `2.15.0` of `2.15.0+cu132`.
 fn public(version: &str) -> Option<String> {
     plain(version.split('+').next()?)
 }

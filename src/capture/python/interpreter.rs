@@ -1,17 +1,17 @@
-//! The choice of the interpreter. It is never one of the working folder, unless the caller names
-//! that.
+//! The choice of the interpreter. It never comes from the working folder, unless the caller names
+//! it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::lookup::{find, shown};
 
-/// Which interpreter is asked.
+/// The interpreter to query.
 #[derive(Clone, Debug)]
 pub(in crate::capture) enum Interpreter {
-    /// That of the active environment, or the one on `PATH`.
+    /// The interpreter of the active environment, or the one on `PATH`.
     Found,
-    /// This one.
+    /// This interpreter.
     Given(PathBuf),
     None,
 }
@@ -19,37 +19,38 @@ pub(in crate::capture) enum Interpreter {
 /// Interpreters that may answer.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Candidates {
-    /// To be asked in turn, until one answers.
+    /// Queried in turn, until one answers.
     pub(super) list: Vec<Candidate>,
     /// Notes on ignored variables and entries of `PATH`.
     pub(super) notes: Vec<String>,
 }
 
-/// An interpreter that may be there.
+/// An interpreter that may exist.
 #[derive(Debug, PartialEq)]
 pub(super) struct Candidate {
-    /// An absolute path, or the one that the caller has given.
+    /// An absolute path, or the path that the caller has given.
     pub(super) program: PathBuf,
-    /// Whether somebody named it: the caller, or whoever activated an environment.
+    /// Whether it was chosen explicitly, by the caller or by activating an environment.
     pub(super) named: bool,
 }
 
-/// Where environments have their interpreter, below the folder that this variable names; the first that is there is
-/// the one that is active.
+/// The variables that name the folder of the active environment, and the path of the interpreter in
+/// that folder. The first interpreter that exists is used.
 const ACTIVE: [(&str, &str); 2] = if cfg!(windows) {
     [("VIRTUAL_ENV", r"Scripts\python.exe"), ("CONDA_PREFIX", "python.exe")]
 } else {
     [("VIRTUAL_ENV", "bin/python"), ("CONDA_PREFIX", "bin/python")]
 };
 
-/// What interpreters on `PATH` are called.
+/// The names of interpreters on `PATH`.
 const ON_PATH: &[&str] = if cfg!(windows) { &["python.exe", "py.exe"] } else { &["python3"] };
 
-/// How to have an interpreter asked that was ignored.
+/// The remedy for an ignored interpreter.
 const REMEDY: &str = "set an absolute path, or name the interpreter with --python";
 
 impl Interpreter {
-    /// The interpreters to be asked; `variable` is the process's environment.
+    /// Returns the interpreters to query; `variable` looks up an environment variable of the
+    /// process.
     pub(super) fn candidates(&self, variable: impl Fn(&str) -> Option<OsString>) -> Candidates {
         let mut candidates = Candidates::default();
         match self {
@@ -79,7 +80,7 @@ impl Candidates {
         self.list.push(Candidate { program, named });
     }
 
-    /// The interpreter of the active environment.
+    /// Returns the interpreter of the active environment.
     fn active(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         ACTIVE.iter().find_map(|(name, program)| {
             let folder = PathBuf::from(variable(name).filter(|folder| !folder.is_empty())?);
@@ -92,7 +93,7 @@ impl Candidates {
         })
     }
 
-    /// Adds the program of this name that is first on `PATH`, and returns whether there is one.
+    /// Adds the first program with this name on `PATH`, and returns whether there is one.
     fn add_from_path(
         &mut self,
         name: &OsStr,
@@ -112,7 +113,7 @@ impl Candidates {
     }
 }
 
-/// Whether a path is a name without any separator.
+/// Returns whether a path is a name without separators.
 fn is_bare(path: &Path) -> bool {
     path.file_name() == Some(path.as_os_str())
 }
@@ -148,7 +149,7 @@ mod tests {
         }
     }
 
-    /// The candidates with these variables.
+    /// Returns the candidates with these variables.
     fn candidates(interpreter: &Interpreter, variables: &[(&str, &OsStr)]) -> Candidates {
         interpreter.candidates(|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_environment_that_is_empty_is_none_and_a_relative_one_is_ignored_with_a_note() {
-        // Tests run in the folder of the crate, where this is a file.
+        // Tests run in the folder of the crate, where this exists.
         let there = Path::new("src");
         assert!(there.is_dir());
         for name in ["VIRTUAL_ENV", "CONDA_PREFIX"] {

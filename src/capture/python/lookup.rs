@@ -1,5 +1,5 @@
-//! Programs on `PATH`, by absolute paths alone. Systems also look into the working folder: where an
-//! entry is empty or relative, and Windows before any entry.
+//! Finds programs on `PATH`, only in absolute paths. Systems also search the working folder: for
+//! empty and relative entries, and on Windows before any entry.
 
 use std::env;
 use std::ffi::OsStr;
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 pub(super) struct Lookup {
     /// The program in the first absolute entry that has it.
     pub(super) program: Option<PathBuf>,
-    /// Relative entries before that one that have it as well.
+    /// Earlier relative entries that also have it.
     pub(super) passed_over: Vec<PathBuf>,
 }
 
-/// Looks for the program of this name, a regular file that may be executed. Empty entries of `path`
-/// count as absent.
+/// Finds the program with this name, an executable regular file. Empty entries of `path` are
+/// ignored.
 pub(super) fn find(name: &OsStr, path: &OsStr) -> Lookup {
     let mut lookup = Lookup::default();
     for folder in env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty()) {
@@ -32,14 +32,14 @@ pub(super) fn find(name: &OsStr, path: &OsStr) -> Lookup {
     lookup
 }
 
-/// The absolute entries of a list such as `PATH`, and those that are relative.
+/// Returns the absolute entries of a list such as `PATH`, and the relative ones.
 pub(super) fn absolute_entries(list: &OsStr) -> (Vec<PathBuf>, Vec<PathBuf>) {
     env::split_paths(list)
         .filter(|entry| !entry.as_os_str().is_empty())
         .partition(|entry| entry.is_absolute())
 }
 
-/// A path in a message.
+/// Returns a path for a message.
 pub(super) fn shown(path: &Path) -> String {
     format!("\"{}\"", path.display())
 }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn entries_that_are_not_absolute_are_passed_over() {
-        // Tests run in the folder of the crate: a way from there to a program.
+        // Tests run in the folder of the crate: a relative path from there to a program.
         let program = fs::canonicalize("/bin/sh").unwrap();
         let (folder, name) = (program.parent().unwrap(), program.file_name().unwrap());
         let depth = env::current_dir().unwrap().components().count() - 1;
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(lookup(before), Lookup { program: there.clone(), passed_over });
         let behind = list(&[absolute, relative, "".as_ref()]);
         assert_eq!(lookup(behind), Lookup { program: there, passed_over: Vec::new() });
-        // An empty entry is the working folder, for others.
+        // Other programs treat an empty entry as the working folder.
         assert_eq!(find("Cargo.toml".as_ref(), ":".as_ref()), Lookup::default());
         assert_eq!(find("Cargo.toml".as_ref(), "".as_ref()), Lookup::default());
     }

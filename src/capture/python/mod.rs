@@ -1,4 +1,5 @@
-//! What a Python interpreter has installed, from one short process that imports none of it.
+//! The packages that a Python interpreter has installed, from one short process that imports none
+//! of them.
 
 mod answer;
 mod interpreter;
@@ -16,25 +17,25 @@ use self::surroundings::Surroundings;
 use super::process::{Process, TimeLimit};
 use super::silence::Silence;
 
-/// What came of asking.
+/// The result of a query.
 #[derive(Default)]
 pub(super) struct Asked {
     pub(super) python: Option<Python>,
     pub(super) notes: Vec<String>,
-    /// How long interpreters ran; `None` if none was started.
+    /// The running time of interpreters, or `None` if none was started.
     pub(super) took: Option<Duration>,
 }
 
-/// What the interpreter runs.
+/// The script that the interpreter runs.
 const SCRIPT: &str = include_str!("ask.py");
 
-/// Begins the line that the answer is on, whatever else the interpreter prints.
+/// The start of the line with the answer, whatever else the interpreter prints.
 const MARKER: &str = "gen5-environment: ";
 
-/// Asks the first interpreter that answers, in the time for all.
+/// Queries the interpreters in turn until one answers, with one time limit for all.
 ///
-/// The caller learns why one that was named did not answer, of any that took too long, and what was
-/// ignored. That there is no other is ordinary.
+/// The notes explain why an explicitly chosen interpreter did not answer, which ones took too long,
+/// and what was ignored. The absence of other interpreters is normal.
 pub(super) fn ask(interpreter: &Interpreter, time: &TimeLimit) -> Asked {
     let candidates = interpreter.candidates(|name| std::env::var_os(name));
     let mut asked = Asked { notes: candidates.notes, ..Asked::default() };
@@ -46,7 +47,8 @@ pub(super) fn ask(interpreter: &Interpreter, time: &TimeLimit) -> Asked {
     for candidate in candidates.list {
         let mut command = Command::new(&candidate.program);
         surroundings.apply(&mut command);
-        // Not isolated (-I), so that packages of the user's own folder and of PYTHONPATH are found, as in a normal run.
+        // Not isolated (-I), so that packages in the user's own folder and on PYTHONPATH are found,
+        // as in a normal run.
         command.args(["-B", "-c", SCRIPT, MARKER]).args(PACKAGES);
         let told = Process::ask(command, MARKER).and_then(|process| process.answer(time));
         if !matches!(told, Err(Silence::NotStarted(_))) {

@@ -1,5 +1,5 @@
-//! The environment variables of an interpreter, without those that make it run code of the working
-//! folder.
+//! The environment variables of an interpreter, without those that would make it run code from the
+//! working folder.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -8,11 +8,10 @@ use std::process::Command;
 
 use super::lookup::{absolute_entries, shown};
 
-/// Lists of folders. `PATH` is for the scripts that stand in for an interpreter, as those of pyenv
-/// do.
+/// Lists of folders. `PATH` is needed for wrapper scripts, such as those of pyenv.
 const LISTS: [&str; 2] = ["PATH", "PYTHONPATH"];
 
-/// Folders of modules and of their compiled forms. Those of the user are below the home folder.
+/// Folders of modules and of their compiled forms. Those of the user are in the home folder.
 const FOLDERS: [&str; 6] =
     ["PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX", "HOME", "USERPROFILE", "APPDATA"];
 
@@ -20,9 +19,9 @@ const FOLDERS: [&str; 6] =
 #[derive(Debug, PartialEq)]
 struct Change {
     name: &'static str,
-    /// The new value; `None` removes the variable.
+    /// The new value, or `None` to remove the variable.
     value: Option<OsString>,
-    /// The ignored paths, for a note; `None` if they are empty or not for modules.
+    /// The ignored paths for a note, or `None` if they are empty or not for modules.
     ignored: Option<String>,
 }
 
@@ -30,7 +29,7 @@ struct Change {
 pub(super) struct Surroundings(Vec<Change>);
 
 impl Surroundings {
-    /// The changes to the values that `variable` returns.
+    /// Returns the changes to the values that `variable` returns.
     pub(super) fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let variable = |name| Some((name, variable(name)?));
         let lists = LISTS.into_iter().filter_map(&variable);
@@ -48,7 +47,7 @@ impl Surroundings {
         }
     }
 
-    /// Notes on ignored paths.
+    /// Returns notes on ignored paths.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let told = self.0.iter().filter_map(|change| Some((change.name, change.ignored.as_ref()?)));
         told.map(|(name, ignored)| {
@@ -57,21 +56,21 @@ impl Surroundings {
     }
 }
 
-/// A list without its empty and relative entries, if it has any.
+/// Returns a list without its empty and relative entries, if it has any.
 fn shortened(name: &'static str, list: &OsStr) -> Option<Change> {
     let (absolute, relative) = absolute_entries(list);
     if absolute.len() == env::split_paths(list).count() {
         return None;
     }
-    // What was split can be joined.
+    // Paths that come from a list can be joined again.
     let value = env::join_paths(absolute).ok().filter(|list| !list.is_empty());
     let relative: Vec<String> = relative.iter().map(|entry| shown(entry)).collect();
-    // Whether an entry of `PATH` mattered is known where the interpreter is looked for.
+    // The search for the interpreter reports ignored entries of `PATH`.
     let is_told = name != "PATH" && !relative.is_empty();
     Some(Change { name, value, ignored: is_told.then(|| relative.join(", ")) })
 }
 
-/// A folder that is empty or relative. `PYTHONHOME` may be two.
+/// Removes a folder that is empty or relative. `PYTHONHOME` may be two folders.
 fn removed(name: &'static str, folder: &OsStr) -> Option<Change> {
     let is_absolute = match name {
         "PYTHONHOME" => env::split_paths(folder).all(|folder| folder.is_absolute()),
@@ -86,7 +85,7 @@ fn removed(name: &'static str, folder: &OsStr) -> Option<Change> {
 mod tests {
     use super::*;
 
-    /// What becomes of a variable of this value, and what is noted.
+    /// Returns the new value of a variable with this value, and the note.
     fn change(name: &str, value: &str) -> Option<(Option<String>, Option<String>)> {
         let Surroundings(changes) = Surroundings::of(|asked| (asked == name).then(|| value.into()));
         let [change] = &changes[..] else { return None };

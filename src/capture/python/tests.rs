@@ -1,4 +1,4 @@
-//! Interpreters that do as they should and interpreters that do not, played by shell scripts.
+//! Correct and faulty interpreters, simulated by shell scripts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use super::*;
 use crate::cancelled::Cancelled;
 
 const SHORT: Duration = Duration::from_millis(300);
-/// For what has to come to its end by itself.
+/// A limit for processes that exit on their own.
 const LONG: Duration = Duration::from_secs(60);
 
 struct Folder(TempDir);
@@ -31,8 +31,9 @@ impl Folder {
         fs::write(path, text).unwrap();
     }
 
-    /// An interpreter that is this shell script, with `$here` for the folder. It is written under another name first: a
-    /// file that some process has open for writing cannot be run, and processes that other tests start inherit it.
+    /// Creates an interpreter that is this shell script, with `$here` for the folder. It is written
+    /// under another name first: a file that some process has open for writing cannot be run, and
+    /// processes that other tests start inherit the handle.
     fn script(&self, text: &str) -> PathBuf {
         let path = self.path("python");
         let text = format!("#!/bin/sh\nhere='{}'\n{text}\n", self.0.path().display());
@@ -43,7 +44,7 @@ impl Folder {
         path
     }
 
-    /// Python itself, with the folder's `site` on its path.
+    /// Returns Python itself, with the folder's `site` on its path.
     fn python(&self) -> PathBuf {
         self.script("PYTHONPATH=$here/site exec python3 \"$@\"")
     }
@@ -58,7 +59,7 @@ fn asked(program: &Path, limit: Duration, cancelled: Cancelled) -> Asked {
     ask(&Interpreter::Given(program.to_owned()), &time)
 }
 
-/// What was noted of an interpreter that did not answer, without its path.
+/// Returns the note on an interpreter that did not answer, without its path.
 fn problem(program: &Path, timeout: Duration) -> String {
     let asked = given(program, timeout);
     assert_eq!(asked.python, None);
@@ -68,7 +69,7 @@ fn problem(program: &Path, timeout: Duration) -> String {
     problem.to_owned()
 }
 
-/// What a given interpreter answered.
+/// Returns the answer of a given interpreter.
 fn answered(program: &Path) -> Python {
     let asked = given(program, LONG);
     assert_eq!(asked.notes, [""; 0]);
@@ -76,7 +77,7 @@ fn answered(program: &Path) -> Python {
     asked.python.unwrap()
 }
 
-/// The state of the process whose number is in this file, `None` if it is gone.
+/// Returns the state of the process whose number is in this file, or `None` if it has exited.
 #[cfg(target_os = "linux")]
 fn state(file: &Path) -> Option<char> {
     let number = fs::read_to_string(file).unwrap();
@@ -91,7 +92,7 @@ fn no_process_is_left_behind() {
     let hangs = "sleep 1000 & echo $! > $here/child; echo $$ > $here/number; wait";
     assert_eq!(problem(&folder.script(hangs), SHORT), "it did not answer within 300ms, and was ended");
     assert_eq!(state(&folder.path("number")), None);
-    // The other one is reaped by whoever is its parent now, sooner or later.
+    // Its current parent reaps the other process sooner or later.
     let deadline = Instant::now() + LONG;
     while state(&folder.path("child")).is_some_and(|state| state != 'Z') {
         assert!(Instant::now() < deadline);
@@ -226,7 +227,7 @@ fn packages_are_read_from_what_installers_leave() {
     record("accelerate-0.9.dist-info/METADATA", "0.9");
     let older = fs::File::open(folder.path("site/accelerate-1.0.dist-info")).unwrap();
     older.set_modified(std::time::UNIX_EPOCH).unwrap();
-    // Behind `site` on the path.
+    // After `site` on the path.
     folder.file("behind/diffusers-0.1.dist-info/METADATA", "Version: 0.1\n");
     folder.file("behind/safetensors-0.8.0.dist-info/METADATA", "Version: 0.8.0\n");
     let program = folder.script("PYTHONPATH=$here/site:$here/behind:$here/none exec python3 -S \"$@\"");

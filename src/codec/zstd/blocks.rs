@@ -1,10 +1,12 @@
-//! A zstd frame decoded block by block, each block right where the caller wants it.
+//! Decodes a zstd frame block by block, each block directly into the caller's memory.
 //!
-//! A block may repeat bytes that came before it. zstd calls that its history, and remembers it as two stretches of memory
-//! from earlier calls. Here every call names the history itself, and makes zstd forget the rest. So zstd reads only memory
-//! that is borrowed for the call, and what a block can repeat depends on the frame alone: the bytes of one window before
-//! the block, wherever they are kept. A match that reaches farther back is an error, though zstd would allow it as long as
-//! it remembers more.
+//! A block may repeat bytes before it. zstd calls those bytes its history, and remembers it as two
+//! ranges of memory from earlier calls. Here every call passes the history explicitly, and makes
+//! zstd forget everything before that.
+//!
+//! So zstd reads only memory that is borrowed for the call. The bytes that a block can repeat
+//! depend only on the frame: one window before the block, wherever it is kept. A match that reaches
+//! farther back is an error, though zstd would allow it as long as it remembers more.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -18,80 +20,84 @@ use super::head::FrameHead;
 use super::{kept, library};
 
 thread_local! {
-    /// A context has no window of its own, so its size does not depend on the frames that it decoded.
+    /// A context has no window of its own, so its size does not depend on the frames that it has
+    /// decoded.
     static CONTEXT: Cell<Option<Context>> = const { Cell::new(None) };
 }
 
-/// A context of zstd's, owned.
+/// An owned zstd context.
 struct Context(NonNull<zstd_sys::ZSTD_DCtx>);
 
 impl Context {
     fn new() -> Result<Self, Undecoded> {
         library::check().map_err(Undecoded::Library)?;
-        // SAFETY: asks for nothing; returns null or a context that is the caller's.
+        // SAFETY: this has no preconditions; it returns null or a context that the caller owns.
         NonNull::new(unsafe { zstd_sys::ZSTD_createDCtx() }).map(Self).ok_or(NO_CONTEXT)
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: the context came from `ZSTD_createDCtx`, and this is the only place that frees it.
+        // SAFETY: the context came from `ZSTD_createDCtx`, and this is the only place that frees
+        // it.
         unsafe { zstd_sys::ZSTD_freeDCtx(self.0.as_ptr()) };
     }
 }
 
-/// Memory that no block is ever decoded into. Its second byte is neither the start of other memory nor the end of any.
+/// Memory that no block is ever decoded into. Its second byte is neither the start nor the end of
+/// any other memory.
 static NOWHERE: [AtomicU8; 3] = [const { AtomicU8::new(0) }; 3];
 
-/// Decodes one frame.
+/// A decoder of one frame.
 pub(crate) struct BlockDecoder {
-    /// There until the decoder is dropped, or has failed.
+    /// Present until the decoder is dropped or has failed.
     context: Option<Context>,
     head: FrameHead,
-    /// Bytes of the content that were not decoded yet.
+    /// Bytes of the content that are not decoded yet.
     left: u64,
 }
 
 impl BlockDecoder {
-    /// Starts on the frame whose first bytes are `prefix` (at least [`MAX_FRAME_HEADER`](super::MAX_FRAME_HEADER) of them,
-    /// unless it is shorter). The decoder wants the frame from its first byte on.
+    /// Creates a decoder for the frame that starts with `prefix`, which must have at least
+    /// [`MAX_FRAME_HEADER`](super::MAX_FRAME_HEADER) bytes unless the frame is shorter. The decoder
+    /// then needs the frame from its first byte.
     pub(crate) fn new(prefix: &[u8]) -> Result<Self, Undecoded> {
         let head = FrameHead::read(prefix)?;
         let context = kept::take(&CONTEXT).map_or_else(Context::new, Ok)?;
-        // SAFETY: the context is valid, and owned here alone. It forgets the frame it decoded before.
+        // SAFETY: the context is valid and exclusively owned. This call resets it.
         check(unsafe { zstd_sys::ZSTD_decompressBegin(context.0.as_ptr()) })?;
         Ok(Self { context: Some(context), head, left: head.content_size })
     }
 
-    /// Bytes of the frame's content.
+    /// Returns the size of the frame's content in bytes.
     pub(crate) fn content_size(&self) -> u64 {
         self.head.content_size
     }
 
-    /// How many bytes a block can reach back.
+    /// Returns the number of bytes that a block can reach back.
     pub(super) fn window(&self) -> usize {
         self.head.window
     }
 
-    /// The room that the next block needs, to be decoded whatever it is.
+    /// Returns the room that is enough to decode the next block, whatever its contents.
     pub(super) fn next_room(&self) -> usize {
         usize::try_from(self.left).unwrap_or(usize::MAX).min(self.head.block_size())
     }
 
-    /// How many bytes of the frame the next call of [`decode`](Self::decode) takes; 0 if the frame has ended and its
-    /// checksum was right, or after an error.
+    /// Returns the number of bytes that the next call of [`decode`](Self::decode) takes. It is 0
+    /// after an error, or when the frame has ended with the right checksum.
     pub(crate) fn wanted(&self) -> usize {
-        // SAFETY: the context is valid; the call only looks at it.
+        // SAFETY: the context is valid; the call only reads it.
         self.context
             .as_ref()
             .map_or(0, |context| unsafe { zstd_sys::ZSTD_nextSrcSizeToDecompress(context.0.as_ptr()) })
     }
 
-    /// Takes the next [`wanted`](Self::wanted) bytes of the frame, and decodes them to `memory`, from `at` on. Returns how
-    /// many bytes that made.
+    /// Takes the next [`wanted`](Self::wanted) bytes of the frame and decodes them to `memory` at
+    /// `at`. Returns the number of decoded bytes.
     ///
-    /// The content that was decoded before is `older`, followed by `memory` up to `at`: all of it, or at least as much as
-    /// one window. Bytes of `memory` behind those that were decoded may change.
+    /// The content decoded before is `older`, followed by `memory` up to `at`. These must contain
+    /// all of it, or at least one window. Bytes of `memory` after the decoded ones may change.
     pub(crate) fn decode(
         &mut self,
         input: &[u8],
@@ -99,7 +105,8 @@ impl BlockDecoder {
         memory: &mut [u8],
         at: usize,
     ) -> Result<usize, Undecoded> {
-        // zstd itself takes nothing at the end of a frame for the start of another, and reads where there is nothing.
+        // At the end of a frame, zstd itself would treat an empty input as the start of another
+        // frame, and read out of bounds.
         let wanted = self.wanted();
         if wanted == 0 || input.len() != wanted || at > memory.len() {
             return Err(damaged("more or less was decoded than the frame has"));
@@ -129,17 +136,20 @@ impl BlockDecoder {
         let recent = at.min(self.head.window);
         let older = older.split_at(older.len().saturating_sub(self.head.window - recent)).1;
         let room = (memory.len() - at).min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        // All places in `memory` come from this pointer, since zstd goes from one to the other.
+        // All positions in `memory` derive from this pointer, since zstd moves from one to the
+        // other.
         let memory = memory.as_mut_ptr();
-        // SAFETY: `recent` is at most `at`, and that at most the length of `memory`.
+        // SAFETY: `recent` is at most `at`, and `at` is at most the length of `memory`.
         let (recent_start, start) = unsafe { (memory.add(at - recent), memory.add(at)) };
         insert(context, older.as_ptr(), older.len());
         insert(context, recent_start, recent);
-        // SAFETY: the context is valid and owned here alone. zstd reads `input` within its length, which is as long as it
-        // wants. It writes at `start` within `room`, which ends with `memory` or before. It also reads its history. That
-        // is `older` and the `recent` bytes before `start`, both borrowed for this call, and nothing else: the header
-        // of this block was given to `forget_and_decode`, after which zstd's history was empty, and it has grown by the two
-        // insertions since. How far it may reach back zstd knows from the places and lengths, and refuses more.
+        // SAFETY: the context is valid and exclusively owned. zstd reads `input` within its length,
+        // which is the length it requires. It writes at `start` within `room`, which ends at or
+        // before the end of `memory`. It also reads its history. That is `older` and the `recent`
+        // bytes before `start`, both borrowed for this call, and nothing else: the header of this
+        // block was passed to `forget_and_decode`, after which zstd's history was empty, and only
+        // the two insertions since have extended it. zstd knows from the addresses and lengths how
+        // far it may reach back, and rejects anything beyond.
         let decoded = check(unsafe {
             zstd_sys::ZSTD_decompressContinue(
                 context.0.as_ptr(),
@@ -161,21 +171,22 @@ impl Drop for BlockDecoder {
     }
 }
 
-/// Whether the next bytes are the body of a block, as opposed to a header, or the checksum.
+/// Returns whether the next bytes are the body of a block, not a header or the checksum.
 fn next_is_a_block(context: &Context) -> bool {
-    // SAFETY: the context is valid; the call only looks at it.
+    // SAFETY: the context is valid; the call only reads it.
     let next = unsafe { zstd_sys::ZSTD_nextInputType(context.0.as_ptr()) };
     matches!(next, ZSTD_nextInputType_e::ZSTDnit_block | ZSTD_nextInputType_e::ZSTDnit_lastBlock)
 }
 
 /// Takes bytes that decode to nothing, and makes zstd forget its history.
 ///
-/// Wherever zstd is told to decode to, its history starts anew if that is not where it ended: what it remembered is the
-/// first of two stretches then, and the second is empty. The next stretch that starts elsewhere again pushes the first out.
+/// If zstd decodes to an address other than the end of its history, it starts a new history. Its
+/// previous memory becomes the first of two ranges, and the second is empty. The next range at
+/// another address drops the first.
 fn forget_and_decode(context: &Context, input: &[u8]) -> Result<(), Undecoded> {
     let [_, nowhere, _] = &NOWHERE;
-    // SAFETY: the context is valid, and zstd reads `input` within its length, which is as long as it wants. Headers and
-    // checksums are not written anywhere; there would be room for a byte.
+    // SAFETY: the context is valid, and zstd reads `input` within its length, which is the length
+    // it requires. Headers and checksums produce no output; there would be room for one byte.
     check(unsafe {
         zstd_sys::ZSTD_decompressContinue(
             context.0.as_ptr(),
@@ -188,17 +199,17 @@ fn forget_and_decode(context: &Context, input: &[u8]) -> Result<(), Undecoded> {
     .map(|_| ())
 }
 
-/// Tells zstd that the `len` bytes at `start` come next in its history.
+/// Adds the `len` bytes at `start` to the end of zstd's history.
 fn insert(context: &Context, start: *const u8, len: usize) {
-    // Nothing would still be a place for zstd, where its history ends.
+    // zstd would treat even an empty range as the new end of its history.
     if len > 0 {
-        // SAFETY: the context is valid; the call only notes the place.
+        // SAFETY: the context is valid; the call only stores the address.
         unsafe { zstd_sys::ZSTD_insertBlock(context.0.as_ptr(), start.cast(), len) };
     }
 }
 
 fn check(code: usize) -> Result<usize, Undecoded> {
-    // SAFETY: only looks at the number.
+    // SAFETY: the call only examines the number.
     match unsafe { zstd_sys::ZSTD_isError(code) } {
         0 => Ok(code),
         _ => Err(Undecoded::of_code(code)),
@@ -216,8 +227,8 @@ mod tests {
         testing::repeating(50_000, len)
     }
 
-    /// Decodes into memory that has just room for the content. Once it has `switch` bytes, these become the older ones, and
-    /// the rest is decoded into other memory.
+    /// Decodes into memory with just enough room for the content. After `switch` bytes, these
+    /// become the older ones, and the rest is decoded into other memory.
     fn decode(frame: &[u8], switch: usize) -> Result<Vec<u8>, Undecoded> {
         let mut decoder = BlockDecoder::new(frame)?;
         let size = usize::try_from(decoder.content_size()).unwrap();
@@ -226,7 +237,7 @@ mod tests {
         while decoder.wanted() > 0 {
             if at >= switch && older.is_empty() {
                 older = memory[..at].to_vec();
-                // What was decoded there is gone.
+                // The bytes that were decoded there are lost.
                 memory.fill(2);
                 memory.truncate(size - at);
                 at = 0;
@@ -279,7 +290,8 @@ mod tests {
             }
         };
         assert!(matches!(refused, Undecoded::Problem(FrameProblem::Damaged { .. })), "{refused:?}");
-        // A last block that is raw and empty (header 01 00 00, RFC 8878 3.1.1.2), with a place for it that lies elsewhere.
+        // A raw, empty last block (header 01 00 00, RFC 8878 3.1.1.2), and memory for it at another
+        // address.
         let empty_end =
             [b"\x28\xb5\x2f\xfd\x20\x04\x20\x00\x00head\x02\x00\x00\x00\x01\x00\x00".as_slice()].concat();
         assert_eq!(decode(&empty_end, 4).unwrap(), b"head");

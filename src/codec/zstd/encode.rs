@@ -1,4 +1,4 @@
-//! Writing frames: content size and checksum in each, the content piece by piece.
+//! Writes frames, each with content size and checksum, from content that arrives in pieces.
 
 use std::cell::Cell;
 
@@ -8,8 +8,9 @@ use zstd::zstd_safe::{
 
 use super::kept::{self, MAX_KEPT};
 
-/// Up to this level the window is [`FAST_WINDOW_LOG`], as it is at level 1: noise is compressed a tenth faster, and
-/// decompressed faster too, if the window stays in cache; what repeats farther apart is not found.
+/// Up to this level the window is [`FAST_WINDOW_LOG`], as at level 1. Noise compresses a tenth
+/// faster, and also decompresses faster, if the window stays in cache. Repetitions farther apart
+/// are not found.
 const FAST_LEVEL: i32 = 3;
 
 /// Base-2 logarithm of the window of the fast levels: 512 KiB.
@@ -19,28 +20,29 @@ thread_local! {
     static CONTEXT: Cell<Option<CCtx<'static>>> = const { Cell::new(None) };
 }
 
-/// Whether zstd knows this compression level.
+/// Returns whether zstd supports this compression level.
 pub(crate) fn is_valid_level(level: i32) -> bool {
     (zstd_safe::min_c_level()..=zstd_safe::max_c_level()).contains(&level)
 }
 
-/// Bytes that a frame of `size` bytes of content has at most.
+/// Returns the maximum size in bytes of a frame with `size` bytes of content.
 pub(crate) fn frame_bound(size: usize) -> usize {
     zstd_safe::compress_bound(size)
 }
 
-/// Compresses one frame with content size and checksum, its content coming piece by piece. The same pieces give the same
-/// bytes, on any thread.
+/// An encoder of one frame with content size and checksum, whose content arrives in pieces. The
+/// same pieces produce the same bytes, on any thread.
 pub(crate) struct FrameEncoder<'o> {
     context: CCtx<'static>,
     output: OutBuffer<'o, [u8]>,
 }
 
-/// Why compressing fails: no memory, or an output that is too short.
+/// The reason of a failure: no memory, or an output that is too short.
 type Problem = &'static str;
 
 impl<'o> FrameEncoder<'o> {
-    /// Starts a frame of `size` bytes of content in `output`, which has [`frame_bound`] bytes or more.
+    /// Starts a frame with `size` bytes of content in `output`, which has at least [`frame_bound`]
+    /// bytes.
     pub(crate) fn new(level: i32, size: u64, output: &'o mut [u8]) -> Result<Self, Problem> {
         let name = zstd_safe::get_error_name;
         let kept = kept::take(&CONTEXT).or_else(CCtx::try_create);
@@ -51,7 +53,8 @@ impl<'o> FrameEncoder<'o> {
             context.set_parameter(CParameter::WindowLog(FAST_WINDOW_LOG)).map_err(name)?;
         }
         if level < 0 {
-            // Left to itself, zstd then stores what does not repeat as it is, and values seldom repeat.
+            // By default, zstd does not entropy-code literals at these levels, and values seldom
+            // repeat, so nearly all of them are literals.
             let entropy = CParameter::LiteralCompressionMode(ParamSwitch::Enable);
             context.set_parameter(entropy).map_err(name)?;
         }
@@ -65,12 +68,12 @@ impl<'o> FrameEncoder<'o> {
         self.feed(bytes, ZSTD_EndDirective::ZSTD_e_continue)
     }
 
-    /// Ends zstd's block here: what follows is of another kind, and gets statistics of its own.
+    /// Ends zstd's current block. The next content is of another kind, and gets its own statistics.
     pub(crate) fn end_block(&mut self) -> Result<(), Problem> {
         self.feed(&[], ZSTD_EndDirective::ZSTD_e_flush)
     }
 
-    /// Ends the frame, whose content is complete; returns the bytes it takes.
+    /// Ends the frame after its content is complete, and returns its size in bytes.
     pub(crate) fn finish(mut self) -> Result<usize, Problem> {
         self.feed(&[], ZSTD_EndDirective::ZSTD_e_end)?;
         let size = self.output.pos();
@@ -99,7 +102,7 @@ impl<'o> FrameEncoder<'o> {
     }
 }
 
-/// Bytes that `bytes` come to when they are compressed for themselves.
+/// Returns the compressed size of `bytes` on their own.
 pub(crate) fn compressed_size(bytes: &[u8], level: i32) -> Result<usize, Problem> {
     let mut output = vec![0; frame_bound(bytes.len())];
     let mut encoder = FrameEncoder::new(level, bytes.len() as u64, &mut output)?;
@@ -147,7 +150,7 @@ mod tests {
         assert!(!is_valid_level(23));
     }
 
-    /// Contexts are kept for common levels, and given back after a level that takes much memory.
+    /// Contexts are kept for common levels, and freed after a level that takes much memory.
     #[test]
     fn contexts_of_the_default_level_are_kept() {
         let part = vec![0; 64 << 20];

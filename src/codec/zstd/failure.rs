@@ -1,23 +1,24 @@
-//! Why a frame is not decoded.
+//! Reasons why a frame is not decoded.
 
 use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
 use crate::error::FrameProblem;
 
-/// Bytes of a context without a window, about: a test compares it with what zstd takes.
+/// The approximate size in bytes of a context without a window. A test compares it with zstd's own
+/// value.
 const CONTEXT_SIZE: u64 = 160 << 10;
 
 /// There is no memory for a context.
 pub(super) const NO_CONTEXT: Undecoded = Undecoded::Memory { bytes: CONTEXT_SIZE };
 
-/// Why a frame is not decoded.
+/// The reason why a frame is not decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Undecoded {
-    /// It is not as it has to be.
+    /// The frame is not valid.
     Problem(FrameProblem),
-    /// There is no memory for that: so many bytes, about.
+    /// There is not enough memory. The size is approximate.
     Memory { bytes: u64 },
-    /// The zstd library that is linked is not one that this crate was written for, and why.
+    /// The linked zstd library is not supported by this crate. The text has the details.
     Library(String),
 }
 
@@ -28,7 +29,8 @@ impl From<FrameProblem> for Undecoded {
 }
 
 impl Undecoded {
-    /// What an error code of zstd's means. A block that does not fit holds more than the frame claims, which is damage.
+    /// Returns the meaning of a zstd error code. A block that does not fit has more content than
+    /// the frame declares, which is damage.
     pub(super) fn of_code(code: usize) -> Self {
         if zstd_safe::is_error_kind(code, ZSTD_ErrorCode::ZSTD_error_memory_allocation) {
             return NO_CONTEXT;

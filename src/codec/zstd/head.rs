@@ -1,35 +1,37 @@
-//! The head of a frame (RFC 8878, 3.1.1.1), read by hand: zstd's own parser fills a struct whose layout differs from
-//! release to release.
+//! The header of a frame (RFC 8878, 3.1.1.1), parsed here because zstd's own parser fills a struct
+//! whose layout differs between releases.
 
 use crate::error::FrameProblem;
 
 /// The first four bytes of a frame (RFC 8878, 3.1.1).
 const FRAME_MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
 
-/// The first four bytes of a skippable frame, with any lowest four bits (RFC 8878, 3.1.2).
+/// The first four bytes of a skippable frame, whose lowest four bits are arbitrary (RFC 8878,
+/// 3.1.2).
 const SKIPPABLE_MAGIC: u32 = 0x184D_2A50;
 
-/// The longest frame header in bytes: magic, descriptor, window, dictionary id, content size.
+/// The longest frame header in bytes: magic, descriptor, window, dictionary ID, content size.
 pub(crate) const MAX_FRAME_HEADER: usize = 18;
 
-/// The largest window accepted: 128 MiB, which level 22 uses and the reference accepts.
+/// The largest accepted window: 128 MiB, which level 22 uses and the reference implementation
+/// accepts.
 pub(super) const MAX_WINDOW: u64 = 1 << 27;
 
-/// The most bytes that one block decodes to (RFC 8878, 3.1.1.2.4).
+/// The maximum decoded size of one block (RFC 8878, 3.1.1.2.4).
 pub(crate) const MAX_BLOCK: usize = 128 << 10;
 
-/// What a frame says of itself, checked.
+/// The checked values of a frame header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameHead {
-    /// Bytes of the frame's content.
+    /// Size of the frame's content in bytes.
     pub(super) content_size: u64,
-    /// How many bytes a match may reach back; at most [`MAX_WINDOW`].
+    /// The number of bytes that a match may reach back, at most [`MAX_WINDOW`].
     pub(super) window: usize,
 }
 
 impl FrameHead {
-    /// Reads the head of the frame that starts with `prefix`: at least [`MAX_FRAME_HEADER`] bytes of it, unless the frame
-    /// is shorter.
+    /// Parses the header of the frame that starts with `prefix`: at least [`MAX_FRAME_HEADER`]
+    /// bytes of it, unless the frame is shorter.
     pub(super) fn read(prefix: &[u8]) -> Result<Self, FrameProblem> {
         let (magic, mut rest) = prefix.split_first_chunk().ok_or(FrameProblem::Truncated)?;
         if *magic != FRAME_MAGIC {
@@ -52,7 +54,7 @@ impl FrameHead {
         let content_size = match descriptor >> 6 {
             0 if !is_single_segment => return Err(FrameProblem::NoContentSize),
             0 => take(&mut rest, 1)?,
-            // Two bytes start where one byte ends.
+            // The two-byte range starts where the one-byte range ends.
             1 => take(&mut rest, 2)? + 256,
             2 => take(&mut rest, 4)?,
             _ => take(&mut rest, 8)?,
@@ -63,7 +65,7 @@ impl FrameHead {
         }
     }
 
-    /// The most bytes that a block of this frame decodes to (RFC 8878, 3.1.1.2.4).
+    /// Returns the maximum decoded size of a block of this frame (RFC 8878, 3.1.1.2.4).
     pub(super) fn block_size(&self) -> usize {
         self.window.min(MAX_BLOCK)
     }
@@ -76,7 +78,7 @@ fn take(bytes: &mut &[u8], count: usize) -> Result<u64, FrameProblem> {
     Ok(number.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
-/// The window that a window descriptor gives (RFC 8878, 3.1.1.1.2).
+/// Returns the window size for a window descriptor (RFC 8878, 3.1.1.1.2).
 fn window_size(descriptor: u64) -> u64 {
     let base = 1 << (10 + (descriptor >> 3));
     base + base / 8 * (descriptor & 0b111)
@@ -86,7 +88,7 @@ fn window_size(descriptor: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// A frame that starts with this descriptor and these bytes.
+    /// Parses a frame that starts with this descriptor and these bytes.
     fn read(descriptor: u8, rest: &[u8]) -> Result<FrameHead, FrameProblem> {
         FrameHead::read(&[&FRAME_MAGIC, [descriptor].as_slice(), rest].concat())
     }
@@ -102,10 +104,10 @@ mod tests {
         assert_eq!(read(0x40, &[0x10, 0, 0]), head(256, 4096));
         assert_eq!(read(0x80, &[0x13, 5, 0, 0, 0]), head(5, 5632));
         assert_eq!(read(0xC0, &[0x10, 0, 0, 0, 0, 0, 1, 0, 0]), head(1 << 40, 4096));
-        // A dictionary id of 0 names none.
+        // A dictionary ID of 0 means that there is none.
         assert_eq!(read(0x23, &[0, 0, 0, 0, 11]), head(11, 11));
         assert_eq!(read(0x22, &[7, 1, 11]), Err(FrameProblem::Dictionary { id: 0x107 }));
-        // Bit 4 is unused: a decoder passes over it. Bit 3 is reserved.
+        // Bit 4 is unused, and decoders ignore it. Bit 3 is reserved.
         assert_eq!(read(0x30, &[11]), head(11, 11));
         assert!(matches!(read(0x28, &[11]), Err(FrameProblem::Damaged { .. })));
     }
@@ -126,7 +128,7 @@ mod tests {
                         assert_eq!(found.map(u32::from), Some(*id));
                     }
                     (Err(FrameProblem::NoContentSize), Ok((size, _))) => assert_eq!(size, None),
-                    // zstd takes windows that are wider.
+                    // zstd accepts larger windows.
                     (Err(FrameProblem::Damaged { message }), Ok(_)) => assert!(message.contains("memory")),
                     (Err(_), Err(_)) => {}
                     (ours, theirs) => panic!("{descriptor:#x} {rest:?}: {ours:?}, {theirs:?}"),

@@ -1,19 +1,21 @@
-//! What a thread keeps from one frame to the next, since making it takes longer than decoding a small chunk.
+//! Values that a thread keeps from one frame to the next, since creating them takes longer than
+//! decoding a small chunk.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
 
-/// The most memory that a thread keeps: enough for the default level, not for a window of 128 MiB.
+/// The most memory that a thread keeps: enough for the default level, but not for a window of 128
+/// MiB.
 pub(super) const MAX_KEPT: usize = 16 << 20;
 
-/// Takes what the thread keeps here. A thread that is ending keeps nothing.
+/// Takes the value that the thread keeps here. A thread that is ending keeps nothing.
 pub(super) fn take<T>(place: &'static LocalKey<Cell<Option<T>>>) -> Option<T> {
     place.try_with(Cell::take).ok().flatten()
 }
 
 /// Keeps a value for the thread, unless the thread is ending.
 pub(super) fn keep<T>(place: &'static LocalKey<Cell<Option<T>>>, value: T) {
-    // The value is dropped with the closure where there is no place for it.
+    // If the storage is gone, the value is dropped with the closure.
     let _ = place.try_with(|place| place.set(Some(value)));
 }
 
@@ -54,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_ends_keeps_nothing() {
-        // Which of two values is dropped first depends on the system.
+        // The drop order of two values depends on the system.
         let orders: [fn(); 2] = [
             || {
                 keep(&PLACE, "early".to_owned());

@@ -1,15 +1,15 @@
-//! Whether the zstd library that is linked is one that this crate was written for. By default it is the one that the crate
-//! `zstd-sys` carries; a build may take the system's.
+//! Checks that this crate supports the linked zstd library. By default, that is the one in the
+//! crate `zstd-sys`, but a build may use the system's.
 
 use zstd::zstd_safe::{self, zstd_sys};
 
-/// Refuses a library of another minor version: the functions that decode single blocks are not part of zstd's stable
-/// interface.
+/// Returns an error for a library with another minor version, because the functions that decode
+/// single blocks are not part of zstd's stable interface.
 pub(super) fn check() -> Result<(), String> {
     check_version(zstd_safe::version_number())
 }
 
-/// `version` is as zstd numbers them: 10507 is 1.5.7.
+/// Checks `version`, in zstd's numbering: 10507 is 1.5.7.
 fn check_version(version: u32) -> Result<(), String> {
     let minor = |version: u32| (version / 10_000, version / 100 % 100);
     let (found, expected) = (minor(version), minor(zstd_sys::ZSTD_VERSION_NUMBER));

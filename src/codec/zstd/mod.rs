@@ -1,9 +1,11 @@
-//! zstd frames (RFC 8878): one for each compressed chunk. A frame must give its content size, need no dictionary, keep its
-//! window under 2^27 bytes, and be all there is. Frames written here carry a checksum.
+//! zstd frames (RFC 8878): one for each compressed chunk. A frame must record its content size,
+//! need no dictionary, have a window of at most 2^27 bytes, and be the only data. Frames written
+//! here have a checksum.
 //!
-//! One decoder reads all frames, block by block. [`BlockDecoder`] is given the memory for each block and the bytes before
-//! it, so whole chunks are decoded in place. [`FrameDecoder`] gives it a ring, for what is read piece by piece. Both see
-//! the same bytes before a block, so they give the same content or the same error.
+//! One decoder reads all frames, block by block. [`BlockDecoder`] receives the memory for each
+//! block and the bytes before it, so whole chunks are decoded in place. [`FrameDecoder`] passes it
+//! a ring, for content that is read in pieces. Both see the same bytes before a block, so they
+//! return the same content or the same error.
 
 mod blocks;
 mod encode;

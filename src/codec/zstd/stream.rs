@@ -1,4 +1,4 @@
-//! A zstd frame decoded piece by piece, in no more memory than its window and two blocks take.
+//! Decodes a zstd frame piece by piece, in no more memory than its window and two blocks.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -12,22 +12,23 @@ thread_local! {
     static RING: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
-/// Decodes one frame into a ring: where the next block may not fit before the ring's end, it goes to the start, over bytes
-/// that no block can reach any more.
+/// A decoder of one frame into a ring. If the next block may not fit before the ring's end, it goes
+/// to the start, over bytes that no block can reach any more.
 pub(crate) struct FrameDecoder {
     blocks: BlockDecoder,
     ring: Vec<u8>,
-    /// Where the next block goes.
+    /// The position of the next block.
     at: usize,
-    /// Where the last lap ended, 0 in the first.
+    /// The end of the last lap, or 0 in the first lap.
     last_lap: usize,
 }
 
 impl FrameDecoder {
-    /// Starts on the frame whose first bytes are `prefix`, as [`BlockDecoder::new`] does.
+    /// Creates a decoder for the frame that starts with `prefix`, like [`BlockDecoder::new`].
     pub(crate) fn new(prefix: &[u8]) -> Result<Self, Undecoded> {
         let blocks = BlockDecoder::new(prefix)?;
-        // With the second block, a lap that starts over does not touch the window that ends at the last lap's end.
+        // With the second block, a new lap does not overlap the window that ends at the end of the
+        // last lap.
         let laps = blocks.window() + 2 * MAX_BLOCK;
         let size = usize::try_from(blocks.content_size()).unwrap_or(usize::MAX).min(laps);
         let mut ring = kept::take(&RING).unwrap_or_default();
@@ -37,23 +38,24 @@ impl FrameDecoder {
         Ok(Self { blocks, ring, at: 0, last_lap: 0 })
     }
 
-    /// Bytes of the frame's content.
+    /// Returns the size of the frame's content in bytes.
     pub(crate) fn content_size(&self) -> u64 {
         self.blocks.content_size()
     }
 
-    /// How many bytes of the frame the next call of [`decode`](Self::decode) takes, as [`BlockDecoder::wanted`].
+    /// Returns the number of bytes that the next call of [`decode`](Self::decode) takes, like
+    /// [`BlockDecoder::wanted`].
     pub(crate) fn wanted(&self) -> usize {
         self.blocks.wanted()
     }
 
-    /// Takes the next [`wanted`](Self::wanted) bytes of the frame. Returns where in [`ring`](Self::ring) the bytes are
-    /// that they decode to, which may be none. They stay there until the next call.
+    /// Takes the next [`wanted`](Self::wanted) bytes of the frame. Returns the range of the decoded
+    /// bytes in [`ring`](Self::ring), which may be empty. They stay there until the next call.
     pub(crate) fn decode(&mut self, input: &[u8]) -> Result<Range<usize>, Undecoded> {
         if self.ring.len() - self.at < self.blocks.next_room() {
             (self.last_lap, self.at) = (self.at, 0);
         }
-        // What is left in the window of the last lap.
+        // The rest of the last lap that is still in the window.
         let older = self.blocks.window().saturating_sub(self.at).min(self.last_lap);
         let (memory, older) = match older {
             0 => (self.ring.as_mut_slice(), [].as_slice()),
@@ -69,7 +71,7 @@ impl FrameDecoder {
         Ok(start..self.at)
     }
 
-    /// The memory that [`decode`](Self::decode) decodes to.
+    /// Returns the memory that [`decode`](Self::decode) decodes to.
     pub(crate) fn ring(&self) -> &[u8] {
         &self.ring
     }
@@ -84,7 +86,7 @@ impl Drop for FrameDecoder {
     }
 }
 
-/// Memory of this size, or an error where there is none.
+/// Allocates memory of this size, or returns an error if there is not enough.
 fn zeroed(size: usize) -> Result<Vec<u8>, Undecoded> {
     zerocopy::FromZeros::new_vec_zeroed(size).map_err(|_| Undecoded::Memory { bytes: size as u64 })
 }
@@ -108,7 +110,7 @@ mod tests {
         Ok(content)
     }
 
-    /// Forgets the ring of earlier frames.
+    /// Discards the ring of earlier frames.
     fn start_afresh() {
         kept::take(&RING);
     }
@@ -138,7 +140,7 @@ mod tests {
             assert!(matches!(refused, Undecoded::Problem(FrameProblem::Damaged { .. })), "{refused:?}");
             start_afresh();
             assert!(decode(&right).unwrap() == content);
-            // The ring that is kept now has room for more than the window.
+            // The kept ring is now larger than the window needs.
             decode(&compress(&repeating(50_000, 5_000_000), 1 << 20, 22)).unwrap();
             assert_eq!(decode(&lying).unwrap_err(), refused);
             assert!(decode(&right).unwrap() == content);

@@ -1,8 +1,9 @@
-//! Frames that the tests of both decoders read.
+//! Frames for the tests of both decoders.
 
 use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, compress_bound, zstd_sys::ZSTD_EndDirective};
 
-/// A frame of `content`, with a block of zstd's for each `block` bytes, and matches of at most 2^`window_log` bytes back.
+/// Returns a frame of `content`, with one block per `block` bytes, and matches of at most
+/// 2^`window_log` bytes back.
 pub(super) fn compress(content: &[u8], block: usize, window_log: u32) -> Vec<u8> {
     let mut context = CCtx::create();
     context.set_parameter(CParameter::WindowLog(window_log)).unwrap();
@@ -23,13 +24,14 @@ pub(super) fn compress(content: &[u8], block: usize, window_log: u32) -> Vec<u8>
     frame
 }
 
-/// Bytes that repeat after `period` bytes, and hardly before.
+/// Returns bytes that repeat after `period` bytes, and hardly before.
 pub(super) fn repeating(period: u32, len: usize) -> Vec<u8> {
     let noise = (0..period).map(|n| (n.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]);
     noise.cycle().take(len).collect()
 }
 
-/// The frame with another window in its header: of 2^(10 + `exponent`) bytes, and `eighths` of that.
+/// Returns the frame with another window in its header: 2^(10 + `exponent`) bytes, plus `eighths`
+/// eighths of that.
 pub(super) fn with_window(frame: &[u8], exponent: u8, eighths: u8) -> Vec<u8> {
     const SINGLE_SEGMENT: u8 = 0b10_0000;
     let is_single_segment = frame[4] & SINGLE_SEGMENT != 0;
@@ -38,10 +40,11 @@ pub(super) fn with_window(frame: &[u8], exponent: u8, eighths: u8) -> Vec<u8> {
         .concat()
 }
 
-/// Frames whose matches reach farther back than the window that they claim, frames whose window is just as wide as it must
-/// be, and the content of both.
+/// Returns frames whose matches reach farther back than the declared window, frames whose window is
+/// just large enough, and the content of both.
 pub(super) fn lying_and_right() -> [(Vec<u8>, Vec<u8>, Vec<u8>); 3] {
-    // Windows of 1152 bytes, 64 KiB and 576 KiB; the next smaller ones have 1024 bytes, 60 KiB and 512 KiB.
+    // Windows of 1152 bytes, 64 KiB and 576 KiB; the next smaller ones have 1024 bytes, 60 KiB and
+    // 512 KiB.
     let cases = [
         (1152, 64, 11, (0, 1), (0, 0)),
         (65_536, 512, 16, (6, 0), (5, 7)),
