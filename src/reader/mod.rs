@@ -16,6 +16,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use gen5_publish::Original;
+
 pub use latent::Latent;
 pub use load::Loaded;
 pub use open::ReadOptions;
@@ -28,7 +30,6 @@ use crate::error::{Error, Place, Result};
 use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata, MostTags};
 use crate::shorten::quote;
 use crate::source::Source;
-use gen5_publish::Original;
 
 /// An open GEN5 file whose header and chunk table are valid.
 ///
