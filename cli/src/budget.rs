@@ -1,6 +1,8 @@
-//! What a command may take at most, whatever files claim: memory, threads, and bytes that it writes again and again.
+//! Limits on a command's resources, whatever the files claim: memory, threads, and bytes written
+//! repeatedly.
 //!
-//! Values of latents are not among it: they are read in blocks and batches of some MiB, however many there are.
+//! Values of latents are not counted: they are read in blocks and batches of some MiB, however many
+//! there are.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;

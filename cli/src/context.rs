@@ -1,4 +1,4 @@
-//! What a command works with.
+//! The context of a command.
 
 use crate::input::Inputs;
 use crate::output::Output;

@@ -1,4 +1,4 @@
-//! What a failure means for the exit code.
+//! The exit code of each failure.
 
 use std::fmt;
 use std::io;

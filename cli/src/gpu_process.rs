@@ -1,5 +1,5 @@
-//! The process in which NVIDIA's library is loaded: this program, started once more. A library that
-//! hangs or crashes does so there.
+//! A second process of this program that loads NVIDIA's library. If the library hangs or crashes,
+//! only that process is affected.
 
 use std::env;
 use std::io;

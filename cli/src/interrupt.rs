@@ -1,11 +1,14 @@
-//! Ctrl-C and its kin: a command that writes is told, so that it can clean up; any other ends at once.
+//! Ctrl-C and similar signals. A command that writes is notified so that it can clean up; any other
+//! ends at once.
 //!
-//! [`arm`] is called before the first temporary is made. From then on a signal is only remembered: whatever asks
-//! [`is_due`] between two steps fails, and what fails cleans up; then the process [ends by it](exit). Another signal ends
-//! the process where it stands, if some time has passed: `timeout` and others send one to the process and to its group.
+//! [`arm`] is called before the first temporary file is created. From then on, a signal is only
+//! recorded: checks of [`is_due`] between steps fail, the failing operation cleans up, and the
+//! process [ends by the signal](exit). A second signal after some time ends the process
+//! immediately. The delay matters because `timeout` and others signal both the process and its
+//! group.
 //!
-//! A step may take long, in the kernel above all. So a thread waits for the signal as well, and [ends](end) the process
-//! when its time is up, whatever the others do.
+//! A step may take long, above all in the kernel. So a thread also waits for the signal, and
+//! [ends](end) the process when the time is up, whatever the other threads do.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Characters that are not seen, or look like a space.
+//! Characters that are invisible or look like a space.
 
 /// Whether nothing is seen of a character but perhaps a gap, which is true of a space, too, and of no other ASCII
 /// character but controls.

@@ -1,4 +1,5 @@
-//! The command line of gen5, as a library: `main` only hands over the arguments, so that tests reach every part.
+//! The command line of gen5 as a library. `main` only passes the arguments, so tests can reach
+//! every part.
 
 pub mod budget;
 mod cli;

@@ -1,7 +1,7 @@
-//! Names of files for latents that are extracted.
+//! File names for extracted latents.
 //!
-//! A key is any text, also `../../etc/passwd`; a file name made of one is harmless on every system. The true keys
-//! belong in an index file beside the files.
+//! A key is any text, including `../../etc/passwd`; a file name made from it is harmless on every
+//! system. The original keys belong in an index file next to the files.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Whether two JSON values have the same meaning, however they are spelled.
+//! Comparison of JSON values by meaning, ignoring spelling.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Standard input and output of the process. What cannot be read or written is an error here; std takes a descriptor
-//! that is closed, or open the wrong way, for one that is empty or takes everything.
+//! Standard input and output of the process. An unusable descriptor is an error here; std treats
+//! one that is closed, or open the wrong way, as empty or accepting everything.
 
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;

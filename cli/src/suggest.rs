@@ -1,4 +1,4 @@
-//! Names that are likely meant by others.
+//! Suggestions of the name that a misspelled one most likely means.
 
 use std::path::Path;
 use std::{fs, io};

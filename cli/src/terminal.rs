@@ -1,4 +1,4 @@
-//! Text for a terminal: strings from files made harmless, sizes made readable.
+//! Text for a terminal: escapes strings from files, and formats sizes.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The threads that a command works on.
+//! The threads that a command uses.
 
 use std::error::Error;
 

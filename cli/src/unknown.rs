@@ -1,5 +1,5 @@
-//! Chunks of types that this version does not know, which a newer one, or another program, has written. Commands carry
-//! them or say that they do not.
+//! Chunks of types that this version does not know, written by a newer version or another program.
+//! Commands either copy them or report that they drop them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! What there is to print instead of running a command: help, or what is wrong with the command line. clap words both.
+//! Output printed instead of running a command: help, or an error in the command line. clap words
+//! both.
 
 use clap::CommandFactory;
 use clap::builder::StyledStr;

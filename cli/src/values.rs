@@ -1,4 +1,4 @@
-//! Values and the bytes that a file has them in.
+//! Conversion between values and the bytes that store them.
 
 use gen5::{Dtype, Element, bf16, f16};
 

@@ -1,4 +1,4 @@
-//! `gen5 completions`: what makes a shell complete `gen5`.
+//! `gen5 completions`: shell completion scripts.
 
 use anyhow::Result;
 use clap_complete::aot;

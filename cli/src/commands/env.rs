@@ -1,4 +1,4 @@
-//! `gen5 env`: the environment of this machine, and how those of files differ from it.
+//! `gen5 env`: the environment of this machine, and how the environments of files differ from it.
 
 use std::path::Path;
 use std::time::Duration;

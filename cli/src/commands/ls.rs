@@ -1,4 +1,4 @@
-//! `gen5 ls`: a line for each latent, for pipes.
+//! `gen5 ls`: one line per latent, for pipes.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `gen5 report`: a page of files.
+//! `gen5 report`: an HTML page that shows files.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

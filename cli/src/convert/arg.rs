@@ -1,4 +1,4 @@
-//! What `--latent` and `--from` take.
+//! The argument of `--latent` and `--from`.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};

@@ -1,4 +1,4 @@
-//! An array found in a file: what it is, and a reader of its values.
+//! An array found in a file: its description and a reader of its values.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,4 +1,4 @@
-//! A writer whose failure is told once.
+//! A writer that reports its failure once.
 
 use std::io::{self, Seek, SeekFrom, Write};
 

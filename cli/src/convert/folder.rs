@@ -1,4 +1,4 @@
-//! A folder of files with arrays, as latents: arrays that agree become the rows of one.
+//! A folder of array files read as latents: matching arrays become the rows of one latent.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};

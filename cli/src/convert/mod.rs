@@ -1,8 +1,8 @@
-//! Arrays of numpy and safetensors files: finding them, and reading their values as GEN5 keeps them.
+//! Arrays of numpy and safetensors files: finds them and reads their values as GEN5 stores them.
 //!
-//! [`find`] reads headers only, and what is kept beside latents; [`Array::open`] gives the values in C order,
-//! little-endian. Nothing that a file says is believed before it is checked against the file, and what is wrong is an
-//! error that names the file and the array.
+//! [`find`] reads headers, and the data kept with latents; [`Array::open`] returns the values in C
+//! order, little-endian. Everything that a file claims is checked against the file, and errors name
+//! the file and the array.
 
 mod arg;
 mod array;

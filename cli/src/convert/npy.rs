@@ -4,7 +4,7 @@
 //! 0   6  \x93NUMPY
 //! 6   2  version: 1.0, 2.0 or 3.0
 //! 8   n  length of the text, little-endian; n is 2 in version 1.0 and 4 in the others
-//!        the text: {'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), } and spaces, a newline at the end
+//!        the text: {'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), }, spaces, a newline
 //!        the values, at a multiple of 64
 //! ```
 

@@ -1,8 +1,8 @@
 //! Arrays in a `.npz` file: a zip of `.npy` files, stored or deflated.
 //!
-//! The zip crate reads the directory. A reader of its members borrows the archive, and arrays are read long after
-//! they were found and from several threads, so a member is read here: its range of the file, inflated if it has to
-//! be, its size and CRC checked at its end.
+//! The zip crate reads the directory. Its readers of members borrow the archive, but arrays are
+//! read later and from several threads. So members are read here: a range of the file, inflated if
+//! necessary, with size and CRC checked at the end.
 
 use anyhow::{Context, Result, bail, ensure};
 use zip::{CompressionMethod, ZipArchive};

@@ -1,4 +1,5 @@
-//! The files that arrays are read from: by path, or one without a name that has what came from standard input.
+//! The files that arrays are read from: named files, or an unnamed one with the contents of
+//! standard input.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};

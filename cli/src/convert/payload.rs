@@ -1,4 +1,4 @@
-//! Readers of values: exactly as many bytes as announced, and in C order.
+//! Readers of values: exactly the announced number of bytes, in C order.
 
 use std::io::{self, Read};
 

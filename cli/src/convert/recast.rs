@@ -1,4 +1,4 @@
-//! Values of latents on their way into a file that has them as another type, or as another program does.
+//! Conversion of values to the type, or to the scale, of the file that receives them.
 
 use std::io::{self, Write};
 

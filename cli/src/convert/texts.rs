@@ -1,4 +1,4 @@
-//! The texts beside the tensors of a file.
+//! The texts stored with a file's tensors.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

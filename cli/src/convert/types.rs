@@ -1,4 +1,4 @@
-//! The types of array elements in foreign files, by all the names they have there.
+//! The types of array elements in foreign files, under all their names there.
 
 use ::safetensors::Dtype as Tensor;
 use gen5::Dtype;

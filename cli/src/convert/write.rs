@@ -1,4 +1,5 @@
-//! Files of arrays, written: `.npy`, `.npz` and `.safetensors`. Sizes are known before, so values are streamed.
+//! Writers of array files: `.npy`, `.npz` and `.safetensors`. Sizes are known in advance, so values
+//! are streamed.
 
 use std::collections::HashSet;
 use std::fs::File;

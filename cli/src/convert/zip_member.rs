@@ -1,4 +1,4 @@
-//! The bytes of one member of a zip file, checked.
+//! A checked reader of one member of a zip file.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
 

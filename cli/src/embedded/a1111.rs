@@ -1,5 +1,5 @@
-//! The form of AUTOMATIC1111's web UI, which Forge, SD.Next and many others write, too: the prompt, the negative prompt,
-//! and a last line of `Name: value` pairs.
+//! The format of AUTOMATIC1111's web UI, which Forge, SD.Next and many others also write: the prompt,
+//! the negative prompt, and a last line of `Name: value` pairs.
 //!
 //! ```text
 //! a lighthouse at dusk, <lora:storm:0.8>
@@ -7,7 +7,7 @@
 //! Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 512x768, Lora hashes: "storm: 1a2b"
 //! ```
 //!
-//! Values with a comma, a colon or a newline are quoted as JSON strings; some are JSON as they are.
+//! Values with a comma, a colon or a newline are quoted as JSON strings; some are plain JSON.
 
 use serde_json::value::RawValue;
 

@@ -1,7 +1,7 @@
-//! The fields of Exif that hold text.
+//! The text fields of Exif.
 //!
-//! Only the first directory and the Exif directory are looked at, each once, so a file cannot make this go round in a
-//! circle, and a field's bytes are sliced, never allocated by the count that it claims.
+//! Only the first directory and the Exif directory are read, each once, so a file cannot cause a
+//! loop. A field's bytes are sliced and never allocated by the count that the file claims.
 
 use super::{Texts, utf8_or_latin1};
 

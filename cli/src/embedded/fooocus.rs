@@ -1,4 +1,5 @@
-//! The form of Fooocus: a JSON object. Its other scheme, in the form of AUTOMATIC1111, is read there.
+//! The format of Fooocus: a JSON object. Its other scheme uses the format of AUTOMATIC1111, and
+//! `a1111` reads it.
 
 use super::generation::snake_case;
 use super::{Generation, MAX_SETTINGS, json};

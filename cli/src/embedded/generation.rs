@@ -1,4 +1,4 @@
-//! How an image was made, as far as its text tells.
+//! Generation parameters found in an image's text.
 
 use gen5::Extra;
 

@@ -1,4 +1,5 @@
-//! The three forms that InvokeAI has had: `invokeai_metadata`, `sd-metadata`, and `Dream`, a command line.
+//! The three formats of InvokeAI, past and present: `invokeai_metadata`, `sd-metadata`, and
+//! `Dream`, a command line.
 
 use gen5::Extra;
 

@@ -1,4 +1,4 @@
-//! JSON as generators write it.
+//! JSON as image generators write it.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,9 @@
-//! The text that generators put into their images, and what it says of how an image was made.
+//! The text that generators embed in images, and the generation parameters in it.
 //!
-//! [`read`] finds text in PNG, JPEG and WebP, and understands the forms of AUTOMATIC1111 (with Forge, SD.Next and others
-//! that write the same), ComfyUI, InvokeAI, NovelAI and Fooocus. Images come from strangers: whatever the bytes, time and
-//! memory are bounded by the size of the image and the constants here, nothing panics, and what is wrong with some text is
-//! told beside the rest.
+//! [`read`] finds text in PNG, JPEG and WebP, and understands the formats of AUTOMATIC1111 (with
+//! Forge, SD.Next and other programs that write the same format), ComfyUI, InvokeAI, NovelAI and
+//! Fooocus. Images are untrusted: for any bytes, the image's size and the constants here bound time
+//! and memory, nothing panics, and problems in a text are reported next to the rest of the result.
 
 pub mod a1111;
 pub mod comfyui;

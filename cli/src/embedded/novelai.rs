@@ -1,4 +1,4 @@
-//! The form of NovelAI: several texts, of which `Comment` is a JSON object with the settings.
+//! The format of NovelAI: several texts, including `Comment`, a JSON object with the settings.
 
 use gen5::Extra;
 

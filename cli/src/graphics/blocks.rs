@@ -1,4 +1,4 @@
-//! Half blocks: a cell's upper half in the colour of its text, the lower one in that of its background.
+//! Half blocks: the upper half of a cell has its text colour, the lower half its background colour.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,5 @@
-//! Pictures on terminals: by the protocols that some have for it, or as half blocks, which all have.
+//! Pictures on terminals: by a graphics protocol where the terminal has one, or as half blocks,
+//! which every terminal can show.
 
 mod blocks;
 mod inline;

@@ -1,4 +1,4 @@
-//! Sixel: bands of six rows, in which each character is a column of them in one colour.
+//! Sixel: bands of six rows, in which each character is one column in one colour.
 
 use std::collections::HashMap;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! Many files: looked at side by side, told of in their order.
+//! Many files processed in parallel and reported in order.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Latents as they are named on the command line: by key, or by position, and by rows.
+//! Latents named on the command line: by key or position, and by rows.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What is to be seen of a file, as options say it.
+//! The parts of a file to draw, as selected by options.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What commands read: files by their paths, or standard input, once, where `-` stands for one.
+//! Input of commands: files by path, or standard input, once, for the path `-`.
 
 pub(crate) mod each_file;
 pub(crate) mod files;

@@ -1,4 +1,5 @@
-//! A file that is read, and replaced by the result: other programs that do the same wait meanwhile.
+//! A file that a command reads and then replaces with its result. Other programs that do the same
+//! wait until it is done.
 
 use std::fs;
 use std::io::ErrorKind;

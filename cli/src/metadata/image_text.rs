@@ -1,4 +1,4 @@
-//! What the text in an image, or in a file of latents, adds to the metadata.
+//! The metadata found in the text of an image or of a file of latents.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The metadata that `pack` stores: what flags say, else what a file says, else what the image's text says.
+//! The metadata that `pack` stores. Flags take precedence over a metadata file, which takes
+//! precedence over the image's text.
 
 use std::path::Path;
 

@@ -1,5 +1,7 @@
-//! The files that latents came from, in `model_info`. They name latents by key and row, and so have to follow wherever
-//! these go; else a file that is made again would have the values of another.
+//! The files that latents came from, as recorded in `model_info`.
+//!
+//! Records name latents by key and row, so they must be updated whenever latents move. Otherwise, a
+//! restored file would contain the values of another.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Environments of files and of this machine, held against each other.
+//! Comparison of files' environments with each other and with this machine.
 
 use std::io::{self, Write};
 

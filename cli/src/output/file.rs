@@ -1,4 +1,5 @@
-//! A file that is no GEN5 file: where it may be is known before the work, and it appears when it is complete.
+//! An output file in another format than GEN5. Its path is checked before the work, and it appears
+//! once it is complete.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A folder of results, which appears when it is complete.
+//! A folder of results that appears once it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

@@ -1,4 +1,4 @@
-//! A GEN5 file that a command writes: where it may be, and what is told of it.
+//! A GEN5 file that a command writes: checks its path, and reports it.
 
 use std::fs::File;
 use std::io::{self, Seek};

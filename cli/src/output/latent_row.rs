@@ -1,4 +1,4 @@
-//! How a latent is stored, for programs: the same members wherever it is told.
+//! The JSON members that describe how a latent is stored, the same in every command.
 
 use gen5::{ChunkRecord, Latent, LatentSummary};
 use serde::Serialize;

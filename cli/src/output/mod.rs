@@ -1,4 +1,4 @@
-//! Where results and messages go, and what commands write.
+//! Destinations of results and messages, and the output that commands write.
 
 pub(crate) mod environment;
 pub(crate) mod file;

@@ -1,4 +1,5 @@
-//! Charts as inline SVG. Colours are the style sheet's, by class; what a chart shows it says in words, too.
+//! Charts as inline SVG. The style sheet sets the colours by class, and each chart also states its
+//! content in words.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;

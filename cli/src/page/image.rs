@@ -1,4 +1,4 @@
-//! The stored image, as much of it as a page has room for.
+//! The stored image, scaled down to the page's size limit.
 
 use std::io::Cursor;
 

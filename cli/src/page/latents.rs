@@ -1,4 +1,4 @@
-//! Latents and their pictures, as a page shows them.
+//! Latents and their pictures as the page shows them.
 
 use gen5::{ChunkRecord, Latent};
 use image::RgbImage;

@@ -1,4 +1,5 @@
-//! What a page says, before it is HTML. Texts are as the files have them; the template makes them harmless.
+//! The page's content before it becomes HTML. Texts are stored as the files have them; the template
+//! escapes them.
 
 use std::path::PathBuf;
 

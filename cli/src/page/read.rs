@@ -1,4 +1,4 @@
-//! From a file to what a page says of it.
+//! Reads a file into the page's model.
 
 use std::collections::BTreeMap;
 use std::io;

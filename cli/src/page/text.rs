@@ -1,4 +1,4 @@
-//! Text from files as a page shows it. That it is no markup is the template's affair.
+//! Text from files as the page shows it. The template escapes markup.
 
 use crate::terminal::{escape_prose, human_size};
 

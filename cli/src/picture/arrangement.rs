@@ -1,4 +1,4 @@
-//! How the pictures of a latent are laid out: how large its tiles are, and how they stand together.
+//! The arrangement of a latent's pictures: the size of its tiles and their positions.
 
 use std::cmp::Reverse;
 

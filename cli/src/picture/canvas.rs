@@ -1,4 +1,4 @@
-//! Something to paint on: pixels that grow downwards, rectangles, pictures, text.
+//! A canvas to paint on: pixels that grow downwards, rectangles, pictures, text.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-//! What a file says besides its latents that helps to tell what they are: its model, the size of its image, and where they
-//! came from.
+//! Clues from the rest of a file that help to identify its latents: the model, the image's size,
+//! and the latents' origin.
 
 use gen5::{ChunkType, Latent, Reader};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Pictures as files: the image that a GEN5 file holds is decoded, what was painted becomes PNG.
+//! Pictures as files: decodes the image stored in a GEN5 file, and encodes painted pictures as PNG.
 
 use std::borrow::Cow;
 use std::io::Cursor;

@@ -1,5 +1,6 @@
-//! Which axis of a latent is which: nothing in a file says it, so it is told from the shape, and from the key and the model's
-//! name where the shape leaves it open. What was made of it can be read in words.
+//! The meaning of a latent's axes. Files do not record it, so it is inferred from the shape and,
+//! where the shape is ambiguous, from the key and the model's name. The conclusion is also
+//! available in words.
 
 /// What an axis is to a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What is shown of one latent, on a page or on a terminal: its pictures, and what is said about them.
+//! The view of one latent on a page or a terminal: its pictures and their captions.
 
 use gen5::{Latent, Reader};
 use rayon::prelude::*;

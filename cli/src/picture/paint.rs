@@ -1,4 +1,4 @@
-//! The pictures of a latent, painted.
+//! Painting of a latent's pictures.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};

@@ -1,4 +1,4 @@
-//! What is read of a latent: all of it, or a sample of one that is large, and which of its pictures are kept.
+//! The values to read from a latent (all, or a sample of a large one) and the pictures to keep.
 
 use std::ops::Range;
 

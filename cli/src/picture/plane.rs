@@ -1,4 +1,4 @@
-//! Values as a picture has them: in rows.
+//! Values of a picture, in rows.
 
 /// The values of a channel, row by row.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,11 @@
-//! Previews: latents as RGB by a linear map of their channels, which is near what the decoder makes of them, at an eighth of
-//! its size and no cost.
+//! Previews: latents as RGB by a linear map of their channels. The result is close to the
+//! decoder's, at an eighth of its size and almost without cost.
 //!
-//! The factors and biases are those that ComfyUI publishes as `latent_rgb_factors` and `latent_rgb_factors_bias`
-//! (`comfy/latent_formats.py`, as of 2025). The idea is Keturn's, who fitted the first of them (Hugging Face forum, "Decoding
-//! latents to RGB without upscaling", 2022). They are for latents as the sampler has them, scaled and shifted; the result is
-//! in -1 to 1. Scales and shifts are there, too, as `scale_factor` and `shift_factor`.
+//! The factors and biases are those that ComfyUI publishes as `latent_rgb_factors` and
+//! `latent_rgb_factors_bias` (`comfy/latent_formats.py`, as of 2025). The idea is Keturn's, who
+//! fitted the first of them (Hugging Face forum, "Decoding latents to RGB without upscaling",
+//! 2022). They apply to latents as the sampler has them, scaled and shifted; the result is in -1 to
+//! 1. The same file also has the scales and shifts, as `scale_factor` and `shift_factor`.
 
 use image::RgbImage;
 

@@ -1,5 +1,5 @@
-//! One pass over a latent that gives all that is shown of it: statistics by channel, a histogram, and some of its pictures,
-//! made smaller on the way where they are large.
+//! One pass over a latent that produces its statistics by channel, a histogram, and some of its
+//! pictures, scaled down on the way if they are large.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

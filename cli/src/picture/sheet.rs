@@ -1,4 +1,4 @@
-//! A contact sheet: all that a file holds, on one page.
+//! A contact sheet: the contents of a file on one page.
 
 use gen5::Reader;
 use image::{Rgb, RgbImage};

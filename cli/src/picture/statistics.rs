@@ -1,4 +1,5 @@
-//! Statistics that are gathered block by block, in any order, and come out as if all values had been at hand.
+//! Statistics gathered block by block, in any order, with the same result as over all values at
+//! once.
 
 /// Values that are summed up together: they stay in cache between two passes over them.
 const BLOCK: usize = 4096;

@@ -1,4 +1,4 @@
-//! Channels as pictures: which value gets which colour.
+//! Channels as pictures: the colour of each value.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,5 @@
-//! How far long work is: a bar on a terminal, elsewhere a line now and then; and whether it is to stop.
+//! Progress of long operations: a bar on a terminal, otherwise a line at intervals. Also checks for
+//! interrupts.
 
 mod narrow;
 

@@ -1,4 +1,4 @@
-//! A terminal that is drawn on but for its last columns.
+//! A terminal whose last columns are left free.
 
 use std::io;
 

@@ -1,6 +1,8 @@
-//! Arrays of files on their way into a GEN5 file: small ones whole and several together, large ones block by block.
+//! Arrays of files copied into a GEN5 file: small ones whole and in batches, large ones block by
+//! block.
 //!
-//! Which latents are compressed is decided in their order, so a file's bytes do not depend on the number of threads.
+//! Compression is decided in the order of the latents, so a file's bytes do not depend on the
+//! number of threads.
 
 use std::io::Read;
 

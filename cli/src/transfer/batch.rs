@@ -1,4 +1,4 @@
-//! Values on their way into a file: what is small goes whole, and several latents together.
+//! Values on their way into a file: small latents are written whole and in batches.
 
 use anyhow::Result;
 use gen5::{Array, Dtype, Element, Entry, bf16, f16};

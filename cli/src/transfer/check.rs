@@ -1,4 +1,4 @@
-//! Hashes of a whole file, checked after its values were read piece by piece.
+//! Verification of a file's hashes after its values were read piece by piece.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Latents of files on their way into another: small ones whole and several together, large ones block by block.
+//! Latents copied from one file to another: small ones whole and in batches, large ones block by
+//! block.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The bytes of a latent, read by another thread than the one that works on them.
+//! The bytes of a latent, read on a separate thread.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};

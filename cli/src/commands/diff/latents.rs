@@ -1,4 +1,4 @@
-//! The latents of two files, key by key.
+//! Comparison of two files' latents, key by key.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The metadata of two files, member by member.
+//! Comparison of two files' metadata, member by member.
 
 use std::collections::HashMap;
 

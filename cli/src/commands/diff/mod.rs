@@ -1,4 +1,4 @@
-//! `gen5 diff`: two files held against each other.
+//! `gen5 diff`: compares two files.
 
 mod latents;
 mod members;

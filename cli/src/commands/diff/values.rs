@@ -1,4 +1,4 @@
-//! The values of two latents held against each other, block by block.
+//! Block-by-block comparison of two latents' values.
 
 use anyhow::{Result, ensure};
 use gen5::{Dtype, Latent};

@@ -1,4 +1,4 @@
-//! `gen5 merge`: the latents of several files in one.
+//! `gen5 merge`: combines the latents of several files in one.
 
 mod options;
 

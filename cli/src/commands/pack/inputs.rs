@@ -1,4 +1,4 @@
-//! What `pack` is given: files and folders of latents, and what else these files say.
+//! The inputs of `pack`: files and folders of latents, and the metadata in them.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `gen5 repack`: a file written anew.
+//! `gen5 repack`: writes a file again.
 
 mod options;
 

@@ -1,4 +1,4 @@
-//! `gen5 show --json`: the statistics of latents, for programs. They are of all values, however many there are.
+//! `gen5 show --json`: the statistics of latents, for programs. They always cover all values.
 
 use anyhow::Result;
 use gen5::Latent;

@@ -1,4 +1,4 @@
-//! `gen5 show`: what is in a file, on the terminal.
+//! `gen5 show`: a file's contents on the terminal.
 
 mod json;
 mod options;

@@ -1,4 +1,4 @@
-//! `gen5 split`: a file taken apart into files of its latents, or of some rows of them.
+//! `gen5 split`: splits a file into files of its latents, or of some of their rows.
 
 mod options;
 mod shares;

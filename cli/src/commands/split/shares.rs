@@ -1,5 +1,5 @@
-//! What of the metadata of a file that is split belongs to which part: all of it in each would grow with the square of the
-//! parts.
+//! Distributes the metadata of a split file over its parts. Copying all of it into every part would
+//! take quadratic space.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! Files of a layout made of latents that are from elsewhere.
+//! Files of a layout written from latents that come from elsewhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `gen5 unpack`: a file taken apart into files of common formats.
+//! `gen5 unpack`: extracts a file into files of common formats.
 
 mod derive;
 mod options;

@@ -1,4 +1,4 @@
-//! Which files `unpack` writes for the latents, and what is in each.
+//! The plan of `unpack`: the files to write and their contents.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;

@@ -1,4 +1,4 @@
-//! The files that `unpack` is to write.
+//! The files that `unpack` will write.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Rows of latents, one after the other: read in blocks, since each of a compressed latent would decompress those before it.
+//! Consecutive rows of latents, read in blocks. Reading single rows of a compressed latent would
+//! decompress all earlier ones each time.
 
 use std::collections::VecDeque;
 

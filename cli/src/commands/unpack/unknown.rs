@@ -1,4 +1,4 @@
-//! Files of chunks of unknown types.
+//! Output files for chunks of unknown types.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Latents as a sampler has them, made those that a decoder takes: what ComfyUI and sd-scripts expect in their files.
+//! Conversion of latents from the sampler's scale to the decoder's, which ComfyUI and sd-scripts
+//! expect in their files.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! `.latent` files of ComfyUI: a safetensors file with one latent, a marker, and the graph as texts.
+//! `.latent` files of ComfyUI: a safetensors file with one latent, a marker, and the graph as
+//! texts.
 
 use std::path::Path;
 

@@ -1,6 +1,8 @@
-//! Latent caches of kohya's sd-scripts: a `.npz` file with latents, the size of the image they were made of, and its crop.
+//! Latent caches of kohya's sd-scripts: a `.npz` file with latents, the size of the source image,
+//! and its crop.
 //!
-//! Caches of several resolutions have each array once for each, with the latents' size behind the name: `latents_64x96`.
+//! Caches of several resolutions repeat each array for each resolution and append the latents' size
+//! to the name: `latents_64x96`.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,8 @@
-//! The layouts of arrays that programs of the ecosystem write, known by their content.
+//! Array layouts of programs in the ecosystem, recognised by content.
 //!
-//! A layout says which of a file's arrays are latents, and what else there is: small arrays of types that no latent has,
-//! and texts. All of that is a [`Source`], which `model_info` keeps, so that the file can be made again.
+//! A layout identifies the latents among a file's arrays, and its other data: texts, and small
+//! arrays of types that latents cannot have. `model_info` keeps all of this as a [`Source`], so
+//! that the file can be restored.
 
 pub mod comfyui;
 pub mod kohya;

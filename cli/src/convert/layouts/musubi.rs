@@ -1,6 +1,7 @@
-//! Latent caches of musubi-tuner: a safetensors file whose tensors are called `CONTENT_FxHxW_DTYPE` (latents: `latents_…`,
-//! `latents_control_…`, `latents_image_…`), without the frames for models of images alone (FLUX.2), or `CONTENT_DTYPE`, and
-//! whose texts tell the model's architecture.
+//! Latent caches of musubi-tuner: safetensors files whose texts name the model's architecture.
+//!
+//! Tensors are called `CONTENT_FxHxW_DTYPE` (latents: `latents_…`, `latents_control_…`,
+//! `latents_image_…`) or `CONTENT_DTYPE`. Image-only models (FLUX.2) omit the frames.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is kept of a file besides its latents, and how it comes back.
+//! A record of a file's data other than latents, and the restoration of the file from it.
 
 use std::collections::HashSet;
 use std::fmt;

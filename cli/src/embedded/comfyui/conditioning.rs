@@ -1,4 +1,5 @@
-//! Prompts: from a sampler through whatever changes conditioning to the nodes that encode text.
+//! The search for prompts: from a sampler, through the nodes that change conditioning, to the nodes
+//! that encode text.
 
 use std::collections::HashSet;
 

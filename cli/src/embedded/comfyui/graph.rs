@@ -1,5 +1,7 @@
-//! A graph of nodes, and ways through it that end: each visits a node once, none is a recursion, and all together have a
-//! number of steps, since many short ways through a graph can be a long one.
+//! A graph of nodes with bounded searches.
+//!
+//! Each search visits a node once and none recurses. All searches share a limit of steps, since
+//! many short paths through a graph can add up to a long one.
 
 use std::cell::Cell;
 use std::collections::HashSet;

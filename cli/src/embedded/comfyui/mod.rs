@@ -1,8 +1,9 @@
-//! The form of ComfyUI: `prompt`, a graph of nodes whose inputs are values or links to other nodes.
+//! The format of ComfyUI: `prompt`, a graph of nodes whose inputs are values or links to other
+//! nodes.
 //!
-//! What counts is the sampler that starts from noise: the first of those that an image that is saved comes from. Prompts,
-//! model and settings are looked for along its links. `workflow`, the same graph as the editor draws it, is only kept as
-//! text.
+//! The relevant node is the sampler that starts from noise, the first one upstream of a saved
+//! image. Prompts, model and settings are searched along its links. `workflow`, the same graph as
+//! drawn by the editor, is only kept as text.
 
 mod conditioning;
 mod graph;

@@ -1,4 +1,4 @@
-//! Files as they are named on the command line: by path, by pattern, by the folder they are below.
+//! Files named on the command line: by path, by pattern, or by the folder that contains them.
 
 mod pattern;
 mod walk;

@@ -1,8 +1,8 @@
 //! Patterns of file names: `runs/*.gen5`, `**/final.gen5`, `step-[0-9]?.npy`.
 //!
-//! `globset` and `fast-glob` were tried. Both match bytes, so `?` and `[ä]` do not match `ä`; both give `{a,b}` a
-//! meaning, and neither takes a pattern that is not UTF-8. `glob` has the right meaning and panics on names that are
-//! not UTF-8.
+//! The existing crates do not fit. `globset` and `fast-glob` match bytes, so `?` and `[ä]` do not
+//! match `ä`; both interpret `{a,b}`, and neither accepts a pattern that is not UTF-8. `glob` has
+//! the right meaning but panics on names that are not UTF-8.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! All that is shown of one file.
+//! The HTML that shows everything about one file.
 
 use maud::{Markup, html};
 

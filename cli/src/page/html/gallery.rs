@@ -1,4 +1,4 @@
-//! Several files: a card for each, and their details.
+//! The HTML of several files: a card for each one, followed by its details.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! A latent: its pictures, its statistics.
+//! The HTML of one latent: its pictures and statistics.
 
 use maud::{Markup, html};
 

@@ -1,7 +1,7 @@
-//! The page as HTML: everything that stands in it, and no more than that, whatever the files say.
+//! The page as HTML, self-contained and safe whatever the files say.
 //!
-//! From the ground up: `parts`, `latent`, `details` of a file, `gallery` of several. `style.css` and `script.js` stand
-//! in the page as they are.
+//! From the bottom up: `parts`, `latent`, `details` (one file), `gallery` (several files).
+//! `style.css` and `script.js` are embedded in the page unchanged.
 
 mod details;
 mod gallery;

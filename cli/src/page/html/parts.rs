@@ -1,4 +1,4 @@
-//! What several parts of a page have.
+//! Elements shared by several parts of the page.
 
 use gen5::{Drift, Severity};
 use maud::{Markup, html};
