@@ -47,7 +47,7 @@ pub(crate) struct EnvArgs {
     pub(crate) json: bool,
 }
 
-/// This machine, for programs.
+/// The JSON report of this machine.
 #[derive(Serialize)]
 struct Machine<'a> {
     environment: &'a [Component],
@@ -63,7 +63,7 @@ struct Milliseconds {
     nvml_start: Option<f64>,
 }
 
-/// A file held against another or against this machine, for programs.
+/// The JSON report of a file compared with another or with this machine.
 #[derive(Serialize)]
 struct Compared {
     path: String,
