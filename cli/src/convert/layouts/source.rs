@@ -16,7 +16,7 @@ use crate::convert::texts::Texts;
 use crate::convert::types::{Other, Type};
 use crate::terminal::{escape, shorten};
 
-/// Bytes of arrays that are kept beside the latents of one file.
+/// Limit on the bytes of arrays kept in addition to the latents of a file.
 pub const MAX_KEPT: u64 = 64 << 10;
 
 /// A file that latents came from: an element of `source_files` in `model_info`.
