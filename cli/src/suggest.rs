@@ -12,7 +12,7 @@ pub(crate) fn likely_meant<'n>(name: &str, known: impl Iterator<Item = &'n str>)
     let known = known.filter(|known| is_short(name) && is_short(known));
     let lower = name.to_lowercase();
     let score = |known: &str| match known == name {
-        // Matches that only differ in case come last.
+        // An exact match wins over those that only differ in case.
         true => 2.0,
         false => strsim::jaro_winkler(&lower, &known.to_lowercase()),
     };
@@ -64,7 +64,7 @@ mod tests {
         let known: Vec<String> = known.collect();
         let meant = |name: &str| likely_meant(name, known.iter().map(String::as_str));
         assert_eq!((meant("nosie"), meant("note")), (Some("noise"), None));
-        // The first wins a tie, but a match with the same case wins over others.
+        // The first wins a tie, and an exact match wins over others.
         let meant_of = |name, known: &[&'static str]| likely_meant(name, known.iter().copied());
         assert_eq!(meant_of("lat", &["lat00", "lat01", "lat02"]), Some("lat00"));
         assert_eq!(meant_of("Noise", &["noise", "Noise"]), Some("Noise"));

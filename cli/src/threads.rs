@@ -50,8 +50,7 @@ fn start(output: &mut Output<'_>) -> Result<Option<ThreadPool>> {
     }
 }
 
-/// The number of threads that the environment requests, cut to the limit; 0 leaves the choice to
-/// rayon.
+/// The maximum number of threads, if the environment requests more; 0 leaves the choice to rayon.
 fn asked(output: &mut Output<'_>) -> usize {
     let asked: Option<usize> = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
     let most = most_threads();

@@ -20,7 +20,7 @@ use super::text::line;
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// The whole page. It needs nothing from elsewhere, and its policy lets it have nothing.
+/// The whole page. It loads nothing from elsewhere, and its policy forbids it.
 pub(crate) fn render(page: &Page) -> String {
     let policy = format!(
         "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
@@ -61,7 +61,7 @@ pub(crate) fn render(page: &Page) -> String {
     markup.into_string()
 }
 
-/// A text of the page's own in the words of a policy.
+/// The policy's source expression for a text in the page.
 fn source(text: &str) -> String {
     format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
 }
