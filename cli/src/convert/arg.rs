@@ -12,11 +12,11 @@ use crate::terminal::shown;
 
 /// The arrays of one file on the command line, as `[KEY=]FILE` or `[KEY=]FILE:NAME`.
 ///
-/// FILE is a `.npy`, `.npz`, `.safetensors` or `.latent` file, or `-` for standard input. NAME selects
-/// one array, except in a `.npy` file. An argument that names an existing file means that file,
-/// whatever characters it contains. Otherwise the first `=` ends the key, and a `:` only counts after
-/// `-` or the extension of a file with several arrays, so `C:\noise.npz` is not read as an array of a
-/// file `C`.
+/// FILE is a `.npy`, `.npz`, `.safetensors` or `.latent` file, or `-` for standard input. NAME
+/// selects one array, except in a `.npy` file. An argument that names an existing file means that
+/// file, whatever characters it contains. Otherwise the first `=` ends the key, and a `:` only
+/// counts after `-` or the extension of a file with several arrays, so `C:\noise.npz` is not read as
+/// an array of a file `C`.
 ///
 /// ```
 /// let arg = gen5_cli::convert::LatentArg::parse("initial_noise=batch.npz:noise")?;

@@ -1,5 +1,5 @@
-//! The format of AUTOMATIC1111's web UI, which Forge, SD.Next and many others also write: the prompt,
-//! the negative prompt, and a last line of `Name: value` pairs.
+//! The format of AUTOMATIC1111's web UI, which Forge, SD.Next and many others also write: the
+//! prompt, the negative prompt, and a last line of `Name: value` pairs.
 //!
 //! ```text
 //! a lighthouse at dusk, <lora:storm:0.8>
