@@ -110,7 +110,7 @@ struct ImageInfo {
     chunk: ChunkInfo,
 }
 
-/// A chunk of an unknown type.
+/// The JSON report of a chunk of an unknown type.
 #[derive(Serialize)]
 struct UnknownInfo {
     #[serde(rename = "type")]
@@ -367,7 +367,6 @@ fn facts(looked: &Looked, check_environment: bool, page: &mut Page<'_>) -> Resul
     looked.problems.iter().try_for_each(|problem| page.fact("damaged", [problem]))
 }
 
-/// Writes the metadata.
 fn metadata(reader: &Reader, page: &mut Page<'_>) -> Result<()> {
     let metadata = match reader.metadata() {
         Ok(metadata) => metadata,

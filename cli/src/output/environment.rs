@@ -37,7 +37,7 @@ pub(crate) struct Comparison {
     between_files: bool,
 }
 
-/// A difference, for programs.
+/// The JSON report of a difference.
 #[derive(Serialize)]
 struct DriftReport<'a> {
     component_id: &'a str,

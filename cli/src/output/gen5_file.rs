@@ -26,8 +26,8 @@ struct Facts<'a, T> {
     more: &'a T,
 }
 
-/// A destination of a GEN5 file: a path, or standard output by way of an unnamed temporary file,
-/// which leaves nothing behind.
+/// A destination of a GEN5 file: a path, or standard output through an unnamed temporary file,
+/// which the system removes in every case.
 pub(crate) struct Destination<'a> {
     asked: &'a Path,
     spool: Option<File>,
@@ -55,7 +55,6 @@ impl<'a> Destination<'a> {
         Ok(Self { asked, spool: Some(spool) })
     }
 
-    /// Starts the file.
     pub(crate) fn create(&self, options: WriteOptions, force: bool) -> Result<Writer<'static>> {
         let writer = match self.spool()? {
             Some(file) => options.write_file(file),

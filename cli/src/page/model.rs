@@ -10,7 +10,6 @@ use super::text::Excerpt;
 use crate::output::environment::Comparison;
 use crate::picture::{Histogram, Key, Statistics};
 
-/// A page.
 pub(crate) struct Page {
     pub(crate) title: String,
     pub(crate) files: Vec<File>,
@@ -20,7 +19,7 @@ pub(crate) struct Page {
 
 /// A file, or the reason why it could not be read.
 pub(crate) struct File {
-    /// As given.
+    /// The path as given on the command line.
     pub(crate) path: PathBuf,
     pub(crate) content: Result<Content, String>,
 }
@@ -97,7 +96,6 @@ pub(crate) struct Embedded {
     pub(crate) is_scaled: bool,
 }
 
-/// A latent.
 pub(crate) struct Latent {
     pub(crate) name: String,
     pub(crate) dtype: &'static str,

@@ -53,7 +53,7 @@ fn read(array: &Array) -> Result<Values> {
     Ok(values)
 }
 
-/// An array that is streamed into the file.
+/// An array while it is streamed into the file.
 trait Feed: Send {
     /// Whether the latent is compressed; `None` if the decision needs more values.
     fn is_compressed(&self) -> Option<bool>;
