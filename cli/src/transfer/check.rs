@@ -13,8 +13,8 @@ pub(crate) fn size_of_check(reader: &Reader) -> u64 {
     reader.chunks().iter().map(gen5::ChunkRecord::payload_size).fold(0, u64::saturating_add)
 }
 
-/// Checks all hashes of a file whose values were read piece by piece, which checking per piece
-/// would repeat for the whole chunk. The check runs last, so that it notices changes to the file in
+/// Checks all hashes of a file whose values were read piece by piece. Checking each piece would
+/// hash its whole chunk every time. The check runs last, so that it also notices changes made in
 /// the meantime. It counts towards the progress.
 pub(crate) fn check_all(reader: &Reader, path: &Path, progress: &Progress) -> Result<()> {
     let report = reader.verify_chunks(|bytes| progress.add(bytes));
