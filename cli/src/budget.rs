@@ -1,69 +1,73 @@
-//! What a command may take at most, whatever files claim: memory, threads, and bytes that it writes again and again.
+//! Limits on a command's resources, whatever the files claim: memory, threads, and bytes written
+//! repeatedly.
 //!
-//! Values of latents are not among it: they are read in blocks and batches of some MiB, however many there are.
+//! Values of latents are not counted: they are read in blocks and batches of some MiB, however many
+//! there are.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use gen5::Limits;
 
-/// Memory that a command takes for each byte of the text of a table.
+/// Memory used per byte of a table's text.
 const MEMORY_FOR_TEXT: u64 = 8;
 
-/// Memory of a command apart from tables, images and pictures of latents: the program, its threads, blocks of latents.
+/// Memory used for everything except tables, images and pictures of latents: the program, its
+/// threads, blocks of latents.
 const MEMORY_BESIDE: u64 = 192 << 20;
 
-/// Memory that a command takes at most that has tables with so many bytes of text in memory at one time, if it decodes no image
-/// and shows no large latents. The windows of zstd are not counted.
+/// Maximum memory of a command that holds tables with `text` bytes of text at a time, decodes no
+/// image and shows no large latents. zstd windows are not counted.
 pub fn memory(text: u64) -> u64 {
     MEMORY_BESIDE + MEMORY_FOR_TEXT * text
 }
 
-/// Files that are looked at side by side.
+/// Maximum number of files read in parallel.
 pub(crate) const SIDE_BY_SIDE: usize = 256;
 
-/// Limits for a file that is looked at beside others: all of their tables together have no more text than one file may have.
-/// A file with a larger table is looked at alone.
+/// Limits for a file read in parallel with others: together, their tables have no more text than a
+/// single file may have. A file with a larger table is read alone.
 pub(crate) fn beside_others() -> Limits {
     let limits = Limits::default();
     Limits { table_bytes: limits.table_bytes / SIDE_BY_SIDE as u64, ..limits }
 }
 
-/// Whether an error says that a table is too large to be looked at beside others.
+/// Whether an error means that a table is too large for reading in parallel with others.
 pub(crate) fn is_for_alone(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(gen5::Error::Limit { name: "table_bytes", .. }))
 }
 
-/// Memory for the images that are decoded at one time.
+/// Memory for images decoded at the same time.
 pub(crate) const IMAGES: u64 = 1 << 30;
 
-/// Memory for the pictures of a latent, and for those of all latents of a file that are shown together.
+/// Memory for the pictures of a latent, and for those of all latents of a file that are shown
+/// together.
 pub(crate) const PICTURES: u64 = 256 << 20;
 pub(crate) const ALL_PICTURES: u64 = 512 << 20;
 
-/// Memory for the pictures of a latent whose file is looked at beside others.
+/// Memory for the pictures of a latent whose file is read in parallel with others.
 pub(crate) const PICTURES_BESIDE_OTHERS: u64 = 32 << 20;
 
-/// Memory that several threads share.
+/// Memory shared by several threads.
 pub(crate) struct Shared {
     left: Mutex<u64>,
     given_back: Condvar,
     all: u64,
 }
 
-/// Some of it, which is given back when this is dropped.
+/// A share of the memory, returned on drop.
 pub(crate) struct Taken<'a> {
     from: &'a Shared,
     bytes: u64,
 }
 
 impl Shared {
-    /// So many bytes.
+    /// A budget of this many bytes.
     pub(crate) fn new(bytes: u64) -> Self {
         Self { left: Mutex::new(bytes), given_back: Condvar::new(), all: bytes }
     }
 
-    /// Waits until so many bytes are left, or all, and takes them.
+    /// Waits until this many bytes are available, or all if the budget is smaller, and takes them.
     pub(crate) fn take(&self, bytes: u64) -> Taken<'_> {
         let bytes = bytes.min(self.all);
         let wait = self.given_back.wait_while(self.left(), |left| *left < bytes);
@@ -83,29 +87,31 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Bytes of text in the tables of all files that are merged, which are open at one time.
+/// Limit on the bytes of text in the tables of merged files, which are all open at the same time.
 pub(crate) const MERGED_TEXT: u64 = 256 << 20;
 
-/// Bytes of the header of a `.safetensors` file, of which the format allows 100 MB. What is made of it takes up to 40 times as
-/// much. A file of as many latents as a GEN5 file may have has some 25 MB.
+/// Limit on the header of a `.safetensors` file in bytes. The format allows 100 MB, but the parsed
+/// header takes up to 40 times its size. A file with the maximum number of latents of a GEN5 file
+/// has about 25 MB.
 pub(crate) const HEADER_OF_TENSORS: u64 = 32 << 20;
 
-/// More threads than this, and than there are cores, are a slip of the finger. Those without work look for some at all
-/// others, so that a thousand take ten seconds for nothing on two cores.
+/// A number of threads above both this and the number of cores is a typing error. Idle threads look
+/// for work at all others, so a thousand waste ten seconds on two cores.
 const MOST_THREADS: usize = 512;
 
-/// The most threads that a command is run on.
+/// The maximum number of threads of a command.
 pub(crate) fn most_threads() -> usize {
     thread::available_parallelism().map_or(MOST_THREADS, |cores| MOST_THREADS.max(cores.get()))
 }
 
-/// Files that a command makes. More are a slip, or a trap.
+/// Limit on the files that a command creates. More are a mistake or an attack.
 pub(crate) const MADE_FILES: usize = 100_000;
 
-/// Bytes of metadata, image and the like that the files of `split` repeat, in MiB; `--room` is another number.
+/// Limit in MiB on the metadata, images and other data that the files of `split` repeat; `--room`
+/// changes it.
 pub(crate) const REPEATED_BY_SPLIT: u32 = 4096;
 
-/// Bytes of keys and texts that the files of `unpack --format` repeat.
+/// Limit on the bytes of keys and texts that the files of `unpack --format` repeat.
 pub(crate) const REPEATED_BY_UNPACK: u64 = 256 << 20;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What a command works with.
+//! The context of a command.
 
 use crate::input::Inputs;
 use crate::output::Output;
 
-/// Where a command reads, and where its results and messages go.
+/// The input and output of a command.
 pub(crate) struct Context<'a> {
     pub(crate) input: Inputs<'a>,
     pub(crate) output: Output<'a>,

@@ -1,4 +1,4 @@
-//! What a failure means for the exit code.
+//! The exit code of each failure.
 
 use std::fmt;
 use std::io;
@@ -9,23 +9,23 @@ use gen5::Fault;
 use crate::suggest::likely_file;
 use crate::terminal::shown;
 
-/// How a command ended, from best to worst.
+/// The result of a command, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Status {
-    /// All is fine.
+    /// Success.
     Fine,
-    /// It was to be compared, and differs.
+    /// The compared items differ.
     Different,
-    /// It could not be done: I/O, or something was refused.
+    /// The command failed: an I/O error, or a request that was rejected.
     Failed,
-    /// The command line is wrong.
+    /// The command line is invalid.
     Usage,
-    /// A file is damaged, or no GEN5 file.
+    /// A file is damaged, or not a GEN5 file.
     Damaged,
 }
 
 impl Status {
-    /// The exit code.
+    /// The exit code of the process.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Fine => 0,
@@ -36,7 +36,7 @@ impl Status {
         }
     }
 
-    /// What an error means.
+    /// The status for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         if error.is::<UsageError>() {
             return Self::Usage;
@@ -44,7 +44,7 @@ impl Status {
         error.downcast_ref().map_or(Self::Failed, Self::of_library)
     }
 
-    /// What an error of the library means.
+    /// The status for an error of the library.
     pub(crate) fn of_library(error: &gen5::Error) -> Self {
         match error.fault() {
             Fault::Format | Fault::Integrity => Self::Damaged,
@@ -53,7 +53,7 @@ impl Status {
     }
 }
 
-/// A mistake in how a command was called that only the command itself can see.
+/// A usage error that only the command itself can detect.
 #[derive(Debug)]
 pub(crate) struct UsageError(pub(crate) String);
 
@@ -65,7 +65,7 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// An error of the library about this file, which those of the system name already.
+/// An error of the library with the file's name. I/O errors already contain it.
 pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
     match &error {
         gen5::Error::Io { error: cause, .. } => match likely_file(path, cause) {
@@ -76,7 +76,7 @@ pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
     }
 }
 
-/// Whether an error is that of results which nobody reads any more.
+/// Whether the error is a closed pipe: the reader of the results has gone.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,11 +1,14 @@
-//! Ctrl-C and its kin: a command that writes is told, so that it can clean up; any other ends at once.
+//! Ctrl-C and similar signals. A command that writes is notified so that it can clean up; any other
+//! ends at once.
 //!
-//! [`arm`] is called before the first temporary is made. From then on a signal is only remembered: whatever asks
-//! [`is_due`] between two steps fails, and what fails cleans up; then the process [ends by it](exit). Another signal ends
-//! the process where it stands, if some time has passed: `timeout` and others send one to the process and to its group.
+//! [`arm`] is called before the first temporary file is created. From then on, a signal is only
+//! recorded: checks of [`is_due`] between steps fail, the failing operation cleans up, and the
+//! process [ends by the signal](exit). A second signal after some time ends the process
+//! immediately. The delay matters because `timeout` and others signal both the process and its
+//! group.
 //!
-//! A step may take long, in the kernel above all. So a thread waits for the signal as well, and [ends](end) the process
-//! when its time is up, whatever the others do.
+//! A step may take long, above all in the kernel. So a thread also waits for the signal, and
+//! [ends](end) the process when the time is up, whatever the other threads do.
 
 use std::error::Error;
 use std::fmt;
@@ -20,29 +23,29 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
 
-/// What has come.
+/// State of received signals.
 #[derive(Default)]
 struct Signals {
     has_come: Arc<AtomicBool>,
-    /// Whether one has come a while ago.
+    /// Whether a signal arrived some time ago.
     is_old: Arc<AtomicBool>,
     which: Arc<AtomicUsize>,
 }
 
-/// Signals that come within this time are one, about.
+/// Signals within about this time count as one.
 const MOMENT: Duration = Duration::from_millis(200);
 
-/// How often it is seen whether a signal has come.
+/// Interval of checks for a signal.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A process has this long to stop by itself, and this long to clean up what is left after that: within a second of
-/// the signal it has ended.
+/// Time for the process to stop on its own after a signal, and then again for cleaning up. It ends
+/// within about a second.
 const PATIENCE: Duration = Duration::from_millis(600);
 const CLEANING: Duration = Duration::from_millis(150);
 
 static SIGNALS: LazyLock<Signals> = LazyLock::new(Signals::default);
 
-/// From now on signals are remembered. Where that fails they end the process, as they do anyway.
+/// Records signals from now on. If this fails, they end the process as usual.
 pub(crate) fn arm() {
     static ARMED: Once = Once::new();
     ARMED.call_once(|| {
@@ -55,7 +58,7 @@ pub(crate) fn arm() {
             thread::sleep(PATIENCE.saturating_sub(MOMENT));
             end();
         });
-        // Without the thread every second one is another.
+        // Without the thread, any second signal ends the process.
         let ends_if = if waiting.is_ok() { &SIGNALS.is_old } else { &SIGNALS.has_come };
         for signal in signals() {
             let _ = remember(signal, ends_if);
@@ -63,11 +66,11 @@ pub(crate) fn arm() {
     });
 }
 
-/// Ends the process by the signal that has come. Temporaries are removed as far as that is done in time, and nothing is
-/// published any more.
+/// Ends the process by the received signal. Temporary files are removed as far as time permits, and
+/// nothing is published any more.
 fn end() {
     let (done, cleaned) = mpsc::channel();
-    // Removing and writing may take long, too.
+    // Removing and writing files may also take long.
     let cleaning = thread::Builder::new().spawn(move || {
         gen5_publish::abandon_drafts();
         let _ = writeln!(io::stderr(), "gen5: {Interrupted}");
@@ -79,17 +82,18 @@ fn end() {
     let _ = emulate_default_handler(which().into());
 }
 
-/// Remembers a signal, or ends the process by it if this is set.
+/// Records a signal, or ends the process by it if `ends_if` is set.
 fn remember(signal: i32, ends_if: &Arc<AtomicBool>) -> io::Result<()> {
     let Ok(number) = u8::try_from(signal) else { return Ok(()) };
-    // In this order: the first one does not find what it sets.
+    // The order matters: the first handler must not see a flag that a later one sets.
     flag::register_conditional_default(signal, Arc::clone(ends_if))?;
     flag::register_usize(signal, Arc::clone(&SIGNALS.which), usize::from(number))?;
     flag::register(signal, Arc::clone(&SIGNALS.has_come))?;
     Ok(())
 }
 
-/// Those to remember. What was ignored when the process was started stays so: under `nohup`, and in the background of scripts.
+/// The signals to record. Signals ignored at the start of the process stay ignored, as under
+/// `nohup` and in the background of scripts.
 #[cfg(unix)]
 fn signals() -> Vec<i32> {
     use signal_hook::consts::SIGHUP;
@@ -99,7 +103,7 @@ fn signals() -> Vec<i32> {
         Some(mask) => {
             [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| mask & (1 << (signal - 1)) == 0).collect()
         }
-        // Without Linux's word for it, `nohup` is the likeliest reason to ignore one.
+        // Without information from Linux, assume that only `nohup` makes a process ignore a signal.
         None => vec![SIGINT, SIGTERM],
     }
 }
@@ -109,22 +113,22 @@ fn signals() -> Vec<i32> {
     vec![SIGINT, SIGTERM]
 }
 
-/// The signals that a process ignores, as Linux tells: a bit for each.
+/// The ignored signals of a process, one bit each, from Linux's status file.
 #[cfg(unix)]
 fn ignored(status: &str) -> Option<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(mask.trim(), 16).ok()
 }
 
-/// What a process does before anything else: a file that would grow over the limit for one (`ulimit -f`) is from now on
-/// an error of the write, as one on a full disk is. The signal that comes with it would end the process where it stands.
+/// Catches SIGXFSZ; call it first in the process. A file that exceeds the size limit (`ulimit -f`)
+/// then fails on write, like a full disk. The signal would otherwise end the process immediately.
 pub fn catch_file_size_signal() {
-    // Caught and not ignored, which processes that are started from here would inherit.
+    // Caught rather than ignored, since child processes inherit ignored signals.
     #[cfg(unix)]
     let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
-/// Whether a signal has come.
+/// Whether a signal has arrived.
 pub(crate) fn is_due() -> bool {
     SIGNALS.has_come.load(Ordering::Relaxed)
 }
@@ -133,22 +137,22 @@ fn which() -> u8 {
     u8::try_from(SIGNALS.which.load(Ordering::Relaxed)).unwrap_or_default()
 }
 
-/// The exit code that tells which signal has come: 130 for Ctrl-C, 143 for SIGTERM, as shells have it.
+/// The exit code for the received signal, as in shells: 130 for Ctrl-C, 143 for SIGTERM.
 pub(crate) fn exit_code() -> u8 {
     which().saturating_add(128)
 }
 
-/// Ends the process with this code; if it is that of a signal which has come, by that signal, so that a shell whose loop
-/// the process is in stops, too.
+/// Ends the process with this code. If the code is for a received signal, the process ends by that
+/// signal, so that a shell loop around it also stops.
 pub fn exit(code: u8) -> ExitCode {
     if is_due() && code == exit_code() {
-        // Where that fails the code tells it.
+        // If this fails, the code still shows the signal.
         let _ = emulate_default_handler(which().into());
     }
     code.into()
 }
 
-/// Why something stops when a signal has come.
+/// The reason for stopping after a signal.
 #[derive(Debug)]
 pub(crate) struct Interrupted;
 
@@ -160,18 +164,19 @@ impl fmt::Display for Interrupted {
 
 impl Error for Interrupted {}
 
-/// The error of what stops because a signal has come. Its kind is not `Interrupted`, after which one goes on.
+/// Returns an error once a signal has arrived. Its kind is not `Interrupted`, since callers retry
+/// that.
 pub(crate) fn check() -> io::Result<()> {
     if is_due() { Err(io::Error::other(Interrupted)) } else { Ok(()) }
 }
 
-/// Whether an error is that of something which stopped because a signal has come.
+/// Whether a signal caused the error.
 pub(crate) fn is_cause(error: &anyhow::Error) -> bool {
     error.chain().any(is_one)
 }
 
 fn is_one(error: &(dyn Error + 'static)) -> bool {
-    // Errors of I/O have what is in them as their text, not as their source.
+    // I/O errors display their inner error instead of returning it as their source.
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return error.get_ref().is_some_and(|inner| is_one(inner));
     }

@@ -1,11 +1,11 @@
-//! Characters that are not seen, or look like a space.
+//! Characters that are invisible or look like a space.
 
-/// Whether nothing is seen of a character but perhaps a gap, which is true of a space, too, and of no other ASCII
-/// character but controls.
+/// Whether a character is invisible or only a gap. Of ASCII, this is true for the space and
+/// controls.
 ///
-/// These are the controls (Cc), formats (Cf, without `Prepended_Concatenation_Mark`, which is seen), separators (Zl, Zp,
-/// Zs) and `Default_Ignorable_Code_Point` of Unicode 16.0, and characters whose glyph is blank: the pattern without
-/// dots of Braille, the filler of Khitan, the null notehead.
+/// These are the controls (Cc), formats (Cf, except the visible `Prepended_Concatenation_Mark`),
+/// separators (Zl, Zp, Zs) and `Default_Ignorable_Code_Point` of Unicode 16.0, and characters with
+/// a blank glyph: the Braille pattern without dots, the Khitan filler, the null notehead.
 pub(crate) fn is_invisible(character: char) -> bool {
     matches!(character,
         '\0'..=' ' | '\u{7f}'..='\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{1680}'
@@ -17,8 +17,8 @@ pub(crate) fn is_invisible(character: char) -> bool {
 
 /// Whether text in some language, or an emoji, needs this invisible character between these two.
 ///
-/// Blanks of other widths separate words. Joiners shape letters and join emoji, and selectors choose the glyph of a
-/// character; no ASCII letter needs one.
+/// Blanks of other widths separate words. Joiners shape letters and join emoji, and selectors
+/// choose a character's glyph; ASCII letters never need them.
 pub(crate) fn is_needed(before: Option<char>, character: char, after: Option<char>) -> bool {
     let is_selector = |character| matches!(character, '\u{fe0e}' | '\u{fe0f}');
     let is_seen = |character: char| !character.is_ascii() && !is_invisible(character);
@@ -38,7 +38,7 @@ mod tests {
 
     use super::*;
 
-    /// The characters of an expression that is a class.
+    /// The characters of a character class in a regular expression.
     fn class(expression: &str) -> Vec<(char, char)> {
         let hir: Hir = regex_syntax::parse(expression).unwrap();
         let HirKind::Class(Class::Unicode(class)) = hir.into_kind() else {

@@ -1,4 +1,5 @@
-//! The command line of gen5, as a library: `main` only hands over the arguments, so that tests reach every part.
+//! The command line of gen5 as a library. `main` only passes the arguments, so tests can reach
+//! every part.
 
 pub mod budget;
 mod cli;
@@ -63,9 +64,12 @@ pub use crate::interrupt::{catch_file_size_signal, exit};
 use crate::options::ColorMode;
 use crate::output::{Output, Voice};
 
-/// Runs the command that `args` ask for (the program's name first). Results and help go to `out`, messages to `messages`.
-/// Returns the exit code: 0 fine, 1 could not be done, 2 wrong usage, 3 the file is damaged or no GEN5 file, 4 what was compared differs,
-/// 128 and a signal's number that it was [interrupted](exit) by that.
+/// Runs the command in `args`, whose first element is the program's name. Results and help go to
+/// `out`, messages to `messages`.
+///
+/// Returns the exit code: 0 for success, 1 for failure, 2 for wrong usage, 3 for a file that is
+/// damaged or not GEN5, 4 if the compared items differ, and 128 plus the signal's number after an
+/// [interrupt](exit).
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     out: &mut (dyn Write + Send),
@@ -77,21 +81,21 @@ pub fn run(
     )
 }
 
-/// Where a command reads and writes.
+/// The streams of a command.
 pub struct Streams<'a> {
-    /// What `-` stands for as a file.
+    /// The input read for the path `-`.
     pub input: &'a mut (dyn Read + Send),
     /// Results.
     pub out: &'a mut (dyn Write + Send),
     /// Messages.
     pub messages: &'a mut (dyn Write + Send),
-    /// Whether results go to a terminal, which gets no binary values.
+    /// Whether results go to a terminal. Binary values are not written to one.
     pub is_terminal: bool,
     /// Whether messages go to a terminal.
     pub messages_on_terminal: bool,
 }
 
-/// [`run`], told what kind of streams it has.
+/// Like [`run`], with information about the streams.
 pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) -> u8 {
     let Streams { input, out, messages, is_terminal, messages_on_terminal } = streams;
     let start = Instant::now();
@@ -120,7 +124,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
     let output = &mut context.output;
     match result.and_then(|()| Ok(output.out.flush()?)) {
         Ok(()) => {}
-        // Whoever read the results has seen enough; what was found out by then counts all the same.
+        // The reader of the results closed the pipe, but errors found before still count.
         Err(error) if failure::is_closed_pipe(&error) => {}
         Err(error) if interrupt::is_cause(&error) => {
             output.report(&interrupt::Interrupted.into());
@@ -132,7 +136,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
     output.worst.code()
 }
 
-/// Prints the help that was asked for, which is a result, or what is wrong with the command line.
+/// Prints the requested help as a result, or the error in the command line as a message.
 fn decline(
     error: clap::Error,
     [out_on_terminal, messages_on_terminal]: [bool; 2],
@@ -141,7 +145,7 @@ fn decline(
 ) -> Status {
     let coloured = |on_terminal| has_colours(ColorMode::Auto, on_terminal);
     if error.use_stderr() {
-        // Where messages cannot go there is nobody to tell, and the exit code remains.
+        // If messages cannot be written, only the exit code remains.
         let _ = messages.write_all(usage::text(error, coloured(messages_on_terminal)).as_bytes());
         return Status::Usage;
     }
@@ -180,7 +184,7 @@ fn dispatch(command: &Command, context: &mut Context<'_>) -> anyhow::Result<()> 
     }
 }
 
-/// Whether there are colours, as is asked for here or by the environment.
+/// Whether to use colours, according to the option and the environment.
 fn has_colours(mode: ColorMode, on_terminal: bool) -> bool {
     match mode {
         ColorMode::Always => true,
@@ -193,7 +197,7 @@ fn has_colours(mode: ColorMode, on_terminal: bool) -> bool {
     }
 }
 
-/// Where results go; an error says that it is they that could not be written.
+/// The stream for results. Its errors say that the results could not be written.
 struct Results<'a>(&'a mut (dyn Write + Send));
 
 impl Write for Results<'_> {
@@ -208,7 +212,7 @@ impl Write for Results<'_> {
 
 fn of_results(error: io::Error) -> io::Error {
     match error.kind() {
-        // It is gone on with.
+        // Callers retry this one.
         io::ErrorKind::Interrupted => error,
         kind => io::Error::new(kind, format!("could not write the results: {error}")),
     }

@@ -1,32 +1,33 @@
-//! Names of files for latents that are extracted.
+//! File names for extracted latents.
 //!
-//! A key is any text, also `../../etc/passwd`; a file name made of one is harmless on every system. The true keys
-//! belong in an index file beside the files.
+//! A key is any text, including `../../etc/passwd`; a file name made from it is harmless on every
+//! system. The original keys belong in an index file next to the files.
 
 use std::collections::{HashMap, HashSet};
 
-/// Characters of a name, its extension not counted.
+/// Maximum number of characters in a name, without its extension.
 const MAX_CHARACTERS: usize = 100;
 
-/// Characters that a name keeps when a number is put behind it: room for a `-` and any `usize`.
+/// Number of characters kept before a number: leaves room for `-` and any `usize`.
 const MAX_NUMBERED: usize = MAX_CHARACTERS - 21;
 
-/// The name of latents without a key, and of keys of which nothing can be kept.
+/// The name for latents without a key, and for keys without any safe characters.
 pub const NAMELESS: &str = "latent";
 
-/// File names for `keys`, in their order, each with `.extension` behind it.
+/// File names for `keys`, in order, each with `.extension`.
 ///
-/// Each name consists of ASCII letters, digits, `.`, `_` and `-`, starts with neither `.` nor `-`, is no device of
-/// Windows, and has at most 100 characters before the extension. No two are equal, also where case makes no
-/// difference: of keys that give the same name the first gets it, the others `-2`, `-3` and so on behind it, skipping
-/// names that other keys have. The same keys give the same names.
+/// Each name consists of ASCII letters, digits, `.`, `_` and `-`, does not start with `.` or `-`,
+/// is not a Windows device, and has at most 100 characters before the extension. All names are
+/// different, even on systems that ignore case: if keys give the same name, the first gets it, and
+/// the others get the suffixes `-2`, `-3` and so on, skipping names of other keys. The same keys
+/// always give the same names.
 pub fn file_names<'a>(keys: impl Iterator<Item = Option<&'a str>>, extension: &str) -> Vec<String> {
     let names: Vec<String> = keys.map(|key| key.map_or_else(|| NAMELESS.to_owned(), safe_name)).collect();
     let given: HashSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     let mut seen = HashSet::with_capacity(given.len());
-    // The next number of each name that a number was put behind. A numbered name can be taken only as a whole, by a
-    // name in `given`: what is before and behind its last `-` tells which other numbered names it differs from.
-    // So each name in `given` is in the way of one counter only, and the whole takes linear time.
+    // The next number for each name with numbers. A name in `given` can only collide with the
+    // numbered names of one counter, since the text before its last `-` determines the counter. So
+    // the total time is linear.
     let mut numbers: HashMap<String, usize> = HashMap::new();
     let unique = |name: String| {
         if seen.insert(name.to_ascii_lowercase()) {
@@ -45,7 +46,7 @@ pub fn file_names<'a>(keys: impl Iterator<Item = Option<&'a str>>, extension: &s
     names.into_iter().map(unique).map(|name| format!("{name}.{extension}")).collect()
 }
 
-/// The name for a key, taken alone.
+/// The name for a single key.
 fn safe_name(key: &str) -> String {
     let kept = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
     let mut name = String::new();
@@ -53,14 +54,14 @@ fn safe_name(key: &str) -> String {
     if is_device(&name) {
         name.insert(0, '_');
     }
-    // All of it is ASCII, so a character is a byte.
+    // The name is ASCII, so a character is a byte.
     name.truncate(MAX_CHARACTERS);
     name.truncate(name.trim_end_matches('.').len());
     if name.is_empty() { NAMELESS.to_owned() } else { name }
 }
 
-/// Whether Windows takes this for a device, whatever its extension. `CONIN$` and `CONOUT$` are devices too, but no
-/// name here has a `$`.
+/// Whether Windows treats the name as a device, with any extension. `CONIN$` and `CONOUT$` are also
+/// devices, but names here never contain `$`.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     match stem.as_bytes() {

@@ -1,14 +1,15 @@
-//! Whether two JSON values have the same meaning, however they are spelled.
+//! Comparison of JSON values by meaning, ignoring spelling.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
-/// Whether two values mean the same: order of members and spelling aside. Those that are no JSON, or deeper than serde_json
-/// goes, are the same only if their texts are.
+/// Whether two values have the same meaning, ignoring the order of members and the spelling. Values
+/// that are invalid JSON, or nested deeper than serde_json allows, are only equal if their texts
+/// are.
 ///
-/// Trees of both could be twenty times the size of their texts, so their digests are compared.
+/// Compares digests, since trees of both values could take twenty times the memory of their texts.
 pub(crate) fn same_json(one: &str, other: &str) -> bool {
     if one == other {
         return true;
@@ -21,7 +22,8 @@ pub(crate) fn same_json(one: &str, other: &str) -> bool {
     digest(one).is_some_and(|one| digest(other) == Some(one))
 }
 
-/// Hashes a value: what begins with a letter for its kind, and has no other value as its beginning.
+/// Hashes a value: the encoding starts with a letter for the kind, and no encoding is a prefix of
+/// another.
 struct Value<'h>(&'h mut Sha256);
 
 impl Value<'_> {

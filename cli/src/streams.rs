@@ -1,10 +1,10 @@
-//! Standard input and output of the process. What cannot be read or written is an error here; std takes a descriptor
-//! that is closed, or open the wrong way, for one that is empty or takes everything.
+//! Standard input and output of the process. An unusable descriptor is an error here; std treats
+//! one that is closed, or open the wrong way, as empty or accepting everything.
 
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 
-/// Whether a path stands for standard input, or output.
+/// Whether a path means standard input or output.
 pub(crate) fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
@@ -14,7 +14,7 @@ pub fn input() -> Box<dyn Read + Send> {
     platform::input()
 }
 
-/// Standard output. On a terminal a line is seen when it is complete.
+/// Standard output. On a terminal, each complete line is flushed.
 pub fn output() -> Box<dyn Write + Send> {
     platform::output()
 }
@@ -31,8 +31,9 @@ mod platform {
     static INPUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
     static OUTPUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-    // Before `main`, std opens /dev/null where these are closed, and nothing tells them apart from then on. This runs
-    // before that. It may use nothing of std that needs to be initialized: it makes two system calls and sets two flags.
+    // Before `main`, std opens /dev/null in place of closed descriptors, which hides that they were
+    // closed. This code runs earlier. It must not use anything in std that needs initialization: it
+    // only makes two system calls and sets two flags.
     ctor::declarative::ctor! {
         #[ctor(unsafe)]
         fn look() {
@@ -45,7 +46,7 @@ mod platform {
         rustix::io::fcntl_getfd(stream).is_err()
     }
 
-    /// A stream that was closed before the process started.
+    /// A stream that was closed when the process started.
     struct Closed(&'static str);
 
     impl Closed {
@@ -70,7 +71,7 @@ mod platform {
         }
     }
 
-    /// A descriptor as a file, whose errors are all told.
+    /// A descriptor as a file that reports all errors.
     fn file(stream: impl AsFd) -> io::Result<File> {
         stream.as_fd().try_clone_to_owned().map(File::from)
     }
@@ -97,7 +98,7 @@ mod platform {
     }
 }
 
-/// Elsewhere std also turns text for a terminal into what that takes.
+/// On other systems, std also converts text for the terminal.
 #[cfg(not(unix))]
 mod platform {
     use super::{BufWriter, IsTerminal, Read, Write, io};

@@ -1,18 +1,18 @@
-//! Names that are likely meant by others.
+//! Suggestions of the name that a misspelled one most likely means.
 
 use std::path::Path;
 use std::{fs, io};
 
 use crate::terminal::escape;
 
-/// The name among those known that this one is likely a slip for, or is, in any case of letters; of several that are as near
-/// the first. Long names, which a file may have, are none: to compare two takes the product of their lengths.
+/// The known name most similar to `name`, ignoring case; the first wins a tie. Names over
+/// MAX_COMPARED bytes are skipped: comparison is quadratic.
 pub(crate) fn likely_meant<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let is_short = |name: &str| name.len() <= MAX_COMPARED;
     let known = known.filter(|known| is_short(name) && is_short(known));
     let lower = name.to_lowercase();
     let score = |known: &str| match known == name {
-        // Those that differ in case alone come behind.
+        // An exact match wins over those that only differ in case.
         true => 2.0,
         false => strsim::jaro_winkler(&lower, &known.to_lowercase()),
     };
@@ -20,7 +20,7 @@ pub(crate) fn likely_meant<'n>(name: &str, known: impl Iterator<Item = &'n str>)
     alike.min_by(|(one, _), (other, _)| other.total_cmp(one)).map(|(_, known)| known)
 }
 
-/// The name of a file beside one that is not there, which is likely the one that is meant.
+/// The existing file name in the same folder that a missing one most likely means.
 pub(crate) fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
     if cause.kind() != io::ErrorKind::NotFound {
         return None;
@@ -30,7 +30,8 @@ pub(crate) fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
     likely_meant(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-/// An error of the system with this path, what `failed` tells, and, if nothing is there, what is likely meant.
+/// A system error with this path and the description `failed`. If the file does not exist, it
+/// suggests a similar name.
 pub(crate) fn of_path(cause: io::Error, path: &Path, failed: String) -> anyhow::Error {
     match likely_file(path, &cause) {
         Some(name) => anyhow::anyhow!("{failed}: {cause}; is {} meant?", escape(&name)),
@@ -38,18 +39,19 @@ pub(crate) fn of_path(cause: io::Error, path: &Path, failed: String) -> anyhow::
     }
 }
 
-/// The folder that a file is in, or is to be.
+/// The folder of a file, which may not exist yet.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Files of a folder that are looked at for a proposal.
+/// Limit on the files of a folder searched for a suggestion.
 const LOOKED_AT: usize = 10_000;
 
-/// From this score on two names are one with a slip: `sed` and `seed`, `promt` and `prompt`, but not `note` and `noise`.
+/// Minimum score of a misspelled name: `sed` and `seed`, `promt` and `prompt`, but not `note` and
+/// `noise`.
 const ALIKE: f64 = 0.9;
 
-/// Bytes of names that are compared.
+/// Limit on the bytes of compared names.
 const MAX_COMPARED: usize = 1000;
 
 #[cfg(test)]
@@ -62,12 +64,12 @@ mod tests {
         let known: Vec<String> = known.collect();
         let meant = |name: &str| likely_meant(name, known.iter().map(String::as_str));
         assert_eq!((meant("nosie"), meant("note")), (Some("noise"), None));
-        // The first of those that are as near; in the same case of letters, if there is one.
+        // The first wins a tie, and an exact match wins over others.
         let meant_of = |name, known: &[&'static str]| likely_meant(name, known.iter().copied());
         assert_eq!(meant_of("lat", &["lat00", "lat01", "lat02"]), Some("lat00"));
         assert_eq!(meant_of("Noise", &["noise", "Noise"]), Some("Noise"));
         assert_eq!(meant_of("NOISE", &["noise", "Noise"]), Some("noise"));
-        // Forever, if they were compared.
+        // Comparing these would take forever.
         assert_eq!(meant(&"y".repeat((1 << 20) - 1)), None);
     }
 }

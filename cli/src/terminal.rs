@@ -1,4 +1,4 @@
-//! Text for a terminal: strings from files made harmless, sizes made readable.
+//! Text for a terminal: escapes strings from files, and formats sizes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,21 +9,23 @@ use anstyle::{AnsiColor, Style};
 
 use crate::invisible::{is_invisible, is_needed};
 
-/// `text` with every character that steers a terminal, that nothing is seen of, or that looks like a space and is none,
-/// written as an escape: what differs looks different.
+/// `text` with escapes for characters that control a terminal, are invisible, or look like a space,
+/// so that different texts look different.
 ///
-/// A newline becomes `\n`, the right-to-left override `\u{202e}`. A backslash stays as it is, so this is for showing
-/// and cannot be reversed. Letters that look alike stay what they are.
+/// A newline becomes `\n`, the right-to-left override `\u{202e}`. Backslashes are unchanged, so the
+/// result is for display and cannot be reversed. Similar-looking letters are also unchanged.
 pub fn escape(text: &str) -> Cow<'_, str> {
     escape_unless(text, |_, _, _| false)
 }
 
-/// [`escape`] for text to be read, such as a prompt: invisible characters that emoji and scripts need stay.
+/// Like [`escape`], for prose such as a prompt: keeps invisible characters that emoji and scripts
+/// need.
 pub fn escape_prose(text: &str) -> Cow<'_, str> {
     escape_unless(text, is_needed)
 }
 
-/// A text as [`escape_prose`] returns it, displayed piece by piece: escaped, it can be six times as long.
+/// Displays a text as [`escape_prose`] would return it, without building the string, which can be
+/// six times as long.
 #[derive(Clone, Copy, Debug)]
 pub struct EscapedProse<'a>(pub &'a str);
 
@@ -38,12 +40,13 @@ fn escape_unless(text: &str, stays: fn(Option<char>, char, Option<char>) -> bool
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write_escaped(&mut shown, text, stays);
     Cow::Owned(shown)
 }
 
-/// Escapes what is unsafe, unless `stays` says of the character before, itself and the character after that it stays.
+/// Escapes unsafe characters, except those that `stays` keeps. It receives the previous character,
+/// the character, and the next one.
 fn write_escaped(
     out: &mut impl fmt::Write,
     text: &str,
@@ -68,8 +71,8 @@ fn write_escaped(
     out.write_str(rest)
 }
 
-/// A latent's key as it is shown: no two look the same. One that is empty, starts with a quote, has a space at an end,
-/// or characters to be escaped, is between quotes.
+/// A latent's key for display, unique for each key. It is quoted if it is empty, starts with a
+/// quote, starts or ends with a space, or contains characters to escape.
 pub fn shown_key(key: &str) -> Cow<'_, str> {
     let is_plain =
         !key.is_empty() && !key.starts_with(['"', ' ']) && !key.ends_with(' ') && !key.contains(is_unsafe);
@@ -80,12 +83,12 @@ pub fn shown_key(key: &str) -> Cow<'_, str> {
     Cow::Owned(format!("\"{}\"", escape(&key)))
 }
 
-/// What a latent is called: by its key, or by its position if it has none.
+/// A latent's name for display: its key, or its position if it has none.
 pub fn shown_name(key: Option<&str>, index: usize) -> String {
     key.map_or_else(|| format!("#{index}"), |key| shown_key(key).into_owned())
 }
 
-/// A path as it is shown: bytes that are not UTF-8 as `\xe9`.
+/// A path for display: bytes that are not UTF-8 appear as `\xe9`.
 pub fn shown(path: &Path) -> String {
     let mut shown = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
@@ -95,16 +98,16 @@ pub fn shown(path: &Path) -> String {
     shown
 }
 
-/// The name of a file as it is shown, without the folders it is in.
+/// A file's name for display, without its folders.
 pub fn shown_file_name(path: &Path) -> String {
     shown(path.file_name().map_or(path, Path::new))
 }
 
-/// Passes JSON text on, with the characters that [`escape`] escapes as JSON's own escapes, so that it is harmless on a
-/// terminal and has the same meaning. ASCII controls are escaped in JSON strings already, and outside of them they are white
-/// space.
+/// Writer that passes JSON text on, and replaces the characters that [`escape`] escapes by JSON
+/// escapes. The result is safe on a terminal and has the same meaning. ASCII controls need no
+/// treatment: they are already escaped in JSON strings, and white space outside them.
 ///
-/// Each write has to end where a character does, as those of a serializer do.
+/// Each write must end at a character boundary, as those of a serializer do.
 #[derive(Debug)]
 pub struct EscapeJson<W> {
     to: W,
@@ -112,13 +115,13 @@ pub struct EscapeJson<W> {
 }
 
 impl<W: Write> EscapeJson<W> {
-    /// Passes text on to `to`. With `on_one_line` spaces replace the line breaks between tokens, which text that is carried as
-    /// it is stored can have; inside of strings they are escaped.
+    /// Passes text on to `to`. With `on_one_line`, line breaks between tokens become spaces; stored
+    /// text that is copied verbatim can contain them. In strings, they are already escaped.
     pub fn new(to: W, on_one_line: bool) -> Self {
         Self { to, on_one_line }
     }
 
-    /// Where the text goes.
+    /// Returns the underlying writer.
     pub fn into_inner(self) -> W {
         self.to
     }
@@ -155,18 +158,18 @@ fn is_unsafe(character: char) -> bool {
     character != ' ' && is_invisible(character)
 }
 
-/// What coloured words are.
+/// The meaning of coloured text.
 #[derive(Clone, Copy, Debug)]
 pub enum Tone {
-    /// As it should be.
+    /// Correct.
     Good,
     /// Damaged, failed, or different.
     Bad,
-    /// What stands over other things.
+    /// A heading.
     Heading,
 }
 
-/// Text in the colour of its tone, if it is to be coloured.
+/// Text in the colour of its tone, if `coloured`.
 pub fn paint(coloured: bool, tone: Tone, text: &str) -> String {
     if !coloured {
         return text.to_owned();
@@ -179,7 +182,8 @@ pub fn paint(coloured: bool, tone: Tone, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A text in at most so many characters: of a longer one beginning and end, which tell it from others.
+/// A text of at most `most` characters. A longer one is cut in the middle, since its beginning and
+/// end distinguish it from others.
 pub fn shorten(text: &str, most: usize) -> String {
     let characters = text.chars().count();
     if characters <= most {
@@ -191,19 +195,19 @@ pub fn shorten(text: &str, most: usize) -> String {
     start.chain(['…']).chain(end).collect()
 }
 
-/// A number of things: `1 latent`, `2 latents`.
+/// A number with its noun: `1 latent`, `2 latents`.
 pub fn count(number: usize, thing: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{s}")
 }
 
-/// A shape with something between its axes: `1x4x64x64`.
+/// A shape with a separator between its axes: `1x4x64x64`.
 pub fn dimensions(shape: &[usize], between: &str) -> String {
     let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
     if axes.is_empty() { "scalar".into() } else { axes.join(between) }
 }
 
-/// A size for people: `0 B`, `1023 B`, `1.0 KiB`, `64.0 MiB`, rounded to one decimal.
+/// A human-readable size with at most one decimal: `0 B`, `1023 B`, `1.0 KiB`, `64.0 MiB`.
 pub fn human_size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -213,7 +217,7 @@ pub fn human_size(bytes: u64) -> String {
     for name in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
         unit *= 1024;
         tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
-        // Looked at after rounding, so that what rounds to 1024.0 of a unit is 1.0 of the next.
+        // Compared after rounding, so that 1024.0 of a unit becomes 1.0 of the next.
         if tenths < 10_240 {
             return format!("{}.{} {name}", tenths / 10, tenths % 10);
         }

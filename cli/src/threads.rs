@@ -1,4 +1,4 @@
-//! The threads that a command works on.
+//! The threads that a command uses.
 
 use std::error::Error;
 
@@ -9,10 +9,10 @@ use crate::budget::most_threads;
 use crate::context::Context;
 use crate::output::Output;
 
-/// What says how many threads there are if `--jobs` does not; rayon's own.
+/// rayon's variable for the number of threads, used without `--jobs`.
 const VARIABLE: &str = "RAYON_NUM_THREADS";
 
-/// Runs a command on so many threads, or on one for each core.
+/// Runs a command on this number of threads, or on one per core.
 pub(crate) fn on(
     jobs: Option<usize>,
     context: &mut Context<'_>,
@@ -30,15 +30,16 @@ pub(crate) fn on(
     }
 }
 
-/// Starts the threads that rayon would start when they are needed, with a bound on their number. Where the system has
-/// none left, which rayon panics at, there is a pool of this thread alone.
+/// Starts the threads that rayon would start on first use, with a limit on their number. If the
+/// system cannot start threads, where rayon would panic, returns a pool with only the current
+/// thread.
 fn start(output: &mut Output<'_>) -> Result<Option<ThreadPool>> {
-    // A caller that has a pool of its own is in it.
+    // The caller runs inside a pool of its own.
     if rayon::current_thread_index().is_some() {
         return Ok(None);
     }
     match ThreadPoolBuilder::new().num_threads(asked(output)).build_global() {
-        // An earlier command of this process may have started them.
+        // An earlier command in this process may have started them.
         Ok(()) => Ok(None),
         Err(error) if error.source().is_none() => Ok(None),
         Err(error) => {
@@ -49,7 +50,7 @@ fn start(output: &mut Output<'_>) -> Result<Option<ThreadPool>> {
     }
 }
 
-/// The number of threads that the environment asks for, if it is too many; 0 leaves it to rayon.
+/// The maximum number of threads, if the environment requests more; 0 leaves the choice to rayon.
 fn asked(output: &mut Output<'_>) -> usize {
     let asked: Option<usize> = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
     let most = most_threads();

@@ -1,15 +1,15 @@
-//! Chunks of types that this version does not know, which a newer one, or another program, has written. Commands carry
-//! them or say that they do not.
+//! Chunks of types that this version does not know, written by a newer version or another program.
+//! Commands either copy them or report that they drop them.
 
 use std::collections::BTreeMap;
 
 use gen5::{ChunkRecord, Reader};
 use serde::Serialize;
 
-/// Types that are named in a note.
+/// Maximum number of types named in a note.
 const NAMED: usize = 5;
 
-/// A chunk of an unknown type, for programs.
+/// The JSON report of a chunk of an unknown type.
 #[derive(Serialize)]
 pub(crate) struct UnknownChunk {
     /// Its position among the records.
@@ -34,7 +34,7 @@ impl UnknownChunk {
     }
 }
 
-/// The flags of a chunk, in hexadecimal digits.
+/// The flags of a chunk as hexadecimal digits.
 pub(crate) fn flags(record: &ChunkRecord) -> String {
     record.flags().iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -44,7 +44,7 @@ pub(crate) fn unknown_chunks(reader: &Reader) -> impl Iterator<Item = &ChunkReco
     reader.chunks().iter().filter(|record| !record.kind().is_known())
 }
 
-/// How many there are, and of which types: `2 chunks of unknown type MASK`.
+/// The number of chunks and their types: `2 chunks of unknown type MASK`.
 pub(crate) fn describe(reader: &Reader) -> Option<String> {
     let mut types: BTreeMap<String, usize> = BTreeMap::new();
     for record in unknown_chunks(reader) {

@@ -1,4 +1,5 @@
-//! What there is to print instead of running a command: help, or what is wrong with the command line. clap words both.
+//! Output printed instead of running a command: help, or an error in the command line. clap words
+//! both.
 
 use clap::CommandFactory;
 use clap::builder::StyledStr;
@@ -8,13 +9,13 @@ use crate::cli::Cli;
 use crate::suggest::likely_meant;
 use crate::terminal::escape;
 
-/// The text of help or of an error, harmless on a terminal but for the colours that clap gives it, if it is `coloured`.
+/// The text of help or of an error, safe on a terminal except for clap's colours, if `coloured`.
 pub(crate) fn text(error: clap::Error, coloured: bool) -> String {
     let text = harmless(with_suggestion(error)).render();
     if coloured { text.ansi().to_string() } else { text.to_string() }
 }
 
-/// An error with the command that was likely meant: `gen5 help` tells of none.
+/// Adds the command that was probably meant, which `gen5 help` omits.
 fn with_suggestion(mut error: clap::Error) -> clap::Error {
     let command = Cli::command();
     let meant = match (error.get(ContextKind::InvalidSubcommand), error.get(ContextKind::SuggestedSubcommand))
@@ -31,12 +32,13 @@ fn with_suggestion(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// An error whose texts from the command line are escaped.
+/// Escapes texts from the command line in an error.
 fn harmless(mut error: clap::Error) -> clap::Error {
     let context: Vec<(ContextKind, ContextValue)> =
         error.context().map(|(kind, value)| (kind, value.clone())).collect();
     let given: Vec<String> = context.iter().flat_map(|(_, value)| unsafe_texts(value)).collect();
-    // Styled texts have colours, which are to stay, around those from the command line, which are known.
+    // Styled texts contain colours, which must be kept, and texts from the command line, which are
+    // known.
     let styled = |text: StyledStr| {
         let text = text.ansi().to_string();
         StyledStr::from(given.iter().fold(text, |text, given| text.replace(given, &escape(given))))
@@ -58,7 +60,7 @@ fn harmless(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// The texts of a value that are not harmless.
+/// The unsafe texts in a value.
 fn unsafe_texts(value: &ContextValue) -> Vec<String> {
     let texts = match value {
         ContextValue::String(text) => std::slice::from_ref(text),

@@ -1,8 +1,8 @@
-//! Values and the bytes that a file has them in.
+//! Conversion between values and the bytes that store them.
 
 use gen5::{Dtype, Element, bf16, f16};
 
-/// The values that these bytes are, as float32, which holds all of them exactly.
+/// Converts values given as bytes to float32, which represents all of them exactly.
 pub(crate) fn widen(dtype: Dtype, bytes: &[u8], to: &mut Vec<f32>) {
     to.clear();
     let (pairs, _) = bytes.as_chunks::<2>();
@@ -11,12 +11,12 @@ pub(crate) fn widen(dtype: Dtype, bytes: &[u8], to: &mut Vec<f32>) {
         Dtype::F16 => to.extend(pairs.iter().map(|value| Element::to_f32(f16::from_le_bytes(*value)))),
         Dtype::BF16 => to.extend(pairs.iter().map(|value| Element::to_f32(bf16::from_le_bytes(*value)))),
         Dtype::F32 => to.extend(quads.iter().map(|value| f32::from_le_bytes(*value))),
-        // Of a dtype that is not known here there are no values, which is told by their number.
+        // Values of an unknown dtype are omitted; callers notice by the number of values.
         _ => {}
     }
 }
 
-/// The bytes of values as another type, rounded to nearest if it holds less.
+/// Converts values to the bytes of another dtype, rounding to nearest if necessary.
 pub(crate) fn narrow(dtype: Dtype, values: &[f32], to: &mut Vec<u8>) {
     to.clear();
     match dtype {
@@ -27,7 +27,7 @@ pub(crate) fn narrow(dtype: Dtype, values: &[f32], to: &mut Vec<u8>) {
     }
 }
 
-/// The value of another type that is nearest.
+/// The nearest value in another dtype.
 pub(crate) fn rounded(dtype: Dtype, value: f32) -> f32 {
     match dtype {
         Dtype::F16 => f16::from_f32(value).to_f32(),
@@ -36,22 +36,23 @@ pub(crate) fn rounded(dtype: Dtype, value: f32) -> f32 {
     }
 }
 
-/// How a model has the values that its decoder takes: less the shift, times the factor. Samplers work on these.
+/// The conversion from a model's decoder values to its sampler values: subtract the shift, then
+/// multiply by the factor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalization {
-    /// What is taken away.
+    /// The value to subtract.
     pub shift: f32,
-    /// What the rest is multiplied by.
+    /// The factor for the difference.
     pub factor: f32,
 }
 
 impl Normalization {
-    /// The value for a sampler that is this one for the decoder.
+    /// Converts a decoder value to the sampler's scale.
     pub fn for_sampler(self, value: f32) -> f32 {
         (value - self.shift) * self.factor
     }
 
-    /// The value for the decoder that is this one for a sampler.
+    /// Converts a sampler value to the decoder's scale.
     pub fn for_decoder(self, value: f32) -> f32 {
         value / self.factor + self.shift
     }

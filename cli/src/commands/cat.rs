@@ -62,7 +62,7 @@ pub(crate) fn run(args: &CatArgs, context: &mut Context<'_>) -> Result<()> {
         false => latent.write_to(&mut progress.writer(&mut *output.out)),
     };
     written.map_err(|error| match error {
-        // The one pipe that there is: that of the results.
+        // The only pipe here is standard output.
         gen5::Error::Io { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
         other => of_file(other, &args.file),
     })

@@ -1,4 +1,4 @@
-//! `gen5 completions`: what makes a shell complete `gen5`.
+//! `gen5 completions`: shell completion scripts.
 
 use anyhow::Result;
 use clap_complete::aot;
@@ -24,14 +24,14 @@ pub(crate) enum Shell {
     Fish,
 }
 
-/// `gen5` is the command line that is completed.
+/// `gen5` is the command line to complete.
 pub(crate) fn run(args: &CompletionsArgs, mut gen5: clap::Command, output: &mut Output<'_>) -> Result<()> {
     let shell = match args.shell {
         Shell::Bash => aot::Shell::Bash,
         Shell::Zsh => aot::Shell::Zsh,
         Shell::Fish => aot::Shell::Fish,
     };
-    // It panics where it cannot write, which memory cannot refuse.
+    // Write to memory first: clap panics if a write fails.
     let mut script = Vec::new();
     aot::generate(shell, &mut gen5, "gen5", &mut script);
     Ok(output.out.write_all(&script)?)

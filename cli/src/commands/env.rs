@@ -1,4 +1,4 @@
-//! `gen5 env`: the environment of this machine, and how those of files differ from it.
+//! `gen5 env`: the environment of this machine, and how the environments of files differ from it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(crate) struct EnvArgs {
     pub(crate) json: bool,
 }
 
-/// This machine, for programs.
+/// The JSON report of this machine.
 #[derive(Serialize)]
 struct Machine<'a> {
     environment: &'a [Component],
@@ -63,7 +63,7 @@ struct Milliseconds {
     nvml_start: Option<f64>,
 }
 
-/// A file held against another or against this machine, for programs.
+/// The JSON report of a file compared with another or with this machine.
 #[derive(Serialize)]
 struct Compared {
     path: String,

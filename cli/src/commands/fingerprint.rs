@@ -1,4 +1,4 @@
-//! `gen5 fingerprint`: one digest that stands for a file.
+//! `gen5 fingerprint`: one digest that identifies a file's contents.
 
 use std::path::Path;
 

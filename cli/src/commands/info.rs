@@ -39,19 +39,19 @@ pub(crate) struct InfoArgs {
     pub(crate) capture: CaptureArgs,
 }
 
-/// A file that was looked at.
+/// A file that was read.
 struct Looked {
     reader: Reader,
     image: Option<ImageInfo>,
     environment: Option<Environment>,
-    /// How it differs from this machine's, if that was asked for.
+    /// The differences from this machine's environment, if requested.
     drift: Option<Comparison>,
-    /// What is wrong with image or environment, if anything is; the rest can be used all the same.
+    /// Problems with the image or the environment, if any; the rest remains usable.
     problems: Vec<String>,
     status: Status,
 }
 
-/// What is in a file, for programs.
+/// The JSON report of a file.
 #[derive(Serialize)]
 struct FileInfo<'a> {
     path: String,
@@ -60,18 +60,18 @@ struct FileInfo<'a> {
     latents: Latents<'a>,
     image: Option<&'a ImageInfo>,
     environment: Option<&'a [Component]>,
-    /// Chunks of unknown types, if there are any.
+    /// Chunks of unknown types, if any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chunks: Vec<UnknownInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     drift: Option<&'a Comparison>,
-    /// `model_info` as it is stored; null if it is not valid JSON.
+    /// `model_info` as stored; null if it is not valid JSON.
     metadata: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [String],
 }
 
-/// The latents of a file, each of which is described when its turn comes: a file can have very many.
+/// The latents of a file, serialized one at a time, since there can be very many.
 struct Latents<'a>(&'a Reader);
 
 impl Serialize for Latents<'_> {
@@ -104,13 +104,13 @@ struct ChunkInfo {
 
 #[derive(Serialize)]
 struct ImageInfo {
-    /// Its media type, as its first bytes tell; null if they do not.
+    /// The media type, recognised by the first bytes; null if unknown.
     media_type: Option<&'static str>,
     #[serde(flatten)]
     chunk: ChunkInfo,
 }
 
-/// A chunk of an unknown type.
+/// The JSON report of a chunk of an unknown type.
 #[derive(Serialize)]
 struct UnknownInfo {
     #[serde(rename = "type")]
@@ -156,7 +156,7 @@ impl LatentInfo {
 }
 
 impl Looked {
-    /// `current` is the environment to compare with, if there is one.
+    /// `current` is the environment to compare with, if any.
     fn at(reader: Reader, current: Option<&Environment>) -> Self {
         let (problems, status) = (Vec::new(), Status::Fine);
         let mut looked = Self { reader, image: None, environment: None, drift: None, problems, status };
@@ -173,7 +173,7 @@ impl Looked {
         looked
     }
 
-    /// What programs get of it.
+    /// The JSON report.
     fn info(&self, path: &Path) -> FileInfo<'_> {
         FileInfo {
             path: path_text(path),
@@ -199,7 +199,7 @@ impl Looked {
     }
 }
 
-/// Bytes of an image that tell its format.
+/// Number of bytes that identify an image's format.
 const IMAGE_START: usize = 8192;
 
 pub(crate) fn run(args: &InfoArgs, context: &mut Context<'_>) -> Result<()> {
@@ -253,10 +253,11 @@ fn print(path: &Path, looked: &Looked, check_environment: bool, output: &mut Out
     Ok(())
 }
 
-/// The table of chunks, its headings first. It is one text: as a string for each cell, it would be many times as large.
+/// The table of chunks, headings first. All cells share one text; a separate string per cell would
+/// take many times the memory.
 struct Rows {
     text: String,
-    /// Characters of the widest cell of each column.
+    /// Width of each column in characters.
     widths: [usize; HEADINGS.len()],
 }
 
@@ -268,7 +269,7 @@ impl Rows {
         rows
     }
 
-    /// Cells are on one line, and have no tabs.
+    /// Adds a row. Cells must be on one line and contain no tabs.
     fn push(&mut self, cells: &[impl AsRef<str>; HEADINGS.len()]) {
         for (cell, width) in cells.iter().zip(&mut self.widths) {
             *width = cell.as_ref().chars().count().max(*width);
@@ -283,13 +284,13 @@ impl Rows {
     }
 }
 
-/// One line a chunk.
+/// The column headings. The table has one line per chunk.
 const HEADINGS: [&str; 8] = ["chunk", "type", "key", "dtype", "shape", "size", "stored", "as"];
 
-/// Characters of a key that are shown; `ls` and --json have all.
+/// Limit on the characters shown of a key; `ls` and --json print all of it.
 const LONGEST_KEY: usize = 48;
 
-/// The columns of numbers.
+/// The right-aligned columns.
 const RIGHT: [usize; 3] = [0, 5, 6];
 
 fn row(record: &ChunkRecord) -> [String; HEADINGS.len()] {
@@ -304,7 +305,7 @@ fn row(record: &ChunkRecord) -> [String; HEADINGS.len()] {
             let how = if record.is_shuffled() { "shuffled, zstd" } else { "zstd" };
             format!("{how}, {percent} % of it")
         }
-        // Where nothing is said it can be mapped.
+        // A raw latent without a remark can be memory-mapped.
         false if record.is_borrowable() || latent.is_none() => "raw".into(),
         false => "raw, misaligned".into(),
     };
@@ -320,15 +321,15 @@ fn row(record: &ChunkRecord) -> [String; HEADINGS.len()] {
     ]
 }
 
-/// The lines before the table.
+/// The lines above the table.
 struct Page<'o> {
     out: &'o mut (dyn Write + Send),
-    /// The name of what is damaged, in its colour.
+    /// The coloured heading of damaged parts.
     bad: String,
 }
 
 impl Page<'_> {
-    /// Writes a fact: its name, and texts, if there are any.
+    /// Writes a named fact, unless it has no texts.
     fn fact<T: AsRef<str>>(&mut self, name: &str, texts: impl IntoIterator<Item = T>) -> Result<()> {
         let mut texts = texts.into_iter().filter(|text| !text.as_ref().is_empty()).peekable();
         if texts.peek().is_none() {
@@ -345,7 +346,7 @@ impl Page<'_> {
     }
 }
 
-/// Writes what there is to say of a file.
+/// Writes all facts about a file.
 fn facts(looked: &Looked, check_environment: bool, page: &mut Page<'_>) -> Result<()> {
     metadata(&looked.reader, page)?;
     if let Some(image) = &looked.image {
@@ -366,7 +367,6 @@ fn facts(looked: &Looked, check_environment: bool, page: &mut Page<'_>) -> Resul
     looked.problems.iter().try_for_each(|problem| page.fact("damaged", [problem]))
 }
 
-/// Writes the metadata.
 fn metadata(reader: &Reader, page: &mut Page<'_>) -> Result<()> {
     let metadata = match reader.metadata() {
         Ok(metadata) => metadata,
@@ -395,10 +395,10 @@ fn metadata(reader: &Reader, page: &mut Page<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Characters of a member's value that the page shows.
+/// Limit on the characters shown of a member's value.
 const SHOWN: usize = 400;
 
-/// The files that latents came from, if this member tells them.
+/// A summary of the latents' source files, if the member records them.
 fn sources(name: &str, value: &str) -> Option<String> {
     if name != SOURCES {
         return None;
@@ -412,7 +412,7 @@ fn sources(name: &str, value: &str) -> Option<String> {
     }
 }
 
-/// The beginning of a value that is too long for a page, such as a whole workflow, and how long it is.
+/// The start of a value that is too long for the page (such as a whole workflow), and its length.
 fn beginning(value: &str) -> String {
     match value.char_indices().nth(SHOWN) {
         Some((end, _)) => {

@@ -1,4 +1,4 @@
-//! `gen5 ls`: a line for each latent, for pipes.
+//! `gen5 ls`: one line per latent, for pipes.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub(crate) struct LsArgs {
     pub(crate) json: bool,
 }
 
-/// A latent, for programs.
+/// The JSON line of a latent.
 #[derive(Serialize)]
 struct Line<'a> {
     path: &'a str,
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &LsArgs, context: &mut Context<'_>) -> Result<()> {
                     output.note_unknown(&reader, path, "not listed; gen5 info shows such chunks");
                     reader.latents().try_for_each(|latent| list(path, &latent, args.json, several, output))
                 }
-                // Lines, also of one file.
+                // JSON Lines, even for one file.
                 Err(error) => output.failed(path, &error, args.json, true),
             }
         },

@@ -27,7 +27,7 @@ pub(crate) struct ManArgs {
     pub(crate) force: bool,
 }
 
-/// `gen5` is the command line that the manual is of.
+/// `gen5` is the command line to document.
 pub(crate) fn run(args: &ManArgs, gen5: clap::Command, output: &mut Output<'_>) -> Result<()> {
     refuse_dash(&args.output)?;
     let pages = pages(gen5)?;
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ManArgs, gen5: clap::Command, output: &mut Output<'_>) 
     fs::create_dir_all(&args.output).with_context(|| format!("could not create {}", shown(&args.output)))?;
     write(&pages, args).inspect_err(|_| {
         if !was_there {
-            // Pages that were published stay, and the folder with them.
+            // Only fails if pages were published, which stay with their folder.
             let _ = fs::remove_dir(&args.output);
         }
     })?;
@@ -45,12 +45,13 @@ pub(crate) fn run(args: &ManArgs, gen5: clap::Command, output: &mut Output<'_>) 
 
 fn write(pages: &[(String, String)], args: &ManArgs) -> Result<()> {
     let paths: Vec<PathBuf> = pages.iter().map(|(name, _)| args.output.join(name)).collect();
-    // All are started before the first is published, so that one that is in the way leaves none.
+    // All are created before the first is published, so an existing page stops the command before
+    // it publishes anything.
     let placed = paths.iter().map(|path| Placed::create(path, args.force)).collect::<Result<Vec<_>>>()?;
     placed.into_iter().zip(pages).try_for_each(|(placed, (_, page))| placed.publish(page.as_bytes()))
 }
 
-/// File names and pages: `gen5.1`, and one for each command, such as `gen5-pack.1`.
+/// File names and pages: `gen5.1`, and one per command, such as `gen5-pack.1`.
 fn pages(gen5: clap::Command) -> Result<Vec<(String, String)>> {
     let mut gen5 = gen5.disable_help_subcommand(true);
     gen5.build();
@@ -66,7 +67,7 @@ fn pages(gen5: clap::Command) -> Result<Vec<(String, String)>> {
         .collect()
 }
 
-/// A page that is begun as `--help` is: clap's manual has options there without the values that they take.
+/// A page that starts like `--help`: clap's own synopsis omits the values of options.
 fn with_usage(page: &str, usage: &str) -> String {
     const SYNOPSIS: &str = ".SH SYNOPSIS\n";
     let usage = usage.trim_start_matches("Usage: ").replace('-', "\\-");
@@ -76,7 +77,7 @@ fn with_usage(page: &str, usage: &str) -> String {
     }
 }
 
-/// A page whose examples stand under a heading of the name that manuals have for them.
+/// A page with its examples under the usual heading of manuals.
 fn with_examples(page: &str) -> String {
     [".SH EXTRA\nExamples:\n", ".SH EXTRA\nExample:\n"]
         .iter()

@@ -57,16 +57,16 @@ pub(crate) struct RenderArgs {
     pub(crate) json: bool,
 }
 
-/// What was painted, for programs.
+/// The JSON summary of a sheet.
 #[derive(Serialize)]
 struct Facts {
     file_size: usize,
     width: u32,
     height: u32,
-    /// Latents on the sheet, and those for which it had no room.
+    /// Number of latents on the sheet, and number left out for lack of room.
     shown: usize,
     left_out: usize,
-    /// What is wrong with image and latents that could not be read.
+    /// Errors of the image and of unreadable latents.
     damaged: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
     let placed = Placed::create(&args.output, args.force)?;
     let wish = wish(&args.look, args.width, &reader, &args.file)?;
     let sheet = sheet(&reader, &shown_file_name(&args.file), &wish, &args.theme.colors());
-    // Latents that were not read for that are not damaged.
+    // Latents left unread because of a signal are not damaged.
     interrupt::check()?;
     let file = png(&sheet.picture).context("could not encode the picture")?;
     if let Some(problem) = &sheet.image {

@@ -1,4 +1,4 @@
-//! `gen5 report`: a page of files.
+//! `gen5 report`: an HTML page that shows files.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -78,14 +78,14 @@ pub(crate) struct ReportArgs {
     pub(crate) json: bool,
 }
 
-/// What the page is, for programs.
+/// The JSON summary of a page.
 #[derive(Serialize)]
 struct Facts<'a> {
     file_size: usize,
     files: Vec<FileFacts<'a>>,
 }
 
-/// What the page has of a file, or why it has nothing.
+/// The page's content for one file, or the reason why there is none.
 #[derive(Serialize)]
 struct FileFacts<'a> {
     path: String,
@@ -99,12 +99,12 @@ struct FileFacts<'a> {
 struct ContentFacts<'a> {
     /// `verified`, `damaged` or `unchecked`.
     integrity: &'static str,
-    /// What is wrong with chunks, if hashes were compared.
+    /// Errors found in chunks, if hashes were checked.
     damaged: &'a [String],
-    /// Latents in the file, and those whose values are shown.
+    /// Number of latents in the file, and of those whose values are shown.
     latents: usize,
     shown: usize,
-    /// What is not shown, and why.
+    /// Omitted parts, with reasons.
     left_out: Vec<String>,
 }
 
@@ -140,7 +140,7 @@ impl<'a> ContentFacts<'a> {
     }
 }
 
-/// A file that was looked for: its size, its path, and whether it is there.
+/// A file to read: its size, its path, and whether it was found.
 type Found = (u64, PathBuf, Result<()>);
 
 pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
@@ -152,7 +152,7 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
             output.refuse_terminal("a page is for a browser, and would flood the terminal", "")?;
         }
         false if args.output.extension().is_some_and(is_page) => {}
-        // Such as the first file of a pattern, which a shell has put behind -o.
+        // For example the first match of a pattern that the shell expanded after -o.
         false => {
             let problem = format!("{} has to end in .html, which is what is written", shown(&args.output));
             return Err(UsageError(problem).into());
@@ -162,7 +162,7 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
     if found.iter().any(|(path, _)| is_dash(path)) {
         input.keep()?;
     }
-    // A page of nothing would replace one of something.
+    // An empty page must not replace an existing one.
     if found.iter().all(|(_, found)| found.is_err()) {
         let mut errors: Vec<_> = found.into_iter().filter_map(|(_, found)| found.err()).collect();
         let last = errors.pop();
@@ -230,7 +230,7 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
     placed.deliver(html.as_bytes(), &format!("{told}, {}", human_size(html.len() as u64)), &facts, output)
 }
 
-/// What a page is called if nobody says it.
+/// The default title of a page.
 fn title(found: &[(PathBuf, Result<()>)]) -> String {
     match found {
         [(only, _)] => shown_file_name(only),

@@ -68,7 +68,7 @@ pub(crate) struct SetArgs {
     pub(crate) json: bool,
 }
 
-/// What was written, for programs.
+/// The JSON summary of a changed file.
 #[derive(Serialize)]
 struct Facts {
     version: String,
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
         true => open_own(&ReadOptions::new(), &args.file, input, output)?,
         false => input.open(&args.file)?,
     };
-    // What is stored may be no valid metadata, which is then what is to be mended.
+    // The stored metadata may be invalid, and this command may repair them.
     let mut model_info = match &args.metadata {
         Some(path) => {
             let mut model_info = read_model_info(path, input)?;
@@ -128,12 +128,12 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
         }
     }
     let text = model_info.to_json()?;
-    // It takes as much memory as its text.
+    // It uses as much memory as its text.
     drop(model_info);
     let metadata = Metadata::from_json(&text).map_err(|error| base.refuse(error, &args.changes, ""))?;
 
     let progress = output.progress("copying", reader.file_size());
-    // Without another path it is this file that is to be replaced.
+    // Without an output path, the file itself is replaced.
     let force = args.force || args.output.is_none();
     let written = destination.rewrite(progress.options(), &reader, &metadata, force)?;
     drop(progress);
@@ -148,8 +148,8 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
     destination.deliver(&count(changes, "change"), &facts, output)
 }
 
-/// Where a member is: the object of `model_info` that it is in, if it is in one, and its name there. A setting that the file
-/// has goes by its name alone, too, unless a member of that name stands outside.
+/// The place of a member: the object of `model_info` that contains it, if any, and its name there.
+/// An existing setting can be given by its name alone, unless a top-level member has the same name.
 fn place<'n>(model_info: &Extra, name: &'n str) -> Result<(Option<&'static str>, &'n str)> {
     let in_object = [SETTINGS, HARDWARE]
         .into_iter()
@@ -166,7 +166,7 @@ fn place<'n>(model_info: &Extra, name: &'n str) -> Result<(Option<&'static str>,
     Ok((is_setting.then_some(SETTINGS), name))
 }
 
-/// A member as it is.
+/// The current value of a member.
 fn member(model_info: &Extra, name: &str) -> Result<Option<String>> {
     Ok(match place(model_info, name)? {
         (Some(outer), name) => object(model_info, outer)?.get(name).map(str::to_owned),
@@ -189,7 +189,7 @@ fn set(model_info: &mut Extra, name: &str, value: &str) -> Result<()> {
     }
 }
 
-/// Takes a member out, and with the last member of an object the object.
+/// Removes a member, and its object if that becomes empty.
 fn unset(model_info: &mut Extra, name: &str) -> Result<()> {
     let removed = match place(model_info, name)? {
         (Some(outer), name) => {

@@ -19,7 +19,7 @@ use crate::terminal::{Tone, count, escape, human_size, shown};
 struct FileReport {
     path: String,
     ok: bool,
-    /// Why the file could not be checked at all.
+    /// The reason why the file could not be checked at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     chunks: Vec<ChunkReport>,
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
     })
 }
 
-/// What was found, but for what was not looked at any more.
+/// All errors found, except those of chunks that were skipped.
 fn errors(report: &VerifyReport) -> impl Iterator<Item = &gen5::Error> {
     let errors = report.chunks().iter().filter_map(|chunk| chunk.error.as_ref());
     errors.filter(|error| !matches!(error, gen5::Error::Cancelled))

@@ -1,4 +1,4 @@
-//! What `--latent` and `--from` take.
+//! The argument of `--latent` and `--from`.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -12,10 +12,11 @@ use crate::terminal::shown;
 
 /// The arrays of one file on the command line, as `[KEY=]FILE` or `[KEY=]FILE:NAME`.
 ///
-/// FILE is a `.npy`, `.npz`, `.safetensors` or `.latent` file, or `-` for standard input, and NAME picks one array of all but
-/// the first. A text that names a file is that file, whatever characters it has. Otherwise the first `=` ends the key,
-/// and the `:` is looked for only behind `-` and the extensions of the latter, so that `C:\noise.npz` is no array of a file
-/// `C`.
+/// FILE is a `.npy`, `.npz`, `.safetensors` or `.latent` file, or `-` for standard input. NAME
+/// selects one array, except in a `.npy` file. An argument that names an existing file means that
+/// file, whatever characters it contains. Otherwise the first `=` ends the key, and a `:` only
+/// counts after `-` or the extension of a file with several arrays, so `C:\noise.npz` is not read as
+/// an array of a file `C`.
 ///
 /// ```
 /// let arg = gen5_cli::convert::LatentArg::parse("initial_noise=batch.npz:noise")?;
@@ -30,20 +31,20 @@ pub struct LatentArg {
     pub key: Option<String>,
     /// The file.
     pub path: PathBuf,
-    /// The array of the file that is meant, where not all are.
+    /// The selected array of the file; `None` for all.
     pub member: Option<String>,
 }
 
 impl LatentArg {
-    /// Takes an argument apart.
+    /// Parses an argument.
     ///
     /// # Errors
     ///
-    /// A part is empty, or the key or the name of the array is not UTF-8.
+    /// If a part is empty, or if the key or the array's name is not UTF-8.
     pub fn parse(text: impl AsRef<OsStr>) -> Result<Self> {
         let text = text.as_ref();
         let (key, (path, member)) = match text.split_once("=") {
-            // A file that is there, or an array of it, is meant even if its name has a `=`.
+            // An existing file, or an array in one, takes precedence even if its name contains `=`.
             Some((key, file)) if existing(text).is_none() => {
                 (Some(key_of(key, text)?), file_and_member(file))
             }
@@ -66,7 +67,7 @@ fn key_of(key: &OsStr, text: &OsStr) -> Result<String> {
     Ok(key.to_owned())
 }
 
-/// An argument as errors show it.
+/// An argument quoted for errors.
 fn quoted(text: &OsStr) -> String {
     shown(Path::new(text))
 }
@@ -89,7 +90,7 @@ fn existing(text: &OsStr) -> Option<FileAndMember<'_>> {
     members.find(|(path, _)| Path::new(path).is_file()).map(|(path, member)| (path.into(), Some(member)))
 }
 
-/// Every way to part the text at a `:` behind the extension of a file that holds several arrays.
+/// Every split of the text at a `:` after the extension of a file with several arrays.
 fn members(text: &OsStr) -> impl Iterator<Item = (OsString, &OsStr)> {
     let mut path = OsString::new();
     let mut rest = Some(text);
@@ -106,21 +107,22 @@ fn members(text: &OsStr) -> impl Iterator<Item = (OsString, &OsStr)> {
     })
 }
 
-/// A folder on the command line, as `[KEY=]DIR`. A text that names a folder is that folder.
+/// A folder on the command line, as `[KEY=]DIR`. An argument that names an existing folder means
+/// that folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderArg {
-    /// The key of the latent that the arrays make.
+    /// The key of the latent that the arrays form.
     pub key: Option<String>,
     /// The folder.
     pub path: PathBuf,
 }
 
 impl FolderArg {
-    /// Takes an argument apart.
+    /// Parses an argument.
     ///
     /// # Errors
     ///
-    /// A part is empty, or the key is not UTF-8.
+    /// If a part is empty, or if the key is not UTF-8.
     pub fn parse(text: impl AsRef<OsStr>) -> Result<Self> {
         let text = text.as_ref();
         let (key, path) = match text.split_once("=") {

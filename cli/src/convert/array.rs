@@ -1,4 +1,4 @@
-//! An array found in a file: what it is, and a reader of its values.
+//! An array found in a file: its description and a reader of its values.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,24 +11,24 @@ use super::payload::{self, Exact, Scaled, Tail};
 use super::types::{Other, Type};
 use super::zip_member::Member;
 
-/// An array as its file describes it, which may be of a type that no latent has.
+/// An array as described by its file. Its type may not be valid for latents.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// What the file calls it.
+    /// Its name in the file.
     pub(super) key: String,
     pub(super) kind: Type,
-    /// Why it can be no latent, if it can be none.
+    /// The reason why it cannot be a latent, if so.
     pub(super) refusal: Option<String>,
     pub(super) shape: Vec<usize>,
     size: u64,
-    /// Whether the values lie in Fortran order, and that is another order than C's.
+    /// Whether the values are in Fortran order, where that differs from C order.
     fortran_order: bool,
     place: Place,
-    /// What errors call it: the file, and the member if there are members.
+    /// Its name in errors: the file, and the member if there are any.
     name: String,
 }
 
-/// Where values lie.
+/// The location of values.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     File { origin: Origin, start: u64, tail: Tail },
@@ -36,7 +36,7 @@ pub(super) enum Place {
 }
 
 impl Entry {
-    /// An array whose file has `found` bytes for its values, which have to be those that its shape and type ask for.
+    /// An array whose file has `found` bytes for its values. This must match its shape and type.
     pub(super) fn new(
         key: String,
         (kind, refusal): (Type, Option<String>),
@@ -52,7 +52,7 @@ impl Entry {
         Ok(Self { key, kind, refusal, shape, size, fortran_order, place, name })
     }
 
-    /// It as an array that can be a latent.
+    /// Converts to an array that can be a latent.
     pub(super) fn into_array(self) -> Result<Array> {
         let (Type::Latent(dtype), None) = (self.kind, &self.refusal) else {
             bail!("{}", self.refusal.unwrap_or_default());
@@ -68,7 +68,7 @@ impl Entry {
         })
     }
 
-    /// The type that no latent has, if it is of one.
+    /// Its type, if that is not valid for latents.
     pub(super) fn other(&self) -> Option<Other> {
         match self.kind {
             Type::Other(other) => Some(other),
@@ -76,7 +76,7 @@ impl Entry {
         }
     }
 
-    /// All bytes of its values, which are at most so many.
+    /// All bytes of its values, limited to `most`.
     pub(super) fn read(&self, most: u64) -> Result<Vec<u8>> {
         let (name, size) = (&self.name, self.size);
         ensure!(
@@ -93,7 +93,7 @@ impl Entry {
     /// A reader of the values in C order.
     fn open(&self) -> Result<Box<dyn Read + Send>> {
         let failed = || format!("cannot read {}", self.name);
-        // Its errors name the array themselves.
+        // Errors of this reader already name the array.
         let exact = |source, tail| Exact::new(source, self.size, tail, self.name.clone());
         let values = match &self.place {
             Place::File { origin, start, tail } => {
@@ -103,7 +103,7 @@ impl Entry {
             }
             Place::Member { origin, member, header } => {
                 let mut source = member.reader(origin.open()?.0).with_context(failed)?;
-                // Through the same reader, because the CRC covers the header, too.
+                // Read through the same reader, since the CRC also covers the header.
                 io::copy(&mut source.by_ref().take(*header), &mut io::sink()).with_context(failed)?;
                 exact(Box::new(source), Tail::End)?
             }
@@ -115,14 +115,14 @@ impl Entry {
     }
 }
 
-/// One array found in a file, or several of one shape as one. Its values are not read yet.
+/// An array found in a file, or several of the same shape combined. Its values are not read yet.
 #[derive(Clone, Debug)]
 pub struct Array {
-    /// The key that it goes by.
+    /// The key to store it under.
     pub key: String,
-    /// The type of its elements.
+    /// The dtype of its elements.
     pub dtype: Dtype,
-    /// Its axes; none for a scalar.
+    /// Its axes; empty for a scalar.
     pub shape: Vec<usize>,
     size: u64,
     name: String,
@@ -131,32 +131,35 @@ pub struct Array {
 
 #[derive(Clone, Debug)]
 enum Values {
-    /// Those of an array in a file; with a factor, as float32, multiplied by it. They have this type in the file.
+    /// The values of an array in a file. With a factor, they are multiplied by it as float32; the
+    /// dtype is the one in the file.
     Of { entry: Entry, factor: Option<(Dtype, f32)> },
-    /// Those of several arrays, one after the other.
+    /// The concatenated values of several arrays.
     Stack(Vec<Array>),
 }
 
 impl Array {
-    /// Bytes of its values.
+    /// Size of its values in bytes.
     pub fn payload_size(&self) -> u64 {
         self.size
     }
 
-    /// What errors call it: the file, and the member if there are several.
+    /// Its name in errors: the file, and the member if there are several.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A reader of the values in C order, little-endian: exactly [`payload_size`](Self::payload_size) bytes.
+    /// A reader of the values in C order, little-endian: exactly
+    /// [`payload_size`](Self::payload_size) bytes.
     ///
-    /// The values are streamed, but those in Fortran order are held in memory while they are read. What is wrong with
-    /// the end of the file (surplus bytes, a CRC) is an error of the read that would give the last bytes.
+    /// The values are streamed, except that those in Fortran order are kept in memory while they
+    /// are read. Problems at the end of the file (surplus bytes, a wrong CRC) are errors of the
+    /// read that would return the last bytes.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is no longer what it was when the array was found, or there is no memory for values in
-    /// Fortran order.
+    /// If the file cannot be read or has changed since the array was found, or if there is not
+    /// enough memory for values in Fortran order.
     pub fn open(&self) -> Result<Box<dyn Read + Send>> {
         match &self.values {
             Values::Of { entry, factor: None } => entry.open(),
@@ -180,8 +183,8 @@ impl Array {
         Ok(self)
     }
 
-    /// One array of several, all of which have one shape and dtype: along their first axis if that is a batch of 1 (of four
-    /// axes or more), or else along a new one.
+    /// Combines arrays of the same shape and dtype: along their first axis if that is a batch of 1
+    /// (in four axes or more), otherwise along a new one.
     pub(super) fn stack(key: String, arrays: Vec<Self>, name: String) -> Result<Self> {
         let first = arrays.first().context("there are no arrays to stack")?;
         let dtype = first.dtype;
@@ -196,7 +199,7 @@ impl Array {
     }
 }
 
-/// Reads one array after the other; each is open only while it is read.
+/// Reads arrays in sequence; each is open only while it is read.
 struct Chain {
     waiting: VecDeque<Array>,
     current: Option<Box<dyn Read + Send>>,

@@ -1,25 +1,25 @@
-//! A writer whose failure is told once.
+//! A writer that reports its failure once.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-/// Writes to a file until that fails, and from then on to nowhere. The zip crate completes its file when it is dropped, and
-/// prints to standard error if it cannot: what has been told already.
+/// A writer that discards everything after the first failure. The zip crate completes its file on
+/// drop and prints errors to standard error, although the failure has already been reported.
 pub(super) struct FailsOnce<W> {
     file: W,
     has_failed: bool,
-    /// Where it stands, and how much there is, as if nothing had failed.
+    /// The position and the size, as if nothing had failed.
     position: u64,
     end: u64,
 }
 
 impl<W> FailsOnce<W> {
-    /// A writer of a file that is empty.
+    /// A writer of an empty file.
     pub(super) fn new(file: W) -> Self {
         Self { file, has_failed: false, position: 0, end: 0 }
     }
 
     fn tried<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        // What was interrupted is tried again.
+        // Interrupted writes are retried.
         self.has_failed |= result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
         result
     }

@@ -1,4 +1,4 @@
-//! A folder of files with arrays, as latents: arrays that agree become the rows of one.
+//! A folder of array files read as latents: matching arrays become the rows of one latent.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -15,34 +15,37 @@ use super::{Array, FolderArg, Found, Kind, LatentArg, Origin, find};
 use crate::suggest::of_path;
 use crate::terminal::{count, dimensions, shown};
 
-/// The key of the latent that the files' latents make, unless another is given.
+/// The default key of the latent formed by the files.
 const KEY: &str = "latents";
 
-/// What the names of text encoder caches end with, which kohya and musubi-tuner put beside those of latents.
+/// Name endings of text encoder caches, which kohya and musubi-tuner store next to those of
+/// latents.
 const TEXT_ENCODER: [&str; 2] = ["_te", "_te_outputs"];
 
-/// What was found in a folder.
+/// The contents of a folder.
 #[derive(Debug)]
 pub struct Folder {
     /// The latents.
     pub arrays: Vec<Array>,
-    /// The files, in their order.
+    /// The files, in order.
     pub files: Vec<Found>,
-    /// Files and folders in it that were passed over.
+    /// Number of skipped files and folders.
     pub others: usize,
 }
 
-/// Finds the arrays in the files of a folder, in natural order (`2.npy` before `10.npy`). Folders in it, hidden files,
-/// files with other extensions and caches of text encoders are passed over.
+/// Finds the arrays in the files of a folder, in natural order (`2.npy` before `10.npy`).
+/// Subfolders, hidden files, files with other extensions and caches of text encoders are skipped.
 ///
-/// Arrays of one name that agree in shape and dtype are one latent, along their first axis if that is a batch of 1 (of four
-/// axes or more), or else along a new one. Its key is `latents`, or the one that is given; companions (`alpha_mask`) go by
-/// their own names, behind a key that is given. If not all of a name agree, what sets them apart is behind that:
-/// `latents/152x104`. Those with which none agrees are a latent each, called after their files.
+/// Arrays with the same name, shape and dtype form one latent, along their first axis if that is a
+/// batch of 1 (in four axes or more), otherwise along a new one. Its key is `latents`, or the given
+/// one; companions (`alpha_mask`) keep their names, prefixed with a given key. If arrays of a name
+/// differ, each group's key has a suffix with the difference: `latents/152x104`. Arrays that match
+/// no other are separate latents, named after their files.
 ///
 /// # Errors
 ///
-/// There is no such folder, no file in it has arrays, or one of them cannot be read: see [`find`].
+/// If the folder does not exist, if none of its files has arrays, or if one of them cannot be read:
+/// see [`find`].
 pub fn read(arg: &FolderArg) -> Result<Folder> {
     let (paths, others) = list(&arg.path)?;
     if paths.is_empty() {
@@ -57,20 +60,21 @@ pub fn read(arg: &FolderArg) -> Result<Folder> {
     }
     let found: Vec<Result<Found>> =
         paths.par_iter().map(|path| find(&arg_for(path), &Origin::at(path))).collect();
-    // The first error in the order of the files, however many threads there are.
+    // The first error in the order of the files, independent of the number of threads.
     let mut files = found.into_iter().collect::<Result<Vec<_>>>()?;
     let arrays = join(&mut files, &names(&paths), arg)?;
     Ok(Folder { arrays, files, others })
 }
 
-/// What asks for the arrays of a file. The one of a `.npy` file, which goes by the file's name, has one that is text.
+/// The argument that selects the arrays of a file. For a `.npy` file, it contains the file's name
+/// as the key, if that is text.
 fn arg_for(path: &Path) -> LatentArg {
     let is_named = Kind::of(path) == Some(Kind::Npy);
     let key = is_named.then(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
     LatentArg { key, path: path.to_owned(), member: None }
 }
 
-/// The files that have arrays, in natural order, and how many others there are.
+/// The array files in natural order, and the number of other files.
 fn list(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
     let failed = || format!("could not look into {}", shown(folder));
     let (mut paths, mut others) = (Vec::new(), 0);
@@ -88,7 +92,7 @@ fn is_wanted(path: &Path) -> bool {
     Kind::of(path).is_some() && !stem.starts_with('.') && !is_text_encoder && path.is_file()
 }
 
-/// What the files are called where their names become keys: without extension, unless two would be called the same.
+/// The names of the files as used in keys: without extension, unless two names would be equal.
 fn names(paths: &[PathBuf]) -> Vec<String> {
     let text = |name: Option<&OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
     let stems: Vec<String> = paths.iter().map(|path| text(path.file_stem())).collect();
@@ -98,12 +102,13 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
     paths.iter().map(|path| text(path.file_name())).collect()
 }
 
-/// A name that is compared as people do: digits count as the number that they make.
+/// A name in natural order: digits compare as numbers.
 #[derive(PartialEq, Eq)]
 struct Natural(OsString);
 
 impl Natural {
-    /// Its numbers and what is between them, each as what decides in turn: numbers are first, and the shorter is less.
+    /// Digits and the text between them, as comparison keys: numbers come first, and shorter ones
+    /// are smaller.
     fn pieces(&self) -> impl Iterator<Item = (bool, usize, &[u8])> {
         let pieces = self.0.as_encoded_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
         pieces.map(|piece| {
@@ -129,23 +134,24 @@ impl PartialOrd for Natural {
     }
 }
 
-/// A latent that is to be.
+/// A planned latent.
 struct Planned {
     key: String,
-    /// The arrays that it is made of.
+    /// The arrays that form it.
     places: Vec<Place>,
-    /// Whether they are its rows; if not, there is one.
+    /// Whether they are stacked as rows; otherwise there is only one.
     is_stacked: bool,
 }
 
-/// Where an array is: its file, and its position among the latents and among all arrays of that.
+/// The location of an array: its file, and its position among the latents and among all arrays of
+/// the file.
 struct Place {
     file: usize,
     latent: usize,
     member: usize,
 }
 
-/// Makes latents of the files' arrays, and tells each file where its arrays are.
+/// Forms latents from the files' arrays, and records in each file where its arrays are.
 fn join(files: &mut [Found], names: &[String], arg: &FolderArg) -> Result<Vec<Array>> {
     let mut arrays = Vec::new();
     for Planned { key, places, is_stacked } in plan(files, names, arg.key.as_deref()) {
@@ -169,7 +175,7 @@ fn join(files: &mut [Found], names: &[String], arg: &FolderArg) -> Result<Vec<Ar
     Ok(arrays)
 }
 
-/// Which latents there are to be, `prefix` being the key that was given.
+/// Plans the latents; `prefix` is the given key.
 fn plan(files: &[Found], names: &[String], prefix: Option<&str>) -> Vec<Planned> {
     let is_stacked = |group: &Group| group.places.len() > 1 || files.len() == 1;
     let (mut planned, mut taken) = (Vec::new(), HashSet::new());
@@ -191,7 +197,7 @@ fn plan(files: &[Found], names: &[String], prefix: Option<&str>) -> Vec<Planned>
     planned
 }
 
-/// This key, or, if another latent has it, with a number behind it.
+/// The key, with a number if it is already taken.
 fn free(key: String, taken: &mut HashSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{key}-{number}"));
     let free = iter::once(key.clone()).chain(numbered).find(|key| !taken.contains(key)).unwrap_or(key);
@@ -199,14 +205,14 @@ fn free(key: String, taken: &mut HashSet<String>) -> String {
     free
 }
 
-/// The arrays of one name in all files.
+/// The arrays of the same name in all files.
 struct Column<'a> {
-    /// `None` for the latents of files that have one each, whatever they call it.
+    /// `None` for the latents of files with exactly one each, under any name.
     name: Option<&'a str>,
     groups: Vec<Group>,
 }
 
-/// Those of them that agree in dtype and shape.
+/// Arrays with the same dtype and shape.
 struct Group {
     dtype: Dtype,
     shape: Vec<usize>,
@@ -214,7 +220,7 @@ struct Group {
 }
 
 impl Group {
-    /// Its last two axes, height and width of images: `152x104`.
+    /// The last two axes, height and width of images: `152x104`.
     fn size(&self) -> String {
         dimensions(self.shape.get(self.shape.len().saturating_sub(2)..).unwrap_or_default(), "x")
     }
@@ -224,13 +230,13 @@ impl Group {
         dimensions(&self.shape, "x")
     }
 
-    /// All that they agree in: `4x152x104_bfloat16`.
+    /// Shape and dtype: `4x152x104_bfloat16`.
     fn all(&self) -> String {
         format!("{}_{}", self.axes(), self.dtype.name())
     }
 }
 
-/// What groups are called by, as shortly as tells apart all that are stacked.
+/// The shortest naming that distinguishes all stacked groups.
 fn naming(groups: &[Group]) -> fn(&Group) -> String {
     let tells_apart = |name: &fn(&Group) -> String| {
         let mut names = HashSet::new();
@@ -239,7 +245,7 @@ fn naming(groups: &[Group]) -> fn(&Group) -> String {
     [Group::size, Group::axes].into_iter().find(tells_apart).unwrap_or(Group::all)
 }
 
-/// The columns, and the groups of each, in the order in which they first appear.
+/// The columns and their groups, in order of first appearance.
 fn columns(files: &[Found]) -> Vec<Column<'_>> {
     let mut columns: Vec<Column<'_>> = Vec::new();
     let mut known_columns = HashMap::new();

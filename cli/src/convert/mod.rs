@@ -1,8 +1,8 @@
-//! Arrays of numpy and safetensors files: finding them, and reading their values as GEN5 keeps them.
+//! Arrays of numpy and safetensors files: finds them and reads their values as GEN5 stores them.
 //!
-//! [`find`] reads headers only, and what is kept beside latents; [`Array::open`] gives the values in C order,
-//! little-endian. Nothing that a file says is believed before it is checked against the file, and what is wrong is an
-//! error that names the file and the array.
+//! [`find`] reads headers, and the data kept with latents; [`Array::open`] returns the values in C
+//! order, little-endian. Everything that a file claims is checked against the file, and errors name
+//! the file and the array.
 
 mod arg;
 mod array;
@@ -38,13 +38,13 @@ pub use arg::{FolderArg, LatentArg};
 pub use array::Array;
 pub use origin::Origin;
 
-/// What every refusal of another dtype says.
+/// The end of every error about an unsupported dtype.
 const ACCEPTED: &str = "GEN5 keeps float16, bfloat16 and float32";
 
-/// Names that an error lists.
+/// Limit on the names listed in an error.
 const LISTED: usize = 10;
 
-/// The files that arrays come from.
+/// The file formats of arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Npy,
@@ -53,7 +53,8 @@ enum Kind {
 }
 
 impl Kind {
-    /// The kind that the first bytes tell. The header of `.safetensors` is behind its length.
+    /// The kind of a file, recognised by its first bytes. The header of `.safetensors` follows its
+    /// length.
     fn of_content(origin: &Origin) -> Result<Option<Self>> {
         let (mut start, (file, _)) = (Vec::new(), origin.open()?);
         file.take(9).read_to_end(&mut start).with_context(|| format!("cannot read {}", origin.name()))?;
@@ -61,7 +62,7 @@ impl Kind {
         Ok(Self::of_start(&start))
     }
 
-    /// The kind of a file that starts so.
+    /// The kind of a file with these first bytes.
     fn of_start(start: &[u8]) -> Option<Self> {
         match start {
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Some(Self::Npy),
@@ -71,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// The kind that the extension tells, in any case of letters.
+    /// The kind of a file by its extension, ignoring case.
     fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "npy" => Some(Self::Npy),
@@ -82,25 +83,25 @@ impl Kind {
     }
 }
 
-/// Whether a file that starts so is one with arrays.
+/// Whether a file with these first bytes contains arrays.
 pub(crate) fn starts_arrays(start: &[u8]) -> bool {
     Kind::of_start(start).is_some()
 }
 
-/// What was found in a file.
+/// The contents of a file.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Its latents, in the order of the file.
     pub arrays: Vec<Array>,
-    /// What the file is, with all that is no latent.
+    /// The description of the file, with all data other than latents.
     pub source: Source,
-    /// Whether something would be lost without `source`.
+    /// Whether dropping `source` would lose information.
     pub is_worth_keeping: bool,
-    /// What is to be said of it.
+    /// A note about the file, if any.
     pub note: Option<String>,
 }
 
-/// Finds the arrays that an argument stands for: see [`find`].
+/// Finds the arrays that an argument selects: see [`find`].
 ///
 /// # Errors
 ///
@@ -109,18 +110,18 @@ pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
     Ok(find(arg, &Origin::at(&arg.path))?.arrays)
 }
 
-/// Finds the arrays that an argument stands for, in the order in which they lie in the file. Values of latents are not
-/// read.
+/// Finds the arrays that an argument selects, in file order. Values of latents are not read.
 ///
-/// Keys are the names in the file, and the file's own name without its extension for `.npy`, unless the argument gives
-/// one. Members of a `.npz` that are not called `.npy` are no arrays. In a file of a known [`Layout`] small arrays that
-/// can be no latents are kept in its [`Source`], and a key that is given is that of its latent.
+/// Keys are the names in the file, or for `.npy` the file's name without extension, unless the
+/// argument gives one. Members of a `.npz` without the extension `.npy` are not arrays. In a file
+/// of a known [`Layout`], small arrays that cannot be latents are kept in its [`Source`], and a
+/// given key is that of its latent.
 ///
 /// # Errors
 ///
-/// The file cannot be read or is malformed, it has no name to be a key, it does not have the array that is asked for, an
-/// array that is asked for is not of little-endian float16, bfloat16 or float32, or there are several arrays for one
-/// key.
+/// If the file cannot be read or is malformed, if it has no name to use as a key, if a requested
+/// array is missing or not little-endian float16, bfloat16 or float32, or if several arrays have
+/// the same key.
 pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
     let no_texts = BTreeMap::new();
     let (kind, by) = match origin.path() {
@@ -161,7 +162,8 @@ pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
     Ok(found)
 }
 
-/// Parts the arrays of a file into latents and others. If ComfyUI saved its latent scaled, that is undone.
+/// Separates the arrays of a file into latents and others. A latent that ComfyUI saved scaled is
+/// unscaled.
 fn take(
     arg: &LatentArg,
     layout: Layout,
@@ -233,7 +235,7 @@ fn npy_entry(arg: &LatentArg, origin: &Origin) -> Result<Entry> {
     Entry::new(key, kind, header.shape, header.fortran_order, (place, values), name)
 }
 
-/// The positions of the arrays that the argument asks for.
+/// The positions of the selected arrays.
 fn select(names: &[&str], layout: Layout, arg: &LatentArg) -> Result<Vec<usize>> {
     let file = shown(&arg.path);
     ensure!(!names.is_empty(), "{file} holds no arrays");
@@ -256,7 +258,7 @@ fn select(names: &[&str], layout: Layout, arg: &LatentArg) -> Result<Vec<usize>>
             list(names)
         );
     }
-    // ComfyUI's marker has said what it says.
+    // ComfyUI's marker is not data.
     let is_array = |name: &str| layout != Layout::Comfyui || name != comfyui::MARKER;
     Ok(names.iter().enumerate().filter(|(_, name)| is_array(name)).map(|(at, _)| at).collect())
 }

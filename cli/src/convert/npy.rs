@@ -4,7 +4,7 @@
 //! 0   6  \x93NUMPY
 //! 6   2  version: 1.0, 2.0 or 3.0
 //! 8   n  length of the text, little-endian; n is 2 in version 1.0 and 4 in the others
-//!        the text: {'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), } and spaces, a newline at the end
+//!        the text: {'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), }, spaces, a newline
 //!        the values, at a multiple of 64
 //! ```
 
@@ -18,28 +18,29 @@ use crate::terminal::escape;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// Values start at a multiple of this.
+/// The alignment of the values.
 const ALIGNMENT: usize = 64;
 
-/// Digits that numpy leaves room for, so that the first axis can be made longer in place.
+/// Digits that numpy reserves so that the first axis can be extended in place.
 const AXIS_DIGITS: usize = 21;
 
-/// Bytes of header text that are read. A header of 64 axes takes under 2000; numpy itself stops at 10,000 characters.
+/// Limit on the header text in bytes. A header of 64 axes has less than 2000; numpy itself stops at
+/// 10,000 characters.
 const MAX_TEXT: u32 = 1 << 20;
 
-/// What a header says.
+/// The contents of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) dtype: Type,
-    /// Why it can be no latent, if it can be none.
+    /// The reason why it cannot be a latent, if so.
     pub(super) refusal: Option<String>,
     pub(super) shape: Vec<usize>,
     pub(super) fortran_order: bool,
-    /// Bytes before the values.
+    /// Number of bytes before the values.
     pub(super) length: u64,
 }
 
-/// Reads the header of the array that `name` stands for in errors, and nothing behind it.
+/// Reads only the header of an array; errors call it `name`.
 pub(super) fn read_header(source: &mut dyn Read, name: &str) -> Result<Header> {
     let mut prefix = [0; 8];
     read_exact(source, &mut prefix, name)?;
@@ -76,13 +77,13 @@ fn read_exact(source: &mut dyn Read, buf: &mut [u8], name: &str) -> Result<()> {
 
 /// The members of the dictionary in a header.
 ///
-/// A parser of Python literals would do more and stand less: of this text nothing is needed but three members of three
-/// known types, and no nesting in it is followed, so that no text takes more than linear time or any stack.
+/// A parser of Python literals would be less robust. Only three members of three known types are
+/// needed. Nesting is not followed, so any text takes linear time and constant stack.
 #[derive(Debug)]
 struct Fields {
-    /// `None` if it is none that is known.
+    /// `None` for an unknown dtype.
     dtype: Option<Type>,
-    /// Why no latent has this dtype, unless one can have it.
+    /// The reason why latents cannot have this dtype, if so.
     refusal: Option<String>,
     fortran_order: bool,
     shape: Vec<usize>,
@@ -122,7 +123,7 @@ impl Fields {
     }
 }
 
-/// What is before and behind the first `separator` that is in no string and in no brackets.
+/// The text before and after the first `separator` outside strings and brackets.
 fn split(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let mut depth = 0_usize;
     let mut quote = None;
@@ -145,19 +146,19 @@ fn split(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     rest.split_first().map(|(_, behind)| (before, behind))
 }
 
-/// The text of a string literal without escapes.
+/// The contents of a string literal without escapes.
 fn string(literal: &[u8]) -> Option<&[u8]> {
     let [open @ (b'\'' | b'"'), text @ .., close] = literal.trim_ascii() else { return None };
     (open == close && !text.contains(open) && !text.contains(&b'\\')).then_some(text)
 }
 
-/// The integers of a tuple. Python 2 wrote some of them with an `L` behind.
+/// The integers of a tuple. Python 2 wrote some of them with the suffix `L`.
 fn tuple(literal: &[u8]) -> Option<Vec<usize>> {
     let inner = literal.strip_prefix(b"(")?.strip_suffix(b")")?.trim_ascii();
     if inner.is_empty() {
         return Some(Vec::new());
     }
-    // One value in parentheses is a tuple only with a comma behind it.
+    // A single value in parentheses is only a tuple with a trailing comma.
     let items = match inner.strip_suffix(b",") {
         Some(items) => items,
         None if inner.contains(&b',') => inner,
@@ -166,14 +167,14 @@ fn tuple(literal: &[u8]) -> Option<Vec<usize>> {
     let axis = |item: &[u8]| {
         let item = item.trim_ascii();
         let digits = item.strip_suffix(b"L").unwrap_or(item);
-        // `parse` would take a sign, too.
+        // `parse` would also accept a sign.
         let digits = digits.iter().all(u8::is_ascii_digit).then_some(digits)?;
         str::from_utf8(digits).ok()?.parse().ok()
     };
     items.split(|&byte| byte == b',').map(axis).collect()
 }
 
-/// What the elements of a `descr` that is no latent's are, and what to do.
+/// The description of a `descr` that latents cannot have, with a remedy.
 fn refusal(descr: &[u8]) -> String {
     let code = string(descr).and_then(|code| str::from_utf8(code).ok());
     let Some(code) = code else {
@@ -198,7 +199,7 @@ fn refusal(descr: &[u8]) -> String {
         (_, Some('c'), _) => {
             convert(format!("{big}complex{bits}"), "array.view(array.real.dtype).astype(\"float32\")")
         }
-        // numpy has no bfloat16 of its own and saves that of ml_dtypes as bytes.
+        // numpy has no bfloat16 and saves that of ml_dtypes as raw bytes.
         (_, Some('V'), "2") => convert(
             "values of two unnamed bytes, perhaps bfloat16".to_owned(),
             "array.view(ml_dtypes.bfloat16).astype(\"float32\")",
@@ -210,7 +211,7 @@ fn refusal(descr: &[u8]) -> String {
     }
 }
 
-/// A piece of a header for an error, harmless and not long.
+/// A piece of a header for an error, escaped and shortened.
 fn shown(text: &[u8]) -> String {
     const LONGEST: usize = 60;
     let text = String::from_utf8_lossy(text.trim_ascii());
@@ -219,12 +220,12 @@ fn shown(text: &[u8]) -> String {
     format!("{}{more}", escape(&start))
 }
 
-/// Writes the header of a C-order array, byte for byte as numpy does: in version 1.0, or in version 2.0 if the text is
-/// over 65535 bytes.
+/// Writes the header of a C-order array, byte for byte as numpy does: in version 1.0, or 2.0 if the
+/// text is over 65535 bytes.
 ///
 /// # Errors
 ///
-/// Those of `out`, a dtype that numpy does not have, and a shape whose text is over 4 GiB.
+/// If `out` fails, if numpy does not have the dtype, or if the shape's text is over 4 GiB.
 pub fn write_header(out: &mut dyn Write, dtype: impl Into<Type>, shape: &[usize]) -> io::Result<()> {
     out.write_all(&header(dtype.into(), shape)?)
 }
@@ -249,8 +250,8 @@ pub(super) fn header(dtype: Type, shape: &[usize]) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// The length of the text with its padding and newline, behind `before` bytes. Text that ends at a boundary gets 64
-/// spaces, as in numpy.
+/// The length of the text with padding and newline, after `before` bytes. Text that ends at a
+/// boundary gets 64 spaces, as in numpy.
 fn padded(text: &str, before: usize) -> usize {
     let end = before + text.len() + 1;
     text.len() + 1 + ALIGNMENT - end % ALIGNMENT
@@ -307,7 +308,7 @@ mod tests {
 
     #[test]
     fn headers_are_those_of_numpy() {
-        // numpy.save of zeros((1, 4), "<f4"), of zeros(3, "<f2") and of a scalar, numpy 2.4.6.
+        // Output of numpy.save for zeros((1, 4), "<f4"), zeros(3, "<f2") and a scalar, numpy 2.4.6.
         let pad = |text: &str| format!("{text}{}\n", " ".repeat(117 - text.len()));
         for (dtype, shape, text) in [
             (Dtype::F32, &[1, 4][..], "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), }"),
@@ -464,7 +465,7 @@ mod tests {
             first in any::<usize>(),
         ) {
             let dtype = if half { Dtype::F16 } else { Dtype::F32 };
-            // npyz multiplies the axes without a check.
+            // npyz multiplies the axes without overflow checks.
             let product = shape.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis.max(1)));
             let shape = if product.is_some() { shape } else { vec![first] };
             let file = written(dtype, &shape);

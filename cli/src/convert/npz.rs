@@ -1,8 +1,8 @@
 //! Arrays in a `.npz` file: a zip of `.npy` files, stored or deflated.
 //!
-//! The zip crate reads the directory. A reader of its members borrows the archive, and arrays are read long after
-//! they were found and from several threads, so a member is read here: its range of the file, inflated if it has to
-//! be, its size and CRC checked at its end.
+//! The zip crate reads the directory. Its readers of members borrow the archive, but arrays are
+//! read later and from several threads. So members are read here: a range of the file, inflated if
+//! necessary, with size and CRC checked at the end.
 
 use anyhow::{Context, Result, bail, ensure};
 use zip::{CompressionMethod, ZipArchive};
@@ -22,7 +22,7 @@ pub(super) struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the directory. Members that are not called `.npy` are no arrays, in numpy neither.
+    /// Reads the directory. Members without the extension `.npy` are not arrays, as in numpy.
     pub(super) fn open(origin: &'a Origin) -> Result<Self> {
         let (file, _) = origin.open()?;
         let zip = ZipArchive::new(file).map_err(|error| invalid(origin, &error))?;
@@ -35,7 +35,7 @@ impl<'a> Archive<'a> {
                 members.push((entry.header_start(), index, name.to_owned()));
             }
         }
-        // The directory may be in another order than the members.
+        // The directory may not be in the order of the members.
         members.sort_by_key(|&(start, index, _)| (start, index));
         let arrays = members.into_iter().map(|(_, index, name)| (index, name)).collect();
         Ok(Self { origin, zip, arrays })
@@ -46,7 +46,7 @@ impl<'a> Archive<'a> {
         self.arrays.iter().map(|(_, name)| name.as_str()).collect()
     }
 
-    /// Reads the header of the array at this position of the names.
+    /// Reads the header of the array at this position in the names.
     pub(super) fn entry(&mut self, position: usize) -> Result<Entry> {
         let (index, key) = self.arrays.get(position).context("no such array")?;
         let name = format!("{}:{}", self.origin.name(), escape(key));

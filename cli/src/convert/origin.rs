@@ -1,4 +1,5 @@
-//! The files that arrays are read from: by path, or one without a name that has what came from standard input.
+//! The files that arrays are read from: named files, or an unnamed one with the contents of
+//! standard input.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,11 +11,11 @@ use anyhow::{Context, Result, ensure};
 use crate::suggest::of_path;
 use crate::terminal::shown;
 
-/// A file that arrays are read from, which can be opened several times at once.
+/// A file that arrays are read from. It can be opened several times at once.
 #[derive(Clone, Debug)]
 pub struct Origin {
     path: PathBuf,
-    /// What is read in the place of the path.
+    /// A file to read instead of the path.
     kept: Option<Arc<File>>,
 }
 
@@ -24,22 +25,23 @@ impl Origin {
         Self { path: path.to_owned(), kept: None }
     }
 
-    /// A file that is open, called as this path is in all that is said of it.
+    /// An open file; messages call it by this path.
     pub fn kept(path: &Path, file: File) -> Self {
         Self { path: path.to_owned(), kept: Some(Arc::new(file)) }
     }
 
-    /// Its path, if it has a name to go by.
+    /// Its path, if it has one.
     pub(super) fn path(&self) -> Option<&Path> {
         self.kept.is_none().then_some(&self.path)
     }
 
-    /// What errors call it.
+    /// Its name in errors.
     pub(super) fn name(&self) -> String {
         shown(&self.path).to_string()
     }
 
-    /// Opens it and tells its size. A pipe or device is refused before it is opened, which could wait for ever.
+    /// Opens the file and returns its size. Pipes and devices are rejected before opening, which
+    /// could block forever.
     pub(super) fn open(&self) -> Result<(Opened, u64)> {
         let failed = || format!("cannot open {}", shown(&self.path));
         let file = match &self.kept {
@@ -56,7 +58,7 @@ impl Origin {
     }
 }
 
-/// A file with a place in it that is its own, whoever else reads the file.
+/// A file with its own read position, independent of other readers.
 #[derive(Debug)]
 pub(super) struct Opened {
     file: Arc<File>,
@@ -88,7 +90,7 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset)
 }
 
-/// Written for Windows, not tested there.
+/// Written for Windows; not tested there.
 #[cfg(windows)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)

@@ -1,4 +1,4 @@
-//! Readers of values: exactly as many bytes as announced, and in C order.
+//! Readers of values: exactly the announced number of bytes, in C order.
 
 use std::io::{self, Read};
 
@@ -6,23 +6,23 @@ use gen5::Dtype;
 
 use crate::values::{narrow, widen};
 
-/// Bytes that a transposition hands out at a time.
+/// Bytes returned by a transposition at a time.
 const BLOCK: usize = 64 << 10;
 
-/// What has to come behind the values.
+/// The data allowed after the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// The end of the source; anything else is an error.
+    /// The end of the source; more data is an error.
     End,
-    /// Whatever there is, for an array in the middle of a file.
+    /// Any data, for an array in the middle of a file.
     Any,
 }
 
-/// Reads exactly so many bytes from a source: one that ends before, or goes on where it must not, is an error, and
-/// every error names the source.
+/// Reads exactly the announced number of bytes from a source. A source that ends early or has
+/// surplus data is an error, and every error names it.
 ///
-/// The end of the source is reached, and so its checksum checked, before the last bytes are handed out: a reader that
-/// takes the bytes it expects and no more does not miss the error.
+/// The end of the source is read, which checks its checksum, before the last bytes are returned. So
+/// a reader that only takes the expected bytes does not miss the error.
 pub(super) struct Exact<R> {
     inner: R,
     left: u64,
@@ -31,7 +31,7 @@ pub(super) struct Exact<R> {
 }
 
 impl<R: Read> Exact<R> {
-    /// A reader of the next `length` bytes of `inner`, which is called `name` in errors.
+    /// A reader of the next `length` bytes of `inner`; errors call it `name`.
     pub(super) fn new(inner: R, length: u64, tail: Tail, name: String) -> io::Result<Self> {
         let mut exact = Self { inner, left: length, tail, name };
         if length == 0 {
@@ -40,7 +40,7 @@ impl<R: Read> Exact<R> {
         Ok(exact)
     }
 
-    /// Checks what comes behind the values.
+    /// Checks the data after the values.
     fn finish(&mut self) -> io::Result<()> {
         if self.tail == Tail::Any {
             return Ok(());
@@ -85,13 +85,13 @@ impl<R: Read> Read for Exact<R> {
     }
 }
 
-/// Whether Fortran order puts the elements of this shape elsewhere than C order does.
+/// Whether Fortran order differs from C order for this shape.
 pub(super) fn order_matters(shape: &[usize]) -> bool {
     !shape.contains(&0) && shape.iter().filter(|&&axis| axis > 1).count() > 1
 }
 
-/// The values that `source` gives in Fortran order, in C order. They are loaded as they are; the other order is made
-/// while it is read. `size` is that of an element.
+/// Reads values in Fortran order from `source` and returns them in C order. They are loaded
+/// unchanged and reordered while they are read. `size` is that of an element.
 pub(super) fn from_fortran(
     mut source: Exact<impl Read>,
     shape: &[usize],
@@ -99,8 +99,8 @@ pub(super) fn from_fortran(
 ) -> io::Result<Box<dyn Read + Send>> {
     let length = source.left;
     let mut data = Vec::new();
-    // The length may be a lie of a small compressed file: an error if there is no such memory, and pages that nothing
-    // is read into are not used.
+    // A small compressed file may claim a false length. It is an error if that memory is not
+    // available, and pages without data are never used.
     let capacity = usize::try_from(length).unwrap_or(usize::MAX);
     data.try_reserve_exact(capacity).map_err(|error| {
         let problem = format!("{}: no memory for {length} bytes in Fortran order", source.name);
@@ -120,7 +120,7 @@ struct Transposed<const S: usize> {
     data: Vec<u8>,
     /// The position in C order, last axis first.
     axes: Vec<Axis>,
-    /// The same position in `data`, in elements; `None` behind the last one.
+    /// The same position in `data`, in elements; `None` at the end.
     at: Option<usize>,
     block: Vec<u8>,
     taken: usize,
@@ -129,17 +129,17 @@ struct Transposed<const S: usize> {
 struct Axis {
     index: usize,
     length: usize,
-    /// Elements in `data` from one index to the next.
+    /// Elements in `data` between neighbouring indices.
     stride: usize,
 }
 
 impl<const S: usize> Transposed<S> {
-    /// `data` holds all elements of `shape`, so no product of axes is over `usize`.
+    /// `data` holds all elements of `shape`, so no product of axes exceeds `usize`.
     fn new(data: Vec<u8>, shape: &[usize]) -> Self {
         let mut stride = 1;
         let mut axes = Vec::with_capacity(shape.len());
         for &length in shape {
-            // An axis of 1 has one index, which moves nothing.
+            // An axis of length 1 never moves.
             if length != 1 {
                 axes.push(Axis { index: 0, length, stride });
                 stride *= length;
@@ -150,7 +150,7 @@ impl<const S: usize> Transposed<S> {
         Self { data, axes, at, block: Vec::new(), taken: 0 }
     }
 
-    /// Puts the next elements in C order into the block.
+    /// Fills the block with the next elements in C order.
     fn refill(&mut self) {
         self.block.clear();
         self.taken = 0;
@@ -190,13 +190,13 @@ impl<const S: usize> Read for Transposed<S> {
     }
 }
 
-/// Reads values, and gives them as float32, multiplied by a factor.
+/// Reads values and returns them as float32, multiplied by a factor.
 pub(super) struct Scaled {
     inner: Box<dyn Read + Send>,
     dtype: Dtype,
     factor: f32,
     values: Vec<f32>,
-    /// Values that are ready to be taken.
+    /// Values ready to be read.
     block: Vec<u8>,
     taken: usize,
 }
@@ -273,7 +273,7 @@ mod tests {
         Exact::new(data, data.len() as u64, Tail::End, String::new()).unwrap()
     }
 
-    /// Reads with buffers of the sizes in turn.
+    /// Reads with buffers of these sizes, in rotation.
     fn read_all(mut source: impl Read, sizes: &[usize]) -> Vec<u8> {
         let mut all = Vec::new();
         for &size in sizes.iter().cycle() {

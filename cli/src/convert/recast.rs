@@ -1,4 +1,4 @@
-//! Values of latents on their way into a file that has them as another type, or as another program does.
+//! Conversion of values to the type, or to the scale, of the file that receives them.
 
 use std::io::{self, Write};
 
@@ -6,10 +6,10 @@ use gen5::Dtype;
 
 use crate::values::{Normalization, narrow, rounded, widen};
 
-/// Bytes of values that are recast at a time: they stay in cache.
+/// Bytes converted at a time: they stay in cache.
 const BLOCK: usize = 8 << 10;
 
-/// Takes the bytes of a latent's values, and writes them as another type.
+/// A writer that converts the bytes of a latent's values to another dtype.
 pub struct Recast<W> {
     out: W,
     from: Dtype,
@@ -20,8 +20,8 @@ pub struct Recast<W> {
 }
 
 impl<W: Write> Recast<W> {
-    /// Writes values of `from` as `to`, rounded to nearest if it holds less. With `unscale` they are made those that a
-    /// decoder takes on the way.
+    /// Converts values from `from` to `to`, rounding to nearest if necessary. With `unscale`, also
+    /// converts them to the decoder's scale.
     pub fn new(out: W, from: Dtype, to: Dtype, unscale: Option<Normalization>) -> Self {
         Self { out, from, to, unscale, values: Vec::new(), bytes: Vec::new() }
     }
@@ -49,7 +49,7 @@ impl<W: Write> Write for Recast<W> {
     }
 }
 
-/// Takes the bytes of values, and finds whether another type holds each of them, bit by bit.
+/// A writer that checks whether another dtype represents each value exactly, bit for bit.
 pub struct Fits {
     from: Dtype,
     to: Dtype,
@@ -59,12 +59,13 @@ pub struct Fits {
 }
 
 impl Fits {
-    /// For values of `from`, and `to`, which is to hold them; with a factor, what multiplied by it as float32 gives them.
+    /// Checks values of dtype `from` against `to`. With a factor, checks numbers that give the
+    /// values when multiplied by it as float32.
     pub fn new(from: Dtype, to: Dtype, multiplied_by: Option<f32>) -> Self {
         Self { from, to, multiplied_by, all: true, values: Vec::new() }
     }
 
-    /// Whether all fit that were taken.
+    /// Whether all values so far fit.
     pub fn all(&self) -> bool {
         self.all
     }
@@ -90,7 +91,7 @@ impl Write for Fits {
     }
 }
 
-/// The values in these bytes that are there in whole.
+/// The complete values in these bytes.
 fn whole(bytes: &[u8], dtype: Dtype) -> io::Result<&[u8]> {
     let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % dtype.size());
     match whole.is_empty() && !rest.is_empty() {

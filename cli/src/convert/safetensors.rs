@@ -21,17 +21,18 @@ const PREFIX: u64 = 8;
 /// The header of a `.safetensors` file.
 pub(super) struct Index<'a> {
     origin: &'a Origin,
-    /// Where the values begin.
+    /// The offset of the values.
     start: u64,
-    /// In the order of their values.
+    /// The tensors in the order of their values.
     tensors: Vec<(String, TensorInfo)>,
-    /// The texts beside the tensors.
+    /// The texts stored with the tensors.
     pub(super) metadata: BTreeMap<String, String>,
 }
 
 impl<'a> Index<'a> {
-    /// Reads the header. That the values of each tensor are where the ones before end, and as many as its shape says,
-    /// is checked by the safetensors crate; that the file ends with the last of them, here.
+    /// Reads the header. The safetensors crate checks that the values of each tensor start where
+    /// the previous ones end and match its shape; this function checks that the file ends after the
+    /// last of them.
     pub(super) fn open(origin: &'a Origin) -> Result<Self> {
         let (mut file, size) = origin.open()?;
         let name = origin.name();
@@ -57,7 +58,7 @@ impl<'a> Index<'a> {
         }
         let mut tensors: Vec<_> =
             metadata.tensors().into_iter().map(|(key, info)| (key, info.clone())).collect();
-        // By name where the values of several are empty, since the crate gives these in any order.
+        // Empty tensors are sorted by name, since the crate returns them in any order.
         tensors.sort_by(|(a, left), (b, right)| {
             left.data_offsets.cmp(&right.data_offsets).then_with(|| a.cmp(b))
         });
@@ -70,7 +71,7 @@ impl<'a> Index<'a> {
         self.tensors.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The array at this position of the names.
+    /// The array at this position in the names.
     pub(super) fn entry(&self, position: usize) -> Result<Entry> {
         let (key, info) = self.tensors.get(position).context("no such array")?;
         let name = format!("{}:{}", self.origin.name(), escape(key));

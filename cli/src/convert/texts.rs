@@ -1,4 +1,4 @@
-//! The texts beside the tensors of a file.
+//! The texts stored with a file's tensors.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// Texts by their names, as the JSON object that they are in a file: as strings of their own, short ones would take many
-/// times their size.
+/// Texts by name, stored as the JSON object from the file: as separate strings, short ones would
+/// take many times the memory.
 #[derive(Clone, Debug, Default)]
 pub struct Texts(Option<Box<RawValue>>);
 
@@ -18,33 +18,33 @@ impl Texts {
     ///
     /// # Errors
     ///
-    /// It is no object, or has something that is no text.
+    /// If it is not an object, or if a value is not text.
     pub fn of_json(object: Box<RawValue>) -> serde_json::Result<Self> {
         let mut is_empty = true;
         visit(object.get(), |_, _| is_empty = false)?;
         Ok(Self(Some(object).filter(|_| !is_empty)))
     }
 
-    /// Those of a map.
+    /// The texts of a map.
     ///
     /// # Errors
     ///
-    /// None that is known.
+    /// None known.
     pub fn of_map(texts: &BTreeMap<String, String>) -> serde_json::Result<Self> {
         Ok(if texts.is_empty() { Self::default() } else { Self(Some(to_raw_value(texts)?)) })
     }
 
-    /// Whether there are none.
+    /// Whether there are no texts.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Bytes that they take in a file.
+    /// Their size in a file in bytes.
     pub fn size(&self) -> usize {
         self.0.as_ref().map_or(0, |object| object.get().len())
     }
 
-    /// The text of this name.
+    /// The text with this name.
     pub fn get(&self, name: &str) -> Option<String> {
         let mut found = None;
         let text = |known: &str, text: &str| {
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-/// Gives the names and texts of a JSON object to `take`.
+/// Passes the names and texts of a JSON object to `take`.
 fn visit(object: &str, take: impl FnMut(&str, &str)) -> serde_json::Result<()> {
     struct Pairs<F>(F);
     impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Pairs<F> {
@@ -95,7 +95,7 @@ fn visit(object: &str, take: impl FnMut(&str, &str)) -> serde_json::Result<()> {
             Ok(())
         }
     }
-    /// Borrowed where it has no escapes.
+    /// Borrowed if it contains no escapes.
     #[derive(serde::Deserialize)]
     #[serde(transparent)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

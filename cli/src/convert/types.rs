@@ -1,27 +1,28 @@
-//! The types of array elements in foreign files, by all the names they have there.
+//! The types of array elements in foreign files, under all their names there.
 
 use ::safetensors::Dtype as Tensor;
 use gen5::Dtype;
 
-/// A type of elements that is read: as a latent, or, of a known layout, as a small array beside the latents.
+/// A supported element type: of latents, or, in a known layout, of small arrays stored with the
+/// latents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// One that GEN5 has.
+    /// A type that GEN5 supports.
     Latent(Dtype),
-    /// One that it does not have.
+    /// Any other type.
     Other(Other),
 }
 
-/// A type that GEN5 does not have. All are little-endian.
+/// An element type that GEN5 does not support. All are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Other {
-    /// A byte that is 0 or 1.
+    /// One byte, 0 or 1.
     Bool,
-    /// A signed integer of so many bytes.
+    /// A signed integer of this many bytes.
     Int(usize),
-    /// An unsigned integer of so many bytes.
+    /// An unsigned integer of this many bytes.
     Uint(usize),
-    /// A float of 8 bytes.
+    /// An 8-byte float.
     F64,
 }
 
@@ -47,7 +48,7 @@ impl From<Dtype> for Type {
 }
 
 impl Type {
-    /// Bytes of an element.
+    /// Size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::Latent(dtype) => dtype.size(),
@@ -57,16 +58,16 @@ impl Type {
         }
     }
 
-    /// Bytes of an array; `None` if no number tells them.
+    /// Size of an array in bytes; `None` on overflow.
     pub fn size_of_array(self, shape: &[usize]) -> Option<u64> {
-        // Where an axis is 0 the others do not matter.
+        // If an axis is 0, the others do not matter.
         match shape.contains(&0) {
             true => Some(0),
             false => shape.iter().try_fold(self.size() as u64, |size, &axis| size.checked_mul(axis as u64)),
         }
     }
 
-    /// The name that numpy and torch have for it: `float32`, `int64`.
+    /// Its name in numpy and torch: `float32`, `int64`.
     pub fn name(self) -> String {
         let bits = self.size() * 8;
         match self {
@@ -78,13 +79,13 @@ impl Type {
         }
     }
 
-    /// The type of this name.
+    /// The type with this name.
     pub fn of_name(name: &str) -> Option<Self> {
         let latents = [Dtype::F16, Dtype::BF16, Dtype::F32].map(Self::Latent);
         latents.into_iter().chain(Other::ALL.map(Self::Other)).find(|kind| kind.name() == name)
     }
 
-    /// What the header of a `.npy` array calls it; `None` of bfloat16, which numpy does not have.
+    /// Its code in the header of a `.npy` array; `None` for bfloat16, which numpy lacks.
     pub(super) fn npy_code(self) -> Option<String> {
         let size = self.size();
         match self {
@@ -96,14 +97,14 @@ impl Type {
         }
     }
 
-    /// The type that the header of a `.npy` array calls so.
+    /// The type with this code in the header of a `.npy` array.
     pub(super) fn of_npy_code(code: &str) -> Option<Self> {
         let latents = [Dtype::F16, Dtype::F32].map(Self::Latent);
         let mut all = latents.into_iter().chain(Other::ALL.map(Self::Other));
         all.find(|kind| kind.npy_code().as_deref() == Some(code))
     }
 
-    /// What safetensors calls it.
+    /// Its safetensors type.
     pub(super) fn tensor(self) -> Option<Tensor> {
         Some(match self {
             Self::Latent(Dtype::F16) => Tensor::F16,
@@ -123,7 +124,7 @@ impl Type {
         })
     }
 
-    /// The type that safetensors calls so.
+    /// The type for a safetensors type.
     pub(super) fn of_tensor(tensor: Tensor) -> Option<Self> {
         let latents = [Dtype::F16, Dtype::BF16, Dtype::F32].map(Self::Latent);
         let mut all = latents.into_iter().chain(Other::ALL.map(Self::Other));

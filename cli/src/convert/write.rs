@@ -1,4 +1,5 @@
-//! Files of arrays, written: `.npy`, `.npz` and `.safetensors`. Sizes are known before, so values are streamed.
+//! Writers of array files: `.npy`, `.npz` and `.safetensors`. Sizes are known in advance, so values
+//! are streamed.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,31 +19,32 @@ use super::texts::Texts;
 use super::types::Type;
 use crate::terminal::{escape, shown};
 
-/// An array that is to be written.
+/// An array to write.
 pub struct Piece<V> {
-    /// Its name in the file, where it has one there.
+    /// Its name in the file, if arrays have names there.
     pub name: String,
     /// The type of its elements in the file.
     pub kind: Type,
     /// Its axes.
     pub shape: Vec<usize>,
-    /// Where its values come from.
+    /// The source of its values.
     pub values: V,
 }
 
-/// The files that are written.
+/// The file formats that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
-    /// One array, as numpy saves it.
+    /// A single array, as saved by numpy.
     Npy,
-    /// Arrays in a zip file, which is stored and not compressed.
+    /// Arrays in an uncompressed zip file.
     Npz,
-    /// Tensors behind a header.
+    /// Tensors after a header.
     Safetensors,
 }
 
 impl Container {
-    /// The type that a latent's values have there: numpy has no bfloat16, and float32 holds it exactly.
+    /// The dtype that stores a latent's values in this format. numpy has no bfloat16, and float32
+    /// represents it exactly.
     pub fn holds(self, dtype: Dtype) -> Dtype {
         match (self, dtype) {
             (Self::Npy | Self::Npz, Dtype::BF16) => Dtype::F32,
@@ -51,15 +53,15 @@ impl Container {
     }
 }
 
-/// Writes the values of a piece, in its type.
+/// Writes the values of a piece in its type.
 pub type WriteValues<'a, V> = dyn FnMut(&Piece<V>, &mut dyn Write) -> Result<()> + 'a;
 
 /// Writes a new file of `pieces`.
 ///
 /// # Errors
 ///
-/// Those of `values`; the file is there already or cannot be written; names that are used twice, or a size that no file
-/// can have.
+/// If `values` fails, if the file exists or cannot be written, if names are repeated, or if the
+/// size is impossible for a file.
 pub fn write_file<V>(
     path: &Path,
     container: Container,
@@ -79,12 +81,12 @@ pub fn write_file<V>(
     };
     written.and_then(|()| Ok(file.flush()?)).map_err(|error| match error.downcast_ref() {
         Some(gen5::Error::Io { .. }) | None => error.context(failed()),
-        // It is of the file that is read.
+        // This is an error of the source file.
         Some(_) => error,
     })
 }
 
-/// Bytes of its values.
+/// Size of its values in bytes.
 fn size<V>(piece: &Piece<V>) -> Result<u64> {
     let size = piece.kind.size_of_array(&piece.shape);
     size.with_context(|| format!("{} has a size over 2^64 bytes", escape(&piece.name)))
@@ -116,9 +118,9 @@ enum Header<'a> {
     Tensor { dtype: Tensor, shape: &'a [usize], data_offsets: [u64; 2] },
 }
 
-/// Values of larger types first, so that all are aligned, and header members in that order: as the format's own library
-/// has them, so that a file which that wrote comes back byte for byte, but for the order of several texts, which is random
-/// there.
+/// Writes values of larger types first, so that all are aligned, and header members in the same
+/// order. The format's own library does the same, so its files are restored byte for byte, except
+/// for the order of several texts, which that library writes at random.
 fn write_safetensors<V>(
     file: &mut impl Write,
     pieces: &[Piece<V>],
@@ -156,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk with so much room.
+    /// A disk of limited size.
     struct Disk(Cursor<Vec<u8>>, u64);
 
     impl Write for Disk {
@@ -190,7 +192,7 @@ mod tests {
         Ok(disk.0.into_inner().len() as u64)
     }
 
-    /// What is printed is seen in a process of its own: this test again.
+    /// Runs this test again in a separate process, to capture printed output.
     #[test]
     fn a_full_disk_is_an_error_and_nothing_is_printed() {
         const INNER: &str = "GEN5_TEST_OF_A_FULL_DISK";

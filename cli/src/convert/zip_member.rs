@@ -1,4 +1,4 @@
-//! The bytes of one member of a zip file, checked.
+//! A checked reader of one member of a zip file.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
 
@@ -7,7 +7,7 @@ use flate2::bufread::DeflateDecoder;
 
 use super::origin::Opened;
 
-/// Where a member lies in the zip, and what its bytes must be.
+/// A member's location in the zip, and its expected size and CRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Member {
     pub(super) start: u64,
@@ -36,7 +36,7 @@ enum Source {
     Deflated(DeflateDecoder<BufReader<Take<Opened>>>),
 }
 
-/// Reads a member and checks, where it ends, that its size and CRC are those that the zip has for it.
+/// Reads a member and checks its size and CRC at the end.
 pub(super) struct Checked {
     source: Source,
     left: u64,

@@ -1,5 +1,5 @@
-//! The form of AUTOMATIC1111's web UI, which Forge, SD.Next and many others write, too: the prompt, the negative prompt,
-//! and a last line of `Name: value` pairs.
+//! The format of AUTOMATIC1111's web UI, which Forge, SD.Next and many others also write: the
+//! prompt, the negative prompt, and a last line of `Name: value` pairs.
 //!
 //! ```text
 //! a lighthouse at dusk, <lora:storm:0.8>
@@ -7,14 +7,14 @@
 //! Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 512x768, Lora hashes: "storm: 1a2b"
 //! ```
 //!
-//! Values with a comma, a colon or a newline are quoted as JSON strings; some are JSON as they are.
+//! Values with a comma, a colon or a newline are quoted as JSON strings; some are plain JSON.
 
 use serde_json::value::RawValue;
 
 use super::generation::snake_case;
 use super::{Generation, MAX_SETTINGS, json};
 
-/// Reads text of this form: it has a line of pairs, or at least a negative prompt.
+/// Parses text of this format, recognised by a line of pairs or at least a negative prompt.
 pub fn parse(text: &str) -> Option<Generation> {
     let lines: Vec<&str> = text.trim().lines().collect();
     let line_of_pairs = find_pairs(&lines);
@@ -42,7 +42,8 @@ pub fn parse(text: &str) -> Option<Generation> {
 
 const NEGATIVE: &str = "Negative prompt:";
 
-/// What the Dynamic Prompts extension writes behind the pairs, each over several lines if it has them.
+/// The label of templates, which the Dynamic Prompts extension appends to the pairs. Each can have
+/// several lines.
 const TEMPLATE: &str = "Template:";
 const NEGATIVE_TEMPLATE: &str = "Negative Template:";
 
@@ -61,8 +62,8 @@ fn is_template(line: &str) -> bool {
     line.starts_with(TEMPLATE) || line.starts_with(NEGATIVE_TEMPLATE)
 }
 
-/// Whether a line is one of pairs and not of a prompt that has colons: it has steps or a seed that are numbers, and at
-/// least three pairs, or starts with the steps.
+/// Whether a line has pairs, rather than being a prompt with colons. It must have numeric steps or
+/// a numeric seed, and either at least three pairs or the steps first.
 fn has_pairs(line: &str) -> bool {
     let (mut pairs, mut numbers, mut steps_first) = (0, false, false);
     for (name, value) in Pairs(line).take(MAX_SETTINGS) {
@@ -75,14 +76,14 @@ fn has_pairs(line: &str) -> bool {
     steps_first || (numbers && pairs >= 3)
 }
 
-/// A value as it is spelled.
+/// A value as spelled.
 #[derive(Clone, Debug, PartialEq)]
 enum Value<'a> {
-    /// In quotes; this is what they stand for.
+    /// A quoted value, unquoted.
     Quoted(String),
     /// An array or object.
     Json(&'a str),
-    /// Anything else.
+    /// Any other value.
     Plain(&'a str),
 }
 
@@ -105,10 +106,10 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// The longest name of a pair, in bytes.
+/// Maximum length of a name in bytes.
 const MAX_NAME: usize = 100;
 
-/// The name of the pair that `text` starts with, and what comes behind the colon.
+/// Splits off the name of the first pair; the rest starts after the colon.
 fn split_name(text: &str) -> Option<(&str, &str)> {
     let (name, behind) = text.split_at(text.find([',', ':', '"'])?);
     let behind =
@@ -118,7 +119,7 @@ fn split_name(text: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, behind))
 }
 
-/// The value that `text` starts with, and what comes behind its comma.
+/// Splits off the first value; the rest starts after its comma.
 fn split_value(text: &str) -> (Value<'_>, &str) {
     if text.starts_with('"') {
         let (quoted, rest) = text.split_at(json::string_length(text));
@@ -134,7 +135,8 @@ fn split_value(text: &str) -> (Value<'_>, &str) {
             return (Value::Json(value.get()), rest);
         }
     }
-    // A comma ends the value only where another pair follows, so that a comma that should have been quoted is kept.
+    // A comma only ends the value if another pair follows, so that a comma that should have been
+    // quoted is kept.
     let end = text.match_indices(',').map(|(at, _)| at).find(|at| {
         let rest = text.get(at + 1..).unwrap_or_default();
         rest.trim_start().is_empty() || split_name(rest).is_some()
@@ -143,13 +145,13 @@ fn split_value(text: &str) -> (Value<'_>, &str) {
     (Value::Plain(value.trim()), rest.strip_prefix(',').unwrap_or(rest))
 }
 
-/// What comes behind the comma that ends a value, if it ends here.
+/// The text after the comma that ends a value, if it ends here.
 fn behind_comma(rest: &str) -> Option<&str> {
     let rest = rest.trim_start();
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(',') }
 }
 
-/// Takes a pair in.
+/// Adds a pair to the result.
 fn take(generation: &mut Generation, name: &str, value: &Value<'_>) {
     let name = match snake_case(name) {
         name if name == "schedule_type" => "scheduler".to_owned(),
@@ -178,7 +180,7 @@ fn take(generation: &mut Generation, name: &str, value: &Value<'_>) {
     }
 }
 
-/// Whether the values of a name are text even if they look like numbers, as the hash `6848217` does.
+/// Whether values of a name are text even if they look like numbers, such as the hash `6848217`.
 fn is_of_text(name: &str) -> bool {
     ["hash", "version", "model"].iter().any(|word| name.contains(word))
 }
@@ -190,14 +192,14 @@ fn take_templates(generation: &mut Generation, lines: &[&str]) {
     generation.take_text("negative_template", without_label(&negative.join("\n"), NEGATIVE_TEMPLATE));
 }
 
-/// The text behind a label, and behind one space.
+/// The text after a label and one space.
 fn without_label<'a>(text: &'a str, label: &str) -> &'a str {
     let text = text.trim_start();
     let text = text.strip_prefix(label).unwrap_or(text);
     text.strip_prefix(' ').unwrap_or(text)
 }
 
-/// Names of LoRAs that the prompt asks for: `<lora:NAME:WEIGHT>`.
+/// Adds the names of LoRAs in the prompt: `<lora:NAME:WEIGHT>`.
 fn take_loras_of_prompt(generation: &mut Generation) {
     let prompt = generation.prompt.take();
     for piece in prompt.as_deref().unwrap_or_default().split("<lora:").skip(1).take(MAX_SETTINGS) {
@@ -208,7 +210,7 @@ fn take_loras_of_prompt(generation: &mut Generation) {
     generation.prompt = prompt;
 }
 
-/// The program that wrote the text, if it is another one that says so.
+/// The program that wrote the text, if another one identifies itself.
 fn program(generation: &Generation) -> Option<&'static str> {
     let text = |name| generation.more.get(name).and_then(json::text).unwrap_or_default();
     let version = text("version");
@@ -282,7 +284,7 @@ mod tests {
         assert_eq!(more, [("foo_hash", "\"1e10\""), ("clip_skip", "2"), ("version", "\"1.10\"")]);
     }
 
-    /// A value as A1111 writes it.
+    /// A value as A1111 spells it.
     fn spelled(value: &str) -> String {
         match value.contains([',', ':', '\n']) {
             true => serde_json::to_string(value).unwrap(),

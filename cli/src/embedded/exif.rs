@@ -1,12 +1,12 @@
-//! The fields of Exif that hold text.
+//! The text fields of Exif.
 //!
-//! Only the first directory and the Exif directory are looked at, each once, so a file cannot make this go round in a
-//! circle, and a field's bytes are sliced, never allocated by the count that it claims.
+//! Only the first directory and the Exif directory are read, each once, so a file cannot cause a
+//! loop. A field's bytes are sliced and never allocated by the count that the file claims.
 
 use super::{Texts, utf8_or_latin1};
 
-/// The fields that generators write to, and what they go by. UserComment belongs in the Exif directory, but Pillow puts it
-/// where its caller does, often in the first.
+/// The fields that generators write, and their names. UserComment belongs in the Exif directory,
+/// but Pillow writes it where its caller does, often in the first.
 const FIELDS: [(u16, &str); 6] = [
     (0x010d, "DocumentName"),
     (0x010e, "ImageDescription"),
@@ -18,10 +18,10 @@ const FIELDS: [(u16, &str); 6] = [
 
 const USER_COMMENT: u16 = 0x9286;
 
-/// The field that says where the Exif directory is.
+/// The field with the offset of the Exif directory.
 const EXIF_DIRECTORY: u16 = 0x8769;
 
-/// Reads the text of a TIFF structure; `place` is what a problem calls it.
+/// Reads the text of a TIFF structure; problems call it `place`.
 pub(crate) fn read(tiff: &[u8], place: &str, found: &mut Texts) {
     let Some((tiff, first)) = Tiff::new(tiff) else {
         return found.problem(format!("{place} is no valid Exif; not read"));
@@ -40,7 +40,7 @@ struct Tiff<'a> {
 }
 
 impl<'a> Tiff<'a> {
-    /// The structure, and where its first directory is.
+    /// Parses the header; also returns the offset of the first directory.
     fn new(bytes: &'a [u8]) -> Option<(Self, u32)> {
         let big_endian = match bytes.first_chunk()? {
             b"MM\0\x2a" => true,
@@ -61,7 +61,8 @@ impl<'a> Tiff<'a> {
         Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
 
-    /// Keeps the text of one directory's fields, each the first time it is `seen`; returns where the Exif directory is.
+    /// Collects the text of a directory's fields, each only the first time; returns the offset of
+    /// the Exif directory.
     fn directory(
         self,
         start: u32,
@@ -89,7 +90,7 @@ impl<'a> Tiff<'a> {
                 Some(value) if !found.may_fit(value, place) => {}
                 Some(value) => {
                     let text = if tag == USER_COMMENT { self.comment(value) } else { utf8_or_latin1(value) };
-                    // Zero bytes end text, and NovelAI puts some before it, too.
+                    // Zero bytes end the text, and NovelAI also writes some before it.
                     found.keep(name, text.trim_matches('\0'), place);
                 }
                 None => {
@@ -100,7 +101,7 @@ impl<'a> Tiff<'a> {
         exif
     }
 
-    /// The bytes of the field at this place, if they are bytes and there.
+    /// The bytes of the field at this position, if it has bytes and they are present.
     fn value(self, at: usize) -> Option<&'a [u8]> {
         const BYTE: u16 = 1;
         const ASCII: u16 = 2;
@@ -108,14 +109,15 @@ impl<'a> Tiff<'a> {
         let (BYTE | ASCII | UNDEFINED) = self.u16(at + 2)? else { return None };
         let count = usize::try_from(self.u32(at + 4)?).ok()?;
         let start = match count {
-            // As many stand in the field itself.
+            // Up to four bytes are stored in the field itself.
             0..=4 => at + 8,
             _ => usize::try_from(self.u32(at + 8)?).ok()?,
         };
         self.bytes.get(start..start.checked_add(count)?)
     }
 
-    /// The text of a UserComment, whose first eight bytes tell the encoding, if the writer did not leave them out.
+    /// The text of a UserComment. Its first eight bytes specify the encoding, unless the writer
+    /// omitted them.
     fn comment(self, value: &[u8]) -> String {
         match value.split_first_chunk() {
             Some((b"UNICODE\0", text)) => self.utf16(text),
@@ -124,8 +126,9 @@ impl<'a> Tiff<'a> {
         }
     }
 
-    /// UTF-16 in the order that a byte order mark tells, or else the zero bytes of Latin letters, or else the structure:
-    /// piexif writes big-endian whatever the structure is.
+    /// Decodes UTF-16. The byte order follows the byte order mark, then the zero bytes of Latin
+    /// letters, then the structure; the structure comes last because piexif always writes
+    /// big-endian.
     fn utf16(self, bytes: &[u8]) -> String {
         let (big_endian, bytes) = match bytes {
             [0xfe, 0xff, bytes @ ..] => (true, bytes),

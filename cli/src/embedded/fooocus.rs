@@ -1,9 +1,11 @@
-//! The form of Fooocus: a JSON object. Its other scheme, in the form of AUTOMATIC1111, is read there.
+//! The format of Fooocus: a JSON object. Its other scheme uses the format of AUTOMATIC1111, and
+//! `a1111` reads it.
 
 use super::generation::snake_case;
 use super::{Generation, MAX_SETTINGS, json};
 
-/// Reads text of this form. Older versions have labels as names (`Base Model`), newer ones names in snake case.
+/// Parses text of this format. Older versions use labels as names (`Base Model`), newer ones snake
+/// case.
 pub fn parse(text: &str) -> Option<Generation> {
     let members = json::object(text)?;
     let named = |name: &str| {
@@ -23,7 +25,7 @@ pub fn parse(text: &str) -> Option<Generation> {
             "base_model" => generation.take("model", value),
             "base_model_hash" => generation.take("model_hash", value),
             "loras" => loras(&mut generation, value),
-            // The prompt and what its styles made of it, sentence by sentence.
+            // The prompt with its styles applied, sentence by sentence.
             "full_prompt" | "full_negative_prompt" => {}
             _ => {
                 if name.starts_with("lora_") {

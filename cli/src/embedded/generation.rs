@@ -1,18 +1,19 @@
-//! How an image was made, as far as its text tells.
+//! Generation parameters found in an image's text.
 
 use gen5::Extra;
 
 use super::{MAX_SETTINGS, json};
 
-/// What a generator's text says. Whatever has no field is in `more`, and what is not understood only in the text.
+/// Generation parameters from a generator's text. Settings without a field are in `more`; anything
+/// not understood remains only in the text.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Generation {
-    /// The generator whose form the text has: `AUTOMATIC1111`, `ComfyUI`.
+    /// The generator whose format the text has: `AUTOMATIC1111`, `ComfyUI`.
     pub generator: String,
     /// The prompt.
     pub prompt: Option<String>,
-    /// What the image was to be without.
+    /// The negative prompt.
     pub negative_prompt: Option<String>,
     /// Seed of the random numbers.
     pub seed: Option<u64>,
@@ -26,28 +27,29 @@ pub struct Generation {
     pub cfg_scale: Option<f64>,
     /// Name of the model, without folder and extension.
     pub model_name: Option<String>,
-    /// Hash of the model's file, or what else tells its version.
+    /// Hash of the model's file, or another identification of its version.
     pub model_hash: Option<String>,
     /// Names of the LoRAs, without folder and extension.
     pub tags: Vec<String>,
-    /// Further settings under lower snake-case names, valid members of GEN5's `generation_settings`.
+    /// Further settings with names in snake case, valid as members of GEN5's `generation_settings`.
     pub more: Extra,
 }
 
 impl Generation {
-    /// Nothing yet from this generator.
+    /// An empty result from this generator.
     pub(super) fn new(generator: &str) -> Self {
         Self { generator: generator.to_owned(), ..Self::default() }
     }
 
-    /// Whether a sampling setting or a prompt is known, without which text is not a generator's.
+    /// Whether a sampling setting or a prompt is known. Without one, text is not a generator's.
     pub(super) fn says_something(&self) -> bool {
         let prompt = self.prompt.as_ref().is_some_and(|prompt| !prompt.is_empty());
         prompt || self.negative_prompt.is_some() || self.seed.is_some() || self.steps.is_some()
     }
 
-    /// Takes a value, given as JSON, under GEN5's name for it, or `model` and `model_hash`, in any spelling that has this
-    /// snake case. The first value of a name counts. What the schema of GEN5 would refuse there is left out.
+    /// Adds a JSON value under GEN5's name for it, or `model` and `model_hash`, in any spelling
+    /// with the same snake case. The first value of a name wins. Values that GEN5's schema would
+    /// reject are dropped.
     pub(super) fn take(&mut self, name: &str, value: &str) {
         let name = snake_case(name);
         match name.as_str() {
@@ -64,14 +66,14 @@ impl Generation {
         }
     }
 
-    /// Takes text under a name that [`take`](Self::take) knows.
+    /// Adds text under a name that [`take`](Self::take) knows.
     pub(super) fn take_text(&mut self, name: &str, text: &str) {
         if let Ok(value) = serde_json::to_string(text) {
             self.take(name, &value);
         }
     }
 
-    /// Takes a setting that has no field, if there is room for it.
+    /// Adds a setting without a field, within the limit.
     fn set(&mut self, name: &str, value: &str) {
         let fits = match name {
             "" => false,
@@ -81,12 +83,12 @@ impl Generation {
             _ => !matches!(value, "null" | "\"\""),
         };
         if fits && self.more.len() < MAX_SETTINGS && self.more.get(name).is_none() && json::is_plain(value) {
-            // It has been seen to be JSON, so this cannot fail.
+            // It was checked to be JSON, so this cannot fail.
             let _ = self.more.insert_json(name, value);
         }
     }
 
-    /// Takes the name of a LoRA, if there is room for it.
+    /// Adds the name of a LoRA, within the limit.
     pub(super) fn tag(&mut self, name: &str) {
         let name = stem(name.trim());
         if !name.is_empty()
@@ -102,7 +104,8 @@ impl Generation {
     ///
     /// # Errors
     ///
-    /// [`gen5::Error::Metadata`] if a value has no form in JSON, which none has that [`read`](super::read) returns.
+    /// [`gen5::Error::Metadata`] if JSON cannot represent a value. This never happens for results
+    /// of [`read`](super::read).
     pub fn settings(&self) -> gen5::Result<Extra> {
         let mut settings = Extra::new();
         for (name, number) in [("seed", self.seed), ("steps", self.steps)] {
@@ -130,19 +133,20 @@ impl Generation {
     }
 }
 
-/// The first value stays.
+/// Sets a field unless it has a value.
 fn fill<T>(field: &mut Option<T>, value: Option<T>) {
     if field.is_none() {
         *field = value;
     }
 }
 
-/// Text that is not empty.
+/// The text, unless it is empty.
 fn some_text(value: &str) -> Option<String> {
     json::text(value).filter(|text| !text.is_empty())
 }
 
-/// The name of a model's file without folder and extension, so that a model has one name, whichever generator tells it.
+/// The name of a model's file without folder and extension, so that a model has the same name from
+/// every generator.
 pub(super) fn stem(file: &str) -> &str {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     [".safetensors", ".ckpt", ".sft", ".gguf", ".pth", ".pt", ".bin"]
@@ -152,7 +156,7 @@ pub(super) fn stem(file: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// A name in lower snake case: `Denoising strength` is `denoising_strength`.
+/// A name in lower snake case: `Denoising strength` becomes `denoising_strength`.
 pub(super) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len());
     for character in name.chars() {
@@ -207,7 +211,8 @@ mod tests {
             ("sampler", "{}"),
             ("Sampler", "[1]"),
             ("a", "null"),
-            // Half a surrogate pair, which a Rust string cannot hold, and a number that no float64 can.
+            // Half a surrogate pair, which a Rust string cannot hold, and a number outside the
+            // range of float64.
             ("b", "\"\\ud800\""),
             ("c", "[\"\\ud800\"]"),
             ("d", "1e999"),

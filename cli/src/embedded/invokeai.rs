@@ -1,10 +1,11 @@
-//! The three forms that InvokeAI has had: `invokeai_metadata`, `sd-metadata`, and `Dream`, a command line.
+//! The three formats of InvokeAI, past and present: `invokeai_metadata`, `sd-metadata`, and
+//! `Dream`, a command line.
 
 use gen5::Extra;
 
 use super::{Generation, MAX_SETTINGS, json};
 
-/// Reads text of one of the three forms.
+/// Parses text in one of the three formats.
 pub fn parse(text: &str) -> Option<Generation> {
     if let Some(members) = json::object(text) {
         return metadata(&members).or_else(|| sd_metadata(&members));
@@ -21,12 +22,12 @@ fn metadata(members: &Extra) -> Option<Generation> {
     for (name, value) in members.iter() {
         match name {
             "positive_prompt" => generation.take("prompt", value),
-            // Its schedulers are what others call samplers: `euler_a`, `dpmpp_2m_k`.
+            // Its schedulers are called samplers elsewhere: `euler_a`, `dpmpp_2m_k`.
             "scheduler" => generation.take("sampler", value),
             "guidance" => generation.take("flux_guidance", value),
             "model" => model(&mut generation, value),
             "loras" => loras(&mut generation, value),
-            // Nodes, references to files and the like are only in the text.
+            // Nodes, references to files and similar data remain only in the text.
             _ if value.starts_with(['{', '[']) => {}
             _ => generation.take(name, value),
         }
@@ -34,7 +35,7 @@ fn metadata(members: &Extra) -> Option<Generation> {
     generation.says_something().then_some(generation)
 }
 
-/// A model: a name, or an object with a name that had several names itself.
+/// A model: a name, or an object whose name had several member names over time.
 fn model(generation: &mut Generation, value: &str) {
     match json::object(value) {
         None => generation.take("model", value),
@@ -63,7 +64,8 @@ fn loras(generation: &mut Generation, value: &str) {
     }
 }
 
-/// `sd-metadata`, written by version 2: the settings are in the member `image`, the model beside it.
+/// `sd-metadata`, written by version 2: the settings are in the member `image`, the model is next
+/// to it.
 fn sd_metadata(members: &Extra) -> Option<Generation> {
     let image = members.get("image").and_then(json::object)?;
     let mut generation = Generation::new(GENERATOR);
@@ -97,7 +99,7 @@ fn weighted_prompts(value: &str) -> Option<String> {
     Some(prompts?.join(" "))
 }
 
-/// The switches of a `Dream` command line that are understood.
+/// The supported switches of a `Dream` command line.
 const SWITCHES: [(&str, &str); 14] = [
     ("-s", "steps"),
     ("--steps", "steps"),
@@ -115,7 +117,8 @@ const SWITCHES: [(&str, &str); 14] = [
     ("--strength", "strength"),
 ];
 
-/// `Dream`, written by the first versions: the prompt in quotes, and switches, with a space before the value or without.
+/// `Dream`, written by the first versions: a quoted prompt, and switches with or without a space
+/// before the value.
 fn dream(text: &str) -> Option<Generation> {
     let text = text.trim();
     if !text.starts_with('"') {

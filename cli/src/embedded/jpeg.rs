@@ -5,7 +5,7 @@ use super::{Texts, exif, utf8_or_latin1};
 /// Start of image, and the first byte of the next marker.
 pub(super) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
 
-/// Goes through the segments up to the scan, before which all text stands.
+/// Reads the segments before the scan; all text comes before it.
 pub(super) fn read(image: &[u8], found: &mut Texts) {
     let mut rest = image.get(2..).unwrap_or_default();
     loop {
@@ -36,10 +36,10 @@ pub(super) fn read(image: &[u8], found: &mut Texts) {
     }
 }
 
-/// The kind of the segment that `bytes` start with, its body, and what comes behind it.
+/// The kind and body of the first segment, and the rest after it.
 fn segment(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let [0xff, rest @ ..] = bytes else { return None };
-    // Any number of 0xff may stand before a marker.
+    // Any number of 0xff bytes may precede a marker.
     let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
     let (&kind, rest) = rest.get(fill..)?.split_first()?;
     match kind {
@@ -48,7 +48,7 @@ fn segment(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         0x00 => None,
         _ => {
             let (length, rest) = rest.split_first_chunk()?;
-            // The length counts its own two bytes.
+            // The length includes its own two bytes.
             let length = usize::from(u16::from_be_bytes(*length)).checked_sub(2)?;
             let (body, rest) = rest.split_at_checked(length)?;
             Some((kind, body, rest))

@@ -1,35 +1,35 @@
-//! JSON as generators write it.
+//! JSON as image generators write it.
 
 use std::borrow::Cow;
 
 use gen5::Extra;
 use serde_json::Value;
 
-/// Levels of arrays and objects in a value that is kept as a setting. Readers in other languages have limits, too.
+/// Maximum depth of arrays and objects in a setting. Readers in other languages also have limits.
 const MAX_DEPTH: usize = 16;
 
 /// The members of a JSON object.
 ///
 /// # Errors
 ///
-/// The text is none.
+/// If the text is not an object.
 pub(crate) fn members(text: &str) -> serde_json::Result<Extra> {
-    // The parser's error would repeat all of a text that is in the place of an object.
+    // If the text is a string, the parser's error would repeat all of it.
     serde_json::from_str(if text.trim_start().starts_with('"') { "\"\"" } else { text })
 }
 
-/// The members of an object, their values as spelled; `None` if the text is none.
+/// The members of an object, with values as spelled; `None` if the text is not an object.
 pub(super) fn object(text: &str) -> Option<Extra> {
     parse(text)
 }
 
-/// A whole document; `None` if the text is none, or deeper than serde_json goes (128 levels).
+/// A whole document; `None` if the text is not JSON, or deeper than serde_json allows (128 levels).
 pub(super) fn document(text: &str) -> Option<Value> {
     parse(text)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
-    // Most text is no JSON, and need not be looked through for bare words.
+    // Most text is not JSON, and need not be searched for bare words.
     let text = text.trim();
     if !text.starts_with('{') {
         return None;
@@ -40,7 +40,8 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     })
 }
 
-/// The text with `null` for the bare words that Python writes for floats that JSON has no number for.
+/// The text, with `null` in place of the bare words that Python writes for floats without a JSON
+/// form.
 pub(crate) fn without_bare_words(text: &str) -> Cow<'_, str> {
     // Copied only up to the last bare word, and not at all if there is none.
     let (mut strict, mut copied, mut at) = (String::new(), 0, 0);
@@ -71,7 +72,8 @@ pub(crate) fn without_bare_words(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Bytes of the string literal that `text` starts with, its quotes included; of one that does not end, all.
+/// Length in bytes of the string literal at the start of `text`, including quotes; the whole text
+/// if the literal does not end.
 pub(super) fn string_length(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -85,12 +87,13 @@ pub(super) fn string_length(text: &str) -> usize {
     text.len()
 }
 
-/// The text that a value is: a string, or the digits of a number.
+/// A value as text: a string, or the digits of a number.
 pub(super) fn text(value: &str) -> Option<String> {
     if is_number(value) { Some(value.to_owned()) } else { serde_json::from_str(value).ok() }
 }
 
-/// An integer from 0 up, as a number or as text. A number whose fraction is zeros is one, as in the schema of the format.
+/// A non-negative integer, as a number or as text. As in the format's schema, a number with a zero
+/// fraction counts.
 pub(super) fn integer(value: &str) -> Option<u64> {
     let text = text(value)?;
     let text = text.trim();
@@ -98,26 +101,26 @@ pub(super) fn integer(value: &str) -> Option<u64> {
     whole.map_or(text, |(whole, _)| whole).parse().ok()
 }
 
-/// A number from 0 up, as a number or as text.
+/// A non-negative number, as a number or as text.
 pub(super) fn number(value: &str) -> Option<f64> {
     let number: f64 = text(value)?.trim().parse().ok()?;
     (number.is_finite() && number >= 0.0).then_some(number)
 }
 
-/// Whether text is a JSON number, in its spelling as it is.
+/// Whether text is exactly a JSON number.
 pub(super) fn is_number(text: &str) -> bool {
     text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         && text.ends_with(|last: char| last.is_ascii_digit())
         && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
-/// Whether this is JSON that every reader can read: text is Unicode, numbers are in the range of a float64, and it is not
-/// deep.
+/// Whether every reader can parse this JSON: text is Unicode, numbers are in the range of a
+/// float64, and the nesting is limited.
 pub(super) fn is_plain(value: &str) -> bool {
     is_shallow(value) && serde_json::from_str::<Value>(value).is_ok()
 }
 
-/// Whether arrays and objects stand in each other no deeper than a setting may.
+/// Whether arrays and objects are nested no deeper than allowed in a setting.
 fn is_shallow(value: &str) -> bool {
     let mut depth = 0_usize;
     let mut rest = value;

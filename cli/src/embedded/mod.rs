@@ -1,9 +1,9 @@
-//! The text that generators put into their images, and what it says of how an image was made.
+//! The text that generators embed in images, and the generation parameters in it.
 //!
-//! [`read`] finds text in PNG, JPEG and WebP, and understands the forms of AUTOMATIC1111 (with Forge, SD.Next and others
-//! that write the same), ComfyUI, InvokeAI, NovelAI and Fooocus. Images come from strangers: whatever the bytes, time and
-//! memory are bounded by the size of the image and the constants here, nothing panics, and what is wrong with some text is
-//! told beside the rest.
+//! [`read`] finds text in PNG, JPEG and WebP, and understands the formats of AUTOMATIC1111 (with
+//! Forge, SD.Next and other programs that write the same format), ComfyUI, InvokeAI, NovelAI and
+//! Fooocus. Images are untrusted: for any bytes, the image's size and the constants here bound time
+//! and memory, nothing panics, and problems in a text are reported next to the rest of the result.
 
 pub mod a1111;
 pub mod comfyui;
@@ -24,31 +24,32 @@ use flate2::bufread::ZlibDecoder;
 pub use generation::Generation;
 pub(crate) use json::{members, without_bare_words};
 
-/// Bytes of text that are read of one image, decompressed, and as JSON spells them.
+/// Limit on the bytes of text read from one image, decompressed and spelled as JSON.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
 
-/// Pieces of text that are looked at in one image.
+/// Limit on the pieces of text examined in one image.
 pub const MAX_TEXTS: usize = 1000;
 
-/// Settings that are taken from one text besides those that have a field, and tags.
+/// Limit on the tags, and on the settings without a field, taken from one text.
 pub const MAX_SETTINGS: usize = 1000;
 
-/// Problems that are told of one image.
+/// Limit on the problems reported for one image.
 pub const MAX_PROBLEMS: usize = 20;
 
-/// What [`read`] found.
+/// The result of [`read`].
 #[derive(Clone, Debug, Default)]
 pub struct Embedded {
     /// All text, in the order of the image.
     pub texts: Vec<Text>,
-    /// What one of the texts says, if it is understood.
+    /// The parameters in one of the texts, if it is understood.
     pub generation: Option<Generation>,
-    /// Why some text could not be read.
+    /// The reasons why some text could not be read.
     pub problems: Vec<String>,
 }
 
 impl Embedded {
-    /// What texts say that are no image's. Those that are too long together are left out.
+    /// Parses texts that do not come from an image. Those over the limit on the total length are
+    /// left out.
     pub fn of(texts: &[Text]) -> Self {
         let mut found = Texts::new();
         for Text { keyword, text } in texts {
@@ -63,13 +64,14 @@ impl Embedded {
 /// A piece of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
-    /// What it goes by: the keyword of a PNG chunk, the name of an Exif field, or `Comment` for JPEG's own.
+    /// Its name: the keyword of a PNG chunk, the name of an Exif field, or `Comment` for JPEG's
+    /// own.
     pub keyword: String,
     /// The text.
     pub text: String,
 }
 
-/// Reads the text in an image. Of a format that is none of PNG, JPEG and WebP, nothing is found.
+/// Reads the text in an image. In formats other than PNG, JPEG and WebP, it finds nothing.
 pub fn read(image: &[u8]) -> Embedded {
     let mut found = Texts::new();
     if image.starts_with(png::SIGNATURE) {
@@ -82,9 +84,11 @@ pub fn read(image: &[u8]) -> Embedded {
     found.finish()
 }
 
-/// What the texts of one image say: the first form that one of them has counts, the most particular form first.
+/// The parameters in the texts of one image, from the first format that matches a text, the most
+/// specific format first.
 ///
-/// A text counts by its shape, not by its keyword, because programs that convert images move text to other places.
+/// Texts are recognised by their content and not by their keyword, because programs that convert
+/// images move text to other places.
 pub fn understand(texts: &[Text]) -> Option<Generation> {
     let parsers: [fn(&str) -> Option<Generation>; 4] =
         [invokeai::parse, fooocus::parse, a1111::parse, comfyui::parse];
@@ -92,15 +96,15 @@ pub fn understand(texts: &[Text]) -> Option<Generation> {
         .or_else(|| parsers.iter().find_map(|parse| texts.iter().find_map(|text| parse(&text.text))))
 }
 
-/// Texts while they are collected, within the limits.
+/// Collects texts within the limits.
 pub(crate) struct Texts {
     texts: Vec<Text>,
     problems: Vec<String>,
-    /// Problems over the limit.
+    /// Number of problems over the limit.
     untold: usize,
     /// Bytes of text that may still be read.
     room: usize,
-    /// Pieces of text that may still be looked at.
+    /// Pieces of text that may still be examined.
     pieces: usize,
 }
 
@@ -109,7 +113,7 @@ impl Texts {
         Self { texts: Vec::new(), problems: Vec::new(), untold: 0, room: MAX_TEXT_BYTES, pieces: MAX_TEXTS }
     }
 
-    /// What was collected, understood.
+    /// The result for the collected texts.
     fn finish(self) -> Embedded {
         let Self { texts, mut problems, untold, .. } = self;
         if untold > 0 {
@@ -119,7 +123,7 @@ impl Texts {
         Embedded { texts, generation, problems }
     }
 
-    /// Counts one more piece of text, whatever becomes of it; `false` if there have been too many.
+    /// Counts a piece of text, whether or not it is used; `false` if there have been too many.
     fn count(&mut self) -> bool {
         match self.pieces.checked_sub(1) {
             Some(left) => {
@@ -133,8 +137,8 @@ impl Texts {
         }
     }
 
-    /// Whether bytes may come to text for which there is room: in no encoding it takes less than half of them. What is
-    /// too much need not be decoded then.
+    /// Whether the decoded text may fit into the remaining room: in every encoding it takes at
+    /// least half the bytes. If it cannot fit, it is not decoded.
     fn may_fit(&mut self, bytes: &[u8], place: &str) -> bool {
         let fits = bytes.len() / 2 <= self.room;
         if !fits {
@@ -143,7 +147,7 @@ impl Texts {
         fits
     }
 
-    /// Keeps a text, if there is room for it; `place` is what a problem calls it.
+    /// Keeps a text, if there is room; problems call it `place`.
     fn keep(&mut self, keyword: &str, text: &str, place: &str) {
         if text.is_empty() {
             return;
@@ -157,7 +161,7 @@ impl Texts {
         }
     }
 
-    /// Tells what is wrong with some text.
+    /// Records a problem with some text.
     fn problem(&mut self, problem: String) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(problem);
@@ -166,7 +170,8 @@ impl Texts {
         }
     }
 
-    /// Inflates a zlib stream. What it takes counts even if it comes to nothing, so that many bombs cost no more than one.
+    /// Inflates a zlib stream. Its output counts towards the limit even if it is useless, so that
+    /// many zip bombs cost no more than one.
     fn inflate(&mut self, stream: &[u8], place: &str) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let bound = self.room.saturating_add(1);
@@ -182,10 +187,10 @@ impl Texts {
     }
 }
 
-/// What a problem says of text for which there is no room.
+/// The problem reported for text over the limit.
 const TOO_LONG: &str = "is over what is read of one image (16 MiB of text); not read";
 
-/// Bytes that text takes as a JSON string.
+/// Size of text as a JSON string in bytes.
 fn size_as_json(text: &str) -> usize {
     let escapes = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
@@ -195,8 +200,9 @@ fn size_as_json(text: &str) -> usize {
     text.bytes().map(|byte| 1 + escapes(byte)).sum::<usize>().saturating_add(2)
 }
 
-/// Text that is UTF-8, or else Latin-1, which many formats ask for and fewer writers keep to. Of UTF-8 that is damaged, the
-/// rest is kept if it has more letters outside of ASCII than damages, which Latin-1 has by no chance.
+/// Decodes UTF-8, or otherwise Latin-1, which many formats require and few writers use. Damaged
+/// UTF-8 is still kept if it has more non-ASCII letters than damaged places, which does not happen
+/// by chance in Latin-1.
 fn utf8_or_latin1(bytes: &[u8]) -> String {
     let (mut letters, mut damages) = (0, 0);
     for chunk in bytes.utf8_chunks() {
@@ -217,7 +223,8 @@ mod tests {
     #[test]
     fn the_size_as_json_is_what_serde_json_writes() {
         for text in ["", "a", "\"\\/", "\n\r\t\u{8}\u{c}\0\u{1f}\u{7f}é🐈"] {
-            // serde_json has two-letter escapes for \b and \f too, so it may write less.
+            // serde_json also has two-character escapes for \b and \f, so its output may be
+            // shorter.
             assert!(size_as_json(text) >= serde_json::to_string(text).unwrap().len());
         }
         assert_eq!(size_as_json("a\n"), 5);

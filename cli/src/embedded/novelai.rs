@@ -1,17 +1,18 @@
-//! The form of NovelAI: several texts, of which `Comment` is a JSON object with the settings.
+//! The format of NovelAI: several texts, including `Comment`, a JSON object with the settings.
 
 use gen5::Extra;
 
 use super::{Generation, MAX_SETTINGS, Text, json};
 
-/// Reads the texts of an image by NovelAI. In Exif, some of them are members of one object, and others stand in fields.
+/// Parses the texts of a NovelAI image. In Exif, some are members of one object and others are
+/// fields.
 pub fn read(texts: &[Text]) -> Option<Generation> {
     let texts: Vec<(&str, &str)> =
         texts.iter().map(|text| (text.keyword.as_str(), text.text.as_str())).collect();
     from_texts(&texts).or_else(|| {
         texts.iter().find_map(|(_, text)| {
             let members = json::object(text)?;
-            // Without one of its own, it would be the image's, which was no help already.
+            // Without its own `Comment`, the image's would be used, which has already failed.
             members.get("Comment")?;
             let inner: Vec<(&str, String)> = members
                 .iter()
@@ -31,7 +32,7 @@ fn from_texts(texts: &[(&str, &str)]) -> Option<Generation> {
     let is_known = named("Software").is_some_and(|software| software.starts_with(GENERATOR));
     let (_, comment) = texts.iter().find(|(keyword, _)| *keyword == "Comment")?;
     let members = json::object(comment)?;
-    // Without the generator's name, members that only it has tell it.
+    // Without the generator's name, members unique to it identify it.
     let is_own = members.get("uc").is_some() || members.get("v4_prompt").is_some();
     let has_settings = members.get("sampler").is_some() && members.get("steps").is_some();
     if !has_settings || !(is_known || is_own) {
@@ -41,7 +42,7 @@ fn from_texts(texts: &[(&str, &str)]) -> Option<Generation> {
     if let Some(description) = named("Description").or_else(|| named("ImageDescription")) {
         generation.take_text("prompt", description.trim_start_matches('\0'));
     }
-    // In Exif, Software is what Source is elsewhere.
+    // In Exif, Software has the role of Source elsewhere.
     if let Some(source) = named("Source").or_else(|| named("Software")).filter(|&source| source != GENERATOR)
     {
         take_source(&mut generation, source);
@@ -49,7 +50,7 @@ fn from_texts(texts: &[(&str, &str)]) -> Option<Generation> {
     Some(generation)
 }
 
-/// `NovelAI Diffusion V4 37442FCA`: a model's name, and a hash of eight digits.
+/// `NovelAI Diffusion V4 37442FCA`: the model's name, and a hash of eight digits.
 fn take_source(generation: &mut Generation, source: &str) {
     let is_hash = |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     match source.rsplit_once(' ') {
@@ -69,13 +70,13 @@ fn settings(members: &Extra) -> Generation {
             "scale" => generation.take("cfg_scale", value),
             "uc" => generation.take("negative_prompt", value),
             "noise_schedule" => generation.take("scheduler", value),
-            // What is nested or signed is only in the text.
+            // Nested values and signatures remain only in the text.
             "signed_hash" => {}
             _ if value.starts_with(['{', '[']) => {}
             _ => generation.take(name, value),
         }
     }
-    // Where there is no plain prompt, it is the base caption.
+    // Without a plain prompt, the base caption is used.
     for (field, name) in [("prompt", "v4_prompt"), ("negative_prompt", "v4_negative_prompt")] {
         let caption = members
             .get(name)

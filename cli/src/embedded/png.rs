@@ -7,7 +7,7 @@ use super::{Texts, exif, utf8_or_latin1};
 /// The first bytes of every PNG.
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Goes through the chunks up to IEND. Only those with text are looked into, and only if their CRC is right.
+/// Reads the chunks up to IEND. Only text chunks with a correct CRC are parsed.
 pub(super) fn read(image: &[u8], found: &mut Texts) {
     let mut rest = image.get(SIGNATURE.len()..).unwrap_or_default();
     while let Some(chunk) = Chunk::first_of(rest) {
@@ -31,7 +31,7 @@ pub(super) fn read(image: &[u8], found: &mut Texts) {
     found.problem(format!("cut short at byte {}; text behind it is missing", image.len() - rest.len()));
 }
 
-/// One chunk, and what comes behind it.
+/// One chunk, and the rest after it.
 struct Chunk<'a> {
     kind: &'a [u8; 4],
     body: &'a [u8],
@@ -42,7 +42,7 @@ struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// The chunk that `bytes` start with, if all of it is there.
+    /// The first chunk in `bytes`, if it is complete.
     fn first_of(bytes: &'a [u8]) -> Option<Self> {
         let (length, bytes) = bytes.split_first_chunk()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
@@ -56,7 +56,7 @@ impl<'a> Chunk<'a> {
         hash(self.covered) == self.crc
     }
 
-    /// Takes the text out of the chunk.
+    /// Collects the text of the chunk.
     fn read(&self, place: &str, found: &mut Texts) {
         if self.kind == b"eXIf" {
             return exif::read(self.body, place, found);
@@ -67,7 +67,7 @@ impl<'a> Chunk<'a> {
         };
         let content = match (self.kind, content) {
             (b"tEXt", text) => Some((false, text)),
-            // The byte is the method, and there is one.
+            // The byte is the compression method; only one exists.
             (b"zTXt", content) => content.strip_prefix(&[0]).map(|stream| (true, stream)),
             (_, content) => international(content),
         };
@@ -91,7 +91,8 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Whether the text of an iTXt chunk is compressed, and the text, behind the language and the translated keyword.
+/// Whether the text of an iTXt chunk is compressed, and the text itself, which follows the language
+/// and the translated keyword.
 fn international(content: &[u8]) -> Option<(bool, &[u8])> {
     let (flag, content) = content.split_first()?;
     let (method, content) = content.split_first()?;

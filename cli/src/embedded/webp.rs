@@ -7,7 +7,7 @@ pub(super) fn is_webp(image: &[u8]) -> bool {
     image.starts_with(b"RIFF") && image.get(8..12).is_some_and(|kind| kind == b"WEBP")
 }
 
-/// Goes through the chunks to the end of the image.
+/// Reads the chunks to the end of the image.
 pub(super) fn read(image: &[u8], found: &mut Texts) {
     let mut rest = image.get(12..).unwrap_or_default();
     while !rest.is_empty() {
@@ -19,7 +19,7 @@ pub(super) fn read(image: &[u8], found: &mut Texts) {
             if !found.count() {
                 return;
             }
-            // Some writers put JPEG's prefix here, too.
+            // Some writers add JPEG's prefix here as well.
             let tiff = body.strip_prefix(b"Exif\0\0").unwrap_or(body);
             exif::read(tiff, &format!("text chunk at byte {at}"), found);
         }
@@ -27,7 +27,7 @@ pub(super) fn read(image: &[u8], found: &mut Texts) {
     }
 }
 
-/// The kind of the chunk that `bytes` start with, its body, and what comes behind it and its padding.
+/// The kind and body of the first chunk, and the rest after its padding.
 fn chunk(bytes: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
     let (kind, bytes) = bytes.split_first_chunk()?;
     let (length, bytes) = bytes.split_first_chunk()?;

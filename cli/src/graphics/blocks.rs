@@ -1,15 +1,15 @@
-//! Half blocks: a cell's upper half in the colour of its text, the lower one in that of its background.
+//! Half blocks: the upper half of a cell has its text colour, the lower half its background colour.
 
 use std::io::{self, Write};
 
 use image::{Rgb, RgbImage};
 
-/// Which colours a terminal has.
+/// The colours of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colors {
-    /// All of 24 bits.
+    /// 24-bit colours.
     All,
-    /// A palette of 256: a cube of 216, and greys.
+    /// A palette of 256: a cube of 216 colours, and greys.
     Palette,
 }
 
@@ -27,7 +27,7 @@ impl Colors {
     }
 }
 
-/// Which half of a cell.
+/// The half of a cell.
 #[derive(Clone, Copy)]
 enum Half {
     Upper,
@@ -35,7 +35,7 @@ enum Half {
 }
 
 impl Half {
-    /// The code that starts its colour: that of text or of the background.
+    /// The code that sets its colour: that of the text or of the background.
     fn code(self) -> u8 {
         match self {
             Self::Upper => 38,
@@ -54,7 +54,7 @@ pub(super) fn write(picture: &RgbImage, colors: Colors, out: &mut dyn Write) -> 
                 set(Half::Upper, *color, colors, out)?;
                 text = Some(*color);
             }
-            // The last row may be alone; its lower half is then left as the terminal has it.
+            // The last row may be single; its lower half then keeps the terminal's background.
             if let Some(color) = lower.as_mut().and_then(Iterator::next)
                 && background != Some(*color)
             {
@@ -82,7 +82,7 @@ fn set(half: Half, color: Rgb<u8>, colors: Colors, out: &mut dyn Write) -> io::R
 /// The levels of the palette's cube.
 const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
-/// The colour of the palette that is nearest: of the cube, from 16 on, or of the greys, from 232 on.
+/// The nearest colour of the palette: in the cube, from 16, or in the greys, from 232.
 fn nearest(color: Rgb<u8>) -> u8 {
     let distance = |other: [u8; 3]| -> u32 {
         color.0.iter().zip(other).map(|(part, other)| u32::from(part.abs_diff(other)).pow(2)).sum()
@@ -98,7 +98,7 @@ fn nearest(color: Rgb<u8>) -> u8 {
 mod tests {
     use super::*;
 
-    /// The colours of the halves that a text has, by line: a small terminal.
+    /// The colours of the half cells in each line of text, as a small terminal shows them.
     fn shown(text: &str) -> Vec<Vec<(String, Option<String>)>> {
         let mut lines = Vec::new();
         for line in text.lines() {

@@ -7,14 +7,14 @@ use image::RgbImage;
 
 use crate::picture::png;
 
-/// Characters of base64 that kitty takes in one sequence.
+/// Maximum number of base64 characters in one kitty sequence.
 const CHUNK: usize = 4096;
 
 fn encoded(picture: &RgbImage) -> io::Result<Vec<u8>> {
     png(picture).map_err(io::Error::other)
 }
 
-/// Shows a picture where the cursor is (`a=T`), as PNG (`f=100`), without an answer (`q=2`).
+/// Shows a picture at the cursor (`a=T`), as PNG (`f=100`), without a response (`q=2`).
 pub(super) fn kitty(picture: &RgbImage, out: &mut dyn Write) -> io::Result<()> {
     let text = BASE64.encode(&encoded(picture)?);
     let mut chunks = text.as_bytes().chunks(CHUNK).peekable();
@@ -41,7 +41,7 @@ mod tests {
     use image::Rgb;
 
     fn sample() -> RgbImage {
-        // Too irregular to be small, so that it takes several sequences.
+        // Too irregular to compress well, so it takes several sequences.
         RgbImage::from_fn(90, 70, |x, y| {
             let hash = (x * 7919 + y * 104_729).wrapping_mul(2_654_435_761).to_le_bytes();
             Rgb([hash[1], hash[2], hash[3]])

@@ -1,4 +1,5 @@
-//! Pictures on terminals: by the protocols that some have for it, or as half blocks, which all have.
+//! Pictures on terminals: by a graphics protocol where the terminal has one, or as half blocks,
+//! which every terminal can show.
 
 mod blocks;
 mod inline;
@@ -10,25 +11,26 @@ use image::RgbImage;
 
 pub use blocks::Colors;
 
-/// How a terminal is told to show a picture.
+/// A terminal's protocol for pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// kitty's, which Ghostty and Konsole have, too.
+    /// kitty's protocol, also supported by Ghostty and Konsole.
     Kitty,
-    /// iTerm2's, which WezTerm, mintty and others have, too.
+    /// iTerm2's protocol, also supported by WezTerm, mintty and others.
     Iterm2,
-    /// DEC's, of 256 colours.
+    /// DEC's sixel, with 256 colours.
     Sixel,
-    /// Upper half blocks in two colours: each cell is two pixels.
+    /// Upper half blocks in two colours: each cell has two pixels.
     Blocks(Colors),
 }
 
-/// The first Konsole that has kitty's protocol, 22.04.
+/// The first Konsole with kitty's protocol, 22.04.
 const KONSOLE: u32 = 220_400;
 
 impl Protocol {
-    /// What the terminal that these variables describe can show; `None` if it shows text alone, or nothing tells that it does
-    /// more. It is not asked: an answer would have to be waited for, and to be told from what is typed meanwhile.
+    /// The protocol of the terminal described by these variables; `None` if it only shows text, or
+    /// if they do not say. The terminal is not queried: that means waiting for its response and
+    /// separating it from typed input.
     pub fn of_terminal(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
         let value = |name: &str| variable(name).unwrap_or_default();
@@ -39,7 +41,8 @@ impl Protocol {
             return None;
         }
         let blocks = Self::Blocks(Colors::of_terminal(&variable));
-        // What runs inside these has the variables of the terminal around them, which does not see what is sent.
+        // Programs inside a multiplexer inherit the variables of the outer terminal, which does not
+        // receive their output.
         if is_set("TMUX") || is_set("STY") || term.starts_with("tmux") || term.starts_with("screen") {
             return Some(blocks);
         }
@@ -61,16 +64,16 @@ impl Protocol {
         })
     }
 
-    /// Whether pixels are halves of cells.
+    /// Whether pixels are half cells.
     pub fn is_in_cells(self) -> bool {
         matches!(self, Self::Blocks(_))
     }
 
-    /// Writes a picture, and ends the line.
+    /// Writes a picture and ends the line.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn write(self, picture: &RgbImage, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Kitty => inline::kitty(picture, out),
@@ -99,7 +102,7 @@ mod tests {
             (&[("TERM", "foot")], Protocol::Sixel),
             (&[("TERM", "xterm-256color")], blocks),
             (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Protocol::Blocks(Colors::All)),
-            // tmux keeps the variables of the terminal that it was started in.
+            // tmux keeps the variables of the terminal in which it was started.
             (&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x,1,0"), ("KITTY_WINDOW_ID", "1")], blocks),
             (&[("TERM", "screen"), ("STY", "1.x"), ("TERM_PROGRAM", "iTerm.app")], blocks),
             (&[("WT_SESSION", "1")], Protocol::Blocks(Colors::All)),

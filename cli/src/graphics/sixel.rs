@@ -1,4 +1,4 @@
-//! Sixel: bands of six rows, in which each character is a column of them in one colour.
+//! Sixel: bands of six rows, in which each character is one column in one colour.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -6,19 +6,19 @@ use std::io::{self, Write};
 use color_quant::NeuQuant;
 use image::{Rgb, RgbImage};
 
-/// Colours that terminals with sixel have, at least as far as xterm, foot and mlterm are concerned.
+/// Number of colours that terminals with sixel support, at least in xterm, foot and mlterm.
 const COLORS: usize = 256;
 
-/// Pixels that are looked at to find the colours, about.
+/// Approximate number of pixels sampled to choose the colours.
 const SAMPLE: usize = 1 << 16;
 
-/// The most rows that are one above the other in a character.
+/// Maximum number of rows in one character.
 const BAND: u32 = 6;
 
 pub(super) fn write(picture: &RgbImage, out: &mut dyn Write) -> io::Result<()> {
     let (width, height) = picture.dimensions();
     let (pixels, colors) = reduced(picture);
-    // Pixels that are in no colour stay as they are (P2 = 1); then the shape of pixels and the size.
+    // Unset pixels are left unchanged (P2 = 1); the shape of pixels and the size follow.
     write!(out, "\x1bP0;1;0q\"1;1;{width};{height}")?;
     for (at, color) in colors.iter().enumerate() {
         let [red, green, blue] = color.0.map(|part| (u32::from(part) * 100 + 127) / 255);
@@ -46,7 +46,7 @@ pub(super) fn write(picture: &RgbImage, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\x1b\\\n")
 }
 
-/// Writes columns, such as repeat as a number and one of them. What is empty at the end is left out.
+/// Writes columns with run-length encoding. Empty columns at the end are omitted.
 fn runs(columns: impl Iterator<Item = u8>, out: &mut dyn Write) -> io::Result<()> {
     let mut columns = columns.peekable();
     while let Some(bits) = columns.next() {
@@ -66,7 +66,7 @@ fn runs(columns: impl Iterator<Item = u8>, out: &mut dyn Write) -> io::Result<()
     Ok(())
 }
 
-/// The picture in few colours: the position of each pixel's colour, and the colours.
+/// The picture with a reduced palette: the index of each pixel's colour, and the colours.
 fn reduced(picture: &RgbImage) -> (Vec<usize>, Vec<Rgb<u8>>) {
     let mut known: HashMap<Rgb<u8>, usize> = HashMap::new();
     for pixel in picture.pixels() {
@@ -91,7 +91,8 @@ fn quantized(picture: &RgbImage) -> (Vec<usize>, Vec<Rgb<u8>>) {
     let every = i32::try_from(picture.pixels().len() / SAMPLE).unwrap_or(i32::MAX).clamp(1, 30);
     let network = NeuQuant::new(every, COLORS, &pixels);
     let colors = network.color_map_rgb().as_chunks().0.iter().map(|color| Rgb(*color)).collect();
-    // Of noise every pixel has a colour of its own; those that differ in their last bits alone are looked up once.
+    // In noise, every pixel has a different colour; those that only differ in their last bits are
+    // looked up once.
     let mut known: HashMap<[u8; 3], usize> = HashMap::new();
     let indices = picture.pixels();
     let indices = indices.map(|pixel| {
@@ -105,7 +106,7 @@ fn quantized(picture: &RgbImage) -> (Vec<usize>, Vec<Rgb<u8>>) {
 mod tests {
     use super::*;
 
-    /// A small terminal: the pixels that a picture paints, each once.
+    /// A small terminal: returns the painted pixels, and checks that each is painted once.
     fn shown(sixel: &str) -> RgbImage {
         let body = sixel.strip_prefix("\x1bP0;1;0q\"1;1;").unwrap().strip_suffix("\x1b\\\n").unwrap();
         let (size, mut rest) = body.split_at(body.find('#').unwrap());
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn few_colours_come_as_they_are() {
-        // Parts that hundredths can express.
+        // Colour components that percentages can represent.
         let picture = RgbImage::from_fn(23, 14, |x, y| {
             Rgb([[0, 51, 255][x as usize / 5 % 3], 102, [0, 204][y as usize % 2]])
         });

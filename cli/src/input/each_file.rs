@@ -1,4 +1,4 @@
-//! Many files: looked at side by side, told of in their order.
+//! Many files processed in parallel and reported in order.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,23 +15,26 @@ use crate::progress::{Progress, Share};
 use crate::streams::is_dash;
 use crate::terminal::count;
 
-/// Files that are looked at together have at most so many bytes: what is found of a large one is not kept waiting by others,
-/// and it has all threads for itself.
+/// Limit on the bytes of files read together. The result of a large file does not wait for others,
+/// and it can use all threads.
 const BATCH: u64 = 64 << 20;
 
-/// What is to be told of a file.
+/// The result of reading one file.
 pub(crate) struct Seen<'p, T> {
     pub(crate) path: &'p Path,
-    /// Its position among the files.
+    /// Position among the files.
     pub(crate) position: usize,
-    /// Whether there can be several.
+    /// Whether there can be several files.
     pub(crate) several: bool,
     pub(crate) result: Result<T>,
 }
 
-/// Looks at all files, and tells of each; one that fails does not stop the others. `doing` is what progress calls work on
-/// their values; where only tables are read, what is told is progress enough. `look` gets the limits within which a file may be
-/// opened: one with a large table is looked at a second time, alone.
+/// Calls `look` on all files in parallel and `tell` on each result in order; a failure does not
+/// stop the others.
+///
+/// `doing` is the progress label of work on the values. Commands that only read tables need no
+/// other progress than their output. `look` receives the limits for opening the file: a file whose
+/// table is too large is opened a second time, alone.
 pub(crate) fn each<'o, T: Send>(
     args: &FilesArgs,
     doing: Option<&'static str>,

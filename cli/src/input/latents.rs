@@ -1,4 +1,4 @@
-//! Latents as they are named on the command line: by key, or by position, and by rows.
+//! Latents named on the command line: by key or position, and by rows.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::options::Rows;
 use crate::suggest::likely_meant;
 use crate::terminal::{self, shown};
 
-/// The latent of this key, or at this position.
+/// The latent with this key, or at this position.
 pub(crate) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
     let found = match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
         Some(position) if position >= reader.latents().len() => {
@@ -33,7 +33,7 @@ pub(crate) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
     })
 }
 
-/// These rows of a latent, which errors call so.
+/// Some rows of a latent. Errors call the latent `key`.
 pub(crate) fn select(latent: &Latent, rows: Rows, key: &str) -> Result<Latent> {
     let Some(count) = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied() else {
         return Err(UsageError(format!("--rows {rows}: latent {key} is a scalar, and has no rows")).into());

@@ -1,4 +1,4 @@
-//! What is to be seen of a file, as options say it.
+//! The parts of a file to draw, as selected by options.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::options::{LookArgs, Rows};
 use crate::picture::{Clues, Layout, Medium, Preview, Previews, Wish};
 use crate::terminal::count;
 
-/// What is asked for, checked against the file.
+/// The requested view, checked against the file.
 pub(crate) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) -> Result<Wish> {
     let named: Vec<Latent> = args.latents.iter().map(|key| find(reader, key, path)).collect::<Result<_>>()?;
     let previews = args.preview.previews();
@@ -37,9 +37,9 @@ pub(crate) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
     })
 }
 
-/// Refuses rows that a latent does not have.
+/// Rejects rows that no latent has.
 fn check_rows(rows: Rows, layouts: &[(&Latent, Layout)]) -> Result<()> {
-    // Those whose rows are no pictures are shown whole.
+    // Latents whose rows are not pictures are shown whole.
     for (latent, _) in layouts.iter().filter(|(_, layout)| layout.items_in_row().is_some()) {
         let rows_of = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(0);
         let end = rows.end.unwrap_or(rows_of);
@@ -52,7 +52,7 @@ fn check_rows(rows: Rows, layouts: &[(&Latent, Layout)]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a preview that none of the latents can have.
+/// Rejects a preview that none of the latents can have.
 fn check_preview(preview: Preview, layouts: &[(&Latent, Layout)]) -> Result<()> {
     if !layouts.is_empty() && !layouts.iter().any(|(_, layout)| preview.fits(layout)) {
         let (name, channels) = (preview.name(), preview.channels());

@@ -1,4 +1,4 @@
-//! What commands read: files by their paths, or standard input, once, where `-` stands for one.
+//! Input of commands: files by path, or standard input, once, for the path `-`.
 
 pub(crate) mod each_file;
 pub(crate) mod files;
@@ -22,16 +22,18 @@ use crate::streams::is_dash;
 use crate::suggest::of_path;
 use crate::terminal::{human_size, shown};
 
-/// Bytes of a text that is read: far more than any prompt, and less than a table may have.
+/// Size limit for text files: far above any prompt, and below the limit on tables.
 const MOST_TEXT: u64 = 64 << 20;
 
-/// Bytes of standard input that are kept in a temporary file: as many as one call reads of latents.
+/// Limit on the bytes of standard input kept in a temporary file. It equals the limit on latents
+/// read in one call.
 const MOST_KEPT: u64 = 64 << 30;
 
-/// The first bytes, which tell what standard input is: the header of a GEN5 file, or more than formats of arrays need.
+/// The number of bytes that identify the content of standard input: the header of a GEN5 file, and
+/// more than array formats need.
 const START: u64 = 32;
 
-/// What standard input is to be.
+/// The expected content of standard input.
 #[derive(Clone, Copy)]
 pub(crate) enum Expected {
     Gen5,
@@ -39,7 +41,8 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
-    /// The most that is to be read after this start. Of something else nothing is: it may have no end.
+    /// The maximum number of bytes to read, given the first ones. Reading stops at other content,
+    /// which may be endless.
     fn most(self, start: &[u8]) -> u64 {
         let is_expected = match self {
             Self::Gen5 => start.starts_with(b"GEN5"),
@@ -53,8 +56,8 @@ impl Expected {
     }
 }
 
-/// The most bytes that a GEN5 file with this header may have (docs/format.md, sections 3 and 12.1): `file_size`, or of a large
-/// file what is before its table, and the largest table that is read.
+/// The maximum size of a GEN5 file with this header (docs/format.md, sections 3 and 12.1):
+/// `file_size`, or for a large file the offset of its table plus the largest table that is read.
 fn gen5_length(header: &[u8]) -> Option<u64> {
     const LARGE: u8 = 1;
 
@@ -67,11 +70,11 @@ fn gen5_length(header: &[u8]) -> Option<u64> {
     Some(table.saturating_add(Limits::default().table_bytes))
 }
 
-/// Where commands read.
+/// The input of a command.
 pub(crate) struct Inputs<'a> {
     /// Standard input, until it is read.
     stdin: Mutex<Option<&'a mut (dyn Read + Send)>>,
-    /// All of it, if it was waited for.
+    /// All of standard input, if [`keep`](Self::keep) read it.
     kept: Mutex<Option<File>>,
 }
 
@@ -80,14 +83,15 @@ impl<'a> Inputs<'a> {
         Self { stdin: Mutex::new(Some(stdin)), kept: Mutex::default() }
     }
 
-    /// Waits for all of standard input, and keeps it for who opens it: while a signal still ends the process at once.
+    /// Reads all of standard input and keeps it for a later open. A signal still ends the process
+    /// immediately at this point.
     pub(crate) fn keep(&self) -> Result<()> {
         let all = self.spool(Expected::Gen5)?;
         *lock(&self.kept) = Some(all);
         Ok(())
     }
 
-    /// Opens a GEN5 file, of which no more is read once a signal has come.
+    /// Opens a GEN5 file. Reads fail once a signal has arrived.
     pub(crate) fn open(&self, path: &Path) -> Result<Reader> {
         self.open_with(ReadOptions::new(), path)
     }
@@ -97,7 +101,8 @@ impl<'a> Inputs<'a> {
         self.open_with(ReadOptions::new().limits(limits), path)
     }
 
-    /// Opens a GEN5 file. Standard input becomes a file without a name first, since values are not read in their order.
+    /// Opens a GEN5 file. Standard input is first copied to an unnamed file, since values are not
+    /// read in order.
     pub(crate) fn open_with(&self, options: ReadOptions, path: &Path) -> Result<Reader> {
         let options = options.cancel_when(interrupt::is_due);
         let opened = match is_dash(path) {
@@ -107,12 +112,12 @@ impl<'a> Inputs<'a> {
         opened.map_err(|error| of_file(error, path))
     }
 
-    /// An image, as it is encoded.
+    /// An image in its encoded form.
     pub(crate) fn read_image(&self, path: &Path) -> Result<Vec<u8>> {
         self.read(path, "an image", Limits::default().image_bytes)
     }
 
-    /// A file, whole, if it has no more than `most` bytes. Devices and pipes may have no end.
+    /// The contents of a file of at most `most` bytes. Devices and pipes may be endless.
     fn read(&self, path: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
         let failed = || format!("could not read {}", shown(path));
         let (mut bytes, most_read) = (Vec::new(), most.saturating_add(1));
@@ -127,13 +132,14 @@ impl<'a> Inputs<'a> {
         Ok(bytes)
     }
 
-    /// A file that is text.
+    /// The contents of a text file.
     pub(crate) fn read_text(&self, path: &Path) -> Result<String> {
         String::from_utf8(self.read(path, "a text", MOST_TEXT)?)
             .with_context(|| format!("{} is not UTF-8", shown(path)))
     }
 
-    /// All of standard input, as a file without a name; but no more than a byte that is too many for what is expected.
+    /// All of standard input as an unnamed file. Reading stops one byte past the limit for the
+    /// expected content.
     pub(crate) fn spool(&self, expected: Expected) -> Result<File> {
         if let Some(kept) = lock(&self.kept).take() {
             return Ok(kept);
@@ -143,7 +149,7 @@ impl<'a> Inputs<'a> {
             |error: io::Error| anyhow::anyhow!("could not keep standard input in a temporary file: {error}");
         let mut start = Vec::new();
         stdin.take(START).read_to_end(&mut start).map_err(failed)?;
-        // A header can claim more than is kept, which is then known before it is kept.
+        // A header can claim more than may be kept. Such input is rejected before it is copied.
         let most = expected.most(&start);
         let mut kept = most;
         let mut file = tempfile::tempfile().map_err(failed)?;

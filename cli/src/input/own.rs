@@ -1,4 +1,5 @@
-//! A file that is read, and replaced by the result: other programs that do the same wait meanwhile.
+//! A file that a command reads and then replaces with its result. Other programs that do the same
+//! wait until it is done.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,16 +14,16 @@ use crate::output::Output;
 use crate::streams::is_dash;
 use crate::terminal::shown;
 
-/// How long to wait without a word, and in all.
+/// The time to wait silently, and the total time.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Whether what is written to `output` replaces what is read from `file`.
+/// Whether writing to `output` replaces the input `file`.
 pub(crate) fn is_own(file: &Path, output: &Path) -> bool {
     let place = |path: &Path| if is_dash(path) { None } else { fs::canonicalize(path).ok() };
     place(file).is_some_and(|file| Some(file) == place(output))
 }
 
-/// Opens a file that its own copy will replace, locked until the reader is gone.
+/// Opens a file that its own copy will replace, and locks it until the reader is dropped.
 pub(crate) fn open_own(
     options: &ReadOptions,
     path: &Path,

@@ -1,4 +1,4 @@
-//! What the text in an image, or in a file of latents, adds to the metadata.
+//! The metadata found in the text of an image or of a file of latents.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -11,39 +11,40 @@ use crate::metadata::origins::SOURCES;
 use crate::output::Output;
 use crate::terminal::{count, shown};
 
-/// The member of `model_info` with all text of the image, so that nothing is lost that is not understood.
+/// The member of `model_info` that keeps all text of the image, so that nothing is lost, even if
+/// not understood.
 const TEXTS: &str = "image_text";
 
-/// The member of `model_info` for settings that cannot be `generation_settings`, because one that these need is missing.
+/// The member of `model_info` for settings without a member that `generation_settings` requires.
 const LOOSE_SETTINGS: &str = "image_settings";
 
-/// The settings that `generation_settings` cannot be without.
+/// The required members of `generation_settings`.
 const REQUIRED: [&str; 3] = ["seed", "steps", "sampler"];
 
-/// The version of a model whose text tells the name and no hash.
+/// The version of a model whose text has its name but not its hash.
 const UNKNOWN_VERSION: &str = "unknown";
 
 /// The text of an image, or of a file of latents.
 pub(crate) struct ImageText {
-    /// What messages call the file.
+    /// The file's name in messages.
     file: String,
     embedded: Embedded,
-    /// Whether the text is kept with the file that it is from, among `source_files`.
+    /// Whether the text is kept with its file in `source_files`.
     is_kept: bool,
 }
 
 impl ImageText {
-    /// Reads the text of the image that is at this path.
+    /// Reads the text of the image at `path`.
     pub(crate) fn read(image: &[u8], path: &Path) -> Self {
         Self { file: shown(path), embedded: embedded::read(image), is_kept: false }
     }
 
-    /// The text of a file of latents, which is called so.
+    /// The text of a file of latents, named `file` in messages.
     pub(crate) fn of_latents(file: String, text: Text) -> Self {
         Self { file, embedded: Embedded::of(&[text]), is_kept: true }
     }
 
-    /// Fills the members that are still missing, keeps all text, and says what was found.
+    /// Fills in missing members, keeps all text, and notes the results.
     pub(crate) fn fill(&self, model_info: &mut Extra, output: &mut Output<'_>) -> Result<()> {
         let Embedded { texts, generation, problems } = &self.embedded;
         let mut notes = problems.clone();
@@ -64,7 +65,8 @@ impl ImageText {
     }
 }
 
-/// Fills members with what the text says, which is kept in `place`; returns what is to be said of it.
+/// Fills in members from the text, which is kept in `place`. Returns phrases that describe the
+/// changes.
 fn fill(model_info: &mut Extra, generation: &Generation, place: &str) -> Result<Vec<String>> {
     let (mut taken, mut notes) = (Vec::new(), Vec::new());
     if let Some(prompt) = &generation.prompt
@@ -96,23 +98,23 @@ fn fill(model_info: &mut Extra, generation: &Generation, place: &str) -> Result<
     Ok(notes)
 }
 
-/// What became of settings.
+/// The outcome for settings.
 enum Settings {
-    /// So many were missing and are filled in.
+    /// This number of missing settings was filled in.
     Filled(usize),
-    /// So many are kept apart, because this one is missing.
+    /// This number of settings is kept separately, because the named one is missing.
     Loose(usize, &'static str),
 }
 
-/// Fills the settings that are missing. If nobody gave any and these are no valid `generation_settings` by themselves,
-/// they are kept apart.
+/// Fills in missing settings. If none were given and the found ones alone are not valid
+/// `generation_settings`, they are kept separately.
 fn fill_settings(model_info: &mut Extra, found: &Extra) -> Result<Settings> {
     const NAME: &str = "generation_settings";
     let given: Option<Extra> = match model_info.get(NAME) {
         None => None,
         Some(text) => match serde_json::from_str(text) {
             Ok(given) => Some(given),
-            // It is refused later, with its name.
+            // Validation later rejects it by name.
             Err(_) => return Ok(Settings::Filled(0)),
         },
     };
@@ -141,8 +143,9 @@ fn fill_settings(model_info: &mut Extra, found: &Extra) -> Result<Settings> {
     }
 }
 
-/// Fills name and version of the model. The version is the hash of the model's file; a name from the text without one has
-/// an unknown version. A name that was given and is another one needs a version that is given, too.
+/// Fills in the model's name and version. The version is the hash of the model's file, or unknown
+/// if the text has only a name. If the given name differs from the text's, the version must also be
+/// given.
 fn fill_model(model_info: &mut Extra, generation: &Generation) -> Result<Option<&'static str>> {
     let (named, is_this) = match &generation.model_name {
         Some(name) => {
@@ -164,7 +167,7 @@ fn fill_model(model_info: &mut Extra, generation: &Generation) -> Result<Option<
     })
 }
 
-/// Sets a member that is not there yet; returns whether it was missing.
+/// Sets a member if it is missing; returns whether it was.
 fn insert_missing(members: &mut Extra, name: &str, value: &impl serde::Serialize) -> Result<bool> {
     let missing = members.get(name).is_none();
     if missing {
@@ -173,7 +176,7 @@ fn insert_missing(members: &mut Extra, name: &str, value: &impl serde::Serialize
     Ok(missing)
 }
 
-/// The texts by their keywords. Of several under one keyword the further ones get a number: `Comment (2)`.
+/// The texts by keyword. Repeated keywords get a number: `Comment (2)`.
 fn by_keyword(texts: &[Text]) -> Result<Extra> {
     let mut members = Extra::new();
     let (mut kept, mut names, mut numbers) = (HashSet::new(), HashSet::new(), HashMap::new());
@@ -192,7 +195,7 @@ fn by_keyword(texts: &[Text]) -> Result<Extra> {
     Ok(members)
 }
 
-/// `a`, `a and b`, `a, b and c`; `None` of nothing.
+/// `a`, `a and b`, `a, b and c`; `None` if empty.
 fn list(parts: &[String]) -> Option<String> {
     match parts {
         [] => None,

@@ -1,4 +1,4 @@
-//! What commands do with the metadata of files.
+//! Metadata operations shared by commands.
 
 pub(crate) mod image_text;
 pub(crate) mod model_info;

@@ -1,4 +1,5 @@
-//! The metadata that `pack` stores: what flags say, else what a file says, else what the image's text says.
+//! The metadata that `pack` stores. Flags take precedence over a metadata file, which takes
+//! precedence over the image's text.
 
 use std::path::Path;
 
@@ -15,38 +16,38 @@ use crate::output::Output;
 use crate::suggest;
 use crate::terminal::shown;
 
-/// The object with the settings.
+/// The object of the generation settings.
 pub(crate) const SETTINGS: &str = "generation_settings";
 
-/// The object with the machine.
+/// The object of the hardware.
 pub(crate) const HARDWARE: &str = "hardware_info";
 
-/// The members of `model_info` whose values are text, whatever they look like: by the object that they are in, if it is
-/// one. All but `negative_prompt` are the format's.
+/// The members of `model_info` whose values are always text, by the object that contains them, if
+/// any. All except `negative_prompt` are defined by the format.
 const TEXTS: [(Option<&str>, &[&str]); 3] = [
     (None, &["model_name", "version", "date", "prompt"]),
     (Some(SETTINGS), &["sampler", "scheduler", "guidance", "precision", "negative_prompt"]),
     (Some(HARDWARE), &["os", "machine_name", "cpu", "framework", "compute_lib"]),
 ];
 
-/// The members whose values are none.
+/// The known members whose values are not text.
 const OTHERS: [(Option<&str>, &[&str]); 2] = [
     (Some(SETTINGS), &["seed", "steps", "cfg_scale", "eta", "deterministic"]),
     (Some(HARDWARE), &["cpu_cores", "ram_gb", "gpu"]),
 ];
 
-/// Whether a member is among these.
+/// Whether a list contains a member.
 fn is_among(list: &[(Option<&str>, &[&str])], object: Option<&str>, name: &str) -> bool {
     list.iter().any(|(known, names)| *known == object && names.contains(&name))
 }
 
-/// Whether a name is that of a setting that is known.
+/// Whether a name is a known setting.
 pub(crate) fn is_setting(name: &str) -> bool {
     [&TEXTS[..], &OTHERS].iter().any(|list| is_among(list, Some(SETTINGS), name))
 }
 
-/// The metadata from the file that is given, the flags that override it, and texts of the image and of latents, which fill
-/// what is left. `sources` is what there is to be kept of the files that latents come from.
+/// The metadata from the given file, with overrides from flags, completed from the texts of the
+/// image and of latents. `sources` is the record of the latents' source files.
 pub(crate) fn metadata(
     args: &MetadataArgs,
     texts: &[ImageText],
@@ -69,30 +70,31 @@ pub(crate) fn metadata(
     }
     complete(&mut model_info)?;
     let text = model_info.to_json()?;
-    // It takes as much memory as its text.
+    // It uses as much memory as its text.
     drop(model_info);
     Metadata::from_json(&text).map_err(|error| base.refuse(error, &args.settings, "--set "))
 }
 
-/// The metadata that flags change, and where it is from: who is at fault if the result is refused.
+/// The metadata before changes by flags, and its origin, which decides who is at fault if the
+/// result is rejected.
 pub(crate) struct Base<'a> {
     path: Option<&'a Path>,
-    /// Which objects it has.
+    /// The objects that the metadata contains.
     objects: Vec<&'static str>,
-    /// The members that are taken out.
+    /// The members to remove.
     unset: &'a [String],
 }
 
 impl<'a> Base<'a> {
-    /// Before these members of it are taken out.
+    /// Describes `model_info` before the members in `unset` are removed.
     pub(crate) fn of(model_info: &Extra, path: Option<&'a Path>, unset: &'a [String]) -> Self {
         let objects =
             [SETTINGS, HARDWARE].into_iter().filter(|object| model_info.get(object).is_some()).collect();
         Self { path, objects, unset }
     }
 
-    /// An error of metadata that is due to the command line is wrong usage; any other is that of the file. `flag` is what
-    /// a setting that is missing is given by.
+    /// Turns an error caused by the command line into a usage error; any other is an error of the
+    /// file. `flag` is the option that sets a missing setting.
     pub(crate) fn refuse(&self, error: gen5::Error, assignments: &[String], flag: &str) -> anyhow::Error {
         let gen5::Error::Metadata { member, found, .. } = &error else { return error.into() };
         let is_missing = found == "missing";
@@ -114,15 +116,15 @@ impl<'a> Base<'a> {
         self.unset.iter().any(|unset| [member, object, name].contains(&unset.as_str()))
     }
 
-    /// Whether it has the object that a member is in, if it is in one.
+    /// Whether the metadata contains the object of a member, if it is in one.
     fn has_object_of(&self, member: &str) -> bool {
         member.split_once('.').is_none_or(|(object, _)| self.objects.contains(&object))
     }
 }
 
-/// Whether one of these assignments gives a member its value.
+/// Whether one of the assignments sets a member.
 fn is_assigned(member: &str, assignments: &[String]) -> bool {
-    // Of an array it may be an element that is wrong.
+    // The error may name an element of an array.
     let member = member.split_once('[').map_or(member, |(array, _)| array);
     let last = member.rsplit('.').next();
     let is_it =
@@ -130,7 +132,7 @@ fn is_assigned(member: &str, assignments: &[String]) -> bool {
     assignments.iter().any(is_it)
 }
 
-/// Sets the members that flags give.
+/// Sets the members given by flags.
 fn override_by_flags(model_info: &mut Extra, args: &MetadataArgs) -> Result<()> {
     let texts = [
         ("model_name", &args.model_name),
@@ -158,12 +160,12 @@ fn override_by_flags(model_info: &mut Extra, args: &MetadataArgs) -> Result<()> 
     Ok(())
 }
 
-/// A date, or a date and a time, with an offset from UTC or without.
+/// Whether it is an ISO 8601 date, or a date and time with or without an offset from UTC.
 fn is_iso_8601(date: &str) -> bool {
     date.parse::<jiff::Timestamp>().is_ok() || date.parse::<jiff::civil::DateTime>().is_ok()
 }
 
-/// Fills in what may be left out, and refuses what may not.
+/// Fills in optional members, and rejects the metadata if a required one is missing.
 fn complete(model_info: &mut Extra) -> Result<()> {
     for (name, flag) in [("model_name", "--model-name NAME"), ("version", "--model-version VERSION")] {
         if model_info.get(name).is_none() {
@@ -172,7 +174,7 @@ fn complete(model_info: &mut Extra) -> Result<()> {
             return Err(UsageError(problem).into());
         }
     }
-    // What a fresh `Metadata` has for these is what is meant when nothing is said.
+    // Members that are left out have the values of a new `Metadata`.
     let defaults = Metadata::builder("", "").build()?;
     let defaults = defaults.model_info();
     if model_info.get("prompt").is_none() {
@@ -187,7 +189,7 @@ fn complete(model_info: &mut Extra) -> Result<()> {
     Ok(())
 }
 
-/// The metadata as it is stored, which may be no valid metadata: that can be what is to be mended.
+/// The stored metadata. It may be invalid, and the command may be there to repair it.
 pub(crate) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Output<'_>) -> Result<Extra> {
     let text = reader.model_info_json();
     let strict = without_bare_words(text);
@@ -204,7 +206,7 @@ pub(crate) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Outpu
     Ok(model_info)
 }
 
-/// The members of `model_info` from a file that has them, bare or inside a whole manifest.
+/// The members of `model_info` from a JSON file that contains them directly or in a whole manifest.
 pub(crate) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra> {
     let text = inputs.read_text(path)?;
     let parse = |text: &str| -> Result<Extra> {
@@ -223,7 +225,7 @@ pub(crate) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra>
     }
 }
 
-/// A known name that this one, which is none, is likely a slip for.
+/// The known name that an unknown one most likely means.
 pub(crate) fn likely_meant(name: &str) -> Option<&'static str> {
     let known = TEXTS.iter().chain(&OTHERS).flat_map(|(_, names)| *names).chain(&["tags"]);
     suggest::likely_meant(name, known.copied())
@@ -234,8 +236,8 @@ pub(crate) fn split_assignment(text: &str) -> Option<(&str, &str)> {
     text.split_once('=').filter(|(name, _)| !name.is_empty())
 }
 
-/// Gives a member of `model_info` a value, or one of this object in it: text to those that are text, JSON to the others that
-/// are known, and either to those that are not.
+/// Sets a member of `model_info`, or of an object in it. Text members take text, other known
+/// members take JSON, and unknown members take either.
 pub(crate) fn assign(members: &mut Extra, object: Option<&str>, name: &str, value: &str) -> Result<()> {
     if is_among(&TEXTS, object, name) {
         if name == "date" && !is_iso_8601(value) {
@@ -259,7 +261,7 @@ pub(crate) fn assign(members: &mut Extra, object: Option<&str>, name: &str, valu
     }
 }
 
-/// The members of an object in `model_info`, none if it is not there.
+/// The members of an object in `model_info`; empty if it is missing.
 pub(crate) fn object(model_info: &Extra, name: &str) -> Result<Extra> {
     match model_info.get(name) {
         Some(text) => members(text).with_context(|| format!("{name} is not an object")),

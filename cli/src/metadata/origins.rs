@@ -1,5 +1,7 @@
-//! The files that latents came from, in `model_info`. They name latents by key and row, and so have to follow wherever
-//! these go; else a file that is made again would have the values of another.
+//! The files that latents came from, as recorded in `model_info`.
+//!
+//! Records name latents by key and row, so they must be updated whenever latents move. Otherwise, a
+//! restored file would contain the values of another.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,26 +14,26 @@ use crate::output::Output;
 use crate::same_json::same_json;
 use crate::terminal::{count, human_size, shown};
 
-/// The member of `model_info` that tells of them.
+/// The member of `model_info` that records the sources.
 pub(crate) const SOURCES: &str = Source::MEMBER;
 
-/// The members that tell where a file's latents come from: the files that `merge` made it of, and what `split` says it is
-/// part of.
+/// The members that record where a file's latents come from: the files that `merge` combined, and
+/// the whole that `split` divided.
 pub(crate) const MERGED_FROM: &str = "merged_from";
 pub(crate) const PART_OF: &str = "part_of";
 
-/// Bytes of the sources. Half of what a reader takes as a file's whole table.
+/// Limit on the bytes of the sources: half of the reader's limit on a table.
 const MAX_SOURCES: usize = 64 << 20;
 
-/// The sources that a `model_info` has.
+/// The sources recorded in `model_info`.
 pub(crate) fn sources(model_info: &Extra) -> Result<Vec<Source>> {
     Source::list(model_info.get(SOURCES)).with_context(|| {
         format!("{SOURCES}, which tells of the files that were packed, is not as it has to be")
     })
 }
 
-/// Leaves out of metadata from elsewhere what tells of latents, and so is not true of these, and says so. `own` is what these
-/// have for it, if they have metadata already, and is kept.
+/// Removes the records about latents from another file's metadata, since they do not apply here,
+/// and notes this. `own` is the existing metadata of these latents, if any; its records are kept.
 pub(crate) fn leave_out_foreign(model_info: &mut Extra, own: &Extra, from: &Path, output: &mut Output<'_>) {
     let mut foreign = vec![SOURCES, MERGED_FROM, PART_OF];
     foreign.retain(|name| match (model_info.get(name), own.get(name)) {
@@ -48,8 +50,8 @@ pub(crate) fn leave_out_foreign(model_info: &mut Extra, own: &Extra, from: &Path
     }
 }
 
-/// Takes the sources out of a file's `model_info`. Those that are not understood cannot follow their latents, and are left
-/// out, which is said.
+/// Takes the sources out of a file's `model_info`. Sources that cannot be parsed cannot be updated,
+/// so they are dropped with a note.
 pub(crate) fn take_sources(model_info: &mut Extra, path: &Path, output: &mut Output<'_>) -> Vec<Source> {
     let sources = sources(model_info);
     model_info.remove(SOURCES);
@@ -59,7 +61,7 @@ pub(crate) fn take_sources(model_info: &mut Extra, path: &Path, output: &mut Out
     })
 }
 
-/// The latents that sources name: of several with one key, the first.
+/// The latents by key, for lookups from sources. The first latent with a key wins.
 pub(crate) fn latents_by_key(reader: &Reader) -> HashMap<String, Latent> {
     let mut latents = HashMap::new();
     for latent in reader.latents() {
@@ -70,7 +72,7 @@ pub(crate) fn latents_by_key(reader: &Reader) -> HashMap<String, Latent> {
     latents
 }
 
-/// Puts sources into a `model_info` that has none, if there are any.
+/// Adds sources to a `model_info` without any, unless the list is empty.
 pub(crate) fn put_sources(model_info: &mut Extra, sources: &[Source]) -> Result<()> {
     if !sources.is_empty() {
         model_info.insert_json(SOURCES, to_text(sources)?)?;
@@ -90,7 +92,7 @@ pub(crate) fn to_text(sources: &[Source]) -> Result<String> {
     Ok(text)
 }
 
-/// Says that so many sources of a file did not follow their latents.
+/// Notes the number of sources of a file that did not follow their latents.
 pub(crate) fn note_lost(lost: usize, path: &Path, output: &mut Output<'_>) {
     if lost > 0 {
         let files = count(lost, "file");

@@ -1,4 +1,4 @@
-//! Environments of files and of this machine, held against each other.
+//! Comparison of files' environments with each other and with this machine.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::terminal::{count, escape};
 use crate::{gpu_process, interrupt};
 
-/// Captures this machine, and prints the notes.
+/// Captures the environment of this machine, and prints the notes.
 pub(crate) fn capture(args: &CaptureArgs, output: &mut Output<'_>) -> io::Result<Captured> {
     let mut capture = Capture::new().cancel_when(interrupt::is_due);
     if let Some(python) = &args.python {
@@ -30,14 +30,14 @@ pub(crate) fn capture(args: &CaptureArgs, output: &mut Output<'_>) -> io::Result
     Ok(captured)
 }
 
-/// How the environment of a file differs, what matters most first.
+/// Differences between the environment of a file and another, the most important first.
 pub(crate) struct Comparison {
     drift: Vec<Drift>,
-    /// Whether it is held against that of another file.
+    /// Whether the other environment is a file's.
     between_files: bool,
 }
 
-/// A difference, for programs.
+/// The JSON report of a difference.
 #[derive(Serialize)]
 struct DriftReport<'a> {
     component_id: &'a str,
@@ -50,12 +50,12 @@ struct DriftReport<'a> {
 }
 
 impl Comparison {
-    /// With the environment of this machine.
+    /// Compares with the environment of this machine.
     pub(crate) fn with_machine(file: &Environment, current: &Environment) -> Self {
         Self::new(file.drift(current), false)
     }
 
-    /// With that of another file.
+    /// Compares with the environment of another file.
     pub(crate) fn with_file(file: &Environment, other: &Environment) -> Self {
         Self::new(file.drift_between_files(other), true)
     }
@@ -65,23 +65,23 @@ impl Comparison {
         Self { drift, between_files }
     }
 
-    /// Only what differs, without what one side does not say.
+    /// Drops differences where one side has no value.
     pub(crate) fn without_notes(mut self) -> Self {
         self.drift.retain(Drift::is_difference);
         self
     }
 
-    /// All of it.
+    /// All differences.
     pub(crate) fn drift(&self) -> &[Drift] {
         &self.drift
     }
 
-    /// Whether nothing differs. What one side does not say is no difference.
+    /// Whether there are no differences, ignoring values that one side lacks.
     pub(crate) fn is_same(&self) -> bool {
         !self.drift.iter().any(Drift::is_difference)
     }
 
-    /// How many differences there are, and how many are likely to change pixels.
+    /// The number of differences, and of those likely to change pixels.
     pub(crate) fn summary(&self) -> String {
         let differences = self.drift.iter().filter(|one| one.is_difference()).count();
         let high = self.drift.iter().filter(|one| one.severity() == Severity::High).count();
@@ -92,8 +92,9 @@ impl Comparison {
         }
     }
 
-    /// What differs line by line, under headings that say what it means; harmless on a terminal. Of this machine in the
-    /// reference's words, which know no second file.
+    /// The differences line by line, grouped under headings that state their importance, and
+    /// escaped for a terminal. Comparisons with this machine use the reference implementation's
+    /// wording, which does not cover a second file.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for group in self.drift.chunk_by(|one, next| one.severity() == next.severity()) {
@@ -133,7 +134,7 @@ impl Serialize for Comparison {
     }
 }
 
-/// What differs between two files, line by line.
+/// The lines for a difference between two files.
 fn lines_between_files(one: &Drift) -> Vec<String> {
     let id = one.id();
     match (one.file(), one.current()) {
@@ -147,14 +148,14 @@ fn lines_between_files(one: &Drift) -> Vec<String> {
     }
 }
 
-/// The text of a component, without its name: `version=Linux 6.1`.
+/// The text of a component without its name: `version=Linux 6.1`.
 pub(crate) fn without_name(component: &Component) -> &str {
     let text = component.canonical();
     let rest = text.strip_prefix("name=").and_then(|rest| rest.strip_prefix(component.id()));
     rest.and_then(|rest| rest.strip_prefix(';')).unwrap_or(text)
 }
 
-/// What a difference means for pixels.
+/// The effect of a difference on pixels.
 pub(crate) fn meaning(severity: Severity) -> &'static str {
     match severity {
         Severity::Note => "not said by one side, and no difference",
@@ -163,7 +164,7 @@ pub(crate) fn meaning(severity: Severity) -> &'static str {
     }
 }
 
-/// A component without the name that its text repeats: `os version=Linux 6.1`.
+/// A component, without the name that its text repeats: `os version=Linux 6.1`.
 pub(crate) fn describe(component: &Component) -> String {
     format!("{} {}", component.id(), without_name(component))
 }

@@ -1,4 +1,5 @@
-//! A file that is no GEN5 file: where it may be is known before the work, and it appears when it is complete.
+//! An output file in another format than GEN5. Its path is checked before the work, and it appears
+//! once it is complete.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,14 +13,14 @@ use crate::output::{Output, hint_at_force};
 use crate::streams::is_dash;
 use crate::terminal::shown;
 
-/// Where a file goes: to its path, or to standard output.
+/// An output file: at a path, or standard output.
 pub(crate) struct Placed<'a> {
     path: &'a Path,
     draft: Option<Draft>,
 }
 
 impl<'a> Placed<'a> {
-    /// Starts a file. One that is there already is replaced only by `force`.
+    /// Creates an output file. An existing file is only replaced with `force`.
     pub(crate) fn create(path: &'a Path, force: bool) -> Result<Self> {
         if is_dash(path) {
             return Ok(Self { path, draft: None });
@@ -29,7 +30,7 @@ impl<'a> Placed<'a> {
         Ok(Self { path, draft: Some(draft.map_err(hint_at_force)?) })
     }
 
-    /// Delivers what is complete, and tells of a file in a line, or these facts.
+    /// Publishes the complete file, and reports it as a line of text or as JSON.
     pub(crate) fn deliver<T: Serialize>(
         self,
         bytes: &[u8],
@@ -45,7 +46,7 @@ impl<'a> Placed<'a> {
         output.tell(path, told, facts)
     }
 
-    /// Writes a file in whole, which appears under its path.
+    /// Writes the whole file and publishes it under its path.
     pub(crate) fn publish(self, bytes: &[u8]) -> Result<()> {
         let Some(mut draft) = self.draft else { return Ok(()) };
         draft.write_all(bytes).with_context(|| format!("could not write {}", shown(self.path)))?;

@@ -1,4 +1,4 @@
-//! A folder of results, which appears when it is complete.
+//! A folder of results that appears once it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,7 +13,7 @@ use crate::interrupt;
 use crate::streams::is_dash;
 use crate::terminal::shown;
 
-/// Refuses a destination that could lose something, before any work is done.
+/// Rejects a destination whose contents could be lost, before any work is done.
 pub(crate) fn check_destination(folder: &Path, force: bool) -> Result<()> {
     refuse_dash(folder)?;
     let there = match fs::symlink_metadata(folder) {
@@ -31,7 +31,7 @@ pub(crate) fn check_destination(folder: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Refuses `-`, which elsewhere is standard output.
+/// Rejects `-`, which means standard output in other commands.
 pub(crate) fn refuse_dash(folder: &Path) -> Result<()> {
     match is_dash(folder) {
         true => {
@@ -41,8 +41,9 @@ pub(crate) fn refuse_dash(folder: &Path) -> Result<()> {
     }
 }
 
-/// A folder in the making. Everything is made in one of its own first, so that a failure leaves nothing: beside the
-/// destination, or inside it if it is there, which may be another file system.
+/// A folder under construction. All files are first written to a temporary folder, so that a
+/// failure leaves nothing behind. It is created next to the destination, or inside it if that
+/// exists, since it may be another file system.
 pub(crate) struct Draft<'a> {
     folder: DraftFolder,
     destination: &'a Path,
@@ -50,20 +51,21 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// A folder that is to be at `destination`, which was [checked](check_destination). With `force` it may be moved into one
-    /// that is there.
+    /// Starts a folder for `destination`, which must be [checked](check_destination) before. With
+    /// `force`, its files may be moved into an existing folder.
     pub(crate) fn create(destination: &'a Path, force: bool) -> Result<Self> {
         interrupt::arm();
         Ok(Self { folder: DraftFolder::create(destination)?, destination, force })
     }
 
-    /// Where it is made.
+    /// The path of the temporary folder.
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Puts it where it was asked for. A new folder appears in one step, and only if nothing has come there; into one that was
-    /// there already, file after file is moved. None may replace `source`, of which they were made.
+    /// Moves the result to its destination. A new folder appears in one step, and only if the path
+    /// is still free; for an existing folder, files are moved one at a time. No file may replace
+    /// `source`, the input.
     pub(crate) fn publish(self, source: &Path) -> Result<()> {
         interrupt::check()?;
         let has_come = || fs::symlink_metadata(self.destination).is_ok_and(|there| there.is_dir());
@@ -82,7 +84,8 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// If a file replaced its source, and the next could not be moved, the rest would be lost.
+    /// Rejects results that would replace their source: if a later move failed, the rest would be
+    /// lost.
     fn refuse_to_replace(&self, source: &Path) -> Result<()> {
         let places = fs::canonicalize(source).ok().zip(fs::canonicalize(self.destination).ok());
         let inner = places.and_then(|(source, folder)| Some(source.strip_prefix(folder).ok()?.to_owned()));
@@ -103,7 +106,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("could not write {}", shown(path)))
 }
 
-/// Writes a file of JSON for people.
+/// Writes an indented JSON file.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let write = || {
         let mut file = BufWriter::new(File::create(path)?);

@@ -1,4 +1,4 @@
-//! A GEN5 file that a command writes: where it may be, and what is told of it.
+//! A GEN5 file that a command writes: checks its path, and reports it.
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -16,7 +16,7 @@ use crate::output::{Output, hint_at_force, version_text};
 use crate::streams::is_dash;
 use crate::terminal::{count, dimensions, human_size, shown, shown_key};
 
-/// What was written, for programs.
+/// The JSON summary of a written file.
 #[derive(Serialize)]
 struct Facts<'a, T> {
     version: String,
@@ -26,14 +26,15 @@ struct Facts<'a, T> {
     more: &'a T,
 }
 
-/// Where a file goes: to its path, or by way of a file without a name, which nothing can leave behind, to standard output.
+/// A destination of a GEN5 file: a path, or standard output through an unnamed temporary file,
+/// which the system removes in every case.
 pub(crate) struct Destination<'a> {
     asked: &'a Path,
     spool: Option<File>,
 }
 
 impl<'a> Destination<'a> {
-    /// At this path, which has to end in `.gen5`, or to standard output.
+    /// A new file at a path, which must end in `.gen5`, or standard output.
     pub(crate) fn of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
         if !is_dash(asked) && asked.extension().is_none_or(|extension| extension != "gen5") {
             let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(asked));
@@ -42,19 +43,18 @@ impl<'a> Destination<'a> {
         Self::in_place_of(asked, output)
     }
 
-    /// In the place of a file, whatever its name, or to standard output.
+    /// A file that replaces another, under any name, or standard output.
     pub(crate) fn in_place_of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
         if !is_dash(asked) {
             return Ok(Self { asked, spool: None });
         }
         output.refuse_json()?;
         output.refuse_terminal("the file is binary, and would upset the terminal", "")?;
-        // The header is written last, so it cannot be sent as it comes.
+        // The header is written last, so the file cannot be streamed.
         let spool = tempfile::tempfile().context("could not create a temporary file")?;
         Ok(Self { asked, spool: Some(spool) })
     }
 
-    /// Starts the file.
     pub(crate) fn create(&self, options: WriteOptions, force: bool) -> Result<Writer<'static>> {
         let writer = match self.spool()? {
             Some(file) => options.write_file(file),
@@ -64,7 +64,7 @@ impl<'a> Destination<'a> {
         writer.map_err(refused)
     }
 
-    /// Writes the file: a copy of another with other metadata.
+    /// Writes a copy of another file with different metadata.
     pub(crate) fn rewrite(
         &self,
         options: WriteOptions,
@@ -77,11 +77,12 @@ impl<'a> Destination<'a> {
             None if force => options.rewrite(reader, metadata, self.asked),
             None => options.rewrite_new(reader, metadata, self.asked),
         };
-        // No option is the caller's, so that none is out of range.
+        // The options are not the user's, so none can be out of range.
         written.map_err(hint_at_force)
     }
 
-    /// The file without a name, if it goes there. Otherwise there is something to clean up from now on.
+    /// The unnamed file, for standard output. For a path, this arms the signal handler, since from
+    /// now on a temporary file exists.
     fn spool(&self) -> Result<Option<File>> {
         match &self.spool {
             Some(file) => Ok(Some(file.try_clone().context("could not write to a temporary file")?)),
@@ -92,7 +93,7 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// Delivers what is complete, and tells of it in a line, or these facts.
+    /// Publishes the complete file, and reports it as a line of text or as JSON.
     pub(crate) fn deliver<T: Serialize>(self, told: &str, facts: &T, output: &mut Output<'_>) -> Result<()> {
         let Some(mut file) = self.spool else {
             return output.tell(self.asked, told, facts);
@@ -103,8 +104,8 @@ impl<'a> Destination<'a> {
         Ok(())
     }
 
-    /// [Delivers](Self::deliver) what was written, and tells what the caller may want to know of it. The line ends with
-    /// `told`; `more` are facts besides.
+    /// [Delivers](Self::deliver) the written file and reports it. The line ends with `told`; `more`
+    /// adds members to the JSON.
     pub(crate) fn finish<T: Serialize>(
         self,
         summary: &Summary,
@@ -137,7 +138,7 @@ impl<'a> Destination<'a> {
     }
 }
 
-/// Refuses a level of zstd where nothing is compressed.
+/// Rejects a zstd level without compression.
 pub(crate) fn check_level(compress: Option<Compress>, level: Option<i32>) -> Result<()> {
     match (compress, level) {
         (Some(Compress::None), Some(level)) => {
@@ -150,7 +151,7 @@ pub(crate) fn check_level(compress: Option<Compress>, level: Option<i32>) -> Res
     }
 }
 
-/// Why a file was not written. Options that are out of range are the caller's mistake; everything else is not.
+/// The error of a failed write. Options out of range are usage errors.
 fn refused(error: gen5::Error) -> anyhow::Error {
     match error {
         gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
@@ -158,7 +159,7 @@ fn refused(error: gen5::Error) -> anyhow::Error {
     }
 }
 
-/// What was written, in a line.
+/// A one-line description of the written file.
 fn described(summary: &Summary) -> String {
     let values: u64 = summary.latents.iter().map(|latent| latent.payload_size).sum();
     let compressed = summary.latents.iter().filter(|latent| latent.compressed).count();
@@ -176,7 +177,7 @@ fn described(summary: &Summary) -> String {
     )
 }
 
-/// What a file has that version 1.0 does not know.
+/// The features of a file that version 1.0 lacks.
 fn newer_features(summary: &Summary) -> String {
     let features = [
         ("4 GiB or more", summary.file_size > u64::from(u32::MAX)),

@@ -1,9 +1,9 @@
-//! How a latent is stored, for programs: the same members wherever it is told.
+//! The JSON members that describe how a latent is stored, the same in every command.
 
 use gen5::{ChunkRecord, Latent, LatentSummary};
 use serde::Serialize;
 
-/// A latent of a file.
+/// A latent stored in a file.
 #[derive(Serialize)]
 pub(crate) struct Stored<'a> {
     pub(crate) index: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// As it is in a file that is read.
+    /// A latent of an open file.
     pub(crate) fn of(latent: &'a Latent) -> Self {
         Self {
             index: latent.index(),
@@ -33,7 +33,7 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// As it was written.
+    /// A latent that was just written.
     pub(crate) fn written((index, latent): (usize, &'a LatentSummary)) -> Self {
         Self {
             index,
@@ -48,7 +48,7 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// How, in a word.
+    /// The storage in one word.
     pub(crate) fn how(&self) -> &'static str {
         match (self.shuffled, self.compressed) {
             (true, _) => "shuffled",

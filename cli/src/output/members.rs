@@ -6,7 +6,7 @@ use std::fmt;
 use gen5::Extra;
 use serde::Serialize;
 
-/// The members of an object, in the order of the schema, as texts on one line.
+/// The members of an object as one-line texts, in the order of the schema.
 pub(crate) struct Members(Extra);
 
 /// The members of `object`.
@@ -16,7 +16,7 @@ pub(crate) fn members(object: &impl Serialize) -> Members {
 }
 
 impl Members {
-    /// Each on its own: `seed 42`.
+    /// One text per member: `seed 42`.
     pub(crate) fn texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.0.iter().map(|(name, value)| match serde_json::from_str::<String>(value) {
             Ok(text) => format!("{name} {text}").into(),
@@ -26,13 +26,13 @@ impl Members {
 }
 
 impl fmt::Display for Members {
-    /// All with commas between them: `seed 42, steps 50`.
+    /// All members, separated by commas: `seed 42, steps 50`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         joined(self.texts()).try_for_each(|text| f.write_str(&text))
     }
 }
 
-/// Texts with commas between them.
+/// Texts separated by commas.
 pub(crate) fn joined<'t>(texts: impl Iterator<Item = Cow<'t, str>>) -> impl Iterator<Item = Cow<'t, str>> {
     texts.enumerate().flat_map(|(at, text)| [Cow::Borrowed(if at > 0 { ", " } else { "" }), text])
 }

@@ -1,4 +1,4 @@
-//! Where results and messages go, and what commands write.
+//! Destinations of results and messages, and the output that commands write.
 
 pub(crate) mod environment;
 pub(crate) mod file;
@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::terminal::{EscapeJson, Tone, escape, paint, shown};
 use crate::unknown;
 
-/// Where a command's words go.
+/// The output of a command.
 pub(crate) struct Output<'a> {
     /// Results.
     pub(crate) out: &'a mut (dyn Write + Send),
@@ -28,29 +28,29 @@ pub(crate) struct Output<'a> {
     pub(crate) is_terminal: bool,
     /// Messages.
     pub(crate) messages: &'a mut (dyn Write + Send),
-    /// How much is said, and how.
+    /// The verbosity and colours.
     pub(crate) voice: Voice,
-    /// The path that the command tells of, if that is to be JSON: where it writes, or what it shows.
+    /// The path that the command reports on as JSON, if it does: its output or its input.
     pub(crate) told_as_json: Option<&'a Path>,
-    /// All that was noted, for who is told as JSON.
+    /// All notes, for the JSON report.
     pub(crate) notes: Vec<String>,
-    /// The worst that has happened, which the exit code tells even if nobody reads the results to their end.
+    /// The worst status so far. It sets the exit code even if the results are not read to the end.
     pub(crate) worst: Status,
 }
 
-/// How a command speaks.
+/// The style of a command's output.
 pub(crate) struct Voice {
     quiet: bool,
     verbose: bool,
     progress: ProgressMode,
     /// Whether results are coloured.
     coloured: bool,
-    /// Whether messages are.
+    /// Whether messages are coloured.
     coloured_messages: bool,
 }
 
 impl Voice {
-    /// `colours` are those of results and of messages.
+    /// `colours` are for results and messages, in this order.
     pub(crate) fn new(args: &CommonArgs, colours: [bool; 2]) -> Self {
         let progress = if args.quiet { ProgressMode::None } else { args.progress };
         let [coloured, coloured_messages] = colours;
@@ -59,32 +59,33 @@ impl Voice {
 }
 
 impl Output<'_> {
-    /// Says what went wrong, and remembers what it means.
+    /// Reports an error and records its status.
     pub(crate) fn report(&mut self, error: &anyhow::Error) {
         self.complain(&format!("{error:#}"), Status::of(error));
     }
 
-    /// Ends a command that failed: says why, in JSON too if it was to tell of what it wrote. Of wrong usage the exit code
-    /// tells enough.
+    /// Reports the error that ended a command, also as JSON if requested. For wrong usage, the exit
+    /// code suffices.
     pub(crate) fn fail(&mut self, error: &anyhow::Error) {
         self.report(error);
         if let Some(path) = self.told_as_json
             && Status::of(error) != Status::Usage
         {
-            // Where results cannot go, that it has failed is told already.
+            // If the results cannot be written, the failure has already been reported.
             let _ = self.json(&Failed { path: path_text(path), error: format!("{error:#}") });
         }
     }
 
-    /// Says what went wrong in these words, and remembers it.
+    /// Reports an error with this text, and records its status.
     pub(crate) fn complain(&mut self, text: &str, status: Status) {
-        // Where messages cannot go there is nobody to tell, and the exit code remains.
+        // If messages cannot be written, only the exit code remains.
         let name = paint(self.voice.coloured_messages, Tone::Bad, "gen5:");
         let _ = writeln!(self.messages, "{name} {}", escape(text));
         self.remember(status);
     }
 
-    /// Says what went wrong with a file, in JSON too if results are; the other files are gone on with.
+    /// Reports an error of one file, also as JSON if requested. The command continues with the
+    /// other files.
     pub(crate) fn failed(
         &mut self,
         path: &Path,
@@ -99,12 +100,12 @@ impl Output<'_> {
         }
     }
 
-    /// Remembers how something ended.
+    /// Records a status.
     pub(crate) fn remember(&mut self, status: Status) {
         self.worst = self.worst.max(status);
     }
 
-    /// Says something that is no result and no error.
+    /// Reports something that is neither a result nor an error.
     pub(crate) fn note(&mut self, text: &str) {
         self.say(text);
         if self.told_as_json.is_some() {
@@ -112,21 +113,21 @@ impl Output<'_> {
         }
     }
 
-    /// Notes how many chunks of unknown types a file has, if it has any, and their fate.
+    /// Notes the number of a file's chunks of unknown types, if any, and what happens to them.
     pub(crate) fn note_unknown(&mut self, reader: &Reader, path: &Path, fate: &str) {
         if let Some(what) = unknown::describe(reader) {
             self.note(&format!("{}: {what}, {fate}", shown(path)));
         }
     }
 
-    /// Says what only who wants to know more is told.
+    /// Prints a message in verbose mode.
     pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {
         if self.voice.verbose {
             self.say(&text());
         }
     }
 
-    /// Whether nothing but errors is said.
+    /// Whether only errors are printed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.voice.quiet
     }
@@ -137,7 +138,7 @@ impl Output<'_> {
         }
     }
 
-    /// Tells of what was written: in a line, or if it was asked for as JSON, with these facts and all notes.
+    /// Reports a written file: as a line of text, or as JSON with `facts` and all notes.
     pub(crate) fn tell<T: Serialize>(&mut self, path: &Path, line: &str, facts: &T) -> Result<()> {
         if self.told_as_json.is_none() {
             return Ok(writeln!(self.out, "{}: {line}", shown(path))?);
@@ -146,7 +147,7 @@ impl Output<'_> {
         self.json(&Told { path: path_text(path), facts, notes })
     }
 
-    /// Refuses to tell of a file where it goes itself.
+    /// Rejects a JSON report if the file itself goes to standard output.
     pub(crate) fn refuse_json(&self) -> Result<()> {
         match self.told_as_json {
             Some(_) => Err(UsageError(
@@ -158,8 +159,8 @@ impl Output<'_> {
         }
     }
 
-    /// Refuses results that are no text to read where they would go to a terminal. `what` says what they are and do there,
-    /// `or` what else there is to do.
+    /// Rejects binary results on a terminal. `what` describes them and their effect there, `or` the
+    /// alternatives.
     pub(crate) fn refuse_terminal(&self, what: &str, or: &str) -> Result<()> {
         if !self.is_terminal {
             return Ok(());
@@ -168,31 +169,31 @@ impl Output<'_> {
         Err(UsageError(format!("{what}{hint}{or}")).into())
     }
 
-    /// Words among results, in the colour of their tone where results are coloured.
+    /// Text in the colour of its tone, if results are coloured.
     pub(crate) fn painted(&self, tone: Tone, text: &str) -> String {
         paint(self.voice.coloured, tone, text)
     }
 
-    /// The progress of work on so many bytes.
+    /// The progress of work on this number of bytes.
     pub(crate) fn progress(&self, doing: &'static str, bytes: u64) -> Progress {
         Progress::new(self.voice.progress, doing, bytes)
     }
 
-    /// Prints JSON for people.
+    /// Prints indented JSON.
     pub(crate) fn json<T: Serialize>(&mut self, result: &T) -> Result<()> {
         let mut out = EscapeJson::new(BufWriter::new(&mut *self.out), false);
         serde_json::to_writer_pretty(&mut out, result).map_err(io::Error::from)?;
         finish_line(out.into_inner())
     }
 
-    /// Prints JSON on one line, which goes out at once.
+    /// Prints JSON on one line and flushes it.
     pub(crate) fn json_line<T: Serialize>(&mut self, result: &T) -> Result<()> {
         let mut out = EscapeJson::new(BufWriter::new(&mut *self.out), true);
         serde_json::to_writer(&mut out, result).map_err(io::Error::from)?;
         finish_line(out.into_inner())
     }
 
-    /// Prints JSON: on a line, if there can be several results.
+    /// Prints JSON, on one line if there can be several results.
     pub(crate) fn json_of<T: Serialize>(&mut self, result: &T, several: bool) -> Result<()> {
         if several { self.json_line(result) } else { self.json(result) }
     }
@@ -203,7 +204,7 @@ fn finish_line(mut out: impl Write) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// An error of writing, with the option that replaces a file that is in the way.
+/// A write error, with a hint at the option that replaces an existing file.
 pub(crate) fn hint_at_force(error: impl Into<anyhow::Error>) -> anyhow::Error {
     let error = error.into();
     let cause = match error.downcast_ref() {
@@ -219,7 +220,7 @@ pub(crate) fn hint_at_force(error: impl Into<anyhow::Error>) -> anyhow::Error {
     }
 }
 
-/// What was written, for programs.
+/// The JSON report of a written file.
 #[derive(Serialize)]
 struct Told<'a, T> {
     path: String,
@@ -228,14 +229,14 @@ struct Told<'a, T> {
     notes: Vec<String>,
 }
 
-/// A file that could not be dealt with, for programs.
+/// The JSON report of a file that failed.
 #[derive(Serialize)]
 pub(crate) struct Failed {
     pub(crate) path: String,
     pub(crate) error: String,
 }
 
-/// A path, for programs.
+/// A path as text in JSON.
 pub(crate) fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
@@ -245,7 +246,7 @@ pub(crate) fn version_text((major, minor): (u8, u8)) -> String {
     format!("{major}.{minor}")
 }
 
-/// The name of a file, without the folders it is in.
+/// The name of a file without its folders.
 pub(crate) fn file_name(path: &Path) -> String {
     path_text(path.file_name().map_or(path, Path::new))
 }

@@ -1,4 +1,5 @@
-//! Charts as inline SVG. Colours are the style sheet's, by class; what a chart shows it says in words, too.
+//! Charts as inline SVG. The style sheet sets the colours by class, and each chart also states its
+//! content in words.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -8,20 +9,21 @@ use maud::{Markup, html};
 use super::model::Frame;
 use crate::picture::{Histogram, Statistics, figure};
 
-/// The box of a chart, in units of its own.
+/// The box of a chart, in its own units.
 const WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 136.0;
 
-/// Where values are drawn inside it.
+/// The area for values inside the box.
 const LEFT: f64 = 10.0;
 const RIGHT: f64 = 310.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 110.0;
 
-/// Points of the curve.
+/// Number of points of the curve.
 const CURVE: u32 = 80;
 
-/// The bars of a histogram, and over them the normal curve of all values, where there are enough of them.
+/// The bars of a histogram, with the normal curve of all values over them, if there are enough
+/// values.
 pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
     let (low, high, counts) = (f64::from(histogram.low), f64::from(histogram.high), &histogram.counts);
     let normal = histogram.normal(values);
@@ -58,7 +60,8 @@ pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
     }
 }
 
-/// Mean and standard deviation of steps, as a line and a band around it; `None` unless those of two steps are known.
+/// Mean and standard deviation of steps, as a line with a band around it; `None` unless at least
+/// two steps have them.
 pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
     let known = |step: &Frame| {
         let values = step.statistics.as_ref()?;
@@ -96,10 +99,10 @@ pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
     })
 }
 
-/// Room for numbers at the left.
+/// Space for numbers at the left.
 const LABELS: f64 = 34.0;
 
-/// A line along the bottom, with some round numbers under it.
+/// A line along the bottom with some round numbers below it.
 fn axis(x: &Scale, range: RangeInclusive<f64>) -> Markup {
     let (left, right) = x.ends;
     html! {
@@ -112,7 +115,7 @@ fn axis(x: &Scale, range: RangeInclusive<f64>) -> Markup {
     }
 }
 
-/// From values to places, in a straight line. Where there is one value alone, it is in the middle.
+/// A linear mapping from values to positions. A single value is in the middle.
 struct Scale {
     from: f64,
     factor: f64,
@@ -134,7 +137,7 @@ impl Scale {
     }
 }
 
-/// Points as the line through them.
+/// The line through these points.
 fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
     let mut path = String::new();
     for (position, (x, y)) in points.enumerate() {
@@ -143,7 +146,7 @@ fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
     path
 }
 
-/// Round numbers in a range, about as many as are wanted: multiples of 1, 2 or 5 times a power of ten.
+/// About `wanted` round numbers in a range: multiples of 1, 2 or 5 times a power of ten.
 fn ticks(low: f64, high: f64, wanted: u32) -> Vec<f64> {
     let rough = (high - low) / f64::from(wanted);
     if !(rough > 0.0 && rough.is_finite()) {
@@ -154,11 +157,11 @@ fn ticks(low: f64, high: f64, wanted: u32) -> Vec<f64> {
     let step = step.unwrap_or(power * 10.0);
     let first = (low / step).ceil();
     let multiples = (0..=2 * wanted).map(|count| (first + f64::from(count)) * step);
-    // Zero may come out as a negative one.
+    // Zero may come out negative.
     multiples.take_while(|value| *value <= high).map(|value| value + 0.0).collect()
 }
 
-/// A round number as it stands at an axis.
+/// A round number as an axis label.
 fn number(value: f64) -> String {
     let rounded: f64 = format!("{value:.3e}").parse().unwrap_or(value);
     let text = match rounded.abs() {

@@ -1,4 +1,4 @@
-//! The stored image, as much of it as a page has room for.
+//! The stored image, scaled down to the page's size limit.
 
 use std::io::Cursor;
 
@@ -8,23 +8,23 @@ use image::{DynamicImage, ImageFormat, ImageResult, guess_format};
 use super::model::{Embedded, Picture, Room};
 use crate::picture::{decode, dimensions, fitted};
 
-/// Bytes and pixels of an image that goes into the page as it is; a browser has to decode it, too.
+/// Limits in bytes and pixels for an image embedded unchanged; a browser must also decode it.
 const MAX_ORIGINAL: usize = 4 << 20;
 const MAX_PIXELS: u64 = 100_000_000;
 
-/// The longest side of an image that does not: the first for which there is room.
+/// Longest sides for a scaled image: the first that fits into the remaining room is used.
 const SCALED: [u32; 4] = [1280, 896, 512, 320];
 
-/// The longest side on a card, in the same way.
+/// Longest sides for a card's image, used in the same way.
 const THUMBNAIL: [u32; 3] = [320, 192, 96];
 
-/// Quality of JPEG.
+/// JPEG quality.
 const QUALITY: u8 = 84;
 
-/// The formats that every browser shows.
+/// Formats that every browser supports.
 const SHOWN: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
 
-/// The image for the details of a file, and a small one for its card if there is to be one.
+/// The image for the details of a file, and a small one for its card if required.
 pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut Room) -> ImageResult<Embedded> {
     let (width, height) = dimensions(encoded)?;
     let is_small = encoded.len() <= MAX_ORIGINAL && u64::from(width) * u64::from(height) <= MAX_PIXELS;
@@ -47,7 +47,8 @@ pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut Room) -> Im
     Ok(embedded)
 }
 
-/// The image in the first of these boxes in which it takes no more than one of so many parts of the room.
+/// The image in the first of these boxes where it takes at most one of `parts` equal parts of the
+/// room.
 fn scaled(
     image: &DynamicImage,
     sides: &[u32],
@@ -63,7 +64,8 @@ fn scaled(
     Ok(None)
 }
 
-/// The image in a box of this size, unless it is smaller: as JPEG, or with transparent pixels as PNG.
+/// The image in a box of this size, unless it is smaller: as JPEG, or as PNG if it has transparent
+/// pixels.
 fn encode(image: &DynamicImage, side: u32) -> ImageResult<Picture> {
     let small = fitted(image, side);
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Latents and their pictures, as a page shows them.
+//! Latents and their pictures as the page shows them.
 
 use gen5::{ChunkRecord, Latent};
 use image::RgbImage;
@@ -10,20 +10,20 @@ use crate::picture::{
 };
 use crate::terminal::{count, shown_name};
 
-/// Steps of a trajectory, and images of a batch, that are shown.
+/// Maximum number of steps of a trajectory, or images of a batch, to show.
 const STEPS: usize = 60;
 const ITEMS: usize = 12;
 
-/// Channels of a picture that are shown.
+/// Maximum number of channels of a picture to show.
 const CHANNELS: usize = 16;
 
-/// Pixels of a picture's longer side.
+/// Length of a picture's longer side in pixels.
 const SIDE: usize = 256;
 
-/// Bars of a histogram.
+/// Number of bars of a histogram.
 const BINS: usize = 64;
 
-/// A latent by its record alone.
+/// Describes a latent from its record alone.
 pub(super) fn describe(latent: &Latent) -> model::Latent {
     let stored_size = latent.chunks().map(ChunkRecord::stored_size).sum();
     let is_compressed = latent.chunks().any(ChunkRecord::is_compressed);
@@ -44,13 +44,13 @@ pub(super) fn describe(latent: &Latent) -> model::Latent {
     }
 }
 
-/// Bytes that the pictures of a latent take while they are made.
+/// Memory needed for making the pictures of a latent, in bytes.
 pub(super) fn memory_for(latent: &Latent, hints: Hints<'_>) -> u64 {
     let layout = Layout::guess(latent.shape(), hints);
     request(&layout).memory_for(&layout)
 }
 
-/// What is looked at of a latent.
+/// The requested results of a latent's scan.
 fn request(layout: &Layout) -> Request {
     let items = if is_trajectory(layout) { STEPS } else { ITEMS };
     Request { items, side: SIDE, bins: BINS, ..Request::default() }
@@ -60,7 +60,7 @@ fn is_trajectory(layout: &Layout) -> bool {
     layout.axes().iter().any(|axis| axis.len > 1 && matches!(axis.name, "step" | "frame"))
 }
 
-/// What the values of a latent are like.
+/// The statistics and pictures of a latent.
 pub(super) fn values(
     latent: &Latent,
     hints: Hints<'_>,
@@ -81,7 +81,7 @@ pub(super) fn values(
     let mut left_out = 0;
     let is_whole = layout.width().max(layout.height()) <= SIDE;
     let mut frames = Vec::new();
-    // Previews of all pictures come before the channels of any: they say more.
+    // Previews of all pictures take precedence over channels, since they are more informative.
     for item in &scan.items {
         let picture = colours.as_ref().and_then(|(preview, _)| preview.picture(&item.planes, hints.scaling));
         let preview = picture.and_then(|picture| take(room, &picture, &mut left_out));
@@ -111,7 +111,7 @@ pub(super) fn values(
     })
 }
 
-/// What is to be known of the pictures.
+/// Notes about the pictures.
 fn notes(
     scan: &Scan,
     colours: Option<&(Preview, String)>,

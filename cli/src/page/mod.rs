@@ -1,5 +1,7 @@
-//! A page that shows files. From the ground up: what it says (`model`), how that is put (`text`, `chart`), what of a file
-//! goes into it (`image`, `latents`, `read`), and the page itself (`html`).
+//! A page that shows files.
+//!
+//! From the bottom up: the content (`model`), its formatting (`text`, `chart`), the code that fills
+//! it from a file (`image`, `latents`, `read`), and the page itself (`html`).
 
 mod chart;
 mod html;

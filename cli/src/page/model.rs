@@ -1,4 +1,5 @@
-//! What a page says, before it is HTML. Texts are as the files have them; the template makes them harmless.
+//! The page's content before it becomes HTML. Texts are stored as the files have them; the template
+//! escapes them.
 
 use std::path::PathBuf;
 
@@ -9,22 +10,21 @@ use super::text::Excerpt;
 use crate::output::environment::Comparison;
 use crate::picture::{Histogram, Key, Statistics};
 
-/// A page.
 pub(crate) struct Page {
     pub(crate) title: String,
     pub(crate) files: Vec<File>,
-    /// Whether hashes were to be checked.
+    /// Whether hash checks were requested.
     pub(crate) is_verified: bool,
 }
 
-/// A file, or why there is none.
+/// A file, or the reason why it could not be read.
 pub(crate) struct File {
-    /// As given.
+    /// The path as given on the command line.
     pub(crate) path: PathBuf,
     pub(crate) content: Result<Content, String>,
 }
 
-/// What is in a file.
+/// The contents of a file.
 pub(crate) struct Content {
     pub(crate) version: (u8, u8),
     pub(crate) size: u64,
@@ -35,21 +35,21 @@ pub(crate) struct Content {
     pub(crate) image: Option<Image>,
     pub(crate) latents: Vec<Latent>,
     pub(crate) environment: Environment,
-    /// What is wrong, or was left out.
+    /// Errors and omissions.
     pub(crate) problems: Vec<String>,
 }
 
-/// What is known of the hashes.
+/// The result of the hash check.
 pub(crate) enum Integrity {
-    /// They were not looked at.
+    /// Hashes were not checked.
     Unchecked,
-    /// Every payload is what was stored.
+    /// Every payload matches its hash.
     Verified,
-    /// What is wrong with some chunks.
+    /// Errors of damaged chunks.
     Damaged(Vec<String>),
 }
 
-/// What a file says of how its image was made.
+/// The metadata of a file.
 #[derive(Default)]
 pub(crate) struct Metadata {
     pub(crate) model: Excerpt,
@@ -57,46 +57,45 @@ pub(crate) struct Metadata {
     pub(crate) date: Excerpt,
     pub(crate) prompt: Excerpt,
     pub(crate) tags: Vec<String>,
-    /// Names and values, as text.
+    /// Names and values as text.
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) hardware: Vec<(String, String)>,
-    /// Names, and values as JSON.
+    /// Names, with values as JSON.
     pub(crate) extra: Vec<(String, String)>,
-    /// The whole as it is stored, if it is not what the format asks for, and why.
+    /// The stored text, if it does not conform to the format, with the reason.
     pub(crate) raw: Option<(String, Excerpt)>,
 }
 
-/// The environment that is stored.
+/// The stored environment.
 pub(crate) struct Environment {
-    /// `None` if there is none.
+    /// `None` if the file has no environment.
     pub(crate) components: Option<Vec<Component>>,
-    /// How it differs from this machine's; `None` if it was not compared.
+    /// Differences from this machine's environment; `None` if not compared.
     pub(crate) drift: Option<Comparison>,
 }
 
-/// The image that is stored.
+/// The stored image.
 pub(crate) struct Image {
-    /// As its first bytes tell.
+    /// Recognised by its first bytes.
     pub(crate) media_type: Option<&'static str>,
     pub(crate) size: u64,
-    /// What is shown of it, or why nothing is.
+    /// The embedded pictures, or the reason why there are none.
     pub(crate) embedded: Result<Embedded, String>,
 }
 
-/// What is shown of an image.
+/// The pictures of a stored image in the page.
 #[derive(Default)]
 pub(crate) struct Embedded {
-    /// Pixels of the image as it is stored.
+    /// Size of the stored image in pixels.
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// For a card.
+    /// The picture on a card.
     pub(crate) thumbnail: Option<Picture>,
-    /// `None` if there is no room.
+    /// `None` if there is not enough room.
     pub(crate) picture: Option<Picture>,
     pub(crate) is_scaled: bool,
 }
 
-/// A latent.
 pub(crate) struct Latent {
     pub(crate) name: String,
     pub(crate) dtype: &'static str,
@@ -106,40 +105,40 @@ pub(crate) struct Latent {
     /// `raw`, `zstd`, `zstd, shuffled`.
     pub(crate) storage: &'static str,
     pub(crate) parts: usize,
-    /// What its values are like, or why it is not shown.
+    /// The statistics and pictures, or the reason why they are not shown.
     pub(crate) values: Result<Values, String>,
 }
 
-/// What the values of a latent are like.
+/// The statistics and pictures of a latent.
 pub(crate) struct Values {
     pub(crate) statistics: Statistics,
     pub(crate) histogram: Option<Histogram>,
     pub(crate) frames: Frames,
-    /// The colours of the pictures.
+    /// The key to the colours of the pictures.
     pub(crate) key: Key,
-    /// How the pictures were made of them, and what is not shown.
+    /// Notes on how the pictures were made, and on omissions.
     pub(crate) notes: Vec<String>,
 }
 
 /// The pictures of a latent.
 pub(crate) enum Frames {
-    /// Of a batch, side by side.
+    /// Images of a batch, next to each other.
     Items(Vec<Frame>),
-    /// Of a trajectory, one after the other.
+    /// Steps of a trajectory, in sequence.
     Steps(Vec<Frame>),
 }
 
 /// One latent image: an item of a batch, or a step of a trajectory.
 pub(crate) struct Frame {
-    /// Its position among all, of which some may be shown.
+    /// Its position among all frames, not only those shown.
     pub(crate) at: usize,
-    /// `image 3`, `step 12`; nothing if there is only this.
+    /// `image 3`, `step 12`; empty if there is only this frame.
     pub(crate) label: String,
-    /// Of its own values; `None` if it is shown smaller than it is.
+    /// Statistics of its values; `None` if it is scaled down.
     pub(crate) statistics: Option<Statistics>,
-    /// In colours.
+    /// The preview in colours.
     pub(crate) preview: Option<Picture>,
-    /// Channel by channel, and where its colours end.
+    /// The pictures of channels, each with the range of its colours.
     pub(crate) channels: Vec<(String, Picture)>,
 }
 
@@ -152,7 +151,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// The picture as an address that needs no network.
+    /// The picture as a data URI, which needs no network.
     pub(super) fn uri(&self) -> String {
         let mut uri = format!("data:{};base64,", self.media_type);
         BASE64.encode_append(&self.bytes, &mut uri);
@@ -164,10 +163,10 @@ impl Picture {
     }
 }
 
-/// Bytes of a text that are shown however little room there is.
+/// Bytes of a text that are always shown, even if the room is used up.
 const LEAST_SHOWN: usize = 2000;
 
-/// The bytes that a file may still take in the page, besides what is always there.
+/// Bytes that a file may still use in the page, in addition to its fixed parts.
 pub(crate) struct Room {
     left: usize,
 }
@@ -177,24 +176,24 @@ impl Room {
         Self { left }
     }
 
-    /// The picture, if there is room for it.
+    /// Returns the picture if there is room for it.
     pub(super) fn take(&mut self, picture: Picture) -> Option<Picture> {
         self.take_bytes(picture.size_in_page()).then_some(picture)
     }
 
-    /// The picture, if it takes no more than one of so many parts of the room that is left.
+    /// Returns the picture if it takes at most one of `parts` equal parts of the remaining room.
     pub(super) fn take_part(&mut self, picture: Picture, parts: usize) -> Option<Picture> {
         if picture.size_in_page() > self.left / parts.max(1) { None } else { self.take(picture) }
     }
 
-    /// A text that is always shown, of which many files have less room each.
+    /// An excerpt of a text that is always shown. With many files, each has less room.
     pub(super) fn excerpt(&mut self, text: &str) -> Excerpt {
         let excerpt = Excerpt::within(text, (self.left / 4).max(LEAST_SHOWN));
         self.left = self.left.saturating_sub(excerpt.beginning().len());
         excerpt
     }
 
-    /// Whether there was room for so many bytes, which is taken then.
+    /// Takes this number of bytes if there is room; returns whether there was.
     pub(super) fn take_bytes(&mut self, bytes: usize) -> bool {
         let left = self.left.checked_sub(bytes);
         self.left = left.unwrap_or(self.left);

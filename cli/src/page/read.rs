@@ -1,4 +1,4 @@
-//! From a file to what a page says of it.
+//! Reads a file into the page's model.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,61 +20,61 @@ use crate::progress::Share;
 use crate::terminal::shown;
 use crate::unknown;
 
-/// Latents of a file whose values are looked at.
+/// Maximum number of latents of a file whose values are shown.
 const MAX_LATENTS: usize = 100;
 
-/// What is told of all that went wrong with one file.
+/// Maximum number of errors reported for one file.
 const MAX_FAILURES: usize = 100;
 
-/// Members, tags and latents that are listed.
+/// Maximum number of members, tags and latents listed.
 const MAX_LISTED: usize = 1000;
 
-/// Bytes of an environment that is shown.
+/// Maximum size of an environment that is shown, in bytes.
 const MAX_ENVIRONMENT: u64 = 256 << 10;
 
-/// How files are read.
+/// The settings for reading files.
 pub(crate) struct Reading<'a> {
-    /// The environment that theirs is compared with.
+    /// The environment to compare with.
     pub(crate) machine: Option<&'a gen5::Environment>,
-    /// Whether hashes are compared.
+    /// Whether to check hashes.
     pub(crate) verify: bool,
-    /// Whether there is a card for each.
+    /// Whether each file has a card.
     pub(crate) with_card: bool,
-    /// Bytes of the page for each, besides what is always there.
+    /// Bytes of the page for each file, in addition to its fixed parts.
     pub(crate) room: usize,
-    /// The colours of latents.
+    /// The previews of latents.
     pub(crate) previews: Previews,
-    /// Memory for the images that are decoded at one time: files are read side by side.
+    /// Memory for images decoded at the same time: files are read in parallel.
     pub(crate) images: Shared,
 }
 
-/// Something that went wrong with a file, which the page says, too.
+/// An error of a file, which the page also shows.
 pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) status: Status,
 }
 
-/// What is wrong with the chunks that are damaged, by their positions.
+/// Errors of damaged chunks by position.
 type Damage = BTreeMap<usize, String>;
 
 impl Reading<'_> {
-    /// How often a file is read.
+    /// The number of passes over a file.
     pub(crate) fn passes(&self) -> u64 {
         if self.verify { 2 } else { 1 }
     }
 
-    /// Whether its pictures take so much memory that a file is better read alone.
+    /// Whether the file's pictures take so much memory that it should be read alone.
     pub(crate) fn is_for_alone(&self, reader: &Reader) -> bool {
         let clues = Clues::of(reader);
         let memory = |latent: gen5::Latent| latents::memory_for(&latent, clues.hints(&latent));
         reader.latents().take(MAX_LATENTS).any(|latent| memory(latent) > PICTURES_BESIDE_OTHERS)
     }
 
-    /// Reads a file that was opened, as much of it as can be. Its share of the progress is that of one pass.
+    /// Reads as much as possible of an open file. Its share of the progress covers one pass.
     ///
     /// # Errors
     ///
-    /// A signal has come.
+    /// If a signal has arrived.
     pub(crate) fn file(
         &self,
         path: &Path,
@@ -97,7 +97,7 @@ impl Reading<'_> {
             Ok(reader) => Ok(self.content(&reader, share, &mut fail)?),
             Err(error) => {
                 failures.push(Failure { message: format!("{error:#}"), status: Status::of(&error) });
-                // The path stands above it.
+                // The path is shown above it.
                 Err(error.root_cause().to_string())
             }
         };
@@ -108,7 +108,7 @@ impl Reading<'_> {
         Ok((File { path: path.to_owned(), content }, failures))
     }
 
-    /// What is in a file. `fail` is told what goes wrong, and says it in words.
+    /// The contents of a file. `fail` receives errors and returns their text.
     fn content(
         &self,
         reader: &Reader,
@@ -188,7 +188,7 @@ impl Reading<'_> {
         Some(image)
     }
 
-    /// Looks at the values of the first latents.
+    /// Scans the first latents.
     #[allow(clippy::too_many_arguments)]
     fn values(
         &self,
@@ -232,21 +232,21 @@ impl Reading<'_> {
     }
 }
 
-/// Compares all hashes.
+/// Checks all hashes.
 fn damage(
     reader: &Reader,
     share: &Share<'_>,
     fail: &mut dyn FnMut(&gen5::Error) -> String,
 ) -> io::Result<Damage> {
     let report = reader.verify_chunks(share.of(reader.chunks().iter().map(ChunkRecord::payload_size).sum()));
-    // What was not hashed for that is not damaged.
+    // Chunks left unchecked because of a signal are not damaged.
     interrupt::check()?;
-    // What could not be read is told in the same place.
+    // Read errors are reported in the same place.
     let chunks = report.chunks().iter();
     Ok(chunks.filter_map(|chunk| Some((chunk.index, fail(chunk.error.as_ref()?)))).collect())
 }
 
-/// What there is room for of a list, and not too much of it.
+/// The items of a list that fit into the room and the limit.
 fn keep<T>(
     list: impl Iterator<Item = T>,
     what: &str,
@@ -274,7 +274,7 @@ fn size_of_member((name, value): &(&str, &str)) -> usize {
     shown_size(name) + shown_size(value)
 }
 
-/// What the page has of the metadata, but for further members.
+/// The metadata as the page shows it, without further members.
 fn metadata(
     reader: &Reader,
     stored: Result<&gen5::Metadata, &gen5::Error>,

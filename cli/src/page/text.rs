@@ -1,48 +1,50 @@
-//! Text from files as a page shows it. That it is no markup is the template's affair.
+//! Text from files as the page shows it. The template escapes markup.
 
 use crate::terminal::{escape_prose, human_size};
 
-/// Bytes of one text that a page shows.
+/// Maximum bytes of one text in a page.
 const SHOWN: usize = 128 << 10;
 
-/// Levels up to which JSON is indented; deeper ones line up, since hostile ones would cost the square of their depth.
+/// Maximum level up to which JSON is indented. Deeper levels are aligned, since the indentation of
+/// a hostile text could grow quadratically with its depth.
 const INDENTED: usize = 16;
 
-/// As much of a text as a page shows, so that texts of many files can wait for the page.
+/// The part of a text that a page shows, so that texts of many files can be kept until the page is
+/// written.
 #[derive(Default)]
 pub(crate) struct Excerpt {
     beginning: String,
-    /// Bytes of all of it.
+    /// Size of the whole text in bytes.
     size: usize,
 }
 
 impl Excerpt {
-    /// No more of the text than `most` bytes.
+    /// An excerpt of at most `most` bytes.
     pub(super) fn within(text: &str, most: usize) -> Self {
         Self { beginning: beginning(text, most.min(SHOWN)).to_owned(), size: text.len() }
     }
 
-    /// Its beginning.
+    /// The start of the text.
     pub(super) fn beginning(&self) -> &str {
         &self.beginning
     }
 
-    /// Bytes of all of it.
+    /// Size of the whole text in bytes.
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
-    /// As [`lines`].
+    /// The excerpt as [`lines`] returns it.
     pub(super) fn lines(&self) -> String {
         told(&self.beginning, self.is_cut(), self.size)
     }
 
-    /// As [`line`].
+    /// The excerpt as [`line`] returns it.
     pub(super) fn line(&self) -> String {
         self.lines().replace('\n', "\\n")
     }
 
-    /// As [`json_lines`].
+    /// The excerpt as [`json_lines`] returns it.
     pub(super) fn json_lines(&self) -> String {
         told(&indented(&self.beginning), self.is_cut(), self.size)
     }
@@ -52,17 +54,18 @@ impl Excerpt {
     }
 }
 
-/// A text on several lines, what steers or deceives in it escaped, and cut if it is long.
+/// A text on several lines, with control and deceptive characters escaped, and cut if it is long.
 pub(super) fn lines(text: &str) -> String {
     told(text, false, text.len())
 }
 
-/// JSON on several lines, indented, as [`lines`].
+/// JSON on several lines, indented, and otherwise like [`lines`].
 pub(super) fn json_lines(json: &str) -> String {
     told(&indented(beginning(json, SHOWN)), json.len() > SHOWN, json.len())
 }
 
-/// The beginning of what is shown of a text, and the text's size if that is not all, or the text was cut before.
+/// The start of a displayed text, followed by the text's size if it is incomplete or was cut
+/// before.
 fn told(shown: &str, is_cut: bool, size: usize) -> String {
     let beginning = beginning(shown, SHOWN);
     let line = |line| escape_prose(str::strip_suffix(line, '\r').unwrap_or(line)).into_owned();
@@ -74,7 +77,7 @@ fn told(shown: &str, is_cut: bool, size: usize) -> String {
     lines
 }
 
-/// Bytes that a page has of a text of several lines.
+/// Number of bytes that a text of several lines takes in a page.
 pub(super) fn shown_size(text: &str) -> usize {
     escape_prose(beginning(text, SHOWN)).len()
 }
@@ -84,7 +87,7 @@ pub(super) fn line(text: &str) -> String {
     lines(text).replace('\n', "\\n")
 }
 
-/// The beginning of a text on one line, of no more than this many characters.
+/// The start of a text on one line, with at most this number of characters.
 pub(super) fn brief(text: &str, characters: usize) -> String {
     let beginning = match text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
@@ -94,18 +97,18 @@ pub(super) fn brief(text: &str, characters: usize) -> String {
     escape_prose(&words.join(" ")).into_owned()
 }
 
-/// The beginning of a text, of no more than this many bytes.
+/// The start of a text, with at most this number of bytes.
 fn beginning(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// A JSON value as text: a string as what it says, anything else as it is spelled.
+/// A JSON value as text: the contents of a string, or any other value as spelled.
 pub(super) fn value(json: &str) -> String {
     serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned())
 }
 
-/// JSON with a line for each member, indented, and otherwise as it is spelled: numbers keep their digits, strings
-/// their escapes. What is no JSON comes out as some text.
+/// JSON with an indented line for each member. Numbers and strings are kept as spelled. Invalid
+/// JSON still returns some text.
 fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

@@ -1,37 +1,37 @@
-//! How the pictures of a latent are laid out: how large its tiles are, and how they stand together.
+//! The arrangement of a latent's pictures: the size of its tiles and their positions.
 
 use std::cmp::Reverse;
 
 use super::layout::Layout;
 
-/// Pixels that one pixel becomes, at most.
+/// Maximum size of an enlarged pixel.
 const MOST_SCALE: u32 = 16;
 
-/// What is painted on.
+/// The surface to paint on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// Pixels of a page or a screen.
     Pixels,
-    /// Halves of a terminal's cells, which are few.
+    /// Half cells of a terminal, which are few.
     Cells,
 }
 
-/// What a medium has room for, in pixels.
+/// The measures of a medium in pixels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measures {
-    /// Between tiles of one picture.
+    /// Space between tiles of one picture.
     pub(super) gap: u32,
-    /// Between pictures.
+    /// Space between pictures.
     pub(super) gutter: u32,
-    /// From the top of a caption to that of what is below it; 0 if there is no room for text.
+    /// Distance from the top of a caption to the content below it; 0 for no captions.
     pub(super) caption: u32,
-    /// A tile's side, at most, where there are several channels.
+    /// Maximum side of a tile if there are several channels.
     largest: u32,
-    /// A tile's side, at least, if it can be.
+    /// Preferred minimum side of a tile.
     least: u32,
-    /// What several pictures of a latent should not be higher than.
+    /// Maximum total height of a latent's pictures.
     height: u32,
-    /// The height of what is a single line of values, at least.
+    /// Minimum height of a single line of values.
     strip: u32,
 }
 
@@ -48,46 +48,46 @@ impl Medium {
     }
 }
 
-/// What there is room for.
+/// The available space.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     pub(super) width: u32,
-    /// Pictures side by side, if it was asked for so many.
+    /// Pictures per line, if specified.
     pub(super) columns: Option<u32>,
-    /// Pixels that a latent's only picture should not be higher than.
+    /// Maximum height of a latent's only picture in pixels.
     pub(super) height: u32,
     pub(super) medium: Medium,
 }
 
-/// Where a preview is.
+/// The position of a preview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Left,
     Top,
 }
 
-/// How large tiles are, and how they stand together. All pixels.
+/// The size of tiles and their positions. All measures are in pixels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrangement {
-    /// Values that become one, each way.
+    /// Number of values per picture pixel, along each axis.
     factor: u32,
-    /// What one of these then becomes.
+    /// Size of a picture pixel.
     pub(super) scale: (u32, u32),
-    /// A tile.
+    /// Size of a tile.
     pub(super) tile: (u32, u32),
-    /// Channels side by side, and one below the other.
+    /// Number of channels per line, and of lines.
     pub(super) channels: (u32, u32),
-    /// The values of a plane, to the right and down.
+    /// Values of a plane, horizontally and vertically.
     plane: (u32, u32),
     pub(super) preview: Option<Side>,
-    /// Pictures, and how many of them are side by side.
+    /// Number of pictures, and of those per line.
     items: u32,
     pub(super) across: u32,
     pub(super) measures: Measures,
 }
 
 impl Arrangement {
-    /// The arrangement that has the largest tiles for so many pictures.
+    /// The arrangement with the largest tiles for this number of pictures.
     pub(super) fn of(layout: &Layout, items: usize, preview: bool, room: Room) -> Self {
         let pixels = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).max(1);
         let (plane, channels) =
@@ -116,7 +116,7 @@ impl Arrangement {
         });
         let all = all.map(|arrangement| arrangement.in_columns(room));
         let limit = if items == 1 { room.height } else { measures.height };
-        // What has one channel may be as wide as it is.
+        // A single channel may keep its own width.
         let is_small =
             |one: &Self| one.tile.1 <= measures.largest && (channels == 1 || one.tile.0 <= measures.largest);
         let fits: Vec<Self> = all.clone().filter(|one| one.width() <= room.width && is_small(one)).collect();
@@ -140,37 +140,37 @@ impl Arrangement {
         Self { across: room.columns.unwrap_or(fit).clamp(1, self.items), ..self }
     }
 
-    /// Pixels of the longer side of a plane as it is to be read.
+    /// Pixels of the longer side at which to read a plane.
     pub(super) fn side(&self) -> usize {
         self.plane.0.max(self.plane.1).div_ceil(self.factor) as usize
     }
 
-    /// Whether channels have captions; else pictures have.
+    /// Whether channels have captions; otherwise pictures have them.
     pub(super) fn is_captioned(&self) -> bool {
         self.items == 1
     }
 
-    /// Pixels of a caption below each channel.
+    /// Height of the caption below each channel.
     pub(super) fn channel_caption(&self) -> u32 {
         if self.is_captioned() { self.measures.caption } else { 0 }
     }
 
-    /// Pixels of a caption above each picture.
+    /// Height of the caption above each picture.
     pub(super) fn item_caption(&self) -> u32 {
         if self.is_captioned() { 0 } else { self.measures.caption }
     }
 
-    /// How many values become one pixel, each way.
+    /// Number of values per pixel, along each axis.
     pub(super) fn factor(&self) -> u32 {
         self.factor
     }
 
-    /// Pixels from one channel to the one below it.
+    /// Distance between lines of channels.
     pub(super) fn line(&self) -> u32 {
         self.tile.1.saturating_add(self.measures.gap).saturating_add(self.channel_caption())
     }
 
-    /// All channels of a picture, without the preview.
+    /// Size of all channels of a picture, without the preview.
     fn grid(&self) -> (u32, u32) {
         let (columns, lines) = self.channels;
         let gap = self.measures.gap;
@@ -195,7 +195,7 @@ impl Arrangement {
         }
     }
 
-    /// A picture with all its channels, preview and caption.
+    /// Size of a picture with its channels, preview and caption.
     pub(super) fn item(&self) -> (u32, u32) {
         let (grid, preview, gap) = (self.grid(), self.preview_size(), self.measures.gap);
         let (width, height) = match self.preview {
@@ -219,7 +219,7 @@ impl Arrangement {
         lines.saturating_mul(self.item().1.saturating_add(gutter)) - gutter
     }
 
-    /// In which order channels are seen, if no captions tell it.
+    /// The order of channels, if captions do not show it.
     pub(super) fn order(&self) -> Option<&'static str> {
         match (self.is_captioned() && self.measures.caption > 0, self.channels) {
             (true, _) | (_, (1, 1)) => None,
@@ -230,10 +230,10 @@ impl Arrangement {
     }
 }
 
-/// Values that become one pixel, and pixels that it becomes: from large to small.
+/// Pairs of values per pixel and pixel size, from large to small.
 fn sizes(plane: (u32, u32), least: u32) -> impl Iterator<Item = (u32, u32)> + Clone {
     let side = plane.0.max(plane.1);
-    // What would be much too large is not tried.
+    // Skip sizes that would be far too large.
     let start = (side / 4096).max(1);
     let smaller = std::iter::successors(Some(start), |factor| Some(factor + (factor / 8).max(1)));
     let smaller = smaller.take_while(move |factor| *factor == start || side / factor >= least);
@@ -262,13 +262,14 @@ mod tests {
 
     #[test]
     fn tiles_are_as_large_as_there_is_room_for() {
-        // A preview beside two by two channels, at the scale of the file.
+        // A preview next to two by two channels, at the scale of the file.
         let alone = arranged(&[1, 4, 128, 128], 1, true, 1120);
         assert_eq!((alone.tile, alone.channels, alone.preview), ((128, 128), (2, 2), Some(Side::Left)));
-        // 64 images as columns of a preview and four channels, each value the mean of four.
+        // 64 images as columns of a preview and four channels; each pixel is the mean of four
+        // values.
         let batch = arranged(&[64, 4, 128, 128], 64, true, 1120);
         assert_eq!((batch.tile, batch.channels, batch.factor), ((64, 64), (1, 4), 2));
-        // A vector is a strip that can be seen.
+        // A vector becomes a visible strip.
         assert_eq!(arranged(&[21], 1, false, 1120).tile, (336, 24));
     }
 
@@ -283,7 +284,7 @@ mod tests {
             let arrangement = arranged(&shape, items, preview, width);
             prop_assert!(arrangement.across >= 1 && arrangement.across as usize <= items);
             prop_assert!(arrangement.side() <= 1 << 14, "{:?}", arrangement);
-            // Where it does not fit, it is the smallest that there is.
+            // If it does not fit, it is the smallest possible.
             prop_assert!(arrangement.width() <= width.max(600), "{:?}", arrangement);
         }
     }

@@ -1,4 +1,4 @@
-//! Something to paint on: pixels that grow downwards, rectangles, pictures, text.
+//! A canvas to paint on: pixels that grow downwards, rectangles, pictures, text.
 
 use std::sync::LazyLock;
 
@@ -8,13 +8,13 @@ use image::{Rgb, RgbImage};
 /// The colours of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// What is painted on.
+    /// The background.
     pub paper: Rgb<u8>,
-    /// Text that matters most.
+    /// The most important text.
     pub ink: Rgb<u8>,
     /// Other text.
     pub muted: Rgb<u8>,
-    /// Lines, and what stands in the background.
+    /// Lines and background shapes.
     pub rule: Rgb<u8>,
 }
 
@@ -45,29 +45,29 @@ pub(super) enum Face {
     Mono,
 }
 
-/// The fonts, or none if the bytes that were compiled in are none, which tests tell.
+/// The fonts, or none if the compiled-in bytes are invalid, which tests rule out.
 static FONTS: LazyLock<Option<[FontRef<'static>; 2]>> = LazyLock::new(|| {
     let font = |bytes| FontRef::try_from_slice(bytes).ok();
     Some([font(epaint_default_fonts::UBUNTU_LIGHT)?, font(epaint_default_fonts::HACK_REGULAR)?])
 });
 
-/// How text looks.
+/// The style of text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     pub(super) face: Face,
-    /// Pixels from line to line, less the space between them.
+    /// Line height in pixels, without the space between lines.
     pub(super) size: f32,
     pub(super) color: Rgb<u8>,
 }
 
 impl Style {
-    /// How wide a text is, in pixels.
+    /// Width of a text in pixels.
     pub(super) fn width(self, text: &str) -> u32 {
         whole(text.chars().map(|character| self.advance(character)).sum::<f32>().ceil())
     }
 
-    /// As much of a text as there is room for, with an ellipsis where it is cut. Of a text that is much too long only the
-    /// beginning is looked at.
+    /// A text cut to the available width, with an ellipsis if shortened. Only the start of a very
+    /// long text is examined.
     pub(super) fn fitted(self, text: &str, room: u32) -> String {
         let (mut width, mut cut) = (0.0, 0);
         let with_ellipsis = room as f32 - self.advance('…');
@@ -83,7 +83,7 @@ impl Style {
         text.to_owned()
     }
 
-    /// A text in lines that there is room for: at most so many, the last one cut.
+    /// A text wrapped to the available width, with at most `most` lines; the last one is cut.
     pub(super) fn wrapped(self, text: &str, room: u32, most: usize) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         let mut rest = text.trim();
@@ -99,7 +99,8 @@ impl Style {
         lines
     }
 
-    /// Where a line ends: behind the last word that fits, or in a word that is longer than a line.
+    /// The end of a line: after the last word that fits, or within a word that is longer than the
+    /// line.
     fn break_at(self, text: &str, room: u32) -> usize {
         let (mut width, mut last_space) = (0.0, None);
         for (at, character) in text.char_indices() {
@@ -122,12 +123,12 @@ impl Style {
         PxScale::from(self.size)
     }
 
-    /// Whether there is no glyph for a character.
+    /// Whether the font lacks a glyph for a character.
     fn lacks(self, character: char) -> bool {
         self.glyph(character).is_none_or(|(_, glyph)| glyph.0 == 0)
     }
 
-    /// The glyph for a character, of the other font if its own has none, or the box that stands for what none has.
+    /// The glyph for a character: from the other font if this one lacks it, or a box if both do.
     fn glyph(self, character: char) -> Option<(&'static FontRef<'static>, GlyphId)> {
         let [sans, mono] = FONTS.as_ref()?;
         let fonts = if self.face == Face::Sans { [sans, mono] } else { [mono, sans] };
@@ -137,13 +138,13 @@ impl Style {
     }
 }
 
-/// A whole number of pixels, none if there are fewer.
+/// A whole number of pixels, at least 0.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // pixels of a page, and never below zero
 pub(super) fn whole(pixels: f32) -> u32 {
     pixels.clamp(0.0, 1e9) as u32
 }
 
-/// A page that grows as it is painted on. What is beyond its sides is not painted.
+/// A page that grows as it is painted on. Anything beyond its sides is clipped.
 pub(super) struct Canvas {
     width: u32,
     paper: Rgb<u8>,
@@ -156,12 +157,12 @@ impl Canvas {
         Self { width, paper, pixels: Vec::new(), has_boxes: false }
     }
 
-    /// Whether there are characters among its texts that no font has.
+    /// Whether a text contained characters that no font has.
     pub(super) fn has_boxes(&self) -> bool {
         self.has_boxes
     }
 
-    /// Makes it at least as high as this.
+    /// Extends the page to at least this height.
     pub(super) fn grow(&mut self, height: u32) {
         let line: Vec<u8> = self.paper.0.iter().copied().cycle().take(self.width as usize * 3).collect();
         while self.pixels.len() < line.len() * height as usize {
@@ -169,14 +170,14 @@ impl Canvas {
         }
     }
 
-    /// The picture of all that was painted.
+    /// The painted picture.
     pub(super) fn finish(self) -> RgbImage {
         let height = self.pixels.len() / (self.width as usize * 3).max(1);
         let height = u32::try_from(height).unwrap_or(u32::MAX);
         RgbImage::from_raw(self.width, height, self.pixels).unwrap_or_default()
     }
 
-    /// Part of a line, from a pixel on.
+    /// Part of a line, starting at `x`.
     fn line(&mut self, x: u32, y: u32, width: u32) -> &mut [u8] {
         let width = width.min(self.width.saturating_sub(x));
         let start = (y as usize * self.width as usize + x as usize) * 3;
@@ -192,7 +193,7 @@ impl Canvas {
         }
     }
 
-    /// Paints a picture, each of its pixels as a rectangle of so many.
+    /// Paints a picture, with each pixel as a rectangle of this size.
     pub(super) fn picture(&mut self, x: u32, y: u32, picture: &RgbImage, (across, down): (u32, u32)) {
         self.grow(y + picture.height() * down);
         for (row, top) in picture.rows().zip((y..).step_by(down.max(1) as usize)) {
@@ -208,7 +209,7 @@ impl Canvas {
         }
     }
 
-    /// Writes a text whose line starts at `y`; returns where it ends to the right.
+    /// Writes a text whose line starts at `y`; returns the position of its right end.
     pub(super) fn text(&mut self, x: u32, y: u32, style: Style, text: &str) -> u32 {
         self.grow(y + whole(style.size.ceil()));
         let mut pen = x as f32;
@@ -231,7 +232,7 @@ impl Canvas {
         whole(pen.ceil())
     }
 
-    /// Covers a part of a pixel.
+    /// Blends a colour into part of a pixel.
     pub(super) fn blend(&mut self, x: u32, y: u32, color: Rgb<u8>, cover: f32) {
         let Some(pixel) = self.line(x, y, 1).first_chunk_mut::<3>() else { return };
         for (under, over) in pixel.iter_mut().zip(color.0) {

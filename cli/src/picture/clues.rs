@@ -1,5 +1,5 @@
-//! What a file says besides its latents that helps to tell what they are: its model, the size of its image, and where they
-//! came from.
+//! Clues from the rest of a file that help to identify its latents: the model, the image's size,
+//! and the latents' origin.
 
 use gen5::{ChunkType, Latent, Reader};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::files;
 use super::layout::{Hints, Scaling};
 use crate::convert::layouts::{Origins, Source};
 
-/// What a file says that helps with its latents.
+/// Information in a file that helps to identify its latents.
 #[derive(Clone, Debug)]
 pub struct Clues {
     model: String,
@@ -17,14 +17,15 @@ pub struct Clues {
     origins: Origins,
 }
 
-/// Bytes of an image that tell its size, unless much else comes first.
+/// Number of bytes that usually suffice to find an image's size.
 const IMAGE_START: usize = 256 << 10;
 
-/// Bytes of a name that are looked at for words: keys and models of megabytes have none that mean something.
+/// Limit on the bytes of a name searched for words: megabytes of a key or model name contain none
+/// with a meaning.
 const LOOKED_AT: usize = 1000;
 
 impl Clues {
-    /// Those of a file. What is damaged in it gives none.
+    /// The clues in a file. Damaged parts are skipped.
     pub fn of(reader: &Reader) -> Self {
         #[derive(Default, Deserialize)]
         struct Said<'a> {
@@ -32,7 +33,7 @@ impl Clues {
             #[serde(borrow)]
             source_files: Option<&'a RawValue>,
         }
-        // Of metadata that may be large only these members are needed.
+        // The metadata may be large, and only these members are needed.
         let said: Said<'_> = serde_json::from_str(reader.model_info_json()).unwrap_or_default();
         Self {
             model: beginning(&said.model_name).to_owned(),
@@ -41,12 +42,12 @@ impl Clues {
         }
     }
 
-    /// Width and height of the image, as it is seen, if its first bytes tell.
+    /// Width and height of the image as displayed, if its first bytes contain them.
     pub fn image(&self) -> Option<(u32, u32)> {
         self.image
     }
 
-    /// What there is for a latent.
+    /// The hints for a latent.
     pub fn hints<'a>(&'a self, latent: &'a Latent) -> Hints<'a> {
         let key = latent.key().unwrap_or_default();
         let is_unscaled = self.origins.unscaled.contains(key);
@@ -60,7 +61,7 @@ impl Clues {
     }
 }
 
-/// As much of a name as is looked at for words.
+/// The start of a name, to be searched for words.
 fn beginning(name: &str) -> &str {
     name.split_at(name.floor_char_boundary(LOOKED_AT)).0
 }

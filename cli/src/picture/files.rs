@@ -1,4 +1,4 @@
-//! Pictures as files: the image that a GEN5 file holds is decoded, what was painted becomes PNG.
+//! Pictures as files: decodes the image stored in a GEN5 file, and encodes painted pictures as PNG.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -13,27 +13,27 @@ use image::{
 
 use crate::budget::IMAGES;
 
-/// Pixels of a side of an image that is decoded, at most.
+/// Maximum side of a decoded image in pixels.
 const MAX_SIDE: u32 = 32_768;
 
-/// Bytes that an image may take, all in all: encoded, while it is decoded, and while it is turned.
+/// Limit on the total memory of an image: encoded, during decoding, and during rotation.
 const MAX_BYTES: u64 = IMAGES;
 
-/// What is seen through a transparent image.
+/// The background of a transparent image.
 const PAPER: Rgba<u8> = Rgba([255, 255, 255, 255]);
 
-/// An image that was decoded.
+/// A decoded image.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Its width.
+    /// Its original width.
     pub width: u32,
-    /// Its height.
+    /// Its original height.
     pub height: u32,
-    /// The image, made smaller if it was larger than asked for.
+    /// The image, scaled down if it was larger than requested.
     pub picture: RgbImage,
 }
 
-/// A decoder that keeps to the limits, and how the image is to be turned.
+/// A decoder within the limits, and the image's orientation.
 fn decoder(encoded: &[u8]) -> ImageResult<(impl ImageDecoder + '_, Orientation)> {
     let mut reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format()?;
     let times = reader.format().map_or(MOST_TIMES, times_in_memory);
@@ -41,11 +41,11 @@ fn decoder(encoded: &[u8]) -> ImageResult<(impl ImageDecoder + '_, Orientation)>
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
-    // Some decoders copy it.
+    // Some decoders copy the input.
     limits.reserve(encoded.len() as u64)?;
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
-    // Exif that is damaged says nothing, and leaves the pixels sound.
+    // Damaged Exif is ignored, since the pixels are sound.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let times = if swaps_sides(orientation) { times.max(2) } else { times };
     limits.reserve(decoder.total_bytes().saturating_mul(times))?;
@@ -53,28 +53,30 @@ fn decoder(encoded: &[u8]) -> ImageResult<(impl ImageDecoder + '_, Orientation)>
     Ok((decoder, orientation))
 }
 
-/// How many times the size of its pixels a decoder takes at most, these included. Most do not count what they allocate.
+/// The maximum memory of a decoder, including the pixels, as a multiple of the pixels' size. Most
+/// decoders do not count their allocations.
 fn times_in_memory(format: ImageFormat) -> u64 {
     match format {
         ImageFormat::Png | ImageFormat::Bmp => 1,
-        // A frame beside the canvas.
+        // A frame in addition to the canvas.
         ImageFormat::Gif => 2,
-        // A copy, of four channels if they are cyan, magenta, yellow and black.
+        // A copy, with four channels for CMYK.
         ImageFormat::Tiff => 3,
-        // Coefficients of two bytes; canvas, frame and planes.
+        // Two-byte coefficients; canvas, frame and planes.
         _ => MOST_TIMES,
     }
 }
 
 const MOST_TIMES: u64 = 4;
 
-/// Whether width becomes height, for which there are two of the image for a moment.
+/// Whether width and height are swapped, which needs a second copy of the image for a moment.
 fn swaps_sides(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
-/// Memory that an image takes at most to be decoded, by its encoded size and, if they are known, its width and height.
+/// The maximum memory for decoding an image, given its encoded size and, if known, its width and
+/// height.
 pub fn memory_of(pixels: Option<(u32, u32)>, encoded: u64) -> u64 {
     const BYTES: u64 = 4 * MOST_TIMES; // of a pixel, but for those of 16 bits and floats
     match pixels {
@@ -86,7 +88,7 @@ pub fn memory_of(pixels: Option<(u32, u32)>, encoded: u64) -> u64 {
     }
 }
 
-/// Width and height of an image as it is seen, which its first bytes tell.
+/// Width and height of an image as displayed, read from its first bytes.
 ///
 /// # Errors
 ///
@@ -97,11 +99,11 @@ pub fn dimensions(encoded: &[u8]) -> ImageResult<(u32, u32)> {
     Ok(if swaps_sides(orientation) { (height, width) } else { (width, height) })
 }
 
-/// Decodes an image, and turns it as it says that it is to be seen.
+/// Decodes an image and applies its orientation.
 ///
 /// # Errors
 ///
-/// If it is damaged, of no known format, or over 32,768 pixels to a side or a GiB in memory.
+/// If it is damaged, of unknown format, or larger than 32,768 pixels per side or a GiB in memory.
 pub fn decode(encoded: &[u8]) -> ImageResult<DynamicImage> {
     let (decoder, orientation) = decoder(encoded)?;
     let mut image = DynamicImage::from_decoder(decoder)?;
@@ -109,7 +111,7 @@ pub fn decode(encoded: &[u8]) -> ImageResult<DynamicImage> {
     Ok(image)
 }
 
-/// An image made to fit into a square of `side` pixels, if it is larger.
+/// An image scaled down to fit into a square of `side` pixels, if it is larger.
 pub fn fitted(image: &DynamicImage, side: u32) -> Cow<'_, DynamicImage> {
     match image.width().max(image.height()) > side {
         true => Cow::Owned(image.thumbnail(side, side)),
@@ -117,7 +119,7 @@ pub fn fitted(image: &DynamicImage, side: u32) -> Cow<'_, DynamicImage> {
     }
 }
 
-/// Decodes an image, and makes it fit into a square of `side` pixels.
+/// Decodes an image and scales it down to fit into a square of `side` pixels.
 ///
 /// # Errors
 ///
@@ -136,7 +138,7 @@ pub fn stored(encoded: &[u8], side: u32) -> ImageResult<Stored> {
     Ok(Stored { width, height, picture })
 }
 
-/// A picture as PNG, compressed fast.
+/// A picture as PNG, with fast compression.
 ///
 /// # Errors
 ///
@@ -179,7 +181,7 @@ mod tests {
 
     #[test]
     fn images_are_turned_as_they_say() {
-        // A red pixel at the left; Exif says that this is the top.
+        // A red pixel at the left, which Exif declares to be the top.
         let picture =
             RgbImage::from_fn(40, 8, |x, _| if x < 20 { Rgb([250, 0, 0]) } else { Rgb([0, 0, 250]) });
         let mut file = Vec::new();
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn pixels_have_a_limit() {
-        // 32,000 x 32,000 of 3 bytes are more than a GiB; none of them are there.
+        // 32,000 x 32,000 pixels of 3 bytes exceed a GiB; the file contains none of them.
         let mut file = Vec::new();
         RgbImage::new(1, 1).write_to(&mut Cursor::new(&mut file), ImageFormat::Png).unwrap();
         for (at, byte) in (16..).zip([0, 0, 0x7d, 0, 0, 0, 0x7d, 0]) {
@@ -208,7 +210,7 @@ mod tests {
         assert!(matches!(error, image::ImageError::Limits(_)), "{error}");
     }
 
-    /// An encoded pixel that says that it is of `side` x `side`.
+    /// An encoded pixel that claims to be `side` x `side`.
     fn said_to_be(format: ImageFormat, side: u16) -> Vec<u8> {
         let mut file = Vec::new();
         RgbImage::new(1, 1).write_to(&mut Cursor::new(&mut file), format).unwrap();
@@ -219,7 +221,8 @@ mod tests {
                 file[start + 5..start + 9].copy_from_slice(&[high, low, high, low]);
             }
             ImageFormat::WebP => {
-                // Behind the signature of lossless ones: 14 bits less one each.
+                // After the signature of a lossless image: 14 bits each for width and height, less
+                // one.
                 let start = file.windows(4).position(|name| name == b"VP8L").unwrap() + 9;
                 let sides = u32::from(side - 1) << 14 | u32::from(side - 1);
                 let rest = u32::from_le_bytes(file[start..start + 4].try_into().unwrap()) & 0xf000_0000;
@@ -234,7 +237,7 @@ mod tests {
     fn what_decoders_take_beside_the_pixels_counts() {
         for format in [ImageFormat::Jpeg, ImageFormat::WebP] {
             assert_eq!(dimensions(&said_to_be(format, 9000)).unwrap(), (9000, 9000), "{format:?}");
-            // Of three bytes 432 MB, four times of which are over a GiB.
+            // 432 MB at three bytes per pixel; four times that exceeds a GiB.
             for limited in [
                 decode(&said_to_be(format, 12_000)).map(|_| ()),
                 dimensions(&said_to_be(format, 12_000)).map(|_| ()),
@@ -253,7 +256,7 @@ mod tests {
                 [&b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation], &[0; 7]].concat();
             encoder.set_exif_metadata(exif).unwrap();
             encoder.write_image(&[0; 3], 1, 1, ExtendedColorType::Rgb8).unwrap();
-            // 15,000 x 15,000 of three bytes are 675 MB.
+            // 15,000 x 15,000 pixels of three bytes are 675 MB.
             file[16..24].copy_from_slice(&[15_000_u32.to_be_bytes(), 15_000_u32.to_be_bytes()].concat());
             let crc = crc32fast::hash(&file[12..29]).to_be_bytes();
             file[29..33].copy_from_slice(&crc);

@@ -1,49 +1,51 @@
-//! Which axis of a latent is which: nothing in a file says it, so it is told from the shape, and from the key and the model's
-//! name where the shape leaves it open. What was made of it can be read in words.
+//! The meaning of a latent's axes. Files do not record it, so it is inferred from the shape and,
+//! where the shape is ambiguous, from the key and the model's name. The conclusion is also
+//! available in words.
 
-/// What an axis is to a picture.
+/// The role of an axis in pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Pictures one after the other: images of a batch, steps, frames.
+    /// Successive pictures: images of a batch, steps, frames.
     Item,
     /// Channels of one picture.
     Channel,
-    /// Down. One further along this axis is so many pixels further down.
+    /// Vertical. One step along the axis moves down by this number of pixels.
     Down(usize),
-    /// To the right, in the same way.
+    /// Horizontal, likewise to the right.
     Right(usize),
 }
 
-/// An axis, as it lies in the file.
+/// An axis as stored in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axis {
-    /// What it is called: `step`, `image`, `channel`, …
+    /// Its name: `step`, `image`, `channel`, …
     pub name: &'static str,
-    /// How long it is.
+    /// Its length.
     pub len: usize,
-    /// What it is to a picture.
+    /// Its role.
     pub role: Role,
 }
 
-/// The axes of a latent, outermost first. An axis of tokens counts as several, since each of them is one of height and width.
+/// The axes of a latent, outermost first. An axis of tokens counts as several, since each token
+/// covers an area of height and width.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     axes: Vec<Axis>,
-    /// What else was assumed.
+    /// A further assumption.
     note: Option<&'static str>,
 }
 
-/// How the values of a latent are scaled.
+/// The scale of a latent's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scaling {
-    /// As the sampler has them.
+    /// The sampler's scale.
     #[default]
     Sampler,
-    /// As the decoder takes them: what ComfyUI saves, and the caches of sd-scripts have.
+    /// The decoder's scale, as in files of ComfyUI and caches of sd-scripts.
     Decoder,
 }
 
-/// What helps where a shape leaves open which axis is which.
+/// Information that resolves ambiguous shapes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hints<'a> {
     /// The latent's key.
@@ -52,19 +54,19 @@ pub struct Hints<'a> {
     pub model: &'a str,
     /// Width and height of the image in the file.
     pub image: Option<(u32, u32)>,
-    /// How its values are scaled.
+    /// The scale of its values.
     pub scaling: Scaling,
-    /// Whether the file that it came from says that it is channels, frames, height and width.
+    /// Whether its source file gives the axes as channels, frames, height and width.
     pub is_video: bool,
 }
 
-/// Values of a token of packed latents: 16 channels of 2x2 pixels.
+/// Values per token of packed latents: 16 channels of 2x2 pixels.
 const TOKEN: usize = 64;
 
-/// The fewest tokens that are taken for packed: those of an image of 256x256.
+/// Minimum number of tokens for packed latents: those of an image of 256x256.
 const FEW_TOKENS: usize = 256;
 
-/// Pixels of the image to one of such tokens: 2 of the latent, and 8 of the image to each of these.
+/// Image pixels per token along an axis: 2 pixels of the latent, with 8 pixels of the image each.
 const TOKEN_PIXELS: usize = 16;
 
 impl Hints<'_> {
@@ -76,7 +78,7 @@ impl Hints<'_> {
         has_one_of(self.key, &["mask", "alpha", "depth"])
     }
 
-    /// Whether the model makes videos, or images with the autoencoder of one that does.
+    /// Whether the model makes videos, or images with a video model's autoencoder.
     fn is_video_model(&self) -> bool {
         const NAMES: [&str; 12] = [
             "wan",
@@ -95,7 +97,7 @@ impl Hints<'_> {
         has_one_of(self.model, &NAMES)
     }
 
-    /// Rows and columns of so many packed tokens, and what had to be assumed for them.
+    /// Rows and columns for this number of packed tokens, and the assumption made, if any.
     fn token_grid(&self, tokens: usize) -> Option<(usize, usize, Option<&'static str>)> {
         let size = |pixels: u32| usize::try_from(pixels).unwrap_or(usize::MAX).div_ceil(TOKEN_PIXELS);
         if let Some((width, height)) = self.image.map(|(width, height)| (size(width), size(height)))
@@ -108,19 +110,19 @@ impl Hints<'_> {
     }
 }
 
-/// Whether a text has one of these words, in any case.
+/// Whether a text contains one of these words, ignoring case.
 fn has_one_of(text: &str, words: &[&str]) -> bool {
     let text = text.to_lowercase();
     words.iter().any(|word| text.contains(word))
 }
 
-/// Whether latents have so many channels.
+/// Whether latents can have this number of channels.
 fn is_channels(len: usize) -> bool {
     matches!(len, 3 | 4 | 8 | 12 | 16 | 24 | 32 | 48 | 64 | 128)
 }
 
 impl Layout {
-    /// The likeliest reading of a shape.
+    /// The most likely interpretation of a shape.
     pub fn guess(shape: &[usize], hints: Hints<'_>) -> Self {
         let known = if hints.is_video { video(shape, hints) } else { None };
         let told = known.or_else(|| packed(shape, hints)).or_else(|| video(shape, hints));
@@ -137,29 +139,29 @@ impl Layout {
         axes.fold(1, |product, axis| product.saturating_mul(axis.len))
     }
 
-    /// How many pictures there are.
+    /// The number of pictures.
     pub fn items(&self) -> usize {
         self.product(Role::Item)
     }
 
-    /// How many channels each of them has; 1 if there is no such axis.
+    /// The number of channels per picture; 1 if there is no such axis.
     pub fn channels(&self) -> usize {
         self.product(Role::Channel)
     }
 
-    /// Pixels to the right.
+    /// Width in pixels.
     pub fn width(&self) -> usize {
         let axes = self.axes.iter().filter(|axis| matches!(axis.role, Role::Right(_)));
         axes.fold(1, |product, axis| product.saturating_mul(axis.len))
     }
 
-    /// Pixels down.
+    /// Height in pixels.
     pub fn height(&self) -> usize {
         let axes = self.axes.iter().filter(|axis| matches!(axis.role, Role::Down(_)));
         axes.fold(1, |product, axis| product.saturating_mul(axis.len))
     }
 
-    /// How it was read: `step × channel × height × width`.
+    /// The interpretation in words: `step × channel × height × width`.
     pub fn description(&self) -> String {
         let mut names: Vec<&str> = Vec::new();
         for axis in &self.axes {
@@ -174,7 +176,8 @@ impl Layout {
         }
     }
 
-    /// What a picture is called by its position: `step 3, image 0`. Axes of length 1 are left out, unless all are.
+    /// The name of a picture by its position: `step 3, image 0`. Axes of length 1 are omitted,
+    /// unless all have length 1.
     pub fn item_name(&self, item: usize) -> String {
         let axes: Vec<&Axis> = self.axes.iter().filter(|axis| axis.role == Role::Item).collect();
         let mut rest = item;
@@ -190,13 +193,14 @@ impl Layout {
         names.join(", ")
     }
 
-    /// How many pictures a row has, of those that [`rows`](gen5::Latent::rows) counts; `None` if a row is no whole picture.
+    /// The number of pictures in a row, as counted by [`rows`](gen5::Latent::rows); `None` if a row
+    /// is not a whole number of pictures.
     pub fn items_in_row(&self) -> Option<usize> {
         let outermost = self.axes.iter().find(|axis| axis.len > 1)?;
         (outermost.role == Role::Item).then(|| self.items() / outermost.len)
     }
 
-    /// The same with another number of rows, where these are whole pictures.
+    /// The same layout with another number of rows, if these are whole pictures.
     pub(super) fn of_rows(&self, rows: usize) -> Self {
         let mut layout = self.clone();
         if let Some(axis) = layout.axes.iter_mut().find(|axis| axis.len > 1) {
@@ -205,13 +209,13 @@ impl Layout {
         layout
     }
 
-    /// Whether some pictures spread over all of them say more than the first.
+    /// Whether pictures spread over the whole range are more informative than the first ones.
     pub(super) fn is_spread(&self) -> bool {
         self.axes.iter().find(|axis| axis.len > 1).is_some_and(is_spread)
     }
 
-    /// Up to `most` pictures by their positions, ascending: of steps and frames some that are spread evenly, from first to
-    /// last; of others the first.
+    /// The positions of up to `most` pictures, ascending: evenly spread steps and frames from first
+    /// to last, but the first of other pictures.
     pub fn choose(&self, most: usize) -> Vec<usize> {
         let axes: Vec<&Axis> = self.axes.iter().filter(|axis| axis.role == Role::Item).collect();
         if self.items() == 0 || most == 0 {
@@ -229,19 +233,19 @@ impl Layout {
     }
 }
 
-/// The place of one of `count` that are spread evenly from 0 to `last`.
+/// The position of one of `count` pictures evenly spread from 0 to `last`.
 pub(super) fn spread_evenly(at: usize, count: usize, last: usize) -> usize {
     let place = at as u128 * last as u128 / (count.max(2) - 1) as u128;
     usize::try_from(place).unwrap_or(last)
 }
 
-/// Whether some along this axis, spread evenly, say more than the first.
+/// Whether evenly spread positions along this axis are more informative than the first ones.
 fn is_spread(axis: &Axis) -> bool {
     matches!(axis.name, "step" | "frame")
 }
 
-/// How many are taken along each axis so that all together are at most `most`: each axis in turn gets one more, as long as
-/// it goes.
+/// The number of positions to take along each axis, with a product of at most `most`: each axis in
+/// turn gets one more while possible.
 fn share(axes: &[&Axis], most: usize) -> Vec<usize> {
     let mut counts: Vec<usize> = vec![1; axes.len()];
     loop {
@@ -263,12 +267,13 @@ fn share(axes: &[&Axis], most: usize) -> Vec<usize> {
     }
 }
 
-/// Latents packed into tokens: the last axis is 2x2 pixels of 16 channels, channel by channel, the one before all tokens.
+/// Latents packed into tokens: the last axis has 2x2 pixels of 16 channels, channel by channel; the
+/// axis before it has all tokens.
 fn packed(shape: &[usize], hints: Hints<'_>) -> Option<Layout> {
     let &[.., tokens, last] = shape else { return None };
     let (outer, _) = shape.split_at(shape.len() - 2);
     let (rows, columns, note) = hints.token_grid(tokens)?;
-    // Such a shape can also be that of channels, very high and narrow.
+    // The shape may also be that of very tall, narrow channels.
     let is_plane = outer.last().is_some_and(|&len| is_channels(len));
     let is_packed = !is_plane || has_one_of(hints.model, &["flux"]) || tokens >= 2 * FEW_TOKENS;
     if last != TOKEN || outer.len() > 2 || !is_packed || tokens < FEW_TOKENS {
@@ -285,7 +290,7 @@ fn packed(shape: &[usize], hints: Hints<'_>) -> Option<Layout> {
     Some(Layout { axes, note })
 }
 
-/// The axes around pictures: of two the outer one is steps.
+/// The axes around pictures: if there are two, the outer one is steps.
 fn items(outer: &[usize], hints: Hints<'_>) -> Vec<Axis> {
     let steps = hints.is_trajectory();
     let names: &[&'static str] = match outer.len() {
@@ -312,23 +317,24 @@ fn channel(len: &usize) -> Axis {
     Axis { name: "channel", len: *len, role: Role::Channel }
 }
 
-/// Channels of videos' autoencoders, at least; those with fewer are of images.
+/// Minimum number of channels of video autoencoders; fewer mean images.
 const VIDEO_CHANNELS: usize = 12;
 
-/// A video: channels, then frames, of which there may be one: that is what autoencoders of videos make of an image.
+/// A video: channels, then frames. There may be a single frame, which is how video autoencoders
+/// encode an image.
 fn video(shape: &[usize], hints: Hints<'_>) -> Option<Layout> {
     let [outer @ .., channels, frames, height, width] = shape else { return None };
     let steps = hints.is_trajectory();
     let is_video = match outer {
         _ if outer.len() > 2 || *channels <= 3 || !is_channels(*channels) => false,
         _ if hints.is_video => true,
-        // One channel is what masks have, and hardly ever a latent.
+        // One channel means a mask, and hardly ever a latent.
         _ if *frames == 1 && hints.is_mask() => false,
         [] if *frames == 1 => *channels >= VIDEO_CHANNELS && !steps,
         _ if *frames == 1 => true,
-        // The first axis may be a batch, and frames as many as there are channels.
+        // If `frames` is a possible number of channels, the first axis may be a batch instead.
         [] if is_channels(*frames) => *channels >= VIDEO_CHANNELS && hints.is_video_model() && !steps,
-        // Of steps with a batch in each, the third axis is channels.
+        // Likewise, the third axis may be the channels of steps with a batch each.
         _ => !(steps && is_channels(*frames)) || hints.is_video_model(),
     };
     let mut axes = items(outer, hints);
@@ -342,7 +348,7 @@ fn name_axes(shape: &[usize], hints: Hints<'_>) -> Vec<Axis> {
     match shape {
         [] => vec![],
         [len] => vec![Axis { name: "one row of values", ..right(len) }],
-        // Channels come last where the axes before them are the large ones.
+        // Channels are last if the axes before them are the large ones.
         [outer @ .., height, width, channels]
             if matches!(channels, 3 | 4 | 16)
                 && height.min(width) > channels
@@ -358,7 +364,7 @@ fn name_axes(shape: &[usize], hints: Hints<'_>) -> Vec<Axis> {
             axes.extend([channel(channels), down(height), right(width)]);
             axes
         }
-        // One channel that is written down: masks, and what has no channels but a batch.
+        // An explicit single channel: masks, and data with only a batch axis.
         [outer @ .., 1, height, width] if !outer.is_empty() => {
             let mut axes = items(outer, hints);
             axes.extend([channel(&1), down(height), right(width)]);
@@ -435,7 +441,7 @@ mod tests {
             ("Wan2.1", &[3, 16, 1, 60, 104], "", FRAMES),
             ("", &[1, 4, 1, 64, 64], "", FRAMES),
             ("", &[20, 16, 1, 60, 104], "denoising steps", STEP),
-            // What has one channel is a mask, or a step.
+            // A single channel means a mask, or a step.
             ("", &[16, 1, 64, 64], "mask", BATCH),
             ("", &[1, 16, 1, 64, 64], "masks", "step × image × channel × height × width"),
             ("", &[16, 1, 64, 64], "steps", "step × channel × height × width"),
@@ -444,7 +450,7 @@ mod tests {
             ("", &[1, 16, 21, 60, 104], "", VIDEOS),
             ("", &[1, 4, 16, 64, 64], "", VIDEOS),
             ("", &[20, 16, 21, 60, 104], "trajectory", STEPS),
-            // As many frames as channels: the model's name decides.
+            // If channels and frames are equal in number, the model's name decides.
             ("", &[16, 16, 64, 64], "", BATCH),
             ("FLUX.1-dev", &[16, 16, 64, 64], "", BATCH),
             ("Wan2.1", &[16, 16, 64, 64], "", VIDEO),
@@ -457,7 +463,7 @@ mod tests {
         for (model, shape, key, description) in table {
             assert_eq!(read_of(model, shape, key), description, "{model} {shape:?} {key}");
         }
-        // What the file says is no guess.
+        // A statement in the file outranks a guess.
         let hints = Hints { is_video: true, key: "mask", ..Hints::default() };
         let read = |shape: &[usize]| Layout::guess(shape, hints).description();
         assert_eq!(read(&[16, 1, 1024, 64]), VIDEO);
@@ -500,7 +506,7 @@ mod tests {
         let layout = Layout::guess(&[1, 4032, 64], hints);
         assert_eq!((layout.channels(), layout.height(), layout.width()), (16, 96, 168));
         assert_eq!(layout.description(), "image × token × 16 channels of 2x2");
-        // No square, and no image that says what it is.
+        // Not square, and without an image that determines the size.
         assert_eq!(read(&[1, 4032, 64], ""), "image × height × width");
     }
 

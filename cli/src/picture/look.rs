@@ -1,4 +1,4 @@
-//! What is shown of one latent, on a page or on a terminal: its pictures, and what is said about them.
+//! The view of one latent on a page or a terminal: its pictures and their captions.
 
 use gen5::{Latent, Reader};
 use rayon::prelude::*;
@@ -15,76 +15,78 @@ use super::tiles::{Key, Scale};
 use crate::budget::ALL_PICTURES;
 use crate::terminal::{count, dimensions, escape, escape_prose, human_size, shown_name};
 
-/// Which previews are wanted.
+/// The previews to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Previews {
-    /// By what is guessed of each latent.
+    /// Guessed for each latent.
     Auto,
-    /// None.
+    /// No previews.
     Off,
-    /// By these factors, of latents that have the channels for it.
+    /// With these factors, for latents with the matching channels.
     By(Preview),
 }
 
-/// What is looked at.
+/// The requested view.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    /// Which latents, by their positions; all of them if there are none.
+    /// Positions of the latents; `None` for all.
     pub latents: Option<Vec<usize>>,
-    /// The first row that is shown, and the first that is not any more, of latents whose rows are whole pictures.
+    /// The first row and the exclusive end, for latents whose rows are whole pictures.
     pub rows: Option<(usize, Option<usize>)>,
-    /// Which previews.
+    /// The previews to show.
     pub previews: Previews,
-    /// Pictures side by side; as many as there is room for if it is not given.
+    /// Pictures per line; `None` for as many as fit.
     pub columns: Option<u32>,
-    /// Pixels that there are from side to side.
+    /// Available width in pixels.
     pub width: u32,
-    /// What it is to be painted on.
+    /// The surface to paint on.
     pub medium: Medium,
 }
 
-/// What can be shown of a latent.
+/// The view of a latent.
 #[derive(Debug)]
 pub struct Look {
     /// The latent.
     pub latent: Latent,
-    /// What was seen of it, or why it could not be.
+    /// The scan, or the reason why it failed.
     pub scan: gen5::Result<Scan>,
-    /// The factors of its previews, and if they were guessed, from what.
+    /// The factors of its previews, and, if guessed, the evidence.
     pub preview: Option<(Preview, Option<String>)>,
-    /// Those that were asked for, if its channels are not theirs.
+    /// The requested factors, if its channels do not match them.
     unfit: Option<Preview>,
-    /// How its values are scaled.
+    /// The scale of its values.
     pub(super) scaling: Scaling,
-    /// Whether all of it is shown though rows were asked for, since these are no pictures of it.
+    /// Whether the whole latent is shown although rows were requested, since its rows are not
+    /// pictures.
     is_whole: bool,
     pub(super) arrangement: Arrangement,
 }
 
-/// Latents that are shown of one file, at most.
+/// Maximum number of latents shown of a file.
 const MOST_LATENTS: usize = 48;
 
-/// Tiles that are shown of one latent, about. Where there are many latents, each has fewer.
+/// Approximate maximum number of tiles per latent. With many latents, each has fewer.
 const TILES: usize = 320;
 
-/// The same for all latents together.
+/// Maximum number of tiles for all latents together.
 const ALL_TILES: usize = 1600;
 
-/// Bytes that are read of all latents together, at most.
+/// Maximum number of bytes read from all latents together.
 const ALL_BYTES: u64 = 4 << 30;
 
-/// Pixels that the only picture of a latent should not be higher than: of the only latent or one of many channels, and of
-/// others.
+/// Maximum height in pixels of a latent's only picture, if it is the only latent or has many
+/// channels, and otherwise.
 const ALONE: u32 = 640;
 const AMONG_OTHERS: u32 = 420;
 
-/// The same where pixels are halves of cells.
+/// The same for half cells.
 const IN_CELLS: u32 = 72;
 
 /// Bins of a histogram.
 const BINS: usize = 56;
 
-/// Looks at the latents of a file, side by side. Returns how many are left out because they are too many, too.
+/// Scans the latents of a file in parallel. Also returns the number of latents left out because
+/// there are too many.
 pub fn look(reader: &Reader, wish: &Wish) -> (Vec<Look>, usize) {
     let latents: Vec<Latent> = match &wish.latents {
         Some(indices) => indices.iter().filter_map(|index| reader.latent_at(*index).ok()).collect(),
@@ -142,15 +144,15 @@ fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> 
     Look { latent, scan, preview, unfit, scaling, is_whole, arrangement }
 }
 
-/// The factors for a latent of this layout, if any fit. Models of videos are many, and their latents have as many channels
-/// as those of images, so they need the model's name.
+/// The factors for a latent with this layout, if any match. Video models are numerous, and their
+/// latents have as many channels as those of images, so they require the model's name.
 pub fn guess_of(layout: &Layout, model: &str) -> Option<Guess> {
     let is_video = layout.axes().iter().any(|axis| axis.name == "frame");
     guess(layout.channels(), model).filter(|guess| guess.by_name || !is_video)
 }
 
 impl Look {
-    /// Its key, or its position if it has none.
+    /// The latent's key, or its position if it has none.
     pub fn name(&self) -> String {
         shown_name(self.latent.key(), self.latent.index())
     }
@@ -161,7 +163,7 @@ impl Look {
         format!("{dtype} · {shape} · {}", human_size(self.latent.payload_size()))
     }
 
-    /// Its statistics, name and number.
+    /// The statistics, as names and numbers.
     pub fn figures(&self) -> Vec<(&'static str, String)> {
         let Ok(scan) = &self.scan else { return Vec::new() };
         let of = &scan.statistics;
@@ -180,7 +182,7 @@ impl Look {
         figures
     }
 
-    /// What was assumed, and what the statistics are of.
+    /// The assumptions, and the values that the statistics cover.
     pub fn notes(&self) -> Vec<String> {
         let scan = match &self.scan {
             Ok(scan) => scan,
@@ -202,7 +204,7 @@ impl Look {
         notes
     }
 
-    /// What is to be known of its pictures.
+    /// Notes about the pictures.
     pub fn picture_notes(&self) -> Vec<String> {
         let Some(scan) = self.scan.as_ref().ok().filter(|scan| scan.values > 0) else { return Vec::new() };
         if scan.items.is_empty() {
@@ -235,7 +237,7 @@ impl Look {
         notes
     }
 
-    /// Where which channel is, and its scale, if the pictures themselves do not say it.
+    /// The positions of channels and their scales, if the pictures do not show them.
     pub fn legend(&self) -> Option<(&'static str, Vec<String>)> {
         let scales = self.scales();
         let order = self.arrangement.order().filter(|_| !scales.is_empty())?;
@@ -245,7 +247,7 @@ impl Look {
         ))
     }
 
-    /// The colours of its pictures.
+    /// The key to the colours of its pictures.
     pub(super) fn key(&self) -> Key {
         match &self.scan {
             Ok(scan) if !scan.items.is_empty() => Key::of(&scan.channels, self.preview.is_some()),
@@ -259,7 +261,7 @@ impl Look {
     }
 }
 
-/// What the file says about itself, a line each, and the prompt, its lines in one; all of it escaped.
+/// Facts about the file, one line each, and the prompt joined into one line; all escaped.
 pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
     let size = human_size(reader.file_size());
     let mut about = vec![size];
@@ -288,10 +290,10 @@ pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
     )
 }
 
-/// Characters of a text from the file that are shown, at most.
+/// Limit on the characters shown of a text.
 const SHOWN: usize = 600;
 
-/// The beginning of a text, escaped.
+/// The start of a text, escaped.
 fn beginning(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", escape_prose(text.split_at(end).0)),

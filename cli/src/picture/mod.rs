@@ -1,9 +1,11 @@
-//! What latents look like: statistics, tiles by channel, previews. No command, and nothing that is printed.
+//! Pictures of latents: statistics, tiles by channel, previews. Independent of commands and of
+//! printing.
 //!
-//! From the ground up: `layout` (which axis is which), `statistics`, `plane` (values in rows), `tiles` and `preview` (values as
-//! colours), `plan` (what is read), `scan` (one pass over a latent that gives all of it), `files` (pictures as files), `clues`
-//! (what else a file says of its latents), `canvas` (something to paint on), `arrangement` (how large, and where), `look` (what is shown of a latent), `paint`, `sheet` (a page with
-//! all of it).
+//! From the bottom up: `layout` (the meaning of the axes), `statistics`, `plane` (values in rows),
+//! `tiles` and `preview` (values as colours), `plan` (the values to read), `scan` (one pass over a
+//! latent that produces all results), `files` (pictures as files), `clues` (other information about
+//! the latents in a file), `canvas` (a surface to paint on), `arrangement` (sizes and positions),
+//! `look` (the view of one latent), `paint`, `sheet` (everything on one page).
 
 mod arrangement;
 mod canvas;

@@ -1,4 +1,4 @@
-//! The pictures of a latent, painted.
+//! Painting of a latent's pictures.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
@@ -15,7 +15,7 @@ pub fn pictures(look: &Look, theme: &Theme) -> Option<RgbImage> {
     (paint(&mut canvas, (0, 0), look, theme) > 0).then(|| canvas.finish())
 }
 
-/// Paints the pictures of a latent at a place; returns how high they are.
+/// Paints the pictures of a latent at a position; returns their height.
 pub(super) fn paint(canvas: &mut Canvas, (x, y): (u32, u32), look: &Look, theme: &Theme) -> u32 {
     let (Ok(scan), arrangement) = (&look.scan, &look.arrangement) else { return 0 };
     let Some(bottom) = u32::try_from(scan.items.len()).ok().filter(|items| *items > 0) else { return 0 };

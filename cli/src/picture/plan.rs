@@ -1,4 +1,4 @@
-//! What is read of a latent: all of it, or a sample of one that is large, and which of its pictures are kept.
+//! The values to read from a latent (all, or a sample of a large one) and the pictures to keep.
 
 use std::ops::Range;
 
@@ -7,20 +7,21 @@ use gen5::{ChunkRecord, Latent};
 use super::layout::{Layout, spread_evenly};
 use crate::budget::PICTURES;
 
-/// What a scan is to find out.
+/// The requested results of a scan.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Pictures that are kept, at most; those that [`Layout::choose`] chooses.
+    /// Maximum number of pictures to keep, as chosen by [`Layout::choose`].
     pub items: usize,
-    /// Pixels of the longer side of a picture, at most. Larger ones are made smaller by the mean of squares of pixels.
+    /// Maximum length of a picture's longer side in pixels. Larger ones are scaled down by
+    /// averaging squares of pixels.
     pub side: usize,
-    /// Bytes that pictures take, at most, but for the first.
+    /// Maximum memory for pictures in bytes. One is always kept.
     pub memory: u64,
-    /// Bytes that are read. Of a latent that has more, statistics are those of a sample.
+    /// Maximum number of bytes to read. For larger latents, the statistics cover a sample.
     pub sample: u64,
-    /// Rows that are looked at; all of them if there are none.
+    /// The rows to scan; `None` for all.
     pub rows: Option<Range<usize>>,
-    /// Bins of the histogram; 0 for none.
+    /// Number of histogram bins; 0 for no histogram.
     pub bins: usize,
 }
 
@@ -31,18 +32,18 @@ impl Default for Request {
 }
 
 impl Request {
-    /// Pictures of this layout that are kept, at most.
+    /// Maximum number of pictures kept for this layout.
     pub fn items_within(&self, layout: &Layout) -> usize {
         let within = usize::try_from(self.memory / self.item(layout)).unwrap_or(usize::MAX);
         within.max(1).min(self.items)
     }
 
-    /// Bytes that they take.
+    /// The memory that they take in bytes.
     pub fn memory_for(&self, layout: &Layout) -> u64 {
         self.item(layout).saturating_mul(self.items_within(layout).min(layout.items()) as u64)
     }
 
-    /// Bytes of a picture, at most.
+    /// Maximum size of a picture in bytes.
     fn item(&self, layout: &Layout) -> u64 {
         let side = |pixels: usize| pixels.min(self.side.max(1)) as u64;
         let plane = side(layout.width()) * side(layout.height()) * size_of::<f32>() as u64;
@@ -50,22 +51,22 @@ impl Request {
     }
 }
 
-/// Bytes that one task reads of a large raw latent, at least.
+/// Minimum number of bytes that a task reads from a large raw latent.
 const PIECE: u64 = 16 << 20;
 
-/// Tasks that read one latent, at most: each takes some memory.
+/// Maximum number of tasks for one latent: each takes some memory.
 const MOST_PIECES: usize = 256;
 
-/// Places from which a sample is taken.
+/// Number of places to sample.
 const PLACES: usize = 32;
 
-/// What is read, and what is kept of it.
+/// The values to read and the pictures to keep.
 pub(super) struct Plan {
-    /// Rows that can be read side by side.
+    /// Row ranges that can be read in parallel.
     pub(super) pieces: Vec<Range<usize>>,
-    /// Bytes that are read of each of them.
+    /// Maximum number of bytes to read from each.
     pub(super) most: u64,
-    /// The pictures that are kept.
+    /// The pictures to keep.
     pub(super) chosen: Vec<usize>,
 }
 
@@ -75,13 +76,14 @@ impl Plan {
         let row_bytes = latent.payload_size().checked_div(row_count(latent)).unwrap_or(0);
         let bytes = row_bytes.saturating_mul(count as u64);
         if bytes == 0 {
-            // Axes say nothing of what there is to do: beside one of length 0 any other may have any length.
+            // The axes say nothing about the amount of work: if one has length 0, the others can
+            // have any length.
             return Self { pieces: Vec::new(), most: u64::MAX, chosen: Vec::new() };
         }
         let items = request.items_within(layout);
         let is_raw = !latent.chunks().any(ChunkRecord::is_compressed);
         let chosen = match layout.items_in_row() {
-            // The layout of these rows alone chooses among them.
+            // Chosen by the layout of these rows alone.
             Some(in_row) => {
                 let chosen = layout.of_rows(count).choose(items).into_iter();
                 chosen.map(|item| item + rows.start * in_row).collect()
@@ -89,7 +91,7 @@ impl Plan {
             None => layout.choose(items),
         };
         if bytes <= request.sample {
-            // Parts are decompressed side by side anyway.
+            // Parts are already decompressed in parallel.
             let tasks = if is_raw { usize::try_from(bytes / PIECE).unwrap_or(MOST_PIECES) } else { 1 }
                 .clamp(1, count.min(MOST_PIECES));
             let cut = |at: usize| rows.start + count / tasks * at + (count % tasks).min(at);
@@ -105,7 +107,7 @@ impl Plan {
                 let shown = chosen.iter().filter_map(|item| rows_of(*item));
                 (joined(spread(rows, some).into_iter().chain(shown).collect()), chosen)
             }
-            // Only what is read anyway is shown.
+            // Only pictures that are read for the sample are shown.
             Some(in_row) => {
                 let pieces = part_starts(latent, rows, some);
                 let chosen = choose_among(&pieces, in_row, layout.is_spread(), items);
@@ -113,13 +115,13 @@ impl Plan {
             }
             None => (part_starts(latent, rows, some), chosen),
         };
-        // A row can be larger than all that is to be read.
+        // A single row can be larger than the limit.
         let most = if row_bytes > share { request.sample / pieces.len().max(1) as u64 } else { u64::MAX };
         Self { pieces, most, chosen }
     }
 }
 
-/// Some rows at a time, from places spread over all of them.
+/// Groups of rows from places spread over the whole range.
 fn spread(rows: &Range<usize>, some: usize) -> Vec<Range<usize>> {
     let places = PLACES.min(rows.len() / some).max(2);
     let place = |at: usize| rows.start + spread_evenly(at, places, rows.len() - some);
@@ -130,8 +132,8 @@ fn row_count(latent: &Latent) -> u64 {
     latent.row_axis().and_then(|axis| latent.shape().get(axis)).map_or(1, |&len| len as u64)
 }
 
-/// The first rows of parts that are spread over the latent: to reach those behind them, these would have to be decompressed
-/// too.
+/// The first rows of parts spread over the latent. Later rows of a part would require decompressing
+/// the earlier ones.
 fn part_starts(latent: &Latent, rows: &Range<usize>, share: usize) -> Vec<Range<usize>> {
     let starts: Vec<Range<usize>> = latent
         .chunks()
@@ -150,7 +152,7 @@ fn part_starts(latent: &Latent, rows: &Range<usize>, share: usize) -> Vec<Range<
     pieces.map(|part| part.start..part.end.min(part.start.saturating_add(share))).collect()
 }
 
-/// Some of the pictures of these rows: spread over them, or the first.
+/// Some of the pictures in these rows: evenly spread, or the first ones.
 fn choose_among(pieces: &[Range<usize>], in_row: usize, is_spread: bool, most: usize) -> Vec<usize> {
     let all: usize = pieces.iter().map(|piece| piece.len() * in_row).sum();
     let count = all.min(most);
@@ -168,7 +170,7 @@ fn choose_among(pieces: &[Range<usize>], in_row: usize, is_spread: bool, most: u
     places.filter_map(nth).collect()
 }
 
-/// Ranges in order, those that touch made one.
+/// Sorted ranges, with adjacent ones merged.
 fn joined(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_by_key(|range| range.start);
     let mut joined: Vec<Range<usize>> = Vec::with_capacity(ranges.len());

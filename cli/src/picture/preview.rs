@@ -1,10 +1,11 @@
-//! Previews: latents as RGB by a linear map of their channels, which is near what the decoder makes of them, at an eighth of
-//! its size and no cost.
+//! Previews: latents as RGB by a linear map of their channels. The result is close to the
+//! decoder's, at an eighth of its size and almost without cost.
 //!
-//! The factors and biases are those that ComfyUI publishes as `latent_rgb_factors` and `latent_rgb_factors_bias`
-//! (`comfy/latent_formats.py`, as of 2025). The idea is Keturn's, who fitted the first of them (Hugging Face forum, "Decoding
-//! latents to RGB without upscaling", 2022). They are for latents as the sampler has them, scaled and shifted; the result is
-//! in -1 to 1. Scales and shifts are there, too, as `scale_factor` and `shift_factor`.
+//! The factors and biases are those that ComfyUI publishes as `latent_rgb_factors` and
+//! `latent_rgb_factors_bias` (`comfy/latent_formats.py`, as of 2025). The idea is Keturn's, who
+//! fitted the first of them (Hugging Face forum, "Decoding latents to RGB without upscaling",
+//! 2022). They apply to latents as the sampler has them, scaled and shifted; the result is in -1 to
+//! 1. The same file also has the scales and shifts, as `scale_factor` and `shift_factor`.
 
 use image::RgbImage;
 
@@ -13,7 +14,7 @@ use super::plane::Plane;
 use super::tiles::{NAN, byte};
 use crate::values::Normalization;
 
-/// A family of models, whose latents share factors.
+/// A family of models whose latents share factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preview {
     /// Stable Diffusion 1 and 2: 4 channels.
@@ -26,7 +27,7 @@ pub enum Preview {
     Flux,
 }
 
-/// What each channel adds to red, green and blue.
+/// The contribution of each channel to red, green and blue.
 const SD15: [[f32; 3]; 4] = [
     [0.3512, 0.2297, 0.3227],
     [0.3250, 0.4974, 0.2350],
@@ -86,7 +87,7 @@ const FLUX: [[f32; 3]; 16] = [
 const FLUX_BIAS: [f32; 3] = [-0.0329, -0.0718, -0.0851];
 
 impl Preview {
-    /// What each channel adds to red, green and blue.
+    /// The contribution of each channel to red, green and blue.
     pub fn factors(self) -> &'static [[f32; 3]] {
         match self {
             Self::Sd15 => &SD15,
@@ -96,7 +97,7 @@ impl Preview {
         }
     }
 
-    /// Red, green and blue where all channels are zero.
+    /// Red, green and blue if all channels are zero.
     pub fn bias(self) -> [f32; 3] {
         match self {
             Self::Sd15 => [0.0; 3],
@@ -106,7 +107,7 @@ impl Preview {
         }
     }
 
-    /// How its sampler has the values that its decoder takes.
+    /// The conversion between the sampler's scale and the decoder's.
     pub fn normalization(self) -> Normalization {
         let (shift, factor) = match self {
             Self::Sd15 => (0.0, 0.18215),
@@ -117,12 +118,12 @@ impl Preview {
         Normalization { shift, factor }
     }
 
-    /// How many channels its latents have.
+    /// The number of channels of its latents.
     pub fn channels(self) -> usize {
         self.factors().len()
     }
 
-    /// Whether latents of this layout can be its.
+    /// Whether latents with this layout can be from this family.
     pub fn fits(self, layout: &Layout) -> bool {
         self.channels() == layout.channels()
     }
@@ -137,8 +138,8 @@ impl Preview {
         }
     }
 
-    /// The picture of these channels, a pixel for each of their values; `None` if they are not as many as it takes. Where a
-    /// value is NaN the pixel is [`NAN`].
+    /// The picture of these channels, one pixel per value; `None` if the number of channels is
+    /// wrong. Pixels with a NaN value are [`NAN`].
     pub fn picture(self, planes: &[Plane], scaling: Scaling) -> Option<RgbImage> {
         let value = |value: f32| match scaling {
             Scaling::Sampler => value,
@@ -162,22 +163,22 @@ impl Preview {
     }
 }
 
-/// Which factors a latent is shown with, and why these.
+/// The factors to show a latent with, and the evidence for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guess {
     /// The factors.
     pub preview: Preview,
-    /// What speaks for them: `4 channels, and "xl" in the model's name`.
+    /// The evidence: `4 channels, and "xl" in the model's name`.
     pub why: String,
-    /// Whether the model's name does, too.
+    /// Whether the model's name is part of the evidence.
     pub by_name: bool,
 }
 
-/// Factors by the number of channels and the model's name, if any fit.
+/// The factors that match the number of channels and the model's name, if any.
 pub fn guess(channels: usize, model: &str) -> Option<Guess> {
     use Preview::{Flux, Sd3, Sd15, Sdxl};
     let name = model.to_lowercase().replace(['-', '_'], " ");
-    // Models whose latents have as many channels and mean something else.
+    // Models whose latents have the same number of channels with a different meaning.
     const OTHERS: [&str; 13] = [
         "flux.2",
         "flux2",
@@ -193,13 +194,13 @@ pub fn guess(channels: usize, model: &str) -> Option<Guess> {
         "ltx",
         "mochi",
     ];
-    // At the start of a word: a swan is no Wan.
+    // Only at the start of a word: a swan is not Wan.
     let starts_word = |at: usize| name.get(..at).is_some_and(|before| !before.ends_with(char::is_alphabetic));
     if OTHERS.iter().any(|other| name.match_indices(other).any(|(at, _)| starts_word(at))) {
         return None;
     }
     const NAMES: [(&str, Preview); 19] = [
-        // These three take SDXL's autoencoder.
+        // These three use SDXL's autoencoder.
         ("kolors", Sdxl),
         ("auraflow", Sdxl),
         ("ssd 1b", Sdxl),
@@ -245,7 +246,7 @@ mod tests {
             (4, "juggernautXL_v9", Some(Preview::Sdxl)),
             (4, "Stable Diffusion", Some(Preview::Sd15)),
             (4, "v1-5-pruned", Some(Preview::Sd15)),
-            // The name of a model whose latents have other channels is passed over.
+            // Names of models with a different number of channels are ignored.
             (4, "Stable Diffusion 3", Some(Preview::Sd15)),
             (16, "SDXL", Some(Preview::Flux)),
             (16, "flux-xl", Some(Preview::Flux)),
@@ -279,9 +280,9 @@ mod tests {
 
     #[test]
     fn a_preview_is_the_published_sum() {
-        // Of SDXL, channels 1, -2, 0.5 and 0: red 0.1084 + 0.3651 + 0.5066 + 0.0538 = 1.0339, which is clipped;
-        // green -0.0175 + 0.4232 + 0.0084 + 0.05555 = 0.46965, and so (0.46965 + 1) / 2 * 255 = 187.4;
-        // blue -0.0011 + 0.4341 - 0.2136 - 0.0181 = 0.2013, 153.2.
+        // SDXL with channels 1, -2, 0.5 and 0: red 0.1084 + 0.3651 + 0.5066 + 0.0538 = 1.0339,
+        // which is clipped; green -0.0175 + 0.4232 + 0.0084 + 0.05555 = 0.46965, so (0.46965 + 1) /
+        // 2 * 255 = 187.4; blue -0.0011 + 0.4341 - 0.2136 - 0.0181 = 0.2013, so 153.2.
         let planes: Vec<Plane> =
             [1.0, -2.0, 0.5, 0.0].iter().map(|value| Plane::new(1, 1, vec![*value])).collect();
         let picture = Preview::Sdxl.picture(&planes, Scaling::Sampler).unwrap();

@@ -1,5 +1,5 @@
-//! One pass over a latent that gives all that is shown of it: statistics by channel, a histogram, and some of its pictures,
-//! made smaller on the way where they are large.
+//! One pass over a latent that produces its statistics by channel, a histogram, and some of its
+//! pictures, scaled down on the way if they are large.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -14,49 +14,50 @@ use super::plane::Plane;
 use super::statistics::{Histogram, Sketch, Statistics};
 use crate::values::widen;
 
-/// What a latent looks like.
+/// The results of a scan.
 #[derive(Clone, Debug)]
 pub struct Scan {
-    /// How its axes were read.
+    /// The interpretation of its axes.
     pub layout: Layout,
-    /// Of all values that were read.
+    /// Statistics of all values read.
     pub statistics: Statistics,
-    /// The same by channel: as many as the layout has.
+    /// Statistics by channel of the layout.
     pub channels: Vec<Statistics>,
-    /// How values spread, if it was asked for and any is finite.
+    /// The histogram, if requested and if any value is finite.
     pub histogram: Option<Histogram>,
-    /// Some of its pictures, in their order.
+    /// Some of its pictures, in order.
     pub items: Vec<Item>,
-    /// How many values were asked for: those of the rows, or all. What was read of them is the statistics' count.
+    /// The number of requested values: those of the rows, or all. The count in the statistics is
+    /// the number read.
     pub values: u64,
 }
 
 impl Scan {
-    /// Whether the statistics are those of a sample.
+    /// Whether the statistics cover only a sample.
     pub fn is_sample(&self) -> bool {
         self.statistics.count() < self.values
     }
 }
 
-/// One picture of a latent.
+/// A picture of a latent.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// Its position among all of them, for [`Layout::item_name`].
+    /// Its position among all pictures, for [`Layout::item_name`].
     pub index: usize,
     /// Its channels.
     pub planes: Vec<Plane>,
 }
 
-/// Looks at a latent.
+/// Scans a latent.
 ///
 /// # Errors
 ///
-/// Those of reading it, and of rows that it does not have.
+/// Those of reading it, and of rows out of range.
 pub fn scan(latent: &Latent, hints: Hints<'_>, request: &Request) -> gen5::Result<Scan> {
     let layout = Layout::guess(latent.shape(), hints);
     let all = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(1);
     let rows = request.rows.clone().unwrap_or(0..all);
-    // Rows that are not there are refused here, before anything is asked of them.
+    // Rejects rows out of range before they are used.
     let values = match latent.row_axis() {
         Some(_) => latent.rows(rows.clone())?.len(),
         None => latent.len(),
@@ -77,10 +78,11 @@ pub fn scan(latent: &Latent, hints: Hints<'_>, request: &Request) -> gen5::Resul
     Ok(whole.finish(&layout, values, request.bins))
 }
 
-/// Bytes of the first look, which tells around what values are counted.
+/// Number of bytes read first, to choose the center of the counts.
 const START: u64 = 64 << 10;
 
-/// What values are counted with, about a center that the first of these rows tells. Of several whole parts might be decompressed.
+/// An empty sketch for the histogram, centered by the first of these rows. Reading several could
+/// decompress several whole parts.
 fn sketch(latent: &Latent, rows: &Range<usize>, layout: &Layout) -> gen5::Result<Sketch> {
     let nothing_kept = Frame::new(layout, Vec::new(), &Request::default());
     let pass = Pass { left: START, ..Pass::new(&nothing_kept, latent.dtype(), None) };
@@ -88,7 +90,7 @@ fn sketch(latent: &Latent, rows: &Range<usize>, layout: &Layout) -> gen5::Result
     Ok(Sketch::around(&read(latent, &first, pass)?.statistics()))
 }
 
-/// Reads some rows, as much of them as the pass takes.
+/// Reads a range of rows, up to the limit of the pass.
 fn read<'a>(latent: &Latent, rows: &Range<usize>, mut pass: Pass<'a>) -> gen5::Result<Pass<'a>> {
     let read = match latent.row_axis() {
         Some(axis) => {
@@ -103,23 +105,23 @@ fn read<'a>(latent: &Latent, rows: &Range<usize>, mut pass: Pass<'a>) -> gen5::R
         written => written?,
     }
     pass.settle();
-    // Of other pieces there are as many, until all are read.
+    // Free the buffers: the results of all pieces are kept until the last is read.
     (pass.block, pass.pending) = (Vec::new(), Vec::new());
     Ok(pass)
 }
 
-/// Which pictures are kept, and how large.
+/// The pictures to keep, and their size.
 struct Frame<'a> {
     axes: &'a [Axis],
     channels: usize,
     /// Ascending.
     items: Vec<usize>,
-    /// Pixels that become one, each way.
+    /// Pixels merged into one, along each axis.
     factor: usize,
-    /// Of a plane, as it is kept.
+    /// Width of a kept plane.
     width: usize,
     height: usize,
-    /// Of a plane, as it is in the file.
+    /// Width of a plane in the file.
     full_width: usize,
     full_height: usize,
 }
@@ -141,37 +143,37 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The sums of a plane's pixels, and how many values they have.
+/// Sums of a plane's pixels, and the number of values in them.
 #[derive(Clone)]
 struct Sums {
     pixels: Vec<f32>,
     values: usize,
 }
 
-/// Values on their way: where they are, and what became of them.
+/// The state of a pass over values: the position, and the results so far.
 struct Pass<'a> {
     frame: &'a Frame<'a>,
     dtype: Dtype,
     /// The position of the next value along each axis.
     at: Vec<usize>,
-    /// Bytes that may still come.
+    /// Number of bytes that may still be read.
     left: u64,
-    /// Whether more came than may.
+    /// Whether the limit was exceeded.
     is_full: bool,
-    /// Memory for the values of a block.
+    /// Buffer for the values of a block.
     block: Vec<f32>,
     channels: Vec<Statistics>,
-    /// Values of each channel that were not added yet.
+    /// Values of each channel that are not added yet.
     pending: Vec<Vec<f32>>,
     sketch: Option<Sketch>,
-    /// By the position of their picture among those that are kept.
+    /// By the picture's position among those that are kept.
     planes: BTreeMap<usize, Vec<Sums>>,
 }
 
-/// Values of a channel that are added together.
+/// Number of values of a channel that are added together.
 const PENDING: usize = 4096;
 
-/// Where a value belongs.
+/// The destination of a value.
 #[derive(Default)]
 struct Place {
     item: usize,
@@ -196,7 +198,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Has the value at this position as the next one.
+    /// Sets the position of the next value.
     fn start_at(&mut self, mut position: u64) {
         for (at, axis) in self.at.iter_mut().zip(self.frame.axes).rev() {
             let len = axis.len.max(1) as u64;
@@ -210,7 +212,7 @@ impl<'a> Pass<'a> {
             sketch.add(values);
         }
         while !values.is_empty() {
-            // Along the innermost axis, if that is to the right, values lie side by side.
+            // Along the innermost axis, if it is horizontal, values are adjacent.
             let run = match self.frame.axes.last().zip(self.at.last()) {
                 Some((axis, at)) if axis.role == Role::Right(1) => axis.len.saturating_sub(*at).max(1),
                 _ => 1,
@@ -256,7 +258,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Adds values that lie side by side to the plane they belong to, if it is kept.
+    /// Adds adjacent values to their plane, if it is kept.
     fn keep(&mut self, place: &Place, values: &[f32]) {
         let frame = self.frame;
         let Ok(item) = frame.items.binary_search(&place.item) else { return };
@@ -277,7 +279,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Adds what waits.
+    /// Adds the pending values.
     fn settle(&mut self) {
         for (statistics, pending) in self.channels.iter_mut().zip(&mut self.pending) {
             statistics.add(pending);
@@ -304,7 +306,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Of all channels together.
+    /// Statistics of all channels together.
     fn statistics(&self) -> Statistics {
         let mut statistics = Statistics::default();
         self.channels.iter().for_each(|channel| statistics.merge(channel));
@@ -315,7 +317,7 @@ impl<'a> Pass<'a> {
         let frame = self.frame;
         let statistics = self.statistics();
         let histogram = self.sketch.and_then(|sketch| sketch.histogram(&statistics, bins));
-        // A picture of which something was not read is none.
+        // A picture that was not read completely is dropped.
         let whole = frame.full_width.saturating_mul(frame.full_height);
         let items =
             self.planes.into_iter().filter(|(_, planes)| planes.iter().all(|plane| plane.values == whole));
@@ -329,10 +331,10 @@ impl<'a> Pass<'a> {
 }
 
 impl Frame<'_> {
-    /// The plane of which these are the sums.
+    /// The plane with these sums.
     fn plane(&self, mut pixels: Vec<f32>) -> Option<Plane> {
         if self.factor > 1 {
-            // At the right and at the bottom there may be less to a pixel.
+            // Pixels at the right and bottom edges may have fewer values.
             let weight = |at: usize, full: usize| self.factor.min(full - at * self.factor) as f32;
             for (y, line) in pixels.chunks_mut(self.width).enumerate() {
                 for (x, pixel) in line.iter_mut().enumerate() {
@@ -346,7 +348,7 @@ impl Frame<'_> {
 
 impl Write for Pass<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Blocks are whole values, and so is what is taken of them.
+        // Blocks are a whole number of values, and so are the parts taken from them.
         let some = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len()) / self.dtype.size()
             * self.dtype.size();
         if some == 0 {

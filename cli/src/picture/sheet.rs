@@ -1,4 +1,4 @@
-//! A contact sheet: all that a file holds, on one page.
+//! A contact sheet: the contents of a file on one page.
 
 use gen5::Reader;
 use image::{Rgb, RgbImage};
@@ -11,35 +11,36 @@ use super::statistics::{Histogram, Statistics};
 use super::tiles::Key;
 use crate::terminal::{count, escape};
 
-/// Pixels around everything.
+/// Margin around the page in pixels.
 const MARGIN: u32 = 40;
 
-/// Pixels of the longer side of the image, at most; of a narrow page it takes a third.
+/// Maximum length of the image's longer side in pixels; on a narrow page it takes a third.
 const IMAGE: u32 = 248;
 
-/// Pixels that a page is high, and that it has in all, about, at most: what comes below is left out and counted.
+/// Approximate maximum height and number of pixels of a page. Further latents are left out and
+/// counted.
 const HEIGHT: u32 = 16_000;
 const PIXELS: u32 = 48 << 20;
 
-/// A histogram.
+/// Size of a histogram.
 const HISTOGRAM: (u32, u32) = (224, 46);
 
-/// A page, and what could not be shown on it.
+/// A page, and information about omitted parts.
 #[derive(Debug)]
 pub struct Sheet {
     /// The page.
     pub picture: RgbImage,
-    /// Why the file's image is not shown, if it is sound but cannot be decoded.
+    /// The reason why a sound image cannot be shown.
     pub image: Option<String>,
-    /// What is wrong with latents and image that could not be read.
+    /// Errors of latents and of the image that could not be read.
     pub damaged: Vec<gen5::Error>,
-    /// How many latents are on it, and how many were left out.
+    /// The number of latents shown, and of those left out.
     pub latents: (usize, usize),
-    /// Whether there are characters on it that the fonts do not have.
+    /// Whether the page contains characters that the fonts lack.
     pub has_boxes: bool,
 }
 
-/// Paints the page of a file that is called so. The width that is wished for is that of the page.
+/// Paints the page of a file named `name`. The requested width is that of the page.
 pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
     let wish = Wish { width: wish.width.saturating_sub(2 * MARGIN).max(1), ..wish.clone() };
     let mut page = Page {
@@ -84,7 +85,7 @@ pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
     Sheet { picture: page.canvas.finish(), image, damaged, latents: (shown, left_out), has_boxes }
 }
 
-/// Sizes of text, and the face that each is in.
+/// Font and size of each kind of text.
 const TITLE: (Face, f32) = (Face::Sans, 32.0);
 const TEXT: (Face, f32) = (Face::Sans, 19.0);
 const KEY: (Face, f32) = (Face::Mono, 20.0);
@@ -98,14 +99,14 @@ fn style((face, size): (Face, f32), color: Rgb<u8>) -> Style {
 struct Page {
     canvas: Canvas,
     theme: Theme,
-    /// Between the margins.
+    /// Width between the margins.
     width: u32,
-    /// Where what comes next starts.
+    /// The position of the next element.
     y: u32,
 }
 
 impl Page {
-    /// What the file is: its image, and beside it name, model and prompt.
+    /// The file's image, and next to it name, model and prompt.
     fn header(&mut self, reader: &Reader, name: &str, image: Option<&Result<files::Stored, String>>) {
         let stored = image.and_then(|image| image.as_ref().ok());
         let top = self.y;
@@ -144,7 +145,7 @@ impl Page {
         self.y = y.max(top + below) + 24;
     }
 
-    /// A latent: what it is, its numbers, its pictures.
+    /// A latent: description, numbers, pictures.
     fn latent(&mut self, look: &Look) {
         let Theme { ink, muted, rule, .. } = self.theme;
         self.canvas.fill(MARGIN, self.y, self.width, 1, rule);
@@ -198,7 +199,7 @@ impl Page {
         }
     }
 
-    /// Where which channel is, and its scale, where no captions say it.
+    /// The positions of channels and their scales, if no captions show them.
     fn legend(&mut self, look: &Look) {
         let Some((order, scales)) = look.legend() else { return };
         self.y += 2;
@@ -214,7 +215,7 @@ impl Page {
         self.y += 22;
     }
 
-    /// What the colours on this page mean.
+    /// The key to the colours on this page.
     fn footer(&mut self, key: Key) {
         self.canvas.fill(MARGIN, self.y, self.width, 1, self.theme.rule);
         self.y += 16;
@@ -234,7 +235,7 @@ impl Page {
         }
     }
 
-    /// How values spread, and their normal curve over it.
+    /// A histogram, with the normal curve over it.
     fn histogram(&mut self, (x, y): (u32, u32), histogram: &Histogram, statistics: &Statistics) {
         let (width, height) = HISTOGRAM;
         let normal = histogram.normal(statistics);
@@ -248,7 +249,7 @@ impl Page {
         }
         self.canvas.fill(x, y + height, width, 1, self.theme.muted);
         let Some(normal) = normal else { return };
-        // A line a pixel and a half wide, painted column by column.
+        // A line one and a half pixels wide, painted column by column.
         let (low, high) = (f64::from(histogram.low), f64::from(histogram.high));
         let value = |dx: u32| low + (high - low) * f64::from(dx) / f64::from(width);
         let curve = |dx: u32| height as f32 - tall(normal.count(value(dx)));

@@ -1,16 +1,18 @@
-//! Statistics that are gathered block by block, in any order, and come out as if all values had been at hand.
+//! Statistics gathered block by block, in any order, with the same result as over all values at
+//! once.
 
-/// Values that are summed up together: they stay in cache between two passes over them.
+/// Number of values summed together: they stay in cache between the two passes.
 const BLOCK: usize = 4096;
 
-/// Count, range, mean and deviation of values, those that are NaN or infinite left out and counted apart.
+/// Count, range, mean and deviation of values. NaN and infinite values are excluded and counted
+/// separately.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Statistics {
-    /// How many values are finite. All that follows but the other counts is of these.
+    /// Number of finite values. Everything except the other counts refers to these.
     pub finite: u64,
-    /// How many are NaN.
+    /// Number of NaN values.
     pub nan: u64,
-    /// How many are infinite.
+    /// Number of infinite values.
     pub infinite: u64,
     range: Option<(f32, f32)>,
     mean: f64,
@@ -19,8 +21,8 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Adds values. Of each block the mean comes first, then the distances from it, so that no sum of squares has to
-    /// cancel another; blocks are joined by Chan's formula.
+    /// Adds values. For each block, the mean is computed first and then the distances from it, so
+    /// that large sums of squares do not cancel; blocks are combined with Chan's formula.
     pub fn add(&mut self, values: &[f32]) {
         for block in values.chunks(BLOCK) {
             self.merge(&Self::of_block(block));
@@ -34,7 +36,7 @@ impl Statistics {
             sum += f64::from(value);
         }
         if !sum.is_finite() {
-            // Seldom: something is NaN or infinite. (No sum of finite float32 overflows here.)
+            // Rare: a value is NaN or infinite. (Sums of finite float32 do not overflow here.)
             return Self::of_some_finite(values);
         }
         if values.is_empty() {
@@ -53,7 +55,7 @@ impl Statistics {
         Self { nan: nan as u64, infinite: infinite as u64, ..Self::of_block(&finite) }
     }
 
-    /// Adds what was gathered elsewhere.
+    /// Adds statistics gathered elsewhere.
     pub fn merge(&mut self, other: &Self) {
         self.nan += other.nan;
         self.infinite += other.infinite;
@@ -67,17 +69,17 @@ impl Statistics {
         self.range = Some((low.min(other_low), high.max(other_high)));
     }
 
-    /// How many values there were.
+    /// The total number of values.
     pub fn count(&self) -> u64 {
         self.finite + self.nan + self.infinite
     }
 
-    /// The smallest; `None` if no value is finite, as with all that follows.
+    /// The smallest value; `None` if no value is finite, as for the following methods.
     pub fn min(&self) -> Option<f32> {
         self.range.map(|(low, _)| low)
     }
 
-    /// The largest.
+    /// The largest value.
     pub fn max(&self) -> Option<f32> {
         self.range.map(|(_, high)| high)
     }
@@ -93,15 +95,17 @@ impl Statistics {
     }
 }
 
-/// How many values share their upper 16 bits as float32: sign, exponent and 7 bits of mantissa.
+/// Number of cells. The values of a cell share their upper 16 bits as float32: sign, exponent and 7
+/// bits of mantissa.
 const CELLS: usize = 1 << 16;
 
-/// Beyond this, distances between values could be more than float32 has.
+/// Beyond this, distances between values could exceed the range of float32.
 const FARTHEST: f32 = 1e30;
 
-/// Counts in cells, from which a histogram of any range can be made: one pass does, and the range need not be known before.
-/// A cell is less than a hundredth as wide as it is far from the center, so where the center is one of the values, or
-/// between two, no cell is wider than a hundredth of their range.
+/// Counts in cells, from which a histogram of any range can be made after a single pass, without
+/// knowing the range in advance. A cell's width is less than a hundredth of its distance from the
+/// center. So if the center is a value or between two values, no cell is wider than a hundredth of
+/// their range.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch {
     center: f32,
@@ -113,8 +117,8 @@ impl Sketch {
         Self { center, cells: vec![0; CELLS] }
     }
 
-    /// One with a center for values of which some are these: zero if they are on both sides of it, for which bfloat16 is
-    /// counted exactly, else that which is nearest to zero.
+    /// Chooses the center from a sample of the values: zero if they have both signs, for which
+    /// bfloat16 is counted exactly, otherwise the value nearest to zero.
     pub(super) fn around(some: &Statistics) -> Self {
         let center = match some.range {
             Some((low, _)) if low > 0.0 => low,
@@ -125,7 +129,7 @@ impl Sketch {
     }
 
     pub(super) fn add(&mut self, values: &[f32]) {
-        // Most latents are about zero, which need not be subtracted.
+        // Most latents are centered on zero, which needs no subtraction.
         match self.center {
             0.0 => self.count(values.iter().copied()),
             center => self.count(values.iter().map(|value| value - center)),
@@ -140,15 +144,15 @@ impl Sketch {
         }
     }
 
-    /// Adds what was counted elsewhere, about the same center.
+    /// Adds counts gathered elsewhere with the same center.
     pub(super) fn merge(&mut self, other: &Self) {
         for (count, more) in self.cells.iter_mut().zip(&other.cells) {
             *count += more;
         }
     }
 
-    /// The counts in `bins` equal bins from the smallest to the largest of the values that were added. A cell that lies in
-    /// several bins is divided among them by how much of it lies in each.
+    /// The counts in `bins` equal bins from the smallest to the largest added value. A cell that
+    /// spans several bins is divided in proportion.
     pub(super) fn histogram(&self, values: &Statistics, bins: usize) -> Option<Histogram> {
         let (low, high) = values.range?;
         let (start, end) = (f64::from(low), f64::from(high));
@@ -162,11 +166,12 @@ impl Sketch {
                 let (left, right) = (start + width * bin as f64, start + width * (bin + 1) as f64);
                 let share = match (to > from, width > 0.0) {
                     (true, _) => (to.min(right) - from.max(left)).max(0.0) / (to - from),
-                    // The cell is one value: it belongs to the bin that starts with it, the largest to the last bin.
+                    // The cell is a single value. It belongs to the bin that starts with it; the
+                    // largest belongs to the last bin.
                     (false, true) => {
                         f64::from(u8::from((left..right).contains(&from) || bin + 1 == bins && from >= right))
                     }
-                    // All values are one, which is drawn in the middle.
+                    // All values are equal, and drawn in the middle.
                     (false, false) => f64::from(u8::from(bin == bins / 2)),
                 };
                 *total += share * count as f64;
@@ -176,7 +181,7 @@ impl Sketch {
     }
 }
 
-/// The distances from the center between which those of a cell lie; `None` if they are not finite.
+/// The range of a cell's distances from the center; `None` if not finite.
 fn bounds(cell: usize) -> Option<(f64, f64)> {
     let bits = u32::try_from(cell).ok()? << 16;
     let (near, far) = (f32::from_bits(bits), f32::from_bits(bits | 0xffff));
@@ -186,23 +191,24 @@ fn bounds(cell: usize) -> Option<(f64, f64)> {
     })
 }
 
-/// How values spread between their smallest and their largest.
+/// The distribution of values between the smallest and the largest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
-    /// Where the first bin starts.
+    /// The start of the first bin.
     pub low: f32,
-    /// Where the last bin ends.
+    /// The end of the last bin.
     pub high: f32,
-    /// How many values are in each bin. The bins are equally wide. Where a bin ends counts are estimates to within a
-    /// hundredth of the whole range, and their sum is exact.
+    /// The number of values in each bin. The bins have equal widths. Counts are estimates near the
+    /// ends of a bin, within a hundredth of the whole range; their sum is exact.
     pub counts: Vec<f64>,
 }
 
-/// With fewer values no normal curve is drawn over them: it would say more than they do.
+/// Minimum number of values for a normal curve: with fewer, it would suggest too much.
 const FEW: u64 = 256;
 
 impl Histogram {
-    /// The normal curve of the mean and the deviation of these values, if there are enough of them and they spread.
+    /// The normal curve with the mean and deviation of these values, if there are enough of them
+    /// and they vary.
     pub fn normal(&self, values: &Statistics) -> Option<Normal> {
         let (mean, deviation) = values.mean().zip(values.deviation())?;
         let bin = (f64::from(self.high) - f64::from(self.low)) / self.counts.len() as f64;
@@ -211,7 +217,7 @@ impl Histogram {
         is_drawn.then_some(Normal { mean, deviation, peak })
     }
 
-    /// The count that a chart has at its top. A curve far above the bars may leave it.
+    /// The count at the top of a chart. A curve far above the bars may be cut off.
     pub fn top(&self, normal: Option<&Normal>) -> f64 {
         let tallest = self.counts.iter().copied().fold(0.0, f64::max);
         let top = normal.map_or(tallest, |normal| tallest.max(normal.peak.min(tallest * 1.5)));
@@ -224,19 +230,19 @@ impl Histogram {
 pub struct Normal {
     mean: f64,
     deviation: f64,
-    /// What it has at the mean.
+    /// The count at the mean.
     peak: f64,
 }
 
 impl Normal {
-    /// How many values a bin with this one in its middle would have.
+    /// The number of values that a bin centered here would have.
     pub fn count(&self, value: f64) -> f64 {
         let deviations = (value - self.mean) / self.deviation;
         self.peak * (-0.5 * deviations * deviations).exp()
     }
 }
 
-/// A number for people: four digits that count, and a true minus sign.
+/// A number for display: four significant digits, and a true minus sign.
 pub fn figure(value: f64) -> String {
     let size = value.abs();
     let text = if value == 0.0 {
@@ -260,7 +266,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Mean and deviation by the definition, in two passes over all values.
+    /// Mean and deviation by definition, in two passes over all values.
     fn naive(values: &[f32]) -> (f64, f64) {
         let finite: Vec<f64> =
             values.iter().filter(|value| value.is_finite()).map(|&value| f64::from(value)).collect();
@@ -271,7 +277,8 @@ mod tests {
 
     #[test]
     fn large_offsets_do_not_cancel() {
-        // Squares of 1e6 leave nothing of a deviation of 1e-1 in float32, and little in sums of float64.
+        // Squares of 1e6 leave nothing of a deviation of 0.1 in float32, and little in float64
+        // sums.
         let values: Vec<f32> = (0..10_000).map(|at| 1e6 + if at % 2 == 0 { 0.125 } else { -0.125 }).collect();
         let mut statistics = Statistics::default();
         statistics.add(&values);
@@ -315,7 +322,8 @@ mod tests {
         let histogram = sketch.histogram(&statistics, 4).unwrap();
         assert_eq!((histogram.low, histogram.high), (-1.0, 1.0));
         assert!((histogram.counts.iter().sum::<f64>() - 8.0).abs() < 1e-9);
-        // By hand: [-1, -0.5) has one, and -0.5 is where its cell, which reaches away from zero, ends.
+        // By hand: [-1, -0.5) has one, and -0.5 is at the end of its cell, which extends away from
+        // zero.
         assert!(histogram.counts.iter().zip([2.0, 0.0, 2.0, 4.0]).all(|(is, was)| (is - was).abs() < 0.51));
     }
 
@@ -324,7 +332,7 @@ mod tests {
         value as f32
     }
 
-    /// Values that are spread as a normal distribution, in no order.
+    /// Normally distributed values in random order.
     fn normal(count: u32, mean: f64, deviation: f64) -> Vec<f32> {
         let uniform = |n: u32, salt: u32| {
             let hash = (n ^ salt).wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca6b);
@@ -347,7 +355,7 @@ mod tests {
         let sum: f64 = (0..50).map(|at| curve.count(f64::from(low) + bin * (f64::from(at) + 0.5))).sum();
         assert!((sum - 10_000.0).abs() < 50.0, "{sum}");
         assert!(curve.count(3.0) > curve.count(2.5) && curve.count(3.0) > curve.count(3.5));
-        // Too few, and such as do not spread.
+        // Too few values, and constant ones.
         for values in [&values[..255], &[1.0; 1000]] {
             let mut statistics = Statistics::default();
             statistics.add(values);
@@ -372,7 +380,7 @@ mod tests {
             for (bin, count) in histogram.counts.iter().enumerate() {
                 let (left, right) = (low + width * bin as f64, low + width * (bin as f64 + 1.0));
                 let exact = values.iter().filter(|value| (left..right).contains(&f64::from(**value))).count();
-                // No more than what one of the bin's ends cuts wrongly.
+                // At most the values that an end of the bin cuts wrongly.
                 let off = (count - exact as f64).abs();
                 assert!(off <= 150.0, "{mean} ± {deviation}, {bin}: {count}, not {exact}");
             }
@@ -448,7 +456,8 @@ mod tests {
             sketch.add(&values);
             let histogram = sketch.histogram(&statistics, 32).unwrap();
             prop_assert!((histogram.counts.iter().sum::<f64>() - values.len() as f64).abs() < 1e-6);
-            // Up to the end of a bin there are as many as there are, but for those that share a cell with that end.
+            // The counts up to the end of a bin are exact, except for values that share a cell with
+            // that end.
             let (low, high) = (f64::from(histogram.low), f64::from(histogram.high));
             let mut counted = 0.0;
             for (bin, count) in histogram.counts.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Channels as pictures: which value gets which colour.
+//! Channels as pictures: the colour of each value.
 
 use std::sync::LazyLock;
 
@@ -7,23 +7,25 @@ use image::{Rgb, RgbImage};
 use super::plane::Plane;
 use super::statistics::{Statistics, figure};
 
-/// What is NaN. No map has this colour or one like it.
+/// The colour of NaN. No map has a similar one.
 pub const NAN: Rgb<u8> = Rgb([255, 0, 220]);
 
-/// Deviations from the mean at which colours end, so that a few outliers do not make all else grey.
+/// Number of deviations from the mean at which colours end, so that outliers do not make everything
+/// else grey.
 const DEVIATIONS: f64 = 3.0;
 
-/// How the values of a channel become colours.
+/// The mapping from a channel's values to colours.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// Values on both sides of zero: blue at minus this, white at zero, red at this.
+    /// For values of both signs: blue at minus this, white at zero, red at this.
     Signed(f32),
-    /// Values on one side of zero: dark at the first, light at the second.
+    /// For values of one sign: dark at the first, light at the second.
     Between(f32, f32),
 }
 
 impl Scale {
-    /// The scale that these values are seen best with: up to their ends, at most three deviations from the mean.
+    /// The best scale for these values: up to their ends, but at most three deviations from the
+    /// mean.
     pub fn of(values: &Statistics) -> Self {
         let ends = values.min().zip(values.max());
         let (Some((min, max)), Some((mean, deviation))) = (ends, values.mean().zip(values.deviation()))
@@ -35,7 +37,7 @@ impl Scale {
         if low < 0.0 && high > 0.0 { Self::Signed(high.max(-low)) } else { Self::Between(low, high) }
     }
 
-    /// Where colours start and end.
+    /// The values at which colours start and end.
     pub fn ends(self) -> (f32, f32) {
         match self {
             Self::Signed(end) => (-end, end),
@@ -43,7 +45,7 @@ impl Scale {
         }
     }
 
-    /// What it reaches to: `±3.14`, or `0.10 … 4.00`.
+    /// The range in words: `±3.14`, or `0.10 … 4.00`.
     pub fn words(self) -> String {
         match self {
             Self::Signed(end) => format!("±{}", short(end)),
@@ -51,13 +53,13 @@ impl Scale {
         }
     }
 
-    /// The colour of a value; beyond the ends it is theirs.
+    /// The colour of a value; values beyond the ends have the colour of the nearest end.
     pub fn color(self, value: f32) -> Rgb<u8> {
         if value.is_nan() {
             return NAN;
         }
         let (low, high) = self.ends();
-        // Halves, since the distance between the ends can be more than float32 has.
+        // Halved, since the distance between the ends can exceed the range of float32.
         let place = if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.5 };
         let map = match self {
             Self::Signed(_) => &SIGNED,
@@ -67,7 +69,7 @@ impl Scale {
     }
 }
 
-/// Which colours are on a page, to be explained there.
+/// The colours used on a page, for a legend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Key {
     signed: bool,
@@ -78,7 +80,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// That of tiles with the values of these channels, and of their preview if there is one.
+    /// The key for tiles with these channels, and for their preview if there is one.
     pub fn of(channels: &[Statistics], preview: bool) -> Self {
         let mut key = Self { preview, ..Self::default() };
         for channel in channels {
@@ -93,7 +95,7 @@ impl Key {
         key
     }
 
-    /// Adds what else is there.
+    /// Adds the colours of another key.
     pub fn merge(&mut self, other: Self) {
         self.signed |= other.signed;
         self.rising |= other.rising;
@@ -102,7 +104,7 @@ impl Key {
         self.preview |= other.preview;
     }
 
-    /// What colours of tiles mean: a line of pixels of each kind, and its words.
+    /// The meaning of the colours of tiles: a line of pixels of each kind, with its words.
     pub fn bars(self) -> impl Iterator<Item = (RgbImage, &'static str)> {
         const WIDTH: u32 = 96;
         let bar = |scale: Scale| {
@@ -121,7 +123,7 @@ impl Key {
         bars.into_iter().flatten()
     }
 
-    /// What else is to be known of the colours; nothing if there are none.
+    /// Further explanation of the colours; empty if there are none.
     pub fn words(self) -> String {
         let tiles = "Colours end three standard deviations from the channel’s mean, or at its smallest and largest value.";
         let infinite = "Infinite values have the colours of the ends.";
@@ -137,18 +139,18 @@ impl Key {
     }
 }
 
-/// The picture of a channel, a pixel for each value.
+/// The picture of a channel, one pixel per value.
 pub fn tile(plane: &Plane, scale: Scale) -> RgbImage {
     RgbImage::from_fn(plane.width(), plane.height(), |x, y| scale.color(plane.value(x, y)))
 }
 
-/// A number where there is little room for one.
+/// A number in short form.
 pub(super) fn short(value: f32) -> String {
     let text = format!("{value:.2}");
     if (0.01..1000.0).contains(&value.abs()) { text.replace('-', "−") } else { figure(f64::from(value)) }
 }
 
-/// A part of the whole as a byte: 0 and what is below is 0, 1 and what is above is 255.
+/// A fraction as a byte: 0 or less is 0, and 1 or more is 255.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0 to 255; NaN is 0
 pub(super) fn byte(part: f32) -> u8 {
     (part.clamp(0.0, 1.0) * 255.0).round() as u8
@@ -159,10 +161,10 @@ fn narrow(value: f64) -> f32 {
     value as f32
 }
 
-/// Colours between anchors that are equally far from each other.
+/// A colour map, interpolated between equidistant anchors.
 type Map = [Rgb<u8>; 256];
 
-/// Blue over white to red. Equal values on either side are equally light.
+/// Blue over white to red. Values of equal magnitude have equal lightness.
 static SIGNED: LazyLock<Map> = LazyLock::new(|| {
     map(&[
         [5, 48, 110],
@@ -175,7 +177,7 @@ static SIGNED: LazyLock<Map> = LazyLock::new(|| {
     ])
 });
 
-/// Dark violet over green to light yellow, evenly lighter.
+/// Dark violet over green to light yellow, with evenly increasing lightness.
 static RISING: LazyLock<Map> = LazyLock::new(|| {
     map(&[[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [122, 209, 81], [253, 231, 37]])
 });
@@ -199,7 +201,7 @@ fn map(anchors: &[[u8; 3]]) -> Map {
     })
 }
 
-/// A colour of sRGB in Oklab, in which steps look as large as they are (Ottosson 2020).
+/// Converts sRGB to Oklab, a perceptually uniform colour space (Ottosson 2020).
 fn to_oklab(color: [u8; 3]) -> [f32; 3] {
     let [red, green, blue] = color.map(|part| {
         let part = f32::from(part) / 255.0;
@@ -247,7 +249,7 @@ mod tests {
         assert_eq!(scale.color(f32::INFINITY), scale.color(2.0));
         assert_eq!(scale.color(f32::NEG_INFINITY), scale.color(-9.0));
         assert_eq!(scale.color(f32::NAN), NAN);
-        // Zero lies between two of 256 colours; both are white to the eye.
+        // Zero lies between two of 256 colours; both appear white.
         assert!(scale.color(0.0).0.iter().all(|part| *part > 240));
         assert_eq!(Scale::Between(1.0, 3.0).color(1.0), Rgb([68, 1, 84]));
         assert_eq!(Scale::Between(1.0, 3.0).color(3.0), Rgb([253, 231, 37]));
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!(Scale::of(&statistics(&[-1.0, 2.0])), Scale::Signed(2.0));
         assert_eq!(Scale::of(&statistics(&[1.0, 5.0])), Scale::Between(1.0, 5.0));
         assert_eq!(Scale::of(&statistics(&[])), Scale::Signed(1.0));
-        // 99 of ±1 and one of 100: mean 1, deviation about 10.
+        // 99 values of ±1 and one of 100: mean 1, deviation about 10.
         let mut values = [1.0, -1.0].repeat(50);
         values.push(100.0);
         let Scale::Signed(end) = Scale::of(&statistics(&values)) else { panic!() };
@@ -290,7 +292,7 @@ mod tests {
     fn the_largest_ends_are_told_apart() {
         let scale = Scale::of(&statistics(&[f32::MIN, f32::MAX]));
         assert_ne!(scale.color(f32::MIN), scale.color(f32::MAX));
-        // A constant has the middle of its map.
+        // A constant has the middle colour of its map.
         assert_eq!(Scale::Between(3.0, 3.0).color(3.0), RISING[128]);
     }
 

@@ -1,4 +1,5 @@
-//! How far long work is: a bar on a terminal, elsewhere a line now and then; and whether it is to stop.
+//! Progress of long operations: a bar on a terminal, otherwise a line at intervals. Also checks for
+//! interrupts.
 
 mod narrow;
 
@@ -16,24 +17,24 @@ use crate::interrupt;
 use crate::options::ProgressMode;
 use crate::terminal::human_size;
 
-/// After this long there is a line where there is no bar, and again after as long.
+/// Interval of progress lines where no bar is shown.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What takes less shows no bar.
+/// Minimum duration of work before a bar is shown.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How often a bar is drawn anew, at most, in a second.
+/// Maximum redraws of a bar per second.
 const DRAWN: u8 = 20;
 
-/// Work on a known number of bytes. What it shows goes away with the last clone of it.
+/// Work on a known number of bytes. Its display disappears when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Progress {
-    /// It counts, and is drawn if it is one for people.
+    /// The counter, which is only drawn if a bar is shown.
     bar: ProgressBar,
     shows: Shows,
 }
 
-/// How people see it.
+/// The display of progress.
 #[derive(Clone)]
 enum Shows {
     Nothing,
@@ -41,13 +42,13 @@ enum Shows {
     Lines(Arc<Lines>),
 }
 
-/// What a bar is behind at first.
+/// Hides a bar at first.
 struct Curtain {
     start: Instant,
     is_open: AtomicBool,
 }
 
-/// Lines that tell how far it is.
+/// Progress printed as lines.
 struct Lines {
     doing: &'static str,
     start: Instant,
@@ -55,7 +56,7 @@ struct Lines {
 }
 
 impl Progress {
-    /// `doing` is one word: `packing`.
+    /// `doing` is a single word: `packing`.
     pub(crate) fn new(mode: ProgressMode, doing: &'static str, total: u64) -> Self {
         let (is_terminal, start) = (io::stderr().is_terminal(), Instant::now());
         let shows = match mode {
@@ -70,22 +71,22 @@ impl Progress {
         Self { bar: hidden(doing, total), shows }
     }
 
-    /// One that shows nothing.
+    /// A progress that displays nothing.
     pub(crate) fn none() -> Self {
         Self { bar: ProgressBar::hidden(), shows: Shows::Nothing }
     }
 
-    /// There is so much more to do.
+    /// Adds this number of bytes to the total.
     pub(crate) fn extend(&self, count: u64) {
         self.bar.inc_length(count);
     }
 
-    /// The part of the work that is a file of this size.
+    /// The share of a file of this size.
     pub(crate) fn share(&self, size: u64) -> Share<'_> {
         Share { progress: self, size }
     }
 
-    /// So much more is done.
+    /// Counts this number of bytes as done.
     pub(crate) fn add(&self, count: u64) {
         self.bar.inc(count);
         let lines = match &self.shows {
@@ -93,7 +94,7 @@ impl Progress {
             Shows::Bar(curtain) => return curtain.reveal(&self.bar),
             Shows::Lines(lines) => lines,
         };
-        // Who finds it locked leaves it to the other.
+        // If it is locked, another thread prints the line.
         let Ok(mut due) = lines.due.try_lock() else { return };
         let now = Instant::now();
         if now >= *due {
@@ -103,38 +104,38 @@ impl Progress {
         }
     }
 
-    /// Makes room for what is written meanwhile.
+    /// Hides the bar while `write` runs.
     pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
     }
 
-    /// Options of a file to write that count here what is written, and stop when a signal has come.
+    /// Options for writing a file that count written bytes here, and stop on a signal.
     pub(crate) fn options(&self) -> WriteOptions {
         let counted = self.clone();
         WriteOptions::new().progress(move |bytes| counted.add(bytes)).cancel_when(interrupt::is_due)
     }
 
-    /// A writer that counts here what goes through it, and stops when a signal has come.
+    /// A writer that counts its bytes here, and stops on a signal.
     pub(crate) fn writer<W: Write>(&self, inner: W) -> Counted<'_, W> {
         Counted { inner, progress: self }
     }
 }
 
-/// A file's share of the progress of all.
+/// The share of a file in the overall progress.
 pub(crate) struct Share<'p> {
     progress: &'p Progress,
     size: u64,
 }
 
 impl Share<'_> {
-    /// Counts work on parts of the file that come to `total`.
+    /// Counts work on parts of the file, which add up to `total`.
     pub(crate) fn of(&self, total: u64) -> impl Fn(u64) + Sync {
         let scaled = move |part| u128::from(part) * u128::from(self.size) / u128::from(total.max(1));
         move |part| self.progress.add(u64::try_from(scaled(part)).unwrap_or(u64::MAX))
     }
 }
 
-/// See [`Progress::writer`].
+/// The writer that [`Progress::writer`] returns.
 pub(crate) struct Counted<'p, W> {
     inner: W,
     progress: &'p Progress,
@@ -153,7 +154,7 @@ impl<W: Write> Write for Counted<'_, W> {
     }
 }
 
-/// A bar that is not drawn yet. A line of it fits into 76 columns.
+/// A bar that is not drawn yet. Its line fits into 76 columns.
 fn hidden(doing: &'static str, total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
     let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {left}";
@@ -164,16 +165,16 @@ fn hidden(doing: &'static str, total: u64) -> ProgressBar {
     bar
 }
 
-/// The time that is left, once there is something to go by.
+/// Writes the remaining time, once it can be estimated.
 fn left(state: &ProgressState, out: &mut dyn fmt::Write) {
     if state.pos() > 0 {
-        // What cannot be drawn is not.
+        // Errors of drawing are ignored.
         let _ = write!(out, "{:#} left", HumanDuration(state.eta()));
     }
 }
 
 impl Curtain {
-    /// Shows the bar if that is worth it by now.
+    /// Shows the bar once the work has taken long enough.
     fn reveal(&self, bar: &ProgressBar) {
         if self.is_open.load(Ordering::Relaxed) || self.start.elapsed() < PATIENCE {
             return;

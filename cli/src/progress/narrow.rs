@@ -1,15 +1,15 @@
-//! A terminal that is drawn on but for its last columns.
+//! A terminal whose last columns are left free.
 
 use std::io;
 
 use console::Term;
 use indicatif::TermLike;
 
-/// Columns that are left free: the `^C` that a terminal shows for Ctrl-C would otherwise begin another line, and leave the
-/// one with the bar where it is.
+/// Number of columns left free. Otherwise, the `^C` that a terminal prints for Ctrl-C would start
+/// another line and leave the bar's line on the screen.
 const FREE: u16 = 4;
 
-/// Standard error, told to be a bit narrower than it is.
+/// Standard error with a reduced width.
 #[derive(Debug)]
 pub(super) struct Narrow(Term);
 

@@ -1,6 +1,8 @@
-//! Arrays of files on their way into a GEN5 file: small ones whole and several together, large ones block by block.
+//! Arrays of files copied into a GEN5 file: small ones whole and in batches, large ones block by
+//! block.
 //!
-//! Which latents are compressed is decided in their order, so a file's bytes do not depend on the number of threads.
+//! Compression is decided in the order of the latents, so a file's bytes do not depend on the
+//! number of threads.
 
 use std::io::Read;
 
@@ -12,13 +14,13 @@ use zerocopy::IntoBytes;
 use crate::convert::Array;
 use crate::transfer::batch::{BATCH, Values, together, unsupported};
 
-/// Arrays that are streamed side by side: each keeps a file open.
+/// Number of arrays streamed in parallel: each keeps a file open.
 const STREAMS: usize = 64;
 
-/// Elements that are read and pushed at a time.
+/// Elements per read and push.
 const BLOCK: usize = 1 << 20;
 
-/// Writes all arrays, in their order.
+/// Writes all arrays, in order.
 pub(crate) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) -> Result<()> {
     while !arrays.is_empty() {
         let whole = together(arrays.iter().map(Array::payload_size));
@@ -51,15 +53,15 @@ fn read(array: &Array) -> Result<Values> {
     Ok(values)
 }
 
-/// An array that is streamed into the file.
+/// An array while it is streamed into the file.
 trait Feed: Send {
-    /// Whether the latent is compressed; `None` if more values are needed to tell.
+    /// Whether the latent is compressed; `None` if the decision needs more values.
     fn is_compressed(&self) -> Option<bool>;
 
-    /// Pushes a block of values, unless all are pushed.
+    /// Pushes a block of values, if any are left.
     fn push_block(&mut self) -> Result<()>;
 
-    /// Pushes all that is left.
+    /// Pushes all remaining values.
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
@@ -102,8 +104,9 @@ fn open(writer: &mut Writer<'static>, array: &Array) -> Result<Box<dyn Feed>> {
     }
 }
 
-/// Streams arrays of more than a batch: raw ones, whose places are known, side by side; then those that are compressed, one
-/// after the other, since the parts of each are compressed side by side.
+/// Streams arrays larger than a batch. Raw arrays, whose offsets are known, are streamed in
+/// parallel. Compressed ones follow one at a time, since the parts of each are compressed in
+/// parallel.
 fn stream(writer: &mut Writer<'static>, arrays: &[Array]) -> Result<()> {
     let (mut raw, mut compressed) = (Vec::new(), Vec::new());
     for array in arrays {

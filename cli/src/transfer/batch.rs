@@ -1,12 +1,12 @@
-//! Values on their way into a file: what is small goes whole, and several latents together.
+//! Values on their way into a file: small latents are written whole and in batches.
 
 use anyhow::Result;
 use gen5::{Array, Dtype, Element, Entry, bf16, f16};
 
-/// Bytes of latents that are read together. Larger ones are streamed.
+/// Limit on the bytes of latents read together. Larger latents are streamed.
 pub(crate) const BATCH: u64 = 64 << 20;
 
-/// Latents that are read together, at most: each takes some memory beside its values.
+/// Limit on the number of latents read together: each takes some memory in addition to its values.
 const MOST_TOGETHER: usize = 4096;
 
 /// The values of a latent in memory.
@@ -17,7 +17,7 @@ pub(crate) enum Values {
 }
 
 impl Values {
-    /// Room for the values of a latent of this many bytes.
+    /// A zeroed buffer for a latent of `size` bytes.
     pub(crate) fn zeroed(dtype: Dtype, size: u64) -> Result<Self> {
         fn room<T: Element>(size: u64) -> Result<Vec<T>> {
             Ok(vec![T::default(); usize::try_from(size)? / size_of::<T>()])
@@ -30,7 +30,7 @@ impl Values {
         }
     }
 
-    /// The array that is written.
+    /// The array to write.
     pub(crate) fn array<'a>(&'a self, entry: impl Into<Entry>, shape: &[usize]) -> Array<'a> {
         match self {
             Self::F16(values) => Array::new(entry, shape, values),
@@ -40,7 +40,7 @@ impl Values {
     }
 }
 
-/// How many of the next go together, going by their sizes.
+/// The number of next latents to read together, given their sizes.
 pub(crate) fn together(sizes: impl Iterator<Item = u64>) -> usize {
     let mut bytes = 0_u64;
     let fits = |size: &u64| {
@@ -50,7 +50,7 @@ pub(crate) fn together(sizes: impl Iterator<Item = u64>) -> usize {
     sizes.take(MOST_TOGETHER).take_while(fits).count()
 }
 
-/// A dtype that a newer library may have.
+/// The error for a dtype that only a newer library supports.
 pub(crate) fn unsupported(dtype: Dtype) -> anyhow::Error {
     anyhow::anyhow!("latents of {dtype} are not supported")
 }

@@ -1,4 +1,4 @@
-//! Hashes of a whole file, checked after its values were read piece by piece.
+//! Verification of a file's hashes after its values were read piece by piece.
 
 use std::path::Path;
 
@@ -8,13 +8,14 @@ use gen5::Reader;
 use crate::failure::of_file;
 use crate::progress::Progress;
 
-/// What [`check_all`] adds to the progress.
+/// The bytes that [`check_all`] adds to the progress.
 pub(crate) fn size_of_check(reader: &Reader) -> u64 {
     reader.chunks().iter().map(gen5::ChunkRecord::payload_size).fold(0, u64::saturating_add)
 }
 
-/// Checks all of a file whose values are read piece by piece, since each piece would have the whole checked again: in the
-/// end, so that a file which was changed meanwhile is noticed. The progress counts it, too.
+/// Checks all hashes of a file whose values were read piece by piece. Checking each piece would
+/// hash its whole chunk every time. The check runs last, so that it also notices changes made in
+/// the meantime. It counts towards the progress.
 pub(crate) fn check_all(reader: &Reader, path: &Path, progress: &Progress) -> Result<()> {
     let report = reader.verify_chunks(|bytes| progress.add(bytes));
     report.into_result().map_err(|error| of_file(error, path))?;

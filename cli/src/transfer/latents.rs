@@ -1,4 +1,5 @@
-//! Latents of files on their way into another: small ones whole and several together, large ones block by block.
+//! Latents copied from one file to another: small ones whole and in batches, large ones block by
+//! block.
 
 use std::path::Path;
 
@@ -13,51 +14,51 @@ use crate::transfer::batch::{Values, together, unsupported};
 use crate::transfer::read_ahead::Blocks;
 use gen5::{ChunkRecord, ChunkType, Reader};
 
-/// A latent to be written: the values of others, one behind the other.
+/// A latent to write: the concatenated values of its sources.
 pub(crate) struct Parcel<'a> {
     pub(crate) entry: Entry,
     pub(crate) shape: Vec<usize>,
-    /// At least one, and all of one dtype.
+    /// At least one source, all of the same dtype.
     pub(crate) sources: Vec<Source<'a>>,
 }
 
-/// A latent of a file, or rows of one.
+/// A latent of a file, or some of its rows.
 pub(crate) struct Source<'a> {
     pub(crate) latent: Latent,
-    /// The file, for errors.
+    /// The path of the file, for errors.
     pub(crate) path: &'a Path,
 }
 
 impl<'a> Parcel<'a> {
-    /// A latent as it is in its file.
+    /// A whole latent.
     pub(crate) fn of(latent: Latent, path: &'a Path) -> Self {
         let (entry, shape) = (Entry::from(&latent), latent.shape().to_vec());
         Self { entry, shape, sources: vec![Source { latent, path }] }
     }
 
-    /// The position of the latent that it is, or begins with, in its file.
+    /// The position in its file of the first source's latent.
     pub(crate) fn index(&self) -> Option<usize> {
         self.sources.first().map(|source| source.latent.index())
     }
 
-    /// The type of its values as they are.
+    /// The dtype of the source values.
     pub(crate) fn dtype(&self) -> Dtype {
         self.sources.first().map_or(Dtype::F32, |source| source.latent.dtype())
     }
 
-    /// Bytes of it in memory, about.
+    /// Approximate size in memory.
     fn size(&self) -> u64 {
         let key = self.entry.key().map_or(0, str::len) as u64;
         self.payload_size().saturating_add(key)
     }
 
-    /// Bytes of its values as they are.
+    /// Size of the source values in bytes.
     pub(crate) fn payload_size(&self) -> u64 {
         self.sources.iter().map(|source| source.latent.payload_size()).fold(0, u64::saturating_add)
     }
 }
 
-/// Writes all of them, in their order. Hashes are checked if the files were opened so.
+/// Writes all parcels, in order. Hashes are checked if the readers check them.
 pub(crate) fn carry(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result<()> {
     let mut parcels = parcels.into_iter();
     while !parcels.as_slice().is_empty() {
@@ -101,7 +102,8 @@ fn read(parcel: &Parcel<'_>) -> Result<Values> {
 }
 
 fn stream<T: Element>(writer: &mut Writer<'_>, parcel: Parcel<'_>) -> Result<()> {
-    // One thread reads while others write, and decompresses parts one by one, so that these take memory for one alone.
+    // One thread reads while others write. It decompresses parts one at a time, which needs memory
+    // for only one.
     let reading = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
     let mut stream = writer.stream::<T>(parcel.entry, &parcel.shape)?;
     for Source { latent, path } in &parcel.sources {
@@ -121,18 +123,18 @@ fn stream<T: Element>(writer: &mut Writer<'_>, parcel: Parcel<'_>) -> Result<()>
     Ok(stream.finish()?)
 }
 
-/// Pushes the values that these bytes are: a whole number of them.
+/// Pushes a whole number of values, given as bytes.
 fn push<T: Element>(stream: &mut LatentWriter<'_, T>, bytes: &[u8]) -> Result<()> {
     if let Ok(values) = <[T]>::ref_from_bytes(bytes) {
         return Ok(stream.push(values)?);
     }
-    // The allocator has put them where such values cannot be.
+    // The buffer is not aligned for the type.
     let mut values = vec![T::default(); bytes.len() / size_of::<T>()];
     values.as_mut_bytes().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     Ok(stream.push(&values)?)
 }
 
-/// The chunks that are no latents.
+/// The chunks that are not latents.
 pub(crate) fn others(reader: &Reader) -> impl Iterator<Item = &ChunkRecord> {
     reader.chunks().iter().filter(|chunk| chunk.kind() != ChunkType::LATENT)
 }

@@ -1,4 +1,4 @@
-//! Values on their way from one file to another.
+//! Transfer of values from one file to another.
 
 pub(crate) mod arrays;
 pub(crate) mod batch;

@@ -1,4 +1,4 @@
-//! The latents of two files, key by key.
+//! Comparison of two files' latents, key by key.
 
 use std::collections::HashMap;
 
@@ -12,15 +12,15 @@ use super::{Outcome, Side, described};
 use crate::progress::Progress;
 use crate::terminal::{dimensions, shown_key, shown_name};
 
-/// Latents that belong together, or one that has no other.
+/// Two latents to compare, or one without a counterpart.
 pub(super) struct Pair {
-    /// The key, or the position of a latent that has none.
+    /// The key, or the position of a latent without a key.
     name: String,
     file: Option<Latent>,
     other: Option<Latent>,
 }
 
-/// What came of comparing a pair.
+/// The result of comparing a pair.
 #[derive(Serialize)]
 pub(super) struct LatentReport {
     #[serde(skip)]
@@ -31,14 +31,14 @@ pub(super) struct LatentReport {
     other: Option<Form>,
     #[serde(flatten)]
     distance: Option<Measured>,
-    /// Members of the records that the format does not define, and that differ.
+    /// Different members of the records that the format does not define.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     members: Vec<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
 
-/// What a latent is.
+/// The position, dtype and shape of a latent.
 #[derive(Serialize)]
 struct Form {
     index: usize,
@@ -46,7 +46,7 @@ struct Form {
     shape: Vec<usize>,
 }
 
-/// A distance, for programs; infinity becomes null.
+/// A distance in JSON; infinity becomes null.
 #[derive(Serialize)]
 struct Measured {
     values: u64,
@@ -69,7 +69,8 @@ impl Form {
     }
 }
 
-/// What a latent is found by: its key, and how many before it have the same, or have none like it.
+/// The identity of a latent: its key, and the number of earlier latents with the same key (or
+/// without one).
 type Identity = (Option<String>, usize);
 
 fn identified(reader: &Reader) -> Vec<(Identity, Latent)> {
@@ -84,8 +85,8 @@ fn identified(reader: &Reader) -> Vec<(Identity, Latent)> {
     reader.latents().map(identify).collect()
 }
 
-/// The latents of two files by their keys. Of several that share a key, or have none, the first belongs to the first, the
-/// second to the second.
+/// Pairs the latents of two files by key. Latents that share a key, or have none, are paired in
+/// order.
 pub(super) fn pair(file: &Reader, other: &Reader) -> Vec<Pair> {
     let mut others: HashMap<Identity, Latent> = identified(other).into_iter().collect();
     let mut pairs: Vec<Pair> = identified(file)
@@ -114,7 +115,7 @@ fn name(latent: &Latent, before: usize) -> String {
 }
 
 impl Pair {
-    /// Bytes that are read to compare them.
+    /// Number of bytes to read for the comparison.
     pub(super) fn bytes(&self) -> u64 {
         match (&self.file, &self.other) {
             (Some(file), Some(other)) if file.shape() == other.shape() && !is_recorded_equal(file, other) => {
@@ -124,14 +125,14 @@ impl Pair {
         }
     }
 
-    /// How what else is recorded of them differs.
+    /// The differences between other members of the records.
     fn members(&self, listing: &mut Listing) -> Vec<Change> {
         let extra = |latent: &Option<Latent>| latent.as_ref()?.extra().cloned();
         let (Some(file), Some(other)) = (extra(&self.file), extra(&self.other)) else { return Vec::new() };
         extra_changes(&file, &other, listing)
     }
 
-    /// Compares them. With a tolerance, values that differ by no more are close.
+    /// Compares the latents. With a tolerance, values that differ by no more count as close.
     pub(super) fn compare(
         &self,
         sides: (&Side<'_>, &Side<'_>),
@@ -166,7 +167,8 @@ impl Pair {
     }
 }
 
-/// Whether the records alone say that the values are the same: dtype, shape, and the hashes of all chunks.
+/// Whether the records prove that the values are equal: same dtype, shape, and hashes of all
+/// chunks.
 fn is_recorded_equal(one: &Latent, other: &Latent) -> bool {
     let payloads = |latent: &Latent| -> Vec<_> {
         latent.chunks().map(|chunk| (chunk.payload_size(), chunk.sha256())).collect()
@@ -183,17 +185,17 @@ fn judge(distance: &Distance, same_dtype: bool, tolerance: Option<f64>) -> Outco
 }
 
 impl LatentReport {
-    /// Whether nothing differs, or not by more than was asked for.
+    /// Whether the pair is equal, or close within the given tolerance.
     pub(super) fn is_same(&self) -> bool {
         self.result.is_same() && self.members.is_empty()
     }
 
-    /// Whether its values were compared, and not only what is recorded of them.
+    /// Whether values were compared, and not only records.
     pub(super) fn was_read(&self) -> bool {
         self.distance.is_some()
     }
 
-    /// For people: what is not equal.
+    /// The differences as text lines.
     pub(super) fn lines(&self) -> Vec<String> {
         let facts = match self.result {
             Outcome::Close => Some(format!("{} (within the tolerance)", self.facts().join(", "))),
@@ -231,7 +233,7 @@ impl LatentReport {
     }
 }
 
-/// A number in six digits at most.
+/// A number with at most six digits.
 fn number(value: f64) -> String {
     if value.is_infinite() {
         return "infinity".into();

@@ -1,4 +1,4 @@
-//! The metadata of two files, member by member.
+//! Comparison of two files' metadata, member by member.
 
 use std::collections::HashMap;
 
@@ -14,22 +14,22 @@ use crate::same_json::same_json;
 pub(super) struct Change {
     /// `prompt`, `generation_settings.seed`.
     member: String,
-    /// Its value; not there where the file has no such member.
+    /// Its value; `None` if the file lacks the member.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<Box<RawValue>>,
 }
 
-/// The members that differ, as many as are listed.
+/// The differing members, up to a limit.
 #[derive(Default)]
 pub(super) struct Listing {
     listed: usize,
-    /// How many more differ.
+    /// Number of further differences.
     pub(super) unlisted: usize,
 }
 
-/// Members that are listed: each takes some hundred bytes, and nobody reads as many.
+/// Limit on listed members: each takes some hundred bytes, and more are unreadable anyway.
 const MOST_LISTED: usize = 10_000;
 
 impl Listing {
@@ -52,7 +52,7 @@ impl Change {
         Self { member, file: raw(file), other: raw(other) }
     }
 
-    /// For people: `generation_settings.seed: 42 → 43`.
+    /// One line of text: `generation_settings.seed: 42 → 43`.
     pub(super) fn line(&self) -> String {
         let text = |value: &Option<Box<RawValue>>| match value {
             Some(value) => compact(value.get()),
@@ -63,7 +63,7 @@ impl Change {
     }
 }
 
-/// A JSON value on one line: text without needless escapes, all else without white space.
+/// A JSON value on one line: strings without needless escapes, other values without white space.
 fn compact(json: &str) -> String {
     if let Some(plain) =
         serde_json::from_str::<String>(json).ok().and_then(|text| serde_json::to_string(&text).ok())
@@ -80,13 +80,13 @@ fn compact(json: &str) -> String {
     json.chars().filter(is_kept).collect()
 }
 
-/// Characters of a value that are shown.
+/// Limit on the characters shown of a value.
 const SHOWN: usize = 200;
 
-/// Characters that are shown before the first that differs.
+/// Number of characters shown before the first difference.
 const BEFORE: usize = 20;
 
-/// Two values as they are, or of long ones what is around the place from which on they differ.
+/// Both values; if they are long, only the parts around the first difference.
 fn around(one: String, other: String) -> (String, String) {
     let is_long = |text: &str| text.chars().nth(SHOWN).is_some();
     if !is_long(&one) && !is_long(&other) {
@@ -104,14 +104,16 @@ fn around(one: String, other: String) -> (String, String) {
     (cut(&one), cut(&other))
 }
 
-/// How the texts of two `model_info` differ. Members are told one by one, those of objects too, one level down.
+/// The differences between two `model_info` texts, member by member, and one level down into
+/// objects.
 pub(super) fn changes(file: &str, other: &str, listing: &mut Listing) -> Vec<Change> {
     let mut changes = Vec::new();
     let whole = || Change::new("model_info".into(), Some(file), Some(other));
     match (object(file), object(other)) {
         (Some((file_members, file_exact)), Some((other_members, other_exact))) => {
             compare("", &file_members, &other_members, &mut changes, listing);
-            // What was read for NaN and infinity tells them apart no more.
+            // NaN and infinity were replaced when the text was parsed, so the members do not show
+            // this difference.
             if changes.is_empty() && !(file_exact && other_exact) && file != other {
                 listing.add(&mut changes, whole);
             }
@@ -122,13 +124,14 @@ pub(super) fn changes(file: &str, other: &str, listing: &mut Listing) -> Vec<Cha
     changes
 }
 
-/// How the texts of two manifests differ beside `model_info` and what describes the file itself.
+/// The differences between two manifests, apart from `model_info` and the members that describe the
+/// file itself.
 pub(super) fn manifest_changes(file: &str, other: &str, listing: &mut Listing) -> Vec<Change> {
     let mut changes = Vec::new();
     if file == other {
         return changes;
     }
-    // Files that are open have such objects.
+    // Manifests of open files always contain these objects.
     let members = |text: &str| {
         let (mut root, _) = object(text)?;
         let (mut body, _) = object(&root.remove(BODY)?)?;
@@ -144,17 +147,18 @@ pub(super) fn manifest_changes(file: &str, other: &str, listing: &mut Listing) -
     changes
 }
 
-/// The object of a manifest that has everything in it.
+/// The object of a manifest that contains all others.
 const BODY: &str = "gen5_metadata";
 
-/// How the members of two objects differ.
+/// The differences between two objects' members.
 pub(super) fn extra_changes(file: &Extra, other: &Extra, listing: &mut Listing) -> Vec<Change> {
     let mut changes = Vec::new();
     compare("", file, other, &mut changes, listing);
     changes
 }
 
-/// An object's members, and whether they are spelled as in the text; `None` if it is no object.
+/// The members of an object, and whether they are spelled as in the text; `None` if it is not an
+/// object.
 fn object(text: &str) -> Option<(Extra, bool)> {
     match members(text) {
         Ok(members) => Some((members, true)),
@@ -164,7 +168,7 @@ fn object(text: &str) -> Option<(Extra, bool)> {
 
 fn compare(prefix: &str, file: &Extra, other: &Extra, changes: &mut Vec<Change>, listing: &mut Listing) {
     let member = |name: &str| format!("{prefix}{name}");
-    // Looked up by hash: a file may have very many.
+    // Looked up by hash, since a file may have very many members.
     let mut only_in_other = HashMap::with_capacity(other.len());
     only_in_other.extend(other.iter());
     for (name, value) in file.iter() {
@@ -184,7 +188,7 @@ fn compare(prefix: &str, file: &Extra, other: &Extra, changes: &mut Vec<Change>,
     }
 }
 
-/// Whether two JSON values mean the same, however they are spelled.
+/// Whether two JSON values have the same meaning, ignoring spelling.
 fn is_same(one: &str, other: &str) -> bool {
     if one == other {
         return true;
@@ -192,7 +196,7 @@ fn is_same(one: &str, other: &str) -> bool {
     let is_number = |text: &str| text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     if is_number(one) && is_number(other) {
         let is_integer = |text: &str| !text.contains(['.', 'e', 'E']);
-        // An integer is spelled in one way, and may have more digits than a float holds.
+        // An integer has only one spelling, and may have more digits than a float can represent.
         return !(is_integer(one) && is_integer(other)) && one.parse::<f64>() == other.parse::<f64>();
     }
     same_json(one, other)

@@ -1,4 +1,4 @@
-//! `gen5 diff`: two files held against each other.
+//! `gen5 diff`: compares two files.
 
 mod latents;
 mod members;
@@ -24,24 +24,24 @@ use crate::output::environment::Comparison;
 use crate::output::{Output, path_text};
 use crate::terminal::{Tone, count, escape, shown};
 
-/// What came of comparing something.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     /// Neither file has it.
     None,
     Equal,
-    /// Not equal, but within the tolerance that was asked for.
+    /// Different, but within the given tolerance.
     Close,
     Differs,
     OnlyInFile,
     OnlyInOther,
-    /// It could not be read.
+    /// The data could not be read.
     Failed,
 }
 
 impl Outcome {
-    /// Of what may be in a file or not.
+    /// Compares an optional part of a file.
     fn of<T>(file: Option<&T>, other: Option<&T>, is_same: impl FnOnce(&T, &T) -> bool) -> Self {
         match (file, other) {
             (None, None) => Self::None,
@@ -57,11 +57,11 @@ impl Outcome {
     }
 }
 
-/// A file to compare.
+/// One of the two files.
 struct Side<'a> {
     path: &'a Path,
     reader: Reader,
-    /// One thread that reads its latents, block by block.
+    /// The thread that reads its latents, block by block.
     pool: ThreadPool,
 }
 
@@ -86,24 +86,24 @@ impl<'a> Side<'a> {
     }
 }
 
-/// How two files differ, for programs.
+/// The JSON report of the differences.
 #[derive(Serialize)]
 struct Report {
     path: String,
     other: String,
     same: bool,
     metadata: Vec<Change>,
-    /// Members of the manifest that the format does not define.
+    /// Different members of the manifest that the format does not define.
     manifest: Vec<Change>,
     image: Outcome,
     environment: Outcome,
-    /// How the environments differ.
+    /// Differences between the environments.
     drift: Option<Comparison>,
     latents: Vec<LatentReport>,
-    /// Members that differ beside those that are listed, if there are any.
+    /// Number of differing members that are not listed, if any.
     #[serde(skip_serializing_if = "is_zero")]
     unlisted: usize,
-    /// Chunks of unknown types, if there are any.
+    /// Chunks of unknown types, if any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chunks: Vec<ChunkReport>,
 }
@@ -112,7 +112,7 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// Chunks of an unknown type, the first with the first, the second with the second.
+/// A pair of chunks of the same unknown type, matched in order.
 #[derive(Serialize)]
 struct ChunkReport {
     #[serde(rename = "type")]
@@ -120,7 +120,7 @@ struct ChunkReport {
     result: Outcome,
 }
 
-/// Files that cannot be compared, for programs.
+/// The JSON report of files that cannot be compared.
 #[derive(Serialize)]
 struct Failed {
     path: String,
@@ -172,7 +172,7 @@ fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &m
     Report { path, other, same, metadata, manifest, image, environment, drift, latents, unlisted, chunks }
 }
 
-/// By what is recorded of them.
+/// Compares the records of two chunks.
 fn compare_chunks(file: Option<&ChunkRecord>, other: Option<&ChunkRecord>) -> Outcome {
     Outcome::of(file, other, |file, other| {
         file.payload_size() == other.payload_size() && file.sha256() == other.sha256()
@@ -241,7 +241,7 @@ fn print(args: &DiffArgs, report: &Report, output: &mut Output<'_>) -> Result<()
     Ok(())
 }
 
-/// What differs, name and text.
+/// Names and texts of the differences.
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut facts: Vec<_> = report.metadata.iter().map(|change| ("metadata", change.line())).collect();
     facts.extend(report.manifest.iter().map(|change| ("manifest", change.line())));
@@ -263,7 +263,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// How many latents are equal, and of how many of them only the records say so.
+/// The number of equal latents, and of those equal by their records alone.
 fn equal_latents(latents: &[LatentReport]) -> Option<String> {
     let equal = latents.iter().filter(|latent| latent.result == Outcome::Equal);
     let by_record = equal.clone().filter(|latent| !latent.was_read()).count();
@@ -277,7 +277,7 @@ fn equal_latents(latents: &[LatentReport]) -> Option<String> {
     }
 }
 
-/// What there is to say of something that differs as a whole.
+/// The word for a part that differs as a whole.
 fn described(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::None | Outcome::Equal | Outcome::Close => None,

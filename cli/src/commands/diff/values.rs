@@ -1,4 +1,4 @@
-//! The values of two latents held against each other, block by block.
+//! Block-by-block comparison of two latents' values.
 
 use anyhow::{Result, ensure};
 use gen5::{Dtype, Latent};
@@ -9,13 +9,13 @@ use crate::progress::Progress;
 use crate::transfer::read_ahead::Blocks;
 use crate::values::widen;
 
-/// How far values are from each other.
+/// The distance between two latents' values.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Distance {
     pub(super) values: u64,
-    /// How many differ. NaN is equal to NaN.
+    /// Number of differing values. NaN equals NaN.
     pub(super) differing: u64,
-    /// The largest absolute difference; infinite where one alone is NaN or infinite.
+    /// The largest absolute difference; infinite if only one of the values is NaN or infinite.
     pub(super) largest: f64,
     sum: f64,
 }
@@ -39,8 +39,9 @@ impl Distance {
     }
 }
 
-/// Compares the values of two latents of one shape, as float32. Hashes are checked if the files were opened so. Each file
-/// is read on its own thread; what is in memory at a time is some blocks.
+/// Compares the values of two latents of the same shape, as float32. Hashes are checked if the
+/// readers check them. Each file is read on its own thread, and only a few blocks are in memory at
+/// a time.
 pub(super) fn compare(
     (one, one_latent): (&Side<'_>, &Latent),
     (other, other_latent): (&Side<'_>, &Latent),
@@ -71,7 +72,7 @@ pub(super) fn compare(
     Ok(distance)
 }
 
-/// Measures distances, with memory for the values of two blocks.
+/// Measures distances, with buffers for the values of two blocks.
 #[derive(Default)]
 struct Meter {
     distance: Distance,
@@ -80,7 +81,7 @@ struct Meter {
 }
 
 impl Meter {
-    /// Adds the values that these bytes are, as many on either side.
+    /// Adds values given as bytes, the same number for both sides.
     fn add(&mut self, (one_dtype, one): (Dtype, &[u8]), (other_dtype, other): (Dtype, &[u8])) {
         if one_dtype == other_dtype && one == other {
             self.distance.values += (one.len() / one_dtype.size()) as u64;

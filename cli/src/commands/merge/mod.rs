@@ -1,4 +1,4 @@
-//! `gen5 merge`: the latents of several files in one.
+//! `gen5 merge`: combines the latents of several files in one.
 
 mod options;
 
@@ -31,34 +31,34 @@ use crate::terminal::{dimensions, human_size, shown};
 use crate::transfer::latents::others;
 use crate::transfer::latents::{Parcel, Source, carry};
 
-/// What was merged, for programs.
+/// The JSON summary of a merge.
 #[derive(Serialize)]
 struct Facts {
     files: Vec<String>,
 }
 
-/// A file that is merged.
+/// An input file.
 struct Input<'a> {
     path: &'a Path,
     reader: Reader,
 }
 
-/// What came from one file: an element of `merged_from`.
+/// The record of an input file: an element of `merged_from`.
 #[derive(Serialize)]
 struct Origin<'a> {
     file: String,
     fingerprint: String,
     latents: &'a [Place],
-    /// What it was a part of, if it was one.
+    /// The whole that the file was part of, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     part_of: Option<Box<RawValue>>,
-    /// Its metadata, if they are others than those of the first file; as text if they are no JSON.
+    /// The file's metadata if they differ from the first file's; a string if they are not JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     model_info: Option<Box<RawValue>>,
 }
 
 impl Origin<'_> {
-    /// Bytes of what grows in it.
+    /// Size in bytes of the parts that grow.
     fn size(&self) -> u64 {
         let key = |key: &Option<Key>| key.as_ref().map_or(0, |key| key.0.len());
         let keys: usize = self.latents.iter().map(|place| key(&place.key) + key(&place.key_before)).sum();
@@ -66,7 +66,7 @@ impl Origin<'_> {
     }
 }
 
-/// A key, which several name.
+/// A key shared by several owners.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key(Arc<str>);
 
@@ -76,24 +76,24 @@ impl Serialize for Key {
     }
 }
 
-/// Where a latent went.
+/// The new place of a latent.
 #[derive(Serialize)]
 struct Place {
-    /// Its position in the new file, and its key there.
+    /// Its position and key in the new file.
     index: usize,
     key: Option<Key>,
-    /// Its key before, if that was another.
+    /// Its previous key, if it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_before: Option<Key>,
-    /// Which rows of the whole it is, the end not included, if latents were joined.
+    /// Its row range in a joined latent, with an exclusive end.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<[usize; 2]>,
-    /// What its record said besides, if it was joined to one whose record says something else.
+    /// Differences of its record from the one it was joined to.
     #[serde(flatten)]
     unlike: Unlike,
 }
 
-/// What differs in the record of a latent from that of the one it is joined to.
+/// Differences between the record of a joined latent and that of the latent it was joined to.
 #[derive(Default, Serialize)]
 struct Unlike {
     /// The members of `extra`.
@@ -104,13 +104,13 @@ struct Unlike {
     record: Option<Extra>,
 }
 
-/// What is to be written, and where each latent of each file went.
+/// The parcels to write, and the new place of each latent of each file.
 #[derive(Default)]
 struct Plan<'a> {
     parcels: Vec<Parcel<'a>>,
-    /// The parcel that has a key.
+    /// The parcel with each key.
     by_key: HashMap<Key, usize>,
-    /// For each file.
+    /// The places by input file.
     places: Vec<Vec<Place>>,
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
     let mut own = None;
     for path in &paths {
         let options = ReadOptions::new().check_hashes(true);
-        // The same file may be there twice.
+        // The same file may be listed twice.
         let is_first = own.is_none() && args.force && is_own(path, &args.output);
         let reader = match is_first {
             true => open_own(&options, path, input, output)?,
@@ -152,7 +152,7 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
 
     let size = plan.parcels.iter().map(Parcel::payload_size).fold(0, u64::saturating_add);
     let progress = output.progress("merging", size);
-    // What is stored stays what it is.
+    // Stored values stay unchanged.
     let mut options = progress.options().non_finite(NonFinite::Keep);
     if let Some(own) = &own {
         options = options.replacing(own);
@@ -170,8 +170,8 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
     destination.finish(&summary, "", &facts, output)
 }
 
-/// Refuses to merge what is to be written, unless it is named: a pattern or folder would have it among its files when the
-/// same is run again.
+/// Rejects an output that is among the inputs, unless it was named explicitly: a pattern or folder
+/// would include the result of an earlier run of the same command.
 fn refuse_own_result(paths: &[PathBuf], args: &MergeArgs) -> Result<()> {
     let Ok(output) = fs::canonicalize(&args.output) else { return Ok(()) };
     let is_output = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|path| path == output);
@@ -228,7 +228,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The sources of a file that was added, now that its latents are in these places.
+    /// The sources of an added file, updated to the new places of its latents.
     fn moved(&self, sources: Vec<File>, input: &Input<'_>, places: &[Place]) -> Vec<File> {
         let latents = latents_by_key(&input.reader);
         let to = |key: &str, row: Option<usize>| {
@@ -248,7 +248,7 @@ impl<'a> Plan<'a> {
 }
 
 impl Unlike {
-    /// For a latent that is joined to others.
+    /// Compares the record of a latent with that of the parcel it joins.
     fn of(latent: &Latent, to: &Parcel<'_>) -> Self {
         let first = to.sources.first().and_then(|source| source.latent.chunks().next());
         let (Some(own), Some(first)) = (latent.chunks().next(), first) else { return Self::default() };
@@ -260,7 +260,7 @@ impl Unlike {
     }
 }
 
-/// Has the system allow as many open files as it will: many grant a thousand unless they are asked.
+/// Raises the limit on open files to the system's maximum. The default is often about a thousand.
 fn allow_many_files() {
     #[cfg(unix)]
     {
@@ -268,12 +268,12 @@ fn allow_many_files() {
 
         let mut limit = getrlimit(Resource::Nofile);
         limit.current = limit.maximum;
-        // If it will not, opening the file that is too much tells so.
+        // If this fails, opening one file too many reports the problem.
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }
 
-/// Whether a latent comes from this file, of this place among the arguments; one file may have a key several times.
+/// Whether a latent comes from this argument; one file may have a key several times.
 fn is_from(parcel: &Parcel<'_>, input: &Input<'_>) -> bool {
     parcel.sources.last().is_some_and(|source| std::ptr::eq(source.path, input.path))
 }
@@ -288,7 +288,7 @@ fn collision(parcel: &Parcel<'_>, input: &Input<'_>, args: &MergeArgs) -> anyhow
     anyhow::anyhow!("the key {key:?} is used twice, in {there} and in {}; {hint}", shown(input.path))
 }
 
-/// Joins a latent to one of the same key. Returns which rows of the whole it is.
+/// Joins a latent to one with the same key. Returns its row range in the result.
 fn join<'a>(parcel: &mut Parcel<'a>, latent: Latent, input: &Input<'a>) -> Result<[usize; 2]> {
     let key = latent.key().unwrap_or_default();
     if is_from(parcel, input) {
@@ -318,7 +318,7 @@ fn join<'a>(parcel: &mut Parcel<'a>, latent: Latent, input: &Input<'a>) -> Resul
     Ok([start, end])
 }
 
-/// The metadata of the first file, and what came from where.
+/// The metadata of the first file, with the origins of all latents.
 fn model_info(
     inputs: &[Input<'_>],
     plan: &Plan<'_>,
@@ -327,7 +327,7 @@ fn model_info(
 ) -> Result<String> {
     let Some(first) = inputs.first() else { return Ok(String::new()) };
     let mut model_info = stored_model_info(&first.reader, first.path, output)?;
-    // The file is no part any more, and comes from others than it did.
+    // The merged file is no longer a part, and its origins have changed.
     for member in [PART_OF, MERGED_FROM, SOURCES] {
         model_info.remove(member);
     }
@@ -356,14 +356,14 @@ fn model_info(
     Ok(model_info.to_json()?)
 }
 
-/// The files that the latents of a file came from.
+/// The sources recorded in an input file.
 fn own_sources(input: &Input<'_>, output: &mut Output<'_>) -> Vec<File> {
     let text = without_bare_words(input.reader.model_info_json());
     let mut members = members(&text).unwrap_or_default();
     take_sources(&mut members, input.path, output)
 }
 
-/// What came from a file, for one of this metadata.
+/// The origin record of a file, given the merged metadata.
 fn origin<'a>(input: &Input<'_>, latents: &'a [Place], merged: &Extra) -> Result<Origin<'a>> {
     let fingerprint = input.reader.fingerprint().map_err(|error| of_file(error, input.path))?.to_string();
     let text = input.reader.model_info_json();
@@ -379,7 +379,7 @@ fn origin<'a>(input: &Input<'_>, latents: &'a [Place], merged: &Extra) -> Result
     Ok(Origin { file: file_name(input.path), fingerprint, latents, part_of, model_info })
 }
 
-/// Tells what other files have, and a file has once.
+/// Notes contents of other files that the merged file cannot have twice.
 fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
     let Some((first, rest)) = inputs.split_first() else { return };
     let in_first: HashSet<_> = others(&first.reader).map(|chunk| (chunk.kind(), chunk.sha256())).collect();

@@ -1,4 +1,4 @@
-//! What `pack` is given: files and folders of latents, and what else these files say.
+//! The inputs of `pack`: files and folders of latents, and the metadata in them.
 
 use std::path::{Path, PathBuf};
 
@@ -19,17 +19,17 @@ use crate::streams::is_dash;
 use crate::suggest::folder_of;
 use crate::terminal::{count, dimensions, escape, shown};
 
-/// All latents, and what their files say.
+/// All latents, and the other data of their files.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) arrays: Vec<Array>,
-    /// Texts that tell how the latents were made.
+    /// Texts with information on how the latents were made.
     pub(super) texts: Vec<ImageText>,
     sources: Vec<Source>,
 }
 
 impl Gathered {
-    /// Finds all that is asked for.
+    /// Finds all requested latents.
     pub(super) fn read(args: &PackArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<Self> {
         let mut gathered = Self::default();
         for arg in &args.latents {
@@ -49,7 +49,7 @@ impl Gathered {
             let found = folder::read(arg)?;
             tell(&found, &arg.path, output);
             gathered.arrays.extend(found.arrays);
-            // Of several files with texts of their own none speaks for all.
+            // With several files, the text of one does not apply to all.
             if let [only] = &*found.files {
                 gathered.text(only, &arg.path);
             }
@@ -61,7 +61,7 @@ impl Gathered {
         Ok(gathered)
     }
 
-    /// Takes the text of a file that tells how its latent was made.
+    /// Adds the text of a file, if it says how its latent was made.
     fn text(&mut self, found: &Found, path: &Path) {
         if found.source.layout == Layout::Comfyui
             && let Some(prompt) = found.source.metadata.get(comfyui::PROMPT)
@@ -80,7 +80,7 @@ impl Gathered {
         }
     }
 
-    /// What is to be kept of the files, as the text of its member; `None` if there is nothing.
+    /// The record of the source files, as the text of its member; `None` if empty.
     pub(super) fn sources(&self) -> Result<Option<String>> {
         match &*self.sources {
             [] => Ok(None),
@@ -104,7 +104,7 @@ fn paths(arg: &LatentArg) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Says what became of a folder.
+/// Reports the result of reading a folder.
 fn tell(found: &folder::Folder, path: &Path, output: &mut Output<'_>) {
     let files = count(found.files.len(), "file");
     let latents = match &*found.arrays {

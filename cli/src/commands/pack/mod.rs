@@ -69,7 +69,7 @@ pub(crate) fn run(args: &PackArgs, context: &mut Context<'_>) -> Result<()> {
     destination.finish(&summary, "", &(), output)
 }
 
-/// Two latents of one key are refused before anything is written, with both their files.
+/// Rejects two latents with the same key before anything is written, naming both files.
 fn refuse_repeated_keys(latents: &[Array]) -> Result<()> {
     let mut names = HashMap::new();
     for latent in latents {
@@ -83,7 +83,8 @@ fn refuse_repeated_keys(latents: &[Array]) -> Result<()> {
     Ok(())
 }
 
-/// This machine, unless the image was made elsewhere, or the file is to be free of where it was made.
+/// Captures this machine, unless the image was made elsewhere or the file must not describe the
+/// machine.
 fn capture(args: &PackArgs, output: &mut Output<'_>) -> Result<Option<Captured>> {
     if args.environment.is_some() || args.no_environment {
         return Ok(None);
@@ -91,7 +92,7 @@ fn capture(args: &PackArgs, output: &mut Output<'_>) -> Result<Option<Captured>>
     Ok(Some(environment::capture(&args.capture, output)?))
 }
 
-/// The metadata, with what was captured of the machine if it tells of none.
+/// The metadata, with the captured hardware if they have none.
 fn with_hardware(metadata: Metadata, captured: Option<&Captured>) -> Result<Metadata> {
     let Some(captured) = captured else { return Ok(metadata) };
     let mut model_info = metadata.into_model_info();
@@ -101,7 +102,7 @@ fn with_hardware(metadata: Metadata, captured: Option<&Captured>) -> Result<Meta
     Ok(Metadata::new(&model_info)?)
 }
 
-/// The environment to be stored, if there is to be one.
+/// The environment to store, if any.
 fn environment(
     args: &PackArgs,
     captured: Option<Captured>,
@@ -116,7 +117,7 @@ fn environment(
     }
 }
 
-/// An error whose remedy has another name here than in the library.
+/// Rewords an error whose remedy has a different name here than in the library.
 fn in_own_words(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref() {
         Some(gen5::Error::NonFinite { key, index, value }) => {

@@ -1,4 +1,4 @@
-//! `gen5 repack`: a file written anew.
+//! `gen5 repack`: writes a file again.
 
 mod options;
 
@@ -25,7 +25,7 @@ use crate::output::gen5_file::{Destination, check_level};
 use crate::terminal::{human_size, shown};
 use crate::transfer::latents::{Parcel, carry};
 
-/// What there is to tell of a file that was written anew, for programs.
+/// The JSON summary of a repacked file.
 #[derive(Serialize)]
 struct Facts {
     file_size_before: u64,
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &RepackArgs, context: &mut Context<'_>) -> Result<()> {
     let progress = output.progress("repacking", size);
     let mut options = progress
         .options()
-        // What is stored stays what it is.
+        // Stored values stay unchanged.
         .non_finite(NonFinite::Keep)
         .compatible(args.compatible);
     if let Some(level) = args.level {
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &RepackArgs, context: &mut Context<'_>) -> Result<()> {
     destination.finish(&summary, &format!(" ({before} before)"), &facts, output)
 }
 
-/// The two ways to ask for a file that is none of version 1.0.
+/// Rejects options that conflict with version 1.0.
 fn refuse_incompatible_words(args: &RepackArgs) -> Result<()> {
     let words = match (args.compress, args.dtype) {
         _ if !args.compatible => return Ok(()),
@@ -84,7 +84,7 @@ fn refuse_incompatible_words(args: &RepackArgs) -> Result<()> {
     Err(UsageError(format!("{words} makes a file of version 1.1, and --compatible is one of 1.0")).into())
 }
 
-/// Whether a chunk that is no latent is to be in the new file.
+/// Whether to keep a chunk other than a latent.
 fn is_kept(chunk: &ChunkRecord, args: &RepackArgs) -> bool {
     match chunk.kind() {
         ChunkType::LATENT => false,
@@ -94,7 +94,7 @@ fn is_kept(chunk: &ChunkRecord, args: &RepackArgs) -> bool {
     }
 }
 
-/// The latents that are kept, as they are to be.
+/// The latents to keep, in their new form.
 fn parcels<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<Vec<Parcel<'a>>> {
     let position = |key: &String| Ok(find(reader, key, &args.file)?.index());
     let dropped: HashSet<usize> = args.drop.iter().map(position).collect::<Result<_>>()?;
@@ -124,11 +124,11 @@ fn parcels<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<Vec<Parcel<'a>>>
     Ok(parcels)
 }
 
-/// The new keys, by the position of the latent.
+/// The new keys, by the latent's position.
 fn renames<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<HashMap<usize, &'a str>> {
     let mut names = HashMap::new();
     for text in &args.rename {
-        // Keys may have a = themselves: the first that leaves a key that is there is meant.
+        // Keys may contain `=`: the first split whose left side is an existing key is used.
         let mut parted = text.match_indices('=').filter_map(|(at, sign)| {
             let (old, new) = (text.get(..at)?, text.get(at + sign.len()..)?);
             Some((find(reader, old, &args.file), new)).filter(|_| !new.is_empty())
@@ -152,7 +152,7 @@ fn renames<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<HashMap<usize, &
     Ok(names)
 }
 
-/// Refuses a new key that another latent has, or gets, too.
+/// Rejects a new key that another latent also has or receives.
 fn refuse_clashes(parcels: &[Parcel<'_>], names: &[&str]) -> Result<()> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for key in parcels.iter().filter_map(|parcel| parcel.entry.key()) {
@@ -166,7 +166,7 @@ fn refuse_clashes(parcels: &[Parcel<'_>], names: &[&str]) -> Result<()> {
     }
 }
 
-/// The metadata as they are, but for sources that follow their latents.
+/// The metadata, unchanged except for sources, which follow their latents.
 fn model_info<'r>(
     reader: &'r Reader,
     parcels: &[Parcel<'_>],
@@ -191,7 +191,7 @@ fn model_info<'r>(
     Ok(model_info.to_json()?.into())
 }
 
-/// The type that the values of a latent are stored as.
+/// The dtype in which a latent is stored.
 fn stored_dtype(parcel: &Parcel<'_>, args: &RepackArgs) -> Dtype {
     match (args.dtype, parcel.dtype()) {
         (Some(dtype), _) => dtype.into(),
@@ -200,12 +200,12 @@ fn stored_dtype(parcel: &Parcel<'_>, args: &RepackArgs) -> Dtype {
     }
 }
 
-/// Bytes of its values as they are stored, before they are compressed.
+/// Size in bytes of the stored values before compression.
 fn stored_size(parcel: &Parcel<'_>, args: &RepackArgs) -> u64 {
     parcel.payload_size() / parcel.dtype().size() as u64 * stored_dtype(parcel, args).size() as u64
 }
 
-/// Whether a latent is to be compressed: as it was asked for, or as it is.
+/// The compression of a latent: the requested one, or its current one.
 fn compression(parcel: &Parcel<'_>, args: &RepackArgs) -> Compression {
     let stored = parcel.entry.stored_compression().unwrap_or_default();
     match args.compress {
@@ -215,7 +215,7 @@ fn compression(parcel: &Parcel<'_>, args: &RepackArgs) -> Compression {
     }
 }
 
-/// Refuses, before any work is done, what no file of version 1.0 can hold.
+/// Rejects content that version 1.0 cannot hold, before any work is done.
 fn refuse_what_does_not_fit(
     parcels: &[Parcel<'_>],
     others: &[&ChunkRecord],

@@ -1,4 +1,4 @@
-//! `gen5 show --json`: the statistics of latents, for programs. They are of all values, however many there are.
+//! `gen5 show --json`: the statistics of latents, for programs. They always cover all values.
 
 use anyhow::Result;
 use gen5::Latent;
@@ -24,25 +24,25 @@ struct LatentFacts {
     index: usize,
     key: Option<String>,
     dtype: &'static str,
-    /// Of what was looked at.
+    /// The shape of the analysed values.
     shape: Vec<usize>,
     #[serde(flatten)]
     found: Option<Found>,
-    /// Why its values could not be read.
+    /// The reason why its values could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Found {
-    /// How its axes were read.
+    /// The inferred meaning of its axes.
     read_as: String,
     #[serde(flatten)]
     all: Figures,
     channels: Vec<Figures>,
 }
 
-/// Statistics; those of finite values are null where there is none.
+/// Statistics. Those of finite values are null if there are none.
 #[derive(Serialize)]
 struct Figures {
     values: u64,
@@ -78,7 +78,7 @@ impl Found {
     }
 }
 
-/// Tells of the latents that are asked for. One that is damaged does not stop the others.
+/// Prints the report for the selected latents. A damaged latent does not stop the others.
 pub(super) fn tell(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<()> {
     let reader = input.open(&args.file)?;
     let clues = Clues::of(&reader);

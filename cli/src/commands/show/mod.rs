@@ -1,4 +1,4 @@
-//! `gen5 show`: what is in a file, on the terminal.
+//! `gen5 show`: a file's contents on the terminal.
 
 mod json;
 mod options;
@@ -21,16 +21,16 @@ use crate::graphics::{Colors, Protocol};
 use crate::picture::{Look, Medium, Stored, Wish, facts, look, pictures, stored};
 use crate::terminal::{count, escape, shown, shown_file_name};
 
-/// Characters from left to right, where nobody says it.
+/// Default width in characters.
 const COLUMNS: u16 = 80;
 
-/// Pixels of a character from left to right, where the terminal does not say it.
+/// Default width of a character in pixels, for terminals that do not report it.
 const CELL: u32 = 9;
 
-/// Pixels of a picture from left to right, at most: what is wider is hard to see at once.
+/// Maximum width of a picture in pixels: wider pictures are hard to take in at once.
 const WIDEST: u32 = 1600;
 
-/// The image's longer side: in pixels of a screen, and in halves of cells.
+/// Length of the image's longer side: in screen pixels, and in half cells.
 const IMAGE: u32 = 360;
 const IMAGE_IN_CELLS: u32 = 64;
 
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How pictures are sent; `None` if they are not.
+/// The protocol for pictures; `None` if none are drawn.
 fn protocol(asked: ProtocolArg, is_terminal: bool) -> Option<Protocol> {
     match asked {
         ProtocolArg::Auto if !is_terminal => None,
@@ -88,7 +88,7 @@ fn protocol(asked: ProtocolArg, is_terminal: bool) -> Option<Protocol> {
     }
 }
 
-/// Characters and pixels from left to right.
+/// Width in characters and in pixels.
 fn size(asked: Option<u16>) -> (u16, u32) {
     let there = terminal_size::terminal_size().map_or(COLUMNS, |(width, _)| width.0).max(1);
     let columns = asked.unwrap_or(there);
@@ -98,7 +98,7 @@ fn size(asked: Option<u16>) -> (u16, u32) {
     (columns, u32::from(columns) * cell)
 }
 
-/// Pixels of the terminal from left to right, if it says so.
+/// Width of the terminal in pixels, if it reports it.
 #[cfg(unix)]
 fn pixels_across() -> Option<u32> {
     rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_xpixel.into())
@@ -163,7 +163,7 @@ impl Page<'_> {
         }
     }
 
-    /// Sends a picture, no wider than there is room for.
+    /// Prints a picture, scaled down to the available width.
     fn picture(&self, picture: &RgbImage, output: &mut Output<'_>) -> Result<()> {
         let Some(protocol) = self.protocol else { return Ok(()) };
         let (width, height) = picture.dimensions();

@@ -1,4 +1,4 @@
-//! `gen5 split`: a file taken apart into files of its latents, or of some rows of them.
+//! `gen5 split`: splits a file into files of its latents, or of some of their rows.
 
 mod options;
 mod shares;
@@ -31,36 +31,36 @@ use crate::transfer::batch::BATCH;
 use crate::transfer::check::{check_all, size_of_check};
 use crate::transfer::latents::{Parcel, Source, carry, others};
 
-/// What a file is a part of: `part_of` in its metadata.
+/// The whole that a file is part of: `part_of` in its metadata.
 #[derive(Serialize)]
 struct PartOf<'a> {
     file: &'a str,
     fingerprint: &'a str,
     #[serde(flatten)]
     part: &'a Part,
-    /// What the whole is a part of, if it is one.
+    /// The whole's own `part_of`, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     part_of: Option<&'a RawValue>,
 }
 
-/// Which part of a file another is.
+/// The extent of a part.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Part {
     Latent {
-        /// Its position.
+        /// The latent's position.
         index: usize,
         key: Option<String>,
         shape: Vec<usize>,
         dtype: &'static str,
     },
     Rows {
-        /// The first, and the end, which is not included.
+        /// The first row and the exclusive end.
         rows: [usize; 2],
     },
 }
 
-/// Which file holds which part: an element of `index.json`.
+/// The contents of one part: an element of `index.json`.
 #[derive(Serialize)]
 struct IndexEntry<'a> {
     file: &'a str,
@@ -68,14 +68,14 @@ struct IndexEntry<'a> {
     part: &'a Part,
 }
 
-/// What was written, for programs.
+/// The JSON summary of a split.
 #[derive(Serialize)]
 struct Facts<'a> {
     payload_size: u64,
     index: Vec<IndexEntry<'a>>,
 }
 
-/// A file that is taken apart.
+/// The file to split.
 struct Whole<'a> {
     path: &'a Path,
     reader: &'a Reader,
@@ -83,16 +83,16 @@ struct Whole<'a> {
     fingerprint: String,
     part_of: Option<Box<RawValue>>,
     common: Common<'a>,
-    /// What only some parts have.
+    /// The data that differs between parts.
     shares: Shares,
-    /// Of all parts, which share the memory that these keep.
+    /// The options of all parts, which share the memory that these hold.
     options: WriteOptions,
     progress: Progress,
 }
 
-/// What all parts have, made once.
+/// The data common to all parts, prepared once.
 struct Common<'a> {
-    /// The members of `model_info`, without what they are a part of: an object whose end is missing.
+    /// The members of `model_info` without `part_of`: an unfinished JSON object.
     model_info: String,
     outline: Outline,
     /// Image, environment, and chunks of unknown types.
@@ -102,7 +102,8 @@ struct Common<'a> {
 pub(crate) fn run(args: &SplitArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
     check_destination(&args.output, args.force)?;
-    // Rows would have the hash of all that is stored beside them checked anew each time; there all is checked at the end.
+    // Rows would check the hash of their whole chunk each time; in that mode, everything is checked
+    // at the end.
     let check = args.rows.is_none();
     let reader = input.open_with(ReadOptions::new().check_hashes(check), &args.file)?;
     let whole = Whole::of(&reader, args, output)?;
@@ -122,14 +123,14 @@ pub(crate) fn run(args: &SplitArgs, context: &mut Context<'_>) -> Result<()> {
     write_json(&draft.path().join("index.json"), &index)?;
     draft.publish(&args.file)?;
     let payload_size = reader.latents().map(|latent| latent.payload_size()).sum();
-    // The progress has to be gone before the line.
+    // The progress bar must disappear before the line is printed.
     drop(whole);
     let line = format!("{}, {} of values", count(parts.len(), "file"), human_size(payload_size));
     output.tell(&args.output, &line, &Facts { payload_size, index })
 }
 
 impl<'a> Whole<'a> {
-    /// What is written of a file, once it is sure that this is not too much.
+    /// Prepares the data to write, and checks that the parts do not repeat too much.
     fn of(reader: &'a Reader, args: &'a SplitArgs, output: &mut Output<'_>) -> Result<Self> {
         let path = args.file.as_path();
         let files = count_of_files(reader, args)?;
@@ -157,7 +158,7 @@ impl<'a> Whole<'a> {
         Ok(Self { path, name, reader, fingerprint, part_of, common, shares, options, progress })
     }
 
-    /// Writes a file for each latent. Returns the names of the files, and what they are.
+    /// Writes a file per latent. Returns the names and contents of the files.
     fn write_latents(&self, carried: &[Carried<'_>], folder: &Path) -> Result<Vec<(String, Part)>> {
         let latents: Vec<Latent> = self.reader.latents().collect();
         let names = file_names(latents.iter().map(Latent::key), "gen5");
@@ -176,7 +177,7 @@ impl<'a> Whole<'a> {
         Ok(parts)
     }
 
-    /// Writes a file for each `rows` rows. Returns the names of the files, and what they are.
+    /// Writes a file per `rows` rows. Returns the names and contents of the files.
     fn write_rows(&self, rows: usize, carried: &[Carried<'_>], folder: &Path) -> Result<Vec<(String, Part)>> {
         let mut latents: Vec<Latent> = self.reader.latents().collect();
         let total = latents.iter().filter_map(rows_of).max().unwrap_or(1);
@@ -185,8 +186,8 @@ impl<'a> Whole<'a> {
             .iter()
             .filter_map(|latent| Some(latent.payload_size() / rows_of(latent)? as u64))
             .fold(0, u64::saturating_add);
-        // Compressed values are decompressed from the start of their chunk on, so that those of several files are better
-        // read together.
+        // Compressed values are decompressed from the start of their chunk, so the rows of several
+        // files are read together.
         let file_size = row_size.saturating_mul(rows as u64).max(1);
         let together = usize::try_from(BATCH / file_size)?.clamp(1, count);
         let names = self.numbered(count);
@@ -204,7 +205,7 @@ impl<'a> Whole<'a> {
                 let part = Part::Rows { rows: [range.start, range.end] };
                 self.write_part(parts.len(), &folder.join(name), parcels, carried, &part)?;
                 parts.push((name.clone(), part));
-                // What has no rows left is not looked at for each of the files that follow.
+                // A latent without further rows is skipped from here on.
                 held.retain(|held| held.has_rows_from(range.end));
                 latents.retain(|latent| rows_of(latent).is_some_and(|rows| range.end < rows));
             }
@@ -212,7 +213,8 @@ impl<'a> Whole<'a> {
         Ok(parts)
     }
 
-    /// Names of so many files: `run-00.gen5`, `run-01.gen5`, in the order in which a shell sorts them.
+    /// The names of `count` files: `run-00.gen5`, `run-01.gen5`, in the order in which a shell
+    /// sorts them.
     fn numbered(&self, count: usize) -> Vec<String> {
         let stem = file_names([self.path.file_stem().and_then(|stem| stem.to_str())].into_iter(), "");
         let stem = stem.first().map_or("part", |stem| stem.trim_end_matches('.'));
@@ -220,8 +222,8 @@ impl<'a> Whole<'a> {
         (0..count).map(|number| format!("{stem}-{number:0width$}.gen5")).collect()
     }
 
-    /// What the file for some rows has: these rows of the latents that have them, and the first file the latents that have
-    /// none.
+    /// The contents of the file for a range of rows. The first file also receives the latents that
+    /// have no rows.
     fn rows(&self, all: &[Held], range: Range<usize>) -> Result<Vec<Parcel<'_>>> {
         let mut parcels = Vec::new();
         for Held { latent, values, from } in all {
@@ -242,7 +244,7 @@ impl<'a> Whole<'a> {
         Ok(parcels)
     }
 
-    /// Writes the file of these latents that is the part of this number.
+    /// Writes these latents as the part with this number.
     fn write_part(
         &self,
         number: usize,
@@ -275,19 +277,19 @@ impl<'a> Whole<'a> {
 }
 
 impl Common<'_> {
-    /// Bytes of it in each part.
+    /// Size of the common data in each part.
     fn size(&self) -> u64 {
         let text = self.model_info.len() + self.outline.size();
         self.chunks.iter().map(|chunk| chunk.payload_size()).fold(text as u64, u64::saturating_add)
     }
 
-    /// Bytes of the chunks in each part.
+    /// Size of the common chunks in each part.
     fn size_of_chunks(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.payload_size()).fold(0, u64::saturating_add)
     }
 }
 
-/// How many files are written.
+/// The number of files to write.
 fn count_of_files(reader: &Reader, args: &SplitArgs) -> Result<usize> {
     let file = shown(&args.file);
     match args.rows {
@@ -313,7 +315,7 @@ fn count_of_files(reader: &Reader, args: &SplitArgs) -> Result<usize> {
     }
 }
 
-/// Refuses to repeat an image of megabytes, or metadata, in thousands of files.
+/// Rejects the repetition of large images or metadata in thousands of files.
 fn refuse_repetition(common: &Common<'_>, shares: &Shares, files: usize, args: &SplitArgs) -> Result<()> {
     const MIB: u64 = 1 << 20;
     let together = |each: u64| each.saturating_mul(files as u64).saturating_add(shares.size());
@@ -354,14 +356,14 @@ fn refuse_repetition(common: &Common<'_>, shares: &Shares, files: usize, args: &
 
 /// Rows of a latent along its first axis.
 fn cut(latent: &Latent, rows: Range<usize>) -> gen5::Result<Latent> {
-    // Of one row the library counts along the axis behind.
+    // The library counts the rows of a latent with a single one along the next axis.
     if rows == (0..latent.shape().first().copied().unwrap_or(0)) {
         return Ok(latent.clone());
     }
     latent.rows(rows)
 }
 
-/// A latent, and where its values are from a row on: in memory, or in its file.
+/// A latent, and the location of its values from a row on: in memory or in its file.
 struct Held {
     latent: Latent,
     values: Latent,
@@ -369,7 +371,7 @@ struct Held {
 }
 
 impl Held {
-    /// One that is read from its file.
+    /// A latent read from its file.
     fn not(latent: &Latent) -> Self {
         Self { latent: latent.clone(), values: latent.clone(), from: 0 }
     }
@@ -379,7 +381,7 @@ impl Held {
     }
 }
 
-/// Some rows of the latents in memory. What has no rows there is as it was.
+/// Reads a range of rows into memory. Latents without rows there are unchanged.
 fn hold(latents: &[Latent], range: Range<usize>, path: &Path) -> Result<Vec<Held>> {
     let mut rows = Vec::new();
     for latent in latents {

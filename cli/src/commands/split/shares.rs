@@ -1,5 +1,5 @@
-//! What of the metadata of a file that is split belongs to which part: all of it in each would grow with the square of the
-//! parts.
+//! Distributes the metadata of a split file over its parts. Copying all of it into every part would
+//! take quadratic space.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -16,49 +16,50 @@ use crate::metadata::origins::{MERGED_FROM, SOURCES, latents_by_key, note_lost, 
 use crate::output::Output;
 use crate::terminal::shown;
 
-/// What the parts have of it.
+/// Metadata distributed over the parts.
 #[derive(Default)]
 pub(super) struct Shares {
-    /// By the numbers of the parts.
+    /// The shares by part number.
     parts: HashMap<usize, Share>,
-    /// The files that a merged file is of, one after the other: each a JSON object that ends where its latents begin.
+    /// The origins of a merged file, concatenated: each is a JSON object that ends where its
+    /// latents begin.
     origins: String,
-    /// Bytes that origins take in all parts together.
+    /// Total size of the origins in all parts.
     size: u64,
 }
 
-/// What one part has of it.
+/// The share of one part.
 #[derive(Default)]
 struct Share {
-    /// The files that its latents came from.
+    /// The source files of its latents.
     sources: Vec<Source>,
-    /// The files that they were merged from.
+    /// The files that its latents were merged from.
     origins: Vec<OriginShare>,
-    /// Where its latents went, for one origin after the other: JSON values with commas between.
+    /// The places of its latents, grouped by origin: JSON values separated by commas.
     places: String,
 }
 
-/// A file that a part's latents were merged from.
+/// An origin in a part's share.
 struct OriginShare {
-    /// Where it is among the origins.
+    /// Its range in `origins`.
     origin: Range<usize>,
-    /// Where its latents end among the part's places; they begin where those of the one before end.
+    /// The end of its latents in `places`; they start at the end of the previous ones.
     end: usize,
 }
 
-/// Where a latent of a merged file went, as `merged_from` tells.
+/// The place of a latent in a merged file, as recorded in `merged_from`.
 #[derive(Deserialize)]
 struct Place {
     index: usize,
     rows: Option<[usize; 2]>,
 }
 
-/// The member of an origin that says which latents came of it.
+/// The member of an origin that lists its latents.
 const LATENTS: &str = "latents";
 
 impl Shares {
-    /// Takes all that is shared out of the metadata. Once it is sure that the parts would have more of it than `--room` allows,
-    /// the rest is not looked at.
+    /// Takes the data to distribute out of the metadata. Stops early once the parts would exceed
+    /// `--room`.
     pub(super) fn take(
         model_info: &mut Extra,
         reader: &Reader,
@@ -82,7 +83,7 @@ impl Shares {
         Ok(shares)
     }
 
-    /// Bytes that origins take in all parts together: at least, if that is more than there is room for.
+    /// Total size of the origins in all parts; a lower bound if it exceeds the limit.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
@@ -108,8 +109,8 @@ impl Shares {
         Ok(members)
     }
 
-    /// Shares out the files that a merged file is of, each to every part that has something of it. Positions and rows stay
-    /// those in the whole.
+    /// Distributes the origins of a merged file to every part that has latents from them. Positions
+    /// and rows still refer to the whole.
     fn share_origins(&mut self, text: &str, reader: &Reader, rows: Option<usize>, room: u64) -> Result<()> {
         let latents: Vec<Latent> = reader.latents().collect();
         let mut failed = Ok(());
@@ -136,13 +137,13 @@ impl Shares {
         let origin = start..start + head.len();
         let mut share = |text: &RawValue| -> Result<()> {
             let place: Place = serde_json::from_str(text.get())?;
-            // What `repack` has left out is in no part.
+            // A latent that `repack` dropped is in no part.
             let Some(latent) = latents.get(place.index) else { return Ok(()) };
             for part in parts(latent, place.rows, rows) {
                 if self.size > room {
                     break;
                 }
-                // Only what is in a part is kept: a short text can have very many origins of which nothing came.
+                // Keep only origins that are used: a short text can have very many without latents.
                 if self.origins.len() == start {
                     self.origins += &head;
                 }
@@ -161,7 +162,8 @@ impl Shares {
 }
 
 impl Share {
-    /// Adds that a latent of an origin went to this place. Returns the bytes that this takes in the part's metadata.
+    /// Adds the place of a latent from an origin. Returns the size of the addition to the part's
+    /// metadata.
     fn add(&mut self, origin: &Range<usize>, place: &str) -> u64 {
         let is_known = self.origins.last().is_some_and(|last| last.origin == *origin);
         if is_known {
@@ -178,7 +180,7 @@ impl Share {
     }
 }
 
-/// Shares out sources. Returns how many are left, since they are of several parts, or of none.
+/// Distributes sources. Returns the number of those that belong to no single part.
 fn share_sources(
     sources: Vec<Source>,
     reader: &Reader,
@@ -186,7 +188,7 @@ fn share_sources(
     shares: &mut HashMap<usize, Share>,
 ) -> usize {
     let latents = latents_by_key(reader);
-    // Which part has a latent, or a row of it, and as which row.
+    // The part and the row in it, for a latent or a row of it.
     let place = |key: &str, row: Option<usize>| {
         let latent = latents.get(key)?;
         match (rows, rows_of(latent), row) {
@@ -216,7 +218,7 @@ fn share_sources(
     lost
 }
 
-/// The parts that some rows of a latent are in, or all of it.
+/// The parts that contain a latent, or some of its rows.
 fn parts(latent: &Latent, of: Option<[usize; 2]>, rows: Option<usize>) -> RangeInclusive<usize> {
     match (rows, rows_of(latent)) {
         (None, _) => latent.index()..=latent.index(),
@@ -228,7 +230,8 @@ fn parts(latent: &Latent, of: Option<[usize; 2]>, rows: Option<usize>) -> RangeI
     }
 }
 
-/// How many rows a latent has along its first axis; `None` if it is not cut: a scalar, one without values, or of one row.
+/// Number of rows along the first axis; `None` for latents that are not split: scalars, empty ones,
+/// and those with one row.
 pub(super) fn rows_of(latent: &Latent) -> Option<usize> {
     latent.shape().first().copied().filter(|&rows| rows > 1 && !latent.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Files of a layout made of latents that are from elsewhere.
+//! Files of a layout written from latents that come from elsewhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::embedded::members;
 use crate::names::NAMELESS;
 use crate::values::Normalization;
 
-/// What is to be said of kohya's caches that are made here.
+/// The note for derived kohya caches.
 pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are those of an uncropped image of 8 pixels for \
                                             each value of a latent: the file does not tell the true ones";
 
-/// A latent, or a row of one, that is to be a file.
+/// A latent or a row that becomes a file.
 pub(super) struct Unit<'a> {
     latent: &'a Latent,
     row: Option<usize>,
@@ -29,17 +29,17 @@ pub(super) struct Unit<'a> {
     origin: Option<Origin<'a>>,
 }
 
-/// The file that a latent, or a row of it, is from.
+/// The source file of a latent or a row.
 #[derive(Clone, Copy)]
 struct Origin<'a> {
     source: &'a Source,
     row: Option<usize>,
-    /// Whether it goes with another latent of that file, as a mask does.
+    /// Whether it accompanies another latent of that file, as a mask does.
     is_companion: bool,
 }
 
 impl<'a> Unit<'a> {
-    /// What its file should be called, without extension.
+    /// The suggested file name without extension.
     pub(super) fn stem(&self) -> Option<&'a str> {
         match self.origin {
             Some(origin) if !origin.is_companion => Some(origin.source.stem()),
@@ -52,7 +52,7 @@ impl<'a> Unit<'a> {
         self.latent.index()
     }
 
-    /// Whether it is no latent by itself.
+    /// Whether it is only data for another latent, such as a mask.
     pub(super) fn is_companion(&self) -> bool {
         self.origin.is_some_and(|origin| origin.is_companion)
     }
@@ -61,11 +61,11 @@ impl<'a> Unit<'a> {
         self.origin.map(|origin| origin.source.layout)
     }
 
-    /// How its values were scaled, if that is to be undone.
+    /// The scaling to undo, if any.
     fn unscale(&self, by: &mut Unscale) -> Result<Option<Normalization>> {
         let is_unscaled = self.origin.is_some_and(|origin| origin.source.is_unscaled());
         match (self.layout(), self.shape.as_slice()) {
-            // An image is a video of one frame there.
+            // Musubi stores an image as a video of one frame.
             (Some(Layout::Musubi), [channels, 1, height, width]) => {
                 by.of(self.latent, &[*channels, *height, *width], is_unscaled)
             }
@@ -73,38 +73,40 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// The values of it, or of a row of it.
+    /// The values of the latent, or of one row.
     fn values(&self, row: Option<usize>, unscale: Option<Normalization>) -> Values {
         Values::Latent { latent: self.latent.clone(), row: self.row.or(row), unscale }
     }
 }
 
-/// A file that is made of a latent, or of a row of it.
+/// A file written from a latent or a row.
 pub(super) struct Derived {
-    /// What it should be called, without extension.
+    /// The suggested file name without extension.
     pub(super) stem: Option<String>,
     pub(super) pieces: Vec<Piece<Values>>,
     pub(super) texts: Texts,
 }
 
 impl Derived {
-    /// Bytes in it, and in the index, that files of one latent repeat.
+    /// Size of the data that files of one latent repeat, including the index.
     pub(super) fn repeated(&self, unit: &Unit<'_>) -> u64 {
         (unit.latent.key().map_or(0, str::len) + self.texts.size()) as u64
     }
 }
 
-/// The latents as they are, and those whose rows are from files of their own row by row, less rows that are in files already.
+/// The latents, with those whose rows come from separate files split into rows, except rows that
+/// already have a file.
 pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a Source], used: &Used) -> Vec<Unit<'a>> {
     let mut origins = origins(sources);
     let mut units = Vec::new();
     for &latent in latents {
-        // Files name latents by their keys: of several that share one the first is meant.
+        // Files refer to latents by key; of latents that share a key, the first is meant.
         let origins = latent.key().and_then(|key| origins.remove(key)).unwrap_or_default();
         let of_rows = origins.iter().filter_map(|origin| Some((origin.row?, *origin)));
         let of_rows: HashMap<usize, Origin<'_>> = of_rows.collect();
         match latent.shape().split_first() {
-            // Rows that are from no file are there, too: those of another file may have been stacked on them.
+            // Rows without a source are included: another file's rows may have been stacked on
+            // them.
             Some((&rows, shape))
                 if rows <= MADE_FILES.saturating_sub(units.len())
                     && of_rows.keys().any(|row| *row < rows) =>
@@ -124,7 +126,7 @@ pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a Source], used: &U
     units
 }
 
-/// The files that each key is from.
+/// The source files of each key.
 fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
     let mut origins: HashMap<&str, Vec<Origin<'_>>> = HashMap::new();
     for &source in sources {
@@ -139,7 +141,7 @@ fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
     origins
 }
 
-/// The texts that an image by ComfyUI brought.
+/// The texts that came with an image made by ComfyUI.
 pub(super) fn comfyui_texts(model_info: &Extra) -> Result<Texts> {
     let texts = model_info.get("image_text").and_then(|texts| members(texts).ok());
     let text = |name: &str| serde_json::from_str(texts.as_ref()?.get(name)?).ok();
@@ -148,7 +150,7 @@ pub(super) fn comfyui_texts(model_info: &Extra) -> Result<Texts> {
     Ok(Arc::new(convert::texts::Texts::of_map(&texts)?))
 }
 
-/// A `.latent` file, if it can be one: channels, height and width, behind the batch that ComfyUI has.
+/// A `.latent` file, if the shape allows it: ComfyUI expects batch, channels, height and width.
 pub(super) fn comfyui_files(unit: &Unit<'_>, texts: &Texts, unscale: &mut Unscale) -> Result<Vec<Derived>> {
     let has_batch = unit.layout() != Some(Layout::Musubi);
     let shape = match unit.shape.len() {
@@ -165,14 +167,14 @@ pub(super) fn comfyui_files(unit: &Unit<'_>, texts: &Texts, unscale: &mut Unscal
     Ok(vec![Derived { stem, pieces: vec![latent, marker()], texts }])
 }
 
-/// A cache of kohya's for each image in it, if there are any. Its values are float32, which all are there.
+/// One kohya cache per image, if there are any. Values are float32, as in all such caches.
 pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<Derived>> {
     let Some((rows, [channels, height, width])) = images(unit) else { return Ok(Vec::new()) };
     let pixels = |axis: usize| axis.checked_mul(kohya::PIXELS).and_then(|axis| i64::try_from(axis).ok());
     let (Some(width_in_pixels), Some(height_in_pixels)) = (pixels(width), pixels(height)) else {
         return Ok(Vec::new());
     };
-    // Where the model has 16 channels, sd-scripts looks for names that tell the size.
+    // For models with 16 channels, sd-scripts requires names with the size.
     let suffix = if channels == 16 { format!("_{height}x{width}") } else { String::new() };
     let sizes = |name: &str, values: &[i64]| Piece {
         name: format!("{name}{suffix}"),
@@ -202,12 +204,13 @@ pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<
     })
 }
 
-/// As much of a stem as a file's name can have, with a row's number behind it; there can be very many of them.
+/// A stem shortened to leave room for a row number; there can be very many of them.
 fn shortened(stem: &str) -> String {
     format!("{stem:.80}")
 }
 
-/// The channels, height and width of an image, or of so many rows that are images; `None` if it is something else.
+/// The channels, height and width of an image, and the number of rows if each row is one; `None`
+/// for other shapes.
 fn images(unit: &Unit<'_>) -> Option<(Option<usize>, [usize; 3])> {
     let is_musubi = unit.layout() == Some(Layout::Musubi);
     match *unit.shape.as_slice() {
@@ -224,7 +227,7 @@ fn images(unit: &Unit<'_>) -> Option<(Option<usize>, [usize; 3])> {
     }
 }
 
-/// ComfyUI's marker.
+/// The marker of ComfyUI's files.
 pub(super) fn marker() -> Piece<Values> {
     let (name, kind) = (comfyui::MARKER.to_owned(), Type::Latent(Dtype::F32));
     Piece { name, kind, shape: vec![0], values: Values::Bytes(Vec::new()) }

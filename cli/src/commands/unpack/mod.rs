@@ -1,4 +1,4 @@
-//! `gen5 unpack`: a file taken apart into files of common formats.
+//! `gen5 unpack`: extracts a file into files of common formats.
 
 mod derive;
 mod options;
@@ -35,10 +35,10 @@ use crate::terminal::{count, escape, human_size, shown};
 use crate::transfer::check::{check_all, size_of_check};
 use crate::unknown::{UnknownChunk, unknown_chunks};
 
-/// The folder of the latents, inside the one that is asked for.
+/// The folder for latents inside the output folder.
 const LATENTS: &str = "latents";
 
-/// Which file holds what: an element of `index.json`.
+/// The location of one item: an element of `index.json`.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum IndexEntry<'a> {
@@ -46,37 +46,37 @@ enum IndexEntry<'a> {
     Chunk(&'a ChunkEntry),
 }
 
-/// Which file holds which latent.
+/// The location of a latent.
 #[derive(Serialize)]
 struct LatentEntry<'a> {
     key: Option<&'a str>,
     /// Relative to the folder that holds `index.json`.
     file: &'a str,
-    /// What the array is called in that file, which has several.
+    /// The array's name, in files with several arrays.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
-    /// Which row of the latent it is, if it is one.
+    /// The row of the latent, if the array is a single row.
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<usize>,
-    /// What the file was called that was packed.
+    /// The name of the original file.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'a str>,
     shape: &'a [usize],
     dtype: &'static str,
 }
 
-/// What was written, for programs.
+/// The JSON summary of an unpacked file.
 #[derive(Serialize)]
 struct Facts<'a> {
     payload_size: u64,
-    /// All files, relative to the folder.
+    /// All files, relative to the output folder.
     files: Vec<String>,
-    /// What `index.json` has.
+    /// The contents of `index.json`.
     index: Vec<IndexEntry<'a>>,
     /// The chunks of unknown types, written or not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chunks: Vec<UnknownChunk>,
-    /// How the environment differs from this machine's, if that was looked at.
+    /// The environment's differences from this machine, if compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     drift: Option<Comparison>,
 }
@@ -88,13 +88,13 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
         return Err(UsageError(problem.to_owned()).into());
     }
     check_destination(&args.output, args.force)?;
-    // Where latents are read row by row, each row would check the whole again.
+    // Reading row by row would check the hash of the whole chunk for every row.
     let by_rows = !matches!(args.format, Format::Npy | Format::Npz | Format::Safetensors);
     let reader = input.open_with(ReadOptions::new().check_hashes(!by_rows), &args.file)?;
     if !args.unknown {
         output.note_unknown(&reader, &args.file, "left out; --unknown writes such chunks");
     }
-    // Nor are chunks checked on the way that are not written.
+    // Chunks that are not written are not checked along the way either.
     let is_checked_last = by_rows || !args.unknown && unknown_chunks(&reader).next().is_some();
     let progress = output.progress("unpacking", reader.latents().map(|latent| latent.payload_size()).sum());
     if is_checked_last {
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
         _ => error,
     })?;
     drop(progress);
-    // Before anything is published, since it may take seconds, in which a signal may come.
+    // Compared before anything is published: it may take seconds, and a signal may arrive.
     let machine = match &environment {
         Ok(Some(_)) if !args.no_environment_check => Some(capture(&args.capture, output)?.environment),
         _ => None,
@@ -147,7 +147,7 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
     output.tell(&args.output, &line, &Facts { payload_size, files, index, chunks, drift })
 }
 
-/// Whether an error may be one of values that are not those which were written once.
+/// Whether an error may mean that the stored values were changed.
 fn is_of_values(error: &anyhow::Error) -> bool {
     let is_other = |cause: &(dyn std::error::Error + 'static)| {
         let library = cause.downcast_ref::<gen5::Error>();
@@ -156,7 +156,7 @@ fn is_of_values(error: &anyhow::Error) -> bool {
     !error.chain().any(is_other)
 }
 
-/// How this machine differs from the one that made the image, which is said if it does.
+/// Compares this machine with the one that made the image, and reports differences.
 fn compare(
     args: &UnpackArgs,
     file: &Environment,
@@ -168,14 +168,14 @@ fn compare(
         let (file, summary) = (shown(&args.file), comparison.summary());
         output.note(&format!("{file} was made in another environment: {summary} (current: this machine)"));
         if !output.is_quiet() {
-            // Where messages cannot go there is nobody to tell.
+            // If messages cannot be written, there is no way to report it.
             let _ = comparison.write(output.messages);
         }
     }
     comparison
 }
 
-/// Whether a latent of bfloat16 is written as something else, with the same values.
+/// Whether a bfloat16 latent is written in a wider dtype with the same values.
 fn is_widened(piece: &Piece<Values>) -> bool {
     match &piece.values {
         Values::Latent { latent, unscale: None, .. } => {
@@ -185,8 +185,9 @@ fn is_widened(piece: &Piece<Values>) -> bool {
     }
 }
 
-/// Writes all there is. Returns the files, relative to the folder, and the environment, or what is wrong with one that was
-/// written all the same: its bytes are those that were stored, but they are not what the format asks for.
+/// Writes all files. Returns their paths relative to the folder, and the environment, or the reason
+/// why it does not conform to the format. In that case, its stored bytes are still written
+/// unchanged.
 fn write_all(
     reader: &Reader,
     plan: &Plan,
@@ -198,8 +199,9 @@ fn write_all(
     if plan.files.iter().any(|file| file.path.contains('/')) {
         create_folder(&folder.join(LATENTS))?;
     }
-    // Side by side, but for rows, which are read in turn, and for latents in compressed parts, which have work for all
-    // threads and take memory for the parts that these decompress.
+    // Files are written in parallel, with two exceptions: rows, which are read in order, and
+    // latents in compressed parts, which keep all threads busy and need memory for the decompressed
+    // parts.
     let is_alone = |file: &&Planned| {
         let is_whole = |piece: &Piece<Values>| match &piece.values {
             Values::Latent { latent, row, .. } => row.is_none() && latent.chunks().nth(1).is_none(),
@@ -232,7 +234,7 @@ fn write_all(
     Ok((files, reader.environment()))
 }
 
-/// Where each latent is, and each chunk of an unknown type.
+/// The location of each latent, and of each chunk of an unknown type.
 fn index<'a>(files: &'a [Planned], chunks: &'a [ChunkEntry]) -> Vec<IndexEntry<'a>> {
     let mut index = Vec::new();
     for file in files {
@@ -274,7 +276,7 @@ fn write_planned(file: &Planned, folder: &Path, rows: &mut Rows, progress: &Prog
     })
 }
 
-/// The usual extension for what these bytes are, `bin` if that cannot be told.
+/// The usual extension for an image with these bytes; `bin` if unknown.
 fn image_extension(bytes: &[u8]) -> &'static str {
     infer::get(bytes)
         .filter(|kind| kind.matcher_type() == infer::MatcherType::Image)

@@ -1,4 +1,4 @@
-//! Which files `unpack` writes for the latents, and what is in each.
+//! The plan of `unpack`: the files to write and their contents.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -32,7 +32,7 @@ use crate::progress::Progress;
 use crate::terminal::{count, escape, human_size};
 use crate::values::Normalization;
 
-/// Plans the files that are asked for.
+/// Plans the requested files.
 pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> Result<Plan> {
     let latents: Vec<Latent> = reader.latents().collect();
     let together = |container, texts, extension: &str| {
@@ -55,7 +55,7 @@ pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> R
     Planner::new(&latents, &sources(&model_info)?, progress).plan(layout, &model_info, unscale)
 }
 
-/// A `.npy` file for each latent.
+/// One `.npy` file per latent.
 fn one_each(latents: &[Latent]) -> Vec<Planned> {
     let names = file_names(latents.iter().map(Latent::key), "npy");
     latents.iter().zip(names).map(|(latent, name)| npy_file(latent, &name)).collect()
@@ -71,7 +71,8 @@ fn whole(latent: &Latent, name: String, container: Container) -> Piece<Values> {
     Piece { name, kind, shape, values: Values::Latent { latent: latent.clone(), row: None, unscale: None } }
 }
 
-/// What latents are called that are in one file: their keys, if these are names there, or else names made of them.
+/// Names for latents in a common file: their keys if all are valid names, otherwise names derived
+/// from them.
 fn member_names(latents: &[Latent]) -> Vec<String> {
     let keys: Vec<&str> = latents.iter().filter_map(Latent::key).collect();
     let distinct: HashSet<&str> = keys.iter().copied().collect();
@@ -82,7 +83,8 @@ fn member_names(latents: &[Latent]) -> Vec<String> {
     names.into_iter().map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned()).collect()
 }
 
-/// Whether an array can be called so in any file: a program that takes a zip file apart makes paths of such names.
+/// Whether a name is safe in any file format: programs that extract a zip file turn such names into
+/// paths.
 fn is_member_name(name: &str) -> bool {
     let is_part = |part: &str| !matches!(part, "" | "." | "..");
     name != "__metadata__"
@@ -91,12 +93,12 @@ fn is_member_name(name: &str) -> bool {
         && !name.contains(|character: char| character.is_control() || matches!(character, '\\' | ':'))
 }
 
-/// The metadata, member by member.
+/// The metadata by member.
 fn model_info(reader: &Reader) -> Result<Extra> {
     members(&without_bare_words(reader.model_info_json())).context("the metadata is no JSON object")
 }
 
-/// The metadata as texts: text as it is, all else as JSON.
+/// The metadata as texts: strings as they are, other values as JSON.
 fn texts(reader: &Reader) -> Result<Texts> {
     let is_text = |json: &str| serde_json::from_str::<String>(json).is_ok();
     let model_info = model_info(reader)?;
@@ -113,30 +115,32 @@ fn texts(reader: &Reader) -> Result<Texts> {
     Ok(Arc::new(convert::texts::Texts::of_json(RawValue::from_string(object)?)?))
 }
 
-/// Values as ComfyUI saved them before it had its marker. What is added is a zero that leaves that of others its sign.
+/// Restores the scale of values that ComfyUI saved before it had its marker. The shift of -0.0
+/// keeps the sign of zeros.
 const SCALED_AGAIN: Normalization = Normalization { shift: -0.0, factor: comfyui::UNSCALE };
 
-/// Plans files of the ecosystem's layouts.
+/// Planner for files in the ecosystem's layouts.
 struct Planner<'a> {
     latents: &'a [Latent],
-    /// Those whose latents are all there.
+    /// Sources whose latents are all present.
     sources: Vec<&'a Source>,
     by_key: HashMap<&'a str, &'a Latent>,
-    /// Which latents and rows are in a file already.
+    /// The latents and rows that already have a file.
     used: Used,
-    /// Whether another type holds all values of a latent, which is given by its position, as they are or scaled.
+    /// Whether another dtype represents all values of a latent (by position), either as they are or
+    /// scaled.
     fits: HashMap<(usize, Dtype, bool), bool>,
-    /// The latents of which it was told that they do not get back the type that they had.
+    /// Latents already reported as not restored to their original dtype.
     misfits: HashSet<usize>,
     progress: &'a Progress,
-    /// The texts of files that have none.
+    /// The texts of files without any.
     no_texts: Texts,
     plan: Plan,
 }
 
 impl<'a> Planner<'a> {
     fn new(latents: &'a [Latent], sources: &'a [Source], progress: &'a Progress) -> Self {
-        // Of several latents with one key, the first counts, as everywhere.
+        // Of latents that share a key, the first counts, as everywhere.
         let by_key: HashMap<_, _> =
             latents.iter().rev().filter_map(|latent| Some((latent.key()?, latent))).collect();
         let (sources, torn): (Vec<_>, Vec<_>) =
@@ -147,7 +151,7 @@ impl<'a> Planner<'a> {
         Self { latents, sources, by_key, used, fits, misfits, progress, no_texts, plan }
     }
 
-    /// All files of this layout, or all files as they were.
+    /// Plans all files of a layout, or the original files.
     fn plan(mut self, layout: Option<Layout>, model_info: &Extra, unscale: Option<Previews>) -> Result<Plan> {
         let mut wanted = self.sources.clone();
         wanted.retain(|source| layout.is_none_or(|layout| source.layout == layout));
@@ -188,7 +192,7 @@ impl<'a> Planner<'a> {
         Ok(self.plan)
     }
 
-    /// The file that a source was, again.
+    /// Restores the file of a source.
     fn file(&mut self, source: &Source, name: &str) -> Result<Planned> {
         let container = container(source.layout);
         let mut names = HashSet::new();
@@ -218,7 +222,7 @@ impl<'a> Planner<'a> {
         Ok(Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts, source: file })
     }
 
-    /// An array of a source, again. What it says is held against the latents.
+    /// Restores an array of a source, after checking its record against the latents.
     fn piece(&mut self, source: &Source, member: &Member, container: Container) -> Result<Piece<Values>> {
         let (name, shape) = (member.name.clone(), member.shape.clone());
         let Some(key) = &member.key else {
@@ -265,7 +269,8 @@ impl<'a> Planner<'a> {
         Ok(Piece { name, kind: dtype.into(), shape, values })
     }
 
-    /// Whether a type holds all values of a latent, or what multiplied by a factor gives them.
+    /// Whether a dtype represents all values of a latent, or numbers that give them when multiplied
+    /// by a factor.
     fn fits(&mut self, latent: &Latent, dtype: Dtype, multiplied_by: Option<f32>) -> Result<bool> {
         if multiplied_by.is_none() && (dtype == latent.dtype() || dtype == Dtype::F32) {
             return Ok(true);
@@ -281,7 +286,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The latents that are not, with all their rows, in files yet.
+    /// The latents that are not yet completely in files.
     fn left(&self) -> Vec<&'a Latent> {
         let mut rows: HashMap<usize, usize> = HashMap::new();
         for (index, row) in &self.used {
@@ -297,14 +302,14 @@ impl<'a> Planner<'a> {
         self.latents.iter().filter(|latent| !is_used(latent)).collect()
     }
 
-    /// File names for these keys that no file has yet.
+    /// Unused file names for these keys.
     fn free_names(&self, keys: &[Option<&str>], extension: &str) -> Vec<String> {
         let taken: Vec<&str> = self.plan.files.iter().filter_map(|file| file.stem(extension)).collect();
         let all = taken.iter().copied().map(Some).chain(keys.iter().copied());
         file_names(all, extension).split_off(taken.len())
     }
 
-    /// Latents that are from no file that is known, as `.npy`.
+    /// Plans `.npy` files for latents without a known source.
     fn rest(&mut self, left: &[&Latent]) {
         let names = self.free_names(&left.iter().map(|latent| latent.key()).collect::<Vec<_>>(), "npy");
         self.plan.files.extend(left.iter().zip(names).map(|(latent, name)| npy_file(latent, &name)));
@@ -312,8 +317,8 @@ impl<'a> Planner<'a> {
         self.plan.notes.push(format!("{latents} written as .npy: no source file is recorded"));
     }
 
-    /// Files of a layout made of latents that are from others, by what makes those of each. Masks and the like are passed
-    /// over. Returns whether there are any.
+    /// Plans files of a layout from latents of other origin; `files_of` makes them. Masks and
+    /// similar arrays are skipped. Returns whether there are any files.
     fn derive(
         &mut self,
         left: &[&Latent],
@@ -368,7 +373,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The first array of a source whose latent, or row of one, is not there.
+/// The first array of a source whose latent or row is missing.
 fn missing<'s>(source: &'s Source, by_key: &HashMap<&str, &Latent>) -> Option<&'s Member> {
     source.latents().map(|(_, member)| member).find(|member| {
         let latent = by_key.get(member.key.as_deref().unwrap_or_default());
@@ -376,7 +381,7 @@ fn missing<'s>(source: &'s Source, by_key: &HashMap<&str, &Latent>) -> Option<&'
     })
 }
 
-/// Says that sources are not written again, if there are such.
+/// Notes sources that cannot be restored, if any.
 fn note_of_torn(torn: &[&Source], by_key: &HashMap<&str, &Latent>) -> Option<String> {
     let (first, others) = torn.split_first()?;
     let member = missing(first, by_key)?;
@@ -400,7 +405,7 @@ fn container(layout: Layout) -> Container {
     }
 }
 
-/// File names for sources. Those of one extension are told apart by number where they have to be.
+/// File names for sources. Duplicates with the same extension are numbered.
 fn source_names(sources: &[&Source]) -> Vec<String> {
     let mut names = vec![String::new(); sources.len()];
     let extensions: HashSet<&str> = sources.iter().map(|source| source.layout.extension()).collect();

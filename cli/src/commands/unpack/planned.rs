@@ -1,4 +1,4 @@
-//! The files that `unpack` is to write.
+//! The files that `unpack` will write.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use crate::convert;
 use crate::convert::write::{Container, Piece};
 use crate::values::Normalization;
 
-/// The texts of a file's header, where it has one. Many files may have the same.
+/// The texts in a file's header, if it has any. Many files may share the same texts.
 pub(super) type Texts = Arc<convert::texts::Texts>;
 
-/// A file that is to be written.
+/// A file to write.
 pub(super) struct Planned {
-    /// Relative to the folder that is written.
+    /// Relative to the output folder.
     pub(super) path: String,
     pub(super) container: Container,
     pub(super) pieces: Vec<Piece<Values>>,
     pub(super) texts: Texts,
-    /// What the file was called that it was made of, if it is that again.
+    /// The name of the original file, if this restores it.
     pub(super) source: Option<String>,
 }
 
 impl Planned {
-    /// Its name without folder and extension, if this is the extension.
+    /// The file name without folder and extension, if it has this extension.
     pub(super) fn stem(&self, extension: &str) -> Option<&str> {
         let name = self.path.rsplit('/').next()?;
         name.strip_suffix(extension)?.strip_suffix('.')
@@ -33,23 +33,23 @@ impl Planned {
 
 /// The values of an array.
 pub(super) enum Values {
-    /// Those of a latent.
+    /// Values of a latent.
     Latent {
         latent: Latent,
-        /// Which row, along its first axis, if not all of it.
+        /// A row along the first axis; `None` for the whole latent.
         row: Option<usize>,
-        /// How they were scaled, if that is to be undone.
+        /// The scaling to undo, if any.
         unscale: Option<Normalization>,
     },
-    /// Others, which are few.
+    /// Other values, in small numbers.
     Bytes(Vec<u8>),
 }
 
-/// All files, and what is to be said of them.
+/// All files to write, and the notes about them.
 pub(super) struct Plan {
     pub(super) files: Vec<Planned>,
     pub(super) notes: Vec<String>,
 }
 
-/// Latents, by position, and rows of them, or the whole.
+/// Latents by position, each with a row, or `None` for the whole.
 pub(super) type Used = HashSet<(usize, Option<usize>)>;

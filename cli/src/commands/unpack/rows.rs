@@ -1,32 +1,33 @@
-//! Rows of latents, one after the other: read in blocks, since each of a compressed latent would decompress those before it.
+//! Consecutive rows of latents, read in blocks. Reading single rows of a compressed latent would
+//! decompress all earlier ones each time.
 
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result};
 use gen5::Latent;
 
-/// Bytes of rows that are read together.
+/// Limit on the bytes of rows read together.
 const BLOCK: usize = 32 << 20;
 
-/// Blocks that are kept: a file has rows of a few latents.
+/// Number of blocks kept: a file uses rows of only a few latents.
 const KEPT: usize = 4;
 
-/// The rows that were read last.
+/// The most recently read rows.
 #[derive(Default)]
 pub(super) struct Rows(VecDeque<Block>);
 
-/// Some rows of a latent.
+/// A range of rows of a latent.
 struct Block {
     /// The latent's position.
     latent: usize,
     first: usize,
-    /// Bytes of a row.
+    /// Size of a row in bytes.
     size: usize,
     bytes: Vec<u8>,
 }
 
 impl Rows {
-    /// Gives a row along the first axis to `write`: as bytes, or as the latent that it is if it is large.
+    /// Passes a row along the first axis to `write`: as bytes, or as a latent if it is large.
     pub(super) fn with<T>(
         &mut self,
         latent: &Latent,
@@ -48,7 +49,7 @@ impl Rows {
         };
         if !self.0.iter().any(|block| place(block).is_some()) {
             let last = row.saturating_add(BLOCK / size.max(1)).clamp(row, rows);
-            // What this latent had is behind, and so is what was read longest ago.
+            // Earlier blocks of this latent are no longer needed, and neither is the oldest block.
             self.0.retain(|block| block.latent != latent.index());
             self.0.truncate(KEPT - 1);
             let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Files of chunks of unknown types.
+//! Output files for chunks of unknown types.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::names::file_names;
 use crate::output::folder::{create_folder, write};
 use crate::unknown::{UnknownChunk, unknown_chunks};
 
-/// The folder of these files, inside the one that is asked for.
+/// The folder for these files inside the output folder.
 const UNKNOWN: &str = "unknown";
 
-/// Which file holds which chunk: an element of `index.json`.
+/// The location of a chunk: an element of `index.json`.
 #[derive(Serialize)]
 pub(super) struct ChunkEntry {
     /// Relative to the folder that holds `index.json`.
@@ -22,7 +22,7 @@ pub(super) struct ChunkEntry {
     chunk: UnknownChunk,
 }
 
-/// The files for the chunks of unknown types: `unknown/3-MASK.bin`.
+/// The files for chunks of unknown types: `unknown/3-MASK.bin`.
 pub(super) fn plan(reader: &Reader) -> Vec<ChunkEntry> {
     let chunks: Vec<UnknownChunk> = unknown_chunks(reader).map(UnknownChunk::of).collect();
     let stems: Vec<String> = chunks.iter().map(|chunk| format!("{}-{}", chunk.index, chunk.kind)).collect();
@@ -31,7 +31,7 @@ pub(super) fn plan(reader: &Reader) -> Vec<ChunkEntry> {
     chunks.into_iter().zip(names).map(entry).collect()
 }
 
-/// Writes the payloads of these chunks, decompressed.
+/// Writes the decompressed payloads of these chunks.
 pub(super) fn write_chunks(reader: &Reader, entries: &[ChunkEntry], folder: &Path) -> Result<()> {
     if !entries.is_empty() {
         create_folder(&folder.join(UNKNOWN))?;

@@ -1,4 +1,5 @@
-//! Latents as a sampler has them, made those that a decoder takes: what ComfyUI and sd-scripts expect in their files.
+//! Conversion of latents from the sampler's scale to the decoder's, which ComfyUI and sd-scripts
+//! expect in their files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,15 +11,15 @@ use crate::picture::{Guess, Hints, Layout, Preview, Previews, guess_of};
 use crate::terminal::{count, escape};
 use crate::values::Normalization;
 
-/// How latents are unscaled for a program, and what is to be said of it.
+/// The scaling to undo for a program, and the resulting notes.
 pub(super) struct Unscale {
-    /// Whose files are written.
+    /// The program whose files are written.
     program: Program,
-    /// By which model's numbers, if anything was asked for.
+    /// The model that `--unscale` selects, if given.
     by: Option<Previews>,
     /// The model's name.
     model: String,
-    /// Latents, by position, of which the same is to be said.
+    /// Notes, each with the positions of the latents it applies to.
     told: BTreeMap<String, BTreeSet<usize>>,
 }
 
@@ -28,8 +29,8 @@ impl Unscale {
         Self { program, by, model: model.unwrap_or_default(), told: BTreeMap::new() }
     }
 
-    /// How a latent was scaled, if that is to be undone. `shape` is its own, or that of an image in it; what `is_unscaled`
-    /// came so from its file.
+    /// The scaling of a latent to undo, if any. `shape` is the latent's, or that of one image in
+    /// it. `is_unscaled` means that its source file already had it unscaled.
     pub(super) fn of(
         &mut self,
         latent: &Latent,
@@ -52,7 +53,7 @@ impl Unscale {
                 (model, None)
             }
             Previews::Auto => {
-                // To change values, the number of channels alone is too little.
+                // The number of channels alone is too little evidence for changing values.
                 let guess = guess.filter(|guess| guess.by_name).with_context(|| {
                     format!(
                         "{}, and the model is \"{}\": that does not tell how it is scaled; --unscale sd15, sdxl, sd3 or flux \
@@ -76,12 +77,12 @@ impl Unscale {
         Ok(Some(model.normalization()))
     }
 
-    /// Whether the program wants latents of this model as its sampler has them.
+    /// Whether the program expects latents of this model in the sampler's scale.
     fn takes_scaled(&self, model: Preview) -> bool {
         self.program == Program::Kohya && model == Preview::Flux
     }
 
-    /// Says what may be wrong with a latent that is written as it is.
+    /// Notes possible problems with a latent that is written unchanged.
     fn leave(&mut self, latent: &Latent, guess: Option<&Guess>, is_unscaled: bool) {
         let takes_scaled = guess.is_some_and(|guess| guess.by_name && self.takes_scaled(guess.preview));
         let program = self.program.name();
@@ -96,7 +97,7 @@ impl Unscale {
                 );
                 self.tell(latent, what);
             }
-            // What was asked for by name is not done.
+            // The explicit request cannot be fulfilled.
             (true, false) if matches!(self.by, Some(Previews::By(_))) => {
                 self.tell(latent, "written as stored, since unscaled already".to_owned());
             }
@@ -108,7 +109,7 @@ impl Unscale {
         self.told.entry(what).or_default().insert(latent.index());
     }
 
-    /// What is to be said.
+    /// The collected notes.
     pub(super) fn notes(&self) -> Vec<String> {
         let told = self.told.iter();
         told.map(|(what, latents)| format!("{} {what}", count(latents.len(), "latent"))).collect()

@@ -1,6 +1,8 @@
-//! Latent caches of kohya's sd-scripts: a `.npz` file with latents, the size of the image they were made of, and its crop.
+//! Latent caches of kohya's sd-scripts: a `.npz` file with latents, the size of the source image,
+//! and its crop.
 //!
-//! Caches of several resolutions have each array once for each, with the latents' size behind the name: `latents_64x96`.
+//! Caches of several resolutions repeat each array for each resolution and append the latents' size
+//! to the name: `latents_64x96`.
 
 use std::collections::HashSet;
 
@@ -9,22 +11,22 @@ use super::is_size;
 /// The latents: channels, height, width.
 pub const LATENTS: &str = "latents";
 
-/// Width and height of the image, in pixels.
+/// The image's width and height in pixels.
 pub const ORIGINAL_SIZE: &str = "original_size";
 
-/// Left, top, right and bottom of what was cut out of it.
+/// Left, top, right and bottom edges of the crop.
 pub const CROP: &str = "crop_ltrb";
 
-/// Pixels of an image along an axis for each value of a latent, in Stable Diffusion and models like it.
+/// Image pixels per latent value along an axis, in Stable Diffusion and similar models.
 pub const PIXELS: usize = 8;
 
-/// What is behind `latents` in this name: nothing, or `_HxW`.
+/// The suffix after `latents` in a name: empty or `_HxW`.
 fn suffix(name: &str) -> Option<&str> {
     let suffix = name.strip_prefix(LATENTS)?;
     (suffix.is_empty() || suffix.strip_prefix('_').is_some_and(|size| is_size(size, 2))).then_some(suffix)
 }
 
-/// Whether arrays of these names are a cache: latents with the image's size or crop.
+/// Whether arrays with these names form a cache: latents with the image's size or crop.
 pub(super) fn is_cache(names: &[&str]) -> bool {
     let latents: HashSet<&str> = names.iter().filter_map(|name| suffix(name)).collect();
     let mut sizes = names.iter().filter_map(|name| {
@@ -34,13 +36,14 @@ pub(super) fn is_cache(names: &[&str]) -> bool {
     sizes.any(|suffix| latents.contains(suffix))
 }
 
-/// Whether an array of this name is the latents of one resolution.
+/// Whether the name is that of one resolution's latents.
 pub(super) fn is_latent(name: &str) -> bool {
     suffix(name).is_some()
 }
 
-/// Whether the latents of a cache with this name and so many channels are as a decoder takes them: those of Stable Diffusion
-/// (`_sd`, `_sdxl`, `_sd3`), which are scaled in training. Those of FLUX.1 and others (`_flux`, `_lumina`) are scaled before.
+/// Whether latents in a cache with this name and number of channels are in the decoder's scale.
+/// This is true for Stable Diffusion (`_sd`, `_sdxl`, `_sd3`), which scales them in training. Those
+/// of FLUX.1 and others (`_flux`, `_lumina`) are scaled before.
 pub(super) fn is_unscaled(stem: &str, channels: usize) -> bool {
     channels == 4 || stem.ends_with("_sd3")
 }

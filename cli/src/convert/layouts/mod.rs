@@ -1,7 +1,8 @@
-//! The layouts of arrays that programs of the ecosystem write, known by their content.
+//! Array layouts of programs in the ecosystem, recognised by content.
 //!
-//! A layout says which of a file's arrays are latents, and what else there is: small arrays of types that no latent has,
-//! and texts. All of that is a [`Source`], which `model_info` keeps, so that the file can be made again.
+//! A layout identifies the latents among a file's arrays, and its other data: texts, and small
+//! arrays of types that latents cannot have. `model_info` keeps all of this as a [`Source`], so
+//! that the file can be restored.
 
 pub mod comfyui;
 pub mod kohya;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use source::{MAX_KEPT, Member, Origins, Outline, Source, for_each};
 
-/// How a file lays out its arrays.
+/// The layout of a file's arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -25,21 +26,22 @@ pub enum Layout {
     Kohya,
     /// A latent cache of musubi-tuner.
     Musubi,
-    /// One array of numpy.
+    /// One numpy array.
     Npy,
-    /// Arrays of numpy.
+    /// Several numpy arrays.
     Npz,
     /// Tensors.
     Safetensors,
 }
 
 impl Layout {
-    /// The layout of a `.npz` file with arrays of these names.
+    /// The layout of a `.npz` file with these array names.
     pub(super) fn of_npz(names: &[&str]) -> Self {
         if kohya::is_cache(names) { Self::Kohya } else { Self::Npz }
     }
 
-    /// The layout of a `.safetensors` or `.latent` file with tensors of these names, which may have no path.
+    /// The layout of a `.safetensors` or `.latent` file with these tensor names; it may have no
+    /// path.
     pub(super) fn of_safetensors(
         names: &[&str],
         metadata: &BTreeMap<String, String>,
@@ -54,7 +56,7 @@ impl Layout {
         }
     }
 
-    /// Whether it says what its arrays mean.
+    /// Whether the layout defines the meaning of its arrays.
     pub(super) fn is_known(self) -> bool {
         matches!(self, Self::Comfyui | Self::Kohya | Self::Musubi)
     }
@@ -69,7 +71,7 @@ impl Layout {
         }
     }
 
-    /// What people call it.
+    /// Its name for display.
     pub fn name(self) -> &'static str {
         match self {
             Self::Comfyui => "ComfyUI",
@@ -81,7 +83,8 @@ impl Layout {
         }
     }
 
-    /// Whether an array of this name is the file's latent, and no companion of it (a mask, the flipped one).
+    /// Whether an array with this name is the file's latent, rather than its companion (a mask, the
+    /// flipped latent).
     fn is_latent(self, name: &str) -> bool {
         match self {
             Self::Comfyui => name == comfyui::TENSOR,
@@ -91,7 +94,8 @@ impl Layout {
         }
     }
 
-    /// The position of the one latent among arrays of these names, if there is only one.
+    /// The position of the only latent among arrays of these names; `None` if there are several or
+    /// none.
     pub fn only_latent<'n>(self, names: impl Iterator<Item = &'n str>) -> Option<usize> {
         let mut latents = names.enumerate().filter(|(_, name)| self.is_latent(name));
         let (position, _) = latents.next()?;
@@ -99,7 +103,7 @@ impl Layout {
     }
 }
 
-/// Whether text is `NxN…`: so many numbers with an `x` between.
+/// Whether the text has the form `NxN…`, with this number of integers.
 fn is_size(text: &str, numbers: usize) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.split('x').count() == numbers && text.split('x').all(number)

@@ -1,24 +1,26 @@
-//! Latent caches of musubi-tuner: a safetensors file whose tensors are called `CONTENT_FxHxW_DTYPE` (latents: `latents_…`,
-//! `latents_control_…`, `latents_image_…`), without the frames for models of images alone (FLUX.2), or `CONTENT_DTYPE`, and
-//! whose texts tell the model's architecture.
+//! Latent caches of musubi-tuner: safetensors files whose texts name the model's architecture.
+//!
+//! Tensors are called `CONTENT_FxHxW_DTYPE` (latents: `latents_…`, `latents_control_…`,
+//! `latents_image_…`) or `CONTENT_DTYPE`. Image-only models (FLUX.2) omit the frames.
 
 use std::collections::BTreeMap;
 
 use super::is_size;
 
-/// What the names of latents begin with.
+/// The prefix of latents' names.
 const LATENTS: &str = "latents_";
 
-/// Axes of a latent that has frames: channels, frames, height, width.
+/// Number of axes of a latent with frames: channels, frames, height, width.
 pub(super) const VIDEO_AXES: usize = 4;
 
-/// Whether tensors of these names with these texts are a cache of latents.
+/// Whether tensors with these names and texts form a latent cache.
 pub(super) fn is_cache(names: &[&str], texts: &BTreeMap<String, String>) -> bool {
     let has = |name| texts.contains_key(name);
     has("architecture") && has("format_version") && names.iter().any(|name| name.starts_with(LATENTS))
 }
 
-/// Whether a tensor of this name is the cache's own latent, not one of its control or source images.
+/// Whether a tensor with this name is the cache's own latent, rather than one of its control or
+/// source images.
 pub(super) fn is_latent(name: &str) -> bool {
     let behind = name.strip_prefix(LATENTS).and_then(|behind| behind.split_once('_'));
     behind.is_some_and(|(size, dtype)| (is_size(size, 3) || is_size(size, 2)) && !dtype.is_empty())

@@ -1,4 +1,4 @@
-//! What is kept of a file besides its latents, and how it comes back.
+//! A record of a file's data other than latents, and the restoration of the file from it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,15 +16,15 @@ use crate::convert::texts::Texts;
 use crate::convert::types::{Other, Type};
 use crate::terminal::{escape, shorten};
 
-/// Bytes of arrays that are kept beside the latents of one file.
+/// Limit on the bytes of arrays kept in addition to the latents of a file.
 pub const MAX_KEPT: u64 = 64 << 10;
 
 /// A file that latents came from: an element of `source_files` in `model_info`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// Its name, without folders.
+    /// Its name without folders.
     pub file: String,
-    /// How it lays out its arrays.
+    /// Its layout.
     pub layout: Layout,
     /// Its arrays, in the order of the file.
     pub arrays: Vec<Member>,
@@ -33,30 +33,31 @@ pub struct Source {
     pub metadata: Texts,
 }
 
-/// An array of a file: a latent or a row of one, or values that are kept here.
+/// An array of a file: a latent, a row of one, or values kept in this record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     /// Its name in the file.
     pub name: String,
-    /// The type of its elements there.
+    /// The name of its element type in the file.
     pub dtype: String,
-    /// Its axes there.
+    /// Its axes in the file.
     pub shape: Vec<usize>,
-    /// Whether ComfyUI scaled its values before it saved them, which was undone for the latent.
+    /// Whether ComfyUI had scaled its values before saving. The latent was unscaled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scaled: bool,
-    /// The key of the latent.
+    /// The key of its latent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Which row of the latent it is, along the first axis, unless it is the whole.
+    /// The row of the latent along the first axis; `None` for the whole latent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<usize>,
-    /// Its values, if they are no latent: numbers, or the bytes of floats as hexadecimal digits, which keep them exactly.
+    /// The values of an array that is not a latent: numbers, or floats as hexadecimal digits of
+    /// their bytes, which is exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Kept>,
 }
 
-/// Values as JSON text. As a tree they would take a multiple of it.
+/// Values as JSON text. Parsed into a tree, they would take many times the memory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Kept(Box<RawValue>);
@@ -68,7 +69,7 @@ impl PartialEq for Kept {
 }
 
 impl Member {
-    /// An array that is a latent.
+    /// A latent.
     pub(in crate::convert) fn latent(name: &str, dtype: Dtype, shape: &[usize], key: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -94,21 +95,21 @@ impl Member {
         }
     }
 
-    /// The type of its elements. What a file says is checked here, as in [`bytes`](Self::bytes).
+    /// The type of its elements. Data from a file is checked here, as in [`bytes`](Self::bytes).
     ///
     /// # Errors
     ///
-    /// There is no such type.
+    /// If the type is unknown.
     pub fn kind(&self) -> Result<Type> {
         Type::of_name(&self.dtype)
             .with_context(|| format!("{}: there is no dtype {}", escape(&self.name), escape(&self.dtype)))
     }
 
-    /// The bytes of values that are kept here.
+    /// The bytes of the kept values.
     ///
     /// # Errors
     ///
-    /// There are none, or not those that dtype and shape ask for.
+    /// If there are none, or if they do not match the dtype and shape.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         let name = escape(&self.name);
         let (Type::Other(other), Some(values)) = (self.kind()?, &self.values) else {
@@ -133,9 +134,9 @@ fn other_size(other: Other) -> usize {
 fn to_json(other: Other, bytes: &[u8]) -> Value {
     let elements = bytes.chunks_exact(other_size(other));
     match other {
-        // JSON has no NaN, and its readers do not agree on the last digit.
+        // JSON has no NaN, and its readers disagree on the last digit.
         Other::F64 => Value::String(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
-        // Of a byte that is neither 0 nor 1 only a number tells which it is.
+        // A byte other than 0 or 1 can only be recorded as a number.
         Other::Bool if bytes.iter().all(|byte| *byte <= 1) => bytes.iter().map(|byte| *byte == 1).collect(),
         Other::Bool => bytes.to_vec().into(),
         Other::Uint(_) => elements.map(|bytes| u64::from_le_bytes(extended(bytes, 0))).collect(),
@@ -148,7 +149,7 @@ fn to_json(other: Other, bytes: &[u8]) -> Value {
     }
 }
 
-/// Up to eight bytes, with others behind them.
+/// Up to eight bytes, padded with `with`.
 fn extended(bytes: &[u8], with: u8) -> [u8; 8] {
     let mut all = [with; 8];
     for (to, from) in all.iter_mut().zip(bytes) {
@@ -157,7 +158,7 @@ fn extended(bytes: &[u8], with: u8) -> [u8; 8] {
     all
 }
 
-/// The bytes of values in JSON; `None` if they are no values of this type, or more than are kept.
+/// The bytes of values in JSON; `None` if they are not of this type, or too many.
 fn from_json(other: Other, values: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     if other == Other::F64 {
@@ -179,7 +180,7 @@ fn from_json(other: Other, values: &str) -> Option<Vec<u8>> {
     all_fit.then_some(bytes)
 }
 
-/// Adds the bytes of one value.
+/// Appends the bytes of one value.
 fn add_value(bytes: &mut Vec<u8>, other: Other, value: &str) -> Option<()> {
     let number: i128 = match value {
         "true" => 1,
@@ -188,7 +189,7 @@ fn add_value(bytes: &mut Vec<u8>, other: Other, value: &str) -> Option<()> {
     };
     let all = number.to_le_bytes();
     let (low, high) = all.split_at(other_size(other));
-    // It is in range if the bytes that are kept give it back.
+    // The value is in range if its bytes convert back to it.
     let same = match other {
         Other::Int(_) => low.last().is_some_and(|byte| (byte & 0x80 != 0) == (number < 0)),
         _ => number >= 0,
@@ -204,13 +205,13 @@ impl Source {
         stem(&self.file, self.layout)
     }
 
-    /// Its arrays that are latents, each with its position among all.
+    /// Its latents, with their positions among all arrays.
     pub fn latents(&self) -> impl Iterator<Item = (usize, &Member)> {
         self.arrays.iter().enumerate().filter(|(_, member)| member.key.is_some())
     }
 
-    /// The source, now that its latents are elsewhere: `to` tells under which key, and which row, for a latent or a row of
-    /// it. `None` if one of them is nowhere.
+    /// The source after its latents moved: `to` returns the new key and row of a latent or a row of
+    /// it. `None` if one of them is missing.
     pub fn moved(
         mut self,
         to: impl Fn(&str, Option<usize>) -> Option<(String, Option<usize>)>,
@@ -224,11 +225,11 @@ impl Source {
         Some(self)
     }
 
-    /// The sources that a `model_info` has, given as the text of its member; none if there is no such member.
+    /// The sources in a `model_info`, from the text of its member; empty without the member.
     ///
     /// # Errors
     ///
-    /// The text is no list of sources.
+    /// If the text is not a list of sources.
     pub fn list(member: Option<&str>) -> Result<Vec<Self>> {
         let (mut sources, mut failed) = (Vec::new(), Ok(()));
         let read = for_each(member.unwrap_or("[]"), |source: &RawValue| {
@@ -241,16 +242,16 @@ impl Source {
         read.map(|()| sources)
     }
 
-    /// The member of `model_info` that has a list of them.
+    /// The member of `model_info` that lists the sources.
     pub const MEMBER: &str = "source_files";
 
-    /// Whether the values of its latents are as a decoder takes them, not as a sampler has them.
+    /// Whether its latents are in the decoder's scale rather than the sampler's.
     pub fn is_unscaled(&self) -> bool {
         let latents = self.latents().map(|(_, member)| (&*member.name, &*member.shape));
         is_unscaled(self.layout, self.stem(), latents)
     }
 
-    /// What sources say of latents by the files that these came from, going by the text of the member.
+    /// Information from the source files about latents, parsed from the member's text.
     pub fn origins(member: Option<&str>) -> Origins {
         #[derive(Deserialize)]
         struct Listed {
@@ -283,7 +284,7 @@ impl Source {
     }
 }
 
-/// A file's name without the extension of its layout.
+/// A file name without the extension of its layout.
 fn stem(file: &str, layout: Layout) -> &str {
     match file.rsplit_once('.') {
         Some((stem, extension)) if extension.eq_ignore_ascii_case(layout.extension()) => stem,
@@ -291,7 +292,7 @@ fn stem(file: &str, layout: Layout) -> &str {
     }
 }
 
-/// Whether a file's latents, told by name and shape, are as a decoder takes them.
+/// Whether a file's latents, given by name and shape, are in the decoder's scale.
 fn is_unscaled<'l>(
     layout: Layout,
     stem: &str,
@@ -308,28 +309,29 @@ fn is_unscaled<'l>(
     }
 }
 
-/// What is known of latents by the files that they came from. All are keys.
+/// Information from the source files about latents. All members are sets of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
-    /// Those whose values are as a decoder takes them, not as a sampler has them.
+    /// Latents in the decoder's scale rather than the sampler's.
     pub unscaled: HashSet<String>,
-    /// Those that are channels, frames, height and width.
+    /// Latents with the axes channels, frames, height and width.
     pub videos: HashSet<String>,
 }
 
-/// The files that a list of sources begins and ends with, and how many there are.
+/// The first and last file of a list of sources, and the number of files.
 #[derive(Debug, Default, PartialEq)]
 pub struct Outline {
-    /// How many.
+    /// The number of files.
     pub count: usize,
     /// Name and layout of the first.
     pub first: Option<(String, Layout)>,
-    /// Those of the last, if there are several.
+    /// Name and layout of the last, if there are several.
     pub last: Option<(String, Layout)>,
 }
 
 impl Outline {
-    /// Of the text of a member; `None` if that is no such list. What else it says is passed over.
+    /// Parses the text of a member; `None` if it is not a list of sources. Other information is
+    /// skipped.
     pub fn of(member: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Listed {
@@ -347,20 +349,20 @@ impl Outline {
     }
 }
 
-/// Reads an object. The parser's error would repeat all of a text that is in its place.
+/// Parses an object. For any other text, the parser's error would repeat all of it.
 fn object<'de, T: Deserialize<'de>>(text: &'de str) -> serde_json::Result<T> {
     serde_json::from_str(if text.starts_with('"') { "\"\"" } else { text })
 }
 
-/// Characters of an error that are shown.
+/// Limit on the characters shown of an error.
 const SHOWN: usize = 300;
 
-/// Takes the elements of a JSON array in turn, of which one at a time is in memory: all of them can be many times the
-/// size of their text.
+/// Passes the elements of a JSON array to `take`, with only one in memory at a time: all together
+/// can take many times the memory of their text.
 ///
 /// # Errors
 ///
-/// It is no such array.
+/// If it is not an array of such elements.
 pub fn for_each<'de, T: Deserialize<'de>>(text: &'de str, take: impl FnMut(T)) -> serde_json::Result<()> {
     struct Elements<T, F>(F, PhantomData<T>);
     impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<T, F> {
@@ -377,7 +379,7 @@ pub fn for_each<'de, T: Deserialize<'de>>(text: &'de str, take: impl FnMut(T)) -
             Ok(())
         }
     }
-    // The parser's error would repeat all of a text that is in the place of an array.
+    // If the text is a string, the parser's error would repeat all of it.
     let text = if text.starts_with('"') { "\"\"" } else { text };
     serde_json::Deserializer::from_str(text).deserialize_seq(Elements(take, PhantomData))
 }

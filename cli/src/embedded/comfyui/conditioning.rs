@@ -1,4 +1,5 @@
-//! Prompts: from a sampler through whatever changes conditioning to the nodes that encode text.
+//! The search for prompts: from a sampler, through the nodes that change conditioning, to the nodes
+//! that encode text.
 
 use std::collections::HashSet;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 use super::graph::{Graph, Link, Node};
 use crate::embedded::Generation;
 
-/// Inputs with the text of a node that encodes it.
+/// Inputs that contain the text of a node that encodes it.
 const ENCODED: [&str; 12] = [
     "text",
     "text_g",
@@ -23,11 +24,12 @@ const ENCODED: [&str; 12] = [
     "caption",
 ];
 
-/// Inputs with the text of a node that makes text. What wildcards became comes before what they were.
+/// Inputs that contain the text of a node that produces text. The result of wildcards comes before
+/// their source.
 const TEXT: [&str; 8] =
     ["populated_text", "text", "string", "value", "prompt", "wildcard_text", "positive", "negative"];
 
-/// Which of the two prompts is looked for.
+/// The prompt to look for.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Positive,
@@ -44,14 +46,14 @@ pub(super) fn take_prompts(generation: &mut Generation, graph: &Graph<'_>, sampl
     }
 }
 
-/// The texts that come to a sampler on one side, each once, in the order of the inputs. The guidance of a distilled model,
-/// which stands along the way, is taken with them.
+/// The texts that reach a sampler on one side, each once, in the order of the inputs. Also collects
+/// the guidance of a distilled model along the way.
 fn encoded(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>, side: Side) -> Vec<String> {
     let mut texts = Vec::new();
     let mut seen = HashSet::new();
     let mut stack: Vec<(Node<'_>, Side)> = vec![(sampler, side)];
     while let Some((node, side)) = stack.pop() {
-        // What is zeroed out is no text any more.
+        // A zeroed conditioning has no text.
         if !seen.insert(node.id) || node.class.contains("ZeroOut") {
             continue;
         }
@@ -63,7 +65,7 @@ fn encoded(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>, si
         let own = if node.class.contains("Encode") { texts_of_encoder(graph, node) } else { Vec::new() };
         if own.is_empty() {
             let inputs = inputs_of_side(node, side);
-            // Loaders that encode take text where others take conditioning.
+            // Loaders that encode have text inputs in place of conditioning inputs.
             let given = inputs.iter().filter_map(|input| input.as_str());
             texts.extend(given.filter(|text| graph.has_room(text.len())).map(str::to_owned));
             let sources = inputs.into_iter().rev().filter_map(|input| {
@@ -80,10 +82,11 @@ fn encoded(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>, si
     texts
 }
 
-/// Inputs that conditioning comes by, on one side: named by it, or the same for both, or else the only link.
+/// The inputs for conditioning on one side: those named after it, those for both sides, or the only
+/// link.
 fn inputs_of_side<'a>(node: Node<'a>, side: Side) -> Vec<&'a Value> {
     let name = if side == Side::Positive { "positive" } else { "negative" };
-    // A guider without sides has only what the image is to be.
+    // A guider without sides only has the positive prompt.
     let guider = node.inputs.get("guider").filter(|guider| Link::of(guider).is_some());
     if let Some(input) = node.inputs.get(name).or(guider) {
         return vec![input];
@@ -94,17 +97,17 @@ fn inputs_of_side<'a>(node: Node<'a>, side: Side) -> Vec<&'a Value> {
     let mut conditioning: Vec<(&str, &Value)> =
         node.inputs().filter(|(name, input)| name.starts_with("cond") && Link::of(input).is_some()).collect();
     if conditioning.is_empty() {
-        // The only link of a node with sides may be the other side.
+        // The only link of a node with sides may be for the other side.
         let has_sides = ["positive", "negative"].iter().any(|side| node.inputs.contains_key(*side));
         return node.only_link().filter(|_| !has_sides).into_iter().collect();
     }
-    // `conditioning_from` is put behind `conditioning_to`.
+    // `conditioning_from` is appended to `conditioning_to`.
     conditioning.sort_by_key(|(name, _)| name.ends_with("from"));
     conditioning.into_iter().map(|(_, input)| input).collect()
 }
 
-/// The side on which to go on behind an output. A node that takes both sides gives them out in this order, unless it is a
-/// guider, which has one output for both.
+/// The side to continue on from an output. A node with both sides has its outputs in this order,
+/// unless it is a guider, which has one output for both.
 fn side_of_output(source: Node<'_>, link: Link<'_>, side: Side) -> Side {
     let takes = |name| source.inputs.get(name).is_some_and(|input| Link::of(input).is_some());
     let takes_both = !source.class.contains("Guider") && takes("positive") && takes("negative");
@@ -119,7 +122,7 @@ fn texts_of_encoder(graph: &Graph<'_>, node: Node<'_>) -> Vec<String> {
     ENCODED.iter().filter_map(|name| text(graph, node.inputs.get(*name)?)).collect()
 }
 
-/// The text of an input: its own, or what the nodes behind its link make of theirs.
+/// The text of an input: its own, or the text that the nodes at its link produce.
 fn text(graph: &Graph<'_>, input: &Value) -> Option<String> {
     let mut pieces = Vec::new();
     let mut delimiter = None;

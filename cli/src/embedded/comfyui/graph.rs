@@ -1,5 +1,7 @@
-//! A graph of nodes, and ways through it that end: each visits a node once, none is a recursion, and all together have a
-//! number of steps, since many short ways through a graph can be a long one.
+//! A graph of nodes with bounded searches.
+//!
+//! Each search visits a node once and none recurses. All searches share a limit of steps, since
+//! many short paths through a graph can add up to a long one.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -8,21 +10,21 @@ use serde_json::{Map, Value};
 
 use crate::embedded::MAX_TEXT_BYTES;
 
-/// Inputs that hold the one value of a node that has nothing else to say.
+/// Inputs that contain the only value of a simple node.
 const VALUE: [&str; 8] = ["value", "Value", "int", "number", "float", "string", "text", "Number"];
 
-/// Links that are followed in one graph. A thousand nodes take some ten thousand.
+/// Maximum number of links followed in one graph. A thousand nodes take about ten thousand.
 const MAX_STEPS: usize = 200_000;
 
-/// Inputs of one node that are looked at.
+/// Maximum number of inputs examined per node.
 const MAX_INPUTS: usize = 1000;
 
-/// The nodes of a graph, by their names.
+/// The nodes of a graph by name.
 pub(super) struct Graph<'a> {
     nodes: &'a Map<String, Value>,
-    /// Links that may still be followed.
+    /// Number of links that may still be followed.
     steps: Cell<usize>,
-    /// Bytes of text that may still be put together.
+    /// Bytes of text that may still be assembled.
     room: Cell<usize>,
 }
 
@@ -31,18 +33,18 @@ pub(super) struct Graph<'a> {
 pub(super) struct Node<'a> {
     /// Its name in the graph.
     pub(super) id: &'a str,
-    /// What it does.
+    /// The type of the node.
     pub(super) class: &'a str,
-    /// What goes into it: values and links.
+    /// Its inputs: values and links.
     pub(super) inputs: &'a Map<String, Value>,
 }
 
-/// An input that another node's output goes into.
+/// An input connected to the output of another node.
 #[derive(Clone, Copy)]
 pub(super) struct Link<'a> {
     /// The name of the other node.
     id: &'a str,
-    /// Which of its outputs.
+    /// The number of the output.
     pub(super) output: u64,
 }
 
@@ -57,7 +59,7 @@ impl<'a> Link<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The inputs, in the order of their names.
+    /// The inputs in the order of their names.
     pub(super) fn inputs(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
         self.inputs.iter().take(MAX_INPUTS).map(|(name, input)| (name.as_str(), input))
     }
@@ -76,7 +78,7 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Graph<'a> {
-    /// A graph, if any of the members is a node.
+    /// Returns a graph if any of the members is a node.
     pub(super) fn new(nodes: &'a Map<String, Value>) -> Option<Self> {
         let graph = Self { nodes, steps: Cell::new(MAX_STEPS), room: Cell::new(MAX_TEXT_BYTES) };
         nodes.keys().any(|id| graph.node(id).is_some()).then_some(graph)
@@ -88,25 +90,25 @@ impl<'a> Graph<'a> {
         Some(Node { id, class, inputs: value.get("inputs")?.as_object()? })
     }
 
-    /// The node that a link comes from; none if too many have been followed.
+    /// The source node of a link; `None` once too many links have been followed.
     pub(super) fn source(&self, link: Link<'_>) -> Option<Node<'a>> {
         self.steps.set(self.steps.get().checked_sub(1)?);
         self.node(link.id)
     }
 
-    /// Takes room for a text of this length; `false` if there is not so much.
+    /// Reserves room for a text of this length; `false` if there is not enough.
     pub(super) fn has_room(&self, length: usize) -> bool {
         let left = self.room.get().checked_sub(length);
         left.inspect(|&left| self.room.set(left)).is_some()
     }
 
-    /// The nodes that this one's inputs come from, in the order of their names.
+    /// The source nodes of a node's inputs, in the order of the inputs' names.
     fn sources(&self, node: Node<'a>) -> impl Iterator<Item = Node<'a>> {
         node.links().filter_map(|(_, link)| self.source(link))
     }
 
-    /// This node and those behind it along the inputs of these names, of which the first that is a link is followed. A
-    /// node behind it without them that has one link only passes on what comes in.
+    /// This node and its ancestors along the first of the named inputs that is a link. An ancestor
+    /// without these inputs and with only one link is passed through.
     pub(super) fn walk(&self, start: Node<'a>, names: &[&str]) -> Vec<Node<'a>> {
         let mut way = Vec::new();
         let mut seen = HashSet::new();
@@ -120,7 +122,8 @@ impl<'a> Graph<'a> {
         way
     }
 
-    /// The value of an input: its own, or, if it is a link, what the nodes behind it have under these names.
+    /// The value of an input: its own, or if it is a link, the value under these names in the nodes
+    /// it leads to.
     pub(super) fn value(&self, input: &'a Value, names: &[&str]) -> Option<&'a Value> {
         let mut seen = HashSet::new();
         let mut input = input;
@@ -135,8 +138,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The sampler that starts from noise: of the nodes that an image comes from, the first with no sampler before it.
-    /// Images that are saved come before others.
+    /// The sampler that starts from noise: the first ancestor of an image without a sampler before
+    /// it. Saved images are searched before others.
     pub(super) fn first_sampler(&self) -> Option<Node<'a>> {
         let nodes: Vec<Node<'_>> = self.nodes.keys().filter_map(|id| self.node(id)).collect();
         let used: HashSet<&str> =
@@ -148,12 +151,12 @@ impl<'a> Graph<'a> {
             (!kept, number.is_none(), number)
         });
         let mut seen = HashSet::new();
-        // In a circle no node is an end, so the others are tried behind them.
+        // Nodes in a cycle are never an end, so the other nodes are tried after the ends.
         ends.iter().chain(&nodes).find_map(|end| self.first_sampler_before(*end, &mut seen))
     }
 
-    /// Goes through all that comes before a node, depth first, and returns the first sampler that is left: all before it
-    /// has been gone through by then.
+    /// Searches all ancestors of a node depth first, and returns the first sampler that is
+    /// finished: all its ancestors have been searched by then.
     fn first_sampler_before(&self, end: Node<'a>, seen: &mut HashSet<&'a str>) -> Option<Node<'a>> {
         let mut stack = vec![(end, false)];
         while let Some((node, is_left)) = stack.pop() {
@@ -171,7 +174,8 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Whether a node samples, and does not only choose how: it has a seed, and something to sample with.
+/// Whether a node samples, rather than only selecting a method: it has a seed and an input for
+/// sampling.
 fn is_sampler(node: Node<'_>) -> bool {
     let has = |names: &[&str]| names.iter().any(|name| node.inputs.contains_key(*name));
     node.class.contains("Sampler")

@@ -1,8 +1,9 @@
-//! The form of ComfyUI: `prompt`, a graph of nodes whose inputs are values or links to other nodes.
+//! The format of ComfyUI: `prompt`, a graph of nodes whose inputs are values or links to other
+//! nodes.
 //!
-//! What counts is the sampler that starts from noise: the first of those that an image that is saved comes from. Prompts,
-//! model and settings are looked for along its links. `workflow`, the same graph as the editor draws it, is only kept as
-//! text.
+//! The relevant node is the sampler that starts from noise, the first one upstream of a saved
+//! image. Prompts, model and settings are searched along its links. `workflow`, the same graph as
+//! drawn by the editor, is only kept as text.
 
 mod conditioning;
 mod graph;
@@ -12,8 +13,8 @@ use serde_json::{Map, Value};
 use self::graph::{Graph, Link, Node};
 use super::{Generation, json};
 
-/// Reads a graph, with the name that ComfyUI puts before it in Exif (`prompt:{…}`), in a member of this name, as some nodes
-/// save it, or alone.
+/// Parses a graph. It may follow ComfyUI's prefix in Exif (`prompt:{…}`), be in a member of this
+/// name, as some nodes save it, or be alone.
 pub fn parse(text: &str) -> Option<Generation> {
     let text = text.trim_start();
     let text = text.strip_prefix("prompt:").or_else(|| text.strip_prefix("Prompt:")).unwrap_or(text);
@@ -34,13 +35,13 @@ fn read(document: &Value) -> Option<Generation> {
     generation.says_something().then_some(generation)
 }
 
-/// A setting, and where it is found: in the sampler, or in nodes before it.
+/// A setting, and where to find it: in the sampler, or in nodes before it.
 struct Setting {
-    /// What it is called here.
+    /// Its name in GEN5.
     name: &'static str,
-    /// What inputs call it.
+    /// The names of inputs with the setting.
     inputs: &'static [&'static str],
-    /// Links to nodes that have it instead.
+    /// Links to nodes that may have it instead.
     by_way_of: &'static [&'static str],
 }
 
@@ -66,7 +67,8 @@ fn take_settings(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'
             generation.take(setting.name, &value.to_string());
         }
     }
-    // Nodes that are a sampler or a schedule by themselves say so in their name: SamplerEulerAncestral, KarrasScheduler.
+    // Nodes for a specific sampler or schedule have it in their class name: SamplerEulerAncestral,
+    // KarrasScheduler.
     let behind = |name| graph.walk(sampler, &[name]).into_iter().skip(1);
     if let Some(name) = behind("sampler").find_map(|node| node.class.strip_prefix("Sampler")) {
         generation.take_text("sampler", name);
@@ -76,13 +78,13 @@ fn take_settings(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'
     }
 }
 
-/// Links along which the model comes to a sampler.
+/// The links from a sampler to its model.
 const MODEL: [&str; 6] = ["guider", "model", "model1", "base_model", "unet", "pipe"];
 
 /// Inputs that name a model's file.
 const MODEL_FILES: [&str; 4] = ["ckpt_name", "unet_name", "base_ckpt_name", "model_path"];
 
-/// The longest name of a LoRA's file, in bytes.
+/// Maximum length of a LoRA's file name in bytes.
 const MAX_NAME: usize = 1000;
 
 fn take_model(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>) {
@@ -103,7 +105,7 @@ fn take_model(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>)
     }
 }
 
-/// The LoRA that an input names: as text, or in an object that also tells whether it is on.
+/// The LoRA named by an input: as text, or in an object that also says whether it is enabled.
 fn lora<'a>(graph: &Graph<'a>, name: &str, value: &'a Value) -> Option<&'a str> {
     let is_file = |text: &&str| name.starts_with("lora_name") || text.contains('.');
     let from_object = |object: &'a Map<String, Value>| {
@@ -127,7 +129,7 @@ mod tests {
         parse(&graph.to_string()).unwrap()
     }
 
-    /// A graph with a sampler, and these nodes.
+    /// A graph of a sampler and the given nodes.
     fn graph(inputs: &Value, mut graph: Value) -> Value {
         graph["9"] = json!({"class_type": "KSampler", "inputs": inputs});
         graph
@@ -214,7 +216,7 @@ mod tests {
         nodes["all"] = json!({"class_type": "ConditioningCombine", "inputs": combine});
         let found = found(&graph(&json!({"steps": 3, "seed": 4, "positive": ["all", 0]}), nodes));
         let whole = found.prompt.unwrap().lines().filter(|line| line.ends_with("end")).count();
-        // 200,000 steps, of which each text takes 3,000.
+        // 200,000 steps; each text takes 3,000.
         assert!((50..70).contains(&whole), "{whole}");
     }
 
@@ -254,7 +256,7 @@ mod tests {
     }
 
     proptest! {
-        /// Links between whatever nodes, circles and all.
+        /// Links between arbitrary nodes, including cycles.
         #[test]
         fn any_graph_is_read(links in proptest::collection::vec((0_usize..12, 0_usize..11, 0_usize..12), 0..40)) {
             let classes = ["KSampler", "SaveImage", "CLIPTextEncode", "ConditioningConcat", "LoraLoader",

@@ -1,4 +1,4 @@
-//! Files as they are named on the command line: by path, by pattern, by the folder they are below.
+//! Files named on the command line: by path, by pattern, or by the folder that contains them.
 
 mod pattern;
 mod walk;
@@ -17,28 +17,28 @@ use crate::options::FilesArgs;
 use crate::streams::is_dash;
 use crate::terminal::shown;
 
-/// What a folder stands for: the files below it of these names.
+/// The names of the files that a folder argument selects.
 const GEN5: &str = "*.[gG][eE][nN]5";
 
-/// What is said where standard input is asked for again.
+/// The error when standard input is requested a second time.
 pub(crate) fn read_once() -> UsageError {
     UsageError("- is standard input, which can be read once".to_owned())
 }
 
-/// What arguments stand for, in their order.
+/// The files that arguments select, in order.
 pub(crate) struct Files {
-    /// Paths, and what is wrong with arguments that lead to none.
+    /// Paths, and the errors of arguments that match no file.
     pub(crate) found: Vec<(PathBuf, Result<()>)>,
-    /// Whether there can be several: more than one argument, a folder, or a pattern.
+    /// Whether there can be several files: more than one argument, a folder, or a pattern.
     pub(crate) several: bool,
 }
 
 impl Files {
-    /// Looks for the files. Those of a pattern or folder are sorted.
+    /// Finds the files. Those of a pattern or folder are sorted.
     ///
     /// # Errors
     ///
-    /// Standard input is among them twice.
+    /// If standard input is named twice.
     pub(crate) fn find(args: &FilesArgs) -> Result<Self> {
         if args.files.iter().filter(|path| is_dash(path)).nth(1).is_some() {
             return Err(read_once().into());
@@ -63,14 +63,15 @@ impl Files {
         self.several = true;
         let mut found = Vec::new();
         for (path, result) in matches? {
-            // Folders among the matches are what the pattern happens to match, unless all below folders is asked for.
+            // A pattern may match folders by accident; they are only reported if it selects
+            // everything below.
             match result.is_ok() && path.is_dir() {
                 true if recursive => found.append(&mut below(&path)?),
                 true => {}
                 false => found.push((path, result)),
             }
         }
-        // A pattern may match a folder and another one in it.
+        // A pattern may match a folder and another folder inside it.
         sort(&mut found);
         ensure!(!found.is_empty(), "nothing matches {}", shown(path));
         self.extend(found);
@@ -94,7 +95,7 @@ impl Files {
     }
 }
 
-/// All files below a folder that are called `.gen5`.
+/// All files below a folder whose names end in `.gen5`.
 fn below(folder: &Path) -> Result<Vec<Found>> {
     let steps = [Step::AnyFolders, Step::Matching(NamePattern::parse(GEN5.as_ref())?)];
     let mut found = Vec::new();
@@ -112,7 +113,8 @@ fn not_looked_at(path: &Path, cause: &io::Error) -> anyhow::Error {
     anyhow!("could not look at {}: {cause}", shown(path))
 }
 
-/// The files that a path stands for: what it matches, sorted and without folders, if it is no file and can be a pattern.
+/// The files that a path selects: the path itself, or the sorted matches of a pattern, without
+/// folders.
 pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
     let Some(matches) = matches(path) else { return Ok(vec![path.to_owned()]) };
     let mut found = Vec::new();
@@ -126,7 +128,8 @@ pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// All that a path matches, sorted, if it is a pattern. Where a file has such a name, it is that file.
+/// All matches of a path, sorted, if it is a pattern. An existing file of that name takes
+/// precedence.
 fn matches(path: &Path) -> Option<Result<Vec<Found>>> {
     if !Pattern::is_one(path) || fs::symlink_metadata(path).is_ok() {
         return None;

@@ -1,41 +1,41 @@
 //! Patterns of file names: `runs/*.gen5`, `**/final.gen5`, `step-[0-9]?.npy`.
 //!
-//! `globset` and `fast-glob` were tried. Both match bytes, so `?` and `[ä]` do not match `ä`; both give `{a,b}` a
-//! meaning, and neither takes a pattern that is not UTF-8. `glob` has the right meaning and panics on names that are
-//! not UTF-8.
+//! The existing crates do not fit. `globset` and `fast-glob` match bytes, so `?` and `[ä]` do not
+//! match `ä`; both interpret `{a,b}`, and neither accepts a pattern that is not UTF-8. `glob` has
+//! the right meaning but panics on names that are not UTF-8.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Component, Path, PathBuf, is_separator};
 
-/// Paths that are asked for by a pattern.
+/// A path pattern.
 #[derive(Debug)]
 pub(super) struct Pattern {
     /// The folder to start from; empty for the working folder.
     pub(super) start: PathBuf,
-    /// How to go on from there.
+    /// The remaining steps from there.
     pub(super) steps: Vec<Step>,
-    /// Whether it ends in a separator, and so matches folders only.
+    /// Whether the pattern ends in a separator, and so matches folders only.
     pub(super) only_folders: bool,
 }
 
 /// A component of a pattern.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// This name.
+    /// A literal name.
     Exactly(OsString),
-    /// Any name that this matches.
+    /// Any name that matches the pattern.
     Matching(NamePattern),
-    /// `**`: this folder and all below it, except those in hidden folders.
+    /// `**`: this folder and all folders below it, except those in hidden folders.
     AnyFolders,
 }
 
-/// Why a text is no pattern.
+/// The reason why a pattern is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Invalid {
     /// `[` without `]`.
     OpenClass,
-    /// `**` next to something else than a separator.
+    /// `**` next to anything other than a separator.
     PartialAnyFolders,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Pattern {
-    /// Whether a path has characters that make it a pattern.
+    /// Whether a path contains pattern characters.
     pub(super) fn is_one(path: &Path) -> bool {
         path.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
     }
@@ -92,11 +92,11 @@ pub(super) struct NamePattern(Vec<Token>);
 enum Token {
     /// `*`: any characters, or none.
     Any,
-    /// `?`, `[…]`, or a character itself.
+    /// `?`, `[…]`, or a literal character.
     One(Class),
 }
 
-/// The characters that one place of a name may have.
+/// The characters allowed at one position of a name.
 #[derive(Debug)]
 enum Class {
     Only(Character),
@@ -105,7 +105,7 @@ enum Class {
     NotIn(Vec<(Character, Character)>),
 }
 
-/// A character of a name, or a byte that is part of none.
+/// A character of a name, or a byte that is not part of valid UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Character {
     Text(char),
@@ -144,7 +144,7 @@ impl NamePattern {
         Ok(Self(tokens))
     }
 
-    /// Whether a name matches. One that is hidden does so only if the pattern, too, starts with a dot.
+    /// Whether a name matches. A hidden name only matches a pattern that also starts with a dot.
     pub(super) fn matches(&self, name: &OsStr) -> bool {
         let starts_with_dot = matches!(self.0.first(), Some(Token::One(Class::Only(Character::Text('.')))));
         if super::is_hidden(name) && !starts_with_dot {
@@ -152,8 +152,8 @@ impl NamePattern {
         }
         let (mut tokens, characters) = (self.0.as_slice(), characters(name));
         let mut rest = characters.as_slice();
-        // What follows the last `*`, and the rest of the name from which that is tried next. Earlier ones need no other
-        // try: whatever they would leave to the last one it can skip itself.
+        // The tokens after the last `*`, and the rest of the name to try them on next. Earlier `*`s
+        // need no second try: the last one can skip any characters that they would leave to it.
         let mut again: Option<(&[Token], &[Character])> = None;
         loop {
             match (tokens.split_first(), rest.split_first()) {
@@ -177,7 +177,8 @@ impl NamePattern {
 }
 
 impl Class {
-    /// The class after a `[`, and what follows its `]`. A `]` right at the start is one of the characters.
+    /// Parses the class after a `[`, and returns it with the text after its `]`. A `]` at the start
+    /// is a member of the class.
     fn parse(text: &[Character]) -> Option<(Self, &[Character])> {
         let (is_negated, text) = match text {
             [Character::Text('!'), text @ ..] => (true, text),

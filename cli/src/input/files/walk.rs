@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use super::is_hidden;
 use super::pattern::Step;
 
-/// A path that was found, or that could not be looked at.
+/// A path that was found, or that could not be read.
 pub(super) type Found = (PathBuf, io::Result<()>);
 
-/// All that these steps lead to from `start`, sorted, each path once.
+/// All paths that the steps reach from `start`, sorted and without duplicates.
 ///
-/// Links are followed. A folder that several paths lead to is looked through once for each step, by the path with the
-/// fewest links. So the walk ends, and its cost grows with the number of folders, however links are laid.
+/// Links are followed. A folder that is reachable by several paths is searched once per step, by
+/// the path with the fewest links. So the walk terminates, and its cost is proportional to the
+/// number of folders, however links are arranged.
 pub(super) fn walk(start: PathBuf, steps: &[Step]) -> Vec<Found> {
     let mut walk = Walk { steps, todo: BTreeSet::new(), seen: HashSet::new(), found: Vec::new() };
     if let Err(error) = walk.follow(start.clone(), 0, 0)
@@ -31,7 +32,7 @@ pub(super) fn walk(start: PathBuf, steps: &[Step]) -> Vec<Found> {
     walk.found
 }
 
-/// Sorts by path, and drops what was found twice. Of a path that was found, and could not be looked into, it is found.
+/// Sorts by path and removes duplicates. If a path was found and also failed, the find is kept.
 pub(super) fn sort(found: &mut Vec<Found>) {
     found.sort_by(|(one, is_there), (other, is_other_there)| {
         one.cmp(other).then(is_there.is_err().cmp(&is_other_there.is_err()))
@@ -42,19 +43,19 @@ pub(super) fn sort(found: &mut Vec<Found>) {
 struct Walk<'s> {
     steps: &'s [Step],
     todo: BTreeSet<Place>,
-    /// Folders by their paths without links, and the steps that were taken there.
+    /// Visited folders by their canonical paths, and the steps taken there.
     seen: HashSet<(PathBuf, usize)>,
     found: Vec<Found>,
 }
 
-/// A folder, and the step that is next there.
+/// A folder, and the next step to take there.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    /// How many links lead there.
+    /// Number of links on the way.
     links: usize,
     path: PathBuf,
     step: usize,
-    /// Its path without links.
+    /// The canonical path.
     real: PathBuf,
 }
 
@@ -64,10 +65,10 @@ impl Walk<'_> {
         match self.steps.get(*step) {
             Some(Step::Exactly(name)) => {
                 let path = path.join(name);
-                // The name may be `..`, and the folder above is not always the one before.
+                // The name may be `..`, which does not always lead to the previous folder.
                 let reached =
                     fs::symlink_metadata(&path).and_then(|_| self.follow(path.clone(), *links, step + 1));
-                // Nothing can be there under a name that no file system takes.
+                // A name that no file system accepts cannot exist.
                 if reached.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidFilename) {
                     return;
                 }
@@ -100,7 +101,7 @@ impl Walk<'_> {
                     } else if kind.is_symlink()
                         && let Err(error) = walk.follow(path.clone(), links + 1, *step)
                     {
-                        // What it should lead to is missing, and with it perhaps what is asked for.
+                        // The target of the link is missing, and the requested files may be in it.
                         walk.found.push((path, Err(error)));
                     }
                 });
@@ -123,7 +124,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Goes on from a path that may be a link, or lead through one.
+    /// Continues from a path that may be or contain a link.
     fn follow(&mut self, path: PathBuf, links: usize, step: usize) -> io::Result<()> {
         if step == self.steps.len() {
             self.found.push((path, Ok(())));
@@ -134,7 +135,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Goes on from a folder.
+    /// Continues from a folder.
     fn enter(&mut self, path: PathBuf, real: PathBuf, links: usize, step: usize) {
         match step == self.steps.len() {
             true => self.found.push((path, Ok(()))),
@@ -142,7 +143,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Keeps an error, unless nothing is there: a link may lead nowhere, and what was listed may be gone already.
+    /// Records an error, unless it says that the path does not exist: a link may be broken, and a
+    /// listed entry may have been removed since.
     fn note(&mut self, path: PathBuf, reached: io::Result<()>) {
         match reached {
             Err(error) if !is_absence(&error) => self.found.push((path, Err(error))),
@@ -151,7 +153,7 @@ impl Walk<'_> {
     }
 }
 
-/// The working folder, if a path is empty.
+/// The path, or the working folder if it is empty.
 fn or_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }

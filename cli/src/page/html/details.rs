@@ -1,4 +1,4 @@
-//! All that is shown of one file.
+//! The HTML that shows everything about one file.
 
 use maud::{Markup, html};
 
@@ -9,10 +9,11 @@ use super::parts::{BRIEF, badges, id, shown, tags};
 use crate::output::environment::{Comparison, meaning, without_name};
 use crate::terminal::{self, count, human_size};
 
-/// Bytes from which on a prompt may not be seen at once.
+/// Minimum size in bytes of a prompt that may need scrolling.
 const LONG: usize = 1000;
 
-/// The details of a file: the whole page, or one of several sections, at a position among so many.
+/// The details of a file, as the whole page or as one of several sections (`place` is its position
+/// and their number).
 pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -> Markup {
     let id = id(place.map_or(0, |(position, _)| position));
     let path = terminal::shown(&file.path);
@@ -38,7 +39,7 @@ pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -
     }
 }
 
-/// Back to all files, and on to the next.
+/// Links back to all files and on to the next.
 fn way(position: usize, count: usize) -> Markup {
     html! {
         nav.way aria-label="Files" {
@@ -108,7 +109,7 @@ fn stored_image(image: &Image, metadata: &Metadata) -> Markup {
     }
 }
 
-/// An image in words, as far as the file has some.
+/// A description of the image from the file's metadata.
 fn described(metadata: &Metadata) -> String {
     let prompt = metadata.prompt.beginning();
     match prompt.is_empty() {
@@ -127,7 +128,7 @@ fn metadata(metadata: &Metadata) -> Markup {
             }
         };
     }
-    // What has to be scrolled has to be reached by keyboard.
+    // A scrollable element must be reachable by keyboard.
     let is_long = metadata.prompt.size() > LONG;
     let about = [("Model", &metadata.model), ("Version", &metadata.version), ("Date", &metadata.date)];
     html! {

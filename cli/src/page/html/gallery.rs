@@ -1,4 +1,4 @@
-//! Several files: a card for each, and their details.
+//! The HTML of several files: a card for each one, followed by its details.
 
 use maud::{Markup, html};
 
@@ -8,10 +8,10 @@ use super::details::article;
 use super::parts::{BRIEF, NAME, badges, id, shown, tags};
 use crate::terminal::{count, shown_file_name};
 
-/// Tags on a card.
+/// Maximum number of tags on a card.
 const TAGS: usize = 8;
 
-/// All files as cards, then the details of each, which are shown when they are gone to.
+/// All files as cards, followed by the details of each, which are shown on navigation.
 pub(super) fn gallery(page: &Page) -> Markup {
     html! {
         section.gallery #files tabindex="-1" aria-labelledby="title" {
@@ -82,7 +82,7 @@ fn card(file: &File, position: usize) -> Markup {
     }
 }
 
-/// 0 for what is damaged, 1 for what is not checked, 2 for what is fine: the order of states.
+/// The sort order of states: 0 for damaged, 1 for unchecked, 2 for fine.
 fn state(file: &File) -> u8 {
     match file.content.as_ref().map(|content| &content.integrity) {
         Err(_) | Ok(Integrity::Damaged(_)) => 0,
@@ -91,7 +91,7 @@ fn state(file: &File) -> u8 {
     }
 }
 
-/// The image, else the first picture of a latent.
+/// The image, or otherwise the first picture of a latent.
 fn thumbnail(file: &File) -> Markup {
     let content = file.content.as_ref().ok();
     let image =

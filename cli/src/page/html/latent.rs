@@ -1,4 +1,4 @@
-//! A latent: its pictures, its statistics.
+//! The HTML of one latent: its pictures and statistics.
 
 use maud::{Markup, html};
 
@@ -27,7 +27,7 @@ pub(super) fn latent(latent: &Latent) -> Markup {
     }
 }
 
-/// What the colours of all these mean.
+/// The key to the colours of all these latents.
 pub(super) fn key(latents: &[Latent]) -> Markup {
     let mut key = Key::default();
     latents.iter().filter_map(|latent| latent.values.as_ref().ok()).for_each(|values| key.merge(values.key));
@@ -67,12 +67,12 @@ fn values(values: &Values, name: &str) -> Markup {
     }
 }
 
-/// What one of these is called.
+/// The name of a single step.
 fn axis(steps: &[Frame]) -> &'static str {
     if steps.iter().any(|step| step.label.starts_with("frame")) { "Frame" } else { "Step" }
 }
 
-/// Steps, one at a time where scripts run, else all.
+/// Steps of a trajectory: one at a time with scripts, otherwise all.
 fn trajectory(steps: &[Frame], name: &str) -> Markup {
     let last = steps.len().saturating_sub(1);
     let one = axis(steps);

@@ -1,7 +1,7 @@
-//! The page as HTML: everything that stands in it, and no more than that, whatever the files say.
+//! The page as HTML, self-contained and safe whatever the files say.
 //!
-//! From the ground up: `parts`, `latent`, `details` of a file, `gallery` of several. `style.css` and `script.js` stand
-//! in the page as they are.
+//! From the bottom up: `parts`, `latent`, `details` (one file), `gallery` (several files).
+//! `style.css` and `script.js` are embedded in the page unchanged.
 
 mod details;
 mod gallery;
@@ -20,7 +20,7 @@ use super::text::line;
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// The whole page. It needs nothing from elsewhere, and its policy lets it have nothing.
+/// The whole page. It loads nothing from elsewhere, and its policy forbids it.
 pub(crate) fn render(page: &Page) -> String {
     let policy = format!(
         "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
@@ -61,7 +61,7 @@ pub(crate) fn render(page: &Page) -> String {
     markup.into_string()
 }
 
-/// A text of the page's own in the words of a policy.
+/// The policy's source expression for a text in the page.
 fn source(text: &str) -> String {
     format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
 }

@@ -1,4 +1,4 @@
-//! What several parts of a page have.
+//! Elements shared by several parts of the page.
 
 use gen5::{Drift, Severity};
 use maud::{Markup, html};
@@ -6,10 +6,10 @@ use maud::{Markup, html};
 use super::super::model::{File, Integrity, Picture};
 use super::super::text::brief;
 
-/// Characters of a prompt on a card, and in the words for an image.
+/// Maximum number of characters of a prompt on a card and in an image's description.
 pub(super) const BRIEF: usize = 240;
 
-/// Characters of a name.
+/// Maximum number of characters of a name.
 pub(super) const NAME: usize = 200;
 
 pub(super) fn id(position: usize) -> String {
@@ -32,7 +32,7 @@ pub(super) fn tags(tags: &[String]) -> Markup {
     }
 }
 
-/// What is known of hashes and environment; on cards no more than what tells one from another.
+/// The state of hashes and environment; cards only show the distinguishing parts.
 pub(super) fn badges(file: &File, in_full: bool) -> Markup {
     let content = match &file.content {
         Ok(content) => content,
