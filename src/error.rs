@@ -28,10 +28,7 @@ pub enum Error {
         error: io::Error,
     },
     /// The file to replace has changed since it was read. Nothing was written.
-    #[error(
-        "could not replace {path}: another program has {change} it since it was read, so nothing was written; start again \
-         from what is there now"
-    )]
+    #[error("{}", gen5_publish::Error::Outdated { path: path.clone(), change })]
     Outdated {
         /// The path of the file.
         path: String,

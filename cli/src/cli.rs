@@ -78,7 +78,7 @@ pub(crate) enum Command {
 impl Command {
     /// The path in the command's `--json` object: its output, or the file that `show` reads. `None`
     /// without `--json`, and for commands that print other JSON.
-    pub(crate) fn told_as_json(&self) -> Option<&Path> {
+    pub(crate) fn json_path(&self) -> Option<&Path> {
         let (json, path) = match self {
             Self::Pack(args) => (args.json, &args.out),
             Self::Unpack(args) => (args.json, &args.output),

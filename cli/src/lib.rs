@@ -115,7 +115,7 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) ->
         is_terminal,
         messages,
         voice,
-        told_as_json: cli.command.told_as_json(),
+        json_path: cli.command.json_path(),
         notes: Vec::new(),
         worst: Status::Fine,
     };

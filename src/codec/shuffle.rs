@@ -34,7 +34,7 @@ pub(crate) fn unshuffle(groups: &[u8], size: usize, to: &mut [u8]) {
 /// Compilers can vectorize shifts within 16 and 32 bits, but hardly a step from one byte to four.
 const LANES: usize = 64;
 
-#[allow(clippy::cast_possible_truncation)] // the lower half is what is asked for
+#[allow(clippy::cast_possible_truncation)] // takes the low byte; the high byte is shifted down first
 fn split(elements: impl Iterator<Item = u16>, low: &mut [u8], high: &mut [u8]) {
     for ((element, low), high) in elements.zip(low).zip(high) {
         (*low, *high) = (element as u8, (element >> 8) as u8);
@@ -47,7 +47,7 @@ fn join(low: &[u8], high: &[u8], elements: &mut [[u8; 2]]) {
     }
 }
 
-#[allow(clippy::cast_possible_truncation)] // the lower half is what is asked for
+#[allow(clippy::cast_possible_truncation)] // takes the low 16 bits; the high ones are shifted down first
 fn split_quads(elements: &[[u8; 4]], to: &mut [u8]) {
     let (groups_of_low, groups_of_high) = to.split_at_mut(2 * elements.len());
     let (a, b) = groups_of_low.split_at_mut(elements.len());

@@ -223,11 +223,11 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
     for failure in failures.iter().flatten() {
         output.complain(&failure.message, failure.status);
     }
-    let told = count(files.len(), "file");
+    let number = count(files.len(), "file");
     let page = Page { title, files, is_verified: !args.no_verify };
     let html = render(&page);
     let facts = Facts { file_size: html.len(), files: page.files.iter().map(FileFacts::of).collect() };
-    placed.deliver(html.as_bytes(), &format!("{told}, {}", human_size(html.len() as u64)), &facts, output)
+    placed.deliver(html.as_bytes(), &format!("{number}, {}", human_size(html.len() as u64)), &facts, output)
 }
 
 /// The default title of a page.

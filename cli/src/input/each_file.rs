@@ -29,7 +29,7 @@ pub(crate) struct Seen<'p, T> {
     pub(crate) result: Result<T>,
 }
 
-/// Calls `look` on all files in parallel and `tell` on each result in order; a failure does not
+/// Calls `look` on all files in parallel and `print` on each result in order; a failure does not
 /// stop the others.
 ///
 /// `doing` is the progress label of work on the values. Commands that only read tables need no
@@ -40,7 +40,7 @@ pub(crate) fn each<'o, T: Send>(
     doing: Option<&'static str>,
     output: &mut Output<'o>,
     look: impl Fn(&Path, Limits, &Share<'_>) -> Result<T> + Sync,
-    mut tell: impl FnMut(Seen<'_, T>, &mut Output<'o>) -> Result<()>,
+    mut print: impl FnMut(Seen<'_, T>, &mut Output<'o>) -> Result<()>,
 ) -> Result<()> {
     let Files { found, several } = Files::find(args)?;
     if several {
@@ -76,7 +76,7 @@ pub(crate) fn each<'o, T: Send>(
             if limits(&path) != Limits::default() && result.as_ref().is_err_and(is_for_alone) {
                 result = look(&path, Limits::default(), &progress.share(size));
             }
-            progress.suspend(|| tell(Seen { path: &path, position, several, result }, output))?;
+            progress.suspend(|| print(Seen { path: &path, position, several, result }, output))?;
             position += 1;
         }
     }

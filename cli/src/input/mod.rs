@@ -151,19 +151,12 @@ impl<'a> Inputs<'a> {
         stdin.take(START).read_to_end(&mut start).map_err(failed)?;
         // A header can claim more than may be kept. Such input is rejected before it is copied.
         let most = expected.most(&start);
-        let mut kept = most;
+        ensure!(most <= MOST_KEPT, too_large());
         let mut file = tempfile::tempfile().map_err(failed)?;
-        if most <= MOST_KEPT {
-            let rest = most.saturating_add(1).saturating_sub(start.len() as u64);
-            let mut all = start.as_slice().chain(stdin.take(rest));
-            kept = io::copy(&mut all, &mut file).map_err(failed)?;
-            file.rewind().map_err(failed)?;
-        }
-        ensure!(
-            kept <= MOST_KEPT,
-            "standard input has more than {}, the most that is kept in a temporary file; save it to a file, and name that",
-            human_size(MOST_KEPT)
-        );
+        let rest = most.saturating_add(1).saturating_sub(start.len() as u64);
+        let copied = io::copy(&mut start.as_slice().chain(stdin.take(rest)), &mut file).map_err(failed)?;
+        ensure!(copied <= MOST_KEPT, too_large());
+        file.rewind().map_err(failed)?;
         Ok(file)
     }
 
@@ -171,6 +164,14 @@ impl<'a> Inputs<'a> {
         let taken = lock(&self.stdin).take();
         taken.ok_or_else(|| read_once().into())
     }
+}
+
+/// The refusal of standard input that is larger than a temporary file may be.
+fn too_large() -> String {
+    format!(
+        "standard input has more than {}, the most that is kept in a temporary file; save it to a file, and name that",
+        human_size(MOST_KEPT)
+    )
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

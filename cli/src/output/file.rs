@@ -34,7 +34,7 @@ impl<'a> Placed<'a> {
     pub(crate) fn deliver<T: Serialize>(
         self,
         bytes: &[u8],
-        told: &str,
+        summary_line: &str,
         facts: &T,
         output: &mut Output<'_>,
     ) -> Result<()> {
@@ -43,7 +43,7 @@ impl<'a> Placed<'a> {
             return Ok(output.out.write_all(bytes)?);
         }
         self.publish(bytes)?;
-        output.tell(path, told, facts)
+        output.summarize(path, summary_line, facts)
     }
 
     /// Writes the whole file and publishes it under its path.

@@ -42,7 +42,7 @@ pub(crate) fn refuse_dash(folder: &Path) -> Result<()> {
 }
 
 /// A folder under construction. All files are first written to a temporary folder, so that a
-/// failure leaves nothing behind. It is created next to the destination, or inside it if that
+/// failure leaves no files. It is created next to the destination, or inside it if that
 /// exists, since it may be another file system.
 pub(crate) struct Draft<'a> {
     folder: DraftFolder,

@@ -94,22 +94,27 @@ impl<'a> Destination<'a> {
     }
 
     /// Publishes the complete file, and reports it as a line of text or as JSON.
-    pub(crate) fn deliver<T: Serialize>(self, told: &str, facts: &T, output: &mut Output<'_>) -> Result<()> {
+    pub(crate) fn deliver<T: Serialize>(
+        self,
+        summary_line: &str,
+        facts: &T,
+        output: &mut Output<'_>,
+    ) -> Result<()> {
         let Some(mut file) = self.spool else {
-            return output.tell(self.asked, told, facts);
+            return output.summarize(self.asked, summary_line, facts);
         };
         file.rewind().context("could not read a temporary file")?;
         io::copy(&mut file, output.out)?;
-        output.detail(|| told.to_owned());
+        output.detail(|| summary_line.to_owned());
         Ok(())
     }
 
-    /// [Delivers](Self::deliver) the written file and reports it. The line ends with `told`; `more`
+    /// [Delivers](Self::deliver) the written file and reports it. The line ends with `summary_line`; `more`
     /// adds members to the JSON.
     pub(crate) fn finish<T: Serialize>(
         self,
         summary: &Summary,
-        told: &str,
+        summary_line: &str,
         more: &T,
         output: &mut Output<'_>,
     ) -> Result<()> {
@@ -134,7 +139,7 @@ impl<'a> Destination<'a> {
             });
         }
         let facts = Facts { version, file_size: summary.file_size, latents, more };
-        self.deliver(&format!("{}{told}", described(summary)), &facts, output)
+        self.deliver(&format!("{}{summary_line}", described(summary)), &facts, output)
     }
 }
 

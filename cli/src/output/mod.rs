@@ -31,7 +31,7 @@ pub(crate) struct Output<'a> {
     /// The verbosity and colours.
     pub(crate) voice: Voice,
     /// The path that the command reports on as JSON, if it does: its output or its input.
-    pub(crate) told_as_json: Option<&'a Path>,
+    pub(crate) json_path: Option<&'a Path>,
     /// All notes, for the JSON report.
     pub(crate) notes: Vec<String>,
     /// The worst status so far. It sets the exit code even if the results are not read to the end.
@@ -68,7 +68,7 @@ impl Output<'_> {
     /// code suffices.
     pub(crate) fn fail(&mut self, error: &anyhow::Error) {
         self.report(error);
-        if let Some(path) = self.told_as_json
+        if let Some(path) = self.json_path
             && Status::of(error) != Status::Usage
         {
             // If the results cannot be written, the failure has already been reported.
@@ -108,7 +108,7 @@ impl Output<'_> {
     /// Reports something that is neither a result nor an error.
     pub(crate) fn note(&mut self, text: &str) {
         self.say(text);
-        if self.told_as_json.is_some() {
+        if self.json_path.is_some() {
             self.notes.push(text.to_owned());
         }
     }
@@ -139,17 +139,17 @@ impl Output<'_> {
     }
 
     /// Reports a written file: as a line of text, or as JSON with `facts` and all notes.
-    pub(crate) fn tell<T: Serialize>(&mut self, path: &Path, line: &str, facts: &T) -> Result<()> {
-        if self.told_as_json.is_none() {
+    pub(crate) fn summarize<T: Serialize>(&mut self, path: &Path, line: &str, facts: &T) -> Result<()> {
+        if self.json_path.is_none() {
             return Ok(writeln!(self.out, "{}: {line}", shown(path))?);
         }
         let notes = std::mem::take(&mut self.notes);
-        self.json(&Told { path: path_text(path), facts, notes })
+        self.json(&WrittenSummary { path: path_text(path), facts, notes })
     }
 
     /// Rejects a JSON report if the file itself goes to standard output.
     pub(crate) fn refuse_json(&self) -> Result<()> {
-        match self.told_as_json {
+        match self.json_path {
             Some(_) => Err(UsageError(
                 "--json tells of a file on standard output, where - has the file itself go: give it a name"
                     .into(),
@@ -222,7 +222,7 @@ pub(crate) fn hint_at_force(error: impl Into<anyhow::Error>) -> anyhow::Error {
 
 /// The JSON report of a written file.
 #[derive(Serialize)]
-struct Told<'a, T> {
+struct WrittenSummary<'a, T> {
     path: String,
     #[serde(flatten)]
     facts: &'a T,

@@ -116,7 +116,6 @@ impl Reading<'_> {
         fail: &mut dyn FnMut(&gen5::Error) -> String,
     ) -> io::Result<Content> {
         let damage = if self.verify { Some(damage(reader, share, fail)?) } else { None };
-        let damaged = damage.clone().unwrap_or_default();
         let mut room = Room::new(self.room);
         let unknown = unknown::describe(reader);
         let mut problems: Vec<String> =
@@ -127,13 +126,13 @@ impl Reading<'_> {
             problems.push(fail(&error));
             Environment { components: None, drift: None }
         });
-        let clues = Clues::of(reader);
-        let image = self.image(reader, &clues, &damaged, &mut room, fail);
+        let file = Opened { reader, clues: Clues::of(reader), damage: damage.as_ref() };
+        let image = self.image(&file, &mut room, fail);
         let mut latents = keep(reader.latents(), "latents", |_| 0, &mut room, &mut problems)
             .iter()
             .map(latents::describe)
             .collect::<Vec<_>>();
-        self.values(reader, &clues, &damaged, &mut room, share, fail, &mut latents)?;
+        self.values(&file, &mut room, share, fail, &mut latents)?;
         if let Ok(stored) = &stored {
             let extra = stored.model_info().extra.iter();
             metadata.extra = keep(extra, "further members", size_of_member, &mut room, &mut problems)
@@ -151,9 +150,9 @@ impl Reading<'_> {
                 Some(damage) if damage.is_empty() => Integrity::Verified,
                 Some(damage) => {
                     let more = damage.len().saturating_sub(MAX_FAILURES);
-                    let mut told: Vec<String> = damage.into_values().take(MAX_FAILURES).collect();
-                    told.extend((more > 0).then(|| format!("{more} more are damaged.")));
-                    Integrity::Damaged(told)
+                    let mut failures: Vec<String> = damage.into_values().take(MAX_FAILURES).collect();
+                    failures.extend((more > 0).then(|| format!("{more} more are damaged.")));
+                    Integrity::Damaged(failures)
                 }
             },
             metadata,
@@ -166,18 +165,16 @@ impl Reading<'_> {
 
     fn image(
         &self,
-        reader: &Reader,
-        clues: &Clues,
-        damaged: &Damage,
+        file: &Opened<'_>,
         room: &mut Room,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
     ) -> Option<Image> {
-        let record = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
+        let record = file.reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
         let mut image =
             Image { media_type: None, size: record.payload_size(), embedded: Ok(Embedded::default()) };
-        let _taken = self.images.take(memory_of(clues.image(), image.size));
-        image.embedded = match (damaged.get(&record.index()), reader.image()) {
-            (Some(damage), _) => Err(damage.clone()),
+        let _taken = self.images.take(memory_of(file.clues.image(), image.size));
+        image.embedded = match (file.damage_of(record.index()), file.reader.image()) {
+            (Some(damage), _) => Err(damage.to_owned()),
             (None, Err(error)) => Err(fail(&error)),
             (None, Ok(encoded)) => {
                 let encoded = encoded.unwrap_or_default();
@@ -189,25 +186,22 @@ impl Reading<'_> {
     }
 
     /// Scans the first latents.
-    #[allow(clippy::too_many_arguments)]
     fn values(
         &self,
-        reader: &Reader,
-        clues: &Clues,
-        damaged: &Damage,
+        file: &Opened<'_>,
         room: &mut Room,
         share: &Share<'_>,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
         described: &mut [Latent],
     ) -> io::Result<()> {
-        let looked_at = || reader.latents().take(MAX_LATENTS);
+        let looked_at = || file.reader.latents().take(MAX_LATENTS);
         let done = share.of(looked_at().map(|latent| latent.payload_size()).sum());
         for (latent, described) in looked_at().zip(described) {
-            let is_damaged = latent.chunks().any(|chunk| damaged.contains_key(&chunk.index()));
+            let is_damaged = latent.chunks().any(|chunk| file.damage_of(chunk.index()).is_some());
             described.values = match is_damaged {
                 true => Err("damaged, and not shown".into()),
                 false => {
-                    let values = latents::values(&latent, clues.hints(&latent), self.previews, room);
+                    let values = latents::values(&latent, file.clues.hints(&latent), self.previews, room);
                     interrupt::check()?;
                     values.map_err(|error| fail(&error))
                 }
@@ -229,6 +223,21 @@ impl Reading<'_> {
             drift: compared.map(|(file, machine)| Comparison::with_machine(file, machine)),
             components: environment.map(|environment| environment.components().to_vec()),
         })
+    }
+}
+
+/// A file that is being read.
+struct Opened<'a> {
+    reader: &'a Reader,
+    clues: Clues,
+    /// Its damaged chunks, if hashes were checked.
+    damage: Option<&'a Damage>,
+}
+
+impl Opened<'_> {
+    /// What is wrong with a chunk.
+    fn damage_of(&self, chunk: usize) -> Option<&str> {
+        self.damage?.get(&chunk).map(String::as_str)
     }
 }
 

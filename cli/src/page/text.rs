@@ -36,7 +36,7 @@ impl Excerpt {
 
     /// The excerpt as [`lines`] returns it.
     pub(super) fn lines(&self) -> String {
-        told(&self.beginning, self.is_cut(), self.size)
+        excerpt(&self.beginning, self.is_cut(), self.size)
     }
 
     /// The excerpt as [`line`] returns it.
@@ -46,7 +46,7 @@ impl Excerpt {
 
     /// The excerpt as [`json_lines`] returns it.
     pub(super) fn json_lines(&self) -> String {
-        told(&indented(&self.beginning), self.is_cut(), self.size)
+        excerpt(&indented(&self.beginning), self.is_cut(), self.size)
     }
 
     fn is_cut(&self) -> bool {
@@ -56,17 +56,17 @@ impl Excerpt {
 
 /// A text on several lines, with control and deceptive characters escaped, and cut if it is long.
 pub(super) fn lines(text: &str) -> String {
-    told(text, false, text.len())
+    excerpt(text, false, text.len())
 }
 
 /// JSON on several lines, indented, and otherwise like [`lines`].
 pub(super) fn json_lines(json: &str) -> String {
-    told(&indented(beginning(json, SHOWN)), json.len() > SHOWN, json.len())
+    excerpt(&indented(beginning(json, SHOWN)), json.len() > SHOWN, json.len())
 }
 
 /// The start of a displayed text, followed by the text's size if it is incomplete or was cut
 /// before.
-fn told(shown: &str, is_cut: bool, size: usize) -> String {
+fn excerpt(shown: &str, is_cut: bool, size: usize) -> String {
     let beginning = beginning(shown, SHOWN);
     let line = |line| escape_prose(str::strip_suffix(line, '\r').unwrap_or(line)).into_owned();
     let mut lines = beginning.split('\n').map(line).collect::<Vec<_>>().join("\n");

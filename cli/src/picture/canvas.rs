@@ -139,7 +139,7 @@ impl Style {
 }
 
 /// A whole number of pixels, at least 0.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // pixels of a page, and never below zero
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped to 0 to 1e9
 pub(super) fn whole(pixels: f32) -> u32 {
     pixels.clamp(0.0, 1e9) as u32
 }

@@ -240,7 +240,7 @@ impl Page {
         let (width, height) = HISTOGRAM;
         let normal = histogram.normal(statistics);
         let top = histogram.top(normal.as_ref());
-        #[allow(clippy::cast_possible_truncation)] // a part of a height
+        #[allow(clippy::cast_possible_truncation)] // between 0 and 1; an f32 has enough digits for pixels
         let tall = |count: f64| (count / top).min(1.0) as f32 * height as f32;
         for dx in 0..width {
             let bin = dx as usize * histogram.counts.len() / width as usize;

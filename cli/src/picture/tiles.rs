@@ -151,12 +151,12 @@ pub(super) fn short(value: f32) -> String {
 }
 
 /// A fraction as a byte: 0 or less is 0, and 1 or more is 255.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0 to 255; NaN is 0
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped to 0 to 255; a cast makes NaN 0
 pub(super) fn byte(part: f32) -> u8 {
     (part.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
-#[allow(clippy::cast_possible_truncation)] // to the nearest, which is what is asked for
+#[allow(clippy::cast_possible_truncation)] // rounds to the nearest f32, which is enough for a colour
 fn narrow(value: f64) -> f32 {
     value as f32
 }

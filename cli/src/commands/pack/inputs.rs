@@ -47,7 +47,7 @@ impl Gathered {
         }
         for arg in &args.folders {
             let found = folder::read(arg)?;
-            tell(&found, &arg.path, output);
+            note_found(&found, &arg.path, output);
             gathered.arrays.extend(found.arrays);
             // With several files, the text of one does not apply to all.
             if let [only] = &*found.files {
@@ -105,7 +105,7 @@ fn paths(arg: &LatentArg) -> Result<Vec<PathBuf>> {
 }
 
 /// Reports the result of reading a folder.
-fn tell(found: &folder::Folder, path: &Path, output: &mut Output<'_>) {
+fn note_found(found: &folder::Folder, path: &Path, output: &mut Output<'_>) {
     let files = count(found.files.len(), "file");
     let latents = match &*found.arrays {
         [only] => format!("{} {}", only.key, dimensions(&only.shape, "x")),

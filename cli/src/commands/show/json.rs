@@ -79,7 +79,7 @@ impl Found {
 }
 
 /// Prints the report for the selected latents. A damaged latent does not stop the others.
-pub(super) fn tell(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<()> {
+pub(super) fn print(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<()> {
     let reader = input.open(&args.file)?;
     let clues = Clues::of(&reader);
     let mut latents: Vec<Latent> = match args.look.latents.is_empty() {

@@ -37,7 +37,7 @@ const IMAGE_IN_CELLS: u32 = 64;
 pub(crate) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
     if args.json {
-        return json::tell(args, input, output);
+        return json::print(args, input, output);
     }
     let reader = input.open(&args.file)?;
     let protocol = protocol(args.protocol, output.is_terminal);

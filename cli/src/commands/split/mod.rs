@@ -126,7 +126,7 @@ pub(crate) fn run(args: &SplitArgs, context: &mut Context<'_>) -> Result<()> {
     // The progress bar must disappear before the line is printed.
     drop(whole);
     let line = format!("{}, {} of values", count(parts.len(), "file"), human_size(payload_size));
-    output.tell(&args.output, &line, &Facts { payload_size, index })
+    output.summarize(&args.output, &line, &Facts { payload_size, index })
 }
 
 impl<'a> Whole<'a> {

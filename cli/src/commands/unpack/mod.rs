@@ -144,7 +144,7 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
     };
     let line = format!("{latents}{others}, {}", human_size(payload_size));
     let chunks = unknown_chunks(&reader).map(UnknownChunk::of).collect();
-    output.tell(&args.output, &line, &Facts { payload_size, files, index, chunks, drift })
+    output.summarize(&args.output, &line, &Facts { payload_size, files, index, chunks, drift })
 }
 
 /// Whether an error may mean that the stored values were changed.

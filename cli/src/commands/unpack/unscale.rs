@@ -20,13 +20,13 @@ pub(super) struct Unscale {
     /// The model's name.
     model: String,
     /// Notes, each with the positions of the latents it applies to.
-    told: BTreeMap<String, BTreeSet<usize>>,
+    notes: BTreeMap<String, BTreeSet<usize>>,
 }
 
 impl Unscale {
     pub(super) fn new(program: Program, by: Option<Previews>, model_info: &Extra) -> Self {
         let model = model_info.get("model_name").and_then(|name| serde_json::from_str(name).ok());
-        Self { program, by, model: model.unwrap_or_default(), told: BTreeMap::new() }
+        Self { program, by, model: model.unwrap_or_default(), notes: BTreeMap::new() }
     }
 
     /// The scaling of a latent to undo, if any. `shape` is the latent's, or that of one image in
@@ -68,11 +68,11 @@ impl Unscale {
         let (name, program) = (model.name(), self.program.name());
         if self.takes_scaled(model) {
             let why = why.unwrap_or_default();
-            self.tell(latent, format!("written as stored: {program} takes those of {name} scaled{why}"));
+            self.note(latent, format!("written as stored: {program} takes those of {name} scaled{why}"));
             return Ok(None);
         }
         if let Some(why) = why {
-            self.tell(latent, format!("unscaled as those of {name} are{why}"));
+            self.note(latent, format!("unscaled as those of {name} are{why}"));
         }
         Ok(Some(model.normalization()))
     }
@@ -88,30 +88,30 @@ impl Unscale {
         let program = self.program.name();
         match (is_unscaled, takes_scaled) {
             (true, true) => {
-                self.tell(latent, format!("written unscaled, as stored, and {program} takes them scaled"));
+                self.note(latent, format!("written unscaled, as stored, and {program} takes them scaled"));
             }
             (false, false) => {
                 let what = format!(
                     "written as stored, and {program} takes latents unscaled, as a VAE gives them: if they are a sampler's, \
                      --unscale auto undoes the model's scale"
                 );
-                self.tell(latent, what);
+                self.note(latent, what);
             }
             // The explicit request cannot be fulfilled.
             (true, false) if matches!(self.by, Some(Previews::By(_))) => {
-                self.tell(latent, "written as stored, since unscaled already".to_owned());
+                self.note(latent, "written as stored, since unscaled already".to_owned());
             }
             _ => {}
         }
     }
 
-    fn tell(&mut self, latent: &Latent, what: String) {
-        self.told.entry(what).or_default().insert(latent.index());
+    fn note(&mut self, latent: &Latent, what: String) {
+        self.notes.entry(what).or_default().insert(latent.index());
     }
 
     /// The collected notes.
     pub(super) fn notes(&self) -> Vec<String> {
-        let told = self.told.iter();
-        told.map(|(what, latents)| format!("{} {what}", count(latents.len(), "latent"))).collect()
+        let notes = self.notes.iter();
+        notes.map(|(what, latents)| format!("{} {what}", count(latents.len(), "latent"))).collect()
     }
 }
