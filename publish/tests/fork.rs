@@ -39,7 +39,7 @@ fn a_child_that_drops_its_copies_leaves_the_drafts_of_its_parent() {
     in_a_child(|| {
         drop(copies.take());
         abandon_drafts();
-        // What a child makes itself is its own.
+        // A child removes its own drafts.
         let own = folder.path().join("c.txt");
         drop(Draft::create_new(&own).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);

@@ -1,6 +1,6 @@
-//! An allocator that counts what memory takes, not only what is asked for: glibc's `malloc` has 8 bytes for itself in each
-//! piece, and pieces are of 32 bytes, 48, and so on (`malloc/malloc.c`, `request2size`). Very many small pieces take twice
-//! what is in them.
+//! An allocator that counts the memory that `malloc` takes, including its overhead. glibc adds 8
+//! bytes to each allocation and rounds up to 32, 48, 64 and so on (`malloc/malloc.c`,
+//! `request2size`). Many small allocations therefore take twice the size of their contents.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -18,19 +18,19 @@ impl Memory {
         self.0.current_usage()
     }
 
-    /// Starts to look for the most.
+    /// Resets the maximum.
     pub(crate) fn start(&self) {
         self.0.reset_peak_usage();
     }
 
-    /// The most bytes that were allocated at one time since the start.
+    /// The maximum of allocated bytes since the start.
     pub(crate) fn most(&self) -> usize {
         self.0.peak_usage()
     }
 }
 
-// SAFETY: The inner allocator keeps the contract. It is asked for no less than the caller asks for, and gets back what it
-// was asked for, since `piece` gives the same for the same layout.
+// SAFETY: The inner allocator keeps the contract. It gets a layout that is at least as large as the
+// caller's. `piece` returns the same layout for the same argument, so allocation and release agree.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: The piece is not empty.
@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Memory {
     }
 }
 
-/// What `malloc` takes for it. Where that cannot be said, the allocator fails as it does without.
+/// The size that `malloc` takes for a layout. If it overflows, the layout stays, and allocation fails.
 fn piece(layout: Layout) -> Layout {
     let size = layout.size().checked_add(8).and_then(|size| size.checked_next_multiple_of(16));
     size.and_then(|size| Layout::from_size_align(size.max(32), layout.align()).ok()).unwrap_or(layout)

@@ -157,7 +157,7 @@ pub(crate) fn bombs(text: usize, is_wanted: impl Fn(&str) -> bool) -> Vec<Bomb> 
     let bomb = |&(name, make): &(&'static str, &dyn Fn() -> Vec<u8>)| {
         let file = make();
         let reader = Reader::from_bytes(file.clone());
-        // What is refused has as much text as was asked for.
+        // A file that is refused counts with the requested text.
         let (text, is_crowd) = reader.map_or((text, false), |reader| {
             let environment = reader.environment_json().unwrap().map_or(0, |json| json.len());
             (reader.manifest_json().len() + environment, reader.latents().len() > 1)

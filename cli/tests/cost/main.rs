@@ -72,7 +72,7 @@ const TIMES: usize = 8;
 /// buffer counts twice while it grows.
 const TIMES_OF_AN_ERROR: usize = 13;
 
-/// What is allocated beside: buffers that were smaller for less text.
+/// Buffers that grow with the text, up to a bound.
 const BESIDE: usize = 128 << 10;
 
 /// Tags are as many as `Limits::tags` at most, 24 bytes each and an allocation.
@@ -101,7 +101,7 @@ impl Scene {
         Self { folder, file }
     }
 
-    /// Takes away what a command wrote.
+    /// Removes the results of a command.
     fn clear(&self) {
         for entry in fs::read_dir(self.folder.path()).unwrap() {
             let path = entry.unwrap().path();
@@ -177,7 +177,7 @@ fn many_files() {
     }
 }
 
-/// Files of arrays whose headers have much text. What is made of a header takes at most 40 times as much.
+/// Files of arrays with long headers. A parsed header takes at most 40 times its text.
 fn headers_of_arrays() {
     const TIMES: usize = 40;
 

@@ -90,7 +90,7 @@ pub fn targets(scene: &Scene) -> Vec<Target> {
     let place = if scene.name == "render" { scene.there() } else { scene.place().into() };
     let mut targets = calls(scene, &["-e", "trace=%file,%desc"]);
     let cleans_up = |name: &str| matches!(name, "close" | "unlink" | "unlinkat" | "rmdir" | "execve");
-    // What is said of it goes into a pipe.
+    // Messages go into a pipe.
     let says = |call: &Call| call.arguments.split(',').next().is_some_and(|first| first.contains("<pipe:["));
     let touches = |call: &Call| call.arguments.contains(place.to_str().unwrap()) && !says(call);
     targets.retain(|target| touches(&target.call) && !cleans_up(&target.call.name));

@@ -242,7 +242,7 @@ fn no_more_of_standard_input_is_kept_than_can_be_a_file() {
         let (code, messages) = endless(words, "run.gen5");
         assert!(code == Some(3) && messages.contains("the length of the file"), "{words:?}: {messages}");
     }
-    // Headers of a file of 4 GiB, of a large one whose table begins soon, and of one that nobody has room for.
+    // Headers of a file of 4 GiB, of a large file with an early table, and of a file that exceeds the limit.
     let small = [&b"GEN5\x01\0\0\0"[..], &[255; 16], &[0; 8]].concat();
     let large = |table: u64| {
         let sizes = [u32::MAX, 0, 2, u32::MAX].map(u32::to_le_bytes).concat();
