@@ -5,10 +5,9 @@ use std::fmt;
 
 use crate::codec::Digest;
 use crate::error::{Error, Result};
-use crate::manifest::{ChunkRecord, Extra};
-use crate::outline::Outline;
+use crate::excerpt::shorten_error;
+use crate::manifest::{ChunkRecord, Extra, Outline};
 use crate::reader::{Latent, Reader};
-use crate::shorten::shorten_error;
 use crate::wire::ChunkType;
 use crate::writer::{Compression, Entry, Single, Summary, Writer};
 
@@ -31,10 +30,12 @@ impl From<&Latent> for Entry {
                 entry.extra.remove("key"); // of a part, whose own key may be no text
             }
             entry.unknown = first.unknown().clone();
-            entry.compression = Some(match first.is_compressed() {
-                true if first.is_shuffled() => Compression::Shuffled,
-                true => Compression::Zstd,
-                false => Compression::None,
+            entry.compression = Some(if first.is_shuffled() {
+                Compression::Shuffled
+            } else if first.is_compressed() {
+                Compression::Zstd
+            } else {
+                Compression::None
             });
         }
         entry
@@ -46,8 +47,8 @@ impl From<&Latent> for Entry {
 pub struct Carried<'r> {
     record: &'r ChunkRecord,
     payload: Cow<'r, [u8]>,
-    /// Whether its type may be one that the lowest version does not have.
-    is_newer: bool,
+    /// Whether version 1.0 may not have such a chunk.
+    needs_1_1: bool,
 }
 
 impl<'r> Carried<'r> {
@@ -60,17 +61,16 @@ impl<'r> Carried<'r> {
     pub fn read(reader: &'r Reader, chunk: usize) -> Result<Self> {
         let record = reader.chunks().get(chunk).filter(|record| record.kind() != ChunkType::LATENT);
         let Some(record) = record else {
-            let (what, expected) = ("position of a chunk".into(), "that of one that is no latent".into());
-            return Err(Error::Argument { what, expected, found: chunk.to_string() });
+            return Err(Error::argument(
+                "position of a chunk",
+                "that of one that is no latent",
+                chunk.to_string(),
+            ));
         };
         let payload = reader.payload(chunk)?;
         // The reader may not check hashes, and a damaged payload must not get a new, matching hash.
-        let (expected, found) = (record.sha256(), Digest::of(&payload));
-        if found != expected {
-            let [expected, found] = [expected, found].map(|digest| digest.to_string().into());
-            return Err(Error::Hash { place: record.place(), expected, found });
-        }
-        Ok(Self { record, payload, is_newer: reader.version() > (1, 0) && !record.kind().is_known() })
+        record.check_digest(Digest::of(&payload))?;
+        Ok(Self { record, payload, needs_1_1: reader.version() > (1, 0) && !record.kind().is_known() })
     }
 }
 
@@ -100,17 +100,8 @@ impl Writer<'_> {
     ///
     /// [`Error::Argument`] for a second image or environment; [`Error::TooLarge`]; [`Error::Io`].
     pub fn store(&mut self, carried: &Carried<'_>) -> Result<()> {
-        let Carried { record, ref payload, is_newer } = *carried;
-        self.single(Single {
-            kind: record.kind(),
-            flags: record.flags,
-            payload,
-            sha256: record.sha256(),
-            compressed: Some(record.is_compressed()),
-            extra: record.extra().clone(),
-            unknown: record.unknown().clone(),
-            is_newer,
-        })
+        let Carried { record, ref payload, needs_1_1 } = *carried;
+        self.single(Single { record: record.clone(), payload, as_recorded: true, needs_1_1 })
     }
 
     /// Finishes the file like [`finish`](Self::finish), with the manifest of another file.
@@ -132,7 +123,7 @@ impl Writer<'_> {
         if let (Some(draft), Some(original)) = (&mut self.draft, reader.original()) {
             draft.guard(original);
         }
-        self.finish_in(&Outline::of(reader)?, model_info)
+        self.finish_in(&reader.outline()?, model_info)
     }
 
     /// Finishes the file like [`finish_as`](Self::finish_as), with an [`Outline`] that can be
@@ -146,20 +137,11 @@ impl Writer<'_> {
         check_model_info(model_info)?;
         self.finish_in(outline, model_info)
     }
-
-    fn finish_in(self, outline: &Outline, model_info: &str) -> Result<Summary> {
-        self.finish_under(&|file_size, version, records| {
-            outline.text(file_size, version, model_info, records)
-        })
-    }
 }
 
 fn check_model_info(text: &str) -> Result<()> {
     match serde_json::from_str::<Extra>(text) {
         Ok(_) => Ok(()),
-        Err(error) => {
-            let (member, expected) = ("model_info".into(), "a JSON object".into());
-            Err(Error::Metadata { member, expected, found: shorten_error(&error) })
-        }
+        Err(error) => Err(Error::metadata("model_info", "a JSON object", shorten_error(&error))),
     }
 }

@@ -207,7 +207,8 @@ impl Environment {
     }
 
     fn compare(&self, current: &Self, teller: Teller) -> Vec<Drift> {
-        let (mut stored, mut now) = (by_id(self), by_id(current));
+        let mut stored = by_id(self);
+        let mut now = by_id(current);
         let mut drift = Vec::new();
         for (id, texts) in std::mem::take(&mut stored.in_order) {
             let (changed, left) = without_common(texts, now.take(id));
@@ -331,7 +332,9 @@ mod tests {
 
     #[test]
     fn gpus_are_a_multiset() {
-        let (a, b, c) = (("gpu", "A"), ("gpu", "B"), ("gpu", "C"));
+        let a = ("gpu", "A");
+        let b = ("gpu", "B");
+        let c = ("gpu", "C");
         assert_eq!(told(&[a, b, a], &[b, a, a]), []);
         let differs = "Environment component 'gpu' differs:\n  File: A\n  Current: C";
         assert_eq!(told(&[a, b, a], &[a, b, c]), [(differs.to_owned(), Severity::High)]);
@@ -418,7 +421,8 @@ mod tests {
             let others = (0..60_000).map(|n| Component::new(format!("{n}"), "same"));
             Environment::new(gpus.chain(others))
         };
-        let (file, current) = (many(0), many(30_000));
+        let file = many(0);
+        let current = many(30_000);
         let start = std::time::Instant::now();
         assert_eq!(file.drift(&current).len(), 30_000);
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
@@ -435,9 +439,11 @@ mod tests {
             let make = |parts: &[(String, String)]| {
                 Environment::new(parts.iter().map(|(id, text)| Component::new(id.as_str(), text.as_str())))
             };
-            let (file, current) = (make(&file), make(&current));
+            let file = make(&file);
+            let current = make(&current);
             prop_assert!(file.drift(&file).is_empty());
-            let (there, back) = (file.drift(&current), current.drift(&file));
+            let there = file.drift(&current);
+            let back = current.drift(&file);
             prop_assert_eq!(there.len(), back.len());
             for (side, drift) in [(&file, &there), (&current, &back)] {
                 for component in side.components() {

@@ -130,8 +130,9 @@ impl Element for f16 {
     const DTYPE: Dtype = Dtype::F16;
 
     fn to_f32(self) -> f32 {
-        let (sign, exponent, mantissa) =
-            (self.to_bits() >> 15, self.to_bits() & 0x7c00, self.to_bits() & 0x3ff);
+        let sign = self.to_bits() >> 15;
+        let exponent = self.to_bits() & 0x7c00;
+        let mantissa = self.to_bits() & 0x3ff;
         // Processors and `half` make a signalling NaN quiet.
         if exponent == 0x7c00 {
             return f32::from_bits(u32::from(sign) << 31 | 0x7f80_0000 | u32::from(mantissa) << 13);
@@ -509,7 +510,8 @@ mod tests {
         let every = (0..=u16::MAX).collect::<Vec<_>>();
         let half: Vec<f16> = every.iter().copied().map(f16::from_bits).collect();
         let brain: Vec<bf16> = every.iter().copied().map(bf16::from_bits).collect();
-        let (mut of_half, mut of_brain) = (vec![0.0_f32; half.len()], vec![0.0_f32; brain.len()]);
+        let mut of_half = vec![0.0_f32; half.len()];
+        let mut of_brain = vec![0.0_f32; brain.len()];
         f32::convert(Values::F16(&half), &mut of_half);
         f32::convert(Values::BF16(&brain), &mut of_brain);
         for (at, bits) in every.iter().copied().enumerate() {
@@ -517,7 +519,8 @@ mod tests {
             assert_eq!(Element::to_f32(brain[at]).to_bits(), u32::from(bits) << 16, "{bits:#x}");
             assert_eq!(Element::to_f32(half[at]).to_bits(), of_half[at].to_bits(), "{bits:#x}");
             if half[at].is_nan() {
-                let (sign, mantissa) = (u32::from(bits >> 15), u32::from(bits & 0x3ff));
+                let sign = u32::from(bits >> 15);
+                let mantissa = u32::from(bits & 0x3ff);
                 assert_eq!(of_half[at].to_bits(), sign << 31 | 0x7f80_0000 | mantissa << 13, "{bits:#x}");
             } else {
                 assert_eq!(of_half[at], half[at].to_f32(), "{bits:#x}");

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::codec::Digest;
 use crate::error::{Error, Place, Result};
+use crate::excerpt::{shorten, shorten_error};
 use crate::manifest::{Extra, for_each_element, to_text};
-use crate::shorten::{shorten, shorten_error};
 
 /// A snapshot of the software and hardware that made an image: frameworks, operating system,
 /// devices.
@@ -76,8 +76,12 @@ impl Component {
         let [id, canonical, stored] = texts;
         let digest = Digest::of(canonical.as_bytes());
         if stored.parse() != Ok(digest) {
-            let (id, expected, found) = (shorten(&id), shorten(&stored).into(), digest.to_text());
-            return Err(Error::ComponentDigest { place: place.clone(), id, expected, found });
+            return Err(Error::ComponentDigest {
+                place: place.clone(),
+                id: shorten(&id),
+                expected: shorten(&stored).into(),
+                found: digest.to_text(),
+            });
         }
         Ok(Self { id, canonical, digest, extra })
     }
@@ -160,7 +164,8 @@ impl Environment {
             Extra::read_apart(text, names).map_err(|error| malformed(shorten_error(&error)))?;
         let required =
             |name, value: Option<_>| value.ok_or_else(|| malformed(format!("member {name} is missing")));
-        let (version, list) = (required("env_version", version)?, required("components", list)?);
+        let version = required("env_version", version)?;
+        let list = required("components", list)?;
         if version.get() != ENV_VERSION.to_string() {
             return Err(Error::Value {
                 place: place.clone(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::element::Dtype;
-use crate::shorten::quote;
+use crate::excerpt::quote;
 use crate::wire::ChunkType;
 
 /// A result with [`Error`] as its default error type.
@@ -393,6 +393,32 @@ impl Error {
             gen5_publish::Error::Cancelled => Self::Cancelled,
             other => Self::Io { action: "publish the file".into(), error: io::Error::other(other) },
         }
+    }
+
+    pub(crate) fn argument(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Argument { what: what.into(), expected: expected.into(), found: found.into() }
+    }
+
+    pub(crate) fn limit(
+        place: Place,
+        name: &'static str,
+        unit: &'static str,
+        limit: u64,
+        found: u64,
+    ) -> Self {
+        Self::Limit { place, name, unit, limit, found }
+    }
+
+    pub(crate) fn metadata(
+        member: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Metadata { member: member.into(), expected: expected.into(), found: found.into() }
     }
 
     /// Returns a function that adds the failed action to an I/O error.

@@ -16,13 +16,12 @@ mod drift;
 mod element;
 mod environment;
 mod error;
+mod excerpt;
 mod limits;
 mod manifest;
 mod mmap;
-mod outline;
 mod reader;
 mod rewrite;
-mod shorten;
 mod source;
 mod wire;
 mod writer;
@@ -33,7 +32,6 @@ pub use reader::{ChunkReport, Latent, Loaded, ReadOptions, Reader, VerifyReport}
 
 // Writing.
 pub use carry::Carried;
-pub use outline::Outline;
 pub use rewrite::Rewritten;
 pub use writer::{
     Array, Compression, Entry, LatentSummary, LatentWriter, NonFinite, Summary, WriteOptions, Writer,
@@ -46,7 +44,8 @@ pub use element::{Dtype, Element};
 pub use environment::{Component, Environment};
 pub use half::{bf16, f16};
 pub use manifest::{
-    ChunkRecord, Extra, GenerationSettings, Gpu, HardwareInfo, Metadata, MetadataBuilder, ModelInfo, Part,
+    ChunkRecord, Extra, GenerationSettings, Gpu, HardwareInfo, Metadata, MetadataBuilder, ModelInfo, Outline,
+    Part,
 };
 pub use wire::ChunkType;
 

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use gen5_publish::{Replace, Target};
 
 use crate::error::{Error, Result};
-use crate::manifest::{ChunkRecord, Metadata, to_text};
-use crate::outline::Outline;
+use crate::manifest::{ChunkRecord, FileMembers, Metadata, Outline, to_text};
 use crate::reader::Reader;
 use crate::writer::{Chunks, WriteOptions};
 
@@ -109,25 +108,25 @@ impl WriteOptions {
 
     fn rewrite_at(self, reader: &Reader, metadata: &Metadata, target: Target<'_>) -> Result<Rewritten> {
         let model_info = to_text("model_info", metadata.model_info())?;
-        let outline = Outline::of(reader)?;
+        let (outline, records) = Outline::of(reader.manifest())?;
+        let members = FileMembers { model_info: &model_info, records, count: None };
         let records = reader.chunks();
         let chunks = Chunks {
             end: records.iter().map(ChunkRecord::end).max().unwrap_or(0),
             count: records.len(),
-            is_newer: reader.version() > (1, 0) && records.iter().any(is_newer),
+            needs_1_1: reader.version() > (1, 0) && records.iter().any(needs_1_1),
             read: &|buffer, at| reader.read_stored(buffer, at),
-            manifest: &|file_size, version| outline.text_as_in(reader, file_size, version, &model_info),
+            manifest: &|file_size, version| outline.manifest(file_size, version, &members),
         };
         let (file_size, version) = self.copy(&chunks, target)?;
         Ok(Rewritten { version, file_size })
     }
 }
 
-/// Returns whether a chunk may be one that version 1.0 does not have. A chunk of unknown type keeps
-/// the version of its file.
-fn is_newer(record: &ChunkRecord) -> bool {
-    let is_newer = |dtype: crate::Dtype| dtype.needs_1_1(record.is_shuffled());
-    record.dtype().is_some_and(is_newer) || !record.kind().is_known()
+/// Returns whether version 1.0 may not have a chunk. A chunk of unknown type keeps the version of
+/// its file.
+fn needs_1_1(record: &ChunkRecord) -> bool {
+    record.needs_1_1() || !record.kind().is_known()
 }
 
 /// A description of a rewritten file.

@@ -15,7 +15,7 @@ use super::silence::Silence;
 use super::sysfs;
 use crate::manifest::Gpu;
 
-/// The start of the line with the answer of a [`Place::Process`] process.
+/// The start of the line with the answer of a [`QueryPlace::Process`] process.
 const MARKER: &str = "gen5-gpus: ";
 
 static NVIDIA: Question<Nvidia> = Question::new(nvml::find);
@@ -24,7 +24,7 @@ static LINUX: Question<Vec<Gpu>> = Question::new(|tell| tell(sysfs::gpus("/sys".
 
 /// Where NVIDIA's library is loaded.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum QueryPlace {
     /// On a thread of this process.
     Thread,
     /// In a separate process: this program with these arguments.
@@ -54,10 +54,10 @@ enum AskedNvidia {
 }
 
 impl AskedGpus {
-    pub(super) fn ask(place: &Place) -> Self {
+    pub(super) fn ask(place: &QueryPlace) -> Self {
         let nvidia = match place {
-            Place::Thread => NVIDIA.ask().map(AskedNvidia::Thread),
-            Place::Process(program, arguments) => absolute_command(program, arguments)
+            QueryPlace::Thread => NVIDIA.ask().map(AskedNvidia::Thread),
+            QueryPlace::Process(program, arguments) => absolute_command(program, arguments)
                 .and_then(|command| Process::ask(command, MARKER))
                 .map(AskedNvidia::Process),
         };
@@ -117,7 +117,7 @@ impl Gpus {
     }
 }
 
-/// Answers in a [`Place::Process`] process.
+/// Answers in a [`QueryPlace::Process`] process.
 pub(super) fn serve(out: &mut dyn Write) -> io::Result<()> {
     end_with_parent();
     let out = RefCell::new(out);

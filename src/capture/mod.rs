@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use self::gpus::{AskedGpus, Place};
+use self::gpus::{AskedGpus, QueryPlace};
 use self::host::Host;
 use self::process::TimeLimit;
 use self::python::Interpreter;
@@ -49,7 +49,7 @@ pub struct Capture {
     interpreter: Interpreter,
     python_timeout: Duration,
     /// Where NVIDIA's library is loaded.
-    place: Place,
+    place: QueryPlace,
     gpus: bool,
     gpu_timeout: Duration,
     cancelled: Cancelled,
@@ -120,7 +120,7 @@ impl Capture {
         Self {
             interpreter: Interpreter::Found,
             python_timeout: TIMEOUT,
-            place: Place::Thread,
+            place: QueryPlace::Thread,
             gpus: true,
             gpu_timeout: TIMEOUT,
             cancelled: Cancelled::default(),
@@ -163,7 +163,7 @@ impl Capture {
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Self {
-        self.place = Place::Process(program.into(), arguments.into_iter().map(Into::into).collect());
+        self.place = QueryPlace::Process(program.into(), arguments.into_iter().map(Into::into).collect());
         self
     }
 
@@ -213,7 +213,8 @@ impl Capture {
 
         let notes = [note_on_host(&host).into_iter().collect(), gpus.notes, asked.notes].concat();
         let is_host_known = host.is_ok();
-        let (host, python) = (host.unwrap_or_default(), asked.python.unwrap_or_default());
+        let host = host.unwrap_or_default();
+        let python = asked.python.unwrap_or_default();
         let mut environment = records::environment(&host, &gpus.list, &python);
         if !is_host_known {
             environment.leave_out(&["os", "cpu"]);

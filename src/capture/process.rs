@@ -44,7 +44,8 @@ impl Process {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(Silence::NotStarted)?;
         let (sender, heard) = mpsc::channel();
-        let (stdout, marker) = (child.stdout.take(), marker.to_owned());
+        let stdout = child.stdout.take();
+        let marker = marker.to_owned();
         // Another thread reads the pipe, because it can be abandoned if a child of the process
         // keeps the pipe open.
         let listen =

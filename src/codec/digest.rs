@@ -48,9 +48,10 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
         let mut digest = [0; 32];
         // The decoder would skip a prefix of `0x`.
-        match text.len() == 2 * digest.len() && hex::decode_to_slice(text, &mut digest).is_ok() {
-            true => Ok(Self(digest)),
-            false => Err(ParseDigestError),
+        if text.len() == 2 * digest.len() && hex::decode_to_slice(text, &mut digest).is_ok() {
+            Ok(Self(digest))
+        } else {
+            Err(ParseDigestError)
         }
     }
 }

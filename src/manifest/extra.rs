@@ -91,7 +91,8 @@ impl Extra {
     ///
     /// [`Error::Metadata`] if the text is not one JSON value.
     pub fn insert_json(&mut self, name: impl Into<String>, text: impl Into<String>) -> Result<()> {
-        let (name, text) = (name.into(), text.into());
+        let name = name.into();
+        let text = text.into();
         match serde_json::from_str::<&RawValue>(&text) {
             Ok(raw) => self.put(&name, raw.get()),
             Err(error) => return Err(not_json(name, &error)),
@@ -162,7 +163,8 @@ impl Extra {
         if self.is_empty() {
             return Ok(self);
         }
-        let (state, count) = (RandomState::new(), self.len());
+        let state = RandomState::new();
+        let count = self.len();
         let mut hashes = Vec::with_capacity(count);
         hashes.extend(self.iter().map(|(name, _)| state.hash_one(name)));
         hashes.sort_unstable();
@@ -196,7 +198,8 @@ impl Extra {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut rest, mut apart) = (Extra::new(), [None; N]);
+                let mut rest = Extra::new();
+                let mut apart = [None; N];
                 while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &RawValue>()? {
                     let slot = self.0.iter().zip(&mut apart).find(|(known, _)| **known == name);
                     match slot {
@@ -216,6 +219,14 @@ impl Extra {
         Ok(members)
     }
 
+    /// Adds these members to an object that is being serialized.
+    pub(crate) fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.iter().try_for_each(|(name, value)| {
+            let value: &RawValue = serde_json::from_str(value).map_err(ser::Error::custom)?;
+            map.serialize_entry(name, value)
+        })
+    }
+
     fn text(&self) -> &str {
         self.members.as_ref().map_or("", |members| &members.text)
     }
@@ -225,7 +236,9 @@ impl Extra {
     }
 
     fn spans(&self) -> impl Iterator<Item = Span> {
-        let (lengths, mut at, mut start) = (self.lengths(), 0, 0);
+        let lengths = self.lengths();
+        let mut at = 0;
+        let mut start = 0;
         std::iter::from_fn(move || {
             let from = at;
             let mut next = || {
@@ -234,7 +247,8 @@ impl Extra {
                 start = range.end;
                 Some(range)
             };
-            let (name, value) = (next()?, next()?);
+            let name = next()?;
+            let value = next()?;
             Some(Span { lengths: from..at, name, value })
         })
     }
@@ -285,7 +299,8 @@ fn push_length(lengths: &mut Vec<u8>, mut length: usize) {
 }
 
 fn read_length(lengths: &[u8], at: &mut usize) -> Option<usize> {
-    let (mut length, mut shift) = (0, 0);
+    let mut length = 0;
+    let mut shift = 0;
     loop {
         let byte = *lengths.get(*at)?;
         *at += 1;
@@ -321,10 +336,7 @@ impl fmt::Debug for Extra {
 impl Serialize for Extra {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.iter() {
-            let value: &RawValue = serde_json::from_str(value).map_err(ser::Error::custom)?;
-            map.serialize_entry(name, value)?;
-        }
+        self.serialize_into(&mut map)?;
         map.end()
     }
 }
@@ -385,7 +397,8 @@ mod tests {
     #[test]
     fn members_of_any_length_are_found_replaced_and_removed() {
         let lengths = [0, 1, 126, 127, 128, 16_383, 16_384, 100_000];
-        let (name, value) = (|length: usize| "é".repeat(length), |length: usize| "1".repeat(length + 1));
+        let name = |length: usize| "é".repeat(length);
+        let value = |length: usize| "1".repeat(length + 1);
         let mut extra = Extra::new();
         for length in lengths {
             extra.insert_json(name(length), value(length)).unwrap();

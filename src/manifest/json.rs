@@ -215,7 +215,9 @@ pub(crate) fn neutralize_non_numbers(text: &str) -> Option<String> {
 /// before `,`, `]` or `}`, or at the end. Elsewhere its replacement could complete a number:
 /// `NaNe2` would be read as 50.
 fn non_numbers(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
-    let (mut at, mut in_string, mut may_start) = (0, false, true);
+    let mut at = 0;
+    let mut in_string = false;
+    let mut may_start = true;
     std::iter::from_fn(move || {
         loop {
             let rest = text.as_bytes().get(at..)?;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::record::{ChunkRecord, LatentRecord, Part};
 use crate::element::Dtype;
 use crate::error::{Error, Result};
-use crate::shorten::shorten;
+use crate::excerpt::shorten;
 use crate::wire::ChunkType;
 
 /// The contents of a file, as positions in its table.

@@ -6,8 +6,8 @@ use super::extra::Extra;
 use super::json::{Integer, for_each_element, is_inexact_integer, parse_number};
 use super::model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
 use crate::error::{Error, Place, Result};
+use crate::excerpt::{shorten, shorten_error};
 use crate::limits::Limits;
-use crate::shorten::{shorten, shorten_error};
 
 /// The result of checking an object against the schema.
 pub(crate) enum Object<T> {
@@ -19,7 +19,7 @@ pub(crate) enum Object<T> {
 
 /// The members of one object. Those that the schema defines are taken out one by one, and the
 /// others stay in `left`.
-struct Members<'p, 't> {
+struct ObjectMembers<'p, 't> {
     path: &'p str,
     known: Vec<(&'static str, &'t RawValue)>,
     /// Each known member is `null` here.
@@ -28,7 +28,7 @@ struct Members<'p, 't> {
     unfit: bool,
 }
 
-impl<'p, 't> Members<'p, 't> {
+impl<'p, 't> ObjectMembers<'p, 't> {
     /// Parses `text`, which must be an object. `path` is its location for error messages, and
     /// `names` are the members that the schema defines.
     fn new<const N: usize>(path: &'p str, text: &'t str, names: [&'static str; N]) -> Result<Self> {
@@ -78,7 +78,8 @@ impl<'p, 't> Members<'p, 't> {
     /// Takes a list of at most `most` tags, each of which is an allocation.
     fn tags(&mut self, name: &str, most: &MostTags) -> Result<Option<Vec<String>>> {
         let Some(text) = self.take(name) else { return Ok(None) };
-        let (mut tags, mut count) = (Vec::new(), 0_u64);
+        let mut tags = Vec::new();
+        let mut count = 0_u64;
         let read = for_each_element(text, |element| {
             let tag = parse_string(element.get());
             let tag =
@@ -96,7 +97,9 @@ impl<'p, 't> Members<'p, 't> {
     /// Takes the GPUs of a machine.
     fn gpus(&mut self, name: &str) -> Result<Option<Vec<Gpu>>> {
         let Some(text) = self.take(name) else { return Ok(None) };
-        let (mut gpus, mut count, mut unfit) = (Vec::new(), 0_usize, false);
+        let mut gpus = Vec::new();
+        let mut count = 0_usize;
+        let mut unfit = false;
         let read = for_each_element(text, |element| {
             let path = || self.path_of(&format!("{name}[{count}]"));
             // The path is only needed for errors.
@@ -204,10 +207,7 @@ impl MostTags {
 
     fn exceeded_by(&self, found: u64) -> Error {
         match &self.place {
-            Some(place) => {
-                let (name, limit) = ("tags", self.number);
-                Error::Limit { place: place.clone(), name, unit: "tags", limit, found }
-            }
+            Some(place) => Error::limit(place.clone(), "tags", "tags", self.number, found),
             None => refuse("tags", &format!("at most {} elements", self.number), &found.to_string()),
         }
     }
@@ -219,11 +219,11 @@ const MOST_GPUS: usize = 1024;
 /// Parses `model_info`.
 pub(crate) fn model_info(text: &str, most_tags: &MostTags) -> Result<ModelInfo> {
     let names = ["model_name", "version", "date", "prompt", "tags", "generation_settings", "hardware_info"];
-    let mut members = Members::new("", text, names)?;
-    let model_name = members.required("model_name", Members::string)?;
-    let version = members.required("version", Members::string)?;
-    let date = members.required("date", Members::string)?;
-    let prompt = members.required("prompt", Members::string)?;
+    let mut members = ObjectMembers::new("", text, names)?;
+    let model_name = members.required("model_name", ObjectMembers::string)?;
+    let version = members.required("version", ObjectMembers::string)?;
+    let date = members.required("date", ObjectMembers::string)?;
+    let prompt = members.required("prompt", ObjectMembers::string)?;
     let Some(tags) = members.tags("tags", most_tags)? else {
         return Err(members.refuse("tags", "an array of strings", "missing"));
     };
@@ -246,10 +246,10 @@ pub(crate) fn settings(path: &str, text: &str) -> Result<Object<GenerationSettin
         "precision",
         "deterministic",
     ];
-    let mut members = Members::new(path, text, names)?;
+    let mut members = ObjectMembers::new(path, text, names)?;
     let seed = members.required("seed", |members, name| members.integer(name, 0))?;
     let steps = members.required("steps", |members, name| members.integer(name, 1))?;
-    let sampler = members.required("sampler", Members::string)?;
+    let sampler = members.required("sampler", ObjectMembers::string)?;
     let cfg_scale = members.number("cfg_scale")?;
     let scheduler = members.string("scheduler")?;
     let eta = members.number("eta")?;
@@ -273,8 +273,8 @@ pub(crate) fn settings(path: &str, text: &str) -> Result<Object<GenerationSettin
 /// Parses `hardware_info`.
 pub(crate) fn hardware(path: &str, text: &str) -> Result<Object<HardwareInfo>> {
     let names = ["os", "machine_name", "cpu", "cpu_cores", "ram_gb", "gpu", "framework", "compute_lib"];
-    let mut members = Members::new(path, text, names)?;
-    let os = members.required("os", Members::string)?;
+    let mut members = ObjectMembers::new(path, text, names)?;
+    let os = members.required("os", ObjectMembers::string)?;
     let machine_name = members.string("machine_name")?;
     let cpu = members.string("cpu")?;
     let cpu_cores = members.integer("cpu_cores", 1)?;
@@ -297,8 +297,8 @@ pub(crate) fn hardware(path: &str, text: &str) -> Result<Object<HardwareInfo>> {
 
 /// Parses an element of `hardware_info.gpu`.
 fn graphics(path: &str, text: &str) -> Result<Object<Gpu>> {
-    let mut members = Members::new(path, text, ["name", "memory_gb", "driver", "cuda_version"])?;
-    let name = members.required("name", Members::string)?;
+    let mut members = ObjectMembers::new(path, text, ["name", "memory_gb", "driver", "cuda_version"])?;
+    let name = members.required("name", ObjectMembers::string)?;
     let memory_gb = members.number("memory_gb")?;
     let driver = members.string("driver")?;
     let cuda_version = members.string("cuda_version")?;

@@ -1,13 +1,12 @@
 //! The metadata of a file, valid by construction. The same rules apply whether a caller builds it
 //! or a manifest contains it.
 
-use serde_json::value::RawValue;
-
 use super::extra::{Extra, to_text};
 use super::members::{self, MostTags};
 use super::model::{GenerationSettings, HardwareInfo, ModelInfo};
+use super::outline::Outline;
 use crate::error::{Error, Result};
-use crate::shorten::shorten_error;
+use crate::excerpt::shorten_error;
 
 /// The metadata of a file: model, prompt, settings and hardware, valid by the reference schema.
 ///
@@ -31,9 +30,9 @@ pub struct Metadata {
     model_info: ModelInfo,
     /// Members next to `gen5_metadata`, next to `model_info`, and in `file_info`, that the schema
     /// does not define.
-    pub(crate) beside_manifest: Extra,
-    pub(crate) beside_model_info: Extra,
-    pub(crate) in_file_info: Extra,
+    beside_manifest: Extra,
+    beside_model_info: Extra,
+    in_file_info: Extra,
 }
 
 impl Metadata {
@@ -81,13 +80,20 @@ impl Metadata {
 
     /// Parses a whole manifest, except the records.
     pub(crate) fn from_manifest(manifest: &str, most_tags: &MostTags) -> Result<Self> {
-        let (beside_manifest, [body]) = beside(manifest, ["gen5_metadata"])?;
-        let (beside_model_info, [model_info, file_info, _]) =
-            beside(text_of(body), ["model_info", "file_info", "chunks"])?;
-        let known = ["magic", "version_major", "version_minor", "file_size", "chunk_count"];
-        let (in_file_info, _) = beside(text_of(file_info), known)?;
-        let model_info = members::model_info(text_of(model_info), most_tags)?;
+        let malformed = |error: serde_json::Error| Error::Metadata {
+            member: "the manifest".into(),
+            expected: "valid JSON (the stored text is at `Reader::manifest_json`)".into(),
+            found: shorten_error(&error),
+        };
+        let (outline, model_info, _) = Outline::read_apart(manifest).map_err(malformed)?;
+        let model_info = members::model_info(model_info, most_tags)?;
+        let [beside_manifest, beside_model_info, in_file_info] = outline.into_others();
         Ok(Self { model_info, beside_manifest, beside_model_info, in_file_info })
+    }
+
+    /// Returns the outline of a manifest with these members.
+    pub(crate) fn outline(&self) -> Outline {
+        Outline::new(&self.beside_manifest, &self.beside_model_info, &self.in_file_info)
     }
 
     /// Returns the typed members, with those that the schema does not define in `extra`.
@@ -99,23 +105,6 @@ impl Metadata {
     pub fn into_model_info(self) -> ModelInfo {
         self.model_info
     }
-}
-
-/// Returns the members of a manifest object other than `names`, and separately the values of
-/// `names`.
-fn beside<'t, const N: usize>(text: &'t str, names: [&str; N]) -> Result<(Extra, [Option<&'t RawValue>; N])> {
-    let (mut rest, values) = Extra::read_apart(text, names).map_err(|error| Error::Metadata {
-        member: "the manifest".into(),
-        expected: "valid JSON (the stored text is at `Reader::manifest_json`)".into(),
-        found: shorten_error(&error),
-    })?;
-    names.iter().for_each(|name| rest.discard(name));
-    Ok((rest, values))
-}
-
-/// Opening the file checked that the value exists.
-fn text_of(value: Option<&RawValue>) -> &str {
-    value.map_or("", RawValue::get)
 }
 
 /// A builder for [`Metadata`].

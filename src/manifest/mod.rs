@@ -1,6 +1,7 @@
 //! The manifest: the table of chunks, checked until it can be trusted, and the metadata of the
 //! image.
 
+mod claims;
 mod extra;
 mod json;
 mod layout;
@@ -8,18 +9,24 @@ mod locate;
 mod members;
 mod metadata;
 mod model;
+mod outline;
+mod read;
 mod record;
-mod table;
+mod write;
 
 pub use extra::Extra;
-pub(crate) use extra::{push_name, to_text};
+pub(crate) use extra::to_text;
 pub(crate) use json::for_each_element;
 pub(crate) use layout::{LatentEntry, Layout, lay_out, row_axis};
 pub(crate) use members::MostTags;
 pub use metadata::{Metadata, MetadataBuilder};
 pub use model::{GenerationSettings, Gpu, HardwareInfo, ModelInfo};
+pub(crate) use outline::FileMembers;
+pub use outline::Outline;
+pub(crate) use read::Manifest;
+pub(crate) use record::LatentRecord;
 pub use record::{ChunkRecord, Part};
-pub(crate) use table::Manifest;
+pub(crate) use write::records_json;
 
 use crate::limits::Limits;
 

@@ -24,7 +24,8 @@ impl Reader {
     /// [`Error::Rewritten`] and [`Error::Changed`] if the header or the table has changed since;
     /// [`Error::Memory`]; [`Error::Io`].
     pub fn fingerprint(&self) -> Result<Digest> {
-        let (source, table) = (&self.inner.source, &self.inner.table);
+        let source = &self.inner.source;
+        let table = &self.inner.table;
         let mut header = FileHeader::new_zeroed();
         source.read_exact_at(header.as_mut_bytes(), 0)?;
         if header.as_bytes() != table.header.as_bytes() {

@@ -46,10 +46,7 @@ impl Owner<'_> {
 
     /// Returns an error if a frame's content size is not the expected one.
     pub(super) fn expect_content(self, found: u64, expected: u64) -> Result<()> {
-        match found == expected {
-            true => Ok(()),
-            false => Err(self.fail(FrameProblem::ContentSize { expected, found })),
-        }
+        if found == expected { Ok(()) } else { Err(self.fail(FrameProblem::ContentSize { expected, found })) }
     }
 }
 

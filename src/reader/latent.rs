@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::Inner;
 use crate::element::{Dtype, element_count};
 use crate::error::{Error, Result};
+use crate::excerpt::quote;
 use crate::manifest::{ChunkRecord, Extra, LatentEntry, row_axis};
-use crate::shorten::quote;
 
 /// A latent of a file, or rows of one.
 ///
@@ -161,15 +161,18 @@ impl Latent {
         let axis = self.row_axis();
         let length = axis.and_then(|axis| self.shape().get(axis)).copied();
         let (Some(axis), Some(length)) = (axis, length) else {
-            let (expected, found) = ("at least one axis".into(), "a scalar".into());
-            return Err(Error::Argument { what: format!("rows of latent {}", self.name()), expected, found });
+            return Err(Error::argument(
+                format!("rows of latent {}", self.name()),
+                "at least one axis",
+                "a scalar",
+            ));
         };
         if range.start > range.end || range.end > length {
-            return Err(Error::Argument {
-                what: format!("rows of latent {} along axis {axis}", self.name()),
-                expected: format!("a range within 0..{length}"),
-                found: format!("{range:?}"),
-            });
+            return Err(Error::argument(
+                format!("rows of latent {} along axis {axis}", self.name()),
+                format!("a range within 0..{length}"),
+                format!("{range:?}"),
+            ));
         }
         let row = if length == 0 { 0 } else { self.payload_size() / length as u64 };
         let mut shape: Box<[usize]> = self.shape().into();

@@ -27,8 +27,8 @@ use self::open::Table;
 use crate::element::Element;
 use crate::environment::Environment;
 use crate::error::{Error, Place, Result};
-use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata, MostTags};
-use crate::shorten::quote;
+use crate::excerpt::quote;
+use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata, MostTags, Outline};
 use crate::source::Source;
 
 /// An open GEN5 file whose header and chunk table are valid.
@@ -183,12 +183,7 @@ impl Reader {
     pub fn latent_at(&self, index: usize) -> Result<Latent> {
         let count = self.inner.layout.latents.len();
         if index >= count {
-            let what = "position of a latent".into();
-            return Err(Error::Argument {
-                what,
-                expected: format!("below {count}"),
-                found: index.to_string(),
-            });
+            return Err(Error::argument("position of a latent", format!("below {count}"), index.to_string()));
         }
         Ok(Latent::whole(&self.inner, index))
     }
@@ -224,7 +219,8 @@ impl Reader {
     /// [`Error::Argument`] if `index` is out of range; [`Error::Limit`]; and the errors of a
     /// damaged chunk.
     pub fn payload(&self, index: usize) -> Result<Cow<'_, [u8]>> {
-        let (record, inner) = (self.record(index)?, &self.inner);
+        let record = self.record(index)?;
+        let inner = &self.inner;
         let check = inner.options.check_hashes;
         match payload::borrow_payload(&inner.source, record, check, Ok)? {
             Some(payload) => Ok(Cow::Borrowed(payload)),
@@ -252,8 +248,8 @@ impl Reader {
 
     fn record(&self, index: usize) -> Result<&ChunkRecord> {
         self.chunks().get(index).ok_or_else(|| {
-            let (expected, found) = (format!("below {}", self.chunks().len()), index.to_string());
-            Error::Argument { what: "position of a chunk".into(), expected, found }
+            let count = self.chunks().len();
+            Error::argument("position of a chunk", format!("below {count}"), index.to_string())
         })
     }
 
@@ -311,15 +307,20 @@ impl Reader {
 
     /// Returns the stored text of the manifest's `model_info`.
     pub fn model_info_json(&self) -> &str {
-        let manifest = &self.inner.manifest;
-        manifest.text.get(manifest.model_info.clone()).unwrap_or_default()
+        self.inner.manifest.model_info_json()
     }
 
-    /// Returns the manifest's text before its `model_info` and the text after it.
-    pub(crate) fn around_model_info(&self) -> (&str, &str) {
-        let Manifest { text, model_info, .. } = &self.inner.manifest;
-        let before = text.get(..model_info.start).unwrap_or_default();
-        (before, text.get(model_info.end..).unwrap_or_default())
+    /// Returns the outline of the manifest, for [`Writer::finish_with`](crate::Writer::finish_with).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Metadata`] if the manifest without `model_info` is not JSON.
+    pub fn outline(&self) -> Result<Outline> {
+        Outline::of(self.manifest()).map(|(outline, _)| outline)
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.inner.manifest
     }
 
     /// Returns the file that was opened, or `None` for bytes in memory.

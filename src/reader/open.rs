@@ -197,8 +197,7 @@ fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
 /// Returns the offset and the size of the table in a file of `length` bytes.
 fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
     let refuse = |member: &str, expected: String, found: u64| {
-        let (member, found) = (member.into(), found.to_string());
-        Err(Error::Value { place: Place::Header, member, expected, found })
+        Err(Error::Value { place: Place::Header, member: member.into(), expected, found: found.to_string() })
     };
     let flags = header.flags.get();
     let is_large = flags & LARGE_FILE != 0;
@@ -208,7 +207,8 @@ fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
     if is_large && header.version_minor < VERSION_1_1.1 {
         return refuse("flags", "0, since large files are of version 1.1".into(), flags.into());
     }
-    let (file_size, table_size) = (header.file_size.get(), header.chunk_table_size.get());
+    let file_size = header.file_size.get();
+    let table_size = header.chunk_table_size.get();
     let (member, offset) = if is_large {
         for (member, expected, found) in [
             ("chunk_table_offset", IN_RESERVED, header.chunk_table_offset.get()),
@@ -225,9 +225,10 @@ fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
             return refuse("reserved", "0".into(), header.reserved.get());
         }
         if u64::from(file_size) != length {
-            let hint = match length < u64::from(file_size) {
-                true => "is it cut short? Copy or download it again".to_owned(),
-                false => format!("was something added? Cut off what is behind byte {file_size}"),
+            let hint = if length < u64::from(file_size) {
+                "is it cut short? Copy or download it again".to_owned()
+            } else {
+                format!("was something added? Cut off what is behind byte {file_size}")
             };
             return refuse(
                 "file_size",

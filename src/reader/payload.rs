@@ -23,8 +23,7 @@ pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) ->
     let frame = WholeFrame::open(source, offset..offset + size, owner)?;
     let content = frame.content_size();
     if content > limit {
-        let (name, unit) = ("table_bytes", "bytes");
-        return Err(Error::Limit { place: owner.place(), name, unit, limit, found: content });
+        return Err(Error::limit(owner.place(), "table_bytes", "bytes", limit, content));
     }
     let Some(text_size) = content.checked_sub(CHUNK_HEADER_SIZE) else {
         return Err(owner.fail(FrameProblem::ContentSize { expected: CHUNK_HEADER_SIZE, found: content }));
@@ -255,16 +254,8 @@ impl<'a> PayloadReader<'a> {
                 Content::Shuffled(shuffled) => shuffled.frame.finish()?,
             }
         }
-        self.passed.hasher.map_or(Ok(()), |hasher| check_digest(self.record, hasher.finish()))
+        self.passed.hasher.map_or(Ok(()), |hasher| self.record.check_digest(hasher.finish()))
     }
-}
-
-fn check_digest(record: &ChunkRecord, found: Digest) -> Result<()> {
-    if found == record.sha256 {
-        return Ok(());
-    }
-    let (expected, found) = (record.sha256.to_text(), found.to_text());
-    Err(Error::Hash { place: record.place(), expected, found })
 }
 
 /// Returns the whole payload of a chunk in memory, if the limits allow it.
@@ -280,8 +271,7 @@ pub(crate) fn read_payload(
         _ => ("latent_bytes", limits.latent_bytes),
     };
     if record.payload_size > limit {
-        let (place, unit, found) = (record.place(), "bytes", record.payload_size);
-        return Err(Error::Limit { place, name, unit, limit, found });
+        return Err(Error::limit(record.place(), name, "bytes", limit, record.payload_size));
     }
     let mut payload = allocate(record.payload_size, &record.place().to_string())?;
     read_payload_into(source, record, check_hash, &mut payload)?;
@@ -310,7 +300,7 @@ pub(crate) fn read_payload_into(
     let frame = WholeFrame::open(source, record.offset..record.end(), owner)?;
     owner.expect_content(frame.content_size(), record.payload_size + CHUNK_HEADER_SIZE)?;
     frame.read(payload, |header| check_chunk_header(header, record), hash)?;
-    hasher.map_or(Ok(()), |hasher| check_digest(record, hasher.finish()))
+    hasher.map_or(Ok(()), |hasher| record.check_digest(hasher.finish()))
 }
 
 /// Applies `view` to the payload of a raw chunk in place and returns its result, or `None` if the
@@ -334,7 +324,7 @@ pub(crate) fn borrow_payload<'a, V>(
     check_chunk_header(&header, record)?;
     let seen = view(payload)?;
     if check_hash {
-        check_digest(record, Digest::of(payload))?;
+        record.check_digest(Digest::of(payload))?;
     }
     Ok(Some(seen))
 }

@@ -52,11 +52,12 @@ impl Latent {
             let range =
                 usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
             let Some(bytes) = range.and_then(|(start, end)| payload.get(start..end)) else {
-                let (expected, found) = (segment.skip + segment.len, payload.len() as u64);
-                return Err(Error::Changed { expected, found });
+                let expected = segment.skip + segment.len;
+                return Err(Error::Changed { expected, found: payload.len() as u64 });
             };
             <[T]>::ref_from_bytes(bytes).or_else(|_| {
-                let (address, alignment) = (bytes.as_ptr().addr(), align_of::<T>());
+                let address = bytes.as_ptr().addr();
+                let alignment = align_of::<T>();
                 refuse(NotBorrowable::Misaligned { address, alignment })
             })
         };
@@ -120,11 +121,11 @@ impl Latent {
         if buffer.len() as u64 == self.len() {
             return Ok(());
         }
-        Err(Error::Argument {
-            what: format!("buffer for latent {}", self.name()),
-            expected: format!("{} elements, for shape {:?}", self.len(), self.shape()),
-            found: format!("{} elements", buffer.len()),
-        })
+        Err(Error::argument(
+            format!("buffer for latent {}", self.name()),
+            format!("{} elements, for shape {:?}", self.len(), self.shape()),
+            format!("{} elements", buffer.len()),
+        ))
     }
 
     /// Hints to the operating system that these values will be read soon, so that it can load them
@@ -133,9 +134,10 @@ impl Latent {
         for segment in self.segments() {
             let record = segment.record;
             let start = record.payload_offset() + segment.skip;
-            self.inner.source.prefetch(match record.is_compressed() {
-                true => record.offset()..record.end(),
-                false => start..start + segment.len,
+            self.inner.source.prefetch(if record.is_compressed() {
+                record.offset()..record.end()
+            } else {
+                start..start + segment.len
             });
         }
     }
@@ -247,8 +249,7 @@ impl Latent {
         let limit = self.inner.options.limits.latent_bytes;
         match self.segments().next() {
             Some(segment) if found > limit => {
-                let (place, name, unit) = (segment.record.place(), "latent_bytes", "bytes");
-                Err(Error::Limit { place, name, unit, limit, found })
+                Err(Error::limit(segment.record.place(), "latent_bytes", "bytes", limit, found))
             }
             _ => Ok(()),
         }
@@ -276,7 +277,8 @@ impl Latent {
     }
 
     fn fill_segment(&self, segment: &Segment<'_>, buffer: &mut [u8]) -> Result<()> {
-        let (source, check) = (&self.inner.source, self.inner.options.check_hashes);
+        let source = &self.inner.source;
+        let check = self.inner.options.check_hashes;
         let cancelled = &self.inner.options.cancelled;
         cancelled.check()?;
         if segment.record.is_compressed() && segment.len == segment.record.payload_size() {

@@ -1,14 +1,14 @@
 //! The input of a writer: named arrays, and the chunks they become.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::entry::Entry;
 use super::options::{Compression, Storage, WriteOptions};
 use crate::element::{Dtype, Element, Values, element_count};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::manifest::{Extra, Part, row_axis};
+use crate::manifest::{ChunkRecord, Extra, LatentRecord, Part, row_axis};
+use crate::wire::ChunkType;
 
 /// A named array to write, borrowed from the caller.
 ///
@@ -41,7 +41,7 @@ impl<'a> Array<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) entry: Entry,
-    pub(super) shape: Arc<[usize]>,
+    pub(super) shape: Vec<usize>,
     /// The stored dtype, which can differ from the given one.
     pub(super) dtype: Dtype,
     pub(super) storage: Storage,
@@ -59,16 +59,6 @@ struct Cuts {
     per_part: usize,
     /// Elements per slice.
     slice_len: usize,
-}
-
-/// One chunk of a latent.
-#[derive(Clone, Debug)]
-pub(super) struct Piece {
-    pub(super) key: Option<String>,
-    pub(super) shape: Arc<[usize]>,
-    pub(super) part: Option<Part>,
-    /// The range of the latent's elements in this chunk.
-    pub(super) elements: Range<usize>,
 }
 
 /// The most bytes that a compressed chunk can hold. Only its header records its size, in 32 bits.
@@ -89,24 +79,23 @@ impl Plan {
         if shape.len() as u64 > limits.rank {
             let what = format!("shape of latent {}", entry.name());
             let expected = format!("at most {} axes, as readers expect", limits.rank);
-            return Err(Error::Argument { what, expected, found: shape.len().to_string() });
+            return Err(Error::argument(what, expected, shape.len().to_string()));
         }
         let dtype = entry.stored_dtype(given, options);
         if options.compatible && dtype.needs_1_1(storage == Storage::Shuffled) {
             let what = format!("latent {} of a file of version 1.0", entry.name());
-            let expected = "float16 or float32, and no byte shuffle".into();
             let found = if dtype.needs_1_1(false) { dtype.name() } else { "a byte shuffle" };
-            return Err(Error::Argument { what, expected, found: found.into() });
+            return Err(Error::argument(what, "float16 or float32, and no byte shuffle", found));
         }
         let size = dtype.size_of_array(&shape).filter(|size| usize::try_from(*size).is_ok());
         let Some(size) = size else {
             let what = format!("shape of latent {}", entry.name());
-            let expected = "a shape whose size memory can address".into();
-            return Err(Error::Argument { what, expected, found: format!("{shape:?}") });
+            let expected = "a shape whose size memory can address";
+            return Err(Error::argument(what, expected, format!("{shape:?}")));
         };
         let compression = entry.compression_or(options);
         let can_be_cut = entry.can_be_cut();
-        let mut plan = Self { entry, shape: shape.into(), dtype, storage, cuts: None };
+        let mut plan = Self { entry, shape, dtype, storage, cuts: None };
         if storage != Storage::Raw {
             plan.cuts = options
                 .part_size
@@ -118,7 +107,7 @@ impl Plan {
                     plan.entry.text_size().saturating_mul(cuts.count() as u64) <= limits.table_bytes
                 });
             let largest = plan.cuts.map_or(size, |cuts| cuts.part_len() as u64 * dtype.size() as u64);
-            let is_too_much = largest > LARGEST_COMPRESSED || plan.piece_count() as u64 > limits.chunks;
+            let is_too_much = largest > LARGEST_COMPRESSED || plan.chunk_count() as u64 > limits.chunks;
             if is_too_much && compression == Compression::Auto {
                 plan.make_raw();
             } else if largest > LARGEST_COMPRESSED {
@@ -130,10 +119,10 @@ impl Plan {
                 return Err(Error::TooLarge { what, problem });
             }
         }
-        if plan.piece_count() as u64 > limits.chunks {
+        if plan.chunk_count() as u64 > limits.chunks {
             let what = format!("part size, which cuts latent {}", plan.entry.name());
             let expected = format!("at most {} parts, as readers expect", limits.chunks);
-            return Err(Error::Argument { what, expected, found: plan.piece_count().to_string() });
+            return Err(Error::argument(what, expected, plan.chunk_count().to_string()));
         }
         Ok(plan)
     }
@@ -155,13 +144,8 @@ impl Plan {
     }
 
     /// Returns the number of chunks.
-    pub(super) fn piece_count(&self) -> usize {
+    pub(super) fn chunk_count(&self) -> usize {
         self.cuts.map_or(1, Cuts::count)
-    }
-
-    /// Returns the chunks, in order.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
-        (0..self.piece_count()).map(|index| self.piece(index))
     }
 
     /// Returns the range of elements in the chunk at `index`.
@@ -175,23 +159,50 @@ impl Plan {
         }
     }
 
-    /// Returns the chunk at `index`.
-    pub(super) fn piece(&self, index: usize) -> Piece {
-        let elements = self.elements_of(index);
-        let Some(cuts) = self.cuts else {
-            let (key, shape) = (self.entry.key.clone(), Arc::clone(&self.shape));
-            return Piece { key, shape, part: None, elements };
+    /// Returns the keys of the parts, if the latent is cut.
+    pub(super) fn part_keys(&self) -> impl Iterator<Item = String> {
+        self.cuts
+            .into_iter()
+            .flat_map(move |cuts| (0..cuts.count()).map(move |index| self.part_key(&cuts.slices_of(index))))
+    }
+
+    fn part_key(&self, slices: &Range<usize>) -> String {
+        let key = self.entry.key().unwrap_or_default(); // only latents with a key are cut
+        format!("{key}[{}:{}]", slices.start, slices.end)
+    }
+
+    /// Returns the record of the chunk at `index`, which has no place and no hash yet.
+    pub(super) fn record(&self, index: usize) -> ChunkRecord {
+        let shuffled = self.storage == Storage::Shuffled;
+        let mut record = ChunkRecord::new(ChunkType::LATENT, self.dtype.flags(shuffled));
+        record.payload_size = self.elements_of(index).len() as u64 * self.dtype.size() as u64;
+        record.compressed = self.storage != Storage::Raw;
+        record.extra = self.entry.extra.clone();
+        record.unknown = self.entry.unknown.clone();
+        let mut latent = LatentRecord {
+            key: self.entry.key.clone(),
+            dtype: self.dtype,
+            shuffled,
+            shape: self.shape.clone(),
+            part: None,
         };
-        let Range { start, end } = cuts.slices_of(index);
-        let mut shape = self.shape.to_vec();
-        if let Some(axis) = shape.get_mut(cuts.axis) {
-            *axis = end - start;
+        if let Some(cuts) = self.cuts {
+            let slices = cuts.slices_of(index);
+            if let Some(axis) = latent.shape.get_mut(cuts.axis) {
+                *axis = slices.len();
+            }
+            let of = latent.key.replace(self.part_key(&slices)).unwrap_or_default();
+            latent.part = Some(Box::new(Part {
+                of,
+                index,
+                count: cuts.count(),
+                axis: cuts.axis,
+                start: slices.start,
+                shape: self.shape.clone(),
+            }));
         }
-        let of = self.entry.key.clone().unwrap_or_default(); // only what has a key is cut
-        let key = Some(format!("{of}[{start}:{end}]"));
-        let part =
-            Part { of, index, count: self.piece_count(), axis: cuts.axis, start, shape: self.shape.to_vec() };
-        Piece { key, shape: shape.into(), part: Some(part), elements }
+        record.latent = Some(latent);
+        record
     }
 }
 
@@ -250,19 +261,24 @@ mod tests {
             (vec![], 1, vec![1]),
         ] {
             let plan = plan(&shape, part_size).unwrap();
-            let pieces: Vec<Piece> = plan.pieces().collect();
-            assert_eq!(pieces.len(), counts.len(), "{shape:?}");
+            assert_eq!(plan.chunk_count(), counts.len(), "{shape:?}");
             let mut next = 0;
-            for (index, (piece, count)) in pieces.iter().zip(&counts).enumerate() {
-                assert_eq!(piece.elements.start, next, "{shape:?}");
-                next = piece.elements.end;
-                assert_eq!(piece.part.is_some(), counts.len() > 1, "{shape:?}");
-                if let Some(part) = &piece.part {
+            let mut part_keys = plan.part_keys();
+            for (index, count) in counts.iter().enumerate() {
+                let record = plan.record(index);
+                let elements = plan.elements_of(index);
+                assert_eq!(elements.start, next, "{shape:?}");
+                next = elements.end;
+                assert_eq!(record.payload_size(), elements.len() as u64 * 4);
+                assert_eq!(record.part().is_some(), counts.len() > 1, "{shape:?}");
+                if let Some(part) = record.part() {
                     assert_eq!((part.index, part.count), (index, counts.len()));
-                    assert_eq!(piece.shape[part.axis], *count, "{shape:?}");
-                    assert_eq!(piece.key, Some(format!("k[{}:{}]", part.start, part.start + count)));
+                    assert_eq!(record.shape().unwrap()[part.axis], *count, "{shape:?}");
+                    assert_eq!(record.key(), Some(&*format!("k[{}:{}]", part.start, part.start + count)));
+                    assert_eq!(record.key(), part_keys.next().as_deref());
                 }
             }
+            assert_eq!(part_keys.next(), None);
             assert_eq!(next, plan.len(), "{shape:?}");
         }
     }
@@ -273,7 +289,7 @@ mod tests {
         let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(4096));
         let parts = |key: String| {
             let plan = Plan::new(key.into(), vec![128, 1024], Dtype::F32, &options, Storage::Zstd);
-            plan.unwrap().piece_count()
+            plan.unwrap().chunk_count()
         };
         assert_eq!((parts("k".repeat(400_000)), parts("k".repeat(600_000))), (128, 1));
     }
@@ -291,9 +307,9 @@ mod tests {
             Plan::new("k".into(), shape.to_vec(), Dtype::F32, &options, storage)
         };
         let largest = auto(&[1, (1 << 30) - 1], Storage::Zstd).unwrap();
-        assert_eq!((largest.storage, largest.piece_count()), (Storage::Zstd, 64));
+        assert_eq!((largest.storage, largest.chunk_count()), (Storage::Zstd, 64));
         let slices = auto(&[2, 1 << 30], Storage::Zstd).unwrap();
-        assert_eq!((slices.storage, slices.piece_count()), (Storage::Raw, 1));
+        assert_eq!((slices.storage, slices.chunk_count()), (Storage::Raw, 1));
         let notes = [Storage::Zstd, Storage::Raw].map(|wanted| super::super::note_if_raw(&slices, wanted));
         assert!(
             notes[0].as_ref().is_some_and(|note| note.contains("\"k\" would shrink")) && notes[1].is_none()

@@ -33,10 +33,12 @@ pub(super) fn choose(input: &Input<'_>, whole: u64) -> Storage {
         return Storage::Raw;
     }
     let element = input.dtype.size();
-    let (count, block) = (size / element, BLOCK.min(size) / element);
+    let count = size / element;
+    let block = BLOCK.min(size) / element;
     let blocks = (size / BYTES_PER_BLOCK).clamp(1, BLOCKS);
     let mut scratch = Scratch::default();
-    let (mut tried, mut shrunk) = (0, 0);
+    let mut tried = 0;
+    let mut shrunk = 0;
     for number in 0..blocks {
         // The first block is at the start and the last at the end. A single block is in the middle.
         let start = match blocks {

@@ -134,7 +134,8 @@ mod tests {
     fn buffers_come_back_and_no_more_are_kept_than_were_out() {
         let pool = Pool::default();
         let size = 2 << 20;
-        let (one, other) = (pool.take(size).unwrap(), pool.take(size).unwrap());
+        let one = pool.take(size).unwrap();
+        let other = pool.take(size).unwrap();
         let addresses = [one.bytes().as_ptr().addr(), other.bytes().as_ptr().addr()];
         pool.give(one);
         pool.give(other);

@@ -3,8 +3,8 @@
 
 use gen5_publish::{Draft, Target};
 
+use super::end::End;
 use super::session::Session;
-use super::table::End;
 use super::{WriteOptions, file_name};
 use crate::error::{Error, Result};
 use crate::wire::FILE_HEADER_SIZE;
@@ -17,8 +17,8 @@ pub(crate) struct Chunks<'a> {
     /// The end of the last chunk.
     pub(crate) end: u64,
     pub(crate) count: usize,
-    /// Whether a chunk has a type that version 1.0 does not have.
-    pub(crate) is_newer: bool,
+    /// Whether version 1.0 may not have one of the chunks.
+    pub(crate) needs_1_1: bool,
     /// A function that fills a buffer with the bytes at an offset.
     pub(crate) read: &'a dyn Fn(&mut [u8], u64) -> Result<()>,
     /// A function that returns the manifest's text for a file with this length and version.
@@ -28,13 +28,13 @@ pub(crate) struct Chunks<'a> {
 impl WriteOptions {
     /// Writes a file with these chunks and publishes it. Returns its length and version.
     pub(crate) fn copy(self, chunks: &Chunks<'_>, target: Target<'_>) -> Result<(u64, (u8, u8))> {
-        if self.compatible && (chunks.is_newer || chunks.end > u64::from(u32::MAX)) {
-            let (what, expected) = ("the file".into(), "one that version 1.0 can express".into());
-            let found = match chunks.is_newer {
-                true => "one with chunks of version 1.1".into(),
-                false => format!("one of {} bytes before its table", chunks.end),
+        if self.compatible && (chunks.needs_1_1 || chunks.end > u64::from(u32::MAX)) {
+            let found = if chunks.needs_1_1 {
+                "one with chunks of version 1.1".into()
+            } else {
+                format!("one of {} bytes before its table", chunks.end)
             };
-            return Err(Error::Argument { what, expected, found });
+            return Err(Error::argument("the file", "one that version 1.0 can express", found));
         }
         let (file, draft) = target.open(self.sync).map_err(Error::of_publishing)?;
         let session = Session::start(Box::new(file), file_name(draft.as_ref()), self)?;
@@ -49,8 +49,8 @@ impl WriteOptions {
             at += size as u64;
         }
         session.state().cursor = at;
-        let Chunks { count: chunk_count, is_newer, manifest, .. } = *chunks;
-        let written = End { chunk_count, is_newer, manifest }.write(&session)?;
+        let Chunks { count: chunk_count, needs_1_1, manifest, .. } = *chunks;
+        let written = End { chunk_count, needs_1_1, manifest }.write(&session)?;
         draft.map_or(Ok(()), Draft::publish).map_err(Error::of_publishing)?;
         Ok(written)
     }

@@ -5,30 +5,20 @@ use zerocopy::IntoBytes;
 use super::buffers::Filled;
 use super::input::Input;
 use super::options::Storage;
-use super::session::{LatentChunk, Session};
+use super::session::Session;
 use crate::codec::{Digest, FrameEncoder, Hasher, SHUFFLE_BLOCK, frame_bound, shuffle};
 use crate::element::Scratch;
 use crate::error::{Error, Result};
+use crate::manifest::ChunkRecord;
 use crate::wire::ChunkHeader;
 
 /// Bytes to check, convert, hash and compress at a time. They stay in cache between these steps.
 const BLOCK: usize = 256 << 10;
 
-/// A chunk to write.
+/// A chunk to write: its record, and the values that become its payload.
 pub(super) struct Job<'a> {
-    pub(super) chunk: LatentChunk,
+    pub(super) record: ChunkRecord,
     pub(super) input: Input<'a>,
-}
-
-impl Job<'_> {
-    pub(super) fn is_raw(&self) -> bool {
-        self.chunk.storage == Storage::Raw
-    }
-
-    /// Returns the size of the payload in bytes.
-    pub(super) fn size(&self) -> u64 {
-        self.input.size() as u64
-    }
 }
 
 /// An encoded chunk: compressed, or to be written without compression.
@@ -38,16 +28,18 @@ pub(super) enum Encoded {
 }
 
 /// Checks, converts, hashes, shuffles and compresses a chunk, block by block.
-pub(super) fn encode(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
-    let shuffled = match job.chunk.storage {
-        Storage::Raw => return Ok(Encoded::Raw),
-        Storage::Zstd => false,
-        Storage::Shuffled => true,
-    };
-    let (input, level) = (&job.input, session.options.level_for(job.chunk.storage));
-    let (mut scratch, mut groups) = (Scratch::default(), Vec::new());
+pub(super) fn encode_chunk(session: &Session<'_>, job: &Job<'_>) -> Result<Encoded> {
+    if !job.record.compressed {
+        return Ok(Encoded::Raw);
+    }
+    let shuffled = job.record.is_shuffled();
+    let storage = if shuffled { Storage::Shuffled } else { Storage::Zstd };
+    let level = session.options.level_for(storage);
+    let input = &job.input;
+    let mut scratch = Scratch::default();
+    let mut groups = Vec::new();
     let mut hasher = Hasher::default();
-    let frame = compress(session, &job.chunk.header(job.size()), input.size(), level, |encoder| {
+    let frame = compress(session, &job.record.header(), input.size(), level, |encoder| {
         for step in input.steps(if shuffled { SHUFFLE_BLOCK } else { BLOCK }) {
             session.check_cancelled()?;
             input.prepare(step.clone(), &session.options, &mut scratch)?;

@@ -125,8 +125,8 @@ impl Entry {
         match OWN_MEMBERS.into_iter().find(|name| self.extra.get(name).is_some()) {
             Some(name) if !self.carried => {
                 let what = format!("extra members of latent {}", self.name());
-                let expected = "other names than shape, dtype, key and part".into();
-                Err(Error::Argument { what, expected, found: format!("{name:?}") })
+                let expected = "other names than shape, dtype, key and part";
+                Err(Error::argument(what, expected, format!("{name:?}")))
             }
             _ => Ok(()),
         }

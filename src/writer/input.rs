@@ -27,7 +27,12 @@ pub(super) enum Payload<'a> {
     Ready(&'a [u8]),
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    /// Returns an input of bytes that are already checked and converted.
+    pub(super) fn ready(dtype: Dtype, bytes: &'a [u8]) -> Self {
+        Self { key: None, dtype, first: 0, payload: Payload::Ready(bytes) }
+    }
+
     /// Returns the size of the stored payload in bytes.
     pub(super) fn size(&self) -> usize {
         match self.payload {
@@ -39,7 +44,8 @@ impl Input<'_> {
     /// Returns ranges of elements with `bytes` bytes each, except the last one, which may be
     /// shorter.
     pub(super) fn steps(&self, bytes: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (step, count) = (bytes / self.dtype.size(), self.size() / self.dtype.size());
+        let step = bytes / self.dtype.size();
+        let count = self.size() / self.dtype.size();
         (0..count).step_by(step).map(move |start| start..(start + step).min(count))
     }
 

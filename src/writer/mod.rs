@@ -6,6 +6,7 @@ mod auto;
 mod buffers;
 mod copy;
 mod encode;
+mod end;
 mod entry;
 mod input;
 mod options;
@@ -15,7 +16,6 @@ mod session;
 mod single;
 mod sink;
 mod stream;
-mod table;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,22 +29,20 @@ pub use entry::Entry;
 pub use options::{Compression, NonFinite, WriteOptions};
 pub(crate) use single::Single;
 pub use stream::LatentWriter;
-pub(crate) use table::Records;
 
 use self::array::Plan;
 use self::encode::Job;
+use self::end::End;
 use self::input::{Input, Payload};
 use self::options::Storage;
-use self::pipeline::write_jobs;
-use self::session::{LatentChunk, NewRecord, Session};
+use self::pipeline::{flush_waiting, write_jobs};
+use self::session::Session;
 use self::single::check_image;
 use self::sink::Sink;
-use self::stream::flush_waiting;
-use self::table::ManifestText;
 use crate::element::{Dtype, Element};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::manifest::Metadata;
+use crate::manifest::{ChunkRecord, FileMembers, Metadata, Outline, records_json, to_text};
 use crate::wire::ChunkType;
 
 /// Returns the file's name for error messages.
@@ -181,21 +179,23 @@ impl<'w> Writer<'w> {
 
     /// Returns how to store an array, based on the options or on its values.
     fn storage(&self, array: &Array<'_>) -> Storage {
-        let (entry, options) = (&array.entry, &self.session.options);
+        let entry = &array.entry;
+        let options = &self.session.options;
         let dtype = entry.stored_dtype(array.values.dtype(), options);
         let input = Input { key: entry.key(), dtype, first: 0, payload: Payload::Values(array.values) };
         entry.compression_or(options).storage().unwrap_or_else(|| auto::choose(&input, input.size() as u64))
     }
 
     fn plan(&self, array: &mut Array<'_>, storage: Storage) -> Result<Plan> {
-        let (entry, shape) = (array.entry.clone(), std::mem::take(&mut array.shape));
+        let entry = array.entry.clone();
+        let shape = std::mem::take(&mut array.shape);
         let plan = Plan::new(entry, shape, array.values.dtype(), &self.session.options, storage)?;
         if plan.len() != array.values.len() {
-            return Err(Error::Argument {
-                what: format!("values of latent {}", plan.entry.name()),
-                expected: format!("{} elements, for shape {:?}", plan.len(), plan.shape),
-                found: array.values.len().to_string(),
-            });
+            return Err(Error::argument(
+                format!("values of latent {}", plan.entry.name()),
+                format!("{} elements, for shape {:?}", plan.len(), plan.shape),
+                array.values.len().to_string(),
+            ));
         }
         self.session.state().reserve_keys(&plan)?;
         Ok(plan)
@@ -203,21 +203,22 @@ impl<'w> Writer<'w> {
 
     fn write_planned(&self, planned: &[(Plan, Array<'_>)]) -> Result<()> {
         flush_waiting(&self.session)?;
-        let jobs: Vec<Job<'_>> = planned
+        let jobs = planned
             .iter()
             .flat_map(|(plan, array)| {
-                plan.pieces().map(|piece| Job {
-                    chunk: LatentChunk::new(plan, &piece),
-                    input: Input {
+                (0..plan.chunk_count()).map(|index| {
+                    let elements = plan.elements_of(index);
+                    let input = Input {
                         key: plan.entry.key(),
                         dtype: plan.dtype,
-                        first: piece.elements.start,
-                        payload: Payload::Values(array.values.slice(piece.elements)),
-                    },
+                        first: elements.start,
+                        payload: Payload::Values(array.values.slice(elements)),
+                    };
+                    Job { record: plan.record(index), input }
                 })
             })
             .collect();
-        write_jobs(&self.session, &jobs)
+        write_jobs(&self.session, jobs)
     }
 
     /// Opens a stream for a latent with this key or [`Entry`], whose values arrive in pieces, as
@@ -235,7 +236,8 @@ impl<'w> Writer<'w> {
         shape: &[usize],
     ) -> Result<LatentWriter<'w, T>> {
         self.session.check_usable()?;
-        let (entry, options) = (entry.into(), &self.session.options);
+        let entry = entry.into();
+        let options = &self.session.options;
         // If the values decide, plan as if they shrink.
         let (storage, undecided) = match entry.compression_or(options).storage() {
             Some(storage) => (storage, false),
@@ -274,7 +276,7 @@ impl<'w> Writer<'w> {
     /// [`Error::Argument`] if the file already has one or this one is over 16 MiB; [`Error::Io`].
     pub fn environment(&mut self, environment: &Environment) -> Result<()> {
         let json = environment.to_json()?;
-        self.single(Single { compressed: Some(true), ..Single::new(ChunkType::ENVIRONMENT, json.as_bytes()) })
+        self.single(Single::compressed(ChunkType::ENVIRONMENT, json.as_bytes()))
     }
 
     /// Stores a chunk that is not a latent.
@@ -296,13 +298,12 @@ impl<'w> Writer<'w> {
     /// [compatible](WriteOptions::compatible) one can hold; [`Error::WriterFailed`] if an earlier
     /// write failed; [`Error::Io`].
     pub fn finish(self, metadata: &Metadata) -> Result<Summary> {
-        self.finish_under(&|file_size, version, records| {
-            table::manifest(file_size, version, records, metadata)
-        })
+        let model_info = to_text("the manifest", metadata.model_info())?;
+        self.finish_in(&metadata.outline(), &model_info)
     }
 
-    /// Like [`finish`](Self::finish), with this manifest text.
-    pub(crate) fn finish_under(self, manifest: &ManifestText<'_>) -> Result<Summary> {
+    /// Like [`finish`](Self::finish), with the JSON text of `model_info`.
+    pub(crate) fn finish_in(self, outline: &Outline, model_info: &str) -> Result<Summary> {
         self.session.check_usable()?;
         let unfinished = self.session.state().streams.values().next().cloned();
         if let Some(stream) = unfinished {
@@ -310,12 +311,21 @@ impl<'w> Writer<'w> {
             return Err(Error::Incomplete { key, expected, found });
         }
         flush_waiting(&self.session)?;
-        let (mut records, notes) = {
+        let (mut records, notes, needs_1_1) = {
             let mut state = self.session.state();
-            (std::mem::take(&mut state.records), std::mem::take(&mut state.notes))
+            (std::mem::take(&mut state.records), std::mem::take(&mut state.notes), state.needs_1_1)
         };
-        records.sort_by_key(|record| record.place.offset);
-        let (file_size, version) = table::write_table(&self.session, &records, manifest)?;
+        records.sort_by_key(|record| record.offset);
+        records.iter_mut().enumerate().for_each(|(index, record)| record.index = index);
+        let count = records.len();
+        let text = records_json(&records)?;
+        let members = FileMembers { model_info, records: &text, count: Some(count) };
+        let end = End {
+            chunk_count: count,
+            needs_1_1: needs_1_1 || records.iter().any(ChunkRecord::needs_1_1),
+            manifest: &|file_size, version| outline.manifest(file_size, version, &members),
+        };
+        let (file_size, version) = end.write(&self.session)?;
         if let Some(draft) = self.draft {
             draft.publish().map_err(Error::of_publishing)?;
         }
@@ -335,27 +345,27 @@ fn note_if_raw(plan: &Plan, wanted: Storage) -> Option<String> {
 }
 
 /// Returns one summary per latent, in file order. Parts of a latent are combined.
-fn summarize(records: &[NewRecord]) -> Vec<LatentSummary> {
+fn summarize(records: &[ChunkRecord]) -> Vec<LatentSummary> {
     let mut latents: Vec<LatentSummary> = Vec::new();
     let mut places: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
     for (record, latent) in records.iter().filter_map(|record| Some((record, record.latent.as_ref()?))) {
         if let Some(part) = &latent.part {
             if let Some(known) = places.get(&*part.of).and_then(|&place| latents.get_mut(place)) {
                 known.payload_size += record.payload_size;
-                known.stored_size += record.place.stored_size;
+                known.stored_size += record.stored_size;
                 known.parts += 1;
                 continue;
             }
             places.insert(&part.of, latents.len());
         }
         latents.push(LatentSummary {
-            key: latent.latent_key().map(str::to_owned),
+            key: record.latent_key().map(str::to_owned),
             dtype: latent.dtype,
-            shape: latent.part.as_ref().map_or(&*latent.shape, |part| &part.shape).to_vec(),
+            shape: latent.part.as_ref().map_or(&latent.shape, |part| &part.shape).clone(),
             payload_size: record.payload_size,
-            stored_size: record.place.stored_size,
+            stored_size: record.stored_size,
             compressed: record.compressed,
-            shuffled: latent.storage == Storage::Shuffled,
+            shuffled: latent.shuffled,
             parts: 1,
         });
     }

@@ -298,17 +298,15 @@ impl WriteOptions {
     }
 
     fn check(self) -> Result<Self> {
-        let refuse = |what: &str, expected: &str, found: String| {
-            Err(Error::Argument { what: what.into(), expected: expected.into(), found })
-        };
         if let Some(level) = self.level.filter(|&level| !is_valid_level(level)) {
-            return refuse("compression level", "from -131072 to 22", level.to_string());
+            return Err(Error::argument("compression level", "from -131072 to 22", level.to_string()));
         }
         if !self.alignment.is_power_of_two() || !(4..=MAX_ALIGNMENT).contains(&self.alignment) {
-            return refuse("alignment", "a power of two from 4 to 2^21", self.alignment.to_string());
+            let found = self.alignment.to_string();
+            return Err(Error::argument("alignment", "a power of two from 4 to 2^21", found));
         }
         if self.part_size == Some(0) {
-            return refuse("part size", "at least 1", "0".into());
+            return Err(Error::argument("part size", "at least 1", "0"));
         }
         Ok(self)
     }

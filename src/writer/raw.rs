@@ -42,7 +42,8 @@ fn write_blocks(
     hasher: &mut Hasher,
     both: impl Fn(Hash<'_>, Write<'_>) -> Result<()>,
 ) -> Result<()> {
-    let (mut current, mut next) = (Scratch::default(), Scratch::default());
+    let mut current = Scratch::default();
+    let mut next = Scratch::default();
     let mut steps = input.steps(STEP).peekable();
     let mut at = offset;
     if let Some(first) = steps.peek() {

@@ -1,19 +1,19 @@
 //! The state shared by all handles of one file: its output, its progress, and its chunks.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::array::{Piece, Plan};
+use zerocopy::IntoBytes;
+
+use super::array::Plan;
 use super::buffers::Filled;
-use super::options::{Storage, WriteOptions};
+use super::options::WriteOptions;
 use super::sink::Sink;
-use crate::codec::Digest;
-use crate::element::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::manifest::{Extra, Part};
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, FILE_HEADER_SIZE, FileHeader, size_in_header};
-use zerocopy::IntoBytes;
+use crate::manifest::ChunkRecord;
+use crate::wire::{CHUNK_HEADER_SIZE, FILE_HEADER_SIZE, FileHeader};
 
 /// Bytes to erase at a time.
 const ERASE_BLOCK: usize = 256 << 10;
@@ -37,7 +37,10 @@ pub(super) struct State {
     end: u64,
     /// The number of chunks that have a place.
     chunks: u64,
-    pub(super) records: Vec<NewRecord>,
+    /// The records of the written chunks.
+    pub(super) records: Vec<ChunkRecord>,
+    /// Whether a chunk needs version 1.1 for a reason that its record does not show.
+    pub(super) needs_1_1: bool,
     /// The keys in use, and whether other latents may share them.
     keys: HashMap<String, bool>,
     /// Unfinished streams, in the order in which they were opened.
@@ -61,140 +64,44 @@ pub(super) struct Unfinished {
 
 /// A part of a stream, checked and converted but not compressed.
 pub(super) struct Waiting {
-    pub(super) chunk: LatentChunk,
+    pub(super) record: ChunkRecord,
     pub(super) payload: Filled,
-}
-
-/// A record for the table.
-pub(super) struct NewRecord {
-    pub(super) kind: ChunkType,
-    pub(super) flags: [u8; 4],
-    pub(super) place: Placement,
-    pub(super) payload_size: u64,
-    pub(super) compressed: bool,
-    pub(super) sha256: Digest,
-    pub(super) latent: Option<LatentChunk>,
-    /// Members of `extra`, except those that describe a latent, and of the record itself.
-    pub(super) extra: Extra,
-    pub(super) unknown: Extra,
-    /// Whether version 1.0 may not have this chunk, for a reason other than its dtype and storage.
-    pub(super) is_newer: bool,
-}
-
-/// The additional members of a latent's chunk.
-#[derive(Clone)]
-pub(super) struct LatentChunk {
-    pub(super) key: Option<String>,
-    pub(super) shape: Arc<[usize]>,
-    pub(super) dtype: Dtype,
-    pub(super) storage: Storage,
-    pub(super) part: Option<Part>,
-    pub(super) extra: Extra,
-    pub(super) unknown: Extra,
-}
-
-impl LatentChunk {
-    pub(super) fn new(plan: &Plan, piece: &Piece) -> Self {
-        Self {
-            key: piece.key.clone(),
-            shape: Arc::clone(&piece.shape),
-            dtype: plan.dtype,
-            storage: plan.storage,
-            part: piece.part.clone(),
-            extra: plan.entry.extra.clone(),
-            unknown: plan.entry.unknown.clone(),
-        }
-    }
-
-    /// Returns the key of the latent that the chunk belongs to.
-    pub(super) fn latent_key(&self) -> Option<&str> {
-        self.part.as_ref().map_or(self.key.as_deref(), |part| Some(&part.of))
-    }
-
-    /// Returns the header for its payload of `size` bytes.
-    pub(super) fn header(&self, size: u64) -> ChunkHeader {
-        chunk_header(ChunkType::LATENT, self.flags(), size)
-    }
-
-    fn flags(&self) -> [u8; 4] {
-        self.dtype.flags(self.storage == Storage::Shuffled)
-    }
-
-    /// Returns its record, after it was written.
-    pub(super) fn into_record(mut self, place: Placement, payload_size: u64, sha256: Digest) -> NewRecord {
-        let (extra, unknown) = (std::mem::take(&mut self.extra), std::mem::take(&mut self.unknown));
-        NewRecord {
-            kind: ChunkType::LATENT,
-            flags: self.flags(),
-            place,
-            payload_size,
-            compressed: self.storage != Storage::Raw,
-            sha256,
-            latent: Some(self),
-            extra,
-            unknown,
-            is_newer: false,
-        }
-    }
-}
-
-/// The place of a chunk in the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Placement {
-    /// The start of the gap before the chunk.
-    pub(super) gap: u64,
-    /// The start of the chunk.
-    pub(super) offset: u64,
-    /// Its size in the file in bytes, including the header.
-    pub(super) stored_size: u64,
-}
-
-impl Placement {
-    pub(super) fn end(self) -> u64 {
-        self.offset + self.stored_size
-    }
-
-    /// Returns the start of a raw chunk's payload.
-    pub(super) fn payload_offset(self) -> u64 {
-        self.offset + CHUNK_HEADER_SIZE
-    }
 }
 
 impl State {
     /// Assigns the next free bytes to a chunk. With `alignment`, its payload starts at a multiple
-    /// of that.
-    pub(super) fn place(&mut self, stored_size: u64, alignment: Option<u64>) -> Result<Placement> {
+    /// of that, after a gap. Returns the space of the gap and the chunk.
+    pub(super) fn place(&mut self, stored_size: u64, alignment: Option<u64>) -> Result<Range<u64>> {
         let most = Limits::default().chunks;
         if self.chunks >= most {
-            let (what, expected) = ("chunks of a file".into(), format!("at most {most}, as readers expect"));
-            return Err(Error::Argument { what, expected, found: "one more".into() });
+            return Err(Error::argument(
+                "chunks of a file",
+                format!("at most {most}, as readers expect"),
+                "one more",
+            ));
         }
-        let gap = self.cursor;
+        let start = self.cursor;
         let align = |alignment: u64| {
-            let payload = gap.checked_add(CHUNK_HEADER_SIZE)?.checked_next_multiple_of(alignment.max(1))?;
+            let payload = start.checked_add(CHUNK_HEADER_SIZE)?.checked_next_multiple_of(alignment.max(1))?;
             Some(payload - CHUNK_HEADER_SIZE)
         };
-        let offset = alignment.map_or(Some(gap), align);
-        let Some((offset, end)) = offset.and_then(|offset| Some((offset, offset.checked_add(stored_size)?)))
-        else {
-            let problem = format!("a chunk of {stored_size} bytes behind its {gap} would end past 2^64");
+        let offset = alignment.map_or(Some(start), align);
+        let Some(end) = offset.and_then(|offset| offset.checked_add(stored_size)) else {
+            let problem = format!("a chunk of {stored_size} bytes behind its {start} would end past 2^64");
             return Err(Error::TooLarge { what: "the file".into(), problem });
         };
         if end > self.end {
             return Err(too_large_for_1_0(end));
         }
-        let placement = Placement { gap, offset, stored_size };
         self.cursor = end;
         self.chunks += 1;
-        Ok(placement)
+        Ok(start..end)
     }
 
     /// Reserves the keys of a latent and of its parts.
     pub(super) fn reserve_keys(&mut self, plan: &Plan) -> Result<()> {
         let shares = plan.entry.shares_key;
-        let parts =
-            (plan.piece_count() > 1).then(|| plan.pieces().map(|piece| piece.key)).into_iter().flatten();
-        let keys: Vec<String> = std::iter::once(plan.entry.key.clone()).chain(parts).flatten().collect();
+        let keys: Vec<String> = plan.entry.key.iter().cloned().chain(plan.part_keys()).collect();
         let is_taken =
             |key: &&String| self.keys.get(*key).is_some_and(|others_share| !(shares && *others_share));
         match keys.iter().find(is_taken) {
@@ -217,7 +124,7 @@ impl State {
 
     /// Releases the keys of a latent's parts, because it is stored whole after all.
     pub(super) fn release_parts(&mut self, plan: &Plan) {
-        for key in plan.pieces().filter(|piece| piece.part.is_some()).filter_map(|piece| piece.key) {
+        for key in plan.part_keys() {
             self.keys.remove(&key);
         }
     }
@@ -275,26 +182,29 @@ impl<'w> Session<'w> {
         })
     }
 
-    /// Writes a raw chunk's gap and header, together, before its payload.
-    pub(super) fn write_head(&self, place: Placement, header: &ChunkHeader) -> Result<()> {
-        let mut head = vec![0; usize::try_from(place.offset - place.gap).unwrap_or(0)];
-        head.extend_from_slice(header.as_bytes());
-        self.write(&head, place.gap)
+    /// Writes a raw chunk's gap and header, together. Returns the offset of its payload.
+    pub(super) fn write_head(&self, space: &Range<u64>, record: &ChunkRecord) -> Result<u64> {
+        let payload = space.end - record.payload_size;
+        let offset = payload - CHUNK_HEADER_SIZE;
+        let mut head = vec![0; usize::try_from(offset - space.start).unwrap_or(0)];
+        head.extend_from_slice(record.header().as_bytes());
+        self.write(&head, space.start)?;
+        Ok(payload)
     }
 
-    /// Releases the places that one call was assigned. Places at the end become free again, if the
-    /// bytes after the table can be cut off. The others become gaps of zeros.
-    pub(super) fn take_back(&self, mut places: Vec<Placement>) -> Result<()> {
+    /// Releases the space that one call was assigned. Space at the end becomes free again, if the
+    /// bytes after the table can be cut off. The rest becomes gaps of zeros.
+    pub(super) fn take_back(&self, mut spaces: Vec<Range<u64>>) -> Result<()> {
         {
             let mut state = self.state();
-            state.chunks = state.chunks.saturating_sub(places.len() as u64);
-            // Other threads may have been assigned places before, between and after these.
+            state.chunks = state.chunks.saturating_sub(spaces.len() as u64);
+            // Other threads may have been assigned space before, between and after these.
             let can_shrink = self.sink.is_positional();
-            while let Some(place) = places.pop_if(|place| can_shrink && place.end() == state.cursor) {
-                state.cursor = place.gap;
+            while let Some(space) = spaces.pop_if(|space| can_shrink && space.end == state.cursor) {
+                state.cursor = space.start;
             }
         }
-        places.into_iter().try_for_each(|place| self.erase(place))
+        spaces.into_iter().try_for_each(|space| self.erase(space))
     }
 
     /// Returns a guard that makes the file unusable if a panic drops it, because the data in
@@ -303,11 +213,11 @@ impl<'w> Session<'w> {
         PanicGuard { session: self, panicking: std::thread::panicking() }
     }
 
-    fn erase(&self, place: Placement) -> Result<()> {
+    fn erase(&self, space: Range<u64>) -> Result<()> {
         let zeros = vec![0; ERASE_BLOCK];
-        let mut at = place.gap;
-        while at < place.end() {
-            let size = usize::try_from(place.end() - at).unwrap_or(ERASE_BLOCK).min(ERASE_BLOCK);
+        let mut at = space.start;
+        while at < space.end {
+            let size = usize::try_from(space.end - at).unwrap_or(ERASE_BLOCK).min(ERASE_BLOCK);
             self.write(zeros.get(..size).unwrap_or_default(), at)?;
             at += size as u64;
         }
@@ -340,9 +250,4 @@ impl Drop for PanicGuard<'_, '_> {
 pub(super) fn too_large_for_1_0(bytes: u64) -> Error {
     let problem = format!("it would have {bytes} bytes or more, and one of version 1.0 has less than 4 GiB");
     Error::TooLarge { what: "the file".into(), problem }
-}
-
-/// Returns the header of a chunk.
-pub(super) fn chunk_header(kind: ChunkType, flags: [u8; 4], payload_size: u64) -> ChunkHeader {
-    ChunkHeader { kind: kind.0, flags, size: size_in_header(payload_size).into() }
 }

@@ -4,101 +4,95 @@
 use super::buffers::Filled;
 use super::encode::compress_whole;
 use super::options::Storage;
-use super::session::{NewRecord, Session, chunk_header};
-use super::stream::flush_waiting;
+use super::pipeline::flush_waiting;
+use super::session::Session;
 use crate::codec::Digest;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::manifest::Extra;
+use crate::manifest::ChunkRecord;
 use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, NO_FLAGS};
 
 /// A chunk that is not a latent.
 pub(crate) struct Single<'a> {
-    pub(crate) kind: ChunkType,
-    pub(crate) flags: [u8; 4],
+    /// Its record, without a place. It is compressed if that makes it smaller, unless
+    /// `as_recorded` is set.
+    pub(crate) record: ChunkRecord,
     pub(crate) payload: &'a [u8],
-    /// The digest of the payload.
-    pub(crate) sha256: Digest,
-    /// Whether it is compressed, or `None` to compress it only if that makes it smaller.
-    pub(crate) compressed: Option<bool>,
-    /// Members of `extra`, and of the record itself.
-    pub(crate) extra: Extra,
-    pub(crate) unknown: Extra,
+    /// Whether it is compressed if, and only if, its record says so.
+    pub(crate) as_recorded: bool,
     /// Whether version 1.0 may not have such a chunk.
-    pub(crate) is_newer: bool,
+    pub(crate) needs_1_1: bool,
 }
 
 impl<'a> Single<'a> {
     /// Creates a chunk without other members, compressed if that makes it smaller.
     pub(super) fn new(kind: ChunkType, payload: &'a [u8]) -> Self {
-        let (extra, unknown) = (Extra::new(), Extra::new());
-        let sha256 = Digest::of(payload);
-        Self { kind, flags: NO_FLAGS, payload, sha256, compressed: None, extra, unknown, is_newer: false }
+        let mut record = ChunkRecord::new(kind, NO_FLAGS);
+        record.payload_size = payload.len() as u64;
+        record.sha256 = Digest::of(payload);
+        Self { record, payload, as_recorded: false, needs_1_1: false }
+    }
+
+    /// Creates a chunk that is compressed even if that makes it larger.
+    pub(super) fn compressed(kind: ChunkType, payload: &'a [u8]) -> Self {
+        let mut single = Self { as_recorded: true, ..Self::new(kind, payload) };
+        single.record.compressed = true;
+        single
     }
 
     /// Returns an error for a chunk that readers would reject, and for a second one of a type that
     /// can occur only once.
     pub(super) fn check(&self, session: &Session<'_>) -> Result<()> {
-        let (what, most) = match self.kind {
+        let (what, most) = match self.record.kind {
             ChunkType::IMAGE => ("image", Limits::default().image_bytes),
             ChunkType::ENVIRONMENT => ("environment", Limits::default().environment_bytes),
             _ if session.options.compatible => {
-                let (what, expected) = ("chunk of a file of version 1.0", "one that its readers know");
-                let found = format!("one of type {}", self.kind);
-                return Err(Error::Argument { what: what.into(), expected: expected.into(), found });
+                return Err(Error::argument(
+                    "chunk of a file of version 1.0",
+                    "one that its readers know",
+                    format!("one of type {}", self.record.kind),
+                ));
             }
             _ => return Ok(()),
         };
-        let refuse =
-            |expected: String, found: String| Err(Error::Argument { what: what.into(), expected, found });
-        if session.state().records.iter().any(|record| record.kind == self.kind) {
-            return refuse("at most one in a file".into(), "a second".into());
+        if session.state().records.iter().any(|record| record.kind == self.record.kind) {
+            return Err(Error::argument(what, "at most one in a file", "a second"));
         }
-        match self.payload.len() as u64 {
-            size if size > most => {
-                refuse(format!("at most {most} bytes, as readers expect"), format!("{size} bytes"))
-            }
-            _ => Ok(()),
+        let size = self.record.payload_size;
+        if size > most {
+            let expected = format!("at most {most} bytes, as readers expect");
+            return Err(Error::argument(what, expected, format!("{size} bytes")));
         }
+        Ok(())
     }
 
     /// Writes the chunk.
     pub(super) fn write(self, session: &Session<'_>) -> Result<()> {
         flush_waiting(session)?;
-        let size = self.payload.len() as u64;
-        let header = chunk_header(self.kind, self.flags, size);
-        let raw_size = size + CHUNK_HEADER_SIZE;
-        let frame = match self.compressed {
-            Some(false) => None,
-            _ => {
-                let level = session.options.level_for(Storage::Zstd);
-                Some(compress_whole(session, &header, self.payload, level)?)
-            }
+        let Self { mut record, payload, as_recorded, needs_1_1 } = self;
+        let raw_size = record.payload_size + CHUNK_HEADER_SIZE;
+        let frame = if as_recorded && !record.compressed {
+            None
+        } else {
+            let level = session.options.level_for(Storage::Zstd);
+            Some(compress_whole(session, &record.header(), payload, level)?)
         };
-        let must_be = self.compressed == Some(true);
         let frame = frame.as_ref().map(Filled::bytes);
-        let frame = frame.filter(|frame| must_be || (frame.len() as u64) < raw_size);
+        let frame = frame.filter(|frame| as_recorded || (frame.len() as u64) < raw_size);
+        record.compressed = frame.is_some();
         let stored_size = frame.map_or(raw_size, |frame| frame.len() as u64);
-        let place = session.state().place(stored_size, None)?;
+        let space = session.state().place(stored_size, None)?;
         match frame {
-            Some(frame) => session.write(frame, place.offset)?,
+            Some(frame) => session.write(frame, space.start)?,
             None => {
-                session.write_head(place, &header)?;
-                session.write(self.payload, place.payload_offset())?;
+                let offset = session.write_head(&space, &record)?;
+                session.write(payload, offset)?;
             }
         }
-        session.state().records.push(NewRecord {
-            kind: self.kind,
-            flags: header.flags,
-            place,
-            payload_size: size,
-            compressed: frame.is_some(),
-            sha256: self.sha256,
-            latent: None,
-            extra: self.extra,
-            unknown: self.unknown,
-            is_newer: self.is_newer,
-        });
+        record.set_place(&space);
+        let mut state = session.state();
+        state.needs_1_1 |= needs_1_1;
+        state.records.push(record);
         Ok(())
     }
 }

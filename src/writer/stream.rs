@@ -8,15 +8,15 @@ use std::sync::Arc;
 use super::array::Plan;
 use super::auto;
 use super::buffers::Filled;
-use super::encode::Job;
 use super::input::{Input, Payload};
 use super::options::{DEFAULT_PART_SIZE, Storage};
-use super::pipeline::write_jobs;
+use super::pipeline::flush_waiting;
 use super::raw::write_values;
-use super::session::{LatentChunk, Placement, Session, Waiting};
+use super::session::{Session, Waiting};
 use crate::codec::Hasher;
 use crate::element::{Element, Scratch};
 use crate::error::{Error, Result};
+use crate::manifest::ChunkRecord;
 use crate::wire::CHUNK_HEADER_SIZE;
 
 /// A latent of known shape whose values arrive in pieces, so it can be larger than memory.
@@ -44,13 +44,13 @@ pub struct LatentWriter<'w, T: Element> {
     id: u64,
     plan: Plan,
     pushed: usize,
-    body: Body,
+    body: StreamBody,
     elements: PhantomData<fn(&[T])>,
 }
 
-enum Body {
-    /// Raw storage, with space reserved for the whole latent.
-    Raw { place: Placement, hasher: Hasher },
+enum StreamBody {
+    /// Raw storage, with space reserved for the whole latent. The record lacks only its hash.
+    Raw { record: Box<ChunkRecord>, hasher: Hasher },
     /// Compressed storage, with the values of the next part.
     Parts { next: usize, payload: Filled },
     /// Undecided storage, with the first values, until there are enough to decide.
@@ -76,8 +76,8 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     pub(super) fn open(session: &Arc<Session<'w>>, plan: Plan, undecided: bool) -> Result<Self> {
         let body = match plan.storage {
             Storage::Raw => place_raw(session, &plan)?,
-            _ if undecided => Body::Undecided { payload: Filled::default() },
-            _ => Body::Parts { next: 0, payload: Filled::default() },
+            _ if undecided => StreamBody::Undecided { payload: Filled::default() },
+            _ => StreamBody::Parts { next: 0, payload: Filled::default() },
         };
         let id = session.state().open_stream(plan.entry.key(), plan.len() as u64);
         Ok(Self { session: Arc::clone(session), id, plan, pushed: 0, body, elements: PhantomData })
@@ -93,9 +93,9 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     /// needs the first part, or all values if there are fewer.
     pub fn is_compressed(&self) -> Option<bool> {
         match self.body {
-            Body::Raw { .. } => Some(false),
-            Body::Parts { .. } => Some(true),
-            Body::Undecided { .. } => None,
+            StreamBody::Raw { .. } => Some(false),
+            StreamBody::Parts { .. } => Some(true),
+            StreamBody::Undecided { .. } => None,
         }
     }
 
@@ -114,15 +114,15 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     pub fn push(&mut self, values: &[T]) -> Result<()> {
         self.session.check_usable()?;
         if values.len() as u64 > self.remaining() {
-            return Err(Error::Argument {
-                what: format!("values pushed to latent {}", self.plan.entry.name()),
-                expected: format!("at most {} more, for shape {:?}", self.remaining(), self.plan.shape),
-                found: values.len().to_string(),
-            });
+            return Err(Error::argument(
+                format!("values pushed to latent {}", self.plan.entry.name()),
+                format!("at most {} more, for shape {:?}", self.remaining(), self.plan.shape),
+                values.len().to_string(),
+            ));
         }
         let session = Arc::clone(&self.session);
         let _guard = session.guard();
-        if let Body::Raw { .. } = self.body {
+        if let StreamBody::Raw { .. } = self.body {
             self.write_raw(values)?;
         } else {
             self.input(values).check(&session.options)?;
@@ -143,11 +143,11 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     /// Writes values to their place in the file. If one is rejected, the next call overwrites the
     /// values of this one.
     fn write_raw(&mut self, values: &[T]) -> Result<()> {
-        let Body::Raw { place, hasher } = &self.body else { return Ok(()) };
-        let offset = place.payload_offset() + (self.pushed * self.plan.dtype.size()) as u64;
+        let StreamBody::Raw { record, hasher } = &self.body else { return Ok(()) };
+        let offset = record.payload_offset() + (self.pushed * self.plan.dtype.size()) as u64;
         let mut hashed = hasher.clone();
         write_values(&self.session, &self.input(values), offset, &mut hashed)?;
-        if let Body::Raw { hasher, .. } = &mut self.body {
+        if let StreamBody::Raw { hasher, .. } = &mut self.body {
             *hasher = hashed;
         }
         self.pushed += values.len();
@@ -159,14 +159,14 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         let mut scratch = Scratch::default();
         while !values.is_empty() {
             let Range { start, end } = match &self.body {
-                Body::Raw { .. } => return self.write_raw(values),
-                Body::Parts { next, .. } => self.plan.elements_of(*next),
-                Body::Undecided { .. } => 0..self.decisive(),
+                StreamBody::Raw { .. } => return self.write_raw(values),
+                StreamBody::Parts { next, .. } => self.plan.elements_of(*next),
+                StreamBody::Undecided { .. } => 0..self.decisive(),
             };
             let room = (end - self.pushed).min(BLOCK / self.plan.dtype.size());
             let (block, rest) = values.split_at(room.min(values.len()));
             let bytes = T::erase(block).converted(self.plan.dtype, &mut scratch).as_bytes();
-            if let Body::Parts { payload, .. } | Body::Undecided { payload } = &mut self.body {
+            if let StreamBody::Parts { payload, .. } | StreamBody::Undecided { payload } = &mut self.body {
                 payload.reserve((end - start) * self.plan.dtype.size(), &self.session.options.buffers)?;
                 payload.extend(bytes);
             }
@@ -188,15 +188,14 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     /// Decides how the latent is stored, if there are enough values.
     fn decide(&mut self) -> Result<()> {
         let decisive = self.decisive();
-        let Body::Undecided { payload } = &mut self.body else { return Ok(()) };
+        let StreamBody::Undecided { payload } = &mut self.body else { return Ok(()) };
         if self.pushed < decisive {
             return Ok(());
         }
         let payload = std::mem::take(payload);
-        let ready = Payload::Ready(payload.bytes());
-        let input = Input { key: self.plan.entry.key(), dtype: self.plan.dtype, first: 0, payload: ready };
+        let input = Input::ready(self.plan.dtype, payload.bytes());
         if auto::choose(&input, self.plan.payload_size()) != Storage::Raw {
-            self.body = Body::Parts { next: 0, payload };
+            self.body = StreamBody::Parts { next: 0, payload };
             return Ok(());
         }
         let mut raw = self.plan.clone();
@@ -204,8 +203,8 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         self.session.state().release_parts(&self.plan);
         flush_waiting(&self.session)?;
         self.body = place_raw(&self.session, &raw)?;
-        if let Body::Raw { place, hasher } = &mut self.body {
-            write_values(&self.session, &input, place.payload_offset(), hasher)?;
+        if let StreamBody::Raw { record, hasher } = &mut self.body {
+            write_values(&self.session, &input, record.payload_offset(), hasher)?;
         }
         self.plan = raw;
         Ok(())
@@ -213,17 +212,15 @@ impl<'w, T: Element> LatentWriter<'w, T> {
 
     /// Submits a part that has all its values.
     fn complete_part(&mut self) -> Result<()> {
-        let Body::Parts { next, payload } = &mut self.body else { return Ok(()) };
-        if *next == self.plan.piece_count() {
+        let StreamBody::Parts { next, payload } = &mut self.body else { return Ok(()) };
+        if *next == self.plan.chunk_count() {
             return Ok(());
         }
         if self.plan.elements_of(*next).end > self.pushed {
             return Ok(());
         }
-        let piece = self.plan.piece(*next);
+        let waiting = Waiting { record: self.plan.record(*next), payload: std::mem::take(payload) };
         *next += 1;
-        let chunk = LatentChunk::new(&self.plan, &piece);
-        let waiting = Waiting { chunk, payload: std::mem::take(payload) };
         let count = {
             let mut state = self.session.state();
             state.waiting.push(waiting);
@@ -252,11 +249,10 @@ impl<'w, T: Element> LatentWriter<'w, T> {
             let session = Arc::clone(&self.session);
             self.decide().and_then(|()| self.complete_part()).inspect_err(|error| session.fail(error))?;
         }
-        let chunk = LatentChunk::new(&self.plan, &self.plan.piece(0));
         let mut state = self.session.state();
-        if let Body::Raw { place, hasher } = &mut self.body {
-            let sha256 = std::mem::take(hasher).finish();
-            state.records.push(chunk.into_record(*place, self.plan.payload_size(), sha256));
+        if let StreamBody::Raw { mut record, hasher } = self.body {
+            record.sha256 = hasher.finish();
+            state.records.push(*record);
         }
         state.streams.remove(&self.id);
         Ok(())
@@ -264,68 +260,11 @@ impl<'w, T: Element> LatentWriter<'w, T> {
 }
 
 /// Reserves space for a latent that is stored raw.
-fn place_raw(session: &Session<'_>, plan: &Plan) -> Result<Body> {
-    let size = plan.payload_size();
-    let stored = size.saturating_add(CHUNK_HEADER_SIZE);
-    let place = session.state().place(stored, Some(session.options.alignment))?;
-    session.write_head(place, &LatentChunk::new(plan, &plan.piece(0)).header(size))?;
-    Ok(Body::Raw { place, hasher: Hasher::default() })
-}
-
-/// Compresses and writes the waiting parts of all streams, in the order in which they were
-/// completed.
-pub(super) fn flush_waiting(session: &Session<'_>) -> Result<()> {
-    let waiting = std::mem::take(&mut session.state().waiting);
-    let jobs: Vec<Job<'_>> = waiting
-        .iter()
-        .map(|part| Job {
-            chunk: part.chunk.clone(),
-            input: Input {
-                key: part.chunk.latent_key(),
-                dtype: part.chunk.dtype,
-                first: 0,
-                payload: Payload::Ready(part.payload.bytes()),
-            },
-        })
-        .collect();
-    // The streams have already handed over these parts, so without them the file is incomplete.
-    write_jobs(session, &jobs).inspect_err(|error| session.fail(error))?;
-    drop(jobs);
-    waiting.into_iter().for_each(|part| part.payload.recycle(&session.options.buffers));
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use super::*;
-    use crate::element::Dtype;
-    use crate::manifest::Extra;
-    use crate::writer::WriteOptions;
-    use crate::writer::sink::SeekSink;
-
-    /// The stream of a waiting part may have finished successfully long before the part finds no
-    /// space.
-    #[test]
-    fn a_part_that_finds_no_place_spoils_the_file() {
-        let sink = SeekSink::new(Cursor::new(Vec::new())).unwrap();
-        let session = Session::start(Box::new(sink), "test".into(), WriteOptions::new()).unwrap();
-        let chunk = LatentChunk {
-            key: Some("k".into()),
-            shape: [2].into(),
-            dtype: Dtype::F32,
-            storage: Storage::Zstd,
-            part: None,
-            extra: Extra::new(),
-            unknown: Extra::new(),
-        };
-        let mut payload = Filled::default();
-        payload.reserve(8, &session.options.buffers).unwrap();
-        payload.extend(&[0; 8]);
-        session.state().cursor = u64::MAX;
-        session.state().waiting.push(Waiting { chunk, payload });
-        assert!(matches!(flush_waiting(&session), Err(Error::TooLarge { .. })));
-        assert!(matches!(session.check_usable(), Err(Error::WriterFailed { .. })));
-    }
+fn place_raw(session: &Session<'_>, plan: &Plan) -> Result<StreamBody> {
+    let mut record = Box::new(plan.record(0));
+    let stored_size = record.payload_size.saturating_add(CHUNK_HEADER_SIZE);
+    let space = session.state().place(stored_size, Some(session.options.alignment))?;
+    session.write_head(&space, &record)?;
+    record.set_place(&space);
+    Ok(StreamBody::Raw { record, hasher: Hasher::default() })
 }

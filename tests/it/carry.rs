@@ -1,8 +1,8 @@
 //! Files of what other files hold: everything comes along, as it was or as it was asked for.
 
 use gen5::{
-    Array, Carried, ChunkType, Compression, Dtype, Element, Entry, Error, Extra, Latent, Outline, Reader,
-    Summary, WriteOptions, Writer, bf16, f16,
+    Array, Carried, ChunkType, Compression, Dtype, Element, Entry, Error, Extra, Latent, Reader, Summary,
+    WriteOptions, Writer, bf16, f16,
 };
 use serde_json::{Value, json};
 
@@ -360,7 +360,7 @@ fn chunks_and_outline_of_a_file_serve_many() {
     );
     let (image, unknown) = (Carried::read(&reader, 1).unwrap(), Carried::read(&reader, 2).unwrap());
     assert!(matches!(Carried::read(&reader, 0), Err(Error::Argument { .. })));
-    let outline = Outline::of(&reader).unwrap();
+    let outline = reader.outline().unwrap();
     for number in 0..3 {
         let model_info = format!(r#"{{"number":{number}}}"#);
         let mut out = std::io::Cursor::new(Vec::new());

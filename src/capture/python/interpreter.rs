@@ -102,7 +102,8 @@ impl Candidates {
     ) -> bool {
         let found = find(name, &variable("PATH").unwrap_or_default());
         self.notes.extend(found.passed_over.iter().map(|folder| {
-            let (folder, name) = (shown(folder), shown(name.as_ref()));
+            let folder = shown(folder);
+            let name = shown(name.as_ref());
             format!(
                 "the entry {folder} of PATH is ignored, though it has {name}, since it is relative; {REMEDY}"
             )

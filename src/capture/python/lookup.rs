@@ -78,7 +78,8 @@ mod tests {
     fn entries_that_are_not_absolute_are_passed_over() {
         // Tests run in the folder of the crate: a relative path from there to a program.
         let program = fs::canonicalize("/bin/sh").unwrap();
-        let (folder, name) = (program.parent().unwrap(), program.file_name().unwrap());
+        let folder = program.parent().unwrap();
+        let name = program.file_name().unwrap();
         let depth = env::current_dir().unwrap().components().count() - 1;
         let relative = PathBuf::from("../".repeat(depth)).join(folder.strip_prefix("/").unwrap());
         assert!(relative.join(name).is_file() && relative.is_relative());
@@ -90,7 +91,8 @@ mod tests {
             lookup(relative.clone().into()),
             Lookup { program: None, passed_over: passed_over.clone() }
         );
-        let (relative, absolute) = (relative.as_os_str(), folder.as_os_str());
+        let relative = relative.as_os_str();
+        let absolute = folder.as_os_str();
         let there = Some(program.clone());
         let before = list(&["".as_ref(), "src".as_ref(), relative, absolute]);
         assert_eq!(lookup(before), Lookup { program: there.clone(), passed_over });

@@ -19,7 +19,7 @@ use super::silence::Silence;
 
 /// The result of a query.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct PythonAnswer {
     pub(super) python: Option<Python>,
     pub(super) notes: Vec<String>,
     /// The running time of interpreters, or `None` if none was started.
@@ -36,9 +36,9 @@ const MARKER: &str = "gen5-environment: ";
 ///
 /// The notes explain why an explicitly chosen interpreter did not answer, which ones took too long,
 /// and what was ignored. The absence of other interpreters is normal.
-pub(super) fn ask(interpreter: &Interpreter, time: &TimeLimit) -> Asked {
+pub(super) fn ask(interpreter: &Interpreter, time: &TimeLimit) -> PythonAnswer {
     let candidates = interpreter.candidates(|name| std::env::var_os(name));
-    let mut asked = Asked { notes: candidates.notes, ..Asked::default() };
+    let mut asked = PythonAnswer { notes: candidates.notes, ..PythonAnswer::default() };
     if candidates.list.is_empty() {
         return asked;
     }

@@ -17,7 +17,7 @@ const FOLDERS: [&str; 6] =
 
 /// A change to a variable.
 #[derive(Debug, PartialEq)]
-struct Change {
+struct ChangedVariable {
     name: &'static str,
     /// The new value, or `None` to remove the variable.
     value: Option<OsString>,
@@ -26,7 +26,7 @@ struct Change {
 }
 
 /// The changes to this process's variables.
-pub(super) struct Surroundings(Vec<Change>);
+pub(super) struct Surroundings(Vec<ChangedVariable>);
 
 impl Surroundings {
     /// Returns the changes to the values that `variable` returns.
@@ -39,7 +39,7 @@ impl Surroundings {
     }
 
     pub(super) fn apply(&self, command: &mut Command) {
-        for Change { name, value, .. } in &self.0 {
+        for ChangedVariable { name, value, .. } in &self.0 {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
@@ -57,7 +57,7 @@ impl Surroundings {
 }
 
 /// Returns a list without its empty and relative entries, if it has any.
-fn shortened(name: &'static str, list: &OsStr) -> Option<Change> {
+fn shortened(name: &'static str, list: &OsStr) -> Option<ChangedVariable> {
     let (absolute, relative) = absolute_entries(list);
     if absolute.len() == env::split_paths(list).count() {
         return None;
@@ -67,17 +67,17 @@ fn shortened(name: &'static str, list: &OsStr) -> Option<Change> {
     let relative: Vec<String> = relative.iter().map(|entry| shown(entry)).collect();
     // The search for the interpreter reports ignored entries of `PATH`.
     let is_told = name != "PATH" && !relative.is_empty();
-    Some(Change { name, value, ignored: is_told.then(|| relative.join(", ")) })
+    Some(ChangedVariable { name, value, ignored: is_told.then(|| relative.join(", ")) })
 }
 
 /// Removes a folder that is empty or relative. `PYTHONHOME` may be two folders.
-fn removed(name: &'static str, folder: &OsStr) -> Option<Change> {
+fn removed(name: &'static str, folder: &OsStr) -> Option<ChangedVariable> {
     let is_absolute = match name {
         "PYTHONHOME" => env::split_paths(folder).all(|folder| folder.is_absolute()),
         _ => Path::new(folder).is_absolute(),
     };
     let ignored = (!folder.is_empty()).then(|| shown(folder.as_ref()));
-    (!is_absolute).then_some(Change { name, value: None, ignored })
+    (!is_absolute).then_some(ChangedVariable { name, value: None, ignored })
 }
 
 #[cfg(test)]

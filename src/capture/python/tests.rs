@@ -50,11 +50,11 @@ impl Folder {
     }
 }
 
-fn given(program: &Path, timeout: Duration) -> Asked {
+fn given(program: &Path, timeout: Duration) -> PythonAnswer {
     asked(program, timeout, Cancelled::default())
 }
 
-fn asked(program: &Path, limit: Duration, cancelled: Cancelled) -> Asked {
+fn asked(program: &Path, limit: Duration, cancelled: Cancelled) -> PythonAnswer {
     let time = TimeLimit { start: Instant::now(), limit, cancelled };
     ask(&Interpreter::Given(program.to_owned()), &time)
 }

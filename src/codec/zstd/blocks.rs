@@ -113,12 +113,11 @@ impl BlockDecoder {
         }
         // A context that fails is not used again.
         let context = self.context.take().ok_or(NO_CONTEXT)?;
-        let decoded = match next_is_a_block(&context) {
-            true => self.decode_block(&context, input, older, memory, at)?,
-            false => {
-                forget_and_decode(&context, input)?;
-                0
-            }
+        let decoded = if next_is_a_block(&context) {
+            self.decode_block(&context, input, older, memory, at)?
+        } else {
+            forget_and_decode(&context, input)?;
+            0
         };
         self.left = self.left.saturating_sub(decoded as u64);
         self.context = Some(context);
@@ -232,8 +231,10 @@ mod tests {
     fn decode(frame: &[u8], switch: usize) -> Result<Vec<u8>, Undecoded> {
         let mut decoder = BlockDecoder::new(frame)?;
         let size = usize::try_from(decoder.content_size()).unwrap();
-        let (mut older, mut memory) = (Vec::new(), vec![1; size]);
-        let (mut input, mut at) = (frame, 0);
+        let mut older = Vec::new();
+        let mut memory = vec![1; size];
+        let mut input = frame;
+        let mut at = 0;
         while decoder.wanted() > 0 {
             if at >= switch && older.is_empty() {
                 older = memory[..at].to_vec();
@@ -280,7 +281,9 @@ mod tests {
         let frame = compress(b"head", 4, 19);
         assert_eq!(decode(&frame, 4).unwrap(), b"head");
         let mut decoder = BlockDecoder::new(&frame).unwrap();
-        let (mut input, mut at, mut short) = (&frame[..], 0, [0; 3]);
+        let mut input = &frame[..];
+        let mut at = 0;
+        let mut short = [0; 3];
         let refused = loop {
             let (now, later) = input.split_at(decoder.wanted());
             input = later;
@@ -317,7 +320,9 @@ mod tests {
         let frame = compress(&content, usize::MAX, 19);
         let mut decoder = BlockDecoder::new(&frame).unwrap();
         assert_eq!((decoder.content_size(), decoder.next_room()), (content.len() as u64, MAX_BLOCK));
-        let (mut input, mut at, mut memory) = (&frame[..], 0, vec![0; content.len()]);
+        let mut input = &frame[..];
+        let mut at = 0;
+        let mut memory = vec![0; content.len()];
         while decoder.wanted() > 0 {
             assert_eq!(decoder.next_room(), MAX_BLOCK.min(content.len() - at));
             let (now, later) = input.split_at(decoder.wanted());
@@ -332,7 +337,8 @@ mod tests {
         let frame = compress(b"head", 4, 19);
         let mut output = [0; 8];
         let mut decoder = BlockDecoder::new(&frame).unwrap();
-        let (mut input, mut at) = (&frame[..], 0);
+        let mut input = &frame[..];
+        let mut at = 0;
         while decoder.wanted() > 0 {
             let (now, later) = input.split_at(decoder.wanted());
             at += decoder.decode(now, &[], &mut output, at).unwrap();

@@ -12,7 +12,8 @@ pub(super) fn check() -> Result<(), String> {
 /// Checks `version`, in zstd's numbering: 10507 is 1.5.7.
 fn check_version(version: u32) -> Result<(), String> {
     let minor = |version: u32| (version / 10_000, version / 100 % 100);
-    let (found, expected) = (minor(version), minor(zstd_sys::ZSTD_VERSION_NUMBER));
+    let found = minor(version);
+    let expected = minor(zstd_sys::ZSTD_VERSION_NUMBER);
     if found == expected {
         return Ok(());
     }

@@ -99,7 +99,8 @@ mod tests {
 
     fn decode(frame: &[u8]) -> Result<Vec<u8>, Undecoded> {
         let mut decoder = FrameDecoder::new(frame)?;
-        let (mut input, mut content) = (frame, Vec::new());
+        let mut input = frame;
+        let mut content = Vec::new();
         while decoder.wanted() > 0 {
             let (now, later) = input.split_at_checked(decoder.wanted()).ok_or(FrameProblem::Truncated)?;
             let decoded = decoder.decode(now)?;

@@ -140,7 +140,7 @@ impl<'a> Whole<'a> {
         let mut text = model_info.to_json()?;
         text.truncate(text.len() - 1);
         drop(model_info);
-        let outline = Outline::of(reader).map_err(|error| of_file(error, path))?;
+        let outline = reader.outline().map_err(|error| of_file(error, path))?;
         let chunks = others(reader).filter(|_| !args.latents_only).collect();
         let common = Common { model_info: text, outline, chunks };
         refuse_repetition(&common, &shares, files, args)?;

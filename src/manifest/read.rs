@@ -1,5 +1,5 @@
-//! Parses the table's text into records in one pass. The number of records is checked before they
-//! are kept.
+//! Reads the manifest: parses its text into records in one pass. The number of records is checked
+//! before they are kept. `write` has the other direction.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -9,12 +9,13 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 
 use super::TableContext;
+use super::claims::{Claims, ExtraMembers, LatentMembers, ShapeWithin};
 use super::extra::Extra;
 use super::json::{Count, Name, Text, neutralize_non_numbers};
 use super::locate::offset_of_record;
-use super::record::{ChunkRecord, Claims, ExtraMembers, LatentMembers, ShapeWithin};
+use super::record::ChunkRecord;
 use crate::error::{Error, Place, Result};
-use crate::shorten::{quote, shorten, shorten_error};
+use crate::excerpt::{quote, shorten, shorten_error};
 use crate::wire::ChunkType;
 
 /// The manifest, parsed as far as needed to find the chunks.
@@ -50,6 +51,17 @@ impl Manifest {
         });
         let (model_info, records) = parsed?;
         Ok(Self { text, model_info, records })
+    }
+
+    /// Returns the text of `model_info`.
+    pub(crate) fn model_info_json(&self) -> &str {
+        self.text.get(self.model_info.clone()).unwrap_or_default()
+    }
+
+    /// Returns the text before `model_info` and the text after it.
+    pub(crate) fn around_model_info(&self) -> (&str, &str) {
+        let before = self.text.get(..self.model_info.start).unwrap_or_default();
+        (before, self.text.get(self.model_info.end..).unwrap_or_default())
     }
 }
 
@@ -250,7 +262,9 @@ impl<'de> Visitor<'de> for Body<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
-        let (mut model_info, mut count, mut records) = (None, None, None);
+        let mut model_info = None;
+        let mut count = None;
+        let mut records = None;
         while let Some(Name(name)) = map.next_key()? {
             match &*name {
                 b"model_info" => self.pass.once::<&RawValue, _>(&mut model_info, "model_info", &mut map)?,
@@ -289,7 +303,11 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
     /// Checks the values against the file header and returns `chunk_count`, which must match the
     /// number of records.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
-        let (mut magic, mut major, mut minor, mut size, mut count) = (None, None, None, None, None);
+        let mut magic = None;
+        let mut major = None;
+        let mut minor = None;
+        let mut size = None;
+        let mut count = None;
         while let Some(Name(name)) = map.next_key()? {
             match &*name {
                 b"magic" => self.pass.once::<Text<'_>, _>(&mut magic, "file_info.magic", &mut map)?,
@@ -375,9 +393,16 @@ impl<'de> Visitor<'de> for Record<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims<'de>, A::Error> {
         let pass = self.pass;
-        let (mut index, mut offset, mut stored_size, mut payload_size) = (None, None, None, None);
-        let (mut kind, mut flags, mut hash) = (None, None, None);
-        let (mut latent, mut extra, mut compressed) = (None, None, None);
+        let mut index = None;
+        let mut offset = None;
+        let mut stored_size = None;
+        let mut payload_size = None;
+        let mut kind = None;
+        let mut flags = None;
+        let mut hash = None;
+        let mut latent = None;
+        let mut extra = None;
+        let mut compressed = None;
         let mut unknown = Extra::new();
         while let Some(Text(name)) = map.next_key()? {
             match &*name {

@@ -54,7 +54,8 @@ fn split_quads(elements: &[[u8; 4]], to: &mut [u8]) {
     let (c, d) = groups_of_high.split_at_mut(elements.len());
     let groups =
         a.chunks_mut(LANES).zip(b.chunks_mut(LANES)).zip(c.chunks_mut(LANES).zip(d.chunks_mut(LANES)));
-    let (mut low, mut high) = ([0; LANES], [0; LANES]);
+    let mut low = [0; LANES];
+    let mut high = [0; LANES];
     for (elements, ((a, b), (c, d))) in elements.chunks(LANES).zip(groups) {
         for ((element, low), high) in elements.iter().zip(&mut low).zip(&mut high) {
             let element = u32::from_le_bytes(*element);
@@ -70,7 +71,8 @@ fn join_quads(groups: &[u8], elements: &mut [[u8; 4]]) {
     let (a, b) = groups_of_low.split_at(elements.len());
     let (c, d) = groups_of_high.split_at(elements.len());
     let groups = a.chunks(LANES).zip(b.chunks(LANES)).zip(c.chunks(LANES).zip(d.chunks(LANES)));
-    let (mut low, mut high) = ([[0; 2]; LANES], [[0; 2]; LANES]);
+    let mut low = [[0; 2]; LANES];
+    let mut high = [[0; 2]; LANES];
     for (elements, ((a, b), (c, d))) in elements.chunks_mut(LANES).zip(groups) {
         join(a, b, &mut low);
         join(c, d, &mut high);
@@ -100,7 +102,8 @@ mod tests {
             for count in (0..300).chain([SHUFFLE_BLOCK / size - 1, SHUFFLE_BLOCK / size]) {
                 let elements: Vec<u8> =
                     (0..count * size).map(|at| (at * 7 + at / 251).to_le_bytes()[0]).collect();
-                let (mut groups, mut back) = (vec![0; elements.len()], vec![0; elements.len()]);
+                let mut groups = vec![0; elements.len()];
+                let mut back = vec![0; elements.len()];
                 shuffle(&elements, size, &mut groups);
                 for (at, byte) in groups.iter().enumerate() {
                     assert_eq!(*byte, elements[at % count * size + at / count], "{count} of {size}");
