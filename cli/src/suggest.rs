@@ -11,10 +11,13 @@ pub(crate) fn likely_meant<'n>(name: &str, known: impl Iterator<Item = &'n str>)
     let is_short = |name: &str| name.len() <= MAX_COMPARED;
     let known = known.filter(|known| is_short(name) && is_short(known));
     let lower = name.to_lowercase();
-    let score = |known: &str| match known == name {
-        // An exact match wins over those that only differ in case.
-        true => 2.0,
-        false => strsim::jaro_winkler(&lower, &known.to_lowercase()),
+    let score = |known: &str| {
+        if known == name {
+            // An exact match wins over those that only differ in case.
+            2.0
+        } else {
+            strsim::jaro_winkler(&lower, &known.to_lowercase())
+        }
     };
     let alike = known.map(|known| (score(known), known)).filter(|(score, _)| *score > ALIKE);
     alike.min_by(|(one, _), (other, _)| other.total_cmp(one)).map(|(_, known)| known)

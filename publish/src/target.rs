@@ -48,9 +48,10 @@ impl Target<'_> {
 fn refuse_appending(file: &File) -> Result<()> {
     let failed = || Error::io("write to the file");
     let flags = rustix::fs::fcntl_getfl(file).map_err(|error| failed()(error.into()))?;
-    match flags.contains(rustix::fs::OFlags::APPEND) {
-        true => Err(failed()(io::Error::new(ErrorKind::InvalidInput, "it is open for appending"))),
-        false => Ok(()),
+    if flags.contains(rustix::fs::OFlags::APPEND) {
+        Err(failed()(io::Error::new(ErrorKind::InvalidInput, "it is open for appending")))
+    } else {
+        Ok(())
     }
 }
 

@@ -44,9 +44,10 @@ impl<'f> Temporaries<'f> {
     pub(crate) fn file(&self, private: bool) -> io::Result<NamedTempFile> {
         let mut builder = self.builder();
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(match private {
-            true => 0o600,
-            false => 0o666, // less the umask
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(if private {
+            0o600
+        } else {
+            0o666 // less the umask
         }));
         #[cfg(not(unix))]
         let _ = private;

@@ -52,14 +52,13 @@ pub(crate) fn run(args: &CatArgs, context: &mut Context<'_>) -> Result<()> {
         None => whole,
     };
     let progress = output.progress("reading", latent.payload_size());
-    let written = match args.npy {
-        true => {
-            let kind = Container::Npy.holds(latent.dtype());
-            npy::write_header(output.out, kind, latent.shape())?;
-            let recast = Recast::new(&mut *output.out, latent.dtype(), kind, None);
-            latent.write_to(&mut progress.writer(recast))
-        }
-        false => latent.write_to(&mut progress.writer(&mut *output.out)),
+    let written = if args.npy {
+        let kind = Container::Npy.holds(latent.dtype());
+        npy::write_header(output.out, kind, latent.shape())?;
+        let recast = Recast::new(&mut *output.out, latent.dtype(), kind, None);
+        latent.write_to(&mut progress.writer(recast))
+    } else {
+        latent.write_to(&mut progress.writer(&mut *output.out))
     };
     written.map_err(|error| match error {
         // The only pipe here is standard output.

@@ -100,9 +100,10 @@ pub(crate) fn run(args: &EnvArgs, context: &mut Context<'_>) -> Result<()> {
         Some(other) => ("second", shown(other)),
         None => ("current", "this machine".into()),
     };
-    match comparison.is_same() {
-        true => writeln!(output.out, "{file}: the environment is that of {other}")?,
-        false => writeln!(output.out, "{file}: {} ({side}: {other})", comparison.summary())?,
+    if comparison.is_same() {
+        writeln!(output.out, "{file}: the environment is that of {other}")?;
+    } else {
+        writeln!(output.out, "{file}: {} ({side}: {other})", comparison.summary())?;
     }
     Ok(comparison.write(output.out)?)
 }

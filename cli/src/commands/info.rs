@@ -299,15 +299,15 @@ fn row(record: &ChunkRecord) -> [String; HEADINGS.len()] {
         Some((shape, dtype)) => (dimensions(shape, "×"), dtype.to_string()),
         None => Default::default(),
     };
-    let stored = match record.is_compressed() {
-        true => {
-            let percent = record.stored_size().saturating_mul(100) / record.payload_size().max(1);
-            let how = if record.is_shuffled() { "shuffled, zstd" } else { "zstd" };
-            format!("{how}, {percent} % of it")
-        }
+    let stored = if record.is_compressed() {
+        let percent = record.stored_size().saturating_mul(100) / record.payload_size().max(1);
+        let how = if record.is_shuffled() { "shuffled, zstd" } else { "zstd" };
+        format!("{how}, {percent} % of it")
+    } else if record.is_borrowable() || latent.is_none() {
         // A raw latent without a remark can be memory-mapped.
-        false if record.is_borrowable() || latent.is_none() => "raw".into(),
-        false => "raw, misaligned".into(),
+        "raw".into()
+    } else {
+        "raw, misaligned".into()
     };
     [
         record.index().to_string(),

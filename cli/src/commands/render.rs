@@ -73,17 +73,12 @@ struct Facts {
 pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
     let is_png = |extension: &OsStr| extension.eq_ignore_ascii_case("png");
-    match is_dash(&args.output) {
-        true => {
-            output.refuse_json()?;
-            output
-                .refuse_terminal("a picture is binary, and would upset the terminal", ", or use gen5 show")?;
-        }
-        false if args.output.extension().is_some_and(is_png) => {}
-        false => {
-            let problem = format!("{} has to end in .png, which is what is written", shown(&args.output));
-            return Err(UsageError(problem).into());
-        }
+    if is_dash(&args.output) {
+        output.refuse_json()?;
+        output.refuse_terminal("a picture is binary, and would upset the terminal", ", or use gen5 show")?;
+    } else if !args.output.extension().is_some_and(is_png) {
+        let problem = format!("{} has to end in .png, which is what is written", shown(&args.output));
+        return Err(UsageError(problem).into());
     }
     let reader = input.open(&args.file)?;
     let placed = Placed::create(&args.output, args.force)?;

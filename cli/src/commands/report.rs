@@ -146,17 +146,13 @@ type Found = (u64, PathBuf, Result<()>);
 pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
     let is_page = |extension: &OsStr| ["html", "htm"].iter().any(|page| extension.eq_ignore_ascii_case(page));
-    match is_dash(&args.output) {
-        true => {
-            output.refuse_json()?;
-            output.refuse_terminal("a page is for a browser, and would flood the terminal", "")?;
-        }
-        false if args.output.extension().is_some_and(is_page) => {}
+    if is_dash(&args.output) {
+        output.refuse_json()?;
+        output.refuse_terminal("a page is for a browser, and would flood the terminal", "")?;
+    } else if !args.output.extension().is_some_and(is_page) {
         // For example the first match of a pattern that the shell expanded after -o.
-        false => {
-            let problem = format!("{} has to end in .html, which is what is written", shown(&args.output));
-            return Err(UsageError(problem).into());
-        }
+        let problem = format!("{} has to end in .html, which is what is written", shown(&args.output));
+        return Err(UsageError(problem).into());
     }
     let found = Files::find(&args.files)?.found;
     if found.iter().any(|(path, _)| is_dash(path)) {
@@ -170,10 +166,8 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
         return last.map_or(Ok(()), Err);
     }
     let placed = Placed::create(&args.output, args.force)?;
-    let machine = match args.no_environment_check {
-        true => None,
-        false => Some(capture(&args.capture, output)?.environment),
-    };
+    let machine =
+        if args.no_environment_check { None } else { Some(capture(&args.capture, output)?.environment) };
     let title = args.title.clone().unwrap_or_else(|| title(&found));
     let reading = Reading {
         machine: machine.as_ref(),

@@ -84,9 +84,10 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
         None => Destination::in_place_of(&args.file, output)?,
     };
     let is_own = is_own(&args.file, path) && (args.force || args.output.is_none());
-    let reader = match is_own {
-        true => open_own(&ReadOptions::new(), &args.file, input, output)?,
-        false => input.open(&args.file)?,
+    let reader = if is_own {
+        open_own(&ReadOptions::new(), &args.file, input, output)?
+    } else {
+        input.open(&args.file)?
     };
     // The stored metadata may be invalid, and this command may repair them.
     let mut model_info = match &args.metadata {
@@ -195,9 +196,10 @@ fn unset(model_info: &mut Extra, name: &str) -> Result<()> {
         (Some(outer), name) => {
             let mut members = object(model_info, outer)?;
             let removed = members.remove(name);
-            match members.is_empty() {
-                true => model_info.remove(outer).and(removed),
-                false => model_info.insert(outer, &members).map(|()| removed)?,
+            if members.is_empty() {
+                model_info.remove(outer).and(removed)
+            } else {
+                model_info.insert(outer, &members).map(|()| removed)?
             }
         }
         (None, name) => model_info.remove(name),

@@ -53,9 +53,10 @@ pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
             Ok((reader, report, time)) => {
                 errors(&report).map(Status::of_library).for_each(|status| output.remember(status));
                 output.detail(|| format!("{}: read in {:.1} ms", shown(path), time.as_secs_f64() * 1e3));
-                match args.json {
-                    true => output.json_of(&file_report(path, &reader, &report), several),
-                    false => print(path, &report, output),
+                if args.json {
+                    output.json_of(&file_report(path, &reader, &report), several)
+                } else {
+                    print(path, &report, output)
                 }
             }
             Err(error) => {

@@ -167,9 +167,10 @@ fn join(files: &mut [Found], names: &[String], arg: &FolderArg) -> Result<Vec<Ar
                 member.row = is_stacked.then_some(row);
             }
         }
-        match is_stacked {
-            true => arrays.push(Array::stack(key, rows, shown(&arg.path))?),
-            false => arrays.append(&mut rows),
+        if is_stacked {
+            arrays.push(Array::stack(key, rows, shown(&arg.path))?);
+        } else {
+            arrays.append(&mut rows);
         }
     }
     Ok(arrays)
@@ -186,9 +187,10 @@ fn plan(files: &[Found], names: &[String], prefix: Option<&str>) -> Vec<Planned>
             let is_stacked = is_stacked(&group);
             let kind = (!is_one).then(|| kind_of(&group));
             let file = group.places.first().and_then(|place| names.get(place.file)).map(String::as_str);
-            let parts = match is_stacked {
-                true => [prefix.or(name.is_none().then_some(KEY)), name, kind.as_deref()],
-                false => [prefix, file, name],
+            let parts = if is_stacked {
+                [prefix.or(name.is_none().then_some(KEY)), name, kind.as_deref()]
+            } else {
+                [prefix, file, name]
             };
             let key = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
             planned.push(Planned { key: free(key, &mut taken), places: group.places, is_stacked });

@@ -94,9 +94,10 @@ impl Write for Fits {
 /// The complete values in these bytes.
 fn whole(bytes: &[u8], dtype: Dtype) -> io::Result<&[u8]> {
     let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % dtype.size());
-    match whole.is_empty() && !rest.is_empty() {
-        true => Err(io::Error::new(io::ErrorKind::InvalidInput, "part of a value")),
-        false => Ok(whole),
+    if whole.is_empty() && !rest.is_empty() {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "part of a value"))
+    } else {
+        Ok(whole)
     }
 }
 

@@ -61,9 +61,10 @@ impl Type {
     /// Size of an array in bytes; `None` on overflow.
     pub fn size_of_array(self, shape: &[usize]) -> Option<u64> {
         // If an axis is 0, the others do not matter.
-        match shape.contains(&0) {
-            true => Some(0),
-            false => shape.iter().try_fold(self.size() as u64, |size, &axis| size.checked_mul(axis as u64)),
+        if shape.contains(&0) {
+            Some(0)
+        } else {
+            shape.iter().try_fold(self.size() as u64, |size, &axis| size.checked_mul(axis as u64))
         }
     }
 

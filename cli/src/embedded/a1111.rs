@@ -286,9 +286,10 @@ mod tests {
 
     /// A value as A1111 spells it.
     fn spelled(value: &str) -> String {
-        match value.contains([',', ':', '\n']) {
-            true => serde_json::to_string(value).unwrap(),
-            false => value.to_owned(),
+        if value.contains([',', ':', '\n']) {
+            serde_json::to_string(value).unwrap()
+        } else {
+            value.to_owned()
         }
     }
 

@@ -144,10 +144,8 @@ impl<'a> Tiff<'a> {
                 (big_endian, bytes)
             }
         };
-        let units = bytes.as_chunks().0.iter().map(|&unit| match big_endian {
-            true => u16::from_be_bytes(unit),
-            false => u16::from_le_bytes(unit),
-        });
+        let unit = |bytes| if big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
+        let units = bytes.as_chunks().0.iter().copied().map(unit);
         char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
     }
 }

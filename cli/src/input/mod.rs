@@ -105,10 +105,8 @@ impl<'a> Inputs<'a> {
     /// read in order.
     pub(crate) fn open_with(&self, options: ReadOptions, path: &Path) -> Result<Reader> {
         let options = options.cancel_when(interrupt::is_due);
-        let opened = match is_dash(path) {
-            true => options.from_file(self.spool(Expected::Gen5)?),
-            false => options.open(path),
-        };
+        let opened =
+            if is_dash(path) { options.from_file(self.spool(Expected::Gen5)?) } else { options.open(path) };
         opened.map_err(|error| of_file(error, path))
     }
 
@@ -121,9 +119,10 @@ impl<'a> Inputs<'a> {
     fn read(&self, path: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
         let failed = || format!("could not read {}", shown(path));
         let (mut bytes, most_read) = (Vec::new(), most.saturating_add(1));
-        let read = match is_dash(path) {
-            true => self.stdin()?.take(most_read).read_to_end(&mut bytes),
-            false => File::open(path).and_then(|file| file.take(most_read).read_to_end(&mut bytes)),
+        let read = if is_dash(path) {
+            self.stdin()?.take(most_read).read_to_end(&mut bytes)
+        } else {
+            File::open(path).and_then(|file| file.take(most_read).read_to_end(&mut bytes))
         };
         read.map_err(|error| of_path(error, path, failed()))?;
         if bytes.len() as u64 > most {

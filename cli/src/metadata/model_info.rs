@@ -210,9 +210,12 @@ pub(crate) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Outpu
 pub(crate) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra> {
     let text = inputs.read_text(path)?;
     let parse = |text: &str| -> Result<Extra> {
-        members(text).map_err(|error| match text.trim_start().starts_with('{') {
-            true => anyhow::anyhow!("{} is no JSON object: {error}", shown(path)),
-            false => anyhow::anyhow!("{} is no JSON object", shown(path)),
+        members(text).map_err(|error| {
+            if text.trim_start().starts_with('{') {
+                anyhow::anyhow!("{} is no JSON object: {error}", shown(path))
+            } else {
+                anyhow::anyhow!("{} is no JSON object", shown(path))
+            }
         })
     };
     let mut members = parse(&text)?;

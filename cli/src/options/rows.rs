@@ -16,10 +16,8 @@ impl FromStr for Rows {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |text: &str, default| match text.is_empty() {
-            true => Some(default),
-            false => text.parse().ok().map(Some),
-        };
+        let number =
+            |text: &str, default| if text.is_empty() { Some(default) } else { text.parse().ok().map(Some) };
         let rows = text
             .split_once("..")
             .and_then(|(start, end)| Some(Self { start: number(start, Some(0))??, end: number(end, None)? }));

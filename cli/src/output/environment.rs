@@ -99,10 +99,9 @@ impl Comparison {
         let mut lines = Vec::new();
         for group in self.drift.chunk_by(|one, next| one.severity() == next.severity()) {
             lines.push(format!("{}:", group.first().map_or("", |one| meaning(one.severity()))));
-            let texts = group.iter().flat_map(|one| match self.between_files {
-                true => lines_between_files(one),
-                false => one.lines(),
-            });
+            let texts = group
+                .iter()
+                .flat_map(|one| if self.between_files { lines_between_files(one) } else { one.lines() });
             lines.extend(texts.map(|line| format!("  {}", escape(&line))));
         }
         lines

@@ -33,11 +33,10 @@ pub(crate) fn check_destination(folder: &Path, force: bool) -> Result<()> {
 
 /// Rejects `-`, which means standard output in other commands.
 pub(crate) fn refuse_dash(folder: &Path) -> Result<()> {
-    match is_dash(folder) {
-        true => {
-            Err(UsageError("a folder cannot go to standard output; one called - is ./-".to_owned()).into())
-        }
-        false => Ok(()),
+    if is_dash(folder) {
+        Err(UsageError("a folder cannot go to standard output; one called - is ./-".to_owned()).into())
+    } else {
+        Ok(())
     }
 }
 
@@ -69,12 +68,11 @@ impl<'a> Draft<'a> {
     pub(crate) fn publish(self, source: &Path) -> Result<()> {
         interrupt::check()?;
         let has_come = || fs::symlink_metadata(self.destination).is_ok_and(|there| there.is_dir());
-        let published = match self.folder.is_inside() || self.force && has_come() {
-            true => {
-                self.refuse_to_replace(source)?;
-                self.folder.publish_files(self.force)
-            }
-            false => self.folder.publish(),
+        let published = if self.folder.is_inside() || self.force && has_come() {
+            self.refuse_to_replace(source)?;
+            self.folder.publish_files(self.force)
+        } else {
+            self.folder.publish()
         };
         published.map_err(|error| match error {
             Error::Io { error: ref cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {

@@ -94,9 +94,10 @@ impl Output<'_> {
         several: bool,
     ) -> Result<()> {
         self.report(error);
-        match json {
-            true => self.json_of(&Failed { path: path_text(path), error: format!("{error:#}") }, several),
-            false => Ok(()),
+        if json {
+            self.json_of(&Failed { path: path_text(path), error: format!("{error:#}") }, several)
+        } else {
+            Ok(())
         }
     }
 
@@ -214,9 +215,10 @@ pub(crate) fn hint_at_force(error: impl Into<anyhow::Error>) -> anyhow::Error {
             _ => None,
         },
     };
-    match cause.is_some_and(|cause| cause.kind() == io::ErrorKind::AlreadyExists) {
-        true => anyhow::anyhow!("{error}; --force replaces it"),
-        false => error,
+    if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::AlreadyExists) {
+        anyhow::anyhow!("{error}; --force replaces it")
+    } else {
+        error
     }
 }
 

@@ -125,10 +125,8 @@ struct Scale {
 
 impl Scale {
     fn new((low, high): (f64, f64), (start, end): (f64, f64)) -> Self {
-        let (factor, to) = match high > low {
-            true => ((end - start) / (high - low), start),
-            false => (0.0, (start + end) / 2.0),
-        };
+        let (factor, to) =
+            if high > low { ((end - start) / (high - low), start) } else { (0.0, (start + end) / 2.0) };
         Self { from: low, factor, to, ends: (start, end) }
     }
 

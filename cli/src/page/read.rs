@@ -198,13 +198,12 @@ impl Reading<'_> {
         let done = share.of(looked_at().map(|latent| latent.payload_size()).sum());
         for (latent, described) in looked_at().zip(described) {
             let is_damaged = latent.chunks().any(|chunk| file.damage_of(chunk.index()).is_some());
-            described.values = match is_damaged {
-                true => Err("damaged, and not shown".into()),
-                false => {
-                    let values = latents::values(&latent, file.clues.hints(&latent), self.previews, room);
-                    interrupt::check()?;
-                    values.map_err(|error| fail(&error))
-                }
+            described.values = if is_damaged {
+                Err("damaged, and not shown".into())
+            } else {
+                let values = latents::values(&latent, file.clues.hints(&latent), self.previews, room);
+                interrupt::check()?;
+                values.map_err(|error| fail(&error))
             };
             done(latent.payload_size());
         }

@@ -145,10 +145,7 @@ pub(crate) fn run(args: &DiffArgs, context: &mut Context<'_>) -> Result<()> {
     if !report.same {
         output.remember(Status::Different);
     }
-    match args.json {
-        true => output.json(&report),
-        false => print(args, &report, output),
-    }
+    if args.json { output.json(&report) } else { print(args, &report, output) }
 }
 
 fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &mut Output<'_>) -> Report {

@@ -127,9 +127,10 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
         let options = ReadOptions::new().check_hashes(true);
         // The same file may be listed twice.
         let is_first = own.is_none() && args.force && is_own(path, &args.output);
-        let reader = match is_first {
-            true => open_own(&options, path, input, output)?,
-            false => input.open_with(options, path)?,
+        let reader = if is_first {
+            open_own(&options, path, input, output)?
+        } else {
+            input.open_with(options, path)?
         };
         if is_first {
             own = Some(reader.clone());
@@ -187,16 +188,18 @@ fn refuse_own_result(paths: &[PathBuf], args: &MergeArgs) -> Result<()> {
 impl<'a> Plan<'a> {
     /// Adds the latents of a file.
     fn add(&mut self, input: &Input<'a>, args: &MergeArgs) -> Result<()> {
-        let stem = match is_dash(input.path) {
-            true => "stdin".into(),
-            false => input.path.file_stem().unwrap_or_default().to_string_lossy(),
+        let stem = if is_dash(input.path) {
+            "stdin".into()
+        } else {
+            input.path.file_stem().unwrap_or_default().to_string_lossy()
         };
         let mut places = Vec::new();
         for latent in input.reader.latents() {
             let before = latent.key().map(|key| Key(key.into()));
-            let key = match args.prefix {
-                true => before.as_ref().map(|key| Key(format!("{stem}/{}", key.0).into())),
-                false => before.clone(),
+            let key = if args.prefix {
+                before.as_ref().map(|key| Key(format!("{stem}/{}", key.0).into()))
+            } else {
+                before.clone()
             };
             let there = key.as_ref().and_then(|key| self.by_key.get(key)).copied();
             let mut unlike = Unlike::default();
@@ -281,9 +284,10 @@ fn is_from(parcel: &Parcel<'_>, input: &Input<'_>) -> bool {
 fn collision(parcel: &Parcel<'_>, input: &Input<'_>, args: &MergeArgs) -> anyhow::Error {
     let key = parcel.entry.key().unwrap_or_default();
     let there = parcel.sources.last().map(|source| shown(source.path)).unwrap_or_default();
-    let hint = match args.prefix {
-        true => "`gen5 repack --rename` gives one of them another key",
-        false => "--prefix puts the names of the files before the keys, --stack joins latents of one key",
+    let hint = if args.prefix {
+        "`gen5 repack --rename` gives one of them another key"
+    } else {
+        "--prefix puts the names of the files before the keys, --stack joins latents of one key"
     };
     anyhow::anyhow!("the key {key:?} is used twice, in {there} and in {}; {hint}", shown(input.path))
 }
@@ -400,9 +404,10 @@ fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
                 0 => String::new(),
                 more => format!(" (and of {more} more)"),
             };
-            let kept = match in_first.iter().any(|(kind, _)| name_of(*kind) == name) {
-                true => format!("what {first} has is kept"),
-                false => format!("{first}, the first file, has none"),
+            let kept = if in_first.iter().any(|(kind, _)| name_of(*kind) == name) {
+                format!("what {first} has is kept")
+            } else {
+                format!("{first}, the first file, has none")
             };
             output.note(&format!("{name} of {path}{more} left out: {kept}"));
         }

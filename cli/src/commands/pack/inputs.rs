@@ -35,9 +35,10 @@ impl Gathered {
         for arg in &args.latents {
             for path in paths(arg)? {
                 let arg = LatentArg { path, ..arg.clone() };
-                let origin = match is_dash(&arg.path) {
-                    true => Origin::kept(&arg.path, input.spool(Expected::Arrays)?),
-                    false => Origin::at(&arg.path),
+                let origin = if is_dash(&arg.path) {
+                    Origin::kept(&arg.path, input.spool(Expected::Arrays)?)
+                } else {
+                    Origin::at(&arg.path)
                 };
                 let found = find(&arg, &origin)?;
                 gathered.arrays.extend(found.arrays.iter().cloned());

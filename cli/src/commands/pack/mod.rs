@@ -42,9 +42,12 @@ pub(crate) fn run(args: &PackArgs, context: &mut Context<'_>) -> Result<()> {
     let metadata = with_hardware(metadata, captured.as_ref())?;
     let environment = environment(args, captured, input)?;
 
-    let stored_size = |array: &Array| match args.float16 {
-        true => array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64,
-        false => array.payload_size(),
+    let stored_size = |array: &Array| {
+        if args.float16 {
+            array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64
+        } else {
+            array.payload_size()
+        }
     };
     let size = latents.iter().map(stored_size).fold(0, u64::saturating_add);
     let progress = output.progress("packing", size);

@@ -37,9 +37,10 @@ pub(crate) fn run(args: &RepackArgs, context: &mut Context<'_>) -> Result<()> {
     check_level(args.compress, args.level)?;
     refuse_incompatible_words(args)?;
     let options = ReadOptions::new().check_hashes(true);
-    let reader = match args.force && is_own(&args.file, &args.out) {
-        true => open_own(&options, &args.file, input, output)?,
-        false => input.open_with(options, &args.file)?,
+    let reader = if args.force && is_own(&args.file, &args.out) {
+        open_own(&options, &args.file, input, output)?
+    } else {
+        input.open_with(options, &args.file)?
     };
     let parcels = parcels(&reader, args)?;
     let others: Vec<&ChunkRecord> = reader.chunks().iter().filter(|chunk| is_kept(chunk, args)).collect();
@@ -100,10 +101,8 @@ fn parcels<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<Vec<Parcel<'a>>>
     let dropped: HashSet<usize> = args.drop.iter().map(position).collect::<Result<_>>()?;
     let only: HashSet<usize> = args.only.iter().map(position).collect::<Result<_>>()?;
     let mut names = renames(reader, args)?;
-    let is_kept = |index: usize| match args.only.is_empty() {
-        true => !dropped.contains(&index),
-        false => only.contains(&index),
-    };
+    let is_kept =
+        |index: usize| if args.only.is_empty() { !dropped.contains(&index) } else { only.contains(&index) };
     let mut given: Vec<&str> = names.values().copied().collect();
     given.sort_unstable();
     let mut parcels = Vec::new();

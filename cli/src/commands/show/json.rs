@@ -82,9 +82,10 @@ impl Found {
 pub(super) fn print(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<()> {
     let reader = input.open(&args.file)?;
     let clues = Clues::of(&reader);
-    let mut latents: Vec<Latent> = match args.look.latents.is_empty() {
-        true => reader.latents().collect(),
-        false => args.look.latents.iter().map(|key| find(&reader, key, &args.file)).collect::<Result<_>>()?,
+    let mut latents: Vec<Latent> = if args.look.latents.is_empty() {
+        reader.latents().collect()
+    } else {
+        args.look.latents.iter().map(|key| find(&reader, key, &args.file)).collect::<Result<_>>()?
     };
     if let Some(rows) = args.look.rows {
         for latent in &mut latents {

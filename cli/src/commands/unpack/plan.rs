@@ -253,16 +253,18 @@ impl<'a> Planner<'a> {
             (dtype, unscale) = (container.holds(latent.dtype()), None);
             if self.misfits.insert(latent.index()) {
                 let file = escape(&source.file);
-                self.plan.notes.push(match is_scaled {
-                    false => format!(
-                        "latent {shown} is written as {dtype}: {file} had {there}, which does not hold all its values any more"
-                    ),
-                    true => format!(
+                let note = if is_scaled {
+                    format!(
                         "latent {shown} is written unscaled as {dtype}, with {}: {file} had it scaled as {there}, from \
                          which its values would not all be the same",
                         comfyui::MARKER
-                    ),
-                });
+                    )
+                } else {
+                    format!(
+                        "latent {shown} is written as {dtype}: {file} had {there}, which does not hold all its values any more"
+                    )
+                };
+                self.plan.notes.push(note);
             }
         }
         let values = Values::Latent { latent: latent.clone(), row: member.row, unscale };

@@ -65,10 +65,10 @@ impl Files {
         for (path, result) in matches? {
             // A pattern may match folders by accident; they are only reported if it selects
             // everything below.
-            match result.is_ok() && path.is_dir() {
-                true if recursive => found.append(&mut below(&path)?),
-                true => {}
-                false => found.push((path, result)),
+            if result.is_err() || !path.is_dir() {
+                found.push((path, result));
+            } else if recursive {
+                found.append(&mut below(&path)?);
             }
         }
         // A pattern may match a folder and another folder inside it.

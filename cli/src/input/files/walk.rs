@@ -79,14 +79,13 @@ impl Walk<'_> {
                     return;
                 }
                 let path = path.join(name);
-                match step + 1 == walk.steps.len() {
-                    true => walk.found.push((path, Ok(()))),
-                    false if kind.is_dir() => walk.enter(path, real.join(name), *links, step + 1),
-                    false if kind.is_symlink() => {
-                        let reached = walk.follow(path.clone(), links + 1, step + 1);
-                        walk.note(path, reached);
-                    }
-                    false => {}
+                if step + 1 == walk.steps.len() {
+                    walk.found.push((path, Ok(())));
+                } else if kind.is_dir() {
+                    walk.enter(path, real.join(name), *links, step + 1);
+                } else if kind.is_symlink() {
+                    let reached = walk.follow(path.clone(), links + 1, step + 1);
+                    walk.note(path, reached);
                 }
             }),
             Some(Step::AnyFolders) => {
@@ -137,9 +136,10 @@ impl Walk<'_> {
 
     /// Continues from a folder.
     fn enter(&mut self, path: PathBuf, real: PathBuf, links: usize, step: usize) {
-        match step == self.steps.len() {
-            true => self.found.push((path, Ok(()))),
-            false => _ = self.todo.insert(Place { links, path, step, real }),
+        if step == self.steps.len() {
+            self.found.push((path, Ok(())));
+        } else {
+            self.todo.insert(Place { links, path, step, real });
         }
     }
 

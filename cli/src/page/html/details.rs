@@ -112,9 +112,10 @@ fn stored_image(image: &Image, metadata: &Metadata) -> Markup {
 /// A description of the image from the file's metadata.
 fn described(metadata: &Metadata) -> String {
     let prompt = metadata.prompt.beginning();
-    match prompt.is_empty() {
-        true => "The stored image; the file has no prompt".into(),
-        false => format!("The stored image; its prompt: {}", brief(prompt, BRIEF)),
+    if prompt.is_empty() {
+        "The stored image; the file has no prompt".into()
+    } else {
+        format!("The stored image; its prompt: {}", brief(prompt, BRIEF))
     }
 }
 

@@ -67,8 +67,9 @@ fn source(text: &str) -> String {
 }
 
 fn how_checked(page: &Page) -> &'static str {
-    match page.is_verified {
-        true => "The SHA-256 of every chunk was compared with its record when this page was made.",
-        false => "No hashes were compared when this page was made (--no-verify).",
+    if page.is_verified {
+        "The SHA-256 of every chunk was compared with its record when this page was made."
+    } else {
+        "No hashes were compared when this page was made (--no-verify)."
     }
 }
