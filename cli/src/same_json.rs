@@ -16,7 +16,7 @@ pub(crate) fn same_json(one: &str, other: &str) -> bool {
     }
     let digest = |text: &str| {
         let (mut hasher, mut parser) = (Sha256::new(), serde_json::Deserializer::from_str(text));
-        let read = Value(&mut hasher).deserialize(&mut parser).and_then(|()| parser.end());
+        let read = HashedValue(&mut hasher).deserialize(&mut parser).and_then(|()| parser.end());
         read.ok().map(|()| hasher.finalize())
     };
     digest(one).is_some_and(|one| digest(other) == Some(one))
@@ -24,9 +24,9 @@ pub(crate) fn same_json(one: &str, other: &str) -> bool {
 
 /// Hashes a value: the encoding starts with a letter for the kind, and no encoding is a prefix of
 /// another.
-struct Value<'h>(&'h mut Sha256);
+struct HashedValue<'h>(&'h mut Sha256);
 
-impl Value<'_> {
+impl HashedValue<'_> {
     fn scalar<E>(self, kind: u8, bytes: &[u8]) -> Result<(), E> {
         self.0.update([kind]);
         self.0.update((bytes.len() as u64).to_le_bytes());
@@ -35,7 +35,7 @@ impl Value<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for HashedValue<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -43,7 +43,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for HashedValue<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,7 +77,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         self.0.update(b"[");
-        while list.next_element_seed(Value(self.0))?.is_some() {}
+        while list.next_element_seed(HashedValue(self.0))?.is_some() {}
         self.0.update(b"]");
         Ok(())
     }
@@ -86,10 +86,10 @@ impl<'de> Visitor<'de> for Value<'_> {
         let mut digests = Vec::new();
         loop {
             let mut hasher = Sha256::new();
-            if members.next_key_seed(Value(&mut hasher))?.is_none() {
+            if members.next_key_seed(HashedValue(&mut hasher))?.is_none() {
                 break;
             }
-            members.next_value_seed(Value(&mut hasher))?;
+            members.next_value_seed(HashedValue(&mut hasher))?;
             digests.push(hasher.finalize());
         }
         digests.sort_unstable();

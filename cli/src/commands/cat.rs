@@ -11,7 +11,7 @@ use crate::convert::recast::Recast;
 use crate::convert::write::Container;
 use crate::failure::of_file;
 use crate::input::latents::{find, select};
-use crate::options::Rows;
+use crate::options::RowRange;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub(crate) struct CatArgs {
     /// Write only rows A to B-1, counting from 0; 2.. and ..5 leave one end open. Rows count along
     /// the first axis that is longer than 1
     #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
-    pub(crate) rows: Option<Rows>,
+    pub(crate) rows: Option<RowRange>,
 
     /// Write a .npy array; bfloat16 becomes float32, which represents it exactly
     #[arg(long)]

@@ -15,7 +15,7 @@ use crate::options::CaptureArgs;
 use crate::output::environment::describe;
 use crate::output::environment::{Comparison, capture};
 use crate::output::members::members;
-use crate::output::{Failed, Output, path_text};
+use crate::output::{FailureReport, Output, path_text};
 use crate::terminal::{escape, shown};
 use clap::Args;
 use std::path::PathBuf;
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &EnvArgs, context: &mut Context<'_>) -> Result<()> {
     let comparison = match compare(args, path, input, output) {
         Ok(comparison) => comparison,
         Err(error) if args.json => {
-            output.json(&Failed { path: path_text(path), error: format!("{error:#}") })?;
+            output.json(&FailureReport { path: path_text(path), error: format!("{error:#}") })?;
             return Err(error);
         }
         Err(error) => return Err(error),

@@ -11,18 +11,18 @@ use crate::failure::of_file;
 use crate::input::each_file::{Seen, each};
 use crate::options::FileArgs;
 use crate::output::path_text;
-use crate::progress::Share;
+use crate::progress::FileShare;
 use crate::terminal::shown;
 
 #[derive(Serialize)]
-struct Report {
+struct FingerprintReport {
     path: String,
     fingerprint: String,
 }
 
 pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
-    let look = |path: &Path, limits: Limits, _: &Share<'_>| {
+    let look = |path: &Path, limits: Limits, _: &FileShare<'_>| {
         let reader = input.open_within(limits, path)?;
         reader.fingerprint().map_err(|error| of_file(error, path))
     };
@@ -30,7 +30,8 @@ pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
         let Seen { path, several, result, .. } = seen;
         match result {
             Ok(fingerprint) if args.json => {
-                let report = Report { path: path_text(path), fingerprint: fingerprint.to_string() };
+                let report =
+                    FingerprintReport { path: path_text(path), fingerprint: fingerprint.to_string() };
                 output.json_of(&report, several)
             }
             Ok(fingerprint) => Ok(writeln!(output.out, "{fingerprint}  {}", shown(path))?),

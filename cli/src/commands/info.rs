@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::context::Context;
-use crate::convert::layouts::Outline;
+use crate::convert::layouts::SourceOutline;
 use crate::failure::Status;
 use crate::input::each_file::{Seen, each};
 use crate::metadata::origins::SOURCES;
@@ -19,7 +19,7 @@ use crate::output::environment::describe;
 use crate::output::environment::{Comparison, capture};
 use crate::output::members::{joined, members};
 use crate::output::{Output, path_text, version_text};
-use crate::progress::Share;
+use crate::progress::FileShare;
 use crate::terminal::{EscapedProse, Tone, count, dimensions, escape, human_size, shorten, shown, shown_key};
 use crate::unknown::{flags, unknown_chunks};
 use clap::Args;
@@ -207,7 +207,7 @@ pub(crate) fn run(args: &InfoArgs, context: &mut Context<'_>) -> Result<()> {
     let captured = args.check_environment.then(|| capture(&args.capture, output)).transpose()?;
     let current = captured.map(|captured| captured.environment);
     let FileArgs { files, json } = &args.files;
-    let look = |path: &Path, limits: Limits, _: &Share<'_>| {
+    let look = |path: &Path, limits: Limits, _: &FileShare<'_>| {
         Ok(Looked::at(input.open_within(limits, path)?, current.as_ref()))
     };
     each(files, None, output, look, |seen, output| {
@@ -232,13 +232,13 @@ fn print(path: &Path, looked: &Looked, check_environment: bool, output: &mut Out
     let (name, size) = (output.painted(Tone::Heading, &shown(path)), human_size(reader.file_size()));
     writeln!(output.out, "{name}: GEN5 {}, {size}", version_text(reader.version()))?;
     let bad = output.painted(Tone::Bad, "damaged     ");
-    let mut page = Page { out: &mut *output.out, bad };
+    let mut page = FactWriter { out: &mut *output.out, bad };
     facts(looked, check_environment, &mut page)?;
     if reader.chunks().is_empty() {
         return Ok(());
     }
     writeln!(output.out)?;
-    let rows = Rows::of(reader.chunks());
+    let rows = ChunkList::of(reader.chunks());
     for (number, cells) in rows.lines().enumerate() {
         let mut line = String::from(" ");
         for (column, (cell, full)) in cells.zip(&rows.widths).enumerate() {
@@ -255,13 +255,13 @@ fn print(path: &Path, looked: &Looked, check_environment: bool, output: &mut Out
 
 /// The table of chunks, headings first. All cells share one text; a separate string per cell would
 /// take many times the memory.
-struct Rows {
+struct ChunkList {
     text: String,
     /// Width of each column in characters.
     widths: [usize; HEADINGS.len()],
 }
 
-impl Rows {
+impl ChunkList {
     fn of(records: &[ChunkRecord]) -> Self {
         let mut rows = Self { text: String::new(), widths: [0; HEADINGS.len()] };
         rows.push(&HEADINGS);
@@ -322,13 +322,13 @@ fn row(record: &ChunkRecord) -> [String; HEADINGS.len()] {
 }
 
 /// The lines above the table.
-struct Page<'o> {
+struct FactWriter<'o> {
     out: &'o mut (dyn Write + Send),
     /// The coloured heading of damaged parts.
     bad: String,
 }
 
-impl Page<'_> {
+impl FactWriter<'_> {
     /// Writes a named fact, unless it has no texts.
     fn fact<T: AsRef<str>>(&mut self, name: &str, texts: impl IntoIterator<Item = T>) -> Result<()> {
         let mut texts = texts.into_iter().filter(|text| !text.as_ref().is_empty()).peekable();
@@ -347,7 +347,7 @@ impl Page<'_> {
 }
 
 /// Writes all facts about a file.
-fn facts(looked: &Looked, check_environment: bool, page: &mut Page<'_>) -> Result<()> {
+fn facts(looked: &Looked, check_environment: bool, page: &mut FactWriter<'_>) -> Result<()> {
     metadata(&looked.reader, page)?;
     if let Some(image) = &looked.image {
         let kind = image.media_type.unwrap_or("of unknown format");
@@ -367,7 +367,7 @@ fn facts(looked: &Looked, check_environment: bool, page: &mut Page<'_>) -> Resul
     looked.problems.iter().try_for_each(|problem| page.fact("damaged", [problem]))
 }
 
-fn metadata(reader: &Reader, page: &mut Page<'_>) -> Result<()> {
+fn metadata(reader: &Reader, page: &mut FactWriter<'_>) -> Result<()> {
     let metadata = match reader.metadata() {
         Ok(metadata) => metadata,
         Err(error) => {
@@ -403,7 +403,7 @@ fn sources(name: &str, value: &str) -> Option<String> {
     if name != SOURCES {
         return None;
     }
-    let Outline { count: files, first, last } = Outline::of(value)?;
+    let SourceOutline { count: files, first, last } = SourceOutline::of(value)?;
     match (first?, last) {
         ((only, layout), None) => Some(format!("{} ({})", beginning(&only), layout.name())),
         ((first, _), Some((last, _))) => {

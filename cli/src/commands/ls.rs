@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::input::each_file::{Seen, each};
 use crate::options::FilesArgs;
 use crate::output::Output;
-use crate::output::latent_row::Stored;
+use crate::output::latent_row::StoredLatent;
 use crate::terminal::{dimensions, shown, shown_key};
 use clap::Args;
 
@@ -38,7 +38,7 @@ pub(crate) struct LsArgs {
 struct Line<'a> {
     path: &'a str,
     #[serde(flatten)]
-    latent: Stored<'a>,
+    latent: StoredLatent<'a>,
 }
 
 pub(crate) fn run(args: &LsArgs, context: &mut Context<'_>) -> Result<()> {
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &LsArgs, context: &mut Context<'_>) -> Result<()> {
 }
 
 fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Output<'_>) -> Result<()> {
-    let stored = Stored::of(latent);
+    let stored = StoredLatent::of(latent);
     if json {
         return output.json_line(&Line { path: &path.to_string_lossy(), latent: stored });
     }
@@ -71,6 +71,6 @@ fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Ou
         write!(output.out, "{}\t", shown(path))?;
     }
     let (key, shape) = (stored.key.map(shown_key).unwrap_or_default(), dimensions(stored.shape, "x"));
-    let Stored { dtype, payload_size, stored_size, .. } = stored;
+    let StoredLatent { dtype, payload_size, stored_size, .. } = stored;
     Ok(writeln!(output.out, "{key}\t{dtype}\t{shape}\t{payload_size}\t{stored_size}\t{}", stored.how())?)
 }

@@ -10,7 +10,7 @@ use crate::failure::UsageError;
 use crate::failure::of_file;
 use crate::input::look::wish;
 use crate::interrupt;
-use crate::options::{LookArgs, Theme};
+use crate::options::{LookArgs, ThemeArg};
 use crate::output::file::Placed;
 use crate::picture::{png, sheet};
 use crate::streams::is_dash;
@@ -45,8 +45,8 @@ pub(crate) struct RenderArgs {
     pub(crate) width: u32,
 
     /// Colours of the sheet: dark on white (light), or light on dark (dark)
-    #[arg(long, value_enum, value_name = "THEME", default_value_t = Theme::Light)]
-    pub(crate) theme: Theme,
+    #[arg(long, value_enum, value_name = "THEME", default_value_t = ThemeArg::Light)]
+    pub(crate) theme: ThemeArg,
 
     /// Replace the picture if it exists
     #[arg(long, short)]
@@ -57,9 +57,9 @@ pub(crate) struct RenderArgs {
     pub(crate) json: bool,
 }
 
-/// The JSON summary of a sheet.
+/// The JSON report of a sheet.
 #[derive(Serialize)]
-struct Facts {
+struct RenderReport {
     file_size: usize,
     width: u32,
     height: u32,
@@ -110,6 +110,6 @@ pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
         0 => count(shown, "latent"),
         _ => format!("{shown} of {}", count(shown + left_out, "latent")),
     };
-    let facts = Facts { file_size: file.len(), width, height, shown, left_out, damaged };
-    placed.deliver(&file, &format!("{width}x{height}, {latents}"), &facts, output)
+    let report = RenderReport { file_size: file.len(), width, height, shown, left_out, damaged };
+    placed.deliver(&file, &format!("{width}x{height}, {latents}"), &report, output)
 }

@@ -18,7 +18,7 @@ use crate::options::{CaptureArgs, FilesArgs, PreviewArg};
 use crate::output::environment::capture;
 use crate::output::file::Placed;
 use crate::output::path_text;
-use crate::page::{Content, File, Integrity, Page, Reading, render};
+use crate::page::{Content, File, HtmlPage, Integrity, Reading, render};
 use crate::streams::is_dash;
 use crate::terminal::{count, human_size, shown, shown_file_name};
 use clap::Args;
@@ -78,25 +78,25 @@ pub(crate) struct ReportArgs {
     pub(crate) json: bool,
 }
 
-/// The JSON summary of a page.
+/// The JSON report of a page.
 #[derive(Serialize)]
-struct Facts<'a> {
+struct PageReport<'a> {
     file_size: usize,
-    files: Vec<FileFacts<'a>>,
+    files: Vec<PageFileReport<'a>>,
 }
 
 /// The page's content for one file, or the reason why there is none.
 #[derive(Serialize)]
-struct FileFacts<'a> {
+struct PageFileReport<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(flatten)]
-    content: Option<ContentFacts<'a>>,
+    content: Option<ContentReport<'a>>,
 }
 
 #[derive(Serialize)]
-struct ContentFacts<'a> {
+struct ContentReport<'a> {
     /// `verified`, `damaged` or `unchecked`.
     integrity: &'static str,
     /// Errors found in chunks, if hashes were checked.
@@ -108,17 +108,17 @@ struct ContentFacts<'a> {
     left_out: Vec<String>,
 }
 
-impl<'a> FileFacts<'a> {
+impl<'a> PageFileReport<'a> {
     fn of(file: &'a File) -> Self {
         let (content, error) = match &file.content {
-            Ok(content) => (Some(ContentFacts::of(content)), None),
+            Ok(content) => (Some(ContentReport::of(content)), None),
             Err(error) => (None, Some(error.as_str())),
         };
         Self { path: path_text(&file.path), error, content }
     }
 }
 
-impl<'a> ContentFacts<'a> {
+impl<'a> ContentReport<'a> {
     fn of(content: &'a Content) -> Self {
         let (integrity, damaged) = match &content.integrity {
             Integrity::Unchecked => ("unchecked", &[][..]),
@@ -141,7 +141,7 @@ impl<'a> ContentFacts<'a> {
 }
 
 /// A file to read: its size, its path, and whether it was found.
-type Found = (u64, PathBuf, Result<()>);
+type QueuedFile = (u64, PathBuf, Result<()>);
 
 pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
@@ -178,10 +178,10 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
         images: Shared::new(IMAGES),
     };
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let found: Vec<Found> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();
+    let found: Vec<QueuedFile> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();
     let bytes = found.iter().map(|(size, ..)| size * reading.passes()).sum();
     let progress = output.progress("reading", bytes);
-    let read = |(size, path, found): Found, limits: &Limits| -> io::Result<_> {
+    let read = |(size, path, found): QueuedFile, limits: &Limits| -> io::Result<_> {
         interrupt::check()?;
         let opened = found.and_then(|()| input.open_within(limits.clone(), &path));
         match opened {
@@ -218,10 +218,11 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
         output.complain(&failure.message, failure.status);
     }
     let number = count(files.len(), "file");
-    let page = Page { title, files, is_verified: !args.no_verify };
+    let page = HtmlPage { title, files, is_verified: !args.no_verify };
     let html = render(&page);
-    let facts = Facts { file_size: html.len(), files: page.files.iter().map(FileFacts::of).collect() };
-    placed.deliver(html.as_bytes(), &format!("{number}, {}", human_size(html.len() as u64)), &facts, output)
+    let report =
+        PageReport { file_size: html.len(), files: page.files.iter().map(PageFileReport::of).collect() };
+    placed.deliver(html.as_bytes(), &format!("{number}, {}", human_size(html.len() as u64)), &report, output)
 }
 
 /// The default title of a page.

@@ -68,9 +68,9 @@ pub(crate) struct SetArgs {
     pub(crate) json: bool,
 }
 
-/// The JSON summary of a changed file.
+/// The JSON report of a changed file.
 #[derive(Serialize)]
-struct Facts {
+struct SetReport {
     version: String,
     file_size: u64,
     changes: usize,
@@ -145,8 +145,8 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
             shown(path)
         ));
     }
-    let facts = Facts { version, file_size: written.file_size, changes };
-    destination.deliver(&count(changes, "change"), &facts, output)
+    let report = SetReport { version, file_size: written.file_size, changes };
+    destination.deliver(&count(changes, "change"), &report, output)
 }
 
 /// The place of a member: the object of `model_info` that contains it, if any, and its name there.

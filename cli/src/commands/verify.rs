@@ -12,7 +12,7 @@ use crate::failure::Status;
 use crate::input::each_file::{Seen, each};
 use crate::options::FileArgs;
 use crate::output::{Output, path_text};
-use crate::progress::Share;
+use crate::progress::FileShare;
 use crate::terminal::{Tone, count, escape, human_size, shown};
 
 #[derive(Serialize)]
@@ -22,11 +22,11 @@ struct FileReport {
     /// The reason why the file could not be checked at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    chunks: Vec<ChunkReport>,
+    chunks: Vec<ChunkCheck>,
 }
 
 #[derive(Serialize)]
-struct ChunkReport {
+struct ChunkCheck {
     index: usize,
     #[serde(rename = "type")]
     kind: String,
@@ -40,7 +40,7 @@ struct ChunkReport {
 
 pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
-    let look = |path: &Path, limits: Limits, share: &Share<'_>| {
+    let look = |path: &Path, limits: Limits, share: &FileShare<'_>| {
         let reader = input.open_within(limits, path)?;
         let start = Instant::now();
         let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum();
@@ -78,7 +78,7 @@ fn errors(report: &VerifyReport) -> impl Iterator<Item = &gen5::Error> {
 }
 
 fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileReport {
-    let chunks = reader.chunks().iter().zip(report.chunks()).map(|(record, chunk)| ChunkReport {
+    let chunks = reader.chunks().iter().zip(report.chunks()).map(|(record, chunk)| ChunkCheck {
         index: chunk.index,
         kind: record.kind().to_string(),
         key: record.key().map(str::to_owned),

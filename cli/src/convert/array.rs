@@ -6,14 +6,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gen5::Dtype;
 
-use super::origin::Origin;
+use super::input_file::InputFile;
 use super::payload::{self, Exact, Scaled, Tail};
 use super::types::{Other, Type};
-use super::zip_member::Member;
+use super::zip_member::ZipMember;
 
 /// An array as described by its file. Its type may not be valid for latents.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct ArrayEntry {
     /// Its name in the file.
     pub(super) key: String,
     pub(super) kind: Type,
@@ -23,48 +23,48 @@ pub(super) struct Entry {
     size: u64,
     /// Whether the values are in Fortran order, where that differs from C order.
     fortran_order: bool,
-    place: Place,
+    location: ValueLocation,
     /// Its name in errors: the file, and the member if there are any.
     name: String,
 }
 
 /// The location of values.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
-    File { origin: Origin, start: u64, tail: Tail },
-    Member { origin: Origin, member: Member, header: u64 },
+pub(super) enum ValueLocation {
+    File { input: InputFile, start: u64, tail: Tail },
+    Member { input: InputFile, member: ZipMember, header: u64 },
 }
 
-impl Entry {
+impl ArrayEntry {
     /// An array whose file has `found` bytes for its values. This must match its shape and type.
     pub(super) fn new(
         key: String,
         (kind, refusal): (Type, Option<String>),
         shape: Vec<usize>,
         fortran_order: bool,
-        (place, found): (Place, u64),
+        (location, found): (ValueLocation, u64),
         name: String,
     ) -> Result<Self> {
         let size = kind.size_of_array(&shape);
         let size = size.with_context(|| format!("{name} claims a size over 2^64 bytes"))?;
         ensure!(found == size, "{name} has {found} bytes of values, but its shape and dtype say {size}");
         let fortran_order = fortran_order && payload::order_matters(&shape);
-        Ok(Self { key, kind, refusal, shape, size, fortran_order, place, name })
+        Ok(Self { key, kind, refusal, shape, size, fortran_order, location, name })
     }
 
     /// Converts to an array that can be a latent.
-    pub(super) fn into_array(self) -> Result<Array> {
+    pub(super) fn into_latent(self) -> Result<LatentArray> {
         let (Type::Latent(dtype), None) = (self.kind, &self.refusal) else {
             bail!("{}", self.refusal.unwrap_or_default());
         };
         let (key, shape, name) = (self.key.clone(), self.shape.clone(), self.name.clone());
-        Ok(Array {
+        Ok(LatentArray {
             key,
             dtype,
             shape,
             size: self.size,
             name,
-            values: Values::Of { entry: self, factor: None },
+            values: ArraySource::Of { entry: self, factor: None },
         })
     }
 
@@ -95,14 +95,14 @@ impl Entry {
         let failed = || format!("cannot read {}", self.name);
         // Errors of this reader already name the array.
         let exact = |source, tail| Exact::new(source, self.size, tail, self.name.clone());
-        let values = match &self.place {
-            Place::File { origin, start, tail } => {
-                let (mut file, _) = origin.open()?;
+        let values = match &self.location {
+            ValueLocation::File { input, start, tail } => {
+                let (mut file, _) = input.open()?;
                 file.seek(SeekFrom::Start(*start)).with_context(failed)?;
                 exact(Box::new(file) as Box<dyn Read + Send>, *tail)?
             }
-            Place::Member { origin, member, header } => {
-                let mut source = member.reader(origin.open()?.0).with_context(failed)?;
+            ValueLocation::Member { input, member, header } => {
+                let mut source = member.reader(input.open()?.0).with_context(failed)?;
                 // Read through the same reader, since the CRC also covers the header.
                 io::copy(&mut source.by_ref().take(*header), &mut io::sink()).with_context(failed)?;
                 exact(Box::new(source), Tail::End)?
@@ -117,7 +117,7 @@ impl Entry {
 
 /// An array found in a file, or several of the same shape combined. Its values are not read yet.
 #[derive(Clone, Debug)]
-pub struct Array {
+pub struct LatentArray {
     /// The key to store it under.
     pub key: String,
     /// The dtype of its elements.
@@ -126,19 +126,19 @@ pub struct Array {
     pub shape: Vec<usize>,
     size: u64,
     name: String,
-    values: Values,
+    values: ArraySource,
 }
 
 #[derive(Clone, Debug)]
-enum Values {
+enum ArraySource {
     /// The values of an array in a file. With a factor, they are multiplied by it as float32; the
     /// dtype is the one in the file.
-    Of { entry: Entry, factor: Option<(Dtype, f32)> },
+    Of { entry: ArrayEntry, factor: Option<(Dtype, f32)> },
     /// The concatenated values of several arrays.
-    Stack(Vec<Array>),
+    Stack(Vec<LatentArray>),
 }
 
-impl Array {
+impl LatentArray {
     /// Size of its values in bytes.
     pub fn payload_size(&self) -> u64 {
         self.size
@@ -162,11 +162,11 @@ impl Array {
     /// enough memory for values in Fortran order.
     pub fn open(&self) -> Result<Box<dyn Read + Send>> {
         match &self.values {
-            Values::Of { entry, factor: None } => entry.open(),
-            Values::Of { entry, factor: Some((dtype, factor)) } => {
+            ArraySource::Of { entry, factor: None } => entry.open(),
+            ArraySource::Of { entry, factor: Some((dtype, factor)) } => {
                 Ok(Box::new(Scaled::new(entry.open()?, *dtype, *factor)))
             }
-            Values::Stack(arrays) => {
+            ArraySource::Stack(arrays) => {
                 Ok(Box::new(Chain { waiting: arrays.iter().cloned().collect(), current: None }))
             }
         }
@@ -174,7 +174,7 @@ impl Array {
 
     /// The values times a factor, as float32.
     pub(super) fn scaled(mut self, by: f32) -> Result<Self> {
-        if let Values::Of { factor, .. } = &mut self.values {
+        if let ArraySource::Of { factor, .. } = &mut self.values {
             *factor = Some((self.dtype, by));
         }
         let size = Dtype::F32.size_of_array(&self.shape);
@@ -195,13 +195,13 @@ impl Array {
         let shape: Vec<usize> = std::iter::once(arrays.len()).chain(row.iter().copied()).collect();
         let size = dtype.size_of_array(&shape);
         let size = size.with_context(|| format!("{name} comes to a size over 2^64 bytes"))?;
-        Ok(Self { key, dtype, shape, size, name, values: Values::Stack(arrays) })
+        Ok(Self { key, dtype, shape, size, name, values: ArraySource::Stack(arrays) })
     }
 }
 
 /// Reads arrays in sequence; each is open only while it is read.
 struct Chain {
-    waiting: VecDeque<Array>,
+    waiting: VecDeque<LatentArray>,
     current: Option<Box<dyn Read + Send>>,
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use gen5::Dtype;
 use rayon::prelude::*;
 
-use super::{Array, FolderArg, Found, Kind, LatentArg, Origin, find};
+use super::{ArrayFile, FolderArg, InputFile, Kind, LatentArg, LatentArray, find};
 use crate::suggest::of_path;
 use crate::terminal::{count, dimensions, shown};
 
@@ -26,9 +26,9 @@ const TEXT_ENCODER: [&str; 2] = ["_te", "_te_outputs"];
 #[derive(Debug)]
 pub struct Folder {
     /// The latents.
-    pub arrays: Vec<Array>,
+    pub arrays: Vec<LatentArray>,
     /// The files, in order.
-    pub files: Vec<Found>,
+    pub files: Vec<ArrayFile>,
     /// Number of skipped files and folders.
     pub others: usize,
 }
@@ -58,8 +58,8 @@ pub fn read(arg: &FolderArg) -> Result<Folder> {
         };
         bail!("{} has no .npy, .npz, .safetensors or .latent files with latents{why}", shown(&arg.path));
     }
-    let found: Vec<Result<Found>> =
-        paths.par_iter().map(|path| find(&arg_for(path), &Origin::at(path))).collect();
+    let found: Vec<Result<ArrayFile>> =
+        paths.par_iter().map(|path| find(&arg_for(path), &InputFile::at(path))).collect();
     // The first error in the order of the files, independent of the number of threads.
     let mut files = found.into_iter().collect::<Result<Vec<_>>>()?;
     let arrays = join(&mut files, &names(&paths), arg)?;
@@ -135,40 +135,40 @@ impl PartialOrd for Natural {
 }
 
 /// A planned latent.
-struct Planned {
+struct PlannedLatent {
     key: String,
     /// The arrays that form it.
-    places: Vec<Place>,
+    positions: Vec<ArrayPosition>,
     /// Whether they are stacked as rows; otherwise there is only one.
     is_stacked: bool,
 }
 
 /// The location of an array: its file, and its position among the latents and among all arrays of
 /// the file.
-struct Place {
+struct ArrayPosition {
     file: usize,
     latent: usize,
     member: usize,
 }
 
 /// Forms latents from the files' arrays, and records in each file where its arrays are.
-fn join(files: &mut [Found], names: &[String], arg: &FolderArg) -> Result<Vec<Array>> {
+fn join(files: &mut [ArrayFile], names: &[String], arg: &FolderArg) -> Result<Vec<LatentArray>> {
     let mut arrays = Vec::new();
-    for Planned { key, places, is_stacked } in plan(files, names, arg.key.as_deref()) {
+    for PlannedLatent { key, positions, is_stacked } in plan(files, names, arg.key.as_deref()) {
         let mut rows = Vec::new();
-        for (row, place) in places.into_iter().enumerate() {
-            let Some(found) = files.get_mut(place.file) else { continue };
-            if let Some(array) = found.arrays.get_mut(place.latent) {
+        for (row, position) in positions.into_iter().enumerate() {
+            let Some(found) = files.get_mut(position.file) else { continue };
+            if let Some(array) = found.arrays.get_mut(position.latent) {
                 array.key.clone_from(&key);
                 rows.push(array.clone());
             }
-            if let Some(member) = found.source.arrays.get_mut(place.member) {
+            if let Some(member) = found.source.arrays.get_mut(position.member) {
                 member.key = Some(key.clone());
                 member.row = is_stacked.then_some(row);
             }
         }
         if is_stacked {
-            arrays.push(Array::stack(key, rows, shown(&arg.path))?);
+            arrays.push(LatentArray::stack(key, rows, shown(&arg.path))?);
         } else {
             arrays.append(&mut rows);
         }
@@ -177,8 +177,8 @@ fn join(files: &mut [Found], names: &[String], arg: &FolderArg) -> Result<Vec<Ar
 }
 
 /// Plans the latents; `prefix` is the given key.
-fn plan(files: &[Found], names: &[String], prefix: Option<&str>) -> Vec<Planned> {
-    let is_stacked = |group: &Group| group.places.len() > 1 || files.len() == 1;
+fn plan(files: &[ArrayFile], names: &[String], prefix: Option<&str>) -> Vec<PlannedLatent> {
+    let is_stacked = |group: &Group| group.positions.len() > 1 || files.len() == 1;
     let (mut planned, mut taken) = (Vec::new(), HashSet::new());
     for Column { name, groups } in columns(files) {
         let kind_of = naming(&groups);
@@ -186,14 +186,19 @@ fn plan(files: &[Found], names: &[String], prefix: Option<&str>) -> Vec<Planned>
         for group in groups {
             let is_stacked = is_stacked(&group);
             let kind = (!is_one).then(|| kind_of(&group));
-            let file = group.places.first().and_then(|place| names.get(place.file)).map(String::as_str);
+            let file =
+                group.positions.first().and_then(|position| names.get(position.file)).map(String::as_str);
             let parts = if is_stacked {
                 [prefix.or(name.is_none().then_some(KEY)), name, kind.as_deref()]
             } else {
                 [prefix, file, name]
             };
             let key = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
-            planned.push(Planned { key: free(key, &mut taken), places: group.places, is_stacked });
+            planned.push(PlannedLatent {
+                key: free(key, &mut taken),
+                positions: group.positions,
+                is_stacked,
+            });
         }
     }
     planned
@@ -218,7 +223,7 @@ struct Column<'a> {
 struct Group {
     dtype: Dtype,
     shape: Vec<usize>,
-    places: Vec<Place>,
+    positions: Vec<ArrayPosition>,
 }
 
 impl Group {
@@ -242,13 +247,13 @@ impl Group {
 fn naming(groups: &[Group]) -> fn(&Group) -> String {
     let tells_apart = |name: &fn(&Group) -> String| {
         let mut names = HashSet::new();
-        groups.iter().filter(|group| group.places.len() > 1).all(|group| names.insert(name(group)))
+        groups.iter().filter(|group| group.positions.len() > 1).all(|group| names.insert(name(group)))
     };
     [Group::size, Group::axes].into_iter().find(tells_apart).unwrap_or(Group::all)
 }
 
 /// The columns and their groups, in order of first appearance.
-fn columns(files: &[Found]) -> Vec<Column<'_>> {
+fn columns(files: &[ArrayFile]) -> Vec<Column<'_>> {
     let mut columns: Vec<Column<'_>> = Vec::new();
     let mut known_columns = HashMap::new();
     let mut known_groups = HashMap::new();
@@ -265,10 +270,10 @@ fn columns(files: &[Found]) -> Vec<Column<'_>> {
             let (dtype, shape) = (array.dtype, array.shape.as_slice());
             let at = *known_groups.entry((name, dtype, shape)).or_insert(groups.len());
             if at == groups.len() {
-                groups.push(Group { dtype, shape: shape.to_vec(), places: Vec::new() });
+                groups.push(Group { dtype, shape: shape.to_vec(), positions: Vec::new() });
             }
             let Some(group) = groups.get_mut(at) else { continue };
-            group.places.push(Place { file, latent, member });
+            group.positions.push(ArrayPosition { file, latent, member });
         }
     }
     columns

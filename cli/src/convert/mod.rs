@@ -1,17 +1,17 @@
 //! Arrays of numpy and safetensors files: finds them and reads their values as GEN5 stores them.
 //!
-//! [`find`] reads headers, and the data kept with latents; [`Array::open`] returns the values in C
-//! order, little-endian. Everything that a file claims is checked against the file, and errors name
-//! the file and the array.
+//! [`find`] reads headers, and the data kept with latents; [`LatentArray::open`] returns the values
+//! in C order, little-endian. Everything that a file claims is checked against the file, and errors
+//! name the file and the array.
 
 mod arg;
 mod array;
 mod fails_once;
 pub mod folder;
+mod input_file;
 pub mod layouts;
 pub mod npy;
 mod npz;
-mod origin;
 mod payload;
 pub mod recast;
 mod safetensors;
@@ -29,14 +29,14 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::failure::UsageError;
 use crate::suggest::likely_meant;
 use crate::terminal::{escape, shown};
-use array::{Entry, Place};
-use layouts::{Layout, MAX_KEPT, Member, Source, comfyui};
+use array::{ArrayEntry, ValueLocation};
+use layouts::{FileLayout, MAX_KEPT, SourceArray, SourceFile, comfyui};
 use payload::Tail;
 use texts::Texts;
 
 pub use arg::{FolderArg, LatentArg};
-pub use array::Array;
-pub use origin::Origin;
+pub use array::LatentArray;
+pub use input_file::InputFile;
 
 /// The end of every error about an unsupported dtype.
 const ACCEPTED: &str = "GEN5 keeps float16, bfloat16 and float32";
@@ -55,10 +55,10 @@ enum Kind {
 impl Kind {
     /// The kind of a file, recognised by its first bytes. The header of `.safetensors` follows its
     /// length.
-    fn of_content(origin: &Origin) -> Result<Option<Self>> {
-        let (mut start, (file, _)) = (Vec::new(), origin.open()?);
-        file.take(9).read_to_end(&mut start).with_context(|| format!("cannot read {}", origin.name()))?;
-        ensure!(!start.is_empty(), "{} is empty", origin.name());
+    fn of_content(input: &InputFile) -> Result<Option<Self>> {
+        let (mut start, (file, _)) = (Vec::new(), input.open()?);
+        file.take(9).read_to_end(&mut start).with_context(|| format!("cannot read {}", input.name()))?;
+        ensure!(!start.is_empty(), "{} is empty", input.name());
         Ok(Self::of_start(&start))
     }
 
@@ -90,11 +90,11 @@ pub(crate) fn starts_arrays(start: &[u8]) -> bool {
 
 /// The contents of a file.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct ArrayFile {
     /// Its latents, in the order of the file.
-    pub arrays: Vec<Array>,
+    pub arrays: Vec<LatentArray>,
     /// The description of the file, with all data other than latents.
-    pub source: Source,
+    pub source: SourceFile,
     /// Whether dropping `source` would lose information.
     pub is_worth_keeping: bool,
     /// A note about the file, if any.
@@ -106,46 +106,46 @@ pub struct Found {
 /// # Errors
 ///
 /// Those of [`find`].
-pub fn arrays(arg: &LatentArg) -> Result<Vec<Array>> {
-    Ok(find(arg, &Origin::at(&arg.path))?.arrays)
+pub fn arrays(arg: &LatentArg) -> Result<Vec<LatentArray>> {
+    Ok(find(arg, &InputFile::at(&arg.path))?.arrays)
 }
 
 /// Finds the arrays that an argument selects, in file order. Values of latents are not read.
 ///
 /// Keys are the names in the file, or for `.npy` the file's name without extension, unless the
 /// argument gives one. Members of a `.npz` without the extension `.npy` are not arrays. In a file
-/// of a known [`Layout`], small arrays that cannot be latents are kept in its [`Source`], and a
-/// given key is that of its latent.
+/// of a known [`FileLayout`], small arrays that cannot be latents are kept in its [`SourceFile`],
+/// and a given key is that of its latent.
 ///
 /// # Errors
 ///
 /// If the file cannot be read or is malformed, if it has no name to use as a key, if a requested
 /// array is missing or not little-endian float16, bfloat16 or float32, or if several arrays have
 /// the same key.
-pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
+pub fn find(arg: &LatentArg, input: &InputFile) -> Result<ArrayFile> {
     let no_texts = BTreeMap::new();
-    let (kind, by) = match origin.path() {
+    let (kind, by) = match input.path() {
         Some(path) => (Kind::of(path), "its name"),
-        None => (Kind::of_content(origin)?, "its first bytes"),
+        None => (Kind::of_content(input)?, "its first bytes"),
     };
     let mut found = match kind {
         Some(Kind::Npy) => {
-            let entry = npy_entry(arg, origin)?;
-            take(arg, Layout::Npy, vec![entry], &no_texts, false)?
+            let entry = npy_entry(arg, input)?;
+            take(arg, FileLayout::Npy, vec![entry], &no_texts, false)?
         }
         Some(Kind::Npz) => {
-            let mut archive = npz::Archive::open(origin)?;
-            let layout = Layout::of_npz(&archive.names());
+            let mut archive = npz::Archive::open(input)?;
+            let layout = FileLayout::of_npz(&archive.names());
             let positions = select(&archive.names(), layout, arg)?;
             let entries = positions.into_iter().map(|at| archive.entry(at)).collect::<Result<_>>()?;
             take(arg, layout, entries, &no_texts, false)?
         }
         Some(Kind::Safetensors) => {
-            let mut index = safetensors::Index::open(origin)?;
+            let mut index = safetensors::Index::open(input)?;
             let texts = std::mem::take(&mut index.metadata);
             let names = index.names();
-            let layout = Layout::of_safetensors(&names, &texts, origin.path());
-            let is_scaled = layout == Layout::Comfyui && !names.contains(&comfyui::MARKER);
+            let layout = FileLayout::of_safetensors(&names, &texts, input.path());
+            let is_scaled = layout == FileLayout::Comfyui && !names.contains(&comfyui::MARKER);
             let positions = select(&names, layout, arg)?.into_iter();
             let entries = positions.map(|at| index.entry(at)).collect::<Result<_>>()?;
             take(arg, layout, entries, &texts, is_scaled)?
@@ -153,10 +153,10 @@ pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
         None => bail!(
             "{} is no .npy, .npz, .safetensors or .latent file, going by {by}; save it as one first, for example \
              numpy.save(\"x.npy\", tensor.cpu().numpy())",
-            origin.name()
+            input.name()
         ),
     };
-    if origin.path().is_none() {
+    if input.path().is_none() {
         found.source.file = format!("stdin.{}", found.source.layout.extension());
     }
     Ok(found)
@@ -166,11 +166,11 @@ pub fn find(arg: &LatentArg, origin: &Origin) -> Result<Found> {
 /// unscaled.
 fn take(
     arg: &LatentArg,
-    layout: Layout,
-    entries: Vec<Entry>,
+    layout: FileLayout,
+    entries: Vec<ArrayEntry>,
     metadata: &BTreeMap<String, String>,
     is_scaled: bool,
-) -> Result<Found> {
+) -> Result<ArrayFile> {
     let (mut arrays, mut members) = (Vec::new(), Vec::new());
     let latent = layout.only_latent(entries.iter().map(|entry| entry.key.as_str()));
     let mut room = MAX_KEPT;
@@ -180,10 +180,10 @@ fn take(
             Some(other) if layout.is_known() && arg.member.is_none() => {
                 let bytes = entry.read(room)?;
                 room = room.saturating_sub(bytes.len() as u64);
-                members.push(Member::kept(&name, other, &entry.shape, &bytes));
+                members.push(SourceArray::kept(&name, other, &entry.shape, &bytes));
             }
             _ => {
-                let mut array = entry.into_array()?;
+                let mut array = entry.into_latent()?;
                 let (dtype, scaled) = (array.dtype, is_scaled && name == comfyui::TENSOR);
                 if scaled {
                     array = array.scaled(comfyui::UNSCALE)?;
@@ -193,7 +193,10 @@ fn take(
                     Some(key) => array.key = format!("{key}/{name}"),
                     None => {}
                 }
-                members.push(Member { scaled, ..Member::latent(&name, dtype, &array.shape, &array.key) });
+                members.push(SourceArray {
+                    scaled,
+                    ..SourceArray::latent(&name, dtype, &array.shape, &array.key)
+                });
                 arrays.push(array);
             }
         }
@@ -208,18 +211,18 @@ fn take(
     });
     let file = arg.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_worth_keeping = arg.member.is_none() && (layout.is_known() || !metadata.is_empty());
-    let source = Source { file, layout, arrays: members, metadata: Texts::of_map(metadata)? };
-    Ok(Found { arrays, source, is_worth_keeping, note })
+    let source = SourceFile { file, layout, arrays: members, metadata: Texts::of_map(metadata)? };
+    Ok(ArrayFile { arrays, source, is_worth_keeping, note })
 }
 
 /// The array of a `.npy` file.
-fn npy_entry(arg: &LatentArg, origin: &Origin) -> Result<Entry> {
-    let name = origin.name();
+fn npy_entry(arg: &LatentArg, input: &InputFile) -> Result<ArrayEntry> {
+    let name = input.name();
     ensure!(arg.member.is_none(), "{name} is one array; no other can be picked of it");
     let key = match &arg.key {
         Some(key) => key.clone(),
         None => {
-            let path = origin.path();
+            let path = input.path();
             let path = path.ok_or_else(|| {
                 UsageError("an array from standard input needs a key: --latent KEY=-".to_owned())
             })?;
@@ -228,15 +231,15 @@ fn npy_entry(arg: &LatentArg, origin: &Origin) -> Result<Entry> {
                 .to_owned()
         }
     };
-    let (mut file, size) = origin.open()?;
+    let (mut file, size) = input.open()?;
     let header = npy::read_header(&mut file, &name)?;
-    let place = Place::File { origin: origin.clone(), start: header.length, tail: Tail::End };
+    let location = ValueLocation::File { input: input.clone(), start: header.length, tail: Tail::End };
     let (kind, values) = ((header.dtype, header.refusal), size.saturating_sub(header.length));
-    Entry::new(key, kind, header.shape, header.fortran_order, (place, values), name)
+    ArrayEntry::new(key, kind, header.shape, header.fortran_order, (location, values), name)
 }
 
 /// The positions of the selected arrays.
-fn select(names: &[&str], layout: Layout, arg: &LatentArg) -> Result<Vec<usize>> {
+fn select(names: &[&str], layout: FileLayout, arg: &LatentArg) -> Result<Vec<usize>> {
     let file = shown(&arg.path);
     ensure!(!names.is_empty(), "{file} holds no arrays");
     if let Some(member) = &arg.member {
@@ -259,7 +262,7 @@ fn select(names: &[&str], layout: Layout, arg: &LatentArg) -> Result<Vec<usize>>
         );
     }
     // ComfyUI's marker is not data.
-    let is_array = |name: &str| layout != Layout::Comfyui || name != comfyui::MARKER;
+    let is_array = |name: &str| layout != FileLayout::Comfyui || name != comfyui::MARKER;
     Ok(names.iter().enumerate().filter(|(_, name)| is_array(name)).map(|(at, _)| at).collect())
 }
 

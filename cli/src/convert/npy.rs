@@ -30,7 +30,7 @@ const MAX_TEXT: u32 = 1 << 20;
 
 /// The contents of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct NpyHeader {
     pub(super) dtype: Type,
     /// The reason why it cannot be a latent, if so.
     pub(super) refusal: Option<String>,
@@ -41,7 +41,7 @@ pub(super) struct Header {
 }
 
 /// Reads only the header of an array; errors call it `name`.
-pub(super) fn read_header(source: &mut dyn Read, name: &str) -> Result<Header> {
+pub(super) fn read_header(source: &mut dyn Read, name: &str) -> Result<NpyHeader> {
     let mut prefix = [0; 8];
     read_exact(source, &mut prefix, name)?;
     let [magic @ .., major, minor] = prefix;
@@ -65,7 +65,7 @@ pub(super) fn read_header(source: &mut dyn Read, name: &str) -> Result<Header> {
     let refusal = fields.refusal.map(|refusal| format!("{name} holds {refusal}"));
     let Some(dtype) = fields.dtype else { bail!("{}", refusal.unwrap_or_default()) };
     let length = prefix.len() as u64 + field as u64 + u64::from(length);
-    Ok(Header { dtype, refusal, shape: fields.shape, fortran_order: fields.fortran_order, length })
+    Ok(NpyHeader { dtype, refusal, shape: fields.shape, fortran_order: fields.fortran_order, length })
 }
 
 fn read_exact(source: &mut dyn Read, buf: &mut [u8], name: &str) -> Result<()> {
@@ -288,7 +288,7 @@ mod tests {
         file
     }
 
-    fn read(file: &[u8]) -> Result<Header, String> {
+    fn read(file: &[u8]) -> Result<NpyHeader, String> {
         let header = read_header(&mut &*file, "x.npy").map_err(|error| format!("{error:#}"))?;
         match &header.refusal {
             Some(refusal) => Err(refusal.clone()),
@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    fn read_text(text: &str) -> Result<Header, String> {
+    fn read_text(text: &str) -> Result<NpyHeader, String> {
         read(&framed(1, text.as_bytes()))
     }
 
@@ -340,7 +340,7 @@ mod tests {
             let length = if version == 1 { 10 } else { 12 } + text.len() as u64;
             assert_eq!(
                 header,
-                Header {
+                NpyHeader {
                     dtype: Dtype::F16.into(),
                     refusal: None,
                     shape: vec![3, 4],
@@ -472,7 +472,7 @@ mod tests {
             prop_assert_eq!(file.len() % 64, 0);
             prop_assert_eq!(file.last(), Some(&b'\n'));
             let header = read(&file).unwrap();
-            prop_assert_eq!(&header, &Header { dtype: dtype.into(), refusal: None, shape, fortran_order: false, length: file.len() as u64 });
+            prop_assert_eq!(&header, &NpyHeader { dtype: dtype.into(), refusal: None, shape, fortran_order: false, length: file.len() as u64 });
             let other = npyz::NpyHeader::from_reader(&file[..]).unwrap();
             let axes: Vec<u64> = header.shape.iter().map(|&axis| axis as u64).collect();
             prop_assert_eq!(other.shape(), &axes[..]);

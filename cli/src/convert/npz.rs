@@ -7,30 +7,30 @@
 use anyhow::{Context, Result, bail, ensure};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::array::{Entry, Place};
+use super::array::{ArrayEntry, ValueLocation};
+use super::input_file::{FileCursor, InputFile};
 use super::npy;
-use super::origin::{Opened, Origin};
-use super::zip_member::Member;
+use super::zip_member::ZipMember;
 use crate::terminal::escape;
 
 /// The directory of a `.npz` file.
 pub(super) struct Archive<'a> {
-    origin: &'a Origin,
-    zip: ZipArchive<Opened>,
+    input: &'a InputFile,
+    zip: ZipArchive<FileCursor>,
     /// The position in the directory and the name of each array, in file order.
     arrays: Vec<(usize, String)>,
 }
 
 impl<'a> Archive<'a> {
     /// Reads the directory. Members without the extension `.npy` are not arrays, as in numpy.
-    pub(super) fn open(origin: &'a Origin) -> Result<Self> {
-        let (file, _) = origin.open()?;
-        let zip = ZipArchive::new(file).map_err(|error| invalid(origin, &error))?;
-        ensure!(!zip.has_duplicate_names(), "{} has several members of one name", origin.name());
+    pub(super) fn open(input: &'a InputFile) -> Result<Self> {
+        let (file, _) = input.open()?;
+        let zip = ZipArchive::new(file).map_err(|error| invalid(input, &error))?;
+        ensure!(!zip.has_duplicate_names(), "{} has several members of one name", input.name());
         let mut members = Vec::new();
         for index in 0..zip.len() {
-            let entry = zip.by_index_data(index).map_err(|error| invalid(origin, &error))?;
-            let name = entry.name().map_err(|error| invalid(origin, &error))?;
+            let entry = zip.by_index_data(index).map_err(|error| invalid(input, &error))?;
+            let name = entry.name().map_err(|error| invalid(input, &error))?;
             if let Some(name) = name.strip_suffix(".npy") {
                 members.push((entry.header_start(), index, name.to_owned()));
             }
@@ -38,7 +38,7 @@ impl<'a> Archive<'a> {
         // The directory may not be in the order of the members.
         members.sort_by_key(|&(start, index, _)| (start, index));
         let arrays = members.into_iter().map(|(_, index, name)| (index, name)).collect();
-        Ok(Self { origin, zip, arrays })
+        Ok(Self { input, zip, arrays })
     }
 
     /// The names of the arrays.
@@ -47,9 +47,9 @@ impl<'a> Archive<'a> {
     }
 
     /// Reads the header of the array at this position in the names.
-    pub(super) fn entry(&mut self, position: usize) -> Result<Entry> {
+    pub(super) fn entry(&mut self, position: usize) -> Result<ArrayEntry> {
         let (index, key) = self.arrays.get(position).context("no such array")?;
-        let name = format!("{}:{}", self.origin.name(), escape(key));
+        let name = format!("{}:{}", self.input.name(), escape(key));
         let member = {
             let entry = self.zip.by_index_raw(*index).with_context(|| format!("{name} cannot be found"))?;
             ensure!(!entry.encrypted(), "{name} is encrypted; save it without a password");
@@ -61,7 +61,7 @@ impl<'a> Archive<'a> {
                     method(other)
                 ),
             };
-            Member {
+            ZipMember {
                 start: entry.data_start().with_context(|| format!("{name} cannot be found"))?,
                 packed: entry.compressed_size(),
                 size: entry.size(),
@@ -69,17 +69,17 @@ impl<'a> Archive<'a> {
                 deflated,
             }
         };
-        let (file, _) = self.origin.open()?;
+        let (file, _) = self.input.open()?;
         let mut source = member.reader(file).with_context(|| format!("cannot read {name}"))?;
         let header = npy::read_header(&mut source, &name)?;
-        let place = Place::Member { origin: self.origin.clone(), member, header: header.length };
+        let location = ValueLocation::Member { input: self.input.clone(), member, header: header.length };
         let (kind, values) = ((header.dtype, header.refusal), member.size.saturating_sub(header.length));
-        Entry::new(key.clone(), kind, header.shape, header.fortran_order, (place, values), name)
+        ArrayEntry::new(key.clone(), kind, header.shape, header.fortran_order, (location, values), name)
     }
 }
 
-fn invalid(origin: &Origin, error: &zip::result::ZipError) -> anyhow::Error {
-    anyhow::anyhow!("{} is not a valid .npz (zip) file: {}", origin.name(), escape(&error.to_string()))
+fn invalid(input: &InputFile, error: &zip::result::ZipError) -> anyhow::Error {
+    anyhow::anyhow!("{} is not a valid .npz (zip) file: {}", input.name(), escape(&error.to_string()))
 }
 
 fn method(method: CompressionMethod) -> String {

@@ -119,14 +119,14 @@ pub(super) fn from_fortran(
 struct Transposed<const S: usize> {
     data: Vec<u8>,
     /// The position in C order, last axis first.
-    axes: Vec<Axis>,
+    axes: Vec<StridedAxis>,
     /// The same position in `data`, in elements; `None` at the end.
     at: Option<usize>,
     block: Vec<u8>,
     taken: usize,
 }
 
-struct Axis {
+struct StridedAxis {
     index: usize,
     length: usize,
     /// Elements in `data` between neighbouring indices.
@@ -141,7 +141,7 @@ impl<const S: usize> Transposed<S> {
         for &length in shape {
             // An axis of length 1 never moves.
             if length != 1 {
-                axes.push(Axis { index: 0, length, stride });
+                axes.push(StridedAxis { index: 0, length, stride });
                 stride *= length;
             }
         }
@@ -166,7 +166,7 @@ impl<const S: usize> Transposed<S> {
 }
 
 /// Moves to the next position in C order, from `at` in the data.
-fn next(axes: &mut [Axis], mut at: usize) -> Option<usize> {
+fn next(axes: &mut [StridedAxis], mut at: usize) -> Option<usize> {
     for axis in axes {
         if axis.index + 1 < axis.length {
             axis.index += 1;

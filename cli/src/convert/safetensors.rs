@@ -8,8 +8,8 @@ use ::safetensors::tensor::{Metadata, TensorInfo};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::ACCEPTED;
-use super::array::{Entry, Place};
-use super::origin::Origin;
+use super::array::{ArrayEntry, ValueLocation};
+use super::input_file::InputFile;
 use super::payload::Tail;
 use super::types::Type;
 use crate::budget::HEADER_OF_TENSORS;
@@ -20,7 +20,7 @@ const PREFIX: u64 = 8;
 
 /// The header of a `.safetensors` file.
 pub(super) struct Index<'a> {
-    origin: &'a Origin,
+    input: &'a InputFile,
     /// The offset of the values.
     start: u64,
     /// The tensors in the order of their values.
@@ -33,9 +33,9 @@ impl<'a> Index<'a> {
     /// Reads the header. The safetensors crate checks that the values of each tensor start where
     /// the previous ones end and match its shape; this function checks that the file ends after the
     /// last of them.
-    pub(super) fn open(origin: &'a Origin) -> Result<Self> {
-        let (mut file, size) = origin.open()?;
-        let name = origin.name();
+    pub(super) fn open(input: &'a InputFile) -> Result<Self> {
+        let (mut file, size) = input.open()?;
+        let name = input.name();
         ensure!(size >= PREFIX, "{name} is too short for a .safetensors file");
         let mut length = [0; 8];
         file.read_exact(&mut length).with_context(|| format!("cannot read {name}"))?;
@@ -63,7 +63,7 @@ impl<'a> Index<'a> {
             left.data_offsets.cmp(&right.data_offsets).then_with(|| a.cmp(b))
         });
         let metadata = metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        Ok(Self { origin, start, tensors, metadata })
+        Ok(Self { input, start, tensors, metadata })
     }
 
     /// The names of the arrays.
@@ -72,9 +72,9 @@ impl<'a> Index<'a> {
     }
 
     /// The array at this position in the names.
-    pub(super) fn entry(&self, position: usize) -> Result<Entry> {
+    pub(super) fn entry(&self, position: usize) -> Result<ArrayEntry> {
         let (key, info) = self.tensors.get(position).context("no such array")?;
-        let name = format!("{}:{}", self.origin.name(), escape(key));
+        let name = format!("{}:{}", self.input.name(), escape(key));
         let refusal = || {
             format!(
                 "{name} holds {} ({}): {ACCEPTED}; convert it first, for example tensor.to(torch.float32)",
@@ -85,10 +85,13 @@ impl<'a> Index<'a> {
         let Some(kind) = Type::of_tensor(info.dtype) else { bail!("{}", refusal()) };
         let refusal = (!matches!(kind, Type::Latent(_))).then(refusal);
         let (start, end) = info.data_offsets;
-        let place =
-            Place::File { origin: self.origin.clone(), start: self.start + start as u64, tail: Tail::Any };
+        let location = ValueLocation::File {
+            input: self.input.clone(),
+            start: self.start + start as u64,
+            tail: Tail::Any,
+        };
         let values = end.saturating_sub(start) as u64;
-        Entry::new(key.clone(), (kind, refusal), info.shape.clone(), false, (place, values), name)
+        ArrayEntry::new(key.clone(), (kind, refusal), info.shape.clone(), false, (location, values), name)
     }
 }
 

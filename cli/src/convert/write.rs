@@ -113,7 +113,7 @@ fn write_npz<V>(
 /// A member of a safetensors header.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Header<'a> {
+enum HeaderMember<'a> {
     Texts(&'a Texts),
     Tensor { dtype: Tensor, shape: &'a [usize], data_offsets: [u64; 2] },
 }
@@ -131,14 +131,14 @@ fn write_safetensors<V>(
     sorted.sort_by_key(|piece| std::cmp::Reverse(piece.kind.size()));
     let (mut header, mut names) = (Vec::new(), HashSet::new());
     if !texts.is_empty() {
-        header.push(("__metadata__", Header::Texts(texts)));
+        header.push(("__metadata__", HeaderMember::Texts(texts)));
     }
     let mut start = 0_u64;
     for piece in &sorted {
         let name = &piece.name;
         let end = start.checked_add(size(piece)?).context("the values are over 2^64 bytes")?;
         let dtype = piece.kind.tensor().with_context(|| format!("{} has no type there", escape(name)))?;
-        header.push((name, Header::Tensor { dtype, shape: &piece.shape, data_offsets: [start, end] }));
+        header.push((name, HeaderMember::Tensor { dtype, shape: &piece.shape, data_offsets: [start, end] }));
         ensure!(names.insert(name), "two tensors would be called {}", escape(name));
         start = end;
     }

@@ -5,11 +5,11 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
 use crc32fast::Hasher;
 use flate2::bufread::DeflateDecoder;
 
-use super::origin::Opened;
+use super::input_file::FileCursor;
 
 /// A member's location in the zip, and its expected size and CRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Member {
+pub(super) struct ZipMember {
     pub(super) start: u64,
     pub(super) packed: u64,
     pub(super) size: u64,
@@ -17,28 +17,28 @@ pub(super) struct Member {
     pub(super) deflated: bool,
 }
 
-impl Member {
+impl ZipMember {
     /// A reader of the whole member.
-    pub(super) fn reader(self, mut file: Opened) -> io::Result<Checked> {
+    pub(super) fn reader(self, mut file: FileCursor) -> io::Result<Checked> {
         file.seek(SeekFrom::Start(self.start))?;
         let packed = BufReader::new(file.take(self.packed));
         let source = if self.deflated {
-            Source::Deflated(DeflateDecoder::new(packed))
+            PackedData::Deflated(DeflateDecoder::new(packed))
         } else {
-            Source::Stored(packed)
+            PackedData::Stored(packed)
         };
         Ok(Checked { source, left: self.size, crc: self.crc, hasher: Hasher::new() })
     }
 }
 
-enum Source {
-    Stored(BufReader<Take<Opened>>),
-    Deflated(DeflateDecoder<BufReader<Take<Opened>>>),
+enum PackedData {
+    Stored(BufReader<Take<FileCursor>>),
+    Deflated(DeflateDecoder<BufReader<Take<FileCursor>>>),
 }
 
 /// Reads a member and checks its size and CRC at the end.
 pub(super) struct Checked {
-    source: Source,
+    source: PackedData,
     left: u64,
     crc: u32,
     hasher: Hasher,
@@ -47,8 +47,8 @@ pub(super) struct Checked {
 impl Read for Checked {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let count = match &mut self.source {
-            Source::Stored(source) => source.read(buf)?,
-            Source::Deflated(source) => source.read(buf)?,
+            PackedData::Stored(source) => source.read(buf)?,
+            PackedData::Deflated(source) => source.read(buf)?,
         };
         let (read, _) = buf.split_at(count);
         self.hasher.update(read);

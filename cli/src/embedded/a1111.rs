@@ -67,8 +67,7 @@ fn is_template(line: &str) -> bool {
 fn has_pairs(line: &str) -> bool {
     let (mut pairs, mut numbers, mut steps_first) = (0, false, false);
     for (name, value) in Pairs(line).take(MAX_SETTINGS) {
-        let is_integer =
-            matches!(value, Value::Plain(text) if text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok());
+        let is_integer = matches!(value, SpelledValue::Plain(text) if is_integer(text));
         numbers |= is_integer && matches!(name, "Steps" | "Seed");
         steps_first |= pairs == 0 && is_integer && name == "Steps";
         pairs += 1;
@@ -76,9 +75,14 @@ fn has_pairs(line: &str) -> bool {
     steps_first || (numbers && pairs >= 3)
 }
 
+/// Whether a text is an integer of 64 bits, signed or not.
+fn is_integer(text: &str) -> bool {
+    text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok()
+}
+
 /// A value as spelled.
 #[derive(Clone, Debug, PartialEq)]
-enum Value<'a> {
+enum SpelledValue<'a> {
     /// A quoted value, unquoted.
     Quoted(String),
     /// An array or object.
@@ -91,7 +95,7 @@ enum Value<'a> {
 struct Pairs<'a>(&'a str);
 
 impl<'a> Iterator for Pairs<'a> {
-    type Item = (&'a str, Value<'a>);
+    type Item = (&'a str, SpelledValue<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.0.is_empty() {
@@ -120,11 +124,11 @@ fn split_name(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Splits off the first value; the rest starts after its comma.
-fn split_value(text: &str) -> (Value<'_>, &str) {
+fn split_value(text: &str) -> (SpelledValue<'_>, &str) {
     if text.starts_with('"') {
         let (quoted, rest) = text.split_at(json::string_length(text));
         if let (Some(rest), Ok(value)) = (behind_comma(rest), serde_json::from_str(quoted)) {
-            return (Value::Quoted(value), rest);
+            return (SpelledValue::Quoted(value), rest);
         }
     }
     if text.starts_with(['{', '[']) {
@@ -132,7 +136,7 @@ fn split_value(text: &str) -> (Value<'_>, &str) {
         if let Some(Ok(value)) = values.next()
             && let Some(rest) = text.get(values.byte_offset()..).and_then(behind_comma)
         {
-            return (Value::Json(value.get()), rest);
+            return (SpelledValue::Json(value.get()), rest);
         }
     }
     // A comma only ends the value if another pair follows, so that a comma that should have been
@@ -142,7 +146,7 @@ fn split_value(text: &str) -> (Value<'_>, &str) {
         rest.trim_start().is_empty() || split_name(rest).is_some()
     });
     let (value, rest) = text.split_at(end.unwrap_or(text.len()));
-    (Value::Plain(value.trim()), rest.strip_prefix(',').unwrap_or(rest))
+    (SpelledValue::Plain(value.trim()), rest.strip_prefix(',').unwrap_or(rest))
 }
 
 /// The text after the comma that ends a value, if it ends here.
@@ -152,31 +156,33 @@ fn behind_comma(rest: &str) -> Option<&str> {
 }
 
 /// Adds a pair to the result.
-fn take(generation: &mut Generation, name: &str, value: &Value<'_>) {
+fn take(generation: &mut Generation, name: &str, value: &SpelledValue<'_>) {
     let name = match snake_case(name) {
         name if name == "schedule_type" => "scheduler".to_owned(),
         name => name,
     };
     match value {
-        Value::Json(object) if name == "hashes" => {
+        SpelledValue::Json(object) if name == "hashes" => {
             let hashes = json::object(object).unwrap_or_default();
             let loras = hashes.iter().filter_map(|(name, _)| name.strip_prefix("lora:"));
             loras.take(MAX_SETTINGS).for_each(|lora| generation.tag(lora));
         }
-        Value::Quoted(hashes) if name == "lora_hashes" => {
+        SpelledValue::Quoted(hashes) if name == "lora_hashes" => {
             let loras = hashes.split(", ").filter_map(|lora| lora.split_once(':'));
             loras.take(MAX_SETTINGS).for_each(|(lora, _)| generation.tag(lora));
         }
-        Value::Plain(hash) if name == "lora_hashes" => {
+        SpelledValue::Plain(hash) if name == "lora_hashes" => {
             generation.tag(hash.split_once(':').map_or("", |(lora, _)| lora));
         }
         _ => {}
     }
     match value {
-        Value::Quoted(text) => generation.take_text(&name, text),
-        Value::Json(value) => generation.take(&name, value),
-        Value::Plain(text) if json::is_number(text) && !is_of_text(&name) => generation.take(&name, text),
-        Value::Plain(text) => generation.take_text(&name, text),
+        SpelledValue::Quoted(text) => generation.take_text(&name, text),
+        SpelledValue::Json(value) => generation.take(&name, value),
+        SpelledValue::Plain(text) if json::is_number(text) && !is_of_text(&name) => {
+            generation.take(&name, text)
+        }
+        SpelledValue::Plain(text) => generation.take_text(&name, text),
     }
 }
 
@@ -230,13 +236,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pairs(line: &str) -> Vec<(&str, Value<'_>)> {
+    fn pairs(line: &str) -> Vec<(&str, SpelledValue<'_>)> {
         Pairs(line).collect()
     }
 
     #[test]
     fn values_are_quoted_json_or_plain() {
-        use Value::{Json, Plain, Quoted};
+        use SpelledValue::{Json, Plain, Quoted};
         let line = r#"Steps: 20, Lora hashes: "a: b, c: d", Hashes: {"vae": "x, y: z"}, Size: 512x768, Styles: "[\"a\"]","#;
         assert_eq!(
             pairs(line),

@@ -3,7 +3,7 @@
 //! Only the first directory and the Exif directory are read, each once, so a file cannot cause a
 //! loop. A field's bytes are sliced and never allocated by the count that the file claims.
 
-use super::{Texts, utf8_or_latin1};
+use super::{TextCollector, utf8_or_latin1};
 
 /// The fields that generators write, and their names. UserComment belongs in the Exif directory,
 /// but Pillow writes it where its caller does, often in the first.
@@ -22,7 +22,7 @@ const USER_COMMENT: u16 = 0x9286;
 const EXIF_DIRECTORY: u16 = 0x8769;
 
 /// Reads the text of a TIFF structure; problems call it `place`.
-pub(crate) fn read(tiff: &[u8], place: &str, found: &mut Texts) {
+pub(crate) fn read(tiff: &[u8], place: &str, found: &mut TextCollector) {
     let Some((tiff, first)) = Tiff::new(tiff) else {
         return found.problem(format!("{place} is no valid Exif; not read"));
     };
@@ -68,7 +68,7 @@ impl<'a> Tiff<'a> {
         start: u32,
         place: &str,
         seen: &mut Vec<&'static str>,
-        found: &mut Texts,
+        found: &mut TextCollector,
     ) -> Option<u32> {
         let start = usize::try_from(start).ok()?;
         let mut exif = None;

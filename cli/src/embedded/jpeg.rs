@@ -1,12 +1,12 @@
 //! The text of a JPEG: Exif in APP1, and COM.
 
-use super::{Texts, exif, utf8_or_latin1};
+use super::{TextCollector, exif, utf8_or_latin1};
 
 /// Start of image, and the first byte of the next marker.
 pub(super) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
 
 /// Reads the segments before the scan; all text comes before it.
-pub(super) fn read(image: &[u8], found: &mut Texts) {
+pub(super) fn read(image: &[u8], found: &mut TextCollector) {
     let mut rest = image.get(2..).unwrap_or_default();
     loop {
         let at = image.len() - rest.len();

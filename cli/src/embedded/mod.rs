@@ -51,7 +51,7 @@ impl Embedded {
     /// Parses texts that do not come from an image. Those over the limit on the total length are
     /// left out.
     pub fn of(texts: &[Text]) -> Self {
-        let mut found = Texts::new();
+        let mut found = TextCollector::new();
         for Text { keyword, text } in texts {
             if found.count() {
                 found.keep(keyword, text, keyword);
@@ -73,7 +73,7 @@ pub struct Text {
 
 /// Reads the text in an image. In formats other than PNG, JPEG and WebP, it finds nothing.
 pub fn read(image: &[u8]) -> Embedded {
-    let mut found = Texts::new();
+    let mut found = TextCollector::new();
     if image.starts_with(png::SIGNATURE) {
         png::read(image, &mut found);
     } else if image.starts_with(jpeg::SIGNATURE) {
@@ -97,7 +97,7 @@ pub fn understand(texts: &[Text]) -> Option<Generation> {
 }
 
 /// Collects texts within the limits.
-pub(crate) struct Texts {
+pub(crate) struct TextCollector {
     texts: Vec<Text>,
     problems: Vec<String>,
     /// Number of problems over the limit.
@@ -108,7 +108,7 @@ pub(crate) struct Texts {
     pieces: usize,
 }
 
-impl Texts {
+impl TextCollector {
     pub(crate) fn new() -> Self {
         Self { texts: Vec::new(), problems: Vec::new(), untold: 0, room: MAX_TEXT_BYTES, pieces: MAX_TEXTS }
     }
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn problems_are_counted_when_they_are_too_many() {
-        let mut found = Texts::new();
+        let mut found = TextCollector::new();
         for n in 0..MAX_PROBLEMS + 5 {
             found.problem(n.to_string());
         }
@@ -246,7 +246,7 @@ mod tests {
         flate2::bufread::ZlibEncoder::new(&zeros[..], flate2::Compression::fast())
             .read_to_end(&mut bomb)
             .unwrap();
-        let mut found = Texts::new();
+        let mut found = TextCollector::new();
         assert!(found.inflate(&bomb, "a").is_none());
         assert_eq!(found.room, 0);
         assert!(found.inflate(&bomb, "b").is_none());

@@ -2,13 +2,13 @@
 
 use crc32fast::hash;
 
-use super::{Texts, exif, utf8_or_latin1};
+use super::{TextCollector, exif, utf8_or_latin1};
 
 /// The first bytes of every PNG.
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Reads the chunks up to IEND. Only text chunks with a correct CRC are parsed.
-pub(super) fn read(image: &[u8], found: &mut Texts) {
+pub(super) fn read(image: &[u8], found: &mut TextCollector) {
     let mut rest = image.get(SIGNATURE.len()..).unwrap_or_default();
     while let Some(chunk) = Chunk::first_of(rest) {
         match chunk.kind {
@@ -57,7 +57,7 @@ impl<'a> Chunk<'a> {
     }
 
     /// Collects the text of the chunk.
-    fn read(&self, place: &str, found: &mut Texts) {
+    fn read(&self, place: &str, found: &mut TextCollector) {
         if self.kind == b"eXIf" {
             return exif::read(self.body, place, found);
         }

@@ -1,6 +1,6 @@
 //! The text of a WebP: Exif.
 
-use super::{Texts, exif};
+use super::{TextCollector, exif};
 
 /// Whether an image is a WebP.
 pub(super) fn is_webp(image: &[u8]) -> bool {
@@ -8,7 +8,7 @@ pub(super) fn is_webp(image: &[u8]) -> bool {
 }
 
 /// Reads the chunks to the end of the image.
-pub(super) fn read(image: &[u8], found: &mut Texts) {
+pub(super) fn read(image: &[u8], found: &mut TextCollector) {
     let mut rest = image.get(12..).unwrap_or_default();
     while !rest.is_empty() {
         let at = image.len() - rest.len();

@@ -11,7 +11,7 @@ use crate::budget::{SIDE_BY_SIDE, beside_others, is_for_alone};
 use crate::input::files::Files;
 use crate::options::FilesArgs;
 use crate::output::Output;
-use crate::progress::{Progress, Share};
+use crate::progress::{FileShare, Progress};
 use crate::streams::is_dash;
 use crate::terminal::count;
 
@@ -39,7 +39,7 @@ pub(crate) fn each<'o, T: Send>(
     args: &FilesArgs,
     doing: Option<&'static str>,
     output: &mut Output<'o>,
-    look: impl Fn(&Path, Limits, &Share<'_>) -> Result<T> + Sync,
+    look: impl Fn(&Path, Limits, &FileShare<'_>) -> Result<T> + Sync,
     mut print: impl FnMut(Seen<'_, T>, &mut Output<'o>) -> Result<()>,
 ) -> Result<()> {
     let Files { found, several } = Files::find(args)?;

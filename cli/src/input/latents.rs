@@ -7,7 +7,7 @@ use gen5::{Latent, Reader};
 
 use crate::failure::UsageError;
 use crate::failure::of_file;
-use crate::options::Rows;
+use crate::options::RowRange;
 use crate::suggest::likely_meant;
 use crate::terminal::{self, shown};
 
@@ -34,7 +34,7 @@ pub(crate) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
 }
 
 /// Some rows of a latent. Errors call the latent `key`.
-pub(crate) fn select(latent: &Latent, rows: Rows, key: &str) -> Result<Latent> {
+pub(crate) fn select(latent: &Latent, rows: RowRange, key: &str) -> Result<Latent> {
     let Some(count) = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied() else {
         return Err(UsageError(format!("--rows {rows}: latent {key} is a scalar, and has no rows")).into());
     };

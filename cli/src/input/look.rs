@@ -7,7 +7,7 @@ use gen5::{Latent, Reader};
 
 use super::latents::find;
 use crate::failure::UsageError;
-use crate::options::{LookArgs, Rows};
+use crate::options::{LookArgs, RowRange};
 use crate::picture::{Clues, Layout, Medium, Preview, Previews, Wish};
 use crate::terminal::count;
 
@@ -38,7 +38,7 @@ pub(crate) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
 }
 
 /// Rejects rows that no latent has.
-fn check_rows(rows: Rows, layouts: &[(&Latent, Layout)]) -> Result<()> {
+fn check_rows(rows: RowRange, layouts: &[(&Latent, Layout)]) -> Result<()> {
     // Latents whose rows are not pictures are shown whole.
     for (latent, _) in layouts.iter().filter(|(_, layout)| layout.items_in_row().is_some()) {
         let rows_of = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(0);

@@ -9,13 +9,13 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use gen5::{Extra, Latent, Reader};
 
-use crate::convert::layouts::Source;
+use crate::convert::layouts::SourceFile;
 use crate::output::Output;
 use crate::same_json::same_json;
 use crate::terminal::{count, human_size, shown};
 
 /// The member of `model_info` that records the sources.
-pub(crate) const SOURCES: &str = Source::MEMBER;
+pub(crate) const SOURCES: &str = SourceFile::MEMBER;
 
 /// The members that record where a file's latents come from: the files that `merge` combined, and
 /// the whole that `split` divided.
@@ -26,8 +26,8 @@ pub(crate) const PART_OF: &str = "part_of";
 const MAX_SOURCES: usize = 64 << 20;
 
 /// The sources recorded in `model_info`.
-pub(crate) fn sources(model_info: &Extra) -> Result<Vec<Source>> {
-    Source::list(model_info.get(SOURCES)).with_context(|| {
+pub(crate) fn sources(model_info: &Extra) -> Result<Vec<SourceFile>> {
+    SourceFile::list(model_info.get(SOURCES)).with_context(|| {
         format!("{SOURCES}, which tells of the files that were packed, is not as it has to be")
     })
 }
@@ -52,7 +52,7 @@ pub(crate) fn leave_out_foreign(model_info: &mut Extra, own: &Extra, from: &Path
 
 /// Takes the sources out of a file's `model_info`. Sources that cannot be parsed cannot be updated,
 /// so they are dropped with a note.
-pub(crate) fn take_sources(model_info: &mut Extra, path: &Path, output: &mut Output<'_>) -> Vec<Source> {
+pub(crate) fn take_sources(model_info: &mut Extra, path: &Path, output: &mut Output<'_>) -> Vec<SourceFile> {
     let sources = sources(model_info);
     model_info.remove(SOURCES);
     sources.unwrap_or_else(|error| {
@@ -73,7 +73,7 @@ pub(crate) fn latents_by_key(reader: &Reader) -> HashMap<String, Latent> {
 }
 
 /// Adds sources to a `model_info` without any, unless the list is empty.
-pub(crate) fn put_sources(model_info: &mut Extra, sources: &[Source]) -> Result<()> {
+pub(crate) fn put_sources(model_info: &mut Extra, sources: &[SourceFile]) -> Result<()> {
     if !sources.is_empty() {
         model_info.insert_json(SOURCES, to_text(sources)?)?;
     }
@@ -81,7 +81,7 @@ pub(crate) fn put_sources(model_info: &mut Extra, sources: &[Source]) -> Result<
 }
 
 /// Sources as the text of their member.
-pub(crate) fn to_text(sources: &[Source]) -> Result<String> {
+pub(crate) fn to_text(sources: &[SourceFile]) -> Result<String> {
     let text = serde_json::to_string(sources)?;
     ensure!(
         text.len() <= MAX_SOURCES,

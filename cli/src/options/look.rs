@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::Rows;
+use super::RowRange;
 use crate::picture::{self, Preview, Previews};
 
 /// Which latents to draw, and how.
@@ -15,7 +15,7 @@ pub(crate) struct LookArgs {
 
     /// Only rows A to B-1 of each latent, counting from 0. Rows are images of a batch, or steps
     #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
-    pub(crate) rows: Option<Rows>,
+    pub(crate) rows: Option<RowRange>,
 
     /// Model whose published factors turn latents into previews. auto guesses it from the number of
     /// channels and the model's name, and reports the guess. sd15 also suits Stable Diffusion 2,
@@ -52,12 +52,12 @@ impl PreviewArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Theme {
+pub(crate) enum ThemeArg {
     Light,
     Dark,
 }
 
-impl Theme {
+impl ThemeArg {
     pub(crate) fn colors(self) -> picture::Theme {
         match self {
             Self::Light => picture::Theme::LIGHT,

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 pub(crate) use self::compress::Compress;
-pub(crate) use self::look::{LookArgs, PreviewArg, Theme};
+pub(crate) use self::look::{LookArgs, PreviewArg, ThemeArg};
 pub(crate) use self::metadata::MetadataArgs;
-pub(crate) use self::rows::Rows;
+pub(crate) use self::rows::RowRange;
 use crate::budget::most_threads;
 
 /// Options of all commands.

@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 /// A range of rows of a latent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows {
+pub(crate) struct RowRange {
     /// The first row.
     pub(crate) start: usize,
     /// One past the last row; `None` for an open range.
     pub(crate) end: Option<usize>,
 }
 
-impl FromStr for Rows {
+impl FromStr for RowRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -31,7 +31,7 @@ impl FromStr for Rows {
     }
 }
 
-impl fmt::Display for Rows {
+impl fmt::Display for RowRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { start, end } = self;
         match end {
@@ -43,11 +43,11 @@ impl fmt::Display for Rows {
 
 #[cfg(test)]
 mod tests {
-    use super::Rows;
+    use super::RowRange;
 
     #[test]
     fn rows_that_are_none_are_refused() {
-        let rows = |text: &str| text.parse().map(|rows: Rows| (rows.start, rows.end));
+        let rows = |text: &str| text.parse().map(|rows: RowRange| (rows.start, rows.end));
         let table =
             [("0..8", (0, Some(8))), ("2..", (2, None)), ("..5", (0, Some(5))), ("3..3", (3, Some(3)))];
         for (text, expected) in table {

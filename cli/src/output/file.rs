@@ -35,7 +35,7 @@ impl<'a> Placed<'a> {
         self,
         bytes: &[u8],
         summary_line: &str,
-        facts: &T,
+        report: &T,
         output: &mut Output<'_>,
     ) -> Result<()> {
         let path = self.path;
@@ -43,7 +43,7 @@ impl<'a> Placed<'a> {
             return Ok(output.out.write_all(bytes)?);
         }
         self.publish(bytes)?;
-        output.summarize(path, summary_line, facts)
+        output.summarize(path, summary_line, report)
     }
 
     /// Writes the whole file and publishes it under its path.

@@ -11,17 +11,17 @@ use serde::Serialize;
 use crate::failure::UsageError;
 use crate::interrupt;
 use crate::options::Compress;
-use crate::output::latent_row::Stored;
+use crate::output::latent_row::StoredLatent;
 use crate::output::{Output, hint_at_force, version_text};
 use crate::streams::is_dash;
 use crate::terminal::{count, dimensions, human_size, shown, shown_key};
 
-/// The JSON summary of a written file.
+/// The JSON report of a written file.
 #[derive(Serialize)]
-struct Facts<'a, T> {
+struct WrittenFileReport<'a, T> {
     version: String,
     file_size: u64,
-    latents: Vec<Stored<'a>>,
+    latents: Vec<StoredLatent<'a>>,
     #[serde(flatten)]
     more: &'a T,
 }
@@ -97,11 +97,11 @@ impl<'a> Destination<'a> {
     pub(crate) fn deliver<T: Serialize>(
         self,
         summary_line: &str,
-        facts: &T,
+        report: &T,
         output: &mut Output<'_>,
     ) -> Result<()> {
         let Some(mut file) = self.spool else {
-            return output.summarize(self.asked, summary_line, facts);
+            return output.summarize(self.asked, summary_line, report);
         };
         file.rewind().context("could not read a temporary file")?;
         io::copy(&mut file, output.out)?;
@@ -129,7 +129,8 @@ impl<'a> Destination<'a> {
                 newer_features(summary)
             ));
         }
-        let latents: Vec<Stored<'_>> = summary.latents.iter().enumerate().map(Stored::written).collect();
+        let latents: Vec<StoredLatent<'_>> =
+            summary.latents.iter().enumerate().map(StoredLatent::written).collect();
         for latent in &latents {
             output.detail(|| {
                 let (key, shape) =
@@ -138,8 +139,8 @@ impl<'a> Destination<'a> {
                 format!("{key}: {} {shape}, {size}, {how}", latent.dtype)
             });
         }
-        let facts = Facts { version, file_size: summary.file_size, latents, more };
-        self.deliver(&format!("{}{summary_line}", described(summary)), &facts, output)
+        let report = WrittenFileReport { version, file_size: summary.file_size, latents, more };
+        self.deliver(&format!("{}{summary_line}", described(summary)), &report, output)
     }
 }
 

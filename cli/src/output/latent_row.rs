@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// A latent stored in a file.
 #[derive(Serialize)]
-pub(crate) struct Stored<'a> {
+pub(crate) struct StoredLatent<'a> {
     pub(crate) index: usize,
     pub(crate) key: Option<&'a str>,
     pub(crate) dtype: &'static str,
@@ -17,7 +17,7 @@ pub(crate) struct Stored<'a> {
     pub(crate) parts: usize,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredLatent<'a> {
     /// A latent of an open file.
     pub(crate) fn of(latent: &'a Latent) -> Self {
         Self {

@@ -72,7 +72,7 @@ impl Output<'_> {
             && Status::of(error) != Status::Usage
         {
             // If the results cannot be written, the failure has already been reported.
-            let _ = self.json(&Failed { path: path_text(path), error: format!("{error:#}") });
+            let _ = self.json(&FailureReport { path: path_text(path), error: format!("{error:#}") });
         }
     }
 
@@ -95,7 +95,7 @@ impl Output<'_> {
     ) -> Result<()> {
         self.report(error);
         if json {
-            self.json_of(&Failed { path: path_text(path), error: format!("{error:#}") }, several)
+            self.json_of(&FailureReport { path: path_text(path), error: format!("{error:#}") }, several)
         } else {
             Ok(())
         }
@@ -139,13 +139,13 @@ impl Output<'_> {
         }
     }
 
-    /// Reports a written file: as a line of text, or as JSON with `facts` and all notes.
-    pub(crate) fn summarize<T: Serialize>(&mut self, path: &Path, line: &str, facts: &T) -> Result<()> {
+    /// Reports a written file: as a line of text, or as JSON with `report` and all notes.
+    pub(crate) fn summarize<T: Serialize>(&mut self, path: &Path, line: &str, report: &T) -> Result<()> {
         if self.json_path.is_none() {
             return Ok(writeln!(self.out, "{}: {line}", shown(path))?);
         }
         let notes = std::mem::take(&mut self.notes);
-        self.json(&WrittenSummary { path: path_text(path), facts, notes })
+        self.json(&WrittenSummary { path: path_text(path), report, notes })
     }
 
     /// Rejects a JSON report if the file itself goes to standard output.
@@ -227,13 +227,13 @@ pub(crate) fn hint_at_force(error: impl Into<anyhow::Error>) -> anyhow::Error {
 struct WrittenSummary<'a, T> {
     path: String,
     #[serde(flatten)]
-    facts: &'a T,
+    report: &'a T,
     notes: Vec<String>,
 }
 
 /// The JSON report of a file that failed.
 #[derive(Serialize)]
-pub(crate) struct Failed {
+pub(crate) struct FailureReport {
     pub(crate) path: String,
     pub(crate) error: String,
 }

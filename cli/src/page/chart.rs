@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use maud::{Markup, html};
 
-use super::model::Frame;
+use super::model::ShownFrame;
 use crate::picture::{Histogram, Statistics, figure};
 
 /// The box of a chart, in its own units.
@@ -28,8 +28,8 @@ pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
     let (low, high, counts) = (f64::from(histogram.low), f64::from(histogram.high), &histogram.counts);
     let normal = histogram.normal(values);
     let top = histogram.top(normal.as_ref());
-    let x = Scale::new((low, high), (LEFT, RIGHT));
-    let y = Scale::new((0.0, top), (BOTTOM, TOP));
+    let x = ChartScale::new((low, high), (LEFT, RIGHT));
+    let y = ChartScale::new((0.0, top), (BOTTOM, TOP));
 
     let mut bars = String::new();
     for (position, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
@@ -62,8 +62,8 @@ pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
 
 /// Mean and standard deviation of steps, as a line with a band around it; `None` unless at least
 /// two steps have them.
-pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
-    let known = |step: &Frame| {
+pub(super) fn steps(steps: &[ShownFrame]) -> Option<Markup> {
+    let known = |step: &ShownFrame| {
         let values = step.statistics.as_ref()?;
         Some((step.at as f64, values.mean().zip(values.deviation())?))
     };
@@ -72,8 +72,8 @@ pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
     let (start, last) = (steps.first()?.at as f64, steps.last()?.at as f64);
     let low = points.iter().map(|(_, (mean, std))| mean - std).fold(f64::INFINITY, f64::min);
     let high = points.iter().map(|(_, (mean, std))| mean + std).fold(f64::NEG_INFINITY, f64::max);
-    let x = Scale::new((start, last), (LEFT + LABELS, RIGHT));
-    let y = Scale::new((low, high), (BOTTOM, TOP + 2.0));
+    let x = ChartScale::new((start, last), (LEFT + LABELS, RIGHT));
+    let y = ChartScale::new((low, high), (BOTTOM, TOP + 2.0));
     let along = |sign: f64| points.iter().map(move |(at, (mean, std))| (*at, mean + sign * std));
     let placed = |(at, value): (f64, f64)| (x.at(at), y.at(value));
     let band = path(along(1.0).chain(along(-1.0).rev()).map(placed));
@@ -103,7 +103,7 @@ pub(super) fn steps(steps: &[Frame]) -> Option<Markup> {
 const LABELS: f64 = 34.0;
 
 /// A line along the bottom with some round numbers below it.
-fn axis(x: &Scale, range: RangeInclusive<f64>) -> Markup {
+fn axis(x: &ChartScale, range: RangeInclusive<f64>) -> Markup {
     let (left, right) = x.ends;
     html! {
         path.axis d={ "M" (left) " " (BOTTOM) "H" (right) } {}
@@ -116,14 +116,14 @@ fn axis(x: &Scale, range: RangeInclusive<f64>) -> Markup {
 }
 
 /// A linear mapping from values to positions. A single value is in the middle.
-struct Scale {
+struct ChartScale {
     from: f64,
     factor: f64,
     to: f64,
     ends: (f64, f64),
 }
 
-impl Scale {
+impl ChartScale {
     fn new((low, high): (f64, f64), (start, end): (f64, f64)) -> Self {
         let (factor, to) =
             if high > low { ((end - start) / (high - low), start) } else { (0.0, (start + end) / 2.0) };
@@ -232,9 +232,9 @@ mod tests {
         assert!(chart.contains("x=\"160.0\" y=\"127\">0.5<"), "{chart}");
     }
 
-    fn step(at: usize, values: Option<&[f32]>) -> Frame {
+    fn step(at: usize, values: Option<&[f32]>) -> ShownFrame {
         let (label, channels) = (String::new(), Vec::new());
-        Frame { at, label, statistics: values.map(of), preview: None, channels }
+        ShownFrame { at, label, statistics: values.map(of), preview: None, channels }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageFormat, ImageResult, guess_format};
 
-use super::model::{Embedded, Picture, Room};
+use super::model::{ImagePictures, PageRoom, Picture};
 use crate::picture::{decode, dimensions, fitted};
 
 /// Limits in bytes and pixels for an image embedded unchanged; a browser must also decode it.
@@ -25,12 +25,12 @@ const QUALITY: u8 = 84;
 const SHOWN: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
 
 /// The image for the details of a file, and a small one for its card if required.
-pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut Room) -> ImageResult<Embedded> {
+pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut PageRoom) -> ImageResult<ImagePictures> {
     let (width, height) = dimensions(encoded)?;
     let is_small = encoded.len() <= MAX_ORIGINAL && u64::from(width) * u64::from(height) <= MAX_PIXELS;
     let original = guess_format(encoded).ok().filter(|format| SHOWN.contains(format) && is_small);
 
-    let mut embedded = Embedded { width, height, ..Embedded::default() };
+    let mut embedded = ImagePictures { width, height, ..ImagePictures::default() };
     let mut decoded = None;
     if with_thumbnail {
         embedded.thumbnail = scaled(decoded.insert(decode(encoded)?), &THUMBNAIL, 4, room)?;
@@ -53,7 +53,7 @@ fn scaled(
     image: &DynamicImage,
     sides: &[u32],
     parts: usize,
-    room: &mut Room,
+    room: &mut PageRoom,
 ) -> ImageResult<Option<Picture>> {
     for side in sides {
         let picture = room.take_part(encode(image, *side)?, parts);

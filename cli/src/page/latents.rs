@@ -3,7 +3,7 @@
 use gen5::{ChunkRecord, Latent};
 use image::RgbImage;
 
-use super::model::{self, Frame, Frames, Picture, Room, Values};
+use super::model::{self, PageRoom, Picture, ShownFrame, ShownFrames, ShownValues};
 use crate::picture::{
     Hints, Item, Key, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, guess_of, png,
     scan, tile,
@@ -24,11 +24,11 @@ const SIDE: usize = 256;
 const BINS: usize = 64;
 
 /// Describes a latent from its record alone.
-pub(super) fn describe(latent: &Latent) -> model::Latent {
+pub(super) fn describe(latent: &Latent) -> model::ShownLatent {
     let stored_size = latent.chunks().map(ChunkRecord::stored_size).sum();
     let is_compressed = latent.chunks().any(ChunkRecord::is_compressed);
     let is_shuffled = latent.chunks().any(ChunkRecord::is_shuffled);
-    model::Latent {
+    model::ShownLatent {
         name: shown_name(latent.key(), latent.index()),
         dtype: latent.dtype().name(),
         shape: latent.shape().to_vec(),
@@ -65,8 +65,8 @@ pub(super) fn values(
     latent: &Latent,
     hints: Hints<'_>,
     previews: Previews,
-    room: &mut Room,
-) -> gen5::Result<Values> {
+    room: &mut PageRoom,
+) -> gen5::Result<ShownValues> {
     let layout = Layout::guess(latent.shape(), hints);
     let is_trajectory = is_trajectory(&layout);
     let scan = scan(latent, hints, &request(&layout))?;
@@ -87,7 +87,7 @@ pub(super) fn values(
         let preview = picture.and_then(|picture| take(room, &picture, &mut left_out));
         let statistics = is_whole.then(|| statistics(item));
         let label = layout.item_name(item.index);
-        frames.push(Frame { at: item.index, label, statistics, preview, channels: Vec::new() });
+        frames.push(ShownFrame { at: item.index, label, statistics, preview, channels: Vec::new() });
     }
     for (item, frame) in scan.items.iter().zip(&mut frames) {
         let tiles = item.planes.iter().zip(&scales);
@@ -102,12 +102,16 @@ pub(super) fn values(
     let shown = scan.channels.get(..CHANNELS).unwrap_or(&scan.channels);
     let has_previews = frames.iter().any(|frame| frame.preview.is_some());
     let key = if frames.is_empty() { Key::default() } else { Key::of(shown, has_previews) };
-    Ok(Values {
+    Ok(ShownValues {
         key,
         notes: notes(&scan, colours.as_ref(), hints.scaling, frames.len(), left_out),
         statistics: scan.statistics,
         histogram: scan.histogram,
-        frames: if is_trajectory && frames.len() > 1 { Frames::Steps(frames) } else { Frames::Items(frames) },
+        frames: if is_trajectory && frames.len() > 1 {
+            ShownFrames::Steps(frames)
+        } else {
+            ShownFrames::Items(frames)
+        },
     })
 }
 
@@ -143,7 +147,7 @@ fn notes(
     notes
 }
 
-fn take(room: &mut Room, picture: &RgbImage, left_out: &mut usize) -> Option<Picture> {
+fn take(room: &mut PageRoom, picture: &RgbImage, left_out: &mut usize) -> Option<Picture> {
     let (width, height) = picture.dimensions();
     let encoded = png(picture).ok();
     let taken =

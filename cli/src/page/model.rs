@@ -10,7 +10,7 @@ use super::text::Excerpt;
 use crate::output::environment::Comparison;
 use crate::picture::{Histogram, Key, Statistics};
 
-pub(crate) struct Page {
+pub(crate) struct HtmlPage {
     pub(crate) title: String,
     pub(crate) files: Vec<File>,
     /// Whether hash checks were requested.
@@ -31,10 +31,10 @@ pub(crate) struct Content {
     pub(crate) chunks: usize,
     pub(crate) fingerprint: gen5::Result<String>,
     pub(crate) integrity: Integrity,
-    pub(crate) metadata: Metadata,
+    pub(crate) metadata: ShownMetadata,
     pub(crate) image: Option<Image>,
-    pub(crate) latents: Vec<Latent>,
-    pub(crate) environment: Environment,
+    pub(crate) latents: Vec<ShownLatent>,
+    pub(crate) environment: ShownEnvironment,
     /// Errors and omissions.
     pub(crate) problems: Vec<String>,
 }
@@ -51,7 +51,7 @@ pub(crate) enum Integrity {
 
 /// The metadata of a file.
 #[derive(Default)]
-pub(crate) struct Metadata {
+pub(crate) struct ShownMetadata {
     pub(crate) model: Excerpt,
     pub(crate) version: Excerpt,
     pub(crate) date: Excerpt,
@@ -67,7 +67,7 @@ pub(crate) struct Metadata {
 }
 
 /// The stored environment.
-pub(crate) struct Environment {
+pub(crate) struct ShownEnvironment {
     /// `None` if the file has no environment.
     pub(crate) components: Option<Vec<Component>>,
     /// Differences from this machine's environment; `None` if not compared.
@@ -80,12 +80,12 @@ pub(crate) struct Image {
     pub(crate) media_type: Option<&'static str>,
     pub(crate) size: u64,
     /// The embedded pictures, or the reason why there are none.
-    pub(crate) embedded: Result<Embedded, String>,
+    pub(crate) embedded: Result<ImagePictures, String>,
 }
 
 /// The pictures of a stored image in the page.
 #[derive(Default)]
-pub(crate) struct Embedded {
+pub(crate) struct ImagePictures {
     /// Size of the stored image in pixels.
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -96,7 +96,7 @@ pub(crate) struct Embedded {
     pub(crate) is_scaled: bool,
 }
 
-pub(crate) struct Latent {
+pub(crate) struct ShownLatent {
     pub(crate) name: String,
     pub(crate) dtype: &'static str,
     pub(crate) shape: Vec<usize>,
@@ -106,14 +106,14 @@ pub(crate) struct Latent {
     pub(crate) storage: &'static str,
     pub(crate) parts: usize,
     /// The statistics and pictures, or the reason why they are not shown.
-    pub(crate) values: Result<Values, String>,
+    pub(crate) values: Result<ShownValues, String>,
 }
 
 /// The statistics and pictures of a latent.
-pub(crate) struct Values {
+pub(crate) struct ShownValues {
     pub(crate) statistics: Statistics,
     pub(crate) histogram: Option<Histogram>,
-    pub(crate) frames: Frames,
+    pub(crate) frames: ShownFrames,
     /// The key to the colours of the pictures.
     pub(crate) key: Key,
     /// Notes on how the pictures were made, and on omissions.
@@ -121,15 +121,15 @@ pub(crate) struct Values {
 }
 
 /// The pictures of a latent.
-pub(crate) enum Frames {
+pub(crate) enum ShownFrames {
     /// Images of a batch, next to each other.
-    Items(Vec<Frame>),
+    Items(Vec<ShownFrame>),
     /// Steps of a trajectory, in sequence.
-    Steps(Vec<Frame>),
+    Steps(Vec<ShownFrame>),
 }
 
 /// One latent image: an item of a batch, or a step of a trajectory.
-pub(crate) struct Frame {
+pub(crate) struct ShownFrame {
     /// Its position among all frames, not only those shown.
     pub(crate) at: usize,
     /// `image 3`, `step 12`; empty if there is only this frame.
@@ -167,11 +167,11 @@ impl Picture {
 const LEAST_SHOWN: usize = 2000;
 
 /// Bytes that a file may still use in the page, in addition to its fixed parts.
-pub(crate) struct Room {
+pub(crate) struct PageRoom {
     left: usize,
 }
 
-impl Room {
+impl PageRoom {
     pub(crate) fn new(left: usize) -> Self {
         Self { left }
     }

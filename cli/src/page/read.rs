@@ -9,14 +9,16 @@ use serde::Serialize;
 
 use super::image::embed;
 use super::latents;
-use super::model::{Content, Embedded, Environment, File, Image, Integrity, Latent, Metadata, Room};
+use super::model::{
+    Content, File, Image, ImagePictures, Integrity, PageRoom, ShownEnvironment, ShownLatent, ShownMetadata,
+};
 use super::text::{shown_size, value};
 use crate::budget::{PICTURES_BESIDE_OTHERS, Shared};
 use crate::failure::Status;
 use crate::interrupt;
 use crate::output::environment::Comparison;
 use crate::picture::{Clues, Previews, memory_of};
-use crate::progress::Share;
+use crate::progress::FileShare;
 use crate::terminal::shown;
 use crate::unknown;
 
@@ -79,7 +81,7 @@ impl Reading<'_> {
         &self,
         path: &Path,
         opened: anyhow::Result<Reader>,
-        share: &Share<'_>,
+        share: &FileShare<'_>,
     ) -> io::Result<(File, Vec<Failure>)> {
         let (mut failures, mut count) = (Vec::new(), 0);
         let mut fail = |error: &gen5::Error| {
@@ -112,11 +114,11 @@ impl Reading<'_> {
     fn content(
         &self,
         reader: &Reader,
-        share: &Share<'_>,
+        share: &FileShare<'_>,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
     ) -> io::Result<Content> {
         let damage = if self.verify { Some(damage(reader, share, fail)?) } else { None };
-        let mut room = Room::new(self.room);
+        let mut room = PageRoom::new(self.room);
         let unknown = unknown::describe(reader);
         let mut problems: Vec<String> =
             unknown.into_iter().map(|what| format!("{what}, not shown.")).collect();
@@ -124,9 +126,9 @@ impl Reading<'_> {
         let mut metadata = metadata(reader, stored.as_ref(), &mut room, &mut problems);
         let environment = self.environment(reader, &mut problems).unwrap_or_else(|error| {
             problems.push(fail(&error));
-            Environment { components: None, drift: None }
+            ShownEnvironment { components: None, drift: None }
         });
-        let file = Opened { reader, clues: Clues::of(reader), damage: damage.as_ref() };
+        let file = OpenFile { reader, clues: Clues::of(reader), damage: damage.as_ref() };
         let image = self.image(&file, &mut room, fail);
         let mut latents = keep(reader.latents(), "latents", |_| 0, &mut room, &mut problems)
             .iter()
@@ -165,13 +167,13 @@ impl Reading<'_> {
 
     fn image(
         &self,
-        file: &Opened<'_>,
-        room: &mut Room,
+        file: &OpenFile<'_>,
+        room: &mut PageRoom,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
     ) -> Option<Image> {
         let record = file.reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
         let mut image =
-            Image { media_type: None, size: record.payload_size(), embedded: Ok(Embedded::default()) };
+            Image { media_type: None, size: record.payload_size(), embedded: Ok(ImagePictures::default()) };
         let _taken = self.images.take(memory_of(file.clues.image(), image.size));
         image.embedded = match (file.damage_of(record.index()), file.reader.image()) {
             (Some(damage), _) => Err(damage.to_owned()),
@@ -188,11 +190,11 @@ impl Reading<'_> {
     /// Scans the first latents.
     fn values(
         &self,
-        file: &Opened<'_>,
-        room: &mut Room,
-        share: &Share<'_>,
+        file: &OpenFile<'_>,
+        room: &mut PageRoom,
+        share: &FileShare<'_>,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
-        described: &mut [Latent],
+        described: &mut [ShownLatent],
     ) -> io::Result<()> {
         let looked_at = || file.reader.latents().take(MAX_LATENTS);
         let done = share.of(looked_at().map(|latent| latent.payload_size()).sum());
@@ -210,15 +212,15 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn environment(&self, reader: &Reader, problems: &mut Vec<String>) -> gen5::Result<Environment> {
+    fn environment(&self, reader: &Reader, problems: &mut Vec<String>) -> gen5::Result<ShownEnvironment> {
         let environment = reader.environment()?;
         let records = reader.chunks().iter().filter(|record| record.kind() == ChunkType::ENVIRONMENT);
         if records.map(ChunkRecord::payload_size).sum::<u64>() > MAX_ENVIRONMENT {
             problems.push("The environment is too long for a page; gen5 info --json shows it.".into());
-            return Ok(Environment { components: None, drift: None });
+            return Ok(ShownEnvironment { components: None, drift: None });
         }
         let compared = environment.as_ref().zip(self.machine);
-        Ok(Environment {
+        Ok(ShownEnvironment {
             drift: compared.map(|(file, machine)| Comparison::with_machine(file, machine)),
             components: environment.map(|environment| environment.components().to_vec()),
         })
@@ -226,14 +228,14 @@ impl Reading<'_> {
 }
 
 /// A file that is being read.
-struct Opened<'a> {
+struct OpenFile<'a> {
     reader: &'a Reader,
     clues: Clues,
     /// Its damaged chunks, if hashes were checked.
     damage: Option<&'a Damage>,
 }
 
-impl Opened<'_> {
+impl OpenFile<'_> {
     /// What is wrong with a chunk.
     fn damage_of(&self, chunk: usize) -> Option<&str> {
         self.damage?.get(&chunk).map(String::as_str)
@@ -243,7 +245,7 @@ impl Opened<'_> {
 /// Checks all hashes.
 fn damage(
     reader: &Reader,
-    share: &Share<'_>,
+    share: &FileShare<'_>,
     fail: &mut dyn FnMut(&gen5::Error) -> String,
 ) -> io::Result<Damage> {
     let report = reader.verify_chunks(share.of(reader.chunks().iter().map(ChunkRecord::payload_size).sum()));
@@ -259,7 +261,7 @@ fn keep<T>(
     list: impl Iterator<Item = T>,
     what: &str,
     size: impl Fn(&T) -> usize,
-    room: &mut Room,
+    room: &mut PageRoom,
     problems: &mut Vec<String>,
 ) -> Vec<T> {
     let (mut kept, mut all) = (Vec::new(), 0_usize);
@@ -286,14 +288,14 @@ fn size_of_member((name, value): &(&str, &str)) -> usize {
 fn metadata(
     reader: &Reader,
     stored: Result<&gen5::Metadata, &gen5::Error>,
-    room: &mut Room,
+    room: &mut PageRoom,
     problems: &mut Vec<String>,
-) -> Metadata {
+) -> ShownMetadata {
     let model = match stored {
         Ok(metadata) => metadata.model_info(),
         Err(error) => {
             let raw = Some((error.to_string(), room.excerpt(reader.model_info_json())));
-            return Metadata { raw, ..Metadata::default() };
+            return ShownMetadata { raw, ..ShownMetadata::default() };
         }
     };
     let mut members = |object: Option<Extra>, what| -> Vec<(String, String)> {
@@ -304,7 +306,7 @@ fn metadata(
     let settings = members(model.generation_settings.as_ref().map(extra), "settings");
     let hardware = members(model.hardware_info.as_ref().map(extra), "members of hardware_info");
     let tags = keep(model.tags.iter(), "tags", |tag| shown_size(tag), room, problems);
-    Metadata {
+    ShownMetadata {
         model: room.excerpt(&model.model_name),
         version: room.excerpt(&model.version),
         date: room.excerpt(&model.date),

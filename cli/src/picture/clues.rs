@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::files;
 use super::layout::{Hints, Scaling};
-use crate::convert::layouts::{Origins, Source};
+use crate::convert::layouts::{Origins, SourceFile};
 
 /// Information in a file that helps to identify its latents.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Clues {
         Self {
             model: beginning(&said.model_name).to_owned(),
             image: image_size(reader),
-            origins: Source::origins(said.source_files.map(RawValue::get)),
+            origins: SourceFile::origins(said.source_files.map(RawValue::get)),
         }
     }
 

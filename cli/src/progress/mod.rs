@@ -82,8 +82,8 @@ impl Progress {
     }
 
     /// The share of a file of this size.
-    pub(crate) fn share(&self, size: u64) -> Share<'_> {
-        Share { progress: self, size }
+    pub(crate) fn share(&self, size: u64) -> FileShare<'_> {
+        FileShare { progress: self, size }
     }
 
     /// Counts this number of bytes as done.
@@ -122,12 +122,12 @@ impl Progress {
 }
 
 /// The share of a file in the overall progress.
-pub(crate) struct Share<'p> {
+pub(crate) struct FileShare<'p> {
     progress: &'p Progress,
     size: u64,
 }
 
-impl Share<'_> {
+impl FileShare<'_> {
     /// Counts work on parts of the file, which add up to `total`.
     pub(crate) fn of(&self, total: u64) -> impl Fn(u64) + Sync {
         let scaled = move |part| u128::from(part) * u128::from(self.size) / u128::from(total.max(1));

@@ -11,8 +11,8 @@ use gen5::{Dtype, Element, LatentWriter, Writer, bf16, f16};
 use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
-use crate::convert::Array;
-use crate::transfer::batch::{BATCH, Values, together, unsupported};
+use crate::convert::LatentArray;
+use crate::transfer::batch::{BATCH, LatentValues, together, unsupported};
 
 /// Number of arrays streamed in parallel: each keeps a file open.
 const STREAMS: usize = 64;
@@ -21,9 +21,9 @@ const STREAMS: usize = 64;
 const BLOCK: usize = 1 << 20;
 
 /// Writes all arrays, in order.
-pub(crate) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) -> Result<()> {
+pub(crate) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[LatentArray]) -> Result<()> {
     while !arrays.is_empty() {
-        let whole = together(arrays.iter().map(Array::payload_size));
+        let whole = together(arrays.iter().map(LatentArray::payload_size));
         let large = arrays.iter().take_while(|array| array.payload_size() > BATCH).count().min(STREAMS);
         let (now, rest) = arrays.split_at(whole.max(large));
         if whole > 0 {
@@ -36,18 +36,18 @@ pub(crate) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[Array]) 
     Ok(())
 }
 
-fn write_whole(writer: &mut Writer<'static>, arrays: &[Array]) -> Result<()> {
+fn write_whole(writer: &mut Writer<'static>, arrays: &[LatentArray]) -> Result<()> {
     let values = arrays.par_iter().map(read).collect::<Result<Vec<_>>>()?;
     let latents = arrays.iter().zip(&values);
     Ok(writer.latents(latents.map(|(array, values)| values.array(array.key.as_str(), &array.shape)))?)
 }
 
-fn read(array: &Array) -> Result<Values> {
-    let mut values = Values::zeroed(array.dtype, array.payload_size())?;
+fn read(array: &LatentArray) -> Result<LatentValues> {
+    let mut values = LatentValues::zeroed(array.dtype, array.payload_size())?;
     let bytes = match &mut values {
-        Values::F16(values) => values.as_mut_bytes(),
-        Values::BF16(values) => values.as_mut_bytes(),
-        Values::F32(values) => values.as_mut_bytes(),
+        LatentValues::F16(values) => values.as_mut_bytes(),
+        LatentValues::BF16(values) => values.as_mut_bytes(),
+        LatentValues::F32(values) => values.as_mut_bytes(),
     };
     array.open()?.read_exact(bytes)?;
     Ok(values)
@@ -91,8 +91,8 @@ impl<T: Element> Feed for Stream<T> {
     }
 }
 
-fn open(writer: &mut Writer<'static>, array: &Array) -> Result<Box<dyn Feed>> {
-    fn open_as<T: Element>(writer: &mut Writer<'static>, array: &Array) -> Result<Box<dyn Feed>> {
+fn open(writer: &mut Writer<'static>, array: &LatentArray) -> Result<Box<dyn Feed>> {
+    fn open_as<T: Element>(writer: &mut Writer<'static>, array: &LatentArray) -> Result<Box<dyn Feed>> {
         let latent = writer.stream::<T>(array.key.as_str(), &array.shape)?;
         Ok(Box::new(Stream { values: array.open()?, latent, block: Vec::new() }))
     }
@@ -107,7 +107,7 @@ fn open(writer: &mut Writer<'static>, array: &Array) -> Result<Box<dyn Feed>> {
 /// Streams arrays larger than a batch. Raw arrays, whose offsets are known, are streamed in
 /// parallel. Compressed ones follow one at a time, since the parts of each are compressed in
 /// parallel.
-fn stream(writer: &mut Writer<'static>, arrays: &[Array]) -> Result<()> {
+fn stream(writer: &mut Writer<'static>, arrays: &[LatentArray]) -> Result<()> {
     let (mut raw, mut compressed) = (Vec::new(), Vec::new());
     for array in arrays {
         let mut feed = open(writer, array)?;

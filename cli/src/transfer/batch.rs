@@ -10,13 +10,13 @@ pub(crate) const BATCH: u64 = 64 << 20;
 const MOST_TOGETHER: usize = 4096;
 
 /// The values of a latent in memory.
-pub(crate) enum Values {
+pub(crate) enum LatentValues {
     F16(Vec<f16>),
     BF16(Vec<bf16>),
     F32(Vec<f32>),
 }
 
-impl Values {
+impl LatentValues {
     /// A zeroed buffer for a latent of `size` bytes.
     pub(crate) fn zeroed(dtype: Dtype, size: u64) -> Result<Self> {
         fn room<T: Element>(size: u64) -> Result<Vec<T>> {

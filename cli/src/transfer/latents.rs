@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::failure::of_file;
-use crate::transfer::batch::{Values, together, unsupported};
+use crate::transfer::batch::{LatentValues, together, unsupported};
 use crate::transfer::read_ahead::Blocks;
 use gen5::{ChunkRecord, ChunkType, Reader};
 
@@ -19,11 +19,11 @@ pub(crate) struct Parcel<'a> {
     pub(crate) entry: Entry,
     pub(crate) shape: Vec<usize>,
     /// At least one source, all of the same dtype.
-    pub(crate) sources: Vec<Source<'a>>,
+    pub(crate) sources: Vec<SourceLatent<'a>>,
 }
 
 /// A latent of a file, or some of its rows.
-pub(crate) struct Source<'a> {
+pub(crate) struct SourceLatent<'a> {
     pub(crate) latent: Latent,
     /// The path of the file, for errors.
     pub(crate) path: &'a Path,
@@ -33,7 +33,7 @@ impl<'a> Parcel<'a> {
     /// A whole latent.
     pub(crate) fn of(latent: Latent, path: &'a Path) -> Self {
         let (entry, shape) = (Entry::from(&latent), latent.shape().to_vec());
-        Self { entry, shape, sources: vec![Source { latent, path }] }
+        Self { entry, shape, sources: vec![SourceLatent { latent, path }] }
     }
 
     /// The position in its file of the first source's latent.
@@ -83,20 +83,20 @@ fn write_whole(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result<()> 
     Ok(writer.latents(latents.map(|(parcel, values)| values.array(parcel.entry, &parcel.shape)))?)
 }
 
-fn read(parcel: &Parcel<'_>) -> Result<Values> {
-    fn fill<T: Element>(mut rest: &mut [T], sources: &[Source<'_>]) -> Result<()> {
-        for Source { latent, path } in sources {
+fn read(parcel: &Parcel<'_>) -> Result<LatentValues> {
+    fn fill<T: Element>(mut rest: &mut [T], sources: &[SourceLatent<'_>]) -> Result<()> {
+        for SourceLatent { latent, path } in sources {
             let (here, behind) = rest.split_at_mut(usize::try_from(latent.len())?);
             latent.read_into(here).map_err(|error| of_file(error, path))?;
             rest = behind;
         }
         Ok(())
     }
-    let mut values = Values::zeroed(parcel.dtype(), parcel.payload_size())?;
+    let mut values = LatentValues::zeroed(parcel.dtype(), parcel.payload_size())?;
     match &mut values {
-        Values::F16(values) => fill(values, &parcel.sources)?,
-        Values::BF16(values) => fill(values, &parcel.sources)?,
-        Values::F32(values) => fill(values, &parcel.sources)?,
+        LatentValues::F16(values) => fill(values, &parcel.sources)?,
+        LatentValues::BF16(values) => fill(values, &parcel.sources)?,
+        LatentValues::F32(values) => fill(values, &parcel.sources)?,
     }
     Ok(values)
 }
@@ -106,7 +106,7 @@ fn stream<T: Element>(writer: &mut Writer<'_>, parcel: Parcel<'_>) -> Result<()>
     // for only one.
     let reading = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
     let mut stream = writer.stream::<T>(parcel.entry, &parcel.shape)?;
-    for Source { latent, path } in &parcel.sources {
+    for SourceLatent { latent, path } in &parcel.sources {
         reading.in_place_scope(|scope| {
             let mut blocks = Blocks::read(scope, latent);
             loop {

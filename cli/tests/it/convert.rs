@@ -5,7 +5,7 @@ use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use gen5::Dtype;
-use gen5_cli::convert::{Array, LatentArg, arrays, npy};
+use gen5_cli::convert::{LatentArg, LatentArray, arrays, npy};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype as Type, TensorView};
 use tempfile::TempDir;
@@ -64,17 +64,17 @@ fn arg(key: Option<&str>, path: &Path, member: Option<&str>) -> LatentArg {
     LatentArg { key: key.map(str::to_owned), path: path.to_owned(), member: member.map(str::to_owned) }
 }
 
-fn all(path: &Path) -> anyhow::Result<Vec<Array>> {
+fn all(path: &Path) -> anyhow::Result<Vec<LatentArray>> {
     arrays(&arg(None, path, None))
 }
 
-fn values(array: &Array) -> anyhow::Result<Vec<u8>> {
+fn values(array: &LatentArray) -> anyhow::Result<Vec<u8>> {
     let mut values = Vec::new();
     array.open()?.read_to_end(&mut values)?;
     Ok(values)
 }
 
-fn keys(arrays: &[Array]) -> Vec<&str> {
+fn keys(arrays: &[LatentArray]) -> Vec<&str> {
     arrays.iter().map(|array| array.key.as_str()).collect()
 }
 

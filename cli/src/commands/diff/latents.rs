@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::members::{Change, Listing, extra_changes};
 use super::values::{Distance, compare};
-use super::{Outcome, Side, described};
+use super::{ComparedFile, Outcome, described};
 use crate::progress::Progress;
 use crate::terminal::{dimensions, shown_key, shown_name};
 
@@ -135,7 +135,7 @@ impl Pair {
     /// Compares the latents. With a tolerance, values that differ by no more count as close.
     pub(super) fn compare(
         &self,
-        sides: (&Side<'_>, &Side<'_>),
+        sides: (&ComparedFile<'_>, &ComparedFile<'_>),
         tolerance: Option<f64>,
         listing: &mut Listing,
         progress: &Progress,

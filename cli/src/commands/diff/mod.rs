@@ -58,14 +58,14 @@ impl Outcome {
 }
 
 /// One of the two files.
-struct Side<'a> {
+struct ComparedFile<'a> {
     path: &'a Path,
     reader: Reader,
     /// The thread that reads its latents, block by block.
     pool: ThreadPool,
 }
 
-impl<'a> Side<'a> {
+impl<'a> ComparedFile<'a> {
     fn open(path: &'a Path, input: &Inputs<'_>) -> Result<Self> {
         let reader = input.open_with(ReadOptions::new().check_hashes(true), path)?;
         let pool = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
@@ -88,7 +88,7 @@ impl<'a> Side<'a> {
 
 /// The JSON report of the differences.
 #[derive(Serialize)]
-struct Report {
+struct DiffReport {
     path: String,
     other: String,
     same: bool,
@@ -105,7 +105,7 @@ struct Report {
     unlisted: usize,
     /// Chunks of unknown types, if any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    chunks: Vec<ChunkReport>,
+    chunks: Vec<ChunkPairReport>,
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -114,7 +114,7 @@ fn is_zero(number: &usize) -> bool {
 
 /// A pair of chunks of the same unknown type, matched in order.
 #[derive(Serialize)]
-struct ChunkReport {
+struct ChunkPairReport {
     #[serde(rename = "type")]
     kind: String,
     result: Outcome,
@@ -122,7 +122,7 @@ struct ChunkReport {
 
 /// The JSON report of files that cannot be compared.
 #[derive(Serialize)]
-struct Failed {
+struct FailedComparison {
     path: String,
     other: String,
     error: String,
@@ -130,13 +130,14 @@ struct Failed {
 
 pub(crate) fn run(args: &DiffArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
-    let opened = Side::open(&args.file, input).and_then(|file| Ok((file, Side::open(&args.other, input)?)));
+    let opened = ComparedFile::open(&args.file, input)
+        .and_then(|file| Ok((file, ComparedFile::open(&args.other, input)?)));
     let (file, other) = match opened {
-        Ok(sides) => sides,
+        Ok(files) => files,
         Err(error) => {
             if args.json {
                 let (path, other) = (path_text(&args.file), path_text(&args.other));
-                output.json(&Failed { path, other, error: format!("{error:#}") })?;
+                output.json(&FailedComparison { path, other, error: format!("{error:#}") })?;
             }
             return Err(error);
         }
@@ -148,7 +149,12 @@ pub(crate) fn run(args: &DiffArgs, context: &mut Context<'_>) -> Result<()> {
     if args.json { output.json(&report) } else { print(args, &report, output) }
 }
 
-fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &mut Output<'_>) -> Report {
+fn compare(
+    file: &ComparedFile<'_>,
+    other: &ComparedFile<'_>,
+    tolerance: Option<f64>,
+    output: &mut Output<'_>,
+) -> DiffReport {
     let mut listing = Listing::default();
     let (text, other_text) = (file.reader.model_info_json(), other.reader.model_info_json());
     let metadata = changes(text, other_text, &mut listing);
@@ -166,7 +172,7 @@ fn compare(file: &Side<'_>, other: &Side<'_>, tolerance: Option<f64>, output: &m
         && chunks.iter().all(|chunk| chunk.result.is_same());
     let (path, other) = (path_text(file.path), path_text(other.path));
     let unlisted = listing.unlisted;
-    Report { path, other, same, metadata, manifest, image, environment, drift, latents, unlisted, chunks }
+    DiffReport { path, other, same, metadata, manifest, image, environment, drift, latents, unlisted, chunks }
 }
 
 /// Compares the records of two chunks.
@@ -176,7 +182,7 @@ fn compare_chunks(file: Option<&ChunkRecord>, other: Option<&ChunkRecord>) -> Ou
     })
 }
 
-fn compare_unknown(file: &Side<'_>, other: &Side<'_>) -> Vec<ChunkReport> {
+fn compare_unknown(file: &ComparedFile<'_>, other: &ComparedFile<'_>) -> Vec<ChunkPairReport> {
     let (mut file, mut other) = (file.unknown(), other.unknown());
     let kinds: BTreeSet<String> = file.keys().chain(other.keys()).cloned().collect();
     let mut reports = Vec::new();
@@ -184,19 +190,19 @@ fn compare_unknown(file: &Side<'_>, other: &Side<'_>) -> Vec<ChunkReport> {
         let (file, other) = (file.remove(&kind).unwrap_or_default(), other.remove(&kind).unwrap_or_default());
         for at in 0..file.len().max(other.len()) {
             let result = compare_chunks(file.get(at).copied(), other.get(at).copied());
-            reports.push(ChunkReport { kind: kind.clone(), result });
+            reports.push(ChunkPairReport { kind: kind.clone(), result });
         }
     }
     reports
 }
 
 fn compare_environments(
-    file: &Side<'_>,
-    other: &Side<'_>,
+    file: &ComparedFile<'_>,
+    other: &ComparedFile<'_>,
     output: &mut Output<'_>,
 ) -> (Outcome, Option<Comparison>) {
-    let mut read = |side: &Side<'_>| {
-        side.reader.environment().map_err(|error| output.report(&of_file(error, side.path)))
+    let mut read = |file: &ComparedFile<'_>| {
+        file.reader.environment().map_err(|error| output.report(&of_file(error, file.path)))
     };
     let (Ok(file), Ok(other)) = (read(file), read(other)) else { return (Outcome::Failed, None) };
     let drift = file.as_ref().zip(other.as_ref()).map(|(file, other)| Comparison::with_file(file, other));
@@ -205,8 +211,8 @@ fn compare_environments(
 }
 
 fn compare_latents(
-    file: &Side<'_>,
-    other: &Side<'_>,
+    file: &ComparedFile<'_>,
+    other: &ComparedFile<'_>,
     tolerance: Option<f64>,
     listing: &mut Listing,
     output: &mut Output<'_>,
@@ -224,7 +230,7 @@ fn compare_latents(
     reports
 }
 
-fn print(args: &DiffArgs, report: &Report, output: &mut Output<'_>) -> Result<()> {
+fn print(args: &DiffArgs, report: &DiffReport, output: &mut Output<'_>) -> Result<()> {
     let is_close = report.latents.iter().any(|latent| latent.result == Outcome::Close);
     let verdict = match (report.same, is_close) {
         (true, false) => output.painted(Tone::Good, "are the same"),
@@ -239,7 +245,7 @@ fn print(args: &DiffArgs, report: &Report, output: &mut Output<'_>) -> Result<()
 }
 
 /// Names and texts of the differences.
-fn facts(report: &Report) -> Vec<(&'static str, String)> {
+fn facts(report: &DiffReport) -> Vec<(&'static str, String)> {
     let mut facts: Vec<_> = report.metadata.iter().map(|change| ("metadata", change.line())).collect();
     facts.extend(report.manifest.iter().map(|change| ("manifest", change.line())));
     match (report.environment, &report.drift) {

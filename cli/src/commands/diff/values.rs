@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use gen5::{Dtype, Latent};
 
-use super::Side;
+use super::ComparedFile;
 use crate::failure::of_file;
 use crate::progress::Progress;
 use crate::transfer::read_ahead::Blocks;
@@ -43,8 +43,8 @@ impl Distance {
 /// readers check them. Each file is read on its own thread, and only a few blocks are in memory at
 /// a time.
 pub(super) fn compare(
-    (one, one_latent): (&Side<'_>, &Latent),
-    (other, other_latent): (&Side<'_>, &Latent),
+    (one, one_latent): (&ComparedFile<'_>, &Latent),
+    (other, other_latent): (&ComparedFile<'_>, &Latent),
     progress: &Progress,
 ) -> Result<Distance> {
     let distance = one.pool.in_place_scope(|scope| {

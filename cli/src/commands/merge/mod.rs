@@ -15,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 pub(crate) use self::options::MergeArgs;
 use crate::budget::MERGED_TEXT;
 use crate::context::Context;
-use crate::convert::layouts::Source as File;
+use crate::convert::layouts::SourceFile;
 use crate::embedded::{members, without_bare_words};
 use crate::failure::of_file;
 use crate::input::files::Files;
@@ -29,11 +29,11 @@ use crate::output::{Output, file_name, path_text};
 use crate::streams::is_dash;
 use crate::terminal::{dimensions, human_size, shown};
 use crate::transfer::latents::others;
-use crate::transfer::latents::{Parcel, Source, carry};
+use crate::transfer::latents::{Parcel, SourceLatent, carry};
 
-/// The JSON summary of a merge.
+/// The JSON report of a merge.
 #[derive(Serialize)]
-struct Facts {
+struct MergeReport {
     files: Vec<String>,
 }
 
@@ -45,10 +45,10 @@ struct Input<'a> {
 
 /// The record of an input file: an element of `merged_from`.
 #[derive(Serialize)]
-struct Origin<'a> {
+struct MergedFile<'a> {
     file: String,
     fingerprint: String,
-    latents: &'a [Place],
+    latents: &'a [MergedLatent],
     /// The whole that the file was part of, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     part_of: Option<Box<RawValue>>,
@@ -57,34 +57,34 @@ struct Origin<'a> {
     model_info: Option<Box<RawValue>>,
 }
 
-impl Origin<'_> {
+impl MergedFile<'_> {
     /// Size in bytes of the parts that grow.
     fn size(&self) -> u64 {
-        let key = |key: &Option<Key>| key.as_ref().map_or(0, |key| key.0.len());
-        let keys: usize = self.latents.iter().map(|place| key(&place.key) + key(&place.key_before)).sum();
+        let key = |key: &Option<SharedKey>| key.as_ref().map_or(0, |key| key.0.len());
+        let keys: usize = self.latents.iter().map(|latent| key(&latent.key) + key(&latent.key_before)).sum();
         (keys + self.model_info.as_ref().map_or(0, |text| text.get().len())) as u64
     }
 }
 
 /// A key shared by several owners.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Key(Arc<str>);
+struct SharedKey(Arc<str>);
 
-impl Serialize for Key {
+impl Serialize for SharedKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-/// The new place of a latent.
+/// The place of a latent in the merged file: an element of `latents` in `merged_from`.
 #[derive(Serialize)]
-struct Place {
+struct MergedLatent {
     /// Its position and key in the new file.
     index: usize,
-    key: Option<Key>,
+    key: Option<SharedKey>,
     /// Its previous key, if it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key_before: Option<Key>,
+    key_before: Option<SharedKey>,
     /// Its row range in a joined latent, with an exclusive end.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<[usize; 2]>,
@@ -106,12 +106,12 @@ struct Unlike {
 
 /// The parcels to write, and the new place of each latent of each file.
 #[derive(Default)]
-struct Plan<'a> {
+struct MergePlan<'a> {
     parcels: Vec<Parcel<'a>>,
     /// The parcel with each key.
-    by_key: HashMap<Key, usize>,
-    /// The places by input file.
-    places: Vec<Vec<Place>>,
+    by_key: HashMap<SharedKey, usize>,
+    /// The latents by input file.
+    latents: Vec<Vec<MergedLatent>>,
 }
 
 pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
@@ -144,7 +144,7 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
         );
         inputs.push(Input { path, reader });
     }
-    let mut plan = Plan::default();
+    let mut plan = MergePlan::default();
     for input in &inputs {
         plan.add(input, args)?;
     }
@@ -159,7 +159,7 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
         options = options.replacing(own);
     }
     let mut writer = destination.create(options, args.force)?;
-    let Plan { parcels, .. } = plan;
+    let MergePlan { parcels, .. } = plan;
     carry(&mut writer, parcels)?;
     for chunk in others(&first.reader) {
         writer.carry(&first.reader, chunk.index()).map_err(|error| of_file(error, first.path))?;
@@ -167,8 +167,8 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
     let summary = writer.finish_as(&first.reader, &model_info)?;
     drop(progress);
     note_what_is_left(&inputs, output);
-    let facts = Facts { files: paths.iter().map(|path| path_text(path)).collect() };
-    destination.finish(&summary, "", &facts, output)
+    let report = MergeReport { files: paths.iter().map(|path| path_text(path)).collect() };
+    destination.finish(&summary, "", &report, output)
 }
 
 /// Rejects an output that is among the inputs, unless it was named explicitly: a pattern or folder
@@ -185,7 +185,7 @@ fn refuse_own_result(paths: &[PathBuf], args: &MergeArgs) -> Result<()> {
     Ok(())
 }
 
-impl<'a> Plan<'a> {
+impl<'a> MergePlan<'a> {
     /// Adds the latents of a file.
     fn add(&mut self, input: &Input<'a>, args: &MergeArgs) -> Result<()> {
         let stem = if is_dash(input.path) {
@@ -193,11 +193,11 @@ impl<'a> Plan<'a> {
         } else {
             input.path.file_stem().unwrap_or_default().to_string_lossy()
         };
-        let mut places = Vec::new();
+        let mut latents = Vec::new();
         for latent in input.reader.latents() {
-            let before = latent.key().map(|key| Key(key.into()));
+            let before = latent.key().map(|key| SharedKey(key.into()));
             let key = if args.prefix {
-                before.as_ref().map(|key| Key(format!("{stem}/{}", key.0).into()))
+                before.as_ref().map(|key| SharedKey(format!("{stem}/{}", key.0).into()))
             } else {
                 before.clone()
             };
@@ -225,26 +225,26 @@ impl<'a> Plan<'a> {
                 self.by_key.insert(key.clone(), index);
             }
             let key_before = before.filter(|_| args.prefix);
-            places.push(Place { index, key, key_before, rows, unlike });
+            latents.push(MergedLatent { index, key, key_before, rows, unlike });
         }
-        self.places.push(places);
+        self.latents.push(latents);
         Ok(())
     }
 
     /// The sources of an added file, updated to the new places of its latents.
-    fn moved(&self, sources: Vec<File>, input: &Input<'_>, places: &[Place]) -> Vec<File> {
+    fn moved(&self, sources: Vec<SourceFile>, input: &Input<'_>, merged: &[MergedLatent]) -> Vec<SourceFile> {
         let latents = latents_by_key(&input.reader);
         let to = |key: &str, row: Option<usize>| {
-            let place = places.get(latents.get(key)?.index())?;
-            let whole = self.parcels.get(place.index)?.shape.first().copied();
-            let row = match (place.rows, row) {
+            let latent = merged.get(latents.get(key)?.index())?;
+            let whole = self.parcels.get(latent.index)?.shape.first().copied();
+            let row = match (latent.rows, row) {
                 (Some([0, end]), row) if whole == Some(end) => row,
                 (Some([start, end]), Some(row)) if row < end - start => Some(start + row),
                 (Some([start, end]), None) if end - start == 1 => Some(start),
                 (Some(_), _) => return None,
                 (None, row) => row,
             };
-            Some((place.key.as_ref()?.0.to_string(), row))
+            Some((latent.key.as_ref()?.0.to_string(), row))
         };
         sources.into_iter().filter_map(|source| source.moved(to)).collect()
     }
@@ -318,14 +318,14 @@ fn join<'a>(parcel: &mut Parcel<'a>, latent: Latent, input: &Input<'a>) -> Resul
     if let Some(first) = parcel.shape.first_mut() {
         *first = end;
     }
-    parcel.sources.push(Source { latent, path: input.path });
+    parcel.sources.push(SourceLatent { latent, path: input.path });
     Ok([start, end])
 }
 
 /// The metadata of the first file, with the origins of all latents.
 fn model_info(
     inputs: &[Input<'_>],
-    plan: &Plan<'_>,
+    plan: &MergePlan<'_>,
     destination: &Path,
     output: &mut Output<'_>,
 ) -> Result<String> {
@@ -335,16 +335,19 @@ fn model_info(
     for member in [PART_OF, MERGED_FROM, SOURCES] {
         model_info.remove(member);
     }
-    let (mut origins, mut sources, mut lost, mut size) = (Vec::new(), Vec::new(), 0, 0);
+    let mut merged_files = Vec::new();
+    let mut sources = Vec::new();
+    let mut lost = 0;
+    let mut size = 0;
     let most = Limits::default().table_bytes;
-    for (input, places) in inputs.iter().zip(&plan.places) {
+    for (input, latents) in inputs.iter().zip(&plan.latents) {
         let before = own_sources(input, output);
         let count = before.len();
-        let after = plan.moved(before, input, places);
+        let after = plan.moved(before, input, latents);
         lost += count - after.len();
         sources.extend(after);
-        let origin = origin(input, places, &model_info)?;
-        size += origin.size();
+        let merged_file = merged_file(input, latents, &model_info)?;
+        size += merged_file.size();
         ensure!(
             size <= most,
             "{}: what {MERGED_FROM} would say of it and of the files before it comes to more than {}, the most that the table \
@@ -352,23 +355,23 @@ fn model_info(
             shown(input.path),
             human_size(most)
         );
-        origins.push(origin);
+        merged_files.push(merged_file);
     }
     note_lost(lost, destination, output);
     put_sources(&mut model_info, &sources)?;
-    model_info.insert(MERGED_FROM, &origins)?;
+    model_info.insert(MERGED_FROM, &merged_files)?;
     Ok(model_info.to_json()?)
 }
 
 /// The sources recorded in an input file.
-fn own_sources(input: &Input<'_>, output: &mut Output<'_>) -> Vec<File> {
+fn own_sources(input: &Input<'_>, output: &mut Output<'_>) -> Vec<SourceFile> {
     let text = without_bare_words(input.reader.model_info_json());
     let mut members = members(&text).unwrap_or_default();
     take_sources(&mut members, input.path, output)
 }
 
-/// The origin record of a file, given the merged metadata.
-fn origin<'a>(input: &Input<'_>, latents: &'a [Place], merged: &Extra) -> Result<Origin<'a>> {
+/// The element of `merged_from` for a file, given the merged metadata.
+fn merged_file<'a>(input: &Input<'_>, latents: &'a [MergedLatent], merged: &Extra) -> Result<MergedFile<'a>> {
     let fingerprint = input.reader.fingerprint().map_err(|error| of_file(error, input.path))?.to_string();
     let text = input.reader.model_info_json();
     let (part_of, model_info) = match members(text) {
@@ -380,7 +383,7 @@ fn origin<'a>(input: &Input<'_>, latents: &'a [Place], merged: &Extra) -> Result
         }
         Err(_) => (None, Some(to_raw_value(text)?)),
     };
-    Ok(Origin { file: file_name(input.path), fingerprint, latents, part_of, model_info })
+    Ok(MergedFile { file: file_name(input.path), fingerprint, latents, part_of, model_info })
 }
 
 /// Notes contents of other files that the merged file cannot have twice.

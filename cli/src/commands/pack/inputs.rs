@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::options::PackArgs;
-use crate::convert::layouts::{Layout, Source, comfyui};
-use crate::convert::{Array, Found, LatentArg, Origin, find, folder};
+use crate::convert::layouts::{FileLayout, SourceFile, comfyui};
+use crate::convert::{ArrayFile, InputFile, LatentArg, LatentArray, find, folder};
 use crate::embedded::Text;
 use crate::failure::UsageError;
 use crate::input::Expected;
@@ -22,10 +22,10 @@ use crate::terminal::{count, dimensions, escape, shown};
 /// All latents, and the other data of their files.
 #[derive(Default)]
 pub(super) struct Gathered {
-    pub(super) arrays: Vec<Array>,
+    pub(super) arrays: Vec<LatentArray>,
     /// Texts with information on how the latents were made.
     pub(super) texts: Vec<ImageText>,
-    sources: Vec<Source>,
+    sources: Vec<SourceFile>,
 }
 
 impl Gathered {
@@ -35,12 +35,12 @@ impl Gathered {
         for arg in &args.latents {
             for path in paths(arg)? {
                 let arg = LatentArg { path, ..arg.clone() };
-                let origin = if is_dash(&arg.path) {
-                    Origin::kept(&arg.path, input.spool(Expected::Arrays)?)
+                let file = if is_dash(&arg.path) {
+                    InputFile::kept(&arg.path, input.spool(Expected::Arrays)?)
                 } else {
-                    Origin::at(&arg.path)
+                    InputFile::at(&arg.path)
                 };
-                let found = find(&arg, &origin)?;
+                let found = find(&arg, &file)?;
                 gathered.arrays.extend(found.arrays.iter().cloned());
                 gathered.text(&found, &arg.path);
                 gathered.keep(found, output);
@@ -63,8 +63,8 @@ impl Gathered {
     }
 
     /// Adds the text of a file, if it says how its latent was made.
-    fn text(&mut self, found: &Found, path: &Path) {
-        if found.source.layout == Layout::Comfyui
+    fn text(&mut self, found: &ArrayFile, path: &Path) {
+        if found.source.layout == FileLayout::Comfyui
             && let Some(prompt) = found.source.metadata.get(comfyui::PROMPT)
         {
             let text = Text { keyword: comfyui::PROMPT.to_owned(), text: prompt };
@@ -72,7 +72,7 @@ impl Gathered {
         }
     }
 
-    fn keep(&mut self, found: Found, output: &mut Output<'_>) {
+    fn keep(&mut self, found: ArrayFile, output: &mut Output<'_>) {
         if let Some(note) = found.note {
             output.note(&note);
         }

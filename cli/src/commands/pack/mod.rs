@@ -11,7 +11,7 @@ use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
 use self::inputs::Gathered;
 pub(crate) use self::options::PackArgs;
 use crate::context::Context;
-use crate::convert::Array;
+use crate::convert::LatentArray;
 use crate::failure::of_file;
 use crate::input::Inputs;
 use crate::metadata::image_text::ImageText;
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &PackArgs, context: &mut Context<'_>) -> Result<()> {
     let metadata = with_hardware(metadata, captured.as_ref())?;
     let environment = environment(args, captured, input)?;
 
-    let stored_size = |array: &Array| {
+    let stored_size = |array: &LatentArray| {
         if args.float16 {
             array.payload_size() / array.dtype.size() as u64 * Dtype::F16.size() as u64
         } else {
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &PackArgs, context: &mut Context<'_>) -> Result<()> {
 }
 
 /// Rejects two latents with the same key before anything is written, naming both files.
-fn refuse_repeated_keys(latents: &[Array]) -> Result<()> {
+fn refuse_repeated_keys(latents: &[LatentArray]) -> Result<()> {
     let mut names = HashMap::new();
     for latent in latents {
         if let Some(other) = names.insert(&latent.key, latent.name()) {

@@ -25,9 +25,9 @@ use crate::output::gen5_file::{Destination, check_level};
 use crate::terminal::{human_size, shown};
 use crate::transfer::latents::{Parcel, carry};
 
-/// The JSON summary of a repacked file.
+/// The JSON report of a repacked file.
 #[derive(Serialize)]
-struct Facts {
+struct RepackReport {
     file_size_before: u64,
 }
 
@@ -69,9 +69,9 @@ pub(crate) fn run(args: &RepackArgs, context: &mut Context<'_>) -> Result<()> {
     }
     let summary = writer.finish_as(&reader, &model_info)?;
     drop(progress);
-    let facts = Facts { file_size_before: reader.file_size() };
-    let before = human_size(facts.file_size_before);
-    destination.finish(&summary, &format!(" ({before} before)"), &facts, output)
+    let report = RepackReport { file_size_before: reader.file_size() };
+    let before = human_size(report.file_size_before);
+    destination.finish(&summary, &format!(" ({before} before)"), &report, output)
 }
 
 /// Rejects options that conflict with version 1.0.

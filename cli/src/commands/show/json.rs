@@ -14,27 +14,27 @@ use crate::picture::{Clues, Request, Scan, Statistics, scan};
 use crate::terminal::shown_name;
 
 #[derive(Serialize)]
-struct Facts {
+struct ShowReport {
     path: String,
-    latents: Vec<LatentFacts>,
+    latents: Vec<LatentStatistics>,
 }
 
 #[derive(Serialize)]
-struct LatentFacts {
+struct LatentStatistics {
     index: usize,
     key: Option<String>,
     dtype: &'static str,
     /// The shape of the analysed values.
     shape: Vec<usize>,
     #[serde(flatten)]
-    found: Option<Found>,
+    figures: Option<LatentFigures>,
     /// The reason why its values could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Found {
+struct LatentFigures {
     /// The inferred meaning of its axes.
     read_as: String,
     #[serde(flatten)]
@@ -68,7 +68,7 @@ impl Figures {
     }
 }
 
-impl Found {
+impl LatentFigures {
     fn of(scan: &Scan) -> Self {
         Self {
             read_as: scan.layout.description(),
@@ -94,26 +94,26 @@ pub(super) fn print(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>
     }
     let bytes = latents.iter().map(Latent::payload_size).fold(0, u64::saturating_add);
     let progress = output.progress("reading", bytes);
-    let mut facts = Facts { path: path_text(&args.file), latents: Vec::new() };
+    let mut report = ShowReport { path: path_text(&args.file), latents: Vec::new() };
     for latent in &latents {
         let request = Request { items: 0, sample: u64::MAX, ..Request::default() };
         let seen = scan(latent, clues.hints(latent), &request);
         interrupt::check()?;
         progress.add(latent.payload_size());
-        let (found, error) = match seen {
-            Ok(scan) => (Some(Found::of(&scan)), None),
+        let (figures, error) = match seen {
+            Ok(scan) => (Some(LatentFigures::of(&scan)), None),
             Err(error) => {
                 let error = of_file(error, &args.file);
                 progress.suspend(|| output.report(&error));
                 (None, Some(format!("{error:#}")))
             }
         };
-        facts.latents.push(LatentFacts {
+        report.latents.push(LatentStatistics {
             index: latent.index(),
             key: latent.key().map(str::to_owned),
             dtype: latent.dtype().name(),
             shape: latent.shape().to_vec(),
-            found,
+            figures,
             error,
         });
     }
@@ -121,5 +121,5 @@ pub(super) fn print(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>
     if args.look.latents.is_empty() {
         output.note_unknown(&reader, &args.file, "not shown");
     }
-    output.json(&facts)
+    output.json(&report)
 }

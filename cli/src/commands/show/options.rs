@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::options::{LookArgs, Theme};
+use crate::options::{LookArgs, ThemeArg};
 
 /// Show a file's image and latents on the terminal, with statistics.
 ///
@@ -35,8 +35,8 @@ pub(crate) struct ShowArgs {
     pub(crate) width: Option<u16>,
 
     /// Background colour of pictures, to match the terminal
-    #[arg(long, value_enum, value_name = "THEME", default_value_t = Theme::Dark)]
-    pub(crate) theme: Theme,
+    #[arg(long, value_enum, value_name = "THEME", default_value_t = ThemeArg::Dark)]
+    pub(crate) theme: ThemeArg,
 
     /// Print the statistics of all latents as a JSON object instead. They always cover all values,
     /// even of latents that are otherwise shown from a sample

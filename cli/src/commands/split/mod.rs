@@ -29,7 +29,7 @@ use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
 use crate::transfer::batch::BATCH;
 use crate::transfer::check::{check_all, size_of_check};
-use crate::transfer::latents::{Parcel, Source, carry, others};
+use crate::transfer::latents::{Parcel, SourceLatent, carry, others};
 
 /// The whole that a file is part of: `part_of` in its metadata.
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct PartOf<'a> {
     file: &'a str,
     fingerprint: &'a str,
     #[serde(flatten)]
-    part: &'a Part,
+    part: &'a PartExtent,
     /// The whole's own `part_of`, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     part_of: Option<&'a RawValue>,
@@ -46,7 +46,7 @@ struct PartOf<'a> {
 /// The extent of a part.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Part {
+enum PartExtent {
     Latent {
         /// The latent's position.
         index: usize,
@@ -62,17 +62,17 @@ enum Part {
 
 /// The contents of one part: an element of `index.json`.
 #[derive(Serialize)]
-struct IndexEntry<'a> {
+struct IndexedPart<'a> {
     file: &'a str,
     #[serde(flatten)]
-    part: &'a Part,
+    part: &'a PartExtent,
 }
 
-/// The JSON summary of a split.
+/// The JSON report of a split.
 #[derive(Serialize)]
-struct Facts<'a> {
+struct SplitReport<'a> {
     payload_size: u64,
-    index: Vec<IndexEntry<'a>>,
+    index: Vec<IndexedPart<'a>>,
 }
 
 /// The file to split.
@@ -119,14 +119,14 @@ pub(crate) fn run(args: &SplitArgs, context: &mut Context<'_>) -> Result<()> {
         }
         None => whole.write_latents(&carried, draft.path())?,
     };
-    let index: Vec<IndexEntry<'_>> = parts.iter().map(|(file, part)| IndexEntry { file, part }).collect();
+    let index: Vec<IndexedPart<'_>> = parts.iter().map(|(file, part)| IndexedPart { file, part }).collect();
     write_json(&draft.path().join("index.json"), &index)?;
     draft.publish(&args.file)?;
     let payload_size = reader.latents().map(|latent| latent.payload_size()).sum();
     // The progress bar must disappear before the line is printed.
     drop(whole);
     let line = format!("{}, {} of values", count(parts.len(), "file"), human_size(payload_size));
-    output.summarize(&args.output, &line, &Facts { payload_size, index })
+    output.summarize(&args.output, &line, &SplitReport { payload_size, index })
 }
 
 impl<'a> Whole<'a> {
@@ -159,12 +159,12 @@ impl<'a> Whole<'a> {
     }
 
     /// Writes a file per latent. Returns the names and contents of the files.
-    fn write_latents(&self, carried: &[Carried<'_>], folder: &Path) -> Result<Vec<(String, Part)>> {
+    fn write_latents(&self, carried: &[Carried<'_>], folder: &Path) -> Result<Vec<(String, PartExtent)>> {
         let latents: Vec<Latent> = self.reader.latents().collect();
         let names = file_names(latents.iter().map(Latent::key), "gen5");
         let mut parts = Vec::new();
         for (latent, name) in latents.into_iter().zip(names) {
-            let part = Part::Latent {
+            let part = PartExtent::Latent {
                 index: latent.index(),
                 key: latent.key().map(str::to_owned),
                 shape: latent.shape().to_vec(),
@@ -178,7 +178,12 @@ impl<'a> Whole<'a> {
     }
 
     /// Writes a file per `rows` rows. Returns the names and contents of the files.
-    fn write_rows(&self, rows: usize, carried: &[Carried<'_>], folder: &Path) -> Result<Vec<(String, Part)>> {
+    fn write_rows(
+        &self,
+        rows: usize,
+        carried: &[Carried<'_>],
+        folder: &Path,
+    ) -> Result<Vec<(String, PartExtent)>> {
         let mut latents: Vec<Latent> = self.reader.latents().collect();
         let total = latents.iter().filter_map(rows_of).max().unwrap_or(1);
         let count = total.div_ceil(rows);
@@ -202,7 +207,7 @@ impl<'a> Whole<'a> {
                 let start = start + number * rows;
                 let range = start..(start + rows).min(total);
                 let parcels = self.rows(&held, range.clone())?;
-                let part = Part::Rows { rows: [range.start, range.end] };
+                let part = PartExtent::Rows { rows: [range.start, range.end] };
                 self.write_part(parts.len(), &folder.join(name), parcels, carried, &part)?;
                 parts.push((name.clone(), part));
                 // A latent without further rows is skipped from here on.
@@ -235,7 +240,7 @@ impl<'a> Whole<'a> {
                     parcels.push(Parcel {
                         entry,
                         shape,
-                        sources: vec![Source { latent: rows, path: self.path }],
+                        sources: vec![SourceLatent { latent: rows, path: self.path }],
                     });
                 }
                 _ => {}
@@ -251,7 +256,7 @@ impl<'a> Whole<'a> {
         path: &Path,
         parcels: Vec<Parcel<'_>>,
         carried: &[Carried<'_>],
-        part: &Part,
+        part: &PartExtent,
     ) -> Result<()> {
         let mut members = self.shares.of(number)?;
         let (file, fingerprint) = (self.name.as_str(), self.fingerprint.as_str());
@@ -393,7 +398,7 @@ fn hold(latents: &[Latent], range: Range<usize>, path: &Path) -> Result<Vec<Held
         .enumerate()
         .map(|(number, latent)| {
             let (entry, shape) = (Entry::new(number.to_string()), latent.shape().to_vec());
-            Parcel { entry, shape, sources: vec![Source { latent, path }] }
+            Parcel { entry, shape, sources: vec![SourceLatent { latent, path }] }
         })
         .collect();
     let mut bytes = Cursor::new(Vec::new());

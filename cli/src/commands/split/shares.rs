@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::options::SplitArgs;
-use crate::convert::layouts::{Source, for_each};
+use crate::convert::layouts::{SourceFile, for_each};
 use crate::metadata::origins::{MERGED_FROM, SOURCES, latents_by_key, note_lost, take_sources, to_text};
 use crate::output::Output;
 use crate::terminal::shown;
@@ -20,7 +20,7 @@ use crate::terminal::shown;
 #[derive(Default)]
 pub(super) struct Shares {
     /// The shares by part number.
-    parts: HashMap<usize, Share>,
+    parts: HashMap<usize, PartShare>,
     /// The origins of a merged file, concatenated: each is a JSON object that ends where its
     /// latents begin.
     origins: String,
@@ -30,9 +30,9 @@ pub(super) struct Shares {
 
 /// The share of one part.
 #[derive(Default)]
-struct Share {
+struct PartShare {
     /// The source files of its latents.
-    sources: Vec<Source>,
+    sources: Vec<SourceFile>,
     /// The files that its latents were merged from.
     origins: Vec<OriginShare>,
     /// The places of its latents, grouped by origin: JSON values separated by commas.
@@ -49,7 +49,7 @@ struct OriginShare {
 
 /// The place of a latent in a merged file, as recorded in `merged_from`.
 #[derive(Deserialize)]
-struct Place {
+struct MergedPosition {
     index: usize,
     rows: Option<[usize; 2]>,
 }
@@ -136,7 +136,7 @@ impl Shares {
         let start = self.origins.len();
         let origin = start..start + head.len();
         let mut share = |text: &RawValue| -> Result<()> {
-            let place: Place = serde_json::from_str(text.get())?;
+            let place: MergedPosition = serde_json::from_str(text.get())?;
             // A latent that `repack` dropped is in no part.
             let Some(latent) = latents.get(place.index) else { return Ok(()) };
             for part in parts(latent, place.rows, rows) {
@@ -161,7 +161,7 @@ impl Shares {
     }
 }
 
-impl Share {
+impl PartShare {
     /// Adds the place of a latent from an origin. Returns the size of the addition to the part's
     /// metadata.
     fn add(&mut self, origin: &Range<usize>, place: &str) -> u64 {
@@ -182,10 +182,10 @@ impl Share {
 
 /// Distributes sources. Returns the number of those that belong to no single part.
 fn share_sources(
-    sources: Vec<Source>,
+    sources: Vec<SourceFile>,
     reader: &Reader,
     rows: Option<usize>,
-    shares: &mut HashMap<usize, Share>,
+    shares: &mut HashMap<usize, PartShare>,
 ) -> usize {
     let latents = latents_by_key(reader);
     // The part and the row in it, for a latent or a row of it.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use gen5::{Dtype, Extra, Latent};
 
-use super::planned::{Texts, Used, Values};
+use super::planned::{PieceData, SharedTexts, Used};
 use super::unscale::Unscale;
 use crate::budget::MADE_FILES;
-use crate::convert;
-use crate::convert::layouts::{Layout, Member, Source, comfyui, kohya};
+use crate::convert::layouts::{FileLayout, SourceArray, SourceFile, comfyui, kohya};
+use crate::convert::texts::Texts;
 use crate::convert::types::{Other, Type};
 use crate::convert::write::Piece;
 use crate::embedded::members;
@@ -26,13 +26,13 @@ pub(super) struct Unit<'a> {
     latent: &'a Latent,
     row: Option<usize>,
     shape: Vec<usize>,
-    origin: Option<Origin<'a>>,
+    origin: Option<UnitOrigin<'a>>,
 }
 
 /// The source file of a latent or a row.
 #[derive(Clone, Copy)]
-struct Origin<'a> {
-    source: &'a Source,
+struct UnitOrigin<'a> {
+    source: &'a SourceFile,
     row: Option<usize>,
     /// Whether it accompanies another latent of that file, as a mask does.
     is_companion: bool,
@@ -57,7 +57,7 @@ impl<'a> Unit<'a> {
         self.origin.is_some_and(|origin| origin.is_companion)
     }
 
-    fn layout(&self) -> Option<Layout> {
+    fn layout(&self) -> Option<FileLayout> {
         self.origin.map(|origin| origin.source.layout)
     }
 
@@ -66,7 +66,7 @@ impl<'a> Unit<'a> {
         let is_unscaled = self.origin.is_some_and(|origin| origin.source.is_unscaled());
         match (self.layout(), self.shape.as_slice()) {
             // Musubi stores an image as a video of one frame.
-            (Some(Layout::Musubi), [channels, 1, height, width]) => {
+            (Some(FileLayout::Musubi), [channels, 1, height, width]) => {
                 by.of(self.latent, &[*channels, *height, *width], is_unscaled)
             }
             (_, shape) => by.of(self.latent, shape, is_unscaled),
@@ -74,8 +74,8 @@ impl<'a> Unit<'a> {
     }
 
     /// The values of the latent, or of one row.
-    fn values(&self, row: Option<usize>, unscale: Option<Normalization>) -> Values {
-        Values::Latent { latent: self.latent.clone(), row: self.row.or(row), unscale }
+    fn values(&self, row: Option<usize>, unscale: Option<Normalization>) -> PieceData {
+        PieceData::Latent { latent: self.latent.clone(), row: self.row.or(row), unscale }
     }
 }
 
@@ -83,8 +83,8 @@ impl<'a> Unit<'a> {
 pub(super) struct Derived {
     /// The suggested file name without extension.
     pub(super) stem: Option<String>,
-    pub(super) pieces: Vec<Piece<Values>>,
-    pub(super) texts: Texts,
+    pub(super) pieces: Vec<Piece<PieceData>>,
+    pub(super) texts: SharedTexts,
 }
 
 impl Derived {
@@ -96,14 +96,14 @@ impl Derived {
 
 /// The latents, with those whose rows come from separate files split into rows, except rows that
 /// already have a file.
-pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a Source], used: &Used) -> Vec<Unit<'a>> {
+pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a SourceFile], used: &Used) -> Vec<Unit<'a>> {
     let mut origins = origins(sources);
     let mut units = Vec::new();
     for &latent in latents {
         // Files refer to latents by key; of latents that share a key, the first is meant.
         let origins = latent.key().and_then(|key| origins.remove(key)).unwrap_or_default();
         let of_rows = origins.iter().filter_map(|origin| Some((origin.row?, *origin)));
-        let of_rows: HashMap<usize, Origin<'_>> = of_rows.collect();
+        let of_rows: HashMap<usize, UnitOrigin<'_>> = of_rows.collect();
         match latent.shape().split_first() {
             // Rows without a source are included: another file's rows may have been stacked on
             // them.
@@ -127,14 +127,14 @@ pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a Source], used: &U
 }
 
 /// The source files of each key.
-fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
-    let mut origins: HashMap<&str, Vec<Origin<'_>>> = HashMap::new();
+fn origins<'a>(sources: &[&'a SourceFile]) -> HashMap<&'a str, Vec<UnitOrigin<'a>>> {
+    let mut origins: HashMap<&str, Vec<UnitOrigin<'_>>> = HashMap::new();
     for &source in sources {
-        let latents: Vec<&Member> = source.latents().map(|(_, member)| member).collect();
+        let latents: Vec<&SourceArray> = source.latents().map(|(_, member)| member).collect();
         let only = source.layout.only_latent(latents.iter().map(|member| member.name.as_str()));
         for (at, member) in latents.into_iter().enumerate() {
             let is_companion = only.is_some_and(|only| only != at);
-            let origin = Origin { source, row: member.row, is_companion };
+            let origin = UnitOrigin { source, row: member.row, is_companion };
             origins.entry(member.key.as_deref().unwrap_or_default()).or_default().push(origin);
         }
     }
@@ -142,17 +142,21 @@ fn origins<'a>(sources: &[&'a Source]) -> HashMap<&'a str, Vec<Origin<'a>>> {
 }
 
 /// The texts that came with an image made by ComfyUI.
-pub(super) fn comfyui_texts(model_info: &Extra) -> Result<Texts> {
+pub(super) fn comfyui_texts(model_info: &Extra) -> Result<SharedTexts> {
     let texts = model_info.get("image_text").and_then(|texts| members(texts).ok());
     let text = |name: &str| serde_json::from_str(texts.as_ref()?.get(name)?).ok();
     let texts = [comfyui::PROMPT, comfyui::WORKFLOW];
     let texts = texts.into_iter().filter_map(|name| Some((name.to_owned(), text(name)?))).collect();
-    Ok(Arc::new(convert::texts::Texts::of_map(&texts)?))
+    Ok(Arc::new(Texts::of_map(&texts)?))
 }
 
 /// A `.latent` file, if the shape allows it: ComfyUI expects batch, channels, height and width.
-pub(super) fn comfyui_files(unit: &Unit<'_>, texts: &Texts, unscale: &mut Unscale) -> Result<Vec<Derived>> {
-    let has_batch = unit.layout() != Some(Layout::Musubi);
+pub(super) fn comfyui_files(
+    unit: &Unit<'_>,
+    texts: &SharedTexts,
+    unscale: &mut Unscale,
+) -> Result<Vec<Derived>> {
+    let has_batch = unit.layout() != Some(FileLayout::Musubi);
     let shape = match unit.shape.len() {
         3 => [&[1], unit.shape.as_slice()].concat(),
         4 if !has_batch => [&[1], unit.shape.as_slice()].concat(),
@@ -180,7 +184,7 @@ pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<
         name: format!("{name}{suffix}"),
         kind: Type::Other(Other::Int(8)),
         shape: vec![values.len()],
-        values: Values::Bytes(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        values: PieceData::Bytes(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
     };
     let unscale = unit.unscale(unscale)?;
     let file = |stem: Option<String>, row: Option<usize>| {
@@ -192,7 +196,7 @@ pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<
         };
         let size = sizes(kohya::ORIGINAL_SIZE, &[width_in_pixels, height_in_pixels]);
         let crop = sizes(kohya::CROP, &[0, 0, width_in_pixels, height_in_pixels]);
-        Derived { stem, pieces: vec![latents, size, crop], texts: Texts::default() }
+        Derived { stem, pieces: vec![latents, size, crop], texts: SharedTexts::default() }
     };
     Ok(match rows {
         None => vec![file(unit.stem().map(shortened), None)],
@@ -212,7 +216,7 @@ fn shortened(stem: &str) -> String {
 /// The channels, height and width of an image, and the number of rows if each row is one; `None`
 /// for other shapes.
 fn images(unit: &Unit<'_>) -> Option<(Option<usize>, [usize; 3])> {
-    let is_musubi = unit.layout() == Some(Layout::Musubi);
+    let is_musubi = unit.layout() == Some(FileLayout::Musubi);
     match *unit.shape.as_slice() {
         [channels, height, width] => Some((None, [channels, height, width])),
         // A video of one frame.
@@ -228,7 +232,7 @@ fn images(unit: &Unit<'_>) -> Option<(Option<usize>, [usize; 3])> {
 }
 
 /// The marker of ComfyUI's files.
-pub(super) fn marker() -> Piece<Values> {
+pub(super) fn marker() -> Piece<PieceData> {
     let (name, kind) = (comfyui::MARKER.to_owned(), Type::Latent(Dtype::F32));
-    Piece { name, kind, shape: vec![0], values: Values::Bytes(Vec::new()) }
+    Piece { name, kind, shape: vec![0], values: PieceData::Bytes(Vec::new()) }
 }

@@ -19,9 +19,9 @@ use serde::Serialize;
 pub(crate) use self::options::Format;
 pub(crate) use self::options::UnpackArgs;
 use self::plan::plan;
-use self::planned::{Plan, Planned, Values};
-use self::rows::{Row, Rows};
-use self::unknown::{ChunkEntry, write_chunks};
+use self::planned::{PieceData, PlannedFile, UnpackPlan};
+use self::rows::{Row, RowCache};
+use self::unknown::{IndexedChunk, write_chunks};
 use crate::context::Context;
 use crate::convert::recast::Recast;
 use crate::convert::types::Type;
@@ -41,14 +41,14 @@ const LATENTS: &str = "latents";
 /// The location of one item: an element of `index.json`.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum IndexEntry<'a> {
-    Latent(LatentEntry<'a>),
-    Chunk(&'a ChunkEntry),
+enum IndexedItem<'a> {
+    Latent(IndexedLatent<'a>),
+    Chunk(&'a IndexedChunk),
 }
 
 /// The location of a latent.
 #[derive(Serialize)]
-struct LatentEntry<'a> {
+struct IndexedLatent<'a> {
     key: Option<&'a str>,
     /// Relative to the folder that holds `index.json`.
     file: &'a str,
@@ -65,14 +65,14 @@ struct LatentEntry<'a> {
     dtype: &'static str,
 }
 
-/// The JSON summary of an unpacked file.
+/// The JSON report of an unpacked file.
 #[derive(Serialize)]
-struct Facts<'a> {
+struct UnpackReport<'a> {
     payload_size: u64,
     /// All files, relative to the output folder.
     files: Vec<String>,
     /// The contents of `index.json`.
-    index: Vec<IndexEntry<'a>>,
+    index: Vec<IndexedItem<'a>>,
     /// The chunks of unknown types, written or not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chunks: Vec<UnknownChunk>,
@@ -144,7 +144,7 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
     };
     let line = format!("{latents}{others}, {}", human_size(payload_size));
     let chunks = unknown_chunks(&reader).map(UnknownChunk::of).collect();
-    output.summarize(&args.output, &line, &Facts { payload_size, files, index, chunks, drift })
+    output.summarize(&args.output, &line, &UnpackReport { payload_size, files, index, chunks, drift })
 }
 
 /// Whether an error may mean that the stored values were changed.
@@ -176,9 +176,9 @@ fn compare(
 }
 
 /// Whether a bfloat16 latent is written in a wider dtype with the same values.
-fn is_widened(piece: &Piece<Values>) -> bool {
+fn is_widened(piece: &Piece<PieceData>) -> bool {
     match &piece.values {
-        Values::Latent { latent, unscale: None, .. } => {
+        PieceData::Latent { latent, unscale: None, .. } => {
             latent.dtype() == Dtype::BF16 && piece.kind == Type::Latent(Dtype::F32)
         }
         _ => false,
@@ -190,9 +190,9 @@ fn is_widened(piece: &Piece<Values>) -> bool {
 /// unchanged.
 fn write_all(
     reader: &Reader,
-    plan: &Plan,
-    chunks: &[ChunkEntry],
-    index: &[IndexEntry<'_>],
+    plan: &UnpackPlan,
+    chunks: &[IndexedChunk],
+    index: &[IndexedItem<'_>],
     folder: &Path,
     progress: &Progress,
 ) -> Result<(Vec<String>, gen5::Result<Option<Environment>>)> {
@@ -202,16 +202,18 @@ fn write_all(
     // Files are written in parallel, with two exceptions: rows, which are read in order, and
     // latents in compressed parts, which keep all threads busy and need memory for the decompressed
     // parts.
-    let is_alone = |file: &&Planned| {
-        let is_whole = |piece: &Piece<Values>| match &piece.values {
-            Values::Latent { latent, row, .. } => row.is_none() && latent.chunks().nth(1).is_none(),
-            Values::Bytes(_) => true,
+    let is_alone = |file: &&PlannedFile| {
+        let is_whole = |piece: &Piece<PieceData>| match &piece.values {
+            PieceData::Latent { latent, row, .. } => row.is_none() && latent.chunks().nth(1).is_none(),
+            PieceData::Bytes(_) => true,
         };
         file.pieces.iter().all(is_whole)
     };
     let (alone, others): (Vec<_>, Vec<_>) = plan.files.iter().partition(is_alone);
-    alone.into_par_iter().try_for_each(|file| write_planned(file, folder, &mut Rows::default(), progress))?;
-    let mut rows = Rows::default();
+    alone
+        .into_par_iter()
+        .try_for_each(|file| write_planned(file, folder, &mut RowCache::default(), progress))?;
+    let mut rows = RowCache::default();
     others.into_iter().try_for_each(|file| write_planned(file, folder, &mut rows, progress))?;
 
     write_chunks(reader, chunks, folder)?;
@@ -235,12 +237,12 @@ fn write_all(
 }
 
 /// The location of each latent, and of each chunk of an unknown type.
-fn index<'a>(files: &'a [Planned], chunks: &'a [ChunkEntry]) -> Vec<IndexEntry<'a>> {
+fn index<'a>(files: &'a [PlannedFile], chunks: &'a [IndexedChunk]) -> Vec<IndexedItem<'a>> {
     let mut index = Vec::new();
     for file in files {
         for piece in &file.pieces {
-            let Values::Latent { latent, row, .. } = &piece.values else { continue };
-            index.push(IndexEntry::Latent(LatentEntry {
+            let PieceData::Latent { latent, row, .. } = &piece.values else { continue };
+            index.push(IndexedItem::Latent(IndexedLatent {
                 key: latent.key(),
                 file: &file.path,
                 name: (file.container != Container::Npy).then_some(piece.name.as_str()),
@@ -251,16 +253,16 @@ fn index<'a>(files: &'a [Planned], chunks: &'a [ChunkEntry]) -> Vec<IndexEntry<'
             }));
         }
     }
-    index.extend(chunks.iter().map(IndexEntry::Chunk));
+    index.extend(chunks.iter().map(IndexedItem::Chunk));
     index
 }
 
-fn write_planned(file: &Planned, folder: &Path, rows: &mut Rows, progress: &Progress) -> Result<()> {
+fn write_planned(file: &PlannedFile, folder: &Path, rows: &mut RowCache, progress: &Progress) -> Result<()> {
     let path = folder.join(&file.path);
     write_file(&path, file.container, &file.pieces, &file.texts, &mut |piece, out| {
         let (latent, row, unscale) = match &piece.values {
-            Values::Latent { latent, row, unscale } => (latent, *row, *unscale),
-            Values::Bytes(bytes) => return Ok(out.write_all(bytes)?),
+            PieceData::Latent { latent, row, unscale } => (latent, *row, *unscale),
+            PieceData::Bytes(bytes) => return Ok(out.write_all(bytes)?),
         };
         let Type::Latent(dtype) = piece.kind else {
             bail!("{} is planned as no latent", escape(&piece.name))

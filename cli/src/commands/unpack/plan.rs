@@ -15,12 +15,12 @@ use super::derive::{
 };
 use super::options::Format;
 use super::options::UnpackArgs;
-use super::planned::{Plan, Planned, Texts, Used, Values};
+use super::planned::{PieceData, PlannedFile, SharedTexts, UnpackPlan, Used};
 use super::unscale::Unscale;
 use crate::budget::{MADE_FILES, REPEATED_BY_UNPACK};
-use crate::convert;
-use crate::convert::layouts::{Layout, Member, Source, comfyui};
+use crate::convert::layouts::{FileLayout, SourceArray, SourceFile, comfyui};
 use crate::convert::recast::Fits;
+use crate::convert::texts::Texts;
 use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece};
 use crate::embedded::{members, without_bare_words};
@@ -33,22 +33,25 @@ use crate::terminal::{count, escape, human_size};
 use crate::values::Normalization;
 
 /// Plans the requested files.
-pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> Result<Plan> {
+pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> Result<UnpackPlan> {
     let latents: Vec<Latent> = reader.latents().collect();
     let together = |container, texts, extension: &str| {
         let pieces = latents.iter().zip(member_names(&latents));
         let pieces = pieces.map(|(latent, name)| whole(latent, name, container)).collect();
         let path = format!("{LATENTS}.{extension}");
-        Plan { files: vec![Planned { path, container, pieces, texts, source: None }], notes: Vec::new() }
+        UnpackPlan {
+            files: vec![PlannedFile { path, container, pieces, texts, source: None }],
+            notes: Vec::new(),
+        }
     };
     let layout = match args.format {
-        Format::Npy => return Ok(Plan { files: one_each(&latents), notes: Vec::new() }),
-        Format::Npz => return Ok(together(Container::Npz, Texts::default(), "npz")),
+        Format::Npy => return Ok(UnpackPlan { files: one_each(&latents), notes: Vec::new() }),
+        Format::Npz => return Ok(together(Container::Npz, SharedTexts::default(), "npz")),
         Format::Safetensors => return Ok(together(Container::Safetensors, texts(reader)?, "safetensors")),
         Format::Original => None,
-        Format::Comfyui => Some(Layout::Comfyui),
-        Format::Kohya => Some(Layout::Kohya),
-        Format::Musubi => Some(Layout::Musubi),
+        Format::Comfyui => Some(FileLayout::Comfyui),
+        Format::Kohya => Some(FileLayout::Kohya),
+        Format::Musubi => Some(FileLayout::Musubi),
     };
     let model_info = model_info(reader)?;
     let unscale = args.unscale.map(PreviewArg::previews);
@@ -56,19 +59,30 @@ pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> R
 }
 
 /// One `.npy` file per latent.
-fn one_each(latents: &[Latent]) -> Vec<Planned> {
+fn one_each(latents: &[Latent]) -> Vec<PlannedFile> {
     let names = file_names(latents.iter().map(Latent::key), "npy");
     latents.iter().zip(names).map(|(latent, name)| npy_file(latent, &name)).collect()
 }
 
-fn npy_file(latent: &Latent, name: &str) -> Planned {
+fn npy_file(latent: &Latent, name: &str) -> PlannedFile {
     let (container, pieces) = (Container::Npy, vec![whole(latent, String::new(), Container::Npy)]);
-    Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts: Texts::default(), source: None }
+    PlannedFile {
+        path: format!("{LATENTS}/{name}"),
+        container,
+        pieces,
+        texts: SharedTexts::default(),
+        source: None,
+    }
 }
 
-fn whole(latent: &Latent, name: String, container: Container) -> Piece<Values> {
+fn whole(latent: &Latent, name: String, container: Container) -> Piece<PieceData> {
     let (kind, shape) = (container.holds(latent.dtype()).into(), latent.shape().to_vec());
-    Piece { name, kind, shape, values: Values::Latent { latent: latent.clone(), row: None, unscale: None } }
+    Piece {
+        name,
+        kind,
+        shape,
+        values: PieceData::Latent { latent: latent.clone(), row: None, unscale: None },
+    }
 }
 
 /// Names for latents in a common file: their keys if all are valid names, otherwise names derived
@@ -99,7 +113,7 @@ fn model_info(reader: &Reader) -> Result<Extra> {
 }
 
 /// The metadata as texts: strings as they are, other values as JSON.
-fn texts(reader: &Reader) -> Result<Texts> {
+fn texts(reader: &Reader) -> Result<SharedTexts> {
     let is_text = |json: &str| serde_json::from_str::<String>(json).is_ok();
     let model_info = model_info(reader)?;
     let mut object = String::from("{");
@@ -112,7 +126,7 @@ fn texts(reader: &Reader) -> Result<Texts> {
     }
     object += "}";
     drop(model_info);
-    Ok(Arc::new(convert::texts::Texts::of_json(RawValue::from_string(object)?)?))
+    Ok(Arc::new(Texts::of_json(RawValue::from_string(object)?)?))
 }
 
 /// Restores the scale of values that ComfyUI saved before it had its marker. The shift of -0.0
@@ -123,7 +137,7 @@ const SCALED_AGAIN: Normalization = Normalization { shift: -0.0, factor: comfyui
 struct Planner<'a> {
     latents: &'a [Latent],
     /// Sources whose latents are all present.
-    sources: Vec<&'a Source>,
+    sources: Vec<&'a SourceFile>,
     by_key: HashMap<&'a str, &'a Latent>,
     /// The latents and rows that already have a file.
     used: Used,
@@ -134,25 +148,31 @@ struct Planner<'a> {
     misfits: HashSet<usize>,
     progress: &'a Progress,
     /// The texts of files without any.
-    no_texts: Texts,
-    plan: Plan,
+    no_texts: SharedTexts,
+    plan: UnpackPlan,
 }
 
 impl<'a> Planner<'a> {
-    fn new(latents: &'a [Latent], sources: &'a [Source], progress: &'a Progress) -> Self {
+    fn new(latents: &'a [Latent], sources: &'a [SourceFile], progress: &'a Progress) -> Self {
         // Of latents that share a key, the first counts, as everywhere.
         let by_key: HashMap<_, _> =
             latents.iter().rev().filter_map(|latent| Some((latent.key()?, latent))).collect();
         let (sources, torn): (Vec<_>, Vec<_>) =
             sources.iter().partition(|source| missing(source, &by_key).is_none());
-        let plan = Plan { files: Vec::new(), notes: note_of_torn(&torn, &by_key).into_iter().collect() };
+        let plan =
+            UnpackPlan { files: Vec::new(), notes: note_of_torn(&torn, &by_key).into_iter().collect() };
         let (used, fits, misfits) = (HashSet::new(), HashMap::new(), HashSet::new());
-        let no_texts = Texts::default();
+        let no_texts = SharedTexts::default();
         Self { latents, sources, by_key, used, fits, misfits, progress, no_texts, plan }
     }
 
     /// Plans all files of a layout, or the original files.
-    fn plan(mut self, layout: Option<Layout>, model_info: &Extra, unscale: Option<Previews>) -> Result<Plan> {
+    fn plan(
+        mut self,
+        layout: Option<FileLayout>,
+        model_info: &Extra,
+        unscale: Option<Previews>,
+    ) -> Result<UnpackPlan> {
         let mut wanted = self.sources.clone();
         wanted.retain(|source| layout.is_none_or(|layout| source.layout == layout));
         let names = source_names(&wanted);
@@ -170,12 +190,12 @@ impl<'a> Planner<'a> {
         match layout {
             _ if left.is_empty() => {}
             None => self.rest(&left),
-            Some(layout @ Layout::Comfyui) => {
+            Some(layout @ FileLayout::Comfyui) => {
                 let texts = comfyui_texts(model_info)?;
                 let unscale = Unscale::new(layout, unscale, model_info);
                 self.derive(&left, layout, unscale, |unit, by| comfyui_files(unit, &texts, by))?;
             }
-            Some(layout @ Layout::Kohya) => {
+            Some(layout @ FileLayout::Kohya) => {
                 let unscale = Unscale::new(layout, unscale, model_info);
                 if self.derive(&left, layout, unscale, kohya_files)? {
                     self.plan.notes.push(SIZES_ARE_DERIVED.to_owned());
@@ -186,14 +206,14 @@ impl<'a> Planner<'a> {
                 count(left.len(), "latent")
             )),
         }
-        let layout = layout.map_or("any", Layout::name);
+        let layout = layout.map_or("any", FileLayout::name);
         let why = self.plan.notes.join("; ");
         ensure!(!self.plan.files.is_empty(), "there is nothing to be written as a file of {layout}: {why}");
         Ok(self.plan)
     }
 
     /// Restores the file of a source.
-    fn file(&mut self, source: &Source, name: &str) -> Result<Planned> {
+    fn file(&mut self, source: &SourceFile, name: &str) -> Result<PlannedFile> {
         let container = container(source.layout);
         let mut names = HashSet::new();
         let mut pieces = Vec::new();
@@ -208,8 +228,8 @@ impl<'a> Planner<'a> {
         }
         let is_unmarked = source.arrays.iter().all(|member| member.name != comfyui::MARKER);
         let is_scaled =
-            |piece: &Piece<Values>| matches!(piece.values, Values::Latent { unscale: Some(_), .. });
-        if source.layout == Layout::Comfyui && is_unmarked && !pieces.iter().any(is_scaled) {
+            |piece: &Piece<PieceData>| matches!(piece.values, PieceData::Latent { unscale: Some(_), .. });
+        if source.layout == FileLayout::Comfyui && is_unmarked && !pieces.iter().any(is_scaled) {
             pieces.push(marker());
         }
         ensure!(container != Container::Npy || pieces.len() == 1, "a .npy file holds one array");
@@ -219,14 +239,19 @@ impl<'a> Planner<'a> {
             Arc::new(source.metadata.clone())
         };
         let file = Some(source.file.clone());
-        Ok(Planned { path: format!("{LATENTS}/{name}"), container, pieces, texts, source: file })
+        Ok(PlannedFile { path: format!("{LATENTS}/{name}"), container, pieces, texts, source: file })
     }
 
     /// Restores an array of a source, after checking its record against the latents.
-    fn piece(&mut self, source: &Source, member: &Member, container: Container) -> Result<Piece<Values>> {
+    fn piece(
+        &mut self,
+        source: &SourceFile,
+        member: &SourceArray,
+        container: Container,
+    ) -> Result<Piece<PieceData>> {
         let (name, shape) = (member.name.clone(), member.shape.clone());
         let Some(key) = &member.key else {
-            let values = Values::Bytes(member.bytes()?);
+            let values = PieceData::Bytes(member.bytes()?);
             return Ok(Piece { name, kind: member.kind()?, shape, values });
         };
         let shown = escape(key);
@@ -246,7 +271,7 @@ impl<'a> Planner<'a> {
             Type::Latent(there) => container.holds(there),
             Type::Other(_) => container.holds(latent.dtype()),
         };
-        let is_scaled = member.scaled && source.layout == Layout::Comfyui;
+        let is_scaled = member.scaled && source.layout == FileLayout::Comfyui;
         let mut unscale = is_scaled.then_some(SCALED_AGAIN);
         let mut dtype = there;
         if !self.fits(latent, there, is_scaled.then_some(comfyui::UNSCALE))? {
@@ -267,7 +292,7 @@ impl<'a> Planner<'a> {
                 self.plan.notes.push(note);
             }
         }
-        let values = Values::Latent { latent: latent.clone(), row: member.row, unscale };
+        let values = PieceData::Latent { latent: latent.clone(), row: member.row, unscale };
         Ok(Piece { name, kind: dtype.into(), shape, values })
     }
 
@@ -324,7 +349,7 @@ impl<'a> Planner<'a> {
     fn derive(
         &mut self,
         left: &[&Latent],
-        layout: Layout,
+        layout: FileLayout,
         mut unscale: Unscale,
         files_of: impl Fn(&Unit<'_>, &mut Unscale) -> Result<Vec<Derived>>,
     ) -> Result<bool> {
@@ -368,7 +393,7 @@ impl<'a> Planner<'a> {
         self.plan.files.extend(derived.into_iter().zip(names).map(
             |(Derived { pieces, texts, .. }, name)| {
                 let (path, container) = (format!("{LATENTS}/{name}"), container(layout));
-                Planned { path, container, pieces, texts, source: None }
+                PlannedFile { path, container, pieces, texts, source: None }
             },
         ));
         Ok(any)
@@ -376,7 +401,7 @@ impl<'a> Planner<'a> {
 }
 
 /// The first array of a source whose latent or row is missing.
-fn missing<'s>(source: &'s Source, by_key: &HashMap<&str, &Latent>) -> Option<&'s Member> {
+fn missing<'s>(source: &'s SourceFile, by_key: &HashMap<&str, &Latent>) -> Option<&'s SourceArray> {
     source.latents().map(|(_, member)| member).find(|member| {
         let latent = by_key.get(member.key.as_deref().unwrap_or_default());
         latent.is_none_or(|latent| member.row.is_some_and(|row| latent.shape().first() <= Some(&row)))
@@ -384,7 +409,7 @@ fn missing<'s>(source: &'s Source, by_key: &HashMap<&str, &Latent>) -> Option<&'
 }
 
 /// Notes sources that cannot be restored, if any.
-fn note_of_torn(torn: &[&Source], by_key: &HashMap<&str, &Latent>) -> Option<String> {
+fn note_of_torn(torn: &[&SourceFile], by_key: &HashMap<&str, &Latent>) -> Option<String> {
     let (first, others) = torn.split_first()?;
     let member = missing(first, by_key)?;
     let what = match member.row {
@@ -399,20 +424,20 @@ fn note_of_torn(torn: &[&Source], by_key: &HashMap<&str, &Latent>) -> Option<Str
     Some(format!("{}{more}: not written again, since {what} {key} is not there", first.file))
 }
 
-fn container(layout: Layout) -> Container {
+fn container(layout: FileLayout) -> Container {
     match layout {
-        Layout::Npy => Container::Npy,
-        Layout::Npz | Layout::Kohya => Container::Npz,
-        Layout::Comfyui | Layout::Musubi | Layout::Safetensors => Container::Safetensors,
+        FileLayout::Npy => Container::Npy,
+        FileLayout::Npz | FileLayout::Kohya => Container::Npz,
+        FileLayout::Comfyui | FileLayout::Musubi | FileLayout::Safetensors => Container::Safetensors,
     }
 }
 
 /// File names for sources. Duplicates with the same extension are numbered.
-fn source_names(sources: &[&Source]) -> Vec<String> {
+fn source_names(sources: &[&SourceFile]) -> Vec<String> {
     let mut names = vec![String::new(); sources.len()];
     let extensions: HashSet<&str> = sources.iter().map(|source| source.layout.extension()).collect();
     for extension in extensions {
-        let of_this = |source: &&Source| source.layout.extension() == extension;
+        let of_this = |source: &&SourceFile| source.layout.extension() == extension;
         let stems = sources.iter().copied().filter(of_this).map(|source| Some(source.stem()));
         let places = names.iter_mut().zip(sources).filter(|(_, source)| of_this(source));
         for ((place, _), name) in places.zip(file_names(stems, extension)) {

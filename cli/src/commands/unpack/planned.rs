@@ -5,25 +5,25 @@ use std::sync::Arc;
 
 use gen5::Latent;
 
-use crate::convert;
+use crate::convert::texts::Texts;
 use crate::convert::write::{Container, Piece};
 use crate::values::Normalization;
 
 /// The texts in a file's header, if it has any. Many files may share the same texts.
-pub(super) type Texts = Arc<convert::texts::Texts>;
+pub(super) type SharedTexts = Arc<Texts>;
 
 /// A file to write.
-pub(super) struct Planned {
+pub(super) struct PlannedFile {
     /// Relative to the output folder.
     pub(super) path: String,
     pub(super) container: Container,
-    pub(super) pieces: Vec<Piece<Values>>,
-    pub(super) texts: Texts,
+    pub(super) pieces: Vec<Piece<PieceData>>,
+    pub(super) texts: SharedTexts,
     /// The name of the original file, if this restores it.
     pub(super) source: Option<String>,
 }
 
-impl Planned {
+impl PlannedFile {
     /// The file name without folder and extension, if it has this extension.
     pub(super) fn stem(&self, extension: &str) -> Option<&str> {
         let name = self.path.rsplit('/').next()?;
@@ -32,7 +32,7 @@ impl Planned {
 }
 
 /// The values of an array.
-pub(super) enum Values {
+pub(super) enum PieceData {
     /// Values of a latent.
     Latent {
         latent: Latent,
@@ -46,8 +46,8 @@ pub(super) enum Values {
 }
 
 /// All files to write, and the notes about them.
-pub(super) struct Plan {
-    pub(super) files: Vec<Planned>,
+pub(super) struct UnpackPlan {
+    pub(super) files: Vec<PlannedFile>,
     pub(super) notes: Vec<String>,
 }
 

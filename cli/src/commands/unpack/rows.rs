@@ -14,7 +14,7 @@ const KEPT: usize = 4;
 
 /// The most recently read rows.
 #[derive(Default)]
-pub(super) struct Rows(VecDeque<Block>);
+pub(super) struct RowCache(VecDeque<Block>);
 
 /// A range of rows of a latent.
 struct Block {
@@ -26,7 +26,7 @@ struct Block {
     bytes: Vec<u8>,
 }
 
-impl Rows {
+impl RowCache {
     /// Passes a row along the first axis to `write`: as bytes, or as a latent if it is large.
     pub(super) fn with<T>(
         &mut self,

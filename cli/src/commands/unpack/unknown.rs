@@ -15,7 +15,7 @@ const UNKNOWN: &str = "unknown";
 
 /// The location of a chunk: an element of `index.json`.
 #[derive(Serialize)]
-pub(super) struct ChunkEntry {
+pub(super) struct IndexedChunk {
     /// Relative to the folder that holds `index.json`.
     pub(super) file: String,
     #[serde(flatten)]
@@ -23,16 +23,16 @@ pub(super) struct ChunkEntry {
 }
 
 /// The files for chunks of unknown types: `unknown/3-MASK.bin`.
-pub(super) fn plan(reader: &Reader) -> Vec<ChunkEntry> {
+pub(super) fn plan(reader: &Reader) -> Vec<IndexedChunk> {
     let chunks: Vec<UnknownChunk> = unknown_chunks(reader).map(UnknownChunk::of).collect();
     let stems: Vec<String> = chunks.iter().map(|chunk| format!("{}-{}", chunk.index, chunk.kind)).collect();
     let names = file_names(stems.iter().map(|stem| Some(stem.as_str())), "bin");
-    let entry = |(chunk, name)| ChunkEntry { file: format!("{UNKNOWN}/{name}"), chunk };
+    let entry = |(chunk, name)| IndexedChunk { file: format!("{UNKNOWN}/{name}"), chunk };
     chunks.into_iter().zip(names).map(entry).collect()
 }
 
 /// Writes the decompressed payloads of these chunks.
-pub(super) fn write_chunks(reader: &Reader, entries: &[ChunkEntry], folder: &Path) -> Result<()> {
+pub(super) fn write_chunks(reader: &Reader, entries: &[IndexedChunk], folder: &Path) -> Result<()> {
     if !entries.is_empty() {
         create_folder(&folder.join(UNKNOWN))?;
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use gen5::{Extra, Latent};
 
-use crate::convert::layouts::Layout as Program;
+use crate::convert::layouts::FileLayout;
 use crate::picture::{Guess, Hints, Layout, Preview, Previews, guess_of};
 use crate::terminal::{count, escape};
 use crate::values::Normalization;
@@ -14,7 +14,7 @@ use crate::values::Normalization;
 /// The scaling to undo for a program, and the resulting notes.
 pub(super) struct Unscale {
     /// The program whose files are written.
-    program: Program,
+    program: FileLayout,
     /// The model that `--unscale` selects, if given.
     by: Option<Previews>,
     /// The model's name.
@@ -24,7 +24,7 @@ pub(super) struct Unscale {
 }
 
 impl Unscale {
-    pub(super) fn new(program: Program, by: Option<Previews>, model_info: &Extra) -> Self {
+    pub(super) fn new(program: FileLayout, by: Option<Previews>, model_info: &Extra) -> Self {
         let model = model_info.get("model_name").and_then(|name| serde_json::from_str(name).ok());
         Self { program, by, model: model.unwrap_or_default(), notes: BTreeMap::new() }
     }
@@ -79,7 +79,7 @@ impl Unscale {
 
     /// Whether the program expects latents of this model in the sampler's scale.
     fn takes_scaled(&self, model: Preview) -> bool {
-        self.program == Program::Kohya && model == Preview::Flux
+        self.program == FileLayout::Kohya && model == Preview::Flux
     }
 
     /// Notes possible problems with a latent that is written unchanged.

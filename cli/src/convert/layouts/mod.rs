@@ -1,25 +1,25 @@
 //! Array layouts of programs in the ecosystem, recognised by content.
 //!
 //! A layout identifies the latents among a file's arrays, and its other data: texts, and small
-//! arrays of types that latents cannot have. `model_info` keeps all of this as a [`Source`], so
+//! arrays of types that latents cannot have. `model_info` keeps all of this as a [`SourceFile`], so
 //! that the file can be restored.
 
 pub mod comfyui;
 pub mod kohya;
 pub mod musubi;
-mod source;
+mod source_file;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use source::{MAX_KEPT, Member, Origins, Outline, Source, for_each};
+pub use source_file::{MAX_KEPT, Origins, SourceArray, SourceFile, SourceOutline, for_each};
 
 /// The layout of a file's arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Layout {
+pub enum FileLayout {
     /// A `.latent` file of ComfyUI.
     Comfyui,
     /// A latent cache of kohya's sd-scripts.
@@ -34,7 +34,7 @@ pub enum Layout {
     Safetensors,
 }
 
-impl Layout {
+impl FileLayout {
     /// The layout of a `.npz` file with these array names.
     pub(super) fn of_npz(names: &[&str]) -> Self {
         if kohya::is_cache(names) { Self::Kohya } else { Self::Npz }

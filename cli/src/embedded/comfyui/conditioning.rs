@@ -31,47 +31,52 @@ const TEXT: [&str; 8] =
 
 /// The prompt to look for.
 #[derive(Clone, Copy, PartialEq)]
-enum Side {
+enum Polarity {
     Positive,
     Negative,
 }
 
 /// Finds both prompts of a sampler.
 pub(super) fn take_prompts(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>) {
-    for (side, name) in [(Side::Positive, "prompt"), (Side::Negative, "negative_prompt")] {
-        let texts = encoded(generation, graph, sampler, side);
+    for (polarity, name) in [(Polarity::Positive, "prompt"), (Polarity::Negative, "negative_prompt")] {
+        let texts = encoded(generation, graph, sampler, polarity);
         if !texts.is_empty() {
             generation.take_text(name, &texts.join("\n"));
         }
     }
 }
 
-/// The texts that reach a sampler on one side, each once, in the order of the inputs. Also collects
-/// the guidance of a distilled model along the way.
-fn encoded(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>, side: Side) -> Vec<String> {
+/// The texts of one polarity that reach a sampler, each once, in the order of the inputs. Also
+/// collects the guidance of a distilled model along the way.
+fn encoded(
+    generation: &mut Generation,
+    graph: &Graph<'_>,
+    sampler: Node<'_>,
+    polarity: Polarity,
+) -> Vec<String> {
     let mut texts = Vec::new();
     let mut seen = HashSet::new();
-    let mut stack: Vec<(Node<'_>, Side)> = vec![(sampler, side)];
-    while let Some((node, side)) = stack.pop() {
+    let mut stack: Vec<(Node<'_>, Polarity)> = vec![(sampler, polarity)];
+    while let Some((node, polarity)) = stack.pop() {
         // A zeroed conditioning has no text.
         if !seen.insert(node.id) || node.class.contains("ZeroOut") {
             continue;
         }
-        if let Some(guidance) = node.inputs.get("guidance").filter(|_| side == Side::Positive)
+        if let Some(guidance) = node.inputs.get("guidance").filter(|_| polarity == Polarity::Positive)
             && let Some(value) = graph.value(guidance, &["guidance"]).filter(|value| value.is_number())
         {
             generation.take("flux_guidance", &value.to_string());
         }
         let own = if node.class.contains("Encode") { texts_of_encoder(graph, node) } else { Vec::new() };
         if own.is_empty() {
-            let inputs = inputs_of_side(node, side);
+            let inputs = inputs_of(node, polarity);
             // Loaders that encode have text inputs in place of conditioning inputs.
             let given = inputs.iter().filter_map(|input| input.as_str());
             texts.extend(given.filter(|text| graph.has_room(text.len())).map(str::to_owned));
             let sources = inputs.into_iter().rev().filter_map(|input| {
                 let link = Link::of(input)?;
                 let source = graph.source(link)?;
-                Some((source, side_of_output(source, link, side)))
+                Some((source, polarity_of_output(source, link, polarity)))
             });
             stack.extend(sources);
         }
@@ -82,39 +87,39 @@ fn encoded(generation: &mut Generation, graph: &Graph<'_>, sampler: Node<'_>, si
     texts
 }
 
-/// The inputs for conditioning on one side: those named after it, those for both sides, or the only
+/// The inputs for conditioning of one polarity: those named after it, those for both, or the only
 /// link.
-fn inputs_of_side<'a>(node: Node<'a>, side: Side) -> Vec<&'a Value> {
-    let name = if side == Side::Positive { "positive" } else { "negative" };
-    // A guider without sides only has the positive prompt.
+fn inputs_of<'a>(node: Node<'a>, polarity: Polarity) -> Vec<&'a Value> {
+    let name = if polarity == Polarity::Positive { "positive" } else { "negative" };
+    // A guider without these inputs only has the positive prompt.
     let guider = node.inputs.get("guider").filter(|guider| Link::of(guider).is_some());
     if let Some(input) = node.inputs.get(name).or(guider) {
         return vec![input];
     }
-    if node.class.contains("Guider") && side == Side::Negative {
+    if node.class.contains("Guider") && polarity == Polarity::Negative {
         return Vec::new();
     }
     let mut conditioning: Vec<(&str, &Value)> =
         node.inputs().filter(|(name, input)| name.starts_with("cond") && Link::of(input).is_some()).collect();
     if conditioning.is_empty() {
-        // The only link of a node with sides may be for the other side.
-        let has_sides = ["positive", "negative"].iter().any(|side| node.inputs.contains_key(*side));
-        return node.only_link().filter(|_| !has_sides).into_iter().collect();
+        // The only link of a node with such inputs may be for the other polarity.
+        let is_named = ["positive", "negative"].iter().any(|input| node.inputs.contains_key(*input));
+        return node.only_link().filter(|_| !is_named).into_iter().collect();
     }
     // `conditioning_from` is appended to `conditioning_to`.
     conditioning.sort_by_key(|(name, _)| name.ends_with("from"));
     conditioning.into_iter().map(|(_, input)| input).collect()
 }
 
-/// The side to continue on from an output. A node with both sides has its outputs in this order,
-/// unless it is a guider, which has one output for both.
-fn side_of_output(source: Node<'_>, link: Link<'_>, side: Side) -> Side {
+/// The polarity to continue with from an output. A node with both inputs has its outputs in this
+/// order, unless it is a guider, which has one output for both.
+fn polarity_of_output(source: Node<'_>, link: Link<'_>, polarity: Polarity) -> Polarity {
     let takes = |name| source.inputs.get(name).is_some_and(|input| Link::of(input).is_some());
     let takes_both = !source.class.contains("Guider") && takes("positive") && takes("negative");
     match link.output {
-        0 if takes_both => Side::Positive,
-        1 if takes_both => Side::Negative,
-        _ => side,
+        0 if takes_both => Polarity::Positive,
+        1 if takes_both => Polarity::Negative,
+        _ => polarity,
     }
 }
 

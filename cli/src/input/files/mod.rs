@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use self::pattern::{NamePattern, Pattern, Step};
-use self::walk::{Found, sort, walk};
+use self::walk::{FoundPath, find_paths, sort};
 use crate::failure::UsageError;
 use crate::options::FilesArgs;
 use crate::streams::is_dash;
@@ -87,7 +87,7 @@ impl Files {
         Ok(())
     }
 
-    fn extend(&mut self, found: Vec<Found>) {
+    fn extend(&mut self, found: Vec<FoundPath>) {
         self.found.extend(found.into_iter().map(|(path, result)| {
             let result = result.map_err(|cause| not_looked_at(&path, &cause));
             (path, result)
@@ -96,10 +96,10 @@ impl Files {
 }
 
 /// All files below a folder whose names end in `.gen5`.
-fn below(folder: &Path) -> Result<Vec<Found>> {
+fn below(folder: &Path) -> Result<Vec<FoundPath>> {
     let steps = [Step::AnyFolders, Step::Matching(NamePattern::parse(GEN5.as_ref())?)];
     let mut found = Vec::new();
-    for (path, result) in walk(folder.to_owned(), &steps) {
+    for (path, result) in find_paths(folder.to_owned(), &steps) {
         match result.and_then(|()| fs::metadata(&path)) {
             Ok(there) if there.is_file() => found.push((path, Ok(()))),
             Ok(_) => {}
@@ -130,14 +130,14 @@ pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// All matches of a path, sorted, if it is a pattern. An existing file of that name takes
 /// precedence.
-fn matches(path: &Path) -> Option<Result<Vec<Found>>> {
+fn matches(path: &Path) -> Option<Result<Vec<FoundPath>>> {
     if !Pattern::is_one(path) || fs::symlink_metadata(path).is_ok() {
         return None;
     }
     let pattern = Pattern::parse(path)
         .with_context(|| format!("{} is there neither as a file nor, as a pattern, valid", shown(path)));
     Some(pattern.map(|Pattern { start, steps, only_folders }| {
-        let mut found = walk(start, &steps);
+        let mut found = find_paths(start, &steps);
         found.retain(|(path, result)| !only_folders || result.is_err() || path.is_dir());
         found
     }))

@@ -9,23 +9,23 @@ use super::is_hidden;
 use super::pattern::Step;
 
 /// A path that was found, or that could not be read.
-pub(super) type Found = (PathBuf, io::Result<()>);
+pub(super) type FoundPath = (PathBuf, io::Result<()>);
 
 /// All paths that the steps reach from `start`, sorted and without duplicates.
 ///
 /// Links are followed. A folder that is reachable by several paths is searched once per step, by
 /// the path with the fewest links. So the walk terminates, and its cost is proportional to the
 /// number of folders, however links are arranged.
-pub(super) fn walk(start: PathBuf, steps: &[Step]) -> Vec<Found> {
+pub(super) fn find_paths(start: PathBuf, steps: &[Step]) -> Vec<FoundPath> {
     let mut walk = Walk { steps, todo: BTreeSet::new(), seen: HashSet::new(), found: Vec::new() };
     if let Err(error) = walk.follow(start.clone(), 0, 0)
         && !is_absence(&error)
     {
         walk.found.push((start, Err(error)));
     }
-    while let Some(place) = walk.todo.pop_first() {
-        if walk.seen.insert((place.real.clone(), place.step)) {
-            walk.go_on(&place);
+    while let Some(folder) = walk.todo.pop_first() {
+        if walk.seen.insert((folder.real.clone(), folder.step)) {
+            walk.go_on(&folder);
         }
     }
     sort(&mut walk.found);
@@ -33,7 +33,7 @@ pub(super) fn walk(start: PathBuf, steps: &[Step]) -> Vec<Found> {
 }
 
 /// Sorts by path and removes duplicates. If a path was found and also failed, the find is kept.
-pub(super) fn sort(found: &mut Vec<Found>) {
+pub(super) fn sort(found: &mut Vec<FoundPath>) {
     found.sort_by(|(one, is_there), (other, is_other_there)| {
         one.cmp(other).then(is_there.is_err().cmp(&is_other_there.is_err()))
     });
@@ -42,15 +42,15 @@ pub(super) fn sort(found: &mut Vec<Found>) {
 
 struct Walk<'s> {
     steps: &'s [Step],
-    todo: BTreeSet<Place>,
+    todo: BTreeSet<PendingFolder>,
     /// Visited folders by their canonical paths, and the steps taken there.
     seen: HashSet<(PathBuf, usize)>,
-    found: Vec<Found>,
+    found: Vec<FoundPath>,
 }
 
 /// A folder, and the next step to take there.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct PendingFolder {
     /// Number of links on the way.
     links: usize,
     path: PathBuf,
@@ -60,8 +60,8 @@ struct Place {
 }
 
 impl Walk<'_> {
-    fn go_on(&mut self, place: &Place) {
-        let Place { links, path, step, real } = place;
+    fn go_on(&mut self, folder: &PendingFolder) {
+        let PendingFolder { links, path, step, real } = folder;
         match self.steps.get(*step) {
             Some(Step::Exactly(name)) => {
                 let path = path.join(name);
@@ -74,7 +74,7 @@ impl Walk<'_> {
                 }
                 self.note(path, reached);
             }
-            Some(Step::Matching(pattern)) => self.look_into(place, |walk, name, kind| {
+            Some(Step::Matching(pattern)) => self.look_into(folder, |walk, name, kind| {
                 if !pattern.matches(name.as_ref()) {
                     return;
                 }
@@ -90,7 +90,7 @@ impl Walk<'_> {
             }),
             Some(Step::AnyFolders) => {
                 self.enter(path.clone(), real.clone(), *links, step + 1);
-                self.look_into(place, |walk, name, kind| {
+                self.look_into(folder, |walk, name, kind| {
                     if is_hidden(name.as_ref()) {
                         return;
                     }
@@ -110,15 +110,15 @@ impl Walk<'_> {
     }
 
     /// Calls `visit` for each entry of a folder.
-    fn look_into(&mut self, place: &Place, mut visit: impl FnMut(&mut Self, &Path, FileType)) {
-        let entries = match fs::read_dir(or_here(&place.path)) {
+    fn look_into(&mut self, folder: &PendingFolder, mut visit: impl FnMut(&mut Self, &Path, FileType)) {
+        let entries = match fs::read_dir(or_here(&folder.path)) {
             Ok(entries) => entries,
-            Err(error) => return self.note(place.path.clone(), Err(error)),
+            Err(error) => return self.note(folder.path.clone(), Err(error)),
         };
         for entry in entries {
             match entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?))) {
                 Ok((name, kind)) => visit(self, name.as_ref(), kind),
-                Err(error) => self.note(place.path.clone(), Err(error)),
+                Err(error) => self.note(folder.path.clone(), Err(error)),
             }
         }
     }
@@ -139,7 +139,7 @@ impl Walk<'_> {
         if step == self.steps.len() {
             self.found.push((path, Ok(())));
         } else {
-            self.todo.insert(Place { links, path, step, real });
+            self.todo.insert(PendingFolder { links, path, step, real });
         }
     }
 

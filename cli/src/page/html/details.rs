@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{Content, Embedded, Environment, File, Image, Integrity, Metadata};
+use super::super::model::{Content, File, Image, ImagePictures, Integrity, ShownEnvironment, ShownMetadata};
 use super::super::text::{brief, json_lines, line, lines};
 use super::latent::{key, latent};
 use super::parts::{BRIEF, badges, id, shown, tags};
@@ -88,12 +88,12 @@ fn details(content: &Content) -> Markup {
     }
 }
 
-fn stored_image(image: &Image, metadata: &Metadata) -> Markup {
+fn stored_image(image: &Image, metadata: &ShownMetadata) -> Markup {
     let (kind, size) = (image.media_type.unwrap_or("of unknown format"), human_size(image.size));
     html! {
         figure.image {
             @match &image.embedded {
-                Ok(Embedded { picture, width, height, is_scaled, .. }) => {
+                Ok(ImagePictures { picture, width, height, is_scaled, .. }) => {
                     @if let Some(picture) = picture { (shown(picture, &described(metadata), "", true)) }
                     figcaption {
                         "Stored image: " (kind) ", " (width) " × " (height) ", " (size)
@@ -110,7 +110,7 @@ fn stored_image(image: &Image, metadata: &Metadata) -> Markup {
 }
 
 /// A description of the image from the file's metadata.
-fn described(metadata: &Metadata) -> String {
+fn described(metadata: &ShownMetadata) -> String {
     let prompt = metadata.prompt.beginning();
     if prompt.is_empty() {
         "The stored image; the file has no prompt".into()
@@ -119,7 +119,7 @@ fn described(metadata: &Metadata) -> String {
     }
 }
 
-fn metadata(metadata: &Metadata) -> Markup {
+fn metadata(metadata: &ShownMetadata) -> Markup {
     if let Some((problem, raw)) = &metadata.raw {
         return html! {
             section.metadata {
@@ -167,7 +167,7 @@ fn pair(name: &str, value: &str) -> Markup {
     html! { dt { (line(name)) } dd dir="auto" { (lines(value)) } }
 }
 
-fn environment(environment: &Environment) -> Markup {
+fn environment(environment: &ShownEnvironment) -> Markup {
     html! {
         section.environment {
             h2 { "Environment" }

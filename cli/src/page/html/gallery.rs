@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{File, Frames, Integrity, Page};
+use super::super::model::{File, HtmlPage, Integrity, ShownFrames};
 use super::super::text::{brief, line};
 use super::details::article;
 use super::parts::{BRIEF, NAME, badges, id, shown, tags};
@@ -12,7 +12,7 @@ use crate::terminal::{count, shown_file_name};
 const TAGS: usize = 8;
 
 /// All files as cards, followed by the details of each, which are shown on navigation.
-pub(super) fn gallery(page: &Page) -> Markup {
+pub(super) fn gallery(page: &HtmlPage) -> Markup {
     html! {
         section.gallery #files tabindex="-1" aria-labelledby="title" {
             h1 #title { (line(&page.title)) }
@@ -99,7 +99,7 @@ fn thumbnail(file: &File) -> Markup {
     let of_latents = || {
         let latents = content.into_iter().flat_map(|content| &content.latents);
         latents.filter_map(|latent| latent.values.as_ref().ok()).find_map(|values| {
-            let (Frames::Items(frames) | Frames::Steps(frames)) = &values.frames;
+            let (ShownFrames::Items(frames) | ShownFrames::Steps(frames)) = &values.frames;
             frames.last()?.preview.as_ref().or_else(|| Some(&frames.last()?.channels.first()?.1))
         })
     };

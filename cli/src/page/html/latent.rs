@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::super::chart;
-use super::super::model::{Frame, Frames, Latent, Picture, Values};
+use super::super::model::{Picture, ShownFrame, ShownFrames, ShownLatent, ShownValues};
 use super::super::text::{brief, line};
 use super::parts::{NAME, shown};
 use crate::picture::{Key, Statistics, figure, png};
 use crate::terminal::{dimensions, human_size};
 
-pub(super) fn latent(latent: &Latent) -> Markup {
+pub(super) fn latent(latent: &ShownLatent) -> Markup {
     let (name, shape) = (brief(&latent.name, NAME), dimensions(&latent.shape, " × "));
     html! {
         section.latent {
@@ -28,7 +28,7 @@ pub(super) fn latent(latent: &Latent) -> Markup {
 }
 
 /// The key to the colours of all these latents.
-pub(super) fn key(latents: &[Latent]) -> Markup {
+pub(super) fn key(latents: &[ShownLatent]) -> Markup {
     let mut key = Key::default();
     latents.iter().filter_map(|latent| latent.values.as_ref().ok()).for_each(|values| key.merge(values.key));
     let bars = key.bars().filter_map(|(bar, words)| {
@@ -46,20 +46,20 @@ pub(super) fn key(latents: &[Latent]) -> Markup {
     }
 }
 
-fn values(values: &Values, name: &str) -> Markup {
+fn values(values: &ShownValues, name: &str) -> Markup {
     html! {
         div.values {
             div.pictures {
                 @match &values.frames {
-                    Frames::Steps(steps) => (trajectory(steps, name)),
-                    Frames::Items(items) => @for item in items { (frame(item, name)) },
+                    ShownFrames::Steps(steps) => (trajectory(steps, name)),
+                    ShownFrames::Items(items) => @for item in items { (frame(item, name)) },
                 }
                 @for note in &values.notes { p.note { (line(note)) } }
             }
             div.numbers {
                 @if let Some(histogram) = &values.histogram { (chart::histogram(histogram, &values.statistics)) }
                 (statistics(&values.statistics))
-                @if let Frames::Steps(steps) = &values.frames && let Some(chart) = chart::steps(steps) {
+                @if let ShownFrames::Steps(steps) = &values.frames && let Some(chart) = chart::steps(steps) {
                     figure { (chart) figcaption { "Mean ± std of each " (axis(steps).to_lowercase()) } }
                 }
             }
@@ -68,12 +68,12 @@ fn values(values: &Values, name: &str) -> Markup {
 }
 
 /// The name of a single step.
-fn axis(steps: &[Frame]) -> &'static str {
+fn axis(steps: &[ShownFrame]) -> &'static str {
     if steps.iter().any(|step| step.label.starts_with("frame")) { "Frame" } else { "Step" }
 }
 
 /// Steps of a trajectory: one at a time with scripts, otherwise all.
-fn trajectory(steps: &[Frame], name: &str) -> Markup {
+fn trajectory(steps: &[ShownFrame], name: &str) -> Markup {
     let last = steps.len().saturating_sub(1);
     let one = axis(steps);
     html! {
@@ -88,7 +88,7 @@ fn trajectory(steps: &[Frame], name: &str) -> Markup {
     }
 }
 
-fn frame(frame: &Frame, name: &str) -> Markup {
+fn frame(frame: &ShownFrame, name: &str) -> Markup {
     let of = if frame.label.is_empty() { name.to_owned() } else { format!("{name}, {}", frame.label) };
     let mean_and_std = frame.statistics.as_ref().and_then(|values| values.mean().zip(values.deviation()));
     html! {

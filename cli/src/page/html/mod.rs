@@ -14,14 +14,14 @@ use sha2::{Digest, Sha256};
 
 use self::details::article;
 use self::gallery::gallery;
-use super::model::Page;
+use super::model::HtmlPage;
 use super::text::line;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// The whole page. It loads nothing from elsewhere, and its policy forbids it.
-pub(crate) fn render(page: &Page) -> String {
+pub(crate) fn render(page: &HtmlPage) -> String {
     let policy = format!(
         "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
         source(STYLE),
@@ -66,7 +66,7 @@ fn source(text: &str) -> String {
     format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
 }
 
-fn how_checked(page: &Page) -> &'static str {
+fn how_checked(page: &HtmlPage) -> &'static str {
     if page.is_verified {
         "The SHA-256 of every chunk was compared with its record when this page was made."
     } else {

@@ -13,13 +13,13 @@ use crate::terminal::shown;
 
 /// A file that arrays are read from. It can be opened several times at once.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct InputFile {
     path: PathBuf,
     /// A file to read instead of the path.
     kept: Option<Arc<File>>,
 }
 
-impl Origin {
+impl InputFile {
     /// The file at a path.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned(), kept: None }
@@ -42,7 +42,7 @@ impl Origin {
 
     /// Opens the file and returns its size. Pipes and devices are rejected before opening, which
     /// could block forever.
-    pub(super) fn open(&self) -> Result<(Opened, u64)> {
+    pub(super) fn open(&self) -> Result<(FileCursor, u64)> {
         let failed = || format!("cannot open {}", shown(&self.path));
         let file = match &self.kept {
             Some(file) => Arc::clone(file),
@@ -54,18 +54,18 @@ impl Origin {
             }
         };
         let size = file.metadata().with_context(failed)?.len();
-        Ok((Opened { file, at: 0 }, size))
+        Ok((FileCursor { file, at: 0 }, size))
     }
 }
 
 /// A file with its own read position, independent of other readers.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct FileCursor {
     file: Arc<File>,
     at: u64,
 }
 
-impl Read for Opened {
+impl Read for FileCursor {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let count = read_at(&self.file, buf, self.at)?;
         self.at += count as u64;
@@ -73,7 +73,7 @@ impl Read for Opened {
     }
 }
 
-impl Seek for Opened {
+impl Seek for FileCursor {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let place = match to {
             SeekFrom::Start(place) => Some(place),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Layout, kohya, musubi};
+use super::{FileLayout, kohya, musubi};
 use crate::convert::texts::Texts;
 use crate::convert::types::{Other, Type};
 use crate::terminal::{escape, shorten};
@@ -21,13 +21,13 @@ pub const MAX_KEPT: u64 = 64 << 10;
 
 /// A file that latents came from: an element of `source_files` in `model_info`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Source {
+pub struct SourceFile {
     /// Its name without folders.
     pub file: String,
     /// Its layout.
-    pub layout: Layout,
+    pub layout: FileLayout,
     /// Its arrays, in the order of the file.
-    pub arrays: Vec<Member>,
+    pub arrays: Vec<SourceArray>,
     /// The texts of its header.
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub metadata: Texts,
@@ -35,7 +35,7 @@ pub struct Source {
 
 /// An array of a file: a latent, a row of one, or values kept in this record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Member {
+pub struct SourceArray {
     /// Its name in the file.
     pub name: String,
     /// The name of its element type in the file.
@@ -68,7 +68,7 @@ impl PartialEq for Kept {
     }
 }
 
-impl Member {
+impl SourceArray {
     /// A latent.
     pub(in crate::convert) fn latent(name: &str, dtype: Dtype, shape: &[usize], key: &str) -> Self {
         Self {
@@ -199,14 +199,14 @@ fn add_value(bytes: &mut Vec<u8>, other: Other, value: &str) -> Option<()> {
     (same && fits).then(|| bytes.extend_from_slice(low))
 }
 
-impl Source {
+impl SourceFile {
     /// Its name without the extension.
     pub fn stem(&self) -> &str {
         stem(&self.file, self.layout)
     }
 
     /// Its latents, with their positions among all arrays.
-    pub fn latents(&self) -> impl Iterator<Item = (usize, &Member)> {
+    pub fn latents(&self) -> impl Iterator<Item = (usize, &SourceArray)> {
         self.arrays.iter().enumerate().filter(|(_, member)| member.key.is_some())
     }
 
@@ -256,11 +256,11 @@ impl Source {
         #[derive(Deserialize)]
         struct Listed {
             file: String,
-            layout: Layout,
-            arrays: Vec<Array>,
+            layout: FileLayout,
+            arrays: Vec<ListedArray>,
         }
         #[derive(Deserialize)]
-        struct Array {
+        struct ListedArray {
             name: String,
             shape: Vec<usize>,
             key: Option<String>,
@@ -270,11 +270,11 @@ impl Source {
             let latents = arrays.iter().filter(|array| array.key.is_some());
             let latents = latents.map(|array| (&*array.name, &*array.shape));
             let is_unscaled = is_unscaled(layout, stem(&file, layout), latents);
-            for Array { shape, key, .. } in arrays {
+            for ListedArray { shape, key, .. } in arrays {
                 let Some(key) = key else { continue };
                 let keys = match layout {
                     _ if is_unscaled => &mut origins.unscaled,
-                    Layout::Musubi if shape.len() == musubi::VIDEO_AXES => &mut origins.videos,
+                    FileLayout::Musubi if shape.len() == musubi::VIDEO_AXES => &mut origins.videos,
                     _ => continue,
                 };
                 keys.insert(key);
@@ -285,7 +285,7 @@ impl Source {
 }
 
 /// A file name without the extension of its layout.
-fn stem(file: &str, layout: Layout) -> &str {
+fn stem(file: &str, layout: FileLayout) -> &str {
     match file.rsplit_once('.') {
         Some((stem, extension)) if extension.eq_ignore_ascii_case(layout.extension()) => stem,
         _ => file,
@@ -294,13 +294,13 @@ fn stem(file: &str, layout: Layout) -> &str {
 
 /// Whether a file's latents, given by name and shape, are in the decoder's scale.
 fn is_unscaled<'l>(
-    layout: Layout,
+    layout: FileLayout,
     stem: &str,
     mut latents: impl Iterator<Item = (&'l str, &'l [usize])>,
 ) -> bool {
     match layout {
-        Layout::Comfyui => true,
-        Layout::Kohya => {
+        FileLayout::Comfyui => true,
+        FileLayout::Kohya => {
             let channels =
                 latents.find(|(name, _)| kohya::is_latent(name)).and_then(|(_, shape)| shape.first());
             channels.is_some_and(|channels| kohya::is_unscaled(stem, *channels))
@@ -320,23 +320,23 @@ pub struct Origins {
 
 /// The first and last file of a list of sources, and the number of files.
 #[derive(Debug, Default, PartialEq)]
-pub struct Outline {
+pub struct SourceOutline {
     /// The number of files.
     pub count: usize,
     /// Name and layout of the first.
-    pub first: Option<(String, Layout)>,
+    pub first: Option<(String, FileLayout)>,
     /// Name and layout of the last, if there are several.
-    pub last: Option<(String, Layout)>,
+    pub last: Option<(String, FileLayout)>,
 }
 
-impl Outline {
+impl SourceOutline {
     /// Parses the text of a member; `None` if it is not a list of sources. Other information is
     /// skipped.
     pub fn of(member: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Listed {
             file: String,
-            layout: Layout,
+            layout: FileLayout,
         }
         let mut outline = Self::default();
         for_each(member, |Listed { file, layout }| {
@@ -389,11 +389,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn member(dtype: &str, shape: &[usize], values: &str) -> Member {
+    fn member(dtype: &str, shape: &[usize], values: &str) -> SourceArray {
         let values = serde_json::from_str(values).unwrap();
         let (name, dtype) = ("x".to_owned(), dtype.to_owned());
         let (shape, scaled) = (shape.to_vec(), false);
-        Member { name, dtype, shape, scaled, key: None, row: None, values: Some(values) }
+        SourceArray { name, dtype, shape, scaled, key: None, row: None, values: Some(values) }
     }
 
     #[test]
@@ -440,15 +440,18 @@ mod tests {
     #[test]
     fn a_list_is_outlined() {
         let source = |file: &str| format!(r#"{{"file":"{file}","layout":"npy","arrays":[],"more":[1]}}"#);
-        let name = |file: &str| Some((file.to_owned(), Layout::Npy));
+        let name = |file: &str| Some((file.to_owned(), FileLayout::Npy));
         let outline = |files: &[&str]| {
             let texts: Vec<String> = files.iter().map(|file| source(file)).collect();
-            Outline::of(&format!("[{}]", texts.join(",")))
+            SourceOutline::of(&format!("[{}]", texts.join(",")))
         };
-        assert_eq!(outline(&[]), Some(Outline::default()));
-        assert_eq!(outline(&["a"]), Some(Outline { count: 1, first: name("a"), last: None }));
-        assert_eq!(outline(&["a", "b", "c"]), Some(Outline { count: 3, first: name("a"), last: name("c") }));
-        assert_eq!((Outline::of("{}"), Outline::of(r#"[{"file":"a"}]"#)), (None, None));
+        assert_eq!(outline(&[]), Some(SourceOutline::default()));
+        assert_eq!(outline(&["a"]), Some(SourceOutline { count: 1, first: name("a"), last: None }));
+        assert_eq!(
+            outline(&["a", "b", "c"]),
+            Some(SourceOutline { count: 3, first: name("a"), last: name("c") })
+        );
+        assert_eq!((SourceOutline::of("{}"), SourceOutline::of(r#"[{"file":"a"}]"#)), (None, None));
     }
 
     proptest! {
@@ -463,9 +466,9 @@ mod tests {
             let Some(Type::Other(other)) = Type::of_name(kind) else { panic!("{kind}") };
             let size = other_size(other);
             let bytes: Vec<u8> = bytes.iter().cycle().take(bytes.len() * size).copied().collect();
-            let kept = Member::kept("x", other, &[bytes.len() / size], &bytes);
+            let kept = SourceArray::kept("x", other, &[bytes.len() / size], &bytes);
             let text = serde_json::to_string(&kept).unwrap();
-            let again: Member = serde_json::from_str(&text).unwrap();
+            let again: SourceArray = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&again, &kept);
             prop_assert_eq!(again.bytes().unwrap(), bytes);
         }
