@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gen5_publish::{Identity, Original, Patience, lock};
+use gen5_publish::{Identity, Original, Patience, lock_file};
 
 use crate::error::{Error, Result};
 use crate::mmap::Map;
@@ -172,7 +172,8 @@ fn open_original(path: &Path, patience: Option<&Patience<'_>>) -> Result<(File, 
     };
     loop {
         let (file, _) = open_regular(path)?;
-        let is_locked = lock(&file, &path.display().to_string(), patience).map_err(Error::of_publishing)?;
+        let is_locked =
+            lock_file(&file, &path.display().to_string(), patience).map_err(Error::of_publishing)?;
         // The previous holder of the lock may have changed the file, or put another in its place,
         // which other programs may have locked.
         let there = regular_metadata(&file).map_err(failed())?;

@@ -4,6 +4,7 @@
 pub mod budget;
 mod cli;
 mod commands;
+mod compare_json;
 mod context;
 pub mod convert;
 pub mod embedded;
@@ -20,7 +21,6 @@ mod output;
 mod page;
 pub mod picture;
 mod progress;
-mod same_json;
 pub mod streams;
 mod suggest;
 pub mod terminal;

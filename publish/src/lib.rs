@@ -35,7 +35,7 @@ pub use error::{Error, Result};
 pub use file::{Draft, Replace};
 pub use folder::DraftFolder;
 pub use identity::Identity;
-pub use lock::{Patience, lock};
+pub use lock::{Patience, lock_file};
 pub use made::abandon_drafts;
 pub use original::Original;
 pub use target::Target;

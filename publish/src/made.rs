@@ -10,9 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::{NamedTempFile, TempDir};
 
-static MADE: Mutex<Made> = Mutex::new(Made { process: 0, paths: BTreeSet::new(), are_abandoned: false });
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { process: 0, paths: BTreeSet::new(), are_abandoned: false });
 
-struct Made {
+struct Registry {
     /// The process that made them. A forked child has a copy of this list, but does not own its
     /// parent's temporaries.
     process: u32,
@@ -85,14 +86,14 @@ impl Known {
     pub(crate) fn at(path: &Path) -> Self {
         // The program may change its working folder.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        made().paths.insert(path.clone());
+        registry().paths.insert(path.clone());
         Self(path)
     }
 
     /// Runs `rename`, which gives a temporary its name, unless all are abandoned.
     pub(crate) fn publish<T>(rename: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let made = made();
-        if made.are_abandoned {
+        let registry = registry();
+        if registry.are_abandoned {
             return Err(io::Error::other("the process is ending"));
         }
         rename()
@@ -101,16 +102,16 @@ impl Known {
 
 impl Drop for Known {
     fn drop(&mut self) {
-        made().paths.remove(&self.0);
+        registry().paths.remove(&self.0);
     }
 }
 
-fn made() -> MutexGuard<'static, Made> {
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if made.process != process::id() {
-        *made = Made { process: process::id(), paths: BTreeSet::new(), are_abandoned: false };
+fn registry() -> MutexGuard<'static, Registry> {
+    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+    if registry.process != process::id() {
+        *registry = Registry { process: process::id(), paths: BTreeSet::new(), are_abandoned: false };
     }
-    made
+    registry
 }
 
 /// Removes the temporaries of all writers and drafts of this process, and prevents all of them from
@@ -121,9 +122,9 @@ fn made() -> MutexGuard<'static, Made> {
 /// Temporaries that cannot be removed are left, as after a killed process.
 pub fn abandon_drafts() {
     let paths = {
-        let mut made = made();
-        made.are_abandoned = true;
-        std::mem::take(&mut made.paths)
+        let mut registry = registry();
+        registry.are_abandoned = true;
+        std::mem::take(&mut registry.paths)
     };
     for path in paths {
         if fs::remove_file(&path).is_err() {

@@ -14,7 +14,7 @@ use crate::input::Inputs;
 use crate::options::CaptureArgs;
 use crate::output::environment::describe;
 use crate::output::environment::{Comparison, capture};
-use crate::output::members::members;
+use crate::output::members::Members;
 use crate::output::{FailureReport, Output, path_text};
 use crate::terminal::{escape, shown};
 use clap::Args;
@@ -144,7 +144,9 @@ fn show(captured: &Captured, json: bool, output: &mut Output<'_>) -> Result<()> 
     if let Some(start) = timings.nvml_start {
         took += &format!("; NVML took {} ms of these to start", milliseconds(start));
     }
-    for (name, text) in environment.chain([("hardware", members(hardware).to_string()), ("captured", took)]) {
+    for (name, text) in
+        environment.chain([("hardware", Members::of(hardware).to_string()), ("captured", took)])
+    {
         writeln!(output.out, "{name:<12} {}", escape(&text))?;
     }
     Ok(())

@@ -17,7 +17,7 @@ use crate::metadata::origins::SOURCES;
 use crate::options::{CaptureArgs, FileArgs};
 use crate::output::environment::describe;
 use crate::output::environment::{Comparison, capture};
-use crate::output::members::{joined, members};
+use crate::output::members::{Members, joined};
 use crate::output::{Output, path_text, version_text};
 use crate::progress::FileShare;
 use crate::terminal::{EscapedProse, Tone, count, dimensions, escape, human_size, shorten, shown, shown_key};
@@ -174,7 +174,7 @@ impl Looked {
     }
 
     /// The JSON report.
-    fn info(&self, path: &Path) -> FileInfo<'_> {
+    fn report(&self, path: &Path) -> FileInfo<'_> {
         FileInfo {
             path: path_text(path),
             version: version_text(self.reader.version()),
@@ -218,7 +218,7 @@ pub(crate) fn run(args: &InfoArgs, context: &mut Context<'_>) -> Result<()> {
         };
         output.remember(looked.status);
         if *json {
-            return output.json_of(&looked.info(path), several);
+            return output.json_of(&looked.report(path), several);
         }
         if position > 0 {
             writeln!(output.out)?;
@@ -232,16 +232,16 @@ fn print(path: &Path, looked: &Looked, check_environment: bool, output: &mut Out
     let (name, size) = (output.painted(Tone::Heading, &shown(path)), human_size(reader.file_size()));
     writeln!(output.out, "{name}: GEN5 {}, {size}", version_text(reader.version()))?;
     let bad = output.painted(Tone::Bad, "damaged     ");
-    let mut page = FactWriter { out: &mut *output.out, bad };
-    facts(looked, check_environment, &mut page)?;
+    let mut writer = FactWriter { out: &mut *output.out, bad };
+    write_facts(looked, check_environment, &mut writer)?;
     if reader.chunks().is_empty() {
         return Ok(());
     }
     writeln!(output.out)?;
-    let rows = ChunkList::of(reader.chunks());
-    for (number, cells) in rows.lines().enumerate() {
+    let list = ChunkList::of(reader.chunks());
+    for (number, cells) in list.lines().enumerate() {
         let mut line = String::from(" ");
-        for (column, (cell, full)) in cells.zip(&rows.widths).enumerate() {
+        for (column, (cell, full)) in cells.zip(&list.widths).enumerate() {
             let fill = " ".repeat(full - cell.chars().count());
             line += " ";
             line += &if RIGHT.contains(&column) { fill + cell } else { cell.to_owned() + &fill };
@@ -253,7 +253,7 @@ fn print(path: &Path, looked: &Looked, check_environment: bool, output: &mut Out
     Ok(())
 }
 
-/// The table of chunks, headings first. All cells share one text; a separate string per cell would
+/// The list of chunks, headings first. All cells share one text; a separate string per cell would
 /// take many times the memory.
 struct ChunkList {
     text: String,
@@ -263,13 +263,13 @@ struct ChunkList {
 
 impl ChunkList {
     fn of(records: &[ChunkRecord]) -> Self {
-        let mut rows = Self { text: String::new(), widths: [0; HEADINGS.len()] };
-        rows.push(&HEADINGS);
-        records.iter().for_each(|record| rows.push(&row(record)));
-        rows
+        let mut list = Self { text: String::new(), widths: [0; HEADINGS.len()] };
+        list.push(&HEADINGS);
+        records.iter().for_each(|record| list.push(&line(record)));
+        list
     }
 
-    /// Adds a row. Cells must be on one line and contain no tabs.
+    /// Adds a line. Cells must be on one line and contain no tabs.
     fn push(&mut self, cells: &[impl AsRef<str>; HEADINGS.len()]) {
         for (cell, width) in cells.iter().zip(&mut self.widths) {
             *width = cell.as_ref().chars().count().max(*width);
@@ -284,7 +284,7 @@ impl ChunkList {
     }
 }
 
-/// The column headings. The table has one line per chunk.
+/// The column headings. The list has one line per chunk.
 const HEADINGS: [&str; 8] = ["chunk", "type", "key", "dtype", "shape", "size", "stored", "as"];
 
 /// Limit on the characters shown of a key; `ls` and --json print all of it.
@@ -293,7 +293,7 @@ const LONGEST_KEY: usize = 48;
 /// The right-aligned columns.
 const RIGHT: [usize; 3] = [0, 5, 6];
 
-fn row(record: &ChunkRecord) -> [String; HEADINGS.len()] {
+fn line(record: &ChunkRecord) -> [String; HEADINGS.len()] {
     let latent = record.shape().zip(record.dtype());
     let (shape, dtype) = match latent {
         Some((shape, dtype)) => (dimensions(shape, "×"), dtype.to_string()),
@@ -321,7 +321,7 @@ fn row(record: &ChunkRecord) -> [String; HEADINGS.len()] {
     ]
 }
 
-/// The lines above the table.
+/// Writes the lines above the list of chunks.
 struct FactWriter<'o> {
     out: &'o mut (dyn Write + Send),
     /// The coloured heading of damaged parts.
@@ -330,7 +330,7 @@ struct FactWriter<'o> {
 
 impl FactWriter<'_> {
     /// Writes a named fact, unless it has no texts.
-    fn fact<T: AsRef<str>>(&mut self, name: &str, texts: impl IntoIterator<Item = T>) -> Result<()> {
+    fn write<T: AsRef<str>>(&mut self, name: &str, texts: impl IntoIterator<Item = T>) -> Result<()> {
         let mut texts = texts.into_iter().filter(|text| !text.as_ref().is_empty()).peekable();
         if texts.peek().is_none() {
             return Ok(());
@@ -347,49 +347,49 @@ impl FactWriter<'_> {
 }
 
 /// Writes all facts about a file.
-fn facts(looked: &Looked, check_environment: bool, page: &mut FactWriter<'_>) -> Result<()> {
-    metadata(&looked.reader, page)?;
+fn write_facts(looked: &Looked, check_environment: bool, writer: &mut FactWriter<'_>) -> Result<()> {
+    write_metadata(&looked.reader, writer)?;
     if let Some(image) = &looked.image {
         let kind = image.media_type.unwrap_or("of unknown format");
-        page.fact("image", [format!("{kind}, {}", human_size(image.chunk.payload_size))])?;
+        writer.write("image", [format!("{kind}, {}", human_size(image.chunk.payload_size))])?;
     }
     for component in looked.environment.iter().flat_map(Environment::components) {
-        page.fact("environment", [describe(component)])?;
+        writer.write("environment", [describe(component)])?;
     }
     if looked.environment.is_none() && check_environment {
-        page.fact("drift", ["unknown: the file has no environment"])?;
+        writer.write("drift", ["unknown: the file has no environment"])?;
     }
     if let Some(drift) = &looked.drift {
         let summary = if drift.is_same() { "none from this machine".into() } else { drift.summary() };
-        page.fact("drift", [summary])?;
-        drift.lines().into_iter().try_for_each(|line| page.fact("", [line]))?;
+        writer.write("drift", [summary])?;
+        drift.lines().into_iter().try_for_each(|line| writer.write("", [line]))?;
     }
-    looked.problems.iter().try_for_each(|problem| page.fact("damaged", [problem]))
+    looked.problems.iter().try_for_each(|problem| writer.write("damaged", [problem]))
 }
 
-fn metadata(reader: &Reader, page: &mut FactWriter<'_>) -> Result<()> {
+fn write_metadata(reader: &Reader, writer: &mut FactWriter<'_>) -> Result<()> {
     let metadata = match reader.metadata() {
         Ok(metadata) => metadata,
         Err(error) => {
-            page.fact("metadata", [format!("not as the format has it ({error}); as stored:")])?;
-            return page.fact("", [reader.model_info_json()]);
+            writer.write("metadata", [format!("not as the format has it ({error}); as stored:")])?;
+            return writer.write("", [reader.model_info_json()]);
         }
     };
     let model = metadata.model_info();
-    page.fact("model", [format!("{}, version {}", model.model_name, model.version)])?;
-    page.fact("date", [&model.date])?;
-    page.fact("prompt", [&model.prompt])?;
-    page.fact("tags", joined(model.tags.iter().map(Cow::from)))?;
+    writer.write("model", [format!("{}, version {}", model.model_name, model.version)])?;
+    writer.write("date", [&model.date])?;
+    writer.write("prompt", [&model.prompt])?;
+    writer.write("tags", joined(model.tags.iter().map(Cow::from)))?;
     if let Some(settings) = &model.generation_settings {
-        page.fact("settings", joined(members(settings).texts()))?;
+        writer.write("settings", joined(Members::of(settings).texts()))?;
     }
     if let Some(hardware) = &model.hardware_info {
-        page.fact("hardware", joined(members(hardware).texts()))?;
+        writer.write("hardware", joined(Members::of(hardware).texts()))?;
     }
     for (name, value) in model.extra.iter() {
         match sources(name, value) {
-            Some(sources) => page.fact("files", [sources])?,
-            None => page.fact("also", [name, " ", &beginning(value)])?,
+            Some(sources) => writer.write("files", [sources])?,
+            None => writer.write("also", [name, " ", &beginning(value)])?,
         }
     }
     Ok(())
@@ -412,7 +412,7 @@ fn sources(name: &str, value: &str) -> Option<String> {
     }
 }
 
-/// The start of a value that is too long for the page (such as a whole workflow), and its length.
+/// The start of a value that is too long to be shown whole (such as a workflow), and its length.
 fn beginning(value: &str) -> String {
     match value.char_indices().nth(SHOWN) {
         Some((end, _)) => {

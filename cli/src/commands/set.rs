@@ -4,6 +4,7 @@ use anyhow::Result;
 use gen5::{Extra, Metadata, ReadOptions};
 use serde::Serialize;
 
+use crate::compare_json::same_json;
 use crate::context::Context;
 use crate::embedded::{members, without_bare_words};
 use crate::failure::UsageError;
@@ -15,7 +16,6 @@ use crate::metadata::model_info::{
 use crate::metadata::origins::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
 use crate::output::gen5_file::Destination;
 use crate::output::version_text;
-use crate::same_json::same_json;
 use crate::suggest;
 use crate::terminal::{count, escape, shown};
 use clap::Args;
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
     let base = Base::of(&model_info, Some(args.metadata.as_ref().unwrap_or(&args.file)), &args.unset);
     let mut changes = usize::from(args.metadata.is_some()) + args.unset.len();
     for name in &args.unset {
-        unset(&mut model_info, name)?;
+        unset_member(&mut model_info, name)?;
     }
     for change in &args.changes {
         let (name, value) = split_assignment(change).ok_or_else(|| {
@@ -115,7 +115,7 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
         }
         let is_new = model_info.get(name).is_none();
         let before = member(&model_info, name)?;
-        set(&mut model_info, name, value)?;
+        set_member(&mut model_info, name, value)?;
         let is_same = match (&before, &member(&model_info, name)?) {
             (Some(before), Some(after)) => same_json(before, after),
             (before, after) => before == after,
@@ -175,7 +175,7 @@ fn member(model_info: &Extra, name: &str) -> Result<Option<String>> {
     })
 }
 
-fn set(model_info: &mut Extra, name: &str, value: &str) -> Result<()> {
+fn set_member(model_info: &mut Extra, name: &str, value: &str) -> Result<()> {
     match place(model_info, name)? {
         (Some(outer), name) => {
             let mut members = object(model_info, outer)?;
@@ -191,7 +191,7 @@ fn set(model_info: &mut Extra, name: &str, value: &str) -> Result<()> {
 }
 
 /// Removes a member, and its object if that becomes empty.
-fn unset(model_info: &mut Extra, name: &str) -> Result<()> {
+fn unset_member(model_info: &mut Extra, name: &str) -> Result<()> {
     let removed = match place(model_info, name)? {
         (Some(outer), name) => {
             let mut members = object(model_info, outer)?;

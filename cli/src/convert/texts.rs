@@ -80,8 +80,8 @@ impl<'de> Deserialize<'de> for Texts {
 
 /// Passes the names and texts of a JSON object to `take`.
 fn visit(object: &str, take: impl FnMut(&str, &str)) -> serde_json::Result<()> {
-    struct Pairs<F>(F);
-    impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Pairs<F> {
+    struct TextVisitor<F>(F);
+    impl<'de, F: FnMut(&str, &str)> Visitor<'de> for TextVisitor<F> {
         type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,7 +89,7 @@ fn visit(object: &str, take: impl FnMut(&str, &str)) -> serde_json::Result<()> {
         }
 
         fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some((Text(name), Text(text))) = map.next_entry()? {
+            while let Some((BorrowedText(name), BorrowedText(text))) = map.next_entry()? {
                 (self.0)(&name, &text);
             }
             Ok(())
@@ -98,8 +98,8 @@ fn visit(object: &str, take: impl FnMut(&str, &str)) -> serde_json::Result<()> {
     /// Borrowed if it contains no escapes.
     #[derive(serde::Deserialize)]
     #[serde(transparent)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::Deserializer::from_str(object).deserialize_map(Pairs(take))
+    struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::Deserializer::from_str(object).deserialize_map(TextVisitor(take))
 }
 
 #[cfg(test)]

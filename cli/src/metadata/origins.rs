@@ -9,9 +9,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use gen5::{Extra, Latent, Reader};
 
+use crate::compare_json::same_json;
 use crate::convert::layouts::SourceFile;
 use crate::output::Output;
-use crate::same_json::same_json;
 use crate::terminal::{count, human_size, shown};
 
 /// The member of `model_info` that records the sources.

@@ -43,13 +43,13 @@ pub(crate) fn refuse_dash(folder: &Path) -> Result<()> {
 /// A folder under construction. All files are first written to a temporary folder, so that a
 /// failure leaves no files. It is created next to the destination, or inside it if that
 /// exists, since it may be another file system.
-pub(crate) struct Draft<'a> {
+pub(crate) struct OutputFolder<'a> {
     folder: DraftFolder,
     destination: &'a Path,
     force: bool,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> OutputFolder<'a> {
     /// Starts a folder for `destination`, which must be [checked](check_destination) before. With
     /// `force`, its files may be moved into an existing folder.
     pub(crate) fn create(destination: &'a Path, force: bool) -> Result<Self> {

@@ -9,13 +9,13 @@ use serde::Serialize;
 /// The members of an object as one-line texts, in the order of the schema.
 pub(crate) struct Members(Extra);
 
-/// The members of `object`.
-pub(crate) fn members(object: &impl Serialize) -> Members {
-    let members = serde_json::to_string(object).ok().and_then(|text| serde_json::from_str(&text).ok());
-    Members(members.unwrap_or_default())
-}
-
 impl Members {
+    /// The members of `object`.
+    pub(crate) fn of(object: &impl Serialize) -> Self {
+        let members = serde_json::to_string(object).ok().and_then(|text| serde_json::from_str(&text).ok());
+        Self(members.unwrap_or_default())
+    }
+
     /// One text per member: `seed 42`.
     pub(crate) fn texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.0.iter().map(|(name, value)| match serde_json::from_str::<String>(value) {

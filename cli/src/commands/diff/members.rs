@@ -6,8 +6,8 @@ use gen5::Extra;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::compare_json::same_json;
 use crate::embedded::{members, without_bare_words};
-use crate::same_json::same_json;
 
 /// A member that differs.
 #[derive(Serialize)]

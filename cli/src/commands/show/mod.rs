@@ -48,11 +48,11 @@ pub(crate) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<()> {
     };
     let width = if medium == Medium::Cells { u32::from(columns) } else { pixels.min(WIDEST) };
     let wish = Wish { medium, ..wish(&args.look, width, &reader, &args.file)? };
-    let page = Page { args, protocol, wish: &wish };
-    page.header(&reader, output)?;
+    let view = TerminalView { args, protocol, wish: &wish };
+    view.header(&reader, output)?;
     let (looks, left_out) = look(&reader, &wish);
     for look in looks {
-        page.latent(&look, output)?;
+        view.latent(&look, output)?;
         if let Err(error) = look.scan {
             output.report(&of_file(error, &args.file));
         }
@@ -109,13 +109,13 @@ fn pixels_across() -> Option<u32> {
     None
 }
 
-struct Page<'a> {
+struct TerminalView<'a> {
     args: &'a ShowArgs,
     protocol: Option<Protocol>,
     wish: &'a Wish,
 }
 
-impl Page<'_> {
+impl TerminalView<'_> {
     fn header(&self, reader: &Reader, output: &mut Output<'_>) -> Result<()> {
         let side = if self.wish.medium == Medium::Cells { IMAGE_IN_CELLS } else { IMAGE };
         let image = match reader.image() {

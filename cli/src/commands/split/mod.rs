@@ -23,7 +23,7 @@ use crate::failure::of_file;
 use crate::metadata::model_info::stored_model_info;
 use crate::metadata::origins::{MERGED_FROM, PART_OF};
 use crate::names::file_names;
-use crate::output::folder::{Draft, check_destination, write_json};
+use crate::output::folder::{OutputFolder, check_destination, write_json};
 use crate::output::{Output, file_name};
 use crate::progress::Progress;
 use crate::terminal::{count, human_size, shown};
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &SplitArgs, context: &mut Context<'_>) -> Result<()> {
     let check = args.rows.is_none();
     let reader = input.open_with(ReadOptions::new().check_hashes(check), &args.file)?;
     let whole = Whole::of(&reader, args, output)?;
-    let draft = Draft::create(&args.output, args.force)?;
+    let draft = OutputFolder::create(&args.output, args.force)?;
     let carried = whole.common.chunks.iter().map(|chunk| Carried::read(&reader, chunk.index()));
     let carried: Vec<Carried<'_>> =
         carried.collect::<gen5::Result<_>>().map_err(|error| of_file(error, &args.file))?;

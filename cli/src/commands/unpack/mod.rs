@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub(crate) use self::options::Format;
 pub(crate) use self::options::UnpackArgs;
-use self::plan::plan;
+use self::plan::plan_files;
 use self::planned::{PieceData, PlannedFile, UnpackPlan};
 use self::rows::{Row, RowCache};
 use self::unknown::{IndexedChunk, write_chunks};
@@ -29,7 +29,7 @@ use crate::convert::write::{Container, Piece, write_file};
 use crate::failure::{Status, UsageError};
 use crate::output::Output;
 use crate::output::environment::{Comparison, capture};
-use crate::output::folder::{Draft, check_destination, create_folder, write, write_json};
+use crate::output::folder::{OutputFolder, check_destination, create_folder, write, write_json};
 use crate::progress::Progress;
 use crate::terminal::{count, escape, human_size, shown};
 use crate::transfer::check::{check_all, size_of_check};
@@ -100,9 +100,9 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
     if is_checked_last {
         progress.extend(size_of_check(&reader));
     }
-    let plan = plan(&reader, args, &progress).with_context(|| shown(&args.file))?;
-    let draft = Draft::create(&args.output, args.force)?;
-    let chunks = if args.unknown { unknown::plan(&reader) } else { Vec::new() };
+    let plan = plan_files(&reader, args, &progress).with_context(|| shown(&args.file))?;
+    let draft = OutputFolder::create(&args.output, args.force)?;
+    let chunks = if args.unknown { unknown::plan_chunks(&reader) } else { Vec::new() };
     let index = index(&plan.files, &chunks);
     let written = write_all(&reader, &plan, &chunks, &index, draft.path(), &progress);
     if is_checked_last && written.as_ref().err().is_none_or(is_of_values) {

@@ -33,7 +33,7 @@ use crate::terminal::{count, escape, human_size};
 use crate::values::Normalization;
 
 /// Plans the requested files.
-pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> Result<UnpackPlan> {
+pub(super) fn plan_files(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> Result<UnpackPlan> {
     let latents: Vec<Latent> = reader.latents().collect();
     let together = |container, texts, extension: &str| {
         let pieces = latents.iter().zip(member_names(&latents));
@@ -55,7 +55,7 @@ pub(super) fn plan(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> R
     };
     let model_info = model_info(reader)?;
     let unscale = args.unscale.map(PreviewArg::previews);
-    Planner::new(&latents, &sources(&model_info)?, progress).plan(layout, &model_info, unscale)
+    Planner::new(&latents, &sources(&model_info)?, progress).plan_layout(layout, &model_info, unscale)
 }
 
 /// One `.npy` file per latent.
@@ -167,7 +167,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans all files of a layout, or the original files.
-    fn plan(
+    fn plan_layout(
         mut self,
         layout: Option<FileLayout>,
         model_info: &Extra,

@@ -23,7 +23,7 @@ pub(super) struct IndexedChunk {
 }
 
 /// The files for chunks of unknown types: `unknown/3-MASK.bin`.
-pub(super) fn plan(reader: &Reader) -> Vec<IndexedChunk> {
+pub(super) fn plan_chunks(reader: &Reader) -> Vec<IndexedChunk> {
     let chunks: Vec<UnknownChunk> = unknown_chunks(reader).map(UnknownChunk::of).collect();
     let stems: Vec<String> = chunks.iter().map(|chunk| format!("{}-{}", chunk.index, chunk.kind)).collect();
     let names = file_names(stems.iter().map(|stem| Some(stem.as_str())), "bin");

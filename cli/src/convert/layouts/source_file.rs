@@ -254,7 +254,7 @@ impl SourceFile {
     /// Information from the source files about latents, parsed from the member's text.
     pub fn origins(member: Option<&str>) -> Origins {
         #[derive(Deserialize)]
-        struct Listed {
+        struct ListedFile {
             file: String,
             layout: FileLayout,
             arrays: Vec<ListedArray>,
@@ -266,7 +266,7 @@ impl SourceFile {
             key: Option<String>,
         }
         let mut origins = Origins::default();
-        let listed = for_each(member.unwrap_or("[]"), |Listed { file, layout, arrays }| {
+        let listed = for_each(member.unwrap_or("[]"), |ListedFile { file, layout, arrays }| {
             let latents = arrays.iter().filter(|array| array.key.is_some());
             let latents = latents.map(|array| (&*array.name, &*array.shape));
             let is_unscaled = is_unscaled(layout, stem(&file, layout), latents);
@@ -334,12 +334,12 @@ impl SourceOutline {
     /// skipped.
     pub fn of(member: &str) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Listed {
+        struct ListedName {
             file: String,
             layout: FileLayout,
         }
         let mut outline = Self::default();
-        for_each(member, |Listed { file, layout }| {
+        for_each(member, |ListedName { file, layout }| {
             outline.count += 1;
             let end = if outline.count == 1 { &mut outline.first } else { &mut outline.last };
             *end = Some((file, layout));

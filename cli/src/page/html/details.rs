@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::model::{Content, File, Image, ImagePictures, Integrity, ShownEnvironment, ShownMetadata};
 use super::super::text::{brief, json_lines, line, lines};
-use super::latent::{key, latent};
+use super::latent::{key, latent_section};
 use super::parts::{BRIEF, badges, id, shown, tags};
 use crate::output::environment::{Comparison, meaning, without_name};
 use crate::terminal::{self, count, human_size};
@@ -33,7 +33,7 @@ pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -
             }
             @match &file.content {
                 Err(error) => p.error role="note" { (lines(error)) },
-                Ok(content) => (details(content)),
+                Ok(content) => (sections(content)),
             }
         }
     }
@@ -50,7 +50,7 @@ fn way(position: usize, count: usize) -> Markup {
     }
 }
 
-fn details(content: &Content) -> Markup {
+fn sections(content: &Content) -> Markup {
     let damage = if let Integrity::Damaged(damage) = &content.integrity { &**damage } else { &[] };
     html! {
         @if !damage.is_empty() || !content.problems.is_empty() {
@@ -67,7 +67,7 @@ fn details(content: &Content) -> Markup {
             section.latents {
                 h2 { "Latents" }
                 @if content.latents.is_empty() { p { "None." } }
-                @for one in &content.latents { (latent(one)) }
+                @for one in &content.latents { (latent_section(one)) }
                 (key(&content.latents))
             }
         }

@@ -12,7 +12,7 @@ use crate::terminal::{count, shown_file_name};
 const TAGS: usize = 8;
 
 /// All files as cards, followed by the details of each, which are shown on navigation.
-pub(super) fn gallery(page: &HtmlPage) -> Markup {
+pub(super) fn all_files(page: &HtmlPage) -> Markup {
     html! {
         section.gallery #files tabindex="-1" aria-labelledby="title" {
             h1 #title { (line(&page.title)) }

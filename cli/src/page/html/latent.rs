@@ -9,7 +9,7 @@ use super::parts::{NAME, shown};
 use crate::picture::{Key, Statistics, figure, png};
 use crate::terminal::{dimensions, human_size};
 
-pub(super) fn latent(latent: &ShownLatent) -> Markup {
+pub(super) fn latent_section(latent: &ShownLatent) -> Markup {
     let (name, shape) = (brief(&latent.name, NAME), dimensions(&latent.shape, " × "));
     html! {
         section.latent {

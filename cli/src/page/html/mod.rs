@@ -13,7 +13,7 @@ use maud::{DOCTYPE, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use self::details::article;
-use self::gallery::gallery;
+use self::gallery::all_files;
 use super::model::HtmlPage;
 use super::text::line;
 
@@ -48,7 +48,7 @@ pub(crate) fn render(page: &HtmlPage) -> String {
                 main #main tabindex="-1" {
                     @match only {
                         Some(file) => (article(file, None, &page.title)),
-                        None => (gallery(page)),
+                        None => (all_files(page)),
                     }
                 }
                 footer.bottom {
