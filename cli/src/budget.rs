@@ -122,10 +122,14 @@ mod tests {
 
     #[test]
     fn no_more_is_taken_than_there_is() {
-        let (shared, now, most) = (Shared::new(10), AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Shared::new(10);
+        let now = AtomicU64::new(0);
+        let most = AtomicU64::new(0);
         thread::scope(|scope| {
             for bytes in [1, 4, 6, 10, 99, 3, 7, 10, 5] {
-                let (shared, now, most) = (&shared, &now, &most);
+                let shared = &shared;
+                let now = &now;
+                let most = &most;
                 scope.spawn(move || {
                     for _ in 0..200 {
                         let taken = shared.take(bytes);

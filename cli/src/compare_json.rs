@@ -15,7 +15,8 @@ pub(crate) fn same_json(one: &str, other: &str) -> bool {
         return true;
     }
     let digest = |text: &str| {
-        let (mut hasher, mut parser) = (Sha256::new(), serde_json::Deserializer::from_str(text));
+        let mut hasher = Sha256::new();
+        let mut parser = serde_json::Deserializer::from_str(text);
         let read = HashedValue(&mut hasher).deserialize(&mut parser).and_then(|()| parser.end());
         read.ok().map(|()| hasher.finalize())
     };

@@ -52,7 +52,8 @@ fn write_escaped(
     text: &str,
     stays: fn(Option<char>, char, Option<char>) -> bool,
 ) -> fmt::Result {
-    let (mut before, mut rest) = (None, text);
+    let mut before = None;
+    let mut rest = text;
     while let Some(at) = rest.find(is_unsafe) {
         let (clean, from) = rest.split_at(at);
         out.write_str(clean)?;
@@ -191,7 +192,8 @@ pub fn shorten(text: &str, most: usize) -> String {
     }
     let end = most.saturating_sub(1) / 2;
     let start = most.saturating_sub(1) - end;
-    let (start, end) = (text.chars().take(start), text.chars().skip(characters - end));
+    let start = text.chars().take(start);
+    let end = text.chars().skip(characters - end);
     start.chain(['…']).chain(end).collect()
 }
 

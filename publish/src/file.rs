@@ -241,7 +241,8 @@ fn inherit(file: &File, there: &Metadata) -> io::Result<()> {
 
     let mut mode = there.mode();
     let new = file.metadata()?;
-    let (owner, group) = (Some(there.uid()), Some(there.gid()));
+    let owner = Some(there.uid());
+    let group = Some(there.gid());
     if (Some(new.uid()), Some(new.gid())) != (owner, group) && fchown(file, owner, group).is_err() {
         // Only root can give a file away; anyone can give it to a group of their own.
         mode &= !SET_IDS;

@@ -229,7 +229,8 @@ impl Moves<'_> {
     }
 
     fn move_file(&mut self, file: &Path) -> Result<()> {
-        let (from, to) = (self.from.join(file), self.to.join(file));
+        let from = self.from.join(file);
+        let to = self.to.join(file);
         if self.replace {
             // A rename replaces a link instead of following it.
             return Known::publish(|| fs::rename(&from, &to)).map_err(self.failed("write", file));

@@ -158,8 +158,14 @@ impl LatentInfo {
 impl Looked {
     /// `current` is the environment to compare with, if any.
     fn at(reader: Reader, current: Option<&Environment>) -> Self {
-        let (problems, status) = (Vec::new(), Status::Fine);
-        let mut looked = Self { reader, image: None, environment: None, drift: None, problems, status };
+        let mut looked = Self {
+            reader,
+            image: None,
+            environment: None,
+            drift: None,
+            problems: Vec::new(),
+            status: Status::Fine,
+        };
         let reader = looked.reader.clone();
         if let Some(record) = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE) {
             let start = looked.note_problem(reader.payload_start(record.index(), IMAGE_START));
@@ -229,7 +235,8 @@ pub(crate) fn run(args: &InfoArgs, context: &mut Context<'_>) -> Result<()> {
 
 fn print(path: &Path, looked: &Looked, check_environment: bool, output: &mut Output<'_>) -> Result<()> {
     let reader = &looked.reader;
-    let (name, size) = (output.painted(Tone::Heading, &shown(path)), human_size(reader.file_size()));
+    let name = output.painted(Tone::Heading, &shown(path));
+    let size = human_size(reader.file_size());
     writeln!(output.out, "{name}: GEN5 {}, {size}", version_text(reader.version()))?;
     let bad = output.painted(Tone::Bad, "damaged     ");
     let mut writer = FactWriter { out: &mut *output.out, bad };

@@ -70,7 +70,8 @@ fn list(path: &Path, latent: &Latent, json: bool, several: bool, output: &mut Ou
     if several {
         write!(output.out, "{}\t", shown(path))?;
     }
-    let (key, shape) = (stored.key.map(shown_key).unwrap_or_default(), dimensions(stored.shape, "x"));
+    let key = stored.key.map(shown_key).unwrap_or_default();
+    let shape = dimensions(stored.shape, "x");
     let StoredLatent { dtype, payload_size, stored_size, .. } = stored;
     Ok(writeln!(output.out, "{key}\t{dtype}\t{shape}\t{payload_size}\t{stored_size}\t{}", stored.how())?)
 }

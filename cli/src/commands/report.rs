@@ -194,10 +194,12 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
             opened => reading.file(&path, opened, &progress.share(size)).map(Ok),
         }
     };
-    let (mut read_files, mut rest) = (Vec::new(), found);
+    let mut read_files = Vec::new();
+    let mut rest = found;
     while !rest.is_empty() {
         let later = rest.split_off(rest.len().min(SIDE_BY_SIDE));
-        let (all, beside) = (Limits::default(), beside_others());
+        let all = Limits::default();
+        let beside = beside_others();
         let is_only = rest.len() == 1;
         let limits = |path: &Path| if is_only || is_dash(path) { &all } else { &beside };
         let read_beside = rest.into_par_iter().map(|file| {

@@ -64,8 +64,13 @@ pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
                 if !args.json {
                     return Ok(());
                 }
-                let (path, error) = (path_text(path), Some(format!("{error:#}")));
-                output.json_of(&FileReport { path, ok: false, error, chunks: Vec::new() }, several)
+                let report = FileReport {
+                    path: path_text(path),
+                    ok: false,
+                    error: Some(format!("{error:#}")),
+                    chunks: Vec::new(),
+                };
+                output.json_of(&report, several)
             }
         }
     })
@@ -97,7 +102,8 @@ fn print(path: &Path, report: &VerifyReport, output: &mut Output<'_>) -> Result<
         writeln!(output.out, "{path}: {}", escape(&error.to_string()))?;
     }
     if report.is_ok() {
-        let (fine, size) = (output.painted(Tone::Good, "fine"), human_size(report.payload_size()));
+        let fine = output.painted(Tone::Good, "fine");
+        let size = human_size(report.payload_size());
         writeln!(output.out, "{path}: {fine}, {chunks}, {size}")?;
     }
     for (state, number) in

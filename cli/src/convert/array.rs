@@ -57,13 +57,12 @@ impl ArrayEntry {
         let (Type::Latent(dtype), None) = (self.kind, &self.refusal) else {
             bail!("{}", self.refusal.unwrap_or_default());
         };
-        let (key, shape, name) = (self.key.clone(), self.shape.clone(), self.name.clone());
         Ok(LatentArray {
-            key,
+            key: self.key.clone(),
             dtype,
-            shape,
+            shape: self.shape.clone(),
             size: self.size,
-            name,
+            name: self.name.clone(),
             values: ArraySource::Of { entry: self, factor: None },
         })
     }
@@ -78,7 +77,8 @@ impl ArrayEntry {
 
     /// All bytes of its values, limited to `most`.
     pub(super) fn read(&self, most: u64) -> Result<Vec<u8>> {
-        let (name, size) = (&self.name, self.size);
+        let name = &self.name;
+        let size = self.size;
         ensure!(
             size <= most,
             "{name} is {}, which GEN5 has no latents of, and too large to be kept beside them ({size} bytes, at most \

@@ -77,7 +77,8 @@ fn arg_for(path: &Path) -> LatentArg {
 /// The array files in natural order, and the number of other files.
 fn list(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
     let failed = || format!("could not look into {}", shown(folder));
-    let (mut paths, mut others) = (Vec::new(), 0);
+    let mut paths = Vec::new();
+    let mut others = 0;
     for entry in fs::read_dir(folder).map_err(|error| of_path(error, folder, failed()))? {
         let path = entry.with_context(failed)?.path();
         if is_wanted(&path) { paths.push(path) } else { others += 1 }
@@ -179,7 +180,8 @@ fn join(files: &mut [ArrayFile], names: &[String], arg: &FolderArg) -> Result<Ve
 /// Plans the latents; `prefix` is the given key.
 fn plan(files: &[ArrayFile], names: &[String], prefix: Option<&str>) -> Vec<PlannedLatent> {
     let is_stacked = |group: &Group| group.positions.len() > 1 || files.len() == 1;
-    let (mut planned, mut taken) = (Vec::new(), HashSet::new());
+    let mut planned = Vec::new();
+    let mut taken = HashSet::new();
     for Column { name, groups } in columns(files) {
         let kind_of = naming(&groups);
         let is_one = groups.len() == 1;
@@ -267,7 +269,8 @@ fn columns(files: &[ArrayFile]) -> Vec<Column<'_>> {
                 columns.push(Column { name, groups: Vec::new() });
             }
             let Some(Column { groups, .. }) = columns.get_mut(at) else { continue };
-            let (dtype, shape) = (array.dtype, array.shape.as_slice());
+            let dtype = array.dtype;
+            let shape = array.shape.as_slice();
             let at = *known_groups.entry((name, dtype, shape)).or_insert(groups.len());
             if at == groups.len() {
                 groups.push(Group { dtype, shape: shape.to_vec(), positions: Vec::new() });

@@ -56,7 +56,8 @@ impl Kind {
     /// The kind of a file, recognised by its first bytes. The header of `.safetensors` follows its
     /// length.
     fn of_content(input: &InputFile) -> Result<Option<Self>> {
-        let (mut start, (file, _)) = (Vec::new(), input.open()?);
+        let mut start = Vec::new();
+        let (file, _) = input.open()?;
         file.take(9).read_to_end(&mut start).with_context(|| format!("cannot read {}", input.name()))?;
         ensure!(!start.is_empty(), "{} is empty", input.name());
         Ok(Self::of_start(&start))
@@ -171,7 +172,8 @@ fn take(
     metadata: &BTreeMap<String, String>,
     is_scaled: bool,
 ) -> Result<ArrayFile> {
-    let (mut arrays, mut members) = (Vec::new(), Vec::new());
+    let mut arrays = Vec::new();
+    let mut members = Vec::new();
     let latent = layout.only_latent(entries.iter().map(|entry| entry.key.as_str()));
     let mut room = MAX_KEPT;
     for (at, entry) in entries.into_iter().enumerate() {
@@ -184,7 +186,8 @@ fn take(
             }
             _ => {
                 let mut array = entry.into_latent()?;
-                let (dtype, scaled) = (array.dtype, is_scaled && name == comfyui::TENSOR);
+                let dtype = array.dtype;
+                let scaled = is_scaled && name == comfyui::TENSOR;
                 if scaled {
                     array = array.scaled(comfyui::UNSCALE)?;
                 }
@@ -234,7 +237,8 @@ fn npy_entry(arg: &LatentArg, input: &InputFile) -> Result<ArrayEntry> {
     let (mut file, size) = input.open()?;
     let header = npy::read_header(&mut file, &name)?;
     let location = ValueLocation::File { input: input.clone(), start: header.length, tail: Tail::End };
-    let (kind, values) = ((header.dtype, header.refusal), size.saturating_sub(header.length));
+    let kind = (header.dtype, header.refusal);
+    let values = size.saturating_sub(header.length);
     ArrayEntry::new(key, kind, header.shape, header.fortran_order, (location, values), name)
 }
 
@@ -254,7 +258,8 @@ fn select(names: &[&str], layout: FileLayout, arg: &LatentArg) -> Result<Vec<usi
         return Ok(vec![position]);
     }
     if let (Some(key), [first, _, ..], None) = (&arg.key, names, layout.only_latent(names.iter().copied())) {
-        let (key, first) = (escape(key), escape(first));
+        let key = escape(key);
+        let first = escape(first);
         bail!(
             "{file} holds {} arrays ({}), too many for one key; pick one, for example {key}={file}:{first}",
             names.len(),

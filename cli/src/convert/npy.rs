@@ -93,7 +93,9 @@ impl Fields {
     fn parse(text: &[u8]) -> Result<Self, String> {
         let inner = text.trim_ascii().strip_prefix(b"{").and_then(|text| text.strip_suffix(b"}"));
         let mut rest = inner.ok_or("it is not a Python dictionary")?;
-        let (mut descr, mut order, mut shape) = (None, None, None);
+        let mut descr = None;
+        let mut order = None;
+        let mut shape = None;
         while !rest.trim_ascii().is_empty() {
             let (member, behind) = split(rest, b',').unwrap_or((rest, b""));
             rest = behind;
@@ -181,7 +183,9 @@ fn refusal(descr: &[u8]) -> String {
         return format!("a structured dtype ({}): {ACCEPTED}; save its fields one by one", shown(descr));
     };
     let mut characters = code.chars();
-    let (order, kind, size) = (characters.next(), characters.next(), characters.as_str());
+    let order = characters.next();
+    let kind = characters.next();
+    let size = characters.as_str();
     let shown = shown(code.as_bytes());
     let convert = |what: String, expression: &str| {
         format!("{what} ('{shown}'): {ACCEPTED}; convert it first, for example {expression}")

@@ -73,7 +73,8 @@ impl<'a> Archive<'a> {
         let mut source = member.reader(file).with_context(|| format!("cannot read {name}"))?;
         let header = npy::read_header(&mut source, &name)?;
         let location = ValueLocation::Member { input: self.input.clone(), member, header: header.length };
-        let (kind, values) = ((header.dtype, header.refusal), member.size.saturating_sub(header.length));
+        let kind = (header.dtype, header.refusal);
+        let values = member.size.saturating_sub(header.length);
         ArrayEntry::new(key.clone(), kind, header.shape, header.fortran_order, (location, values), name)
     }
 }

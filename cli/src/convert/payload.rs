@@ -291,7 +291,8 @@ mod tests {
         let count: usize = shape.iter().product();
         let mut out = Vec::new();
         for position in 0..count {
-            let (mut rest, mut indices) = (position, vec![0; shape.len()]);
+            let mut rest = position;
+            let mut indices = vec![0; shape.len()];
             for axis in (0..shape.len()).rev() {
                 indices[axis] = rest % shape[axis];
                 rest /= shape[axis];

@@ -53,7 +53,8 @@ impl<'a> Index<'a> {
             .map_err(|error| anyhow!("{name} has no valid header: {}", escape(&error.to_string())))?;
         let expected = start.checked_add(metadata.data_len() as u64);
         if expected != Some(size) {
-            let (data, promised) = (size - start, metadata.data_len());
+            let data = size - start;
+            let promised = metadata.data_len();
             bail!("{name} has {data} bytes of values, but its header promises {promised}");
         }
         let mut tensors: Vec<_> =

@@ -129,7 +129,8 @@ fn write_safetensors<V>(
 ) -> Result<()> {
     let mut sorted: Vec<_> = pieces.iter().collect();
     sorted.sort_by_key(|piece| std::cmp::Reverse(piece.kind.size()));
-    let (mut header, mut names) = (Vec::new(), HashSet::new());
+    let mut header = Vec::new();
+    let mut names = HashSet::new();
     if !texts.is_empty() {
         header.push(("__metadata__", HeaderMember::Texts(texts)));
     }
@@ -182,9 +183,11 @@ mod tests {
     }
 
     fn write_on(room: u64) -> Result<u64> {
-        let piece = |name: &str| {
-            let (name, kind) = (name.to_owned(), Type::Latent(Dtype::F32));
-            Piece { name, kind, shape: vec![5, 7], values: () }
+        let piece = |name: &str| Piece {
+            name: name.to_owned(),
+            kind: Type::Latent(Dtype::F32),
+            shape: vec![5, 7],
+            values: (),
         };
         let mut disk = Disk(Cursor::new(Vec::new()), room);
         let values = &mut |_: &Piece<()>, out: &mut dyn Write| Ok(out.write_all(&[1; 5 * 7 * 4])?);
@@ -204,7 +207,8 @@ mod tests {
         let name = "convert::write::tests::a_full_disk_is_an_error_and_nothing_is_printed";
         let mut again = Command::new(env::current_exe().unwrap());
         let ran = again.args(["--exact", name, "--nocapture"]).env(INNER, "1").output().unwrap();
-        let (told, printed) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        let told = String::from_utf8_lossy(&ran.stdout);
+        let printed = String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success() && told.contains("1 passed"), "{told}{printed}");
         assert_eq!(printed, "");
     }

@@ -65,7 +65,9 @@ fn is_template(line: &str) -> bool {
 /// Whether a line has pairs, rather than being a prompt with colons. It must have numeric steps or
 /// a numeric seed, and either at least three pairs or the steps first.
 fn has_pairs(line: &str) -> bool {
-    let (mut pairs, mut numbers, mut steps_first) = (0, false, false);
+    let mut pairs = 0;
+    let mut numbers = false;
+    let mut steps_first = false;
     for (name, value) in Pairs(line).take(MAX_SETTINGS) {
         let is_integer = matches!(value, SpelledValue::Plain(text) if is_integer(text));
         numbers |= is_integer && matches!(name, "Steps" | "Seed");

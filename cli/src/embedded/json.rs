@@ -44,7 +44,9 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 /// form.
 pub(crate) fn without_bare_words(text: &str) -> Cow<'_, str> {
     // Copied only up to the last bare word, and not at all if there is none.
-    let (mut strict, mut copied, mut at) = (String::new(), 0, 0);
+    let mut strict = String::new();
+    let mut copied = 0;
+    let mut at = 0;
     let mut rest = text;
     while let Some(next) = rest.find(['"', 'N', 'I', '-']) {
         let (_, from) = rest.split_at(next);

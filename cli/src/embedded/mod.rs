@@ -204,7 +204,8 @@ fn size_as_json(text: &str) -> usize {
 /// UTF-8 is still kept if it has more non-ASCII letters than damaged places, which does not happen
 /// by chance in Latin-1.
 fn utf8_or_latin1(bytes: &[u8]) -> String {
-    let (mut letters, mut damages) = (0, 0);
+    let mut letters = 0;
+    let mut damages = 0;
     for chunk in bytes.utf8_chunks() {
         letters += chunk.valid().chars().filter(|letter| !letter.is_ascii()).count();
         damages += usize::from(!chunk.invalid().is_empty());

@@ -38,7 +38,8 @@ pub(crate) fn select(latent: &Latent, rows: RowRange, key: &str) -> Result<Laten
     let Some(count) = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied() else {
         return Err(UsageError(format!("--rows {rows}: latent {key} is a scalar, and has no rows")).into());
     };
-    let (start, end) = (rows.start, rows.end.unwrap_or(count));
+    let start = rows.start;
+    let end = rows.end.unwrap_or(count);
     if start > end || end > count {
         let there = terminal::count(count, "row");
         return Err(UsageError(format!("--rows {rows}: latent {key} has {there}, counted from 0")).into());

@@ -44,7 +44,8 @@ fn check_rows(rows: RowRange, layouts: &[(&Latent, Layout)]) -> Result<()> {
         let rows_of = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(0);
         let end = rows.end.unwrap_or(rows_of);
         if rows.start >= end || end > rows_of {
-            let (name, there) = (latent.key().unwrap_or("without a key"), count(rows_of, "row"));
+            let name = latent.key().unwrap_or("without a key");
+            let there = count(rows_of, "row");
             let problem = format!("--rows {rows}: latent {name} has {there}, counted from 0");
             return Err(UsageError(problem).into());
         }
@@ -55,7 +56,8 @@ fn check_rows(rows: RowRange, layouts: &[(&Latent, Layout)]) -> Result<()> {
 /// Rejects a preview that none of the latents can have.
 fn check_preview(preview: Preview, layouts: &[(&Latent, Layout)]) -> Result<()> {
     if !layouts.is_empty() && !layouts.iter().any(|(_, layout)| preview.fits(layout)) {
-        let (name, channels) = (preview.name(), preview.channels());
+        let name = preview.name();
+        let channels = preview.channels();
         bail!("--preview {name} is for latents of {channels} channels, and there is none to be shown");
     }
     Ok(())

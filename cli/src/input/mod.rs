@@ -118,7 +118,8 @@ impl<'a> Inputs<'a> {
     /// The contents of a file of at most `most` bytes. Devices and pipes may be endless.
     fn read(&self, path: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
         let failed = || format!("could not read {}", shown(path));
-        let (mut bytes, most_read) = (Vec::new(), most.saturating_add(1));
+        let mut bytes = Vec::new();
+        let most_read = most.saturating_add(1);
         let read = if is_dash(path) {
             self.stdin()?.take(most_read).read_to_end(&mut bytes)
         } else {

@@ -68,7 +68,8 @@ impl ImageText {
 /// Fills in members from the text, which is kept in `place`. Returns phrases that describe the
 /// changes.
 fn fill(model_info: &mut Extra, generation: &Generation, place: &str) -> Result<Vec<String>> {
-    let (mut taken, mut notes) = (Vec::new(), Vec::new());
+    let mut taken = Vec::new();
+    let mut notes = Vec::new();
     if let Some(prompt) = &generation.prompt
         && insert_missing(model_info, "prompt", prompt)?
     {
@@ -179,7 +180,9 @@ fn insert_missing(members: &mut Extra, name: &str, value: &impl serde::Serialize
 /// The texts by keyword. Repeated keywords get a number: `Comment (2)`.
 fn by_keyword(texts: &[Text]) -> Result<Extra> {
     let mut members = Extra::new();
-    let (mut kept, mut names, mut numbers) = (HashSet::new(), HashSet::new(), HashMap::new());
+    let mut kept = HashSet::new();
+    let mut names = HashSet::new();
+    let mut numbers = HashMap::new();
     for text in texts {
         if !kept.insert((&text.keyword, &text.text)) {
             continue;

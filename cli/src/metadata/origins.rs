@@ -45,7 +45,8 @@ pub(crate) fn leave_out_foreign(model_info: &mut Extra, own: &Extra, from: &Path
         model_info.remove(name);
     }
     if !foreign.is_empty() {
-        let (from, members) = (shown(from), foreign.join(", "));
+        let from = shown(from);
+        let members = foreign.join(", ");
         output.note(&format!("{from}: left out, since it tells of the latents of another file: {members}"));
     }
 }

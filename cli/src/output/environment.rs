@@ -116,7 +116,8 @@ impl Comparison {
 impl Serialize for Comparison {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let report = |one| {
-            let (file, current) = (Drift::file(one), Drift::current(one));
+            let file = Drift::file(one);
+            let current = Drift::current(one);
             DriftReport {
                 component_id: one.id(),
                 change: match (file, current) {

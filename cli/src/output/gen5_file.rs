@@ -133,9 +133,10 @@ impl<'a> Destination<'a> {
             summary.latents.iter().enumerate().map(StoredLatent::written).collect();
         for latent in &latents {
             output.detail(|| {
-                let (key, shape) =
-                    (latent.key.map(shown_key).unwrap_or_default(), dimensions(latent.shape, "x"));
-                let (size, how) = (human_size(latent.stored_size), latent.how());
+                let key = latent.key.map(shown_key).unwrap_or_default();
+                let shape = dimensions(latent.shape, "x");
+                let size = human_size(latent.stored_size);
+                let how = latent.how();
                 format!("{key}: {} {shape}, {size}, {how}", latent.dtype)
             });
         }

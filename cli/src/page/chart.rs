@@ -25,7 +25,9 @@ const CURVE: u32 = 80;
 /// The bars of a histogram, with the normal curve of all values over them, if there are enough
 /// values.
 pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
-    let (low, high, counts) = (f64::from(histogram.low), f64::from(histogram.high), &histogram.counts);
+    let low = f64::from(histogram.low);
+    let high = f64::from(histogram.high);
+    let counts = &histogram.counts;
     let normal = histogram.normal(values);
     let top = histogram.top(normal.as_ref());
     let x = ChartScale::new((low, high), (LEFT, RIGHT));
@@ -34,7 +36,9 @@ pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
     let mut bars = String::new();
     for (position, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
         let edge = |bin: usize| LEFT + (RIGHT - LEFT) * bin as f64 / counts.len() as f64;
-        let (left, right, top) = (edge(position), edge(position + 1), y.at(*count));
+        let left = edge(position);
+        let right = edge(position + 1);
+        let top = y.at(*count);
         let _ = write!(bars, "M{left:.1} {BOTTOM}V{top:.1}H{right:.1}V{BOTTOM}z");
     }
     let curve = normal.map(|normal| {
@@ -69,7 +73,8 @@ pub(super) fn steps(steps: &[ShownFrame]) -> Option<Markup> {
     };
     let points: Vec<(f64, (f64, f64))> = steps.iter().filter_map(known).collect();
     let [first, .., end] = &*points else { return None };
-    let (start, last) = (steps.first()?.at as f64, steps.last()?.at as f64);
+    let start = steps.first()?.at as f64;
+    let last = steps.last()?.at as f64;
     let low = points.iter().map(|(_, (mean, std))| mean - std).fold(f64::INFINITY, f64::min);
     let high = points.iter().map(|(_, (mean, std))| mean + std).fold(f64::NEG_INFINITY, f64::max);
     let x = ChartScale::new((start, last), (LEFT + LABELS, RIGHT));
@@ -212,7 +217,8 @@ mod tests {
         for values in extremes {
             for counts in [vec![1.0, 5.5, 1.0], vec![0.0, 0.0], vec![1e18, 1.0], vec![]] {
                 let statistics = of(values);
-                let (low, high) = (statistics.min().unwrap_or(0.0), statistics.max().unwrap_or(0.0));
+                let low = statistics.min().unwrap_or(0.0);
+                let high = statistics.max().unwrap_or(0.0);
                 let chart = histogram(&Histogram { low, high, counts }, &statistics).into_string();
                 let (_, drawn) = chart.split_once("viewBox").unwrap();
                 assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{values:?}: {chart}");
@@ -233,8 +239,13 @@ mod tests {
     }
 
     fn step(at: usize, values: Option<&[f32]>) -> ShownFrame {
-        let (label, channels) = (String::new(), Vec::new());
-        ShownFrame { at, label, statistics: values.map(of), preview: None, channels }
+        ShownFrame {
+            at,
+            label: String::new(),
+            statistics: values.map(of),
+            preview: None,
+            channels: Vec::new(),
+        }
     }
 
     #[test]

@@ -127,7 +127,8 @@ fn notes(
     let colours = colours.map(|(preview, why)| format!("; colours of {} ({why}){scaled}", preview.name()));
     let mut notes =
         vec![format!("Axes taken as {}{}.", scan.layout.description(), colours.unwrap_or_default())];
-    let (items, channels) = (scan.layout.items(), scan.layout.channels());
+    let items = scan.layout.items();
+    let channels = scan.layout.channels();
     if shown < items && scan.values > 0 {
         notes.push(format!("{shown} of {items} pictures are shown."));
     }

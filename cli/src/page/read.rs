@@ -83,7 +83,8 @@ impl Reading<'_> {
         opened: anyhow::Result<Reader>,
         share: &FileShare<'_>,
     ) -> io::Result<(File, Vec<Failure>)> {
-        let (mut failures, mut count) = (Vec::new(), 0);
+        let mut failures = Vec::new();
+        let mut count = 0;
         let mut fail = |error: &gen5::Error| {
             let message = match error {
                 gen5::Error::Io { .. } => error.to_string(),
@@ -264,7 +265,8 @@ fn keep<T>(
     room: &mut PageRoom,
     problems: &mut Vec<String>,
 ) -> Vec<T> {
-    let (mut kept, mut all) = (Vec::new(), 0_usize);
+    let mut kept = Vec::new();
+    let mut all = 0_usize;
     for one in list {
         all += 1;
         if kept.len() < MAX_LISTED && room.take_bytes(size(&one)) {

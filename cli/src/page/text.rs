@@ -111,7 +111,9 @@ pub(super) fn value(json: &str) -> String {
 /// JSON still returns some text.
 fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
     let mut characters = json.chars().filter(|character| *character != '\r').peekable();
     let new_line = |out: &mut String, depth: usize| {
         out.push('\n');

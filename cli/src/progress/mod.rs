@@ -58,7 +58,8 @@ struct Lines {
 impl Progress {
     /// `doing` is a single word: `packing`.
     pub(crate) fn new(mode: ProgressMode, doing: &'static str, total: u64) -> Self {
-        let (is_terminal, start) = (io::stderr().is_terminal(), Instant::now());
+        let is_terminal = io::stderr().is_terminal();
+        let start = Instant::now();
         let shows = match mode {
             ProgressMode::Auto if is_terminal => {
                 Shows::Bar(Arc::new(Curtain { start, is_open: AtomicBool::new(false) }))
@@ -99,7 +100,8 @@ impl Progress {
         let now = Instant::now();
         if now >= *due {
             *due = now + PAUSE;
-            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            let done = self.bar.position();
+            let total = self.bar.length().unwrap_or(0);
             let _ = writeln!(io::stderr(), "gen5: {}", lines.line(done, total, now - lines.start));
         }
     }

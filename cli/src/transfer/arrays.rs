@@ -108,7 +108,8 @@ fn open(writer: &mut Writer<'static>, array: &LatentArray) -> Result<Box<dyn Fee
 /// parallel. Compressed ones follow one at a time, since the parts of each are compressed in
 /// parallel.
 fn stream(writer: &mut Writer<'static>, arrays: &[LatentArray]) -> Result<()> {
-    let (mut raw, mut compressed) = (Vec::new(), Vec::new());
+    let mut raw = Vec::new();
+    let mut compressed = Vec::new();
     for array in arrays {
         let mut feed = open(writer, array)?;
         while feed.is_compressed().is_none() {

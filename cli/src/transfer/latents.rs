@@ -32,8 +32,11 @@ pub(crate) struct SourceLatent<'a> {
 impl<'a> Parcel<'a> {
     /// A whole latent.
     pub(crate) fn of(latent: Latent, path: &'a Path) -> Self {
-        let (entry, shape) = (Entry::from(&latent), latent.shape().to_vec());
-        Self { entry, shape, sources: vec![SourceLatent { latent, path }] }
+        Self {
+            entry: Entry::from(&latent),
+            shape: latent.shape().to_vec(),
+            sources: vec![SourceLatent { latent, path }],
+        }
     }
 
     /// The position in its file of the first source's latent.

@@ -64,8 +64,7 @@ impl Measured {
 
 impl Form {
     fn of(latent: &Latent) -> Self {
-        let (dtype, shape) = (latent.dtype().name(), latent.shape().to_vec());
-        Self { index: latent.index(), dtype, shape }
+        Self { index: latent.index(), dtype: latent.dtype().name(), shape: latent.shape().to_vec() }
     }
 }
 
@@ -213,15 +212,16 @@ impl LatentReport {
                 facts.push(format!("{} → {}", file.dtype, other.dtype));
             }
             if file.shape != other.shape {
-                let (file, other) = (dimensions(&file.shape, "×"), dimensions(&other.shape, "×"));
+                let file = dimensions(&file.shape, "×");
+                let other = dimensions(&other.shape, "×");
                 facts.push(format!("shape {file} → {other}"));
             }
         }
         match &self.distance {
             Some(distance) if distance.differing == 0 => facts.push("the same values".into()),
             Some(distance) => {
-                let (largest, mean) =
-                    (number(distance.max_abs_difference), number(distance.mean_abs_difference));
+                let largest = number(distance.max_abs_difference);
+                let mean = number(distance.mean_abs_difference);
                 let Measured { values, differing, .. } = distance;
                 facts.push(format!(
                     "{differing} of {values} values differ, by {largest} at most and {mean} on average"

@@ -70,7 +70,8 @@ fn compact(json: &str) -> String {
     {
         return plain;
     }
-    let (mut in_string, mut escaped) = (false, false);
+    let mut in_string = false;
+    let mut escaped = false;
     let is_kept = |character: &char| {
         let is_quote = *character == '"' && !escaped;
         escaped = in_string && *character == '\\' && !escaped;
@@ -97,8 +98,8 @@ fn around(one: String, other: String) -> (String, String) {
     let cut = |text: &str| {
         let mut rest = text.chars().skip(skipped);
         let shown: String = rest.by_ref().take(SHOWN).collect();
-        let (before, behind) =
-            (if skipped == 0 { "" } else { "…" }, if rest.next().is_none() { "" } else { "…" });
+        let before = if skipped == 0 { "" } else { "…" };
+        let behind = if rest.next().is_none() { "" } else { "…" };
         format!("{before}{shown}{behind}")
     };
     (cut(&one), cut(&other))
@@ -269,7 +270,8 @@ mod tests {
 
     #[test]
     fn of_long_values_the_place_where_they_differ_is_shown() {
-        let (one, other) = (format!("\"{}x\"", "é".repeat(500)), format!("\"{}y{0}\"", "é".repeat(500)));
+        let one = format!("\"{}x\"", "é".repeat(500));
+        let other = format!("\"{}y{0}\"", "é".repeat(500));
         let shown = around(one.clone(), other);
         assert_eq!(shown.0, format!("…{}x\"", "é".repeat(20)));
         assert_eq!(shown.1, format!("…{}y{}…", "é".repeat(20), "é".repeat(179)));

@@ -136,8 +136,11 @@ pub(crate) fn run(args: &DiffArgs, context: &mut Context<'_>) -> Result<()> {
         Ok(files) => files,
         Err(error) => {
             if args.json {
-                let (path, other) = (path_text(&args.file), path_text(&args.other));
-                output.json(&FailedComparison { path, other, error: format!("{error:#}") })?;
+                output.json(&FailedComparison {
+                    path: path_text(&args.file),
+                    other: path_text(&args.other),
+                    error: format!("{error:#}"),
+                })?;
             }
             return Err(error);
         }
@@ -156,10 +159,8 @@ fn compare(
     output: &mut Output<'_>,
 ) -> DiffReport {
     let mut listing = Listing::default();
-    let (text, other_text) = (file.reader.model_info_json(), other.reader.model_info_json());
-    let metadata = changes(text, other_text, &mut listing);
-    let (text, other_text) = (file.reader.manifest_json(), other.reader.manifest_json());
-    let manifest = manifest_changes(text, other_text, &mut listing);
+    let metadata = changes(file.reader.model_info_json(), other.reader.model_info_json(), &mut listing);
+    let manifest = manifest_changes(file.reader.manifest_json(), other.reader.manifest_json(), &mut listing);
     let image = compare_chunks(file.image(), other.image());
     let (environment, drift) = compare_environments(file, other, output);
     let latents = compare_latents(file, other, tolerance, &mut listing, output);
@@ -170,9 +171,19 @@ fn compare(
         && environment.is_same()
         && latents.iter().all(LatentReport::is_same)
         && chunks.iter().all(|chunk| chunk.result.is_same());
-    let (path, other) = (path_text(file.path), path_text(other.path));
-    let unlisted = listing.unlisted;
-    DiffReport { path, other, same, metadata, manifest, image, environment, drift, latents, unlisted, chunks }
+    DiffReport {
+        path: path_text(file.path),
+        other: path_text(other.path),
+        same,
+        metadata,
+        manifest,
+        image,
+        environment,
+        drift,
+        latents,
+        unlisted: listing.unlisted,
+        chunks,
+    }
 }
 
 /// Compares the records of two chunks.
@@ -183,11 +194,13 @@ fn compare_chunks(file: Option<&ChunkRecord>, other: Option<&ChunkRecord>) -> Ou
 }
 
 fn compare_unknown(file: &ComparedFile<'_>, other: &ComparedFile<'_>) -> Vec<ChunkPairReport> {
-    let (mut file, mut other) = (file.unknown(), other.unknown());
+    let mut file = file.unknown();
+    let mut other = other.unknown();
     let kinds: BTreeSet<String> = file.keys().chain(other.keys()).cloned().collect();
     let mut reports = Vec::new();
     for kind in kinds {
-        let (file, other) = (file.remove(&kind).unwrap_or_default(), other.remove(&kind).unwrap_or_default());
+        let file = file.remove(&kind).unwrap_or_default();
+        let other = other.remove(&kind).unwrap_or_default();
         for at in 0..file.len().max(other.len()) {
             let result = compare_chunks(file.get(at).copied(), other.get(at).copied());
             reports.push(ChunkPairReport { kind: kind.clone(), result });

@@ -55,7 +55,8 @@ pub(super) fn compare(
             loop {
                 let one_bytes = one_blocks.rest().map_err(|error| of_file(error, one.path))?;
                 let other_bytes = other_blocks.rest().map_err(|error| of_file(error, other.path))?;
-                let (one_size, other_size) = (one_latent.dtype().size(), other_latent.dtype().size());
+                let one_size = one_latent.dtype().size();
+                let other_size = other_latent.dtype().size();
                 let values = (one_bytes.len() / one_size).min(other_bytes.len() / other_size);
                 if values == 0 {
                     return Ok::<_, anyhow::Error>(meter.distance);

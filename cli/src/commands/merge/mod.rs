@@ -121,7 +121,8 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
     let found = Files::find(&args.files)?.found.into_iter();
     let paths: Vec<PathBuf> = found.map(|(path, found)| found.map(|()| path)).collect::<Result<_>>()?;
     refuse_own_result(&paths, args)?;
-    let (mut inputs, mut text) = (Vec::new(), 0_u64);
+    let mut inputs = Vec::new();
+    let mut text = 0_u64;
     let mut own = None;
     for path in &paths {
         let options = ReadOptions::new().check_hashes(true);
@@ -402,7 +403,8 @@ fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
         };
         let mut left = rest.iter().filter(has_other);
         if let Some(input) = left.next() {
-            let (path, first) = (shown(input.path), shown(first.path));
+            let path = shown(input.path);
+            let first = shown(first.path);
             let more = match left.count() {
                 0 => String::new(),
                 more => format!(" (and of {more} more)"),

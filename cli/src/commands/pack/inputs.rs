@@ -94,8 +94,10 @@ impl Gathered {
 fn paths(arg: &LatentArg) -> Result<Vec<PathBuf>> {
     let paths = expand(&arg.path)?;
     if let (Some(key), [first, _, ..]) = (&arg.key, &*paths) {
-        let (key, pattern) = (escape(key), shown(&arg.path));
-        let (files, folder) = (count(paths.len(), "file"), shown(folder_of(first)));
+        let key = escape(key);
+        let pattern = shown(&arg.path);
+        let files = count(paths.len(), "file");
+        let folder = shown(folder_of(first));
         return Err(UsageError(format!(
             "{key}={pattern}: the pattern matches {files}, too many for one key; --from {key}={folder} makes one latent of \
              all files of the folder"

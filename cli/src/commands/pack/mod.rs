@@ -77,7 +77,8 @@ fn refuse_repeated_keys(latents: &[LatentArray]) -> Result<()> {
     let mut names = HashMap::new();
     for latent in latents {
         if let Some(other) = names.insert(&latent.key, latent.name()) {
-            let (key, name) = (&latent.key, latent.name());
+            let key = &latent.key;
+            let name = latent.name();
             bail!(
                 "the key {key:?} is used twice, by {other} and {name}: give another, as --latent KEY=FILE or --from KEY=DIR"
             );

@@ -109,7 +109,8 @@ fn parcels<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<Vec<Parcel<'a>>>
     for latent in reader.latents().filter(|latent| is_kept(latent.index())) {
         let name = names.remove(&latent.index());
         let mut parcel = Parcel::of(latent, &args.file);
-        let (dtype, compression) = (stored_dtype(&parcel, args), compression(&parcel, args));
+        let dtype = stored_dtype(&parcel, args);
+        let compression = compression(&parcel, args);
         parcel.entry = parcel.entry.dtype(dtype).compression(compression);
         if let Some(name) = name {
             parcel.entry = parcel.entry.renamed(name);
@@ -129,7 +130,8 @@ fn renames<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<HashMap<usize, &
     for text in &args.rename {
         // Keys may contain `=`: the first split whose left side is an existing key is used.
         let mut parted = text.match_indices('=').filter_map(|(at, sign)| {
-            let (old, new) = (text.get(..at)?, text.get(at + sign.len()..)?);
+            let old = text.get(..at)?;
+            let new = text.get(at + sign.len()..)?;
             Some((find(reader, old, &args.file), new)).filter(|_| !new.is_empty())
         });
         let first = parted.next();

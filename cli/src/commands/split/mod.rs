@@ -236,10 +236,9 @@ impl<'a> Whole<'a> {
                 None if range.start == 0 => parcels.push(Parcel::of(latent.clone(), self.path)),
                 Some(count) if range.start < count => {
                     let rows = cut(values, range.start - from..range.end.min(count) - from)?;
-                    let (entry, shape) = (Entry::from(latent), rows.shape().to_vec());
                     parcels.push(Parcel {
-                        entry,
-                        shape,
+                        entry: Entry::from(latent),
+                        shape: rows.shape().to_vec(),
                         sources: vec![SourceLatent { latent: rows, path: self.path }],
                     });
                 }
@@ -259,8 +258,12 @@ impl<'a> Whole<'a> {
         part: &PartExtent,
     ) -> Result<()> {
         let mut members = self.shares.of(number)?;
-        let (file, fingerprint) = (self.name.as_str(), self.fingerprint.as_str());
-        let part_of = PartOf { file, fingerprint, part, part_of: self.part_of.as_deref() };
+        let part_of = PartOf {
+            file: &self.name,
+            fingerprint: &self.fingerprint,
+            part,
+            part_of: self.part_of.as_deref(),
+        };
         members.push((PART_OF, serde_json::to_string(&part_of)?));
         let size = |(name, value): &(&str, String)| name.len() + value.len() + 4;
         let room = self.common.model_info.len() + members.iter().map(size).sum::<usize>() + 1;
@@ -324,7 +327,8 @@ fn count_of_files(reader: &Reader, args: &SplitArgs) -> Result<usize> {
 fn refuse_repetition(common: &Common<'_>, shares: &Shares, files: usize, args: &SplitArgs) -> Result<()> {
     const MIB: u64 = 1 << 20;
     let together = |each: u64| each.saturating_mul(files as u64).saturating_add(shares.size());
-    let (each, room) = (common.size(), u64::from(args.room) * MIB);
+    let each = common.size();
+    let room = u64::from(args.room) * MIB;
     if together(each) <= room {
         return Ok(());
     }
@@ -396,9 +400,10 @@ fn hold(latents: &[Latent], range: Range<usize>, path: &Path) -> Result<Vec<Held
     let parcels: Vec<Parcel<'_>> = rows
         .into_iter()
         .enumerate()
-        .map(|(number, latent)| {
-            let (entry, shape) = (Entry::new(number.to_string()), latent.shape().to_vec());
-            Parcel { entry, shape, sources: vec![SourceLatent { latent, path }] }
+        .map(|(number, latent)| Parcel {
+            entry: Entry::new(number.to_string()),
+            shape: latent.shape().to_vec(),
+            sources: vec![SourceLatent { latent, path }],
         })
         .collect();
     let mut bytes = Cursor::new(Vec::new());

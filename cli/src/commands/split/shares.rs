@@ -95,7 +95,8 @@ impl Shares {
         if !share.sources.is_empty() {
             members.push((SOURCES, to_text(&share.sources)?));
         }
-        let (mut origins, mut start) = (String::from("["), 0);
+        let mut origins = String::from("[");
+        let mut start = 0;
         for OriginShare { origin, end } in &share.origins {
             let origin = self.origins.get(origin.clone()).context("an origin is missing")?;
             let places = share.places.get(start..*end).context("places are missing")?;

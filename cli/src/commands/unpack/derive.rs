@@ -112,14 +112,20 @@ pub(super) fn units<'a>(latents: &[&'a Latent], sources: &[&'a SourceFile], used
                     && of_rows.keys().any(|row| *row < rows) =>
             {
                 let left = (0..rows).filter(|row| !used.contains(&(latent.index(), Some(*row))));
-                units.extend(left.map(|row| {
-                    let (shape, origin) = (shape.to_vec(), of_rows.get(&row).copied());
-                    Unit { latent, row: Some(row), shape, origin }
+                units.extend(left.map(|row| Unit {
+                    latent,
+                    row: Some(row),
+                    shape: shape.to_vec(),
+                    origin: of_rows.get(&row).copied(),
                 }));
             }
             _ => {
-                let (shape, origin) = (latent.shape().to_vec(), origins.first().copied());
-                units.push(Unit { latent, row: None, shape, origin });
+                units.push(Unit {
+                    latent,
+                    row: None,
+                    shape: latent.shape().to_vec(),
+                    origin: origins.first().copied(),
+                });
             }
         }
     }
@@ -165,10 +171,17 @@ pub(super) fn comfyui_files(
     };
     let unscale = unit.unscale(unscale)?;
     let dtype = if unscale.is_some() { Dtype::F32 } else { unit.latent.dtype() };
-    let (name, values) = (comfyui::TENSOR.to_owned(), unit.values(None, unscale));
-    let latent = Piece { name, kind: dtype.into(), shape, values };
-    let (stem, texts) = (unit.stem().map(shortened), Arc::clone(texts));
-    Ok(vec![Derived { stem, pieces: vec![latent, marker()], texts }])
+    let latent = Piece {
+        name: comfyui::TENSOR.to_owned(),
+        kind: dtype.into(),
+        shape,
+        values: unit.values(None, unscale),
+    };
+    Ok(vec![Derived {
+        stem: unit.stem().map(shortened),
+        pieces: vec![latent, marker()],
+        texts: Arc::clone(texts),
+    }])
 }
 
 /// One kohya cache per image, if there are any. Values are float32, as in all such caches.
@@ -233,6 +246,10 @@ fn images(unit: &Unit<'_>) -> Option<(Option<usize>, [usize; 3])> {
 
 /// The marker of ComfyUI's files.
 pub(super) fn marker() -> Piece<PieceData> {
-    let (name, kind) = (comfyui::MARKER.to_owned(), Type::Latent(Dtype::F32));
-    Piece { name, kind, shape: vec![0], values: PieceData::Bytes(Vec::new()) }
+    Piece {
+        name: comfyui::MARKER.to_owned(),
+        kind: Type::Latent(Dtype::F32),
+        shape: vec![0],
+        values: PieceData::Bytes(Vec::new()),
+    }
 }

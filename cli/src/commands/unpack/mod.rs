@@ -165,7 +165,8 @@ fn compare(
 ) -> Comparison {
     let comparison = Comparison::with_machine(file, machine).without_notes();
     if !comparison.is_same() {
-        let (file, summary) = (shown(&args.file), comparison.summary());
+        let file = shown(&args.file);
+        let summary = comparison.summary();
         output.note(&format!("{file} was made in another environment: {summary} (current: this machine)"));
         if !output.is_quiet() {
             // If messages cannot be written, there is no way to report it.

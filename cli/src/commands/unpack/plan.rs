@@ -65,22 +65,20 @@ fn one_each(latents: &[Latent]) -> Vec<PlannedFile> {
 }
 
 fn npy_file(latent: &Latent, name: &str) -> PlannedFile {
-    let (container, pieces) = (Container::Npy, vec![whole(latent, String::new(), Container::Npy)]);
     PlannedFile {
         path: format!("{LATENTS}/{name}"),
-        container,
-        pieces,
+        container: Container::Npy,
+        pieces: vec![whole(latent, String::new(), Container::Npy)],
         texts: SharedTexts::default(),
         source: None,
     }
 }
 
 fn whole(latent: &Latent, name: String, container: Container) -> Piece<PieceData> {
-    let (kind, shape) = (container.holds(latent.dtype()).into(), latent.shape().to_vec());
     Piece {
         name,
-        kind,
-        shape,
+        kind: container.holds(latent.dtype()).into(),
+        shape: latent.shape().to_vec(),
         values: PieceData::Latent { latent: latent.clone(), row: None, unscale: None },
     }
 }
@@ -161,9 +159,17 @@ impl<'a> Planner<'a> {
             sources.iter().partition(|source| missing(source, &by_key).is_none());
         let plan =
             UnpackPlan { files: Vec::new(), notes: note_of_torn(&torn, &by_key).into_iter().collect() };
-        let (used, fits, misfits) = (HashSet::new(), HashMap::new(), HashSet::new());
-        let no_texts = SharedTexts::default();
-        Self { latents, sources, by_key, used, fits, misfits, progress, no_texts, plan }
+        Self {
+            latents,
+            sources,
+            by_key,
+            used: HashSet::new(),
+            fits: HashMap::new(),
+            misfits: HashSet::new(),
+            progress,
+            no_texts: SharedTexts::default(),
+            plan,
+        }
     }
 
     /// Plans all files of a layout, or the original files.
@@ -238,8 +244,13 @@ impl<'a> Planner<'a> {
         } else {
             Arc::new(source.metadata.clone())
         };
-        let file = Some(source.file.clone());
-        Ok(PlannedFile { path: format!("{LATENTS}/{name}"), container, pieces, texts, source: file })
+        Ok(PlannedFile {
+            path: format!("{LATENTS}/{name}"),
+            container,
+            pieces,
+            texts,
+            source: Some(source.file.clone()),
+        })
     }
 
     /// Restores an array of a source, after checking its record against the latents.
@@ -249,7 +260,8 @@ impl<'a> Planner<'a> {
         member: &SourceArray,
         container: Container,
     ) -> Result<Piece<PieceData>> {
-        let (name, shape) = (member.name.clone(), member.shape.clone());
+        let name = member.name.clone();
+        let shape = member.shape.clone();
         let Some(key) = &member.key else {
             let values = PieceData::Bytes(member.bytes()?);
             return Ok(Piece { name, kind: member.kind()?, shape, values });
@@ -354,7 +366,8 @@ impl<'a> Planner<'a> {
         files_of: impl Fn(&Unit<'_>, &mut Unscale) -> Result<Vec<Derived>>,
     ) -> Result<bool> {
         let mut derived: Vec<Derived> = Vec::new();
-        let (mut companions, mut no_images) = (HashSet::new(), HashSet::new());
+        let mut companions = HashSet::new();
+        let mut no_images = HashSet::new();
         let mut repeated = 0_u64;
         for unit in units(left, &self.sources, &self.used) {
             if unit.is_companion() {
@@ -391,9 +404,12 @@ impl<'a> Planner<'a> {
         let names = self.free_names(&stems, layout.extension());
         let any = !derived.is_empty();
         self.plan.files.extend(derived.into_iter().zip(names).map(
-            |(Derived { pieces, texts, .. }, name)| {
-                let (path, container) = (format!("{LATENTS}/{name}"), container(layout));
-                PlannedFile { path, container, pieces, texts, source: None }
+            |(Derived { pieces, texts, .. }, name)| PlannedFile {
+                path: format!("{LATENTS}/{name}"),
+                container: container(layout),
+                pieces,
+                texts,
+                source: None,
             },
         ));
         Ok(any)

@@ -48,7 +48,8 @@ impl Unscale {
         let (model, why) = match by {
             Previews::Off => return Ok(None),
             Previews::By(model) => {
-                let (name, channels) = (model.name(), model.channels());
+                let name = model.name();
+                let channels = model.channels();
                 ensure!(channels == layout.channels(), "{}, and those of {name} have {channels}", has());
                 (model, None)
             }
@@ -65,7 +66,8 @@ impl Unscale {
                 (guess.preview, Some(format!(", going by {}", guess.why)))
             }
         };
-        let (name, program) = (model.name(), self.program.name());
+        let name = model.name();
+        let program = self.program.name();
         if self.takes_scaled(model) {
             let why = why.unwrap_or_default();
             self.note(latent, format!("written as stored: {program} takes those of {name} scaled{why}"));

@@ -231,7 +231,8 @@ impl SourceFile {
     ///
     /// If the text is not a list of sources.
     pub fn list(member: Option<&str>) -> Result<Vec<Self>> {
-        let (mut sources, mut failed) = (Vec::new(), Ok(()));
+        let mut sources = Vec::new();
+        let mut failed = Ok(());
         let read = for_each(member.unwrap_or("[]"), |source: &RawValue| {
             if failed.is_ok() {
                 failed = object(source.get()).map(|source| sources.push(source));
@@ -390,10 +391,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn member(dtype: &str, shape: &[usize], values: &str) -> SourceArray {
-        let values = serde_json::from_str(values).unwrap();
-        let (name, dtype) = ("x".to_owned(), dtype.to_owned());
-        let (shape, scaled) = (shape.to_vec(), false);
-        SourceArray { name, dtype, shape, scaled, key: None, row: None, values: Some(values) }
+        SourceArray {
+            name: "x".to_owned(),
+            dtype: dtype.to_owned(),
+            shape: shape.to_vec(),
+            scaled: false,
+            key: None,
+            row: None,
+            values: Some(serde_json::from_str(values).unwrap()),
+        }
     }
 
     #[test]

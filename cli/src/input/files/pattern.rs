@@ -57,7 +57,8 @@ impl Pattern {
     }
 
     pub(super) fn parse(path: &Path) -> Result<Self, Invalid> {
-        let (mut start, mut steps) = (PathBuf::new(), Vec::new());
+        let mut start = PathBuf::new();
+        let mut steps = Vec::new();
         for component in path.components() {
             match Step::parse(component)? {
                 Step::Exactly(name) if steps.is_empty() => start.push(name),
@@ -124,7 +125,8 @@ fn characters(name: &OsStr) -> Vec<Character> {
 impl NamePattern {
     pub(super) fn parse(name: &OsStr) -> Result<Self, Invalid> {
         let characters = characters(name);
-        let (mut rest, mut tokens) = (characters.as_slice(), Vec::new());
+        let mut rest = characters.as_slice();
+        let mut tokens = Vec::new();
         while let Some((&first, after)) = rest.split_first() {
             rest = after;
             tokens.push(match first {
@@ -150,7 +152,8 @@ impl NamePattern {
         if super::is_hidden(name) && !starts_with_dot {
             return false;
         }
-        let (mut tokens, characters) = (self.0.as_slice(), characters(name));
+        let mut tokens = self.0.as_slice();
+        let characters = characters(name);
         let mut rest = characters.as_slice();
         // The tokens after the last `*`, and the rest of the name to try them on next. Earlier `*`s
         // need no second try: the last one can skip any characters that they would leave to it.
@@ -185,7 +188,8 @@ impl Class {
             text => (false, text),
         };
         let end = 1 + text.iter().skip(1).position(|&character| character == Character::Text(']'))?;
-        let (mut inner, rest) = (text.get(..end)?, text.get(end + 1..)?);
+        let mut inner = text.get(..end)?;
+        let rest = text.get(end + 1..)?;
         let mut ranges = Vec::new();
         while let [first, after @ ..] = inner {
             let (last, after) = match after {

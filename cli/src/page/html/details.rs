@@ -89,7 +89,8 @@ fn sections(content: &Content) -> Markup {
 }
 
 fn stored_image(image: &Image, metadata: &ShownMetadata) -> Markup {
-    let (kind, size) = (image.media_type.unwrap_or("of unknown format"), human_size(image.size));
+    let kind = image.media_type.unwrap_or("of unknown format");
+    let size = human_size(image.size);
     html! {
         figure.image {
             @match &image.embedded {

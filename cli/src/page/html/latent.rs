@@ -10,7 +10,8 @@ use crate::picture::{Key, Statistics, figure, png};
 use crate::terminal::{dimensions, human_size};
 
 pub(super) fn latent_section(latent: &ShownLatent) -> Markup {
-    let (name, shape) = (brief(&latent.name, NAME), dimensions(&latent.shape, " × "));
+    let name = brief(&latent.name, NAME);
+    let shape = dimensions(&latent.shape, " × ");
     html! {
         section.latent {
             h3 { (name) }
