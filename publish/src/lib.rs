@@ -3,7 +3,7 @@
 //! A [`Draft`] is a file under a temporary name, and a [`DraftFolder`] is a folder. Each gets its
 //! own name by one rename when it is published. A draft that is dropped is removed. [`Original`]
 //! remembers the file that a program has read, so that a draft replaces that file only if no other
-//! program has changed it meanwhile, and [`lock`] makes programs wait for each other.
+//! program has changed it meanwhile, and [`lock_file`] makes programs wait for each other.
 //!
 //! The crates of gen5 are built on this one, which knows nothing of their format.
 //!

@@ -18,7 +18,7 @@ use crate::options::{CaptureArgs, FilesArgs, PreviewArg};
 use crate::output::environment::capture;
 use crate::output::file::Placed;
 use crate::output::path_text;
-use crate::page::{Content, File, HtmlPage, Integrity, Reading, render};
+use crate::page::{Content, HtmlPage, Integrity, Reading, ShownFile, render};
 use crate::streams::is_dash;
 use crate::terminal::{count, human_size, shown, shown_file_name};
 use clap::Args;
@@ -109,7 +109,7 @@ struct ContentReport<'a> {
 }
 
 impl<'a> PageFileReport<'a> {
-    fn of(file: &'a File) -> Self {
+    fn of(file: &'a ShownFile) -> Self {
         let (content, error) = match &file.content {
             Ok(content) => (Some(ContentReport::of(content)), None),
             Err(error) => (None, Some(error.as_str())),

@@ -182,7 +182,7 @@ fn take(generation: &mut Generation, name: &str, value: &SpelledValue<'_>) {
         SpelledValue::Quoted(text) => generation.take_text(&name, text),
         SpelledValue::Json(value) => generation.take(&name, value),
         SpelledValue::Plain(text) if json::is_number(text) && !is_of_text(&name) => {
-            generation.take(&name, text)
+            generation.take(&name, text);
         }
         SpelledValue::Plain(text) => generation.take_text(&name, text),
     }

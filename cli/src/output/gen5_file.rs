@@ -109,8 +109,8 @@ impl<'a> Destination<'a> {
         Ok(())
     }
 
-    /// [Delivers](Self::deliver) the written file and reports it. The line ends with `summary_line`; `more`
-    /// adds members to the JSON.
+    /// [Delivers](Self::deliver) the written file and reports it. The line ends with
+    /// `summary_line`; `more` adds members to the JSON.
     pub(crate) fn finish<T: Serialize>(
         self,
         summary: &Summary,

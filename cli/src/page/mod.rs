@@ -12,5 +12,5 @@ mod read;
 mod text;
 
 pub(crate) use html::render;
-pub(crate) use model::{Content, File, HtmlPage, Integrity};
+pub(crate) use model::{Content, HtmlPage, Integrity, ShownFile};
 pub(crate) use read::Reading;

@@ -12,13 +12,13 @@ use crate::picture::{Histogram, Key, Statistics};
 
 pub(crate) struct HtmlPage {
     pub(crate) title: String,
-    pub(crate) files: Vec<File>,
+    pub(crate) files: Vec<ShownFile>,
     /// Whether hash checks were requested.
     pub(crate) is_verified: bool,
 }
 
 /// A file, or the reason why it could not be read.
-pub(crate) struct File {
+pub(crate) struct ShownFile {
     /// The path as given on the command line.
     pub(crate) path: PathBuf,
     pub(crate) content: Result<Content, String>,
@@ -32,7 +32,7 @@ pub(crate) struct Content {
     pub(crate) fingerprint: gen5::Result<String>,
     pub(crate) integrity: Integrity,
     pub(crate) metadata: ShownMetadata,
-    pub(crate) image: Option<Image>,
+    pub(crate) image: Option<ShownImage>,
     pub(crate) latents: Vec<ShownLatent>,
     pub(crate) environment: ShownEnvironment,
     /// Errors and omissions.
@@ -75,7 +75,7 @@ pub(crate) struct ShownEnvironment {
 }
 
 /// The stored image.
-pub(crate) struct Image {
+pub(crate) struct ShownImage {
     /// Recognised by its first bytes.
     pub(crate) media_type: Option<&'static str>,
     pub(crate) size: u64,

@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::image::embed;
 use super::latents;
 use super::model::{
-    Content, File, Image, ImagePictures, Integrity, PageRoom, ShownEnvironment, ShownLatent, ShownMetadata,
+    Content, ImagePictures, Integrity, PageRoom, ShownEnvironment, ShownFile, ShownImage, ShownLatent,
+    ShownMetadata,
 };
 use super::text::{shown_size, value};
 use crate::budget::{PICTURES_BESIDE_OTHERS, Shared};
@@ -82,7 +83,7 @@ impl Reading<'_> {
         path: &Path,
         opened: anyhow::Result<Reader>,
         share: &FileShare<'_>,
-    ) -> io::Result<(File, Vec<Failure>)> {
+    ) -> io::Result<(ShownFile, Vec<Failure>)> {
         let mut failures = Vec::new();
         let mut count = 0;
         let mut fail = |error: &gen5::Error| {
@@ -108,7 +109,7 @@ impl Reading<'_> {
             let message = format!("{}: {more} more are damaged", shown(path));
             failures.push(Failure { message, status: last.status });
         }
-        Ok((File { path: path.to_owned(), content }, failures))
+        Ok((ShownFile { path: path.to_owned(), content }, failures))
     }
 
     /// The contents of a file. `fail` receives errors and returns their text.
@@ -171,10 +172,13 @@ impl Reading<'_> {
         file: &OpenFile<'_>,
         room: &mut PageRoom,
         fail: &mut dyn FnMut(&gen5::Error) -> String,
-    ) -> Option<Image> {
+    ) -> Option<ShownImage> {
         let record = file.reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE)?;
-        let mut image =
-            Image { media_type: None, size: record.payload_size(), embedded: Ok(ImagePictures::default()) };
+        let mut image = ShownImage {
+            media_type: None,
+            size: record.payload_size(),
+            embedded: Ok(ImagePictures::default()),
+        };
         let _taken = self.images.take(memory_of(file.clues.image(), image.size));
         image.embedded = match (file.damage_of(record.index()), file.reader.image()) {
             (Some(damage), _) => Err(damage.to_owned()),

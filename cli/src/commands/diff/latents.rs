@@ -196,40 +196,44 @@ impl LatentReport {
 
     /// The differences as text lines.
     pub(super) fn lines(&self) -> Vec<String> {
-        let facts = match self.result {
-            Outcome::Close => Some(format!("{} (within the tolerance)", self.facts().join(", "))),
-            Outcome::Differs => Some(self.facts().join(", ")),
+        let differences = match self.result {
+            Outcome::Close => Some(format!("{} (within the tolerance)", self.differences().join(", "))),
+            Outcome::Differs => Some(self.differences().join(", ")),
             other => described(other).map(str::to_owned),
         };
         let members = self.members.iter().map(Change::line);
-        facts.into_iter().chain(members).map(|fact| format!("{}: {fact}", self.name)).collect()
+        differences
+            .into_iter()
+            .chain(members)
+            .map(|difference| format!("{}: {difference}", self.name))
+            .collect()
     }
 
-    fn facts(&self) -> Vec<String> {
-        let mut facts = Vec::new();
+    fn differences(&self) -> Vec<String> {
+        let mut differences = Vec::new();
         if let (Some(file), Some(other)) = (&self.file, &self.other) {
             if file.dtype != other.dtype {
-                facts.push(format!("{} → {}", file.dtype, other.dtype));
+                differences.push(format!("{} → {}", file.dtype, other.dtype));
             }
             if file.shape != other.shape {
                 let file = dimensions(&file.shape, "×");
                 let other = dimensions(&other.shape, "×");
-                facts.push(format!("shape {file} → {other}"));
+                differences.push(format!("shape {file} → {other}"));
             }
         }
         match &self.distance {
-            Some(distance) if distance.differing == 0 => facts.push("the same values".into()),
+            Some(distance) if distance.differing == 0 => differences.push("the same values".into()),
             Some(distance) => {
                 let largest = number(distance.max_abs_difference);
                 let mean = number(distance.mean_abs_difference);
                 let Measured { values, differing, .. } = distance;
-                facts.push(format!(
+                differences.push(format!(
                     "{differing} of {values} values differ, by {largest} at most and {mean} on average"
                 ));
             }
             None => {}
         }
-        facts
+        differences
     }
 }
 

@@ -251,32 +251,33 @@ fn print(args: &DiffArgs, report: &DiffReport, output: &mut Output<'_>) -> Resul
         (false, _) => output.painted(Tone::Bad, "differ"),
     };
     writeln!(output.out, "{} and {} {verdict}", shown(&args.file), shown(&args.other))?;
-    for (name, text) in facts(report) {
+    for (name, text) in differences(report) {
         writeln!(output.out, "  {name:<12} {}", escape(&text))?;
     }
     Ok(())
 }
 
 /// Names and texts of the differences.
-fn facts(report: &DiffReport) -> Vec<(&'static str, String)> {
-    let mut facts: Vec<_> = report.metadata.iter().map(|change| ("metadata", change.line())).collect();
-    facts.extend(report.manifest.iter().map(|change| ("manifest", change.line())));
+fn differences(report: &DiffReport) -> Vec<(&'static str, String)> {
+    let mut differences: Vec<_> = report.metadata.iter().map(|change| ("metadata", change.line())).collect();
+    differences.extend(report.manifest.iter().map(|change| ("manifest", change.line())));
     match (report.environment, &report.drift) {
-        (Outcome::Differs, Some(drift)) => facts.push(("environment", drift.summary())),
-        (_, Some(drift)) if !drift.lines().is_empty() => facts.push(("environment", "the same".into())),
-        (outcome, _) => facts.extend(described(outcome).map(|text| ("environment", text.to_owned()))),
+        (Outcome::Differs, Some(drift)) => differences.push(("environment", drift.summary())),
+        (_, Some(drift)) if !drift.lines().is_empty() => differences.push(("environment", "the same".into())),
+        (outcome, _) => differences.extend(described(outcome).map(|text| ("environment", text.to_owned()))),
     }
     let lines = report.drift.iter().flat_map(Comparison::lines);
-    facts.extend(lines.map(|line| ("", line)));
-    facts.extend(described(report.image).map(|text| ("image", text.to_owned())));
-    facts.extend(report.latents.iter().flat_map(LatentReport::lines).map(|line| ("latent", line)));
-    facts.extend(equal_latents(&report.latents).map(|text| ("latents", text)));
+    differences.extend(lines.map(|line| ("", line)));
+    differences.extend(described(report.image).map(|text| ("image", text.to_owned())));
+    differences.extend(report.latents.iter().flat_map(LatentReport::lines).map(|line| ("latent", line)));
+    differences.extend(equal_latents(&report.latents).map(|text| ("latents", text)));
     if report.unlisted > 0 {
-        facts.push(("also", format!("{} differ, too, and are not listed", count(report.unlisted, "member"))));
+        differences
+            .push(("also", format!("{} differ, too, and are not listed", count(report.unlisted, "member"))));
     }
     let unequal = report.chunks.iter().filter_map(|chunk| Some((&chunk.kind, described(chunk.result)?)));
-    facts.extend(unequal.map(|(kind, text)| ("chunk", format!("{kind}: {text}"))));
-    facts
+    differences.extend(unequal.map(|(kind, text)| ("chunk", format!("{kind}: {text}"))));
+    differences
 }
 
 /// The number of equal latents, and of those equal by their records alone.

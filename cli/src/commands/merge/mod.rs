@@ -76,7 +76,7 @@ impl Serialize for SharedKey {
     }
 }
 
-/// The place of a latent in the merged file: an element of `latents` in `merged_from`.
+/// The place of a latent in the new file: an element of `latents` in `merged_from`.
 #[derive(Serialize)]
 struct MergedLatent {
     /// Its position and key in the new file.
@@ -332,7 +332,7 @@ fn model_info(
 ) -> Result<String> {
     let Some(first) = inputs.first() else { return Ok(String::new()) };
     let mut model_info = stored_model_info(&first.reader, first.path, output)?;
-    // The merged file is no longer a part, and its origins have changed.
+    // The new file is no longer a part, and its origins have changed.
     for member in [PART_OF, MERGED_FROM, SOURCES] {
         model_info.remove(member);
     }
@@ -387,7 +387,7 @@ fn merged_file<'a>(input: &Input<'_>, latents: &'a [MergedLatent], merged: &Extr
     Ok(MergedFile { file: file_name(input.path), fingerprint, latents, part_of, model_info })
 }
 
-/// Notes contents of other files that the merged file cannot have twice.
+/// Notes contents of other files that the new file cannot have twice.
 fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
     let Some((first, rest)) = inputs.split_first() else { return };
     let in_first: HashSet<_> = others(&first.reader).map(|chunk| (chunk.kind(), chunk.sha256())).collect();

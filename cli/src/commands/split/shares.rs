@@ -21,10 +21,10 @@ use crate::terminal::shown;
 pub(super) struct Shares {
     /// The shares by part number.
     parts: HashMap<usize, PartShare>,
-    /// The origins of a merged file, concatenated: each is a JSON object that ends where its
+    /// The elements of `merged_from`, concatenated: each is a JSON object that ends where its
     /// latents begin.
-    origins: String,
-    /// Total size of the origins in all parts.
+    merged_files: String,
+    /// Total size of these elements in all parts.
     size: u64,
 }
 
@@ -34,27 +34,27 @@ struct PartShare {
     /// The source files of its latents.
     sources: Vec<SourceFile>,
     /// The files that its latents were merged from.
-    origins: Vec<OriginShare>,
-    /// The places of its latents, grouped by origin: JSON values separated by commas.
+    merged_files: Vec<MergedFileShare>,
+    /// The places of its latents, grouped by merged file: JSON values separated by commas.
     places: String,
 }
 
-/// An origin in a part's share.
-struct OriginShare {
-    /// Its range in `origins`.
-    origin: Range<usize>,
+/// A merged file in a part's share.
+struct MergedFileShare {
+    /// Its range in `merged_files`.
+    merged_file: Range<usize>,
     /// The end of its latents in `places`; they start at the end of the previous ones.
     end: usize,
 }
 
-/// The place of a latent in a merged file, as recorded in `merged_from`.
+/// The place of a latent in the whole, as recorded in `merged_from`.
 #[derive(Deserialize)]
 struct MergedPosition {
     index: usize,
     rows: Option<[usize; 2]>,
 }
 
-/// The member of an origin that lists its latents.
+/// The member of a merged file that lists its latents.
 const LATENTS: &str = "latents";
 
 impl Shares {
@@ -72,9 +72,9 @@ impl Shares {
         let lost = share_sources(sources, reader, rows, &mut shares.parts);
         note_lost(lost, &args.file, output);
         if let Some(text) = model_info.remove(MERGED_FROM)
-            && let Err(error) = shares.share_origins(&text, reader, rows, u64::from(args.room) << 20)
+            && let Err(error) = shares.share_merged_files(&text, reader, rows, u64::from(args.room) << 20)
         {
-            shares.parts.values_mut().for_each(|share| share.origins.clear());
+            shares.parts.values_mut().for_each(|share| share.merged_files.clear());
             output.note(&format!(
                 "{}: {MERGED_FROM} is not as it has to be: {error:#}; it is left out",
                 shown(&args.file)
@@ -83,7 +83,7 @@ impl Shares {
         Ok(shares)
     }
 
-    /// Total size of the origins in all parts; a lower bound if it exceeds the limit.
+    /// Total size of these elements in all parts; a lower bound if it exceeds the limit.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
@@ -95,47 +95,53 @@ impl Shares {
         if !share.sources.is_empty() {
             members.push((SOURCES, to_text(&share.sources)?));
         }
-        let mut origins = String::from("[");
+        let mut merged_files = String::from("[");
         let mut start = 0;
-        for OriginShare { origin, end } in &share.origins {
-            let origin = self.origins.get(origin.clone()).context("an origin is missing")?;
+        for MergedFileShare { merged_file, end } in &share.merged_files {
+            let merged_file = self.merged_files.get(merged_file.clone()).context("an origin is missing")?;
             let places = share.places.get(start..*end).context("places are missing")?;
             let comma = if start > 0 { "," } else { "" };
-            origins.extend([comma, origin, places, "]}"]);
+            merged_files.extend([comma, merged_file, places, "]}"]);
             start = *end;
         }
-        if !share.origins.is_empty() {
-            members.push((MERGED_FROM, origins + "]"));
+        if !share.merged_files.is_empty() {
+            members.push((MERGED_FROM, merged_files + "]"));
         }
         Ok(members)
     }
 
-    /// Distributes the origins of a merged file to every part that has latents from them. Positions
-    /// and rows still refer to the whole.
-    fn share_origins(&mut self, text: &str, reader: &Reader, rows: Option<usize>, room: u64) -> Result<()> {
+    /// Distributes the elements of `merged_from` to every part with latents from their files.
+    /// Positions and rows still refer to the whole.
+    fn share_merged_files(
+        &mut self,
+        text: &str,
+        reader: &Reader,
+        rows: Option<usize>,
+        room: u64,
+    ) -> Result<()> {
         let latents: Vec<Latent> = reader.latents().collect();
         let mut failed = Ok(());
-        for_each(text, |origin: Extra| {
+        for_each(text, |merged_file: Extra| {
             if failed.is_ok() && self.size <= room {
-                failed = self.share_origin(origin, &latents, rows, room);
+                failed = self.share_merged_file(merged_file, &latents, rows, room);
             }
         })?;
         failed
     }
 
-    fn share_origin(
+    fn share_merged_file(
         &mut self,
-        mut origin: Extra,
+        mut merged_file: Extra,
         latents: &[Latent],
         rows: Option<usize>,
         room: u64,
     ) -> Result<()> {
-        let places = origin.remove(LATENTS).context("a file has no latents")?;
-        let mut head = origin.to_json()?;
+        let places = merged_file.remove(LATENTS).context("a file has no latents")?;
+        let mut head = merged_file.to_json()?;
         head.truncate(head.len() - 1);
-        head.extend([if origin.is_empty() { "\"" } else { ",\"" }, LATENTS, "\":["]);
-        let start = self.origins.len();
-        let origin = start..start + head.len();
+        head.extend([if merged_file.is_empty() { "\"" } else { ",\"" }, LATENTS, "\":["]);
+        let start = self.merged_files.len();
+        let merged_file = start..start + head.len();
         let mut share = |text: &RawValue| -> Result<()> {
             let place: MergedPosition = serde_json::from_str(text.get())?;
             // A latent that `repack` dropped is in no part.
@@ -144,11 +150,11 @@ impl Shares {
                 if self.size > room {
                     break;
                 }
-                // Keep only origins that are used: a short text can have very many without latents.
-                if self.origins.len() == start {
-                    self.origins += &head;
+                // Keep only files that are used: a short text can have very many without latents.
+                if self.merged_files.len() == start {
+                    self.merged_files += &head;
                 }
-                self.size += self.parts.entry(part).or_default().add(&origin, text.get());
+                self.size += self.parts.entry(part).or_default().add(&merged_file, text.get());
             }
             Ok(())
         };
@@ -163,20 +169,20 @@ impl Shares {
 }
 
 impl PartShare {
-    /// Adds the place of a latent from an origin. Returns the size of the addition to the part's
-    /// metadata.
-    fn add(&mut self, origin: &Range<usize>, place: &str) -> u64 {
-        let is_known = self.origins.last().is_some_and(|last| last.origin == *origin);
+    /// Adds the place of a latent from a merged file. Returns the size of the addition to the
+    /// part's metadata.
+    fn add(&mut self, merged_file: &Range<usize>, place: &str) -> u64 {
+        let is_known = self.merged_files.last().is_some_and(|last| last.merged_file == *merged_file);
         if is_known {
             self.places += ",";
         }
         self.places += place;
         let end = self.places.len();
-        match self.origins.last_mut().filter(|_| is_known) {
+        match self.merged_files.last_mut().filter(|_| is_known) {
             Some(last) => last.end = end,
-            None => self.origins.push(OriginShare { origin: origin.clone(), end }),
+            None => self.merged_files.push(MergedFileShare { merged_file: merged_file.clone(), end }),
         }
-        let size = if is_known { place.len() } else { place.len() + origin.len() };
+        let size = if is_known { place.len() } else { place.len() + merged_file.len() };
         size as u64
     }
 }

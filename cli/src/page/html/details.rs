@@ -2,7 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{Content, File, Image, ImagePictures, Integrity, ShownEnvironment, ShownMetadata};
+use super::super::model::{
+    Content, ImagePictures, Integrity, ShownEnvironment, ShownFile, ShownImage, ShownMetadata,
+};
 use super::super::text::{brief, json_lines, line, lines};
 use super::latent::{key, latent_section};
 use super::parts::{BRIEF, badges, id, shown, tags};
@@ -14,7 +16,7 @@ const LONG: usize = 1000;
 
 /// The details of a file, as the whole page or as one of several sections (`place` is its position
 /// and their number).
-pub(super) fn article(file: &File, place: Option<(usize, usize)>, title: &str) -> Markup {
+pub(super) fn article(file: &ShownFile, place: Option<(usize, usize)>, title: &str) -> Markup {
     let id = id(place.map_or(0, |(position, _)| position));
     let path = terminal::shown(&file.path);
     html! {
@@ -88,7 +90,7 @@ fn sections(content: &Content) -> Markup {
     }
 }
 
-fn stored_image(image: &Image, metadata: &ShownMetadata) -> Markup {
+fn stored_image(image: &ShownImage, metadata: &ShownMetadata) -> Markup {
     let kind = image.media_type.unwrap_or("of unknown format");
     let size = human_size(image.size);
     html! {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{File, HtmlPage, Integrity, ShownFrames};
+use super::super::model::{HtmlPage, Integrity, ShownFile, ShownFrames};
 use super::super::text::{brief, line};
 use super::details::article;
 use super::parts::{BRIEF, NAME, badges, id, shown, tags};
@@ -45,7 +45,7 @@ pub(super) fn all_files(page: &HtmlPage) -> Markup {
     }
 }
 
-fn card(file: &File, position: usize) -> Markup {
+fn card(file: &ShownFile, position: usize) -> Markup {
     let content = file.content.as_ref();
     let setting = |name: &str| {
         let settings = content.ok().map(|content| &content.metadata.settings);
@@ -83,7 +83,7 @@ fn card(file: &File, position: usize) -> Markup {
 }
 
 /// The sort order of states: 0 for damaged, 1 for unchecked, 2 for fine.
-fn state(file: &File) -> u8 {
+fn state(file: &ShownFile) -> u8 {
     match file.content.as_ref().map(|content| &content.integrity) {
         Err(_) | Ok(Integrity::Damaged(_)) => 0,
         Ok(Integrity::Unchecked) => 1,
@@ -92,7 +92,7 @@ fn state(file: &File) -> u8 {
 }
 
 /// The image, or otherwise the first picture of a latent.
-fn thumbnail(file: &File) -> Markup {
+fn thumbnail(file: &ShownFile) -> Markup {
     let content = file.content.as_ref().ok();
     let image =
         content.and_then(|content| content.image.as_ref()?.embedded.as_ref().ok()?.thumbnail.as_ref());

@@ -3,7 +3,7 @@
 use gen5::{Drift, Severity};
 use maud::{Markup, html};
 
-use super::super::model::{File, Integrity, Picture};
+use super::super::model::{Integrity, Picture, ShownFile};
 use super::super::text::brief;
 
 /// Maximum number of characters of a prompt on a card and in an image's description.
@@ -33,7 +33,7 @@ pub(super) fn tags(tags: &[String]) -> Markup {
 }
 
 /// The state of hashes and environment; cards only show the distinguishing parts.
-pub(super) fn badges(file: &File, in_full: bool) -> Markup {
+pub(super) fn badges(file: &ShownFile, in_full: bool) -> Markup {
     let content = match &file.content {
         Ok(content) => content,
         Err(_) => return badge("bad", "✗", "cannot be read"),
