@@ -55,7 +55,7 @@ impl Status {
 
 /// A usage error that only the command itself can detect.
 #[derive(Debug)]
-pub(crate) struct UsageError(pub(crate) String);
+struct UsageError(String);
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,6 +64,11 @@ impl fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// A usage error with this text.
+pub(crate) fn usage_error(problem: impl Into<String>) -> anyhow::Error {
+    UsageError(problem.into()).into()
+}
 
 /// An error of the library with the file's name. I/O errors already contain it.
 pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::failure::UsageError;
 use crate::failure::of_file;
+use crate::failure::usage_error;
 use crate::input::look::wish;
 use crate::interrupt;
 use crate::options::{LookArgs, ThemeArg};
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
         output.refuse_terminal("a picture is binary, and would upset the terminal", ", or use gen5 show")?;
     } else if !args.output.extension().is_some_and(is_png) {
         let problem = format!("{} has to end in .png, which is what is written", shown(&args.output));
-        return Err(UsageError(problem).into());
+        return Err(usage_error(problem));
     }
     let reader = input.open(&args.file)?;
     let placed = Placed::create(&args.output, args.force)?;

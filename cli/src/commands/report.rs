@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::budget::{IMAGES, SIDE_BY_SIDE, Shared, beside_others, is_for_alone};
 use crate::context::Context;
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::input::files::Files;
 use crate::interrupt;
 use crate::options::{CaptureArgs, FilesArgs, PreviewArg};
@@ -152,7 +152,7 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
     } else if !args.output.extension().is_some_and(is_page) {
         // For example the first match of a pattern that the shell expanded after -o.
         let problem = format!("{} has to end in .html, which is what is written", shown(&args.output));
-        return Err(UsageError(problem).into());
+        return Err(usage_error(problem));
     }
     let found = Files::find(&args.files)?.found;
     if found.iter().any(|(path, _)| is_dash(path)) {

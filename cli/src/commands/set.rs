@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::compare_json::same_json;
 use crate::context::Context;
 use crate::embedded::{members, without_bare_words};
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::input::own::{is_own, open_own};
 use crate::metadata::model_info::{
     Base, HARDWARE, SETTINGS, assign, is_setting, likely_meant, object, read_model_info, split_assignment,
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
     }
     for change in &args.changes {
         let (name, value) = split_assignment(change).ok_or_else(|| {
-            UsageError(format!("{change}: expected NAME=VALUE, such as prompt='a lighthouse at dusk'"))
+            usage_error(format!("{change}: expected NAME=VALUE, such as prompt='a lighthouse at dusk'"))
         })?;
         if [SOURCES, MERGED_FROM, PART_OF].contains(&name) {
             output.note(&format!(
@@ -157,7 +157,7 @@ fn place<'n>(model_info: &Extra, name: &'n str) -> Result<(Option<&'static str>,
         .find_map(|object| Some((object, name.strip_prefix(object)?.strip_prefix('.')?)));
     match in_object {
         Some((object, "")) => {
-            return Err(UsageError(format!("{name}: expected {object}.NAME, such as {object}.note")).into());
+            return Err(usage_error(format!("{name}: expected {object}.NAME, such as {object}.note")));
         }
         Some((object, member)) => return Ok((Some(object), member)),
         None => {}
@@ -212,7 +212,7 @@ fn unset_member(model_info: &mut Extra, name: &str) -> Result<()> {
                 Some(meant) => format!("; is {} meant?", escape(meant)),
                 None => " (one in an object is OBJECT.NAME)".to_owned(),
             };
-            Err(UsageError(format!("--unset {name}: the file has no such member{hint}")).into())
+            Err(usage_error(format!("--unset {name}: the file has no such member{hint}")))
         }
     }
 }

@@ -26,7 +26,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::suggest::likely_meant;
 use crate::terminal::{escape, shown};
 use array::{ArrayEntry, ValueLocation};
@@ -226,9 +226,8 @@ fn npy_entry(arg: &LatentArg, input: &InputFile) -> Result<ArrayEntry> {
         Some(key) => key.clone(),
         None => {
             let path = input.path();
-            let path = path.ok_or_else(|| {
-                UsageError("an array from standard input needs a key: --latent KEY=-".to_owned())
-            })?;
+            let path =
+                path.ok_or_else(|| usage_error("an array from standard input needs a key: --latent KEY=-"))?;
             let stem = path.file_stem().and_then(|stem| stem.to_str());
             stem.with_context(|| format!("the name of {name} is not Unicode; give a key: KEY=FILE"))?
                 .to_owned()

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use gen5::{Latent, Reader};
 
-use crate::failure::UsageError;
 use crate::failure::of_file;
+use crate::failure::usage_error;
 use crate::options::RowRange;
 use crate::suggest::likely_meant;
 use crate::terminal::{self, shown};
@@ -36,13 +36,13 @@ pub(crate) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
 /// Some rows of a latent. Errors call the latent `key`.
 pub(crate) fn select(latent: &Latent, rows: RowRange, key: &str) -> Result<Latent> {
     let Some(count) = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied() else {
-        return Err(UsageError(format!("--rows {rows}: latent {key} is a scalar, and has no rows")).into());
+        return Err(usage_error(format!("--rows {rows}: latent {key} is a scalar, and has no rows")));
     };
     let start = rows.start;
     let end = rows.end.unwrap_or(count);
     if start > end || end > count {
         let there = terminal::count(count, "row");
-        return Err(UsageError(format!("--rows {rows}: latent {key} has {there}, counted from 0")).into());
+        return Err(usage_error(format!("--rows {rows}: latent {key} has {there}, counted from 0")));
     }
     Ok(latent.rows(start..end)?)
 }

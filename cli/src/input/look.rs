@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use gen5::{Latent, Reader};
 
 use super::latents::find;
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::options::{LookArgs, RowRange};
 use crate::picture::{Clues, Layout, Medium, Preview, Previews, Wish};
 use crate::terminal::count;
@@ -47,7 +47,7 @@ fn check_rows(rows: RowRange, layouts: &[(&Latent, Layout)]) -> Result<()> {
             let name = latent.key().unwrap_or("without a key");
             let there = count(rows_of, "row");
             let problem = format!("--rows {rows}: latent {name} has {there}, counted from 0");
-            return Err(UsageError(problem).into());
+            return Err(usage_error(problem));
         }
     }
     Ok(())

@@ -162,7 +162,7 @@ impl<'a> Inputs<'a> {
 
     fn stdin(&self) -> Result<&'a mut (dyn Read + Send)> {
         let taken = lock(&self.stdin).take();
-        taken.ok_or_else(|| read_once().into())
+        taken.ok_or_else(read_once)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use gen5::{Extra, Metadata, Reader};
 
 use crate::embedded::{members, without_bare_words};
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::input::Inputs;
 use crate::metadata::image_text::ImageText;
 use crate::metadata::origins::{SOURCES, leave_out_foreign};
@@ -105,7 +105,7 @@ impl<'a> Base<'a> {
             _ => String::new(),
         };
         match self.path {
-            _ if is_usage => usage(format!("{error}{hint}")),
+            _ if is_usage => usage_error(format!("{error}{hint}")),
             Some(path) => anyhow::anyhow!("{}: {error}{hint}", shown(path)),
             None => error.into(),
         }
@@ -151,8 +151,9 @@ fn override_by_flags(model_info: &mut Extra, args: &MetadataArgs) -> Result<()> 
     if !args.settings.is_empty() {
         let mut settings = object(model_info, SETTINGS)?;
         for setting in &args.settings {
-            let (name, value) = split_assignment(setting)
-                .ok_or_else(|| usage(format!("--set {setting}: expected NAME=VALUE, such as seed=42")))?;
+            let (name, value) = split_assignment(setting).ok_or_else(|| {
+                usage_error(format!("--set {setting}: expected NAME=VALUE, such as seed=42"))
+            })?;
             assign(&mut settings, Some(SETTINGS), name, value)?;
         }
         model_info.insert(SETTINGS, &settings)?;
@@ -171,7 +172,7 @@ fn complete(model_info: &mut Extra) -> Result<()> {
         if model_info.get(name).is_none() {
             let problem =
                 format!("the model's {name} is missing: give {flag}, or a --metadata file that has it");
-            return Err(UsageError(problem).into());
+            return Err(usage_error(problem));
         }
     }
     // Members that are left out have the values of a new `Metadata`.
@@ -244,7 +245,7 @@ pub(crate) fn split_assignment(text: &str) -> Option<(&str, &str)> {
 pub(crate) fn assign(members: &mut Extra, object: Option<&str>, name: &str, value: &str) -> Result<()> {
     if is_among(&TEXTS, object, name) {
         if name == "date" && !is_iso_8601(value) {
-            return Err(usage(format!(
+            return Err(usage_error(format!(
                 "date {value:?}: expected ISO 8601, such as 2026-11-22T19:20:22+00:00"
             )));
         }
@@ -258,7 +259,7 @@ pub(crate) fn assign(members: &mut Extra, object: Option<&str>, name: &str, valu
                 "gpu" => "a JSON array",
                 _ => "a number",
             };
-            Err(usage(format!("{name}: {value:?} is not {expected}")))
+            Err(usage_error(format!("{name}: {value:?} is not {expected}")))
         }
         Err(_) => Ok(members.insert(name, &value)?),
     }
@@ -270,8 +271,4 @@ pub(crate) fn object(model_info: &Extra, name: &str) -> Result<Extra> {
         Some(text) => members(text).with_context(|| format!("{name} is not an object")),
         None => Ok(Extra::new()),
     }
-}
-
-fn usage(problem: String) -> anyhow::Error {
-    UsageError(problem).into()
 }

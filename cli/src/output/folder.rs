@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use gen5_publish::{DraftFolder, Error};
 use serde::Serialize;
 
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::interrupt;
 use crate::streams::is_dash;
 use crate::terminal::shown;
@@ -34,7 +34,7 @@ pub(crate) fn check_destination(folder: &Path, force: bool) -> Result<()> {
 /// Rejects `-`, which means standard output in other commands.
 pub(crate) fn refuse_dash(folder: &Path) -> Result<()> {
     if is_dash(folder) {
-        Err(UsageError("a folder cannot go to standard output; one called - is ./-".to_owned()).into())
+        Err(usage_error("a folder cannot go to standard output; one called - is ./-"))
     } else {
         Ok(())
     }

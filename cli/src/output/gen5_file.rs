@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use gen5::{Dtype, Metadata, Reader, Rewritten, Summary, WriteOptions, Writer};
 use serde::Serialize;
 
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::interrupt;
 use crate::options::Compress;
 use crate::output::latent_row::StoredLatent;
@@ -38,7 +38,7 @@ impl<'a> Destination<'a> {
     pub(crate) fn of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
         if !is_dash(asked) && asked.extension().is_none_or(|extension| extension != "gen5") {
             let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(asked));
-            return Err(UsageError(problem).into());
+            return Err(usage_error(problem));
         }
         Self::in_place_of(asked, output)
     }
@@ -152,7 +152,7 @@ pub(crate) fn check_level(compress: Option<Compress>, level: Option<i32>) -> Res
             let problem = format!(
                 "--level {level}: with --compress none no latent is compressed; leave one of them out"
             );
-            Err(UsageError(problem).into())
+            Err(usage_error(problem))
         }
         _ => Ok(()),
     }
@@ -161,7 +161,7 @@ pub(crate) fn check_level(compress: Option<Compress>, level: Option<i32>) -> Res
 /// The error of a failed write. Options out of range are usage errors.
 fn refused(error: gen5::Error) -> anyhow::Error {
     match error {
-        gen5::Error::Argument { .. } => UsageError(error.to_string()).into(),
+        gen5::Error::Argument { .. } => usage_error(error.to_string()),
         _ => hint_at_force(error),
     }
 }

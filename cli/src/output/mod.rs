@@ -14,7 +14,7 @@ use anyhow::Result;
 use gen5::Reader;
 use serde::Serialize;
 
-use crate::failure::{Status, UsageError};
+use crate::failure::{Status, usage_error};
 use crate::options::{CommonArgs, ProgressMode};
 use crate::progress::Progress;
 use crate::terminal::{EscapeJson, Tone, escape, paint, shown};
@@ -151,11 +151,9 @@ impl Output<'_> {
     /// Rejects a JSON report if the file itself goes to standard output.
     pub(crate) fn refuse_json(&self) -> Result<()> {
         match self.json_path {
-            Some(_) => Err(UsageError(
-                "--json tells of a file on standard output, where - has the file itself go: give it a name"
-                    .into(),
-            )
-            .into()),
+            Some(_) => Err(usage_error(
+                "--json tells of a file on standard output, where - has the file itself go: give it a name",
+            )),
             None => Ok(()),
         }
     }
@@ -167,7 +165,7 @@ impl Output<'_> {
             return Ok(());
         }
         let hint = "; send it to a file (> FILE) or a program (|)";
-        Err(UsageError(format!("{what}{hint}{or}")).into())
+        Err(usage_error(format!("{what}{hint}{or}")))
     }
 
     /// Text in the colour of its tone, if results are coloured.

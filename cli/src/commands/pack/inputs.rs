@@ -8,7 +8,7 @@ use super::options::PackArgs;
 use crate::convert::layouts::{FileLayout, SourceFile, comfyui};
 use crate::convert::{ArrayFile, InputFile, LatentArg, LatentArray, find, folder};
 use crate::embedded::Text;
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::input::Expected;
 use crate::input::Inputs;
 use crate::input::files::expand;
@@ -98,11 +98,10 @@ fn paths(arg: &LatentArg) -> Result<Vec<PathBuf>> {
         let pattern = shown(&arg.path);
         let files = count(paths.len(), "file");
         let folder = shown(folder_of(first));
-        return Err(UsageError(format!(
+        return Err(usage_error(format!(
             "{key}={pattern}: the pattern matches {files}, too many for one key; --from {key}={folder} makes one latent of \
              all files of the folder"
-        ))
-        .into());
+        )));
     }
     Ok(paths)
 }

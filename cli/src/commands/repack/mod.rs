@@ -13,8 +13,8 @@ pub(crate) use self::options::RepackArgs;
 pub(crate) use self::options::StoredType;
 use crate::context::Context;
 use crate::embedded::without_bare_words;
-use crate::failure::UsageError;
 use crate::failure::of_file;
+use crate::failure::usage_error;
 use crate::input::latents::find;
 use crate::input::own::{is_own, open_own};
 use crate::metadata::model_info::stored_model_info;
@@ -82,7 +82,7 @@ fn refuse_incompatible_words(args: &RepackArgs) -> Result<()> {
         (_, Some(StoredType::Bfloat16)) => "--dtype bfloat16",
         _ => return Ok(()),
     };
-    Err(UsageError(format!("{words} makes a file of version 1.1, and --compatible is one of 1.0")).into())
+    Err(usage_error(format!("{words} makes a file of version 1.1, and --compatible is one of 1.0")))
 }
 
 /// Whether to keep a chunk other than a latent.
@@ -118,7 +118,7 @@ fn parcels<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<Vec<Parcel<'a>>>
         parcels.push(parcel);
     }
     if let Some(name) = names.values().min() {
-        return Err(UsageError(format!("--rename …={name}: that latent is left out")).into());
+        return Err(usage_error(format!("--rename …={name}: that latent is left out")));
     }
     refuse_clashes(&parcels, &given)?;
     Ok(parcels)
@@ -141,13 +141,13 @@ fn renames<'a>(reader: &Reader, args: &'a RepackArgs) -> Result<HashMap<usize, &
         };
         let Some((latent, new)) = found else {
             let problem = format!("--rename {text}: expected OLD=NEW, such as noise=initial_noise");
-            return Err(UsageError(problem).into());
+            return Err(usage_error(problem));
         };
         let latent = latent?;
         if let Some(other) = names.insert(latent.index(), new) {
             let problem =
                 format!("--rename: latent #{} cannot be called both {other:?} and {new:?}", latent.index());
-            return Err(UsageError(problem).into());
+            return Err(usage_error(problem));
         }
     }
     Ok(names)

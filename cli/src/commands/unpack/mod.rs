@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::convert::recast::Recast;
 use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece, write_file};
-use crate::failure::{Status, UsageError};
+use crate::failure::{Status, usage_error};
 use crate::output::Output;
 use crate::output::environment::{Comparison, capture};
 use crate::output::folder::{OutputFolder, check_destination, create_folder, write, write_json};
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
     if args.unscale.is_some() && !matches!(args.format, Format::Comfyui | Format::Kohya) {
         let problem = "--unscale is for --format comfyui and kohya; all else is written with the values that are stored";
-        return Err(UsageError(problem.to_owned()).into());
+        return Err(usage_error(problem));
     }
     check_destination(&args.output, args.force)?;
     // Reading row by row would check the hash of the whole chunk for every row.

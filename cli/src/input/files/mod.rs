@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use self::pattern::{NamePattern, Pattern, Step};
 use self::walk::{FoundPath, find_paths, sort};
-use crate::failure::UsageError;
+use crate::failure::usage_error;
 use crate::options::FilesArgs;
 use crate::streams::is_dash;
 use crate::terminal::shown;
@@ -21,8 +21,8 @@ use crate::terminal::shown;
 const GEN5: &str = "*.[gG][eE][nN]5";
 
 /// The error when standard input is requested a second time.
-pub(crate) fn read_once() -> UsageError {
-    UsageError("- is standard input, which can be read once".to_owned())
+pub(crate) fn read_once() -> anyhow::Error {
+    usage_error("- is standard input, which can be read once")
 }
 
 /// The files that arguments select, in order.
@@ -41,7 +41,7 @@ impl Files {
     /// If standard input is named twice.
     pub(crate) fn find(args: &FilesArgs) -> Result<Self> {
         if args.files.iter().filter(|path| is_dash(path)).nth(1).is_some() {
-            return Err(read_once().into());
+            return Err(read_once());
         }
         let mut files = Self { found: Vec::new(), several: args.files.len() > 1 };
         for path in &args.files {
