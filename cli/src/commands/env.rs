@@ -65,7 +65,7 @@ struct Milliseconds {
 
 /// The JSON report of a file compared with another or with this machine.
 #[derive(Serialize)]
-struct Compared {
+struct ComparisonReport {
     path: String,
     /// The other file; null for this machine.
     other: Option<String>,
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &EnvArgs, context: &mut Context<'_>) -> Result<()> {
     if args.json {
         let other = args.other.as_deref().map(path_text);
         let same = comparison.is_same();
-        return output.json(&Compared { path: path_text(path), other, same, drift: comparison });
+        return output.json(&ComparisonReport { path: path_text(path), other, same, drift: comparison });
     }
     let file = shown(path);
     let (side, other) = match &args.other {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::of_file;
-use crate::input::each_file::{Seen, each};
+use crate::input::each_file::{FileResult, each};
 use crate::options::FileArgs;
 use crate::output::path_text;
 use crate::progress::FileShare;
@@ -26,8 +26,8 @@ pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
         let reader = input.open_within(limits, path)?;
         reader.fingerprint().map_err(|error| of_file(error, path))
     };
-    each(&args.files, None, output, look, |seen, output| {
-        let Seen { path, several, result, .. } = seen;
+    each(&args.files, None, output, look, |file, output| {
+        let FileResult { path, several, result, .. } = file;
         match result {
             Ok(fingerprint) if args.json => {
                 let report =

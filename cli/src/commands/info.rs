@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::context::Context;
 use crate::convert::layouts::SourceOutline;
 use crate::failure::Status;
-use crate::input::each_file::{Seen, each};
+use crate::input::each_file::{FileResult, each};
 use crate::metadata::origins::SOURCES;
 use crate::options::{CaptureArgs, FileArgs};
 use crate::output::environment::describe;
@@ -40,7 +40,7 @@ pub(crate) struct InfoArgs {
 }
 
 /// A file that was read.
-struct Looked {
+struct InspectedFile {
     reader: Reader,
     image: Option<ImageInfo>,
     environment: Option<Environment>,
@@ -155,10 +155,10 @@ impl LatentInfo {
     }
 }
 
-impl Looked {
+impl InspectedFile {
     /// `current` is the environment to compare with, if any.
     fn at(reader: Reader, current: Option<&Environment>) -> Self {
-        let mut looked = Self {
+        let mut inspected = Self {
             reader,
             image: None,
             environment: None,
@@ -166,17 +166,17 @@ impl Looked {
             problems: Vec::new(),
             status: Status::Fine,
         };
-        let reader = looked.reader.clone();
+        let reader = inspected.reader.clone();
         if let Some(record) = reader.chunks().iter().find(|record| record.kind() == ChunkType::IMAGE) {
-            let start = looked.note_problem(reader.payload_start(record.index(), IMAGE_START));
+            let start = inspected.note_problem(reader.payload_start(record.index(), IMAGE_START));
             let kind = start.and_then(|start| infer::get(&start));
             let chunk = ChunkInfo::of(record);
-            looked.image = Some(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk });
+            inspected.image = Some(ImageInfo { media_type: kind.map(|kind| kind.mime_type()), chunk });
         }
-        looked.environment = looked.note_problem(reader.environment()).flatten();
-        let compared = looked.environment.as_ref().zip(current);
-        looked.drift = compared.map(|(file, current)| Comparison::with_machine(file, current));
-        looked
+        inspected.environment = inspected.note_problem(reader.environment()).flatten();
+        let compared = inspected.environment.as_ref().zip(current);
+        inspected.drift = compared.map(|(file, current)| Comparison::with_machine(file, current));
+        inspected
     }
 
     /// The JSON report.
@@ -214,33 +214,38 @@ pub(crate) fn run(args: &InfoArgs, context: &mut Context<'_>) -> Result<()> {
     let current = captured.map(|captured| captured.environment);
     let FileArgs { files, json } = &args.files;
     let look = |path: &Path, limits: Limits, _: &FileShare<'_>| {
-        Ok(Looked::at(input.open_within(limits, path)?, current.as_ref()))
+        Ok(InspectedFile::at(input.open_within(limits, path)?, current.as_ref()))
     };
-    each(files, None, output, look, |seen, output| {
-        let Seen { path, position, several, result } = seen;
-        let looked = match result {
-            Ok(looked) => looked,
+    each(files, None, output, look, |file, output| {
+        let FileResult { path, position, several, result } = file;
+        let inspected = match result {
+            Ok(inspected) => inspected,
             Err(error) => return output.failed(path, &error, *json, several),
         };
-        output.remember(looked.status);
+        output.remember(inspected.status);
         if *json {
-            return output.json_of(&looked.report(path), several);
+            return output.json_of(&inspected.report(path), several);
         }
         if position > 0 {
             writeln!(output.out)?;
         }
-        print(path, &looked, current.is_some(), output)
+        print(path, &inspected, current.is_some(), output)
     })
 }
 
-fn print(path: &Path, looked: &Looked, check_environment: bool, output: &mut Output<'_>) -> Result<()> {
-    let reader = &looked.reader;
+fn print(
+    path: &Path,
+    inspected: &InspectedFile,
+    check_environment: bool,
+    output: &mut Output<'_>,
+) -> Result<()> {
+    let reader = &inspected.reader;
     let name = output.painted(Tone::Heading, &shown(path));
     let size = human_size(reader.file_size());
     writeln!(output.out, "{name}: GEN5 {}, {size}", version_text(reader.version()))?;
     let bad = output.painted(Tone::Bad, "damaged     ");
     let mut writer = FactWriter { out: &mut *output.out, bad };
-    write_facts(looked, check_environment, &mut writer)?;
+    write_facts(inspected, check_environment, &mut writer)?;
     if reader.chunks().is_empty() {
         return Ok(());
     }
@@ -354,24 +359,28 @@ impl FactWriter<'_> {
 }
 
 /// Writes all facts about a file.
-fn write_facts(looked: &Looked, check_environment: bool, writer: &mut FactWriter<'_>) -> Result<()> {
-    write_metadata(&looked.reader, writer)?;
-    if let Some(image) = &looked.image {
+fn write_facts(
+    inspected: &InspectedFile,
+    check_environment: bool,
+    writer: &mut FactWriter<'_>,
+) -> Result<()> {
+    write_metadata(&inspected.reader, writer)?;
+    if let Some(image) = &inspected.image {
         let kind = image.media_type.unwrap_or("of unknown format");
         writer.write("image", [format!("{kind}, {}", human_size(image.chunk.payload_size))])?;
     }
-    for component in looked.environment.iter().flat_map(Environment::components) {
+    for component in inspected.environment.iter().flat_map(Environment::components) {
         writer.write("environment", [describe(component)])?;
     }
-    if looked.environment.is_none() && check_environment {
+    if inspected.environment.is_none() && check_environment {
         writer.write("drift", ["unknown: the file has no environment"])?;
     }
-    if let Some(drift) = &looked.drift {
+    if let Some(drift) = &inspected.drift {
         let summary = if drift.is_same() { "none from this machine".into() } else { drift.summary() };
         writer.write("drift", [summary])?;
         drift.lines().into_iter().try_for_each(|line| writer.write("", [line]))?;
     }
-    looked.problems.iter().try_for_each(|problem| writer.write("damaged", [problem]))
+    inspected.problems.iter().try_for_each(|problem| writer.write("damaged", [problem]))
 }
 
 fn write_metadata(reader: &Reader, writer: &mut FactWriter<'_>) -> Result<()> {

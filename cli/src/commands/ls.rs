@@ -7,7 +7,7 @@ use gen5::Latent;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::input::each_file::{Seen, each};
+use crate::input::each_file::{FileResult, each};
 use crate::options::FilesArgs;
 use crate::output::Output;
 use crate::output::latent_row::StoredLatent;
@@ -48,8 +48,8 @@ pub(crate) fn run(args: &LsArgs, context: &mut Context<'_>) -> Result<()> {
         None,
         output,
         |path, limits, _| input.open_within(limits, path),
-        |seen, output| {
-            let Seen { path, several, result, .. } = seen;
+        |file, output| {
+            let FileResult { path, several, result, .. } = file;
             match result {
                 Ok(reader) => {
                     output.note_unknown(&reader, path, "not listed; gen5 info shows such chunks");

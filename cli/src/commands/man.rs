@@ -8,7 +8,7 @@ use clap_mangen::Man;
 
 use crate::interrupt;
 use crate::output::Output;
-use crate::output::file::Placed;
+use crate::output::file::OutputFile;
 use crate::output::folder::refuse_dash;
 use crate::terminal::{count, shown};
 use clap::Args;
@@ -47,8 +47,8 @@ fn write(pages: &[(String, String)], args: &ManArgs) -> Result<()> {
     let paths: Vec<PathBuf> = pages.iter().map(|(name, _)| args.output.join(name)).collect();
     // All are created before the first is published, so an existing page stops the command before
     // it publishes anything.
-    let placed = paths.iter().map(|path| Placed::create(path, args.force)).collect::<Result<Vec<_>>>()?;
-    placed.into_iter().zip(pages).try_for_each(|(placed, (_, page))| placed.publish(page.as_bytes()))
+    let files = paths.iter().map(|path| OutputFile::create(path, args.force)).collect::<Result<Vec<_>>>()?;
+    files.into_iter().zip(pages).try_for_each(|(file, (_, page))| file.publish(page.as_bytes()))
 }
 
 /// File names and pages: `gen5.1`, and one per command, such as `gen5-pack.1`.

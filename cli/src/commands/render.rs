@@ -11,7 +11,7 @@ use crate::failure::usage_error;
 use crate::input::look::wish;
 use crate::interrupt;
 use crate::options::{LookArgs, ThemeArg};
-use crate::output::file::Placed;
+use crate::output::file::OutputFile;
 use crate::picture::{png, sheet};
 use crate::streams::is_dash;
 use crate::terminal::{count, shown, shown_file_name};
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
         return Err(usage_error(problem));
     }
     let reader = input.open(&args.file)?;
-    let placed = Placed::create(&args.output, args.force)?;
+    let output_file = OutputFile::create(&args.output, args.force)?;
     let wish = wish(&args.look, args.width, &reader, &args.file)?;
     let sheet = sheet(&reader, &shown_file_name(&args.file), &wish, &args.theme.colors());
     // Latents left unread because of a signal are not damaged.
@@ -111,5 +111,5 @@ pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
         _ => format!("{shown} of {}", count(shown + left_out, "latent")),
     };
     let report = RenderReport { file_size: file.len(), width, height, shown, left_out, damaged };
-    placed.deliver(&file, &format!("{width}x{height}, {latents}"), &report, output)
+    output_file.deliver(&file, &format!("{width}x{height}, {latents}"), &report, output)
 }

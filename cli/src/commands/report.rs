@@ -16,7 +16,7 @@ use crate::input::files::Files;
 use crate::interrupt;
 use crate::options::{CaptureArgs, FilesArgs, PreviewArg};
 use crate::output::environment::capture;
-use crate::output::file::Placed;
+use crate::output::file::OutputFile;
 use crate::output::path_text;
 use crate::page::{Content, HtmlPage, Integrity, Reading, ShownFile, render};
 use crate::streams::is_dash;
@@ -165,7 +165,7 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
         errors.iter().for_each(|error| output.report(error));
         return last.map_or(Ok(()), Err);
     }
-    let placed = Placed::create(&args.output, args.force)?;
+    let output_file = OutputFile::create(&args.output, args.force)?;
     let machine =
         if args.no_environment_check { None } else { Some(capture(&args.capture, output)?.environment) };
     let title = args.title.clone().unwrap_or_else(|| title(&found));
@@ -224,7 +224,12 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
     let html = render(&page);
     let report =
         PageReport { file_size: html.len(), files: page.files.iter().map(PageFileReport::of).collect() };
-    placed.deliver(html.as_bytes(), &format!("{number}, {}", human_size(html.len() as u64)), &report, output)
+    output_file.deliver(
+        html.as_bytes(),
+        &format!("{number}, {}", human_size(html.len() as u64)),
+        &report,
+        output,
+    )
 }
 
 /// The default title of a page.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Status;
-use crate::input::each_file::{Seen, each};
+use crate::input::each_file::{FileResult, each};
 use crate::options::FileArgs;
 use crate::output::{Output, path_text};
 use crate::progress::FileShare;
@@ -47,8 +47,8 @@ pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
         let report = reader.verify_chunks(share.of(total));
         Ok((reader, report, start.elapsed()))
     };
-    each(&args.files, Some("verifying"), output, look, |seen, output| {
-        let Seen { path, several, result, .. } = seen;
+    each(&args.files, Some("verifying"), output, look, |file, output| {
+        let FileResult { path, several, result, .. } = file;
         match result {
             Ok((reader, report, time)) => {
                 errors(&report).map(Status::of_library).for_each(|status| output.remember(status));

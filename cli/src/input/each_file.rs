@@ -20,7 +20,7 @@ use crate::terminal::count;
 const BATCH: u64 = 64 << 20;
 
 /// The result of reading one file.
-pub(crate) struct Seen<'p, T> {
+pub(crate) struct FileResult<'p, T> {
     pub(crate) path: &'p Path,
     /// Position among the files.
     pub(crate) position: usize,
@@ -40,7 +40,7 @@ pub(crate) fn each<'o, T: Send>(
     doing: Option<&'static str>,
     output: &mut Output<'o>,
     look: impl Fn(&Path, Limits, &FileShare<'_>) -> Result<T> + Sync,
-    mut print: impl FnMut(Seen<'_, T>, &mut Output<'o>) -> Result<()>,
+    mut print: impl FnMut(FileResult<'_, T>, &mut Output<'o>) -> Result<()>,
 ) -> Result<()> {
     let Files { found, several } = Files::find(args)?;
     if several {
@@ -76,7 +76,7 @@ pub(crate) fn each<'o, T: Send>(
             if limits(&path) != Limits::default() && result.as_ref().is_err_and(is_for_alone) {
                 result = look(&path, Limits::default(), &progress.share(size));
             }
-            progress.suspend(|| print(Seen { path: &path, position, several, result }, output))?;
+            progress.suspend(|| print(FileResult { path: &path, position, several, result }, output))?;
             position += 1;
         }
     }

@@ -14,12 +14,12 @@ use crate::streams::is_dash;
 use crate::terminal::shown;
 
 /// An output file: at a path, or standard output.
-pub(crate) struct Placed<'a> {
+pub(crate) struct OutputFile<'a> {
     path: &'a Path,
     draft: Option<Draft>,
 }
 
-impl<'a> Placed<'a> {
+impl<'a> OutputFile<'a> {
     /// Creates an output file. An existing file is only replaced with `force`.
     pub(crate) fn create(path: &'a Path, force: bool) -> Result<Self> {
         if is_dash(path) {

@@ -30,7 +30,7 @@ pub(super) struct LatentReport {
     file: Option<Form>,
     other: Option<Form>,
     #[serde(flatten)]
-    distance: Option<Measured>,
+    distance: Option<DistanceReport>,
     /// Different members of the records that the format does not define.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     members: Vec<Change>,
@@ -48,14 +48,14 @@ struct Form {
 
 /// A distance in JSON; infinity becomes null.
 #[derive(Serialize)]
-struct Measured {
+struct DistanceReport {
     values: u64,
     differing: u64,
     max_abs_difference: f64,
     mean_abs_difference: f64,
 }
 
-impl Measured {
+impl DistanceReport {
     fn of(distance: &Distance) -> Self {
         let Distance { values, differing, largest, .. } = *distance;
         Self { values, differing, max_abs_difference: largest, mean_abs_difference: distance.mean() }
@@ -158,7 +158,7 @@ impl Pair {
             result,
             file: self.file.as_ref().map(Form::of),
             other: self.other.as_ref().map(Form::of),
-            distance: distance.as_ref().map(Measured::of),
+            distance: distance.as_ref().map(DistanceReport::of),
             members: self.members(listing),
             error: failure.as_ref().err().map(|error| format!("{error:#}")),
         };
@@ -226,7 +226,7 @@ impl LatentReport {
             Some(distance) => {
                 let largest = number(distance.max_abs_difference);
                 let mean = number(distance.mean_abs_difference);
-                let Measured { values, differing, .. } = distance;
+                let DistanceReport { values, differing, .. } = distance;
                 differences.push(format!(
                     "{differing} of {values} values differ, by {largest} at most and {mean} on average"
                 ));

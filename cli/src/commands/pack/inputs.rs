@@ -21,17 +21,17 @@ use crate::terminal::{count, dimensions, escape, shown};
 
 /// All latents, and the other data of their files.
 #[derive(Default)]
-pub(super) struct Gathered {
+pub(super) struct PackInputs {
     pub(super) arrays: Vec<LatentArray>,
     /// Texts with information on how the latents were made.
     pub(super) texts: Vec<ImageText>,
     sources: Vec<SourceFile>,
 }
 
-impl Gathered {
+impl PackInputs {
     /// Finds all requested latents.
     pub(super) fn read(args: &PackArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<Self> {
-        let mut gathered = Self::default();
+        let mut inputs = Self::default();
         for arg in &args.latents {
             for path in paths(arg)? {
                 let arg = LatentArg { path, ..arg.clone() };
@@ -41,25 +41,25 @@ impl Gathered {
                     InputFile::at(&arg.path)
                 };
                 let found = find(&arg, &file)?;
-                gathered.arrays.extend(found.arrays.iter().cloned());
-                gathered.text(&found, &arg.path);
-                gathered.keep(found, output);
+                inputs.arrays.extend(found.arrays.iter().cloned());
+                inputs.text(&found, &arg.path);
+                inputs.keep(found, output);
             }
         }
         for arg in &args.folders {
             let found = folder::read(arg)?;
             note_found(&found, &arg.path, output);
-            gathered.arrays.extend(found.arrays);
+            inputs.arrays.extend(found.arrays);
             // With several files, the text of one does not apply to all.
             if let [only] = &*found.files {
-                gathered.text(only, &arg.path);
+                inputs.text(only, &arg.path);
             }
             for mut file in found.files {
                 file.is_worth_keeping = true;
-                gathered.keep(file, output);
+                inputs.keep(file, output);
             }
         }
-        Ok(gathered)
+        Ok(inputs)
     }
 
     /// Adds the text of a file, if it says how its latent was made.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use anyhow::{Result, bail};
 use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
 
-use self::inputs::Gathered;
+use self::inputs::PackInputs;
 pub(crate) use self::options::PackArgs;
 use crate::context::Context;
 use crate::convert::LatentArray;
@@ -30,14 +30,14 @@ pub(crate) fn run(args: &PackArgs, context: &mut Context<'_>) -> Result<()> {
     if let (Some(image), Some(path)) = (&image, &args.image) {
         texts.push(ImageText::read(image, path));
     }
-    let mut gathered = Gathered::read(args, input, output)?;
-    refuse_repeated_keys(&gathered.arrays)?;
-    texts.append(&mut gathered.texts);
+    let mut inputs = PackInputs::read(args, input, output)?;
+    refuse_repeated_keys(&inputs.arrays)?;
+    texts.append(&mut inputs.texts);
     if args.metadata.no_image_text {
         texts.clear();
     }
-    let metadata = metadata(&args.metadata, &texts, gathered.sources()?.as_deref(), input, output)?;
-    let latents = gathered.arrays;
+    let metadata = metadata(&args.metadata, &texts, inputs.sources()?.as_deref(), input, output)?;
+    let latents = inputs.arrays;
     let captured = capture(args, output)?;
     let metadata = with_hardware(metadata, captured.as_ref())?;
     let environment = environment(args, captured, input)?;

@@ -80,14 +80,14 @@ impl<'a> Unit<'a> {
 }
 
 /// A file written from a latent or a row.
-pub(super) struct Derived {
+pub(super) struct DerivedFile {
     /// The suggested file name without extension.
     pub(super) stem: Option<String>,
     pub(super) pieces: Vec<Piece<PieceData>>,
     pub(super) texts: SharedTexts,
 }
 
-impl Derived {
+impl DerivedFile {
     /// Size of the data that files of one latent repeat, including the index.
     pub(super) fn repeated(&self, unit: &Unit<'_>) -> u64 {
         (unit.latent.key().map_or(0, str::len) + self.texts.size()) as u64
@@ -161,7 +161,7 @@ pub(super) fn comfyui_files(
     unit: &Unit<'_>,
     texts: &SharedTexts,
     unscale: &mut Unscale,
-) -> Result<Vec<Derived>> {
+) -> Result<Vec<DerivedFile>> {
     let has_batch = unit.layout() != Some(FileLayout::Musubi);
     let shape = match unit.shape.len() {
         3 => [&[1], unit.shape.as_slice()].concat(),
@@ -177,7 +177,7 @@ pub(super) fn comfyui_files(
         shape,
         values: unit.values(None, unscale),
     };
-    Ok(vec![Derived {
+    Ok(vec![DerivedFile {
         stem: unit.stem().map(shortened),
         pieces: vec![latent, marker()],
         texts: Arc::clone(texts),
@@ -185,7 +185,7 @@ pub(super) fn comfyui_files(
 }
 
 /// One kohya cache per image, if there are any. Values are float32, as in all such caches.
-pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<Derived>> {
+pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<DerivedFile>> {
     let Some((rows, [channels, height, width])) = images(unit) else { return Ok(Vec::new()) };
     let pixels = |axis: usize| axis.checked_mul(kohya::PIXELS).and_then(|axis| i64::try_from(axis).ok());
     let (Some(width_in_pixels), Some(height_in_pixels)) = (pixels(width), pixels(height)) else {
@@ -209,7 +209,7 @@ pub(super) fn kohya_files(unit: &Unit<'_>, unscale: &mut Unscale) -> Result<Vec<
         };
         let size = sizes(kohya::ORIGINAL_SIZE, &[width_in_pixels, height_in_pixels]);
         let crop = sizes(kohya::CROP, &[0, 0, width_in_pixels, height_in_pixels]);
-        Derived { stem, pieces: vec![latents, size, crop], texts: SharedTexts::default() }
+        DerivedFile { stem, pieces: vec![latents, size, crop], texts: SharedTexts::default() }
     };
     Ok(match rows {
         None => vec![file(unit.stem().map(shortened), None)],

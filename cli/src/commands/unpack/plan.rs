@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::LATENTS;
 use super::derive::{
-    Derived, SIZES_ARE_DERIVED, Unit, comfyui_files, comfyui_texts, kohya_files, marker, units,
+    DerivedFile, SIZES_ARE_DERIVED, Unit, comfyui_files, comfyui_texts, kohya_files, marker, units,
 };
 use super::options::Format;
 use super::options::UnpackArgs;
@@ -363,9 +363,9 @@ impl<'a> Planner<'a> {
         left: &[&Latent],
         layout: FileLayout,
         mut unscale: Unscale,
-        files_of: impl Fn(&Unit<'_>, &mut Unscale) -> Result<Vec<Derived>>,
+        files_of: impl Fn(&Unit<'_>, &mut Unscale) -> Result<Vec<DerivedFile>>,
     ) -> Result<bool> {
-        let mut derived: Vec<Derived> = Vec::new();
+        let mut derived: Vec<DerivedFile> = Vec::new();
         let mut companions = HashSet::new();
         let mut no_images = HashSet::new();
         let mut repeated = 0_u64;
@@ -404,7 +404,7 @@ impl<'a> Planner<'a> {
         let names = self.free_names(&stems, layout.extension());
         let any = !derived.is_empty();
         self.plan.files.extend(derived.into_iter().zip(names).map(
-            |(Derived { pieces, texts, .. }, name)| PlannedFile {
+            |(DerivedFile { pieces, texts, .. }, name)| PlannedFile {
                 path: format!("{LATENTS}/{name}"),
                 container: container(layout),
                 pieces,
