@@ -31,7 +31,7 @@ fn main() {
                 0.0
             }
             ["raw", path] => {
-                write(path.as_ref(), options.clone().compression(Compression::None), &shape, &latents)
+                write(path.as_ref(), options.clone().compression(Compression::Raw), &shape, &latents)
             }
             ["zstd", path] => {
                 write(path.as_ref(), options.clone().compression(Compression::Zstd), &shape, &latents)

@@ -8,7 +8,8 @@
 use std::error::Error;
 use std::time::Instant;
 
-use gen5::{Array, Compression, Environment, GenerationSettings, Metadata, Reader, WriteOptions, f16};
+use gen5::metadata::GenerationSettings;
+use gen5::{Array, Compression, Environment, Metadata, Reader, WriteOptions, f16};
 
 /// Channels, height and width of one latent: that of an image of 1024 x 1024 pixels.
 const LATENT: [usize; 3] = [4, 128, 128];

@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::environment::{Component, Environment};
+use crate::snapshot::{Component, Environment};
 
 /// One difference between the environment of a file and another, usually the current one.
 ///
 /// Its `Display` text is the warning that the reference decoder prints.
 ///
 /// ```
-/// use gen5::{Component, Environment, Severity};
+/// use gen5::Environment;
+/// use gen5::environment::{Comparison, Component, Severity};
 ///
 /// let file = Environment::new([Component::new("torch", "name=torch;version=2.14.0;cuda=13.2")]);
 /// let current = Environment::new([Component::new("torch", "name=torch;version=2.15.0;cuda=13.2")]);
-/// let drift = file.drift(&current);
+/// let drift = Comparison { file: &file, current: &current }.drift();
 /// assert_eq!(
 ///     drift[0].to_string(),
 ///     "Environment component 'torch' differs:\n  \
@@ -182,9 +183,28 @@ impl fmt::Display for Severity {
     }
 }
 
-impl Environment {
-    /// Returns the differences between this environment, from a file, and that of the current
-    /// system. They are in file order, followed by components that the file does not have.
+/// A comparison of the environment of a file with another one.
+///
+/// The fields have names because the order matters: each side records other things.
+///
+/// ```
+/// use gen5::Environment;
+/// use gen5::environment::{Comparison, Component};
+///
+/// let file = Environment::new([Component::new("os", "name=os;version=Linux 6.1")]);
+/// let current = Environment::new([Component::new("os", "name=os;version=Linux 6.18")]);
+/// assert_eq!(Comparison { file: &file, current: &current }.drift().len(), 1);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison<'e> {
+    /// The environment of a file.
+    pub file: &'e Environment,
+    /// The environment of the current system, or of another file.
+    pub current: &'e Environment,
+}
+
+impl Comparison<'_> {
+    /// Returns the differences between the environment of a file and the current system. They are in file order, followed by components that the file does not have.
     ///
     /// Components with the same id are compared as a multiset, so the order of GPUs does not matter
     /// and each one counts. (The reference decoder compares only the last component of each id. If
@@ -196,23 +216,23 @@ impl Environment {
     /// The current system is expected to record everything, except Python's packages if it has no
     /// `python`, and except components that its `Capture` left out, such as GPUs whose driver
     /// hangs.
-    pub fn drift(&self, current: &Self) -> Vec<Drift> {
-        self.compare(current, Teller::System)
+    pub fn drift(self) -> Vec<Drift> {
+        self.compare(Teller::System)
     }
 
-    /// Returns the differences as [`drift`](Self::drift) does, but for another environment that is
-    /// also from a file, and may omit the same components.
-    pub fn drift_between_files(&self, other: &Self) -> Vec<Drift> {
-        self.compare(other, Teller::File)
+    /// Returns the differences as [`drift`](Self::drift) does, but between two files, which may omit
+    /// the same components.
+    pub fn drift_between_files(self) -> Vec<Drift> {
+        self.compare(Teller::File)
     }
 
-    fn compare(&self, current: &Self, teller: Teller) -> Vec<Drift> {
-        let mut stored = by_id(self);
-        let mut now = by_id(current);
+    fn compare(self, teller: Teller) -> Vec<Drift> {
+        let mut stored = by_id(self.file);
+        let mut now = by_id(self.current);
         let mut drift = Vec::new();
         for (id, texts) in std::mem::take(&mut stored.in_order) {
             let (changed, left) = without_common(texts, now.take(id));
-            let is_said = (now.has(id) || teller.rules_out(&now, id)) && !current.leaves_out(id);
+            let is_said = (now.has(id) || teller.rules_out(&now, id)) && !self.current.leaves_out(id);
             let mut left = left.into_iter().map(str::to_owned);
             for file in changed.into_iter().map(str::to_owned) {
                 drift.push(match left.next() {
@@ -234,8 +254,8 @@ impl Environment {
 
     /// Returns the differences as [`drift`](Self::drift) does, and logs each through the crate
     /// `log`: differences as warnings, notes as information.
-    pub fn log_drift(&self, current: &Self) -> Vec<Drift> {
-        let drift = self.drift(current);
+    pub fn log_drift(self) -> Vec<Drift> {
+        let drift = self.drift();
         for one in &drift {
             let level = if one.is_difference() { log::Level::Warn } else { log::Level::Info };
             log::log!(level, "{one}");
@@ -309,12 +329,16 @@ mod tests {
 
     use super::*;
 
+    fn drift(file: &Environment, current: &Environment) -> Vec<Drift> {
+        Comparison { file, current }.drift()
+    }
+
     fn environment(components: &[(&str, &str)]) -> Environment {
         Environment::new(components.iter().map(|&(id, text)| Component::new(id, text)))
     }
 
     fn told(file: &[(&str, &str)], current: &[(&str, &str)]) -> Vec<(String, Severity)> {
-        let drift = environment(file).drift(&environment(current));
+        let drift = drift(&environment(file), &environment(current));
         drift.iter().map(|one| (one.to_string(), one.severity())).collect()
     }
 
@@ -358,8 +382,8 @@ mod tests {
 
         // Neither side queried an interpreter; the system has no GPU.
         let notes = of([("os", Low), ("python", Note), ("torch", Note), ("gpu", Note), ("cpu", Note)]);
-        assert_eq!(severities(bare.drift(&rich))[..5], notes);
-        let told = severities(rich.drift(&bare));
+        assert_eq!(severities(drift(&bare, &rich))[..5], notes);
+        let told = severities(drift(&rich, &bare));
         assert_eq!(
             told[..4],
             of([("python", Note), ("torch", Note), ("gpu", High), ("cpu", Low), ("os", Low)])[..4]
@@ -367,17 +391,17 @@ mod tests {
 
         // An interpreter was queried, and has no torch and no diffusers; a file may omit more than
         // torch.
-        let told = severities(rich.drift(&python));
+        let told = severities(drift(&rich, &python));
         assert_eq!(
             told,
             of([("torch", High), ("gpu", High), ("cpu", Low), ("diffusers", High), ("os", Low)])
         );
-        let told = severities(rich.drift_between_files(&python));
+        let told = severities(Comparison { file: &rich, current: &python }.drift_between_files());
         assert_eq!(
             told,
             of([("torch", High), ("gpu", Note), ("cpu", Note), ("diffusers", Note), ("os", Low)])
         );
-        let told = severities(python.drift(&rich));
+        let told = severities(drift(&python, &rich));
         assert_eq!(
             told,
             of([("os", Low), ("torch", High), ("gpu", Note), ("cpu", Note), ("diffusers", Note)])
@@ -389,7 +413,7 @@ mod tests {
     fn what_a_capture_left_out_is_a_note() {
         let file = environment(&[("os", "a"), ("gpu", "NVIDIA"), ("cpu", "C")]);
         let severities = |current: &Environment| -> Vec<(String, Severity)> {
-            file.drift(current).into_iter().map(|one| (one.id().to_owned(), one.severity())).collect()
+            drift(&file, current).into_iter().map(|one| (one.id().to_owned(), one.severity())).collect()
         };
         let mut current = environment(&[("os", "a")]);
         let missing = |gpu| [("gpu".to_owned(), gpu), ("cpu".to_owned(), Severity::Low)];
@@ -400,7 +424,7 @@ mod tests {
         current.push(Component::new("cpu", "C"));
         assert_eq!(severities(&current), [("gpu".to_owned(), Severity::High)], "another one is there");
         let file = environment(&[("os", "a"), ("gpu", "AMD"), ("gpu", "NVIDIA"), ("cpu", "C")]);
-        assert_eq!(file.drift(&current)[0].severity(), Severity::Note);
+        assert_eq!(drift(&file, &current)[0].severity(), Severity::Note);
     }
 
     #[test]
@@ -424,7 +448,7 @@ mod tests {
         let file = many(0);
         let current = many(30_000);
         let start = std::time::Instant::now();
-        assert_eq!(file.drift(&current).len(), 30_000);
+        assert_eq!(drift(&file, &current).len(), 30_000);
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 
@@ -441,9 +465,9 @@ mod tests {
             };
             let file = make(&file);
             let current = make(&current);
-            prop_assert!(file.drift(&file).is_empty());
-            let there = file.drift(&current);
-            let back = current.drift(&file);
+            prop_assert!(drift(&file, &file).is_empty());
+            let there = drift(&file, &current);
+            let back = drift(&current, &file);
             prop_assert_eq!(there.len(), back.len());
             for (side, drift) in [(&file, &there), (&current, &back)] {
                 for component in side.components() {

@@ -46,11 +46,6 @@ impl Dtype {
         }
     }
 
-    /// Returns the dtype with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dtype| dtype.name() == name)
-    }
-
     /// Returns whether it needs version 1.1, with or without byte shuffle.
     pub(crate) const fn needs_1_1(self, shuffled: bool) -> bool {
         shuffled || matches!(self, Self::BF16)
@@ -84,25 +79,26 @@ impl fmt::Display for Dtype {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for half::f16 {}
-    impl Sealed for half::bf16 {}
-    impl Sealed for f32 {}
+    use super::Values;
+
+    /// The part of [`Element`](super::Element) that only this crate uses.
+    pub trait Sealed: Sized {
+        /// Returns `values` with their type as a run-time value.
+        fn erase(values: &[Self]) -> Values<'_>;
+
+        /// Returns `values` if they have this type and its alignment.
+        fn typed(values: Values<'_>) -> Option<&[Self]>;
+
+        /// Converts values into `to`, which has the same length, rounding to nearest, ties to even.
+        fn convert(values: Values<'_>, to: &mut [Self]);
+    }
 }
+
+pub(crate) use sealed::Sealed;
 
 /// A type of latent elements: [`struct@f16`], [`struct@bf16`] or [`f32`]. This trait is sealed.
 pub trait Element:
-    sealed::Sealed
-    + Copy
-    + Default
-    + fmt::Debug
-    + Send
-    + Sync
-    + FromBytes
-    + IntoBytes
-    + Immutable
-    + KnownLayout
-    + 'static
+    Sealed + Copy + Default + fmt::Debug + Send + Sync + FromBytes + IntoBytes + Immutable + KnownLayout + 'static
 {
     /// The dtype of these values.
     const DTYPE: Dtype;
@@ -112,18 +108,6 @@ pub trait Element:
 
     /// Returns whether it is neither NaN nor infinite.
     fn is_finite(self) -> bool;
-
-    /// Returns `values` with their type as a run-time value.
-    #[doc(hidden)]
-    fn erase(values: &[Self]) -> Values<'_>;
-
-    /// Returns `values` if they have this type.
-    #[doc(hidden)]
-    fn typed(values: Values<'_>) -> Option<&[Self]>;
-
-    /// Converts values into `to`, which has the same length, rounding to nearest, ties to even.
-    #[doc(hidden)]
-    fn convert(values: Values<'_>, to: &mut [Self]);
 }
 
 impl Element for f16 {
@@ -143,7 +127,9 @@ impl Element for f16 {
     fn is_finite(self) -> bool {
         Self::is_finite(self)
     }
+}
 
+impl Sealed for f16 {
     fn erase(values: &[Self]) -> Values<'_> {
         Values::F16(values)
     }
@@ -160,6 +146,7 @@ impl Element for f16 {
             Values::F16(values) => to.copy_from_slice(values),
             Values::BF16(values) => by_way_of_f32(values, to),
             Values::F32(values) => to.convert_from_f32_slice(values),
+            Values::Unaligned(values) => values.convert(to),
         }
     }
 }
@@ -175,7 +162,9 @@ impl Element for bf16 {
     fn is_finite(self) -> bool {
         Self::is_finite(self)
     }
+}
 
+impl Sealed for bf16 {
     fn erase(values: &[Self]) -> Values<'_> {
         Values::BF16(values)
     }
@@ -192,6 +181,7 @@ impl Element for bf16 {
             Values::F16(values) => by_way_of_f32(values, to),
             Values::BF16(values) => to.copy_from_slice(values),
             Values::F32(values) => to.convert_from_f32_slice(values),
+            Values::Unaligned(values) => values.convert(to),
         }
     }
 }
@@ -206,7 +196,9 @@ impl Element for f32 {
     fn is_finite(self) -> bool {
         Self::is_finite(self)
     }
+}
 
+impl Sealed for f32 {
     fn erase(values: &[Self]) -> Values<'_> {
         Values::F32(values)
     }
@@ -225,6 +217,7 @@ impl Element for f32 {
                 to.iter_mut().zip(values).for_each(|(to, value)| *to = Element::to_f32(*value));
             }
             Values::F32(values) => to.copy_from_slice(values),
+            Values::Unaligned(values) => values.convert(to),
         }
     }
 }
@@ -263,13 +256,53 @@ where
     }
 }
 
-/// Values of one of the types.
+/// Values of one of the types. It is public only because [`Element`]'s supertrait names it.
 #[derive(Clone, Copy)]
-#[doc(hidden)]
 pub enum Values<'a> {
     F16(&'a [f16]),
     BF16(&'a [bf16]),
     F32(&'a [f32]),
+    Unaligned(UnalignedValues<'a>),
+}
+
+/// Values whose bytes do not have the alignment of their type.
+#[derive(Clone, Copy)]
+pub struct UnalignedValues<'a> {
+    dtype: Dtype,
+    bytes: &'a [u8],
+}
+
+impl UnalignedValues<'_> {
+    fn len(self) -> usize {
+        self.bytes.len() / self.dtype.size()
+    }
+
+    /// Calls `find` with aligned copies of the values, a block at a time, and with the position of
+    /// the block, until it returns something.
+    fn find<R>(self, mut find: impl FnMut(usize, Values<'_>) -> Option<R>) -> Option<R> {
+        fn blocks<T: Element, R>(bytes: &[u8], mut find: impl FnMut(usize, &[T]) -> Option<R>) -> Option<R> {
+            let mut aligned = [T::default(); LANE_BLOCK];
+            bytes.chunks(LANE_BLOCK * size_of::<T>()).enumerate().find_map(|(number, block)| {
+                let (values, _) = aligned.split_at_mut(block.len() / size_of::<T>());
+                values.as_mut_bytes().copy_from_slice(block);
+                find(number * LANE_BLOCK, values)
+            })
+        }
+        match self.dtype {
+            Dtype::F16 => blocks(self.bytes, |start, block| find(start, Values::F16(block))),
+            Dtype::BF16 => blocks(self.bytes, |start, block| find(start, Values::BF16(block))),
+            Dtype::F32 => blocks(self.bytes, |start, block| find(start, Values::F32(block))),
+        }
+    }
+
+    fn convert<T: Sealed>(self, to: &mut [T]) {
+        self.find(|start, block| {
+            if let Some(to) = to.get_mut(start..start + block.len()) {
+                T::convert(block, to);
+            }
+            None::<()>
+        });
+    }
 }
 
 /// Does not print the values, which can be gigabytes.
@@ -279,12 +312,31 @@ impl fmt::Debug for Values<'_> {
     }
 }
 
+/// Returns a position in a block as one in the whole.
+fn after(start: usize, found: Option<(usize, f32)>) -> Option<(usize, f32)> {
+    found.map(|(at, value)| (start + at, value))
+}
+
 impl<'a> Values<'a> {
+    /// Returns bytes as values of this dtype, or `None` if they are not a whole number of values.
+    pub(crate) fn from_bytes(dtype: Dtype, bytes: &'a [u8]) -> Option<Self> {
+        if !bytes.len().is_multiple_of(dtype.size()) {
+            return None;
+        }
+        let aligned = match dtype {
+            Dtype::F16 => <[f16]>::ref_from_bytes(bytes).map(Self::F16).ok(),
+            Dtype::BF16 => <[bf16]>::ref_from_bytes(bytes).map(Self::BF16).ok(),
+            Dtype::F32 => <[f32]>::ref_from_bytes(bytes).map(Self::F32).ok(),
+        };
+        Some(aligned.unwrap_or(Self::Unaligned(UnalignedValues { dtype, bytes })))
+    }
+
     pub(crate) fn dtype(self) -> Dtype {
         match self {
             Self::F16(_) => Dtype::F16,
             Self::BF16(_) => Dtype::BF16,
             Self::F32(_) => Dtype::F32,
+            Self::Unaligned(values) => values.dtype,
         }
     }
 
@@ -293,6 +345,7 @@ impl<'a> Values<'a> {
             Self::F16(values) => values.len(),
             Self::BF16(values) => values.len(),
             Self::F32(values) => values.len(),
+            Self::Unaligned(values) => values.len(),
         }
     }
 
@@ -302,6 +355,10 @@ impl<'a> Values<'a> {
             Self::F16(values) => Self::F16(values.get(range).unwrap_or_default()),
             Self::BF16(values) => Self::BF16(values.get(range).unwrap_or_default()),
             Self::F32(values) => Self::F32(values.get(range).unwrap_or_default()),
+            Self::Unaligned(UnalignedValues { dtype, bytes }) => {
+                let range = range.start * dtype.size()..range.end * dtype.size();
+                Self::Unaligned(UnalignedValues { dtype, bytes: bytes.get(range).unwrap_or_default() })
+            }
         }
     }
 
@@ -311,6 +368,7 @@ impl<'a> Values<'a> {
             Self::F16(values) => values.as_bytes(),
             Self::BF16(values) => values.as_bytes(),
             Self::F32(values) => values.as_bytes(),
+            Self::Unaligned(values) => values.bytes,
         }
     }
 
@@ -320,6 +378,7 @@ impl<'a> Values<'a> {
             Self::F16(values) => first_match(values, |value| !value.is_finite()),
             Self::BF16(values) => first_match(values, |value| !value.is_finite()),
             Self::F32(values) => first_match(values, |value| !value.is_finite()),
+            Self::Unaligned(values) => values.find(|start, block| after(start, block.first_non_finite())),
         }
     }
 
@@ -332,6 +391,9 @@ impl<'a> Values<'a> {
             (Self::BF16(values), Dtype::F16) => find(values, FLOAT16_OVERFLOW),
             (Self::F32(values), Dtype::F16) => find(values, FLOAT16_OVERFLOW),
             (Self::F32(values), Dtype::BF16) => find(values, BFLOAT16_OVERFLOW),
+            (Self::Unaligned(values), _) => {
+                values.find(|start, block| after(start, block.first_overflow(dtype)))
+            }
             // All values of the source type are values of the target type, or smaller than its
             // largest.
             (Self::F16(_), _) | (Self::BF16(_), Dtype::BF16 | Dtype::F32) | (Self::F32(_), Dtype::F32) => {
@@ -434,8 +496,6 @@ mod tests {
             }
         }
         assert_eq!(Dtype::from_flags(*b"F64\0"), None);
-        assert_eq!(Dtype::from_name("float64"), None);
-        assert_eq!(Dtype::from_name("float16"), Some(Dtype::F16));
     }
 
     #[test]
@@ -538,6 +598,38 @@ mod tests {
         for (before, after) in all.iter().zip(&back) {
             assert!(before.to_bits() == after.to_bits() || (before.is_nan() && after.is_nan()));
         }
+    }
+
+    #[test]
+    fn unaligned_values_are_as_aligned_ones() {
+        let mut values: Vec<f32> = (0..10_000_u16).map(f32::from).collect();
+        values[9_000] = f32::NAN;
+        values[8_000] = 1e6;
+        for dtype in Dtype::ALL {
+            let mut scratch = Scratch::default();
+            let aligned = Values::F32(&values).converted(dtype, &mut scratch);
+            let mut bytes = vec![0];
+            bytes.extend_from_slice(aligned.as_bytes());
+            let shifted = Values::from_bytes(dtype, &bytes[1..]).unwrap();
+            // One of two neighbours is not aligned.
+            let other = Values::from_bytes(dtype, aligned.as_bytes()).unwrap();
+            assert!(matches!(shifted, Values::Unaligned(_)) || matches!(other, Values::Unaligned(_)));
+            let position = |found: Option<(usize, f32)>| found.map(|(at, _)| at);
+            for unaligned in [shifted, other] {
+                assert_eq!((unaligned.dtype(), unaligned.len()), (dtype, values.len()));
+                assert_eq!(unaligned.as_bytes(), aligned.as_bytes());
+                assert_eq!(position(unaligned.first_non_finite()), position(aligned.first_non_finite()));
+                assert_eq!(unaligned.first_overflow(Dtype::F16), aligned.first_overflow(Dtype::F16));
+                let (mut one, mut two) = (Scratch::default(), Scratch::default());
+                for to in Dtype::ALL {
+                    let range = 5_000..9_500;
+                    let converted = unaligned.slice(range.clone()).converted(to, &mut one);
+                    let expected = aligned.slice(range).converted(to, &mut two);
+                    assert_eq!(converted.as_bytes(), expected.as_bytes(), "{dtype} to {to}");
+                }
+            }
+        }
+        assert!(Values::from_bytes(Dtype::F32, &[0; 6]).is_none());
     }
 
     #[test]

@@ -1,11 +1,23 @@
-//! All errors of this crate, grouped by whose fault they are.
+//! Errors, grouped by whose fault they are.
+//!
+//! [`Error::fault`] says whether the system, the file, a limit or the caller is at fault.
+//! [`Error::place`] and [`Error::path`] say where.
+//!
+//! ```
+//! use std::io::ErrorKind;
+//!
+//! let error = gen5::Reader::open("no such file.gen5").unwrap_err();
+//! assert_eq!(error.io_kind(), Some(ErrorKind::NotFound));
+//! assert_eq!(error.path().unwrap().to_str(), Some("no such file.gen5"));
+//! ```
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::element::Dtype;
 use crate::excerpt::quote;
-use crate::wire::ChunkType;
+use crate::wire::{ChunkType, Version};
 
 /// A result with [`Error`] as its default error type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -14,24 +26,28 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Each variant has the expected value, the actual value and the place. [`fault`](Self::fault)
 /// returns whose fault the error is.
+///
+/// The system's error is the [`source`](std::error::Error::source) of [`Error::Io`]. So `{error}`
+/// says what could not be done, and `{error:#}` also says why.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     // ---- I/O ----
     /// The operating system, or the caller's reader or writer, returned an error.
-    #[error("could not {action}: {error}")]
+    #[error(fmt = fmt_io)]
     Io {
         /// The failed action, with the path if there is one: `open batch.gen5`.
         action: String,
-        /// The system's error. Its text is part of this error's text, so it is not this error's
-        /// source, and an error chain prints it once.
-        error: io::Error,
+        /// The path of the file, if it has one.
+        path: Option<PathBuf>,
+        /// The system's error.
+        source: io::Error,
     },
     /// The file to replace has changed since it was read. Nothing was written.
     #[error("{}", gen5_publish::Error::Outdated { path: path.clone(), change })]
     Outdated {
         /// The path of the file.
-        path: String,
+        path: PathBuf,
         /// `changed`, `replaced` or `removed`.
         change: &'static str,
     },
@@ -45,13 +61,11 @@ pub enum Error {
     },
     /// This build does not support the version of the file.
     #[error(
-        "GEN5 version {major}.{minor} is not supported: this build reads 1.0 and 1.1; a newer gen5 may read it"
+        "GEN5 version {version} is not supported: this build reads 1.0 and 1.1; a newer gen5 may read it"
     )]
     UnsupportedVersion {
-        /// The header's major version.
-        major: u8,
-        /// The header's minor version.
-        minor: u8,
+        /// The header's version.
+        version: Version,
     },
     /// The header has flag bits that this build does not support.
     #[error("the file header has unknown flags {flags:#06x}: a newer gen5 may read this file")]
@@ -325,6 +339,11 @@ pub enum Error {
     Cancelled,
 }
 
+fn fmt_io(action: &str, _: &Option<PathBuf>, source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "could not {action}")?;
+    if f.alternate() { write!(f, ": {source}") } else { Ok(()) }
+}
+
 /// Returns the name of a latent with this key for error messages.
 pub(crate) fn latent_name(key: Option<&str>) -> String {
     key.map_or_else(|| "without a key".into(), quote)
@@ -389,9 +408,44 @@ impl Error {
     pub(crate) fn of_publishing(error: gen5_publish::Error) -> Self {
         match error {
             gen5_publish::Error::Outdated { path, change } => Self::Outdated { path, change },
-            gen5_publish::Error::Io { action, error } => Self::Io { action, error },
+            gen5_publish::Error::Io { action, path, source } => Self::Io { action, path, source },
             gen5_publish::Error::Cancelled => Self::Cancelled,
-            other => Self::Io { action: "publish the file".into(), error: io::Error::other(other) },
+            other => Self::io("publish the file")(io::Error::other(other)),
+        }
+    }
+
+    /// Returns the place in the file, if the error has one.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Value { place, .. }
+            | Self::Json { place, .. }
+            | Self::Frame { place, .. }
+            | Self::Contradiction { place, .. }
+            | Self::Parts { place, .. }
+            | Self::Hash { place, .. }
+            | Self::ComponentDigest { place, .. }
+            | Self::Rewritten { place }
+            | Self::Limit { place, .. } => Some(place),
+            Self::Overlap { second, .. } | Self::SecondChunk { second, .. } => Some(second),
+            _ => None,
+        }
+    }
+
+    /// Returns the path of the file that the system or another program made unavailable.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. } => path.as_deref(),
+            Self::Outdated { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Returns the kind of the system's error, such as
+    /// [`NotFound`](std::io::ErrorKind::NotFound).
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
+            _ => None,
         }
     }
 
@@ -424,7 +478,14 @@ impl Error {
     /// Returns a function that adds the failed action to an I/O error.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
-        move |error| Self::Io { action, error }
+        move |source| Self::Io { action, path: None, source }
+    }
+
+    /// Returns a function that adds the failed action, a verb, and its path to an I/O error.
+    pub(crate) fn io_at(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let action = format!("{verb} {}", path.display());
+        let path = path.to_owned();
+        move |source| Self::Io { action, path: Some(path), source }
     }
 }
 
@@ -452,6 +513,42 @@ pub enum Place {
         /// The key, if the chunk belongs to a latent with one.
         key: Option<Box<str>>,
     },
+}
+
+impl Place {
+    /// Returns the position of the chunk in the table, from 0.
+    pub fn chunk(&self) -> Option<usize> {
+        match self {
+            Self::Chunk { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
+
+    /// Returns the offset in the file in bytes, if it is known.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Header => Some(0),
+            Self::Table { offset } => Some(*offset),
+            Self::Chunk { offset, .. } => *offset,
+            Self::Environment => None,
+        }
+    }
+
+    /// Returns the type of the chunk, if it is known.
+    pub fn kind(&self) -> Option<ChunkType> {
+        match self {
+            Self::Chunk { kind, .. } => *kind,
+            _ => None,
+        }
+    }
+
+    /// Returns the key of the latent's chunk, if it has one. Long keys are shortened.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Chunk { key, .. } => key.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {

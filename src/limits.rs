@@ -10,12 +10,13 @@
 /// Lower the limits if files are untrusted and memory is short. A reader and its metadata take at
 /// most eight times the memory of the table's text, plus 16 MiB for tags.
 ///
-/// More limits may be added, so build a value from the defaults:
-///
 /// ```
-/// let limits = gen5::Limits { latent_bytes: 1 << 30, ..gen5::Limits::default() };
+/// let limits = gen5::Limits::default().latent_bytes(1 << 30).image_bytes(64 << 20);
+/// # assert_eq!(limits.latent_bytes, 1 << 30);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes of the chunk table, both stored and decompressed. The default is 128 MiB, enough for
     /// 262,144 records. The parsed table takes up to eight times this size.
@@ -51,5 +52,55 @@ impl Default for Limits {
             image_bytes: 1 << 30,
             environment_bytes: 16 << 20,
         }
+    }
+}
+
+impl Limits {
+    /// Sets [`table_bytes`](Self#structfield.table_bytes), the most bytes of the chunk table, stored and decompressed.
+    pub fn table_bytes(mut self, table_bytes: u64) -> Self {
+        self.table_bytes = table_bytes;
+        self
+    }
+
+    /// Sets [`chunks`](Self#structfield.chunks), the most records in the chunk table.
+    pub fn chunks(mut self, chunks: u64) -> Self {
+        self.chunks = chunks;
+        self
+    }
+
+    /// Sets [`tags`](Self#structfield.tags), the most tags in the metadata.
+    pub fn tags(mut self, tags: u64) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// Sets [`rank`](Self#structfield.rank), the most axes of a latent.
+    pub fn rank(mut self, rank: u64) -> Self {
+        self.rank = rank;
+        self
+    }
+
+    /// Sets [`chunk_bytes`](Self#structfield.chunk_bytes), the most bytes of one compressed chunk after decompression.
+    pub fn chunk_bytes(mut self, chunk_bytes: u64) -> Self {
+        self.chunk_bytes = chunk_bytes;
+        self
+    }
+
+    /// Sets [`latent_bytes`](Self#structfield.latent_bytes), the most bytes that one call allocates for latents.
+    pub fn latent_bytes(mut self, latent_bytes: u64) -> Self {
+        self.latent_bytes = latent_bytes;
+        self
+    }
+
+    /// Sets [`image_bytes`](Self#structfield.image_bytes), the most bytes of the image.
+    pub fn image_bytes(mut self, image_bytes: u64) -> Self {
+        self.image_bytes = image_bytes;
+        self
+    }
+
+    /// Sets [`environment_bytes`](Self#structfield.environment_bytes), the most bytes of the environment's JSON.
+    pub fn environment_bytes(mut self, environment_bytes: u64) -> Self {
+        self.environment_bytes = environment_bytes;
+        self
     }
 }

@@ -1,15 +1,10 @@
 //! Rewrites a file with other metadata, with a reader and a writer.
 
-use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
-
-use gen5_publish::{Replace, Target};
-
 use crate::error::{Error, Result};
-use crate::manifest::{ChunkRecord, FileMembers, Metadata, Outline, to_text};
+use crate::manifest::{ChunkRecord, FileMembers, Metadata, Outline};
 use crate::reader::Reader;
-use crate::writer::{Chunks, WriteOptions};
+use crate::wire::Version;
+use crate::writer::{ChunkSource, Summary, WriteOptions, Writer};
 
 impl WriteOptions {
     /// Allows the new file to replace only the file of `reader`, as it was when it was opened. By
@@ -29,97 +24,74 @@ impl WriteOptions {
     /// let reader = gen5::ReadOptions::new().lock(Duration::from_secs(60)).open(path)?;
     /// let mut writer = gen5::WriteOptions::new().replacing(&reader).create(path)?;
     /// writer.latent("more", &[2], &[0.5_f32, 1.5])?;
-    /// writer.finish_as(&reader, reader.model_info_json())?;
+    /// writer.finish_like(&reader, reader.model_info_json())?;
     /// # Ok::<(), gen5::Error>(())
     /// ```
     pub fn replacing(mut self, reader: &Reader) -> Self {
         self.original = reader.original().cloned();
         self
     }
+}
 
-    /// Writes a copy of a file with other metadata to `path`, replacing any file there. If that is
-    /// the file of `reader`, [`replacing`](Self::replacing) is implied.
+impl Writer<'_> {
+    /// Finishes the file as a copy of another one, with other metadata. No latent or other chunk
+    /// may have been written before. If the new file replaces the file of `reader`,
+    /// [`replacing`](WriteOptions::replacing) is implied.
     ///
     /// The chunks are copied byte for byte to the same offsets: nothing is decompressed, and no
     /// hash is checked ([`Reader::verify`] does that). The records and all other members of the
-    /// manifest except `model_info` keep their original text. Only these options apply:
-    /// [`sync`](Self::sync), [`compatible`](Self::compatible), [`cancel_when`](Self::cancel_when),
-    /// and [`progress`](Self::progress), which counts stored bytes.
+    /// manifest except `model_info` keep their original text. Of the options, only
+    /// [`sync`](WriteOptions::sync), [`max_version`](WriteOptions::max_version),
+    /// [`cancel_when`](WriteOptions::cancel_when) and [`progress`](WriteOptions::progress) apply.
+    /// Progress counts stored bytes.
     ///
     /// ```no_run
-    /// use gen5::{Metadata, Reader, WriteOptions};
+    /// use gen5::{Metadata, Reader, Writer};
     ///
     /// let reader = Reader::open("run.gen5")?;
     /// let mut model = reader.metadata()?.into_model_info();
     /// model.tags.push("favourite".into());
-    /// WriteOptions::new().rewrite(&reader, &Metadata::new(&model)?, "run.gen5")?;
+    /// Writer::create("run.gen5")?.rewrite(&reader, &Metadata::new(&model)?)?;
     /// # Ok::<(), gen5::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// After any error, `path` is as it was before.
+    /// After any error, the path of the new file is as it was before.
     ///
     /// [`Error::Io`]; [`Error::Outdated`] if the file would replace itself but has changed since it
     /// was opened; [`Error::Changed`] if a file at another path became shorter meanwhile;
     /// [`Error::Metadata`] if the rest of the manifest is not JSON; [`Error::Cancelled`];
-    /// [`Error::Argument`] if the manifest becomes larger than readers accept, or the file must be
-    /// compatible and is not; [`Error::TooLarge`] if its table makes it too large to be compatible.
-    pub fn rewrite(self, reader: &Reader, metadata: &Metadata, path: impl AsRef<Path>) -> Result<Rewritten> {
-        let path = path.as_ref();
-        let own = reader.original().filter(|original| original.belongs_at(path)).cloned();
-        let Some(own) = own else {
-            let replace = self.replace();
-            return self.rewrite_at(reader, metadata, Target::Path { path, replace });
-        };
-        let target = Target::Path { path, replace: Replace::Only(Arc::clone(&own)) };
-        self.rewrite_at(reader, metadata, target).map_err(|error| match error {
+    /// [`Error::Argument`] if a chunk was written before, if the manifest becomes larger than
+    /// readers accept, or if the chunks need a higher version than allowed; [`Error::TooLarge`] if
+    /// the table makes the file too large for its version.
+    pub fn rewrite(mut self, reader: &Reader, metadata: &Metadata) -> Result<Summary> {
+        let mut own = None;
+        if let (Some(draft), Some(original)) = (&mut self.draft, reader.original()) {
+            draft.guard(original);
+            let target = draft.target().to_owned();
+            own = original.belongs_at(&target).then_some((original, target));
+        }
+        self.copy_from(reader, metadata).map_err(|error| match (error, own) {
             // The change by the other program is the reason why reading stopped.
-            Error::Changed { .. } => own.check(path).err().map_or(error, Error::of_publishing),
-            error => error,
+            (error @ Error::Changed { .. }, Some((original, target))) => {
+                original.check(&target).err().map_or(error, Error::of_publishing)
+            }
+            (error, _) => error,
         })
     }
 
-    /// Writes a copy like [`rewrite`](Self::rewrite), but requires that the path is free.
-    ///
-    /// # Errors
-    ///
-    /// The same errors as [`rewrite`](Self::rewrite), and [`Error::Io`] if something is at the
-    /// path.
-    pub fn rewrite_new(
-        self,
-        reader: &Reader,
-        metadata: &Metadata,
-        path: impl AsRef<Path>,
-    ) -> Result<Rewritten> {
-        self.rewrite_at(reader, metadata, Target::Path { path: path.as_ref(), replace: Replace::Nothing })
-    }
-
-    /// Writes a copy like [`rewrite`](Self::rewrite), into a file that is already open, as in
-    /// [`write_file`](Self::write_file). It must not be the reader's file.
-    ///
-    /// # Errors
-    ///
-    /// The same errors as [`rewrite`](Self::rewrite) and [`write_file`](Self::write_file). After an
-    /// error the file's contents are unspecified.
-    pub fn rewrite_file(self, reader: &Reader, metadata: &Metadata, file: File) -> Result<Rewritten> {
-        self.rewrite_at(reader, metadata, Target::Open(file))
-    }
-
-    fn rewrite_at(self, reader: &Reader, metadata: &Metadata, target: Target<'_>) -> Result<Rewritten> {
-        let model_info = to_text("model_info", metadata.model_info())?;
-        let (outline, records) = Outline::of(reader.manifest())?;
-        let members = FileMembers { model_info: &model_info, records, count: None };
+    fn copy_from(self, reader: &Reader, metadata: &Metadata) -> Result<Summary> {
+        let model_info = metadata.to_json()?;
+        let (outline, text) = Outline::of(reader.manifest())?;
+        let members = FileMembers { model_info: &model_info, records: text, count: None };
         let records = reader.chunks();
-        let chunks = Chunks {
-            end: records.iter().map(ChunkRecord::end).max().unwrap_or(0),
-            count: records.len(),
-            needs_1_1: reader.version() > (1, 0) && records.iter().any(needs_1_1),
+        let source = ChunkSource {
+            records,
+            needs_1_1: reader.version() > Version::V1_0 && records.iter().any(needs_1_1),
             read: &|buffer, at| reader.read_stored(buffer, at),
-            manifest: &|file_size, version| outline.manifest(file_size, version, &members),
         };
-        let (file_size, version) = self.copy(&chunks, target)?;
-        Ok(Rewritten { version, file_size })
+        self.finish_verbatim(&source, &outline, &members)
     }
 }
 
@@ -127,15 +99,4 @@ impl WriteOptions {
 /// its file.
 fn needs_1_1(record: &ChunkRecord) -> bool {
     record.needs_1_1() || !record.kind().is_known()
-}
-
-/// A description of a rewritten file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Rewritten {
-    /// Major and minor version of the format: the lowest that can express the file. A file of just
-    /// under 4 GiB may need a newer version than before.
-    pub version: (u8, u8),
-    /// Length of the file in bytes.
-    pub file_size: u64,
 }

@@ -18,7 +18,7 @@ type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 enum Kind {
     Map(Map),
     Bytes(SharedBytes),
-    File { file: File, path: PathBuf },
+    File { file: File, path: Option<PathBuf> },
 }
 
 /// The bytes of a file. The length is fixed when it is opened.
@@ -34,7 +34,7 @@ impl Source {
     pub(crate) fn open(path: &Path, patience: Option<&Patience<'_>>) -> Result<Self> {
         let (file, there, original) = open_original(path, patience)?;
         Ok(Self {
-            kind: Kind::File { file, path: path.to_owned() },
+            kind: Kind::File { file, path: Some(path.to_owned()) },
             len: there.len(),
             original: Some(original),
         })
@@ -44,7 +44,7 @@ impl Source {
     pub(crate) fn of_file(file: File) -> Result<Self> {
         let there = regular_metadata(&file).map_err(Error::io("look at the file"))?;
         let original = Some(Arc::new(Original::new(None, Identity::of(&there), None)));
-        Ok(Self { kind: Kind::File { file, path: "the file".into() }, len: there.len(), original })
+        Ok(Self { kind: Kind::File { file, path: None }, len: there.len(), original })
     }
 
     /// Maps a file into memory.
@@ -60,7 +60,7 @@ impl Source {
             return Ok(Self { original: Some(original), ..Self::from_bytes(Box::new([])) });
         }
         // SAFETY: this function has the same contract as `Map::new`, and the caller upholds it.
-        let map = unsafe { Map::new(&file) }.map_err(Error::io(format!("map {}", path.display())))?;
+        let map = unsafe { Map::new(&file) }.map_err(Error::io_at("map", path))?;
         let len = map.bytes().len() as u64;
         Ok(Self { kind: Kind::Map(map), len, original: Some(original) })
     }
@@ -119,12 +119,12 @@ impl Source {
         match &self.kind {
             Kind::Map(map) => buffer.copy_from_slice(self.part_of(map.bytes(), range)?),
             Kind::Bytes(bytes) => buffer.copy_from_slice(self.part_of((**bytes).as_ref(), range)?),
-            Kind::File { file, path } => return self.read_file(file, path, buffer, offset),
+            Kind::File { file, path } => return self.read_file(file, path.as_deref(), buffer, offset),
         }
         Ok(())
     }
 
-    fn read_file(&self, file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<()> {
+    fn read_file(&self, file: &File, path: Option<&Path>, buffer: &mut [u8], offset: u64) -> Result<()> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let at = offset + done as u64;
@@ -133,9 +133,11 @@ impl Source {
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
+                    let name = path.unwrap_or(Path::new("the file")).display();
                     return Err(Error::Io {
-                        action: format!("read {} at offset {at}", path.display()),
-                        error,
+                        action: format!("read {name} at offset {at}"),
+                        path: path.map(Path::to_owned),
+                        source: error,
                     });
                 }
             }
@@ -149,7 +151,7 @@ impl Source {
 /// Folders, pipes and devices are rejected before they are opened, since opening some devices has
 /// effects. If one of them replaces the file at that moment, a second check rejects it.
 fn open_regular(path: &Path) -> Result<(File, Metadata)> {
-    let failed = || Error::io(format!("open {}", path.display()));
+    let failed = || Error::io_at("open", path);
     if !std::fs::metadata(path).map_err(failed())?.is_file() {
         return Err(failed()(not_a_file()));
     }
@@ -160,7 +162,7 @@ fn open_regular(path: &Path) -> Result<(File, Metadata)> {
 
 /// Opens `path` if it is a regular file, and locks it if `patience` is given.
 fn open_original(path: &Path, patience: Option<&Patience<'_>>) -> Result<(File, Metadata, Arc<Original>)> {
-    let failed = || Error::io(format!("open {}", path.display()));
+    let failed = || Error::io_at("open", path);
     // A program may change its working folder before it replaces the file.
     let absolute = std::path::absolute(path).map_err(failed())?;
     let original =
@@ -172,8 +174,7 @@ fn open_original(path: &Path, patience: Option<&Patience<'_>>) -> Result<(File, 
     };
     loop {
         let (file, _) = open_regular(path)?;
-        let is_locked =
-            lock_file(&file, &path.display().to_string(), patience).map_err(Error::of_publishing)?;
+        let is_locked = lock_file(&file, path, patience).map_err(Error::of_publishing)?;
         // The previous holder of the lock may have changed the file, or put another in its place,
         // which other programs may have locked.
         let there = regular_metadata(&file).map_err(failed())?;

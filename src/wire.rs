@@ -24,12 +24,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// The first four bytes of every file.
 pub(crate) const MAGIC: [u8; 4] = *b"GEN5";
 
-/// The version that the Python package reads and writes. A file has this version if possible.
-pub(crate) const VERSION_1_0: (u8, u8) = (1, 0);
-
-/// The highest version that this crate reads and writes: large files, bfloat16, byte shuffle.
-pub(crate) const VERSION_1_1: (u8, u8) = (1, 1);
-
 /// The flag in the file header for a file of 4 GiB or more.
 ///
 /// With it, the fields for the table's offset, the table's size and the file size hold
@@ -65,9 +59,8 @@ pub(crate) struct FileHeader {
 }
 
 impl FileHeader {
-    /// Returns the major and minor version.
-    pub(crate) fn version(&self) -> (u8, u8) {
-        (self.version_major, self.version_minor)
+    pub(crate) fn version(&self) -> Version {
+        Version { major: self.version_major, minor: self.version_minor }
     }
 }
 
@@ -84,6 +77,39 @@ pub(crate) struct ChunkHeader {
 /// value marks every size that does not fit.
 pub(crate) fn size_in_header(payload_size: u64) -> u32 {
     u32::try_from(payload_size).unwrap_or(u32::MAX)
+}
+
+/// A version of the format. It prints and parses as `1.0`.
+///
+/// ```
+/// use gen5::Version;
+///
+/// assert!(Version::V1_0 < Version::V1_1);
+/// assert_eq!("1.1".parse::<Version>()?, Version::V1_1);
+/// # Ok::<(), gen5::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// The major version. Files of another one have another layout.
+    pub major: u8,
+    /// The minor version.
+    pub minor: u8,
+}
+
+impl Version {
+    /// The version that the Python package `gen5` reads and writes. A file has this version if
+    /// possible.
+    pub const V1_0: Self = Self { major: 1, minor: 0 };
+
+    /// The highest version that this crate reads and writes. It adds files of 4 GiB or more,
+    /// bfloat16 and byte shuffle.
+    pub const V1_1: Self = Self { major: 1, minor: 1 };
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}.{}", self.major, self.minor))
+    }
 }
 
 /// The type of a chunk: four ASCII characters.

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use gen5::{ChunkRecord, Compression, ReadOptions, Reader, WriteOptions};
+use gen5::chunk::ChunkRecord;
+use gen5::{Compression, ReadOptions, Reader, WriteOptions};
 use rayon::prelude::*;
 use zerocopy::IntoBytes;
 use zstd::zstd_safe::compress_bound;

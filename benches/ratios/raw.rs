@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use gen5::{Compression, Element, NonFinite, ReadOptions, Reader, WriteOptions};
+use gen5::{Compression, Dtype, Element, NonFinite, ReadOptions, Reader, WriteOptions};
 use memmap2::Mmap;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -51,7 +51,7 @@ pub(crate) fn rows(table: &mut Table) {
 }
 
 fn raw() -> WriteOptions {
-    write_options().compression(Compression::None)
+    write_options().compression(Compression::Raw)
 }
 
 /// Where the values of each latent are in the file.
@@ -165,7 +165,7 @@ fn write_one(run: Run) -> Outcome {
 fn write_one_as_float16(run: Run) -> Outcome {
     let batch = Batch::noise(1, run.size(512));
     let (scratch, half) = (Scratch::new(), batch.to_float16());
-    let ours = || time_write(&scratch, &batch, raw().float16(true), &half);
+    let ours = || time_write(&scratch, &batch, raw().dtype(Dtype::F16), &half);
     run.in_turn(ours, || time_hash(&half)).speeds(half.size())
 }
 

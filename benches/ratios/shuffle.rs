@@ -72,7 +72,7 @@ fn read<T: Element>(run: Run, batch: &Batch<T>) -> Outcome {
 
 fn size<T: Element>(run: Run, batch: &Batch<T>) -> Outcome {
     let scratch = Scratch::new();
-    let [ours, against] = [shuffled(run), write_options().compression(Compression::None)].map(|options| {
+    let [ours, against] = [shuffled(run), write_options().compression(Compression::Raw)].map(|options| {
         let path = scratch.fresh();
         let summary = batch.write(options, &path);
         batch.assert_stored(&path);

@@ -40,7 +40,7 @@ fn scaled(size: usize) -> usize {
 fn storages() -> [(&'static str, WriteOptions); 3] {
     let options = common::write_options().part_size(Some(16 << 20));
     [
-        ("raw", options.clone().compression(Compression::None)),
+        ("raw", options.clone().compression(Compression::Raw)),
         ("zstd", options.clone().compression(Compression::Zstd)),
         ("shuffled", options.compression(Compression::Shuffled)),
     ]

@@ -2,6 +2,7 @@
 //! outside what is timed.
 
 use criterion::{BatchSize, BenchmarkId, Criterion};
+use gen5::Dtype;
 use gen5::NonFinite;
 
 use super::common::{Batch, MIB, Scratch, write_options};
@@ -36,13 +37,13 @@ pub(crate) fn benches(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || scratch.fresh(),
                 |path| {
-                    assert_eq!(batch.write(write_options().float16(true), &path).latents.len(), count);
+                    assert_eq!(batch.write(write_options().dtype(Dtype::F16), &path).latents.len(), count);
                     path
                 },
                 BatchSize::PerIteration,
             );
             let path = scratch.fresh();
-            batch.write(write_options().float16(true), &path);
+            batch.write(write_options().dtype(Dtype::F16), &path);
             half.assert_stored(&path);
         });
     }

@@ -29,7 +29,8 @@ pub(crate) const SIDE_BY_SIDE: usize = 256;
 /// single file may have. A file with a larger table is read alone.
 pub(crate) fn beside_others() -> Limits {
     let limits = Limits::default();
-    Limits { table_bytes: limits.table_bytes / SIDE_BY_SIDE as u64, ..limits }
+    let share = limits.table_bytes / SIDE_BY_SIDE as u64;
+    limits.table_bytes(share)
 }
 
 /// Whether an error means that a table is too large for reading in parallel with others.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use gen5::Fault;
+use gen5::error::Fault;
 
 use crate::suggest::likely_file;
 use crate::terminal::shown;
@@ -73,8 +73,8 @@ pub(crate) fn usage_error(problem: impl Into<String>) -> anyhow::Error {
 /// An error of the library with the file's name. I/O errors already contain it.
 pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
     match &error {
-        gen5::Error::Io { error: cause, .. } => match likely_file(path, cause) {
-            Some(name) => anyhow::anyhow!("{error}; is {name} meant?"),
+        gen5::Error::Io { source, .. } => match likely_file(path, source) {
+            Some(name) => anyhow::anyhow!("{error:#}; is {name} meant?"),
             None => error.into(),
         },
         _ => anyhow::Error::from(error).context(shown(path)),

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use gen5::{ChunkRecord, Reader};
+use gen5::Reader;
+use gen5::chunk::ChunkRecord;
 use serde::Serialize;
 
 /// Maximum number of types named in a note.

@@ -16,7 +16,8 @@ mod scene;
 use std::error::Error;
 use std::io::Cursor;
 
-use gen5::{Environment, GenerationSettings, Metadata, WriteOptions, f16};
+use gen5::metadata::GenerationSettings;
+use gen5::{Environment, Metadata, WriteOptions, f16};
 use image::{ImageFormat, Rgb};
 
 use crate::scene::scene;

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use gen5::{ChunkType, Digest, ReadOptions};
+use gen5::ReadOptions;
+use gen5::chunk::{ChunkType, Digest};
 use serde_json::{Value, json};
 
 use crate::build::{Builder, Chunk, chunk_bytes, frame_that_claims};

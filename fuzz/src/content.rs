@@ -2,21 +2,14 @@
 
 use std::collections::HashMap;
 
-use gen5::{
-    ChunkRecord, ChunkType, Digest, Dtype, Element, Error, Latent, Limits, ReadOptions, Reader, bf16, f16,
-};
+use gen5::chunk::{ChunkRecord, ChunkType, Digest};
+use gen5::{Dtype, Element, Error, Latent, Limits, ReadOptions, Reader, bf16, f16};
 use zerocopy::IntoBytes;
 
 /// What a file may cost here: little, so that what is over it is noticed.
 pub(crate) fn limits() -> Limits {
     const LITTLE: u64 = 1 << 20;
-    Limits {
-        table_bytes: LITTLE,
-        latent_bytes: LITTLE,
-        image_bytes: LITTLE,
-        environment_bytes: LITTLE,
-        ..Limits::default()
-    }
+    Limits::default().table_bytes(LITTLE).latent_bytes(LITTLE).image_bytes(LITTLE).environment_bytes(LITTLE)
 }
 
 /// `content` as a frame that stores it as it is, made in no time (RFC 8878, 3.1.1).
@@ -97,7 +90,7 @@ fn told<T>(result: gen5::Result<T>) -> Told<T> {
 /// All that can be had of a file, or why it cannot.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Content {
-    version: (u8, u8),
+    version: gen5::Version,
     file_size: u64,
     manifest: String,
     model_info: String,

@@ -2,9 +2,9 @@
 
 use std::io::Cursor;
 
+use gen5::chunk::ChunkType;
 use gen5::{
-    ChunkType, Dtype, Element, Entry, Error, Latent, NonFinite, ReadOptions, Reader, WriteOptions, Writer,
-    bf16, f16,
+    Dtype, Element, Entry, Error, Latent, NonFinite, ReadOptions, Reader, WriteOptions, Writer, bf16, f16,
 };
 
 use crate::backends_agree::file_of;
@@ -32,8 +32,9 @@ pub(crate) fn check(reader: &Reader, file: &[u8]) {
     }
     if let Ok(metadata) = reader.metadata() {
         let (file, path) = file_of(&[]);
-        let written =
-            WriteOptions::new().rewrite_file(reader, &metadata, file.try_clone().expect("another handle"));
+        let written = WriteOptions::new()
+            .to_file(file.try_clone().expect("another handle"))
+            .and_then(|writer| writer.rewrite(reader, &metadata));
         written.expect("what was read can be rewritten");
         let again = ReadOptions::new().limits(limits()).open(&path).expect("what was rewritten can be read");
         is_rewritten(reader, &again);
@@ -43,7 +44,7 @@ pub(crate) fn check(reader: &Reader, file: &[u8]) {
 /// A file of everything that another holds, latents first.
 fn carried(reader: &Reader) -> gen5::Result<Vec<u8>> {
     let mut out = Cursor::new(Vec::new());
-    let mut writer = WriteOptions::new().non_finite(NonFinite::Keep).write_to(&mut out)?;
+    let mut writer = WriteOptions::new().non_finite(NonFinite::Keep).to_writer(&mut out)?;
     for latent in reader.latents() {
         match latent.dtype() {
             Dtype::F16 => write::<f16>(&mut writer, &latent)?,
@@ -52,9 +53,9 @@ fn carried(reader: &Reader) -> gen5::Result<Vec<u8>> {
         }
     }
     for record in reader.chunks().iter().filter(|record| record.kind() != ChunkType::LATENT) {
-        writer.carry(reader, record.index())?;
+        writer.copy_chunk(reader, record)?;
     }
-    writer.finish_as(reader, reader.model_info_json())?;
+    writer.finish_like(reader, reader.model_info_json())?;
     Ok(out.into_inner())
 }
 

@@ -1,6 +1,7 @@
 //! Text that generators put into their images.
 
-use gen5::{Extra, GenerationSettings, Metadata, ModelInfo};
+use gen5::Metadata;
+use gen5::metadata::{Extra, GenerationSettings, ModelInfo};
 use gen5_cli::embedded::{
     self, Embedded, Generation, MAX_PROBLEMS, MAX_SETTINGS, MAX_TEXT_BYTES, MAX_TEXTS, Text,
 };

@@ -1,6 +1,7 @@
 //! The chunk table.
 
-use gen5::{Fault, Metadata, Reader};
+use gen5::error::Fault;
+use gen5::{Metadata, Reader};
 
 use crate::content::{self, frame_as_it_is};
 
@@ -39,7 +40,7 @@ fn has_metadata(reader: &Reader) {
     assert_eq!(Metadata::new(model).as_ref().map(Metadata::model_info).ok(), Some(model));
 
     let mut out = std::io::Cursor::new(Vec::new());
-    let writer = gen5::WriteOptions::new().write_to(&mut out).expect("it can be written");
+    let writer = gen5::WriteOptions::new().to_writer(&mut out).expect("it can be written");
     writer.finish(&metadata).expect("what was read can be written");
     let again = Reader::from_bytes(out.into_inner()).expect("what was written can be read");
     assert_eq!(again.metadata().ok(), Some(metadata));

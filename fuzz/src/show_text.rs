@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use gen5::Digest;
+use gen5::chunk::Digest;
 use gen5_cli::terminal::{EscapeJson, escape};
 use serde_json::{Value, json};
 

@@ -1,31 +1,37 @@
 //! Errors of publishing files and folders.
 
+use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 
 /// A result of publishing.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error of publishing a file or a folder.
+///
+/// `{error}` says what could not be done. `{error:#}` also says why, which is the error's source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system returned an error.
-    #[error("could not {action}: {error}")]
+    #[error(fmt = fmt_io)]
     Io {
-        /// The failed action, with the path: `create batch.gen5`.
+        /// The failed action, with the path if there is one: `create batch.gen5`.
         action: String,
-        /// The system's error. Its text is part of this error's text, so it is not this error's
-        /// source, and an error chain prints it once.
-        error: io::Error,
+        /// The path of the file or folder, if it has one.
+        path: Option<PathBuf>,
+        /// The system's error.
+        source: io::Error,
     },
     /// The file to replace has changed since it was read. Nothing was written.
     #[error(
-        "could not replace {path}: another program has {change} it since it was read, so nothing was written; start again \
-         from what is there now"
+        "could not replace {}: another program has {change} it since it was read, so nothing was written; start again \
+         from what is there now",
+        path.display()
     )]
     Outdated {
         /// The path of the file.
-        path: String,
+        path: PathBuf,
         /// `changed`, `replaced` or `removed`.
         change: &'static str,
     },
@@ -34,10 +40,22 @@ pub enum Error {
     Cancelled,
 }
 
+fn fmt_io(action: &str, _: &Option<PathBuf>, source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "could not {action}")?;
+    if f.alternate() { write!(f, ": {source}") } else { Ok(()) }
+}
+
 impl Error {
     /// Returns a function that adds the failed action to an I/O error.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
-        move |error| Self::Io { action, error }
+        move |source| Self::Io { action, path: None, source }
+    }
+
+    /// Returns a function that adds the failed action, a verb, and its path to an I/O error.
+    pub(crate) fn io_at(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let action = format!("{verb} {}", path.display());
+        let path = path.to_owned();
+        move |source| Self::Io { action, path: Some(path), source }
     }
 }

@@ -94,7 +94,7 @@ impl Draft {
     ///
     /// The same errors as [`create`](Self::create).
     pub fn start(path: &Path, replace: Replace, sync: bool) -> Result<Self> {
-        let failed = || Error::io(format!("create {}", path.display()));
+        let failed = || Error::io_at("create", path);
         let invalid = |problem: &str| failed()(io::Error::new(ErrorKind::InvalidInput, problem));
         let no_file = || invalid("something that is no regular file is there");
         // Such a path would name a folder, whatever its last component is.
@@ -148,7 +148,7 @@ impl Draft {
     ///
     /// [`Error::Io`].
     pub fn handle(&self) -> Result<File> {
-        let failed = Error::io(format!("write to {}", self.file.path().display()));
+        let failed = Error::io_at("write to", self.file.path());
         self.file.as_file().try_clone().map_err(failed)
     }
 
@@ -161,7 +161,7 @@ impl Draft {
     /// failure.
     pub fn publish(self) -> Result<()> {
         let Self { mut file, _known, folder, target, replace } = self;
-        let failed = || Error::io(format!("finish {}", target.display()));
+        let failed = || Error::io_at("finish", &target);
         match fs::symlink_metadata(&target) {
             // It may have appeared since the start.
             Ok(there) if !there.is_file() => {
@@ -195,7 +195,11 @@ impl Draft {
         match folder {
             Some(folder) => {
                 let state = "the file is there, complete, but may not survive a power failure";
-                folder.sync().map_err(Error::io(format!("sync the folder of {} ({state})", target.display())))
+                folder.sync().map_err(|source| Error::Io {
+                    action: format!("sync the folder of {} ({state})", target.display()),
+                    path: Some(target),
+                    source,
+                })
             }
             None => Ok(()),
         }

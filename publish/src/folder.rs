@@ -57,7 +57,7 @@ impl DraftFolder {
     /// [`Error::Io`].
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let failed = || Error::io(format!("create {}", path.display()));
+        let failed = || Error::io_at("create", path);
         let target = std::path::absolute(path).map_err(failed())?;
         let is_inside = target.is_dir();
         let place = if is_inside { &target } else { folder_of(&target) };
@@ -98,7 +98,7 @@ impl DraftFolder {
                 ErrorKind::AlreadyExists => already(", put there by another program meanwhile"),
                 _ => error,
             };
-            Error::io(format!("finish {}", self.name.display()))(error)
+            Error::io_at("finish", &self.name)(error)
         })?;
         // It was renamed, so its own cleanup has nothing left to remove.
         self.folder.leave();
@@ -156,7 +156,7 @@ struct Contents {
 impl Contents {
     fn of(folder: &Path) -> Result<Self> {
         let mut contents = Self::default();
-        contents.add(folder, Path::new("")).map_err(Error::io(format!("look into {}", folder.display())))?;
+        contents.add(folder, Path::new("")).map_err(Error::io_at("look into", folder))?;
         Ok(contents)
     }
 
@@ -249,7 +249,7 @@ impl Moves<'_> {
     }
 
     fn failed(&self, action: &str, inner: &Path) -> impl FnOnce(io::Error) -> Error {
-        Error::io(format!("{action} {}", self.name.join(inner).display()))
+        Error::io_at(action, &self.name.join(inner))
     }
 }
 

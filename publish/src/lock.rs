@@ -27,7 +27,7 @@ pub struct Patience<'a> {
 ///
 /// [`Error::Io`] with kind `TimedOut` if another program holds the lock for too long;
 /// [`Error::Cancelled`].
-pub fn lock_file(file: &File, name: &str, patience: &Patience<'_>) -> Result<bool> {
+pub fn lock_file(file: &File, path: &Path, patience: &Patience<'_>) -> Result<bool> {
     let start = Instant::now();
     let mut pause = PAUSES.0;
     loop {
@@ -41,7 +41,7 @@ pub fn lock_file(file: &File, name: &str, patience: &Patience<'_>) -> Result<boo
         }
         let left = patience.longest.saturating_sub(start.elapsed());
         if left.is_zero() {
-            return Err(Error::io(format!("lock {name}"))(held(patience.longest)));
+            return Err(Error::io_at("lock", path)(held(patience.longest)));
         }
         sleep(pause.min(left));
         pause = (pause * 2).min(PAUSES.1);
@@ -76,7 +76,7 @@ pub(crate) fn take_turn(target: &Path) -> Option<File> {
     let patience = Patience { longest: LONGEST, cancelled: Box::new(|| false) };
     loop {
         let file = File::from(rustix::fs::open(target, flags, Mode::empty()).ok()?);
-        lock_file(&file, "the file", &patience).ok().filter(|is_locked| *is_locked)?;
+        lock_file(&file, target, &patience).ok().filter(|is_locked| *is_locked)?;
         // The previous holder of the lock may have put another file in its place.
         let [locked, there] = [file.metadata().ok()?, std::fs::symlink_metadata(target).ok()?];
         if Identity::of(&locked).is_same_file(&Identity::of(&there)) {

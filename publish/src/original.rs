@@ -52,9 +52,9 @@ impl Original {
                 _ => "replaced",
             },
             Err(error) if error.kind() == ErrorKind::NotFound => "removed",
-            Err(error) => return Err(Error::io(format!("look at {}", path.display()))(error)),
+            Err(error) => return Err(Error::io_at("look at", path)(error)),
         };
-        Err(Error::Outdated { path: path.display().to_string(), change })
+        Err(Error::Outdated { path: path.to_owned(), change })
     }
 }
 

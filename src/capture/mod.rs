@@ -22,8 +22,8 @@ use self::python::Interpreter;
 use self::question::Question;
 use self::silence::Silence;
 use crate::cancelled::Cancelled;
-use crate::environment::Environment;
 use crate::manifest::HardwareInfo;
+use crate::snapshot::Environment;
 
 /// Captures this machine: operating system, processor, memory, GPUs, and the packages of a Python
 /// interpreter.
@@ -136,6 +136,36 @@ impl Capture {
     pub fn python(mut self, path: impl Into<PathBuf>) -> Self {
         self.interpreter = Interpreter::Given(path.into());
         self
+    }
+
+    /// Uses the answer of an interpreter that is already running, such as the one that calls this
+    /// program as its extension, instead of starting one.
+    ///
+    /// The answer comes from [`python_script`](Self::python_script): run it under a `__name__` other
+    /// than `__main__`, then call its function `answer` with
+    /// [`python_packages`](Self::python_packages). An answer that makes no sense leaves Python out,
+    /// with a note.
+    ///
+    /// ```
+    /// let answer = r#"{"python":"3.11.7","torch":null,"numpy":"2.4.6","packages":{}}"#;
+    /// let captured = gen5::Capture::new().no_gpus().python_answer(answer).run();
+    /// let numpy = captured.environment.get("numpy").unwrap();
+    /// assert_eq!(numpy.canonical(), "name=numpy;version=2.4.6");
+    /// ```
+    pub fn python_answer(mut self, json: impl Into<String>) -> Self {
+        self.interpreter = Interpreter::Answered(json.into());
+        self
+    }
+
+    /// Returns the Python code that finds the versions of Python and its packages, without
+    /// importing any of them.
+    pub fn python_script() -> &'static str {
+        python::SCRIPT
+    }
+
+    /// Returns the packages that a capture records in addition to torch and numpy.
+    pub fn python_packages() -> &'static [&'static str] {
+        &python::PACKAGES
     }
 
     /// Disables the query of a Python interpreter.
@@ -281,7 +311,7 @@ fn gigabytes(bytes: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::Component;
+    use crate::snapshot::Component;
 
     #[test]
     fn a_run_asks_only_what_it_is_to() {

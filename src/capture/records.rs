@@ -3,8 +3,8 @@
 use super::gigabytes;
 use super::host::{Host, system_name};
 use super::python::{Python, Torch};
-use crate::environment::{Component, Environment};
 use crate::manifest::{Gpu, HardwareInfo};
+use crate::snapshot::{Component, Environment};
 
 /// Returns the components, those of the reference implementation first and in its order.
 pub(super) fn environment(host: &Host, gpus: &[Gpu], python: &Python) -> Environment {

@@ -14,7 +14,7 @@ use crate::element::Dtype;
 use crate::error::{Error, Place, Result};
 use crate::excerpt::{quote, shorten, shorten_error};
 use crate::limits::Limits;
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FILE_HEADER_SIZE, VERSION_1_1};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, FILE_HEADER_SIZE, Version};
 
 /// The typed members of a record that is not checked yet.
 pub(crate) struct Claims<'a> {
@@ -137,7 +137,7 @@ impl Claims<'_> {
             return refuse("compressed_size", "at least 12".into(), self.stored_size.to_string());
         }
         // For larger chunks, only the record has the size, and only if they are raw.
-        let may_be_larger = !self.compressed && file.version >= VERSION_1_1;
+        let may_be_larger = !self.compressed && file.version >= Version::V1_1;
         if self.payload_size > MAX_PAYLOAD && !may_be_larger {
             let expected = format!("at most {MAX_PAYLOAD}, which is all that its chunk header can say");
             return refuse("uncompressed_size", expected, self.payload_size.to_string());
@@ -196,13 +196,13 @@ impl<'a> LatentMembers<'a> {
         Ok(true)
     }
 
-    fn check(self, record: &ChunkRecord, version: (u8, u8)) -> Result<LatentRecord> {
+    fn check(self, record: &ChunkRecord, version: Version) -> Result<LatentRecord> {
         let flags = || record.flags.escape_ascii().to_string();
         let Some((dtype, shuffled)) = Dtype::from_flags(record.flags) else {
             let expected = "F16, BF16, F32, F16S, B16S or F32S (others need a newer version of GEN5)";
             return Err(refuse(record, "flags", expected, &flags()));
         };
-        if version < VERSION_1_1 && dtype.needs_1_1(shuffled) {
+        if version < Version::V1_1 && dtype.needs_1_1(shuffled) {
             let expected =
                 "F16 or F32, since bfloat16 and byte shuffle are of version 1.1, and the file of 1.0";
             return Err(refuse(record, "flags", expected, &flags()));

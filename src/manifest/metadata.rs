@@ -69,6 +69,21 @@ impl Metadata {
         members::model_info(model_info, &MostTags::by_default()).map(Self::of)
     }
 
+    /// Returns the JSON text of the `model_info` object.
+    ///
+    /// ```
+    /// let json = r#"{"model_name":"SD3","version":"3.0","date":"2026-01-02","prompt":"","tags":[],"clip_skip":2}"#;
+    /// assert_eq!(gen5::Metadata::from_json(json)?.to_json()?, json);
+    /// # Ok::<(), gen5::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// No error is currently possible.
+    pub fn to_json(&self) -> Result<String> {
+        to_text("model_info", &self.model_info)
+    }
+
     fn of(model_info: ModelInfo) -> Self {
         Self {
             model_info,

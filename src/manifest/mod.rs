@@ -29,11 +29,12 @@ pub use record::{ChunkRecord, Part};
 pub(crate) use write::records_json;
 
 use crate::limits::Limits;
+use crate::wire::Version;
 
 /// The file header's values for the table, and the limits.
 pub(crate) struct TableContext<'a> {
     pub(crate) offset: u64,
     pub(crate) chunk_count: u64,
-    pub(crate) version: (u8, u8),
+    pub(crate) version: Version,
     pub(crate) limits: &'a Limits,
 }

@@ -6,6 +6,7 @@ use super::extra::{Extra, push_name};
 use super::read::Manifest;
 use crate::error::{Error, Result};
 use crate::excerpt::shorten_error;
+use crate::wire::Version;
 
 /// The members of a file's manifest, with their original text, except `model_info` and the records.
 ///
@@ -99,12 +100,12 @@ impl Outline {
     pub(crate) fn manifest(
         &self,
         file_size: u64,
-        version: (u8, u8),
+        version: Version,
         members: &FileMembers<'_>,
     ) -> Result<String> {
         let mut file_info = self.file_info.clone();
-        file_info.insert("version_major", &version.0)?;
-        file_info.insert("version_minor", &version.1)?;
+        file_info.insert("version_major", &version.major)?;
+        file_info.insert("version_minor", &version.minor)?;
         file_info.insert("file_size", &file_size)?;
         if let Some(count) = members.count {
             file_info.insert("chunk_count", &count)?;

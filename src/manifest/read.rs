@@ -327,9 +327,10 @@ impl<'de> Visitor<'de> for FileInfo<'_> {
             return Err(self.pass.refuse_value("file_info.magic", "\"GEN5\"".into(), quote(&magic)));
         }
         let version = self.pass.context.version;
-        for (name, claimed, actual) in
-            [("file_info.version_major", major, version.0), ("file_info.version_minor", minor, version.1)]
-        {
+        for (name, claimed, actual) in [
+            ("file_info.version_major", major, version.major),
+            ("file_info.version_minor", minor, version.minor),
+        ] {
             let Count(claimed) = required(claimed, name)?;
             if claimed != u64::from(actual) {
                 let expected = format!("{actual}, as in the file header");

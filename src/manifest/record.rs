@@ -123,9 +123,9 @@ impl ChunkRecord {
         self.latent.as_ref().map(|latent| latent.shape.as_slice())
     }
 
-    /// Returns whether the values of this latent's chunk can be borrowed from a mapped file: they
-    /// are raw and aligned to the element size.
-    pub fn is_borrowable(&self) -> bool {
+    /// Returns whether this latent's chunk is raw and its values are aligned to the element size.
+    /// If the file is mapped, such values can be borrowed.
+    pub fn is_raw_and_aligned(&self) -> bool {
         let aligned = |dtype: Dtype| self.payload_offset().is_multiple_of(dtype.size() as u64);
         !self.compressed && self.dtype().is_some_and(aligned)
     }

@@ -126,20 +126,6 @@ impl Latent {
         self.inner.records().get(*first)
     }
 
-    /// Returns whether [`as_slice`](Self::as_slice) can borrow these values from a mapped file:
-    /// they are raw, in one chunk, and aligned to the element size.
-    ///
-    /// The result does not depend on how the file was opened.
-    pub fn is_borrowable(&self) -> bool {
-        let mut segments = self.segments();
-        match (segments.next(), segments.next()) {
-            (None, _) => true,
-            // Rows start a whole number of elements after the start of the payload.
-            (Some(segment), None) => segment.record.is_borrowable(),
-            _ => false,
-        }
-    }
-
     /// Returns the axis along which rows are counted and parts are cut, or `None` for a scalar.
     ///
     /// It is the first axis of the whole latent that is longer than 1, or the last axis if there is

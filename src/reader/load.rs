@@ -148,11 +148,29 @@ impl Reader {
         for (key, buffer) in targets {
             let latent = self.latent(key)?;
             latent.expect_buffer(buffer)?;
+            jobs.push((latent, buffer.as_mut_bytes()));
+        }
+        fill_all(jobs)
+    }
+
+    /// Reads latents as bytes, as [`load_into`](Self::load_into) does, whatever their dtypes. The
+    /// length of each buffer must equal the [`payload_size`](Latent::payload_size) of its latent.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`latent`](Self::latent) and [`Latent::read_bytes_into`], for the first key
+    /// that has one.
+    pub fn load_bytes_into<'k, 'b>(
+        &self,
+        targets: impl IntoIterator<Item = (&'k str, &'b mut [u8])>,
+    ) -> Result<()> {
+        let mut jobs = Vec::new();
+        for (key, buffer) in targets {
+            let latent = self.latent(key)?;
+            latent.expect_bytes(buffer)?;
             jobs.push((latent, buffer));
         }
-        let read: Vec<Result<()>> =
-            jobs.into_par_iter().map(|(latent, buffer)| latent.fill(buffer.as_mut_bytes())).collect();
-        read.into_iter().collect()
+        fill_all(jobs)
     }
 
     /// Hints to the operating system that these latents will be read soon, as [`Latent::prefetch`]
@@ -164,4 +182,10 @@ impl Reader {
     pub fn prefetch(&self, keys: &[&str]) -> Result<()> {
         keys.iter().try_for_each(|key| self.latent(key).map(|latent| latent.prefetch()))
     }
+}
+
+/// Reads latents in parallel into buffers of their sizes. The first error in order counts.
+fn fill_all(jobs: Vec<(Latent, &mut [u8])>) -> Result<()> {
+    let read: Vec<Result<()>> = jobs.into_par_iter().map(|(latent, buffer)| latent.fill(buffer)).collect();
+    read.into_iter().collect()
 }

@@ -4,6 +4,7 @@
 mod fingerprint;
 mod frame;
 mod latent;
+mod latents;
 mod load;
 mod memory;
 mod open;
@@ -13,23 +14,27 @@ mod verify;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use gen5_publish::Original;
 
 pub use latent::Latent;
+pub use latents::Latents;
 pub use load::Loaded;
 pub use open::ReadOptions;
 pub use verify::{ChunkReport, VerifyReport};
 
 use self::open::Table;
 use crate::element::Element;
-use crate::environment::Environment;
 use crate::error::{Error, Place, Result};
 use crate::excerpt::quote;
 use crate::manifest::{ChunkRecord, Layout, Manifest, Metadata, MostTags, Outline};
+use crate::snapshot::Environment;
 use crate::source::Source;
+use crate::wire::Version;
 
 /// An open GEN5 file whose header and chunk table are valid.
 ///
@@ -55,9 +60,23 @@ pub struct Reader {
     inner: Arc<Inner>,
 }
 
+/// A file as one reader and its clones use it.
 pub(crate) struct Inner {
-    source: Source,
+    file: Arc<OpenFile>,
     options: ReadOptions,
+}
+
+impl Deref for Inner {
+    type Target = OpenFile;
+
+    fn deref(&self) -> &OpenFile {
+        &self.file
+    }
+}
+
+/// A file whose header and chunk table are valid. Readers with other options can share it.
+pub(crate) struct OpenFile {
+    source: Source,
     table: Table,
     manifest: Manifest,
     layout: Layout,
@@ -66,7 +85,7 @@ pub(crate) struct Inner {
     names: OnceLock<Vec<usize>>,
 }
 
-impl Inner {
+impl OpenFile {
     fn records(&self) -> &[ChunkRecord] {
         &self.manifest.records
     }
@@ -106,6 +125,16 @@ impl Reader {
         ReadOptions::new().open(path)
     }
 
+    /// Reads a file that is already open, such as an unnamed temporary file, with the default
+    /// [`ReadOptions`].
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`ReadOptions::open`].
+    pub fn from_file(file: File) -> Result<Self> {
+        ReadOptions::new().from_file(file)
+    }
+
     /// Maps a file into memory with the default [`ReadOptions`]. Uncompressed latents are then
     /// slices of the file.
     ///
@@ -139,8 +168,39 @@ impl Reader {
         ReadOptions::new().from_bytes(bytes)
     }
 
-    /// Returns the major and minor version of the format.
-    pub fn version(&self) -> (u8, u8) {
+    /// Returns a reader of the same open file that this function cancels, as
+    /// [`ReadOptions::cancel_when`] describes. It replaces the function of this reader.
+    ///
+    /// It is cheap: the file is not opened again, and its table is shared. So each thread can have
+    /// a reader that is cancelled on its own.
+    pub fn with_cancel(&self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.with_options(self.inner.options.clone().cancel_when(cancelled))
+    }
+
+    /// Returns a reader of the same open file whose reads call this function, as
+    /// [`ReadOptions::progress`] describes. It replaces the function of this reader.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let reader = gen5::Reader::open("batch.gen5")?;
+    /// let bytes_read = Arc::new(AtomicU64::new(0));
+    /// let counter = Arc::clone(&bytes_read);
+    /// let counting = reader.with_progress(move |bytes| _ = counter.fetch_add(bytes, Ordering::Relaxed));
+    /// let values = counting.latent("noise")?.read_as::<f32>()?;
+    /// # Ok::<(), gen5::Error>(())
+    /// ```
+    pub fn with_progress(&self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.with_options(self.inner.options.clone().progress(progress))
+    }
+
+    fn with_options(&self, options: ReadOptions) -> Self {
+        Self { inner: Arc::new(Inner { file: Arc::clone(&self.inner.file), options }) }
+    }
+
+    /// Returns the version of the format.
+    pub fn version(&self) -> Version {
         self.inner.table.header.version()
     }
 
@@ -155,8 +215,8 @@ impl Reader {
     }
 
     /// Returns an iterator over the latents, in file order.
-    pub fn latents(&self) -> impl ExactSizeIterator<Item = Latent> {
-        (0..self.inner.layout.latents.len()).map(|index| Latent::whole(&self.inner, index))
+    pub fn latents(&self) -> Latents {
+        Latents::of(&self.inner)
     }
 
     /// Returns the latent with this key.
@@ -294,9 +354,9 @@ impl Reader {
     /// it; [`Error::Limit`] if it has too many tags. In both cases the latents are still readable,
     /// and [`manifest_json`](Self::manifest_json) returns the stored text.
     pub fn metadata(&self) -> Result<Metadata> {
-        let Inner { table, options, manifest, .. } = &*self.inner;
-        let place = Some(Place::Table { offset: table.offset });
-        Metadata::from_manifest(&manifest.text, &MostTags { number: options.limits.tags, place })
+        let place = Some(Place::Table { offset: self.inner.table.offset });
+        let most_tags = MostTags { number: self.inner.options.limits.tags, place };
+        Metadata::from_manifest(&self.inner.manifest.text, &most_tags)
     }
 
     /// Returns the stored text of the whole manifest. It is JSON, except that Python may have
@@ -337,7 +397,7 @@ impl Reader {
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
-            .field("version", &self.version())
+            .field("version", &format_args!("{}", self.version()))
             .field("file_size", &self.file_size())
             .field("chunks", &self.chunks().len())
             .field("latents", &self.inner.layout.latents.len())

@@ -9,13 +9,14 @@ use std::time::Duration;
 use gen5_publish::Patience;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::{Inner, Reader, payload};
+use super::{Inner, OpenFile, Reader, payload};
 use crate::cancelled::Cancelled;
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
 use crate::manifest::{Manifest, TableContext, lay_out};
+use crate::progress::Progress;
 use crate::source::Source;
-use crate::wire::{FILE_HEADER_SIZE, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, VERSION_1_0, VERSION_1_1};
+use crate::wire::{FILE_HEADER_SIZE, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, Version};
 
 /// Options for opening a file.
 ///
@@ -29,6 +30,7 @@ pub struct ReadOptions {
     pub(super) limits: Limits,
     pub(super) check_hashes: bool,
     pub(super) cancelled: Cancelled,
+    pub(super) progress: Progress,
     lock: Option<Duration>,
 }
 
@@ -61,6 +63,14 @@ impl ReadOptions {
     /// no time and does not call it.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
+        self
+    }
+
+    /// Sets a function that is called at intervals, from several threads, with the number of bytes
+    /// of latent values that were read since its last call. These can include values of a call that
+    /// fails in the end. Borrowed values are not read, so they do not count.
+    pub fn progress(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Progress::to(progress);
         self
     }
 
@@ -145,8 +155,8 @@ impl ReadOptions {
         };
         let manifest = Manifest::parse(text, &context)?;
         let layout = lay_out(&manifest.records)?;
-        let names = OnceLock::new();
-        Ok(Reader { inner: Arc::new(Inner { source, options: self, table, manifest, layout, names }) })
+        let file = OpenFile { source, table, manifest, layout, names: OnceLock::new() };
+        Ok(Reader { inner: Arc::new(Inner { file: Arc::new(file), options: self }) })
     }
 }
 
@@ -178,9 +188,9 @@ fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
     }
     source.read_exact_at(header.as_mut_bytes(), 0)?;
 
-    let (major, minor) = header.version();
-    if !(VERSION_1_0..=VERSION_1_1).contains(&(major, minor)) {
-        return Err(Error::UnsupportedVersion { major, minor });
+    let version = header.version();
+    if !(Version::V1_0..=Version::V1_1).contains(&version) {
+        return Err(Error::UnsupportedVersion { version });
     }
     let (offset, size) = find_table(&header, length)?;
     let chunk_count = u64::from(header.chunk_count.get());
@@ -204,7 +214,7 @@ fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
     if flags & !LARGE_FILE != 0 {
         return Err(Error::UnsupportedFlags { flags });
     }
-    if is_large && header.version_minor < VERSION_1_1.1 {
+    if is_large && header.version() < Version::V1_1 {
         return refuse("flags", "0, since large files are of version 1.1".into(), flags.into());
     }
     let file_size = header.file_size.get();

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::ops::Range;
 
 use rayon::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::Inner;
 use super::latent::{Latent, Segment};
-use super::memory::zeroed;
+use super::memory::{allocate, zeroed};
 use super::payload::{PayloadReader, borrow_payload, read_payload_into};
 use crate::element::{Dtype, Element};
 use crate::error::{Error, NotBorrowable, Result};
@@ -38,31 +39,76 @@ impl Latent {
     /// the same file.
     pub(super) fn borrow_from<'a, T: Element>(&self, inner: &'a Inner) -> Result<&'a [T]> {
         self.expect_dtype::<T>()?;
-        let refuse = |reason| Err(Error::NotBorrowable { latent: self.name(), reason });
+        self.borrow_with(inner, |bytes| {
+            if bytes.is_empty() {
+                return Ok([].as_slice()); // at any address
+            }
+            <[T]>::ref_from_bytes(bytes).map_err(|_| {
+                let reason =
+                    NotBorrowable::Misaligned { address: bytes.as_ptr().addr(), alignment: align_of::<T>() };
+                self.not_borrowable(reason)
+            })
+        })
+    }
+
+    /// Returns the bytes of the values as `view` sees them, borrowed from `inner`.
+    fn borrow_with<'a, V: ?Sized>(
+        &self,
+        inner: &'a Inner,
+        view: impl Fn(&'a [u8]) -> Result<&'a V>,
+    ) -> Result<&'a V> {
         let mut segments = self.segments_in(inner);
         let segment = match (segments.next(), segments.next()) {
-            (None, _) => return Ok(&[]),
+            (None, _) => return view(&[]),
             (Some(segment), None) => segment,
-            _ => return refuse(NotBorrowable::Parts { count: segments.count() + 2 }),
+            _ => return Err(self.not_borrowable(NotBorrowable::Parts { count: segments.count() + 2 })),
         };
         if segment.record.is_compressed() {
-            return refuse(NotBorrowable::Compressed);
+            return Err(self.not_borrowable(NotBorrowable::Compressed));
         }
-        let view = |payload: &'a [u8]| {
-            let range =
-                usize::try_from(segment.skip).ok().zip(usize::try_from(segment.skip + segment.len).ok());
-            let Some(bytes) = range.and_then(|(start, end)| payload.get(start..end)) else {
-                let expected = segment.skip + segment.len;
-                return Err(Error::Changed { expected, found: payload.len() as u64 });
-            };
-            <[T]>::ref_from_bytes(bytes).or_else(|_| {
-                let address = bytes.as_ptr().addr();
-                let alignment = align_of::<T>();
-                refuse(NotBorrowable::Misaligned { address, alignment })
-            })
+        let part = |payload: &'a [u8]| {
+            let end = segment.skip + segment.len;
+            let range = usize::try_from(segment.skip).ok().zip(usize::try_from(end).ok());
+            match range.and_then(|(start, end)| payload.get(start..end)) {
+                Some(bytes) => view(bytes),
+                None => Err(Error::Changed { expected: end, found: payload.len() as u64 }),
+            }
         };
-        let values = borrow_payload(&inner.source, segment.record, inner.options.check_hashes, view)?;
-        values.map_or_else(|| refuse(NotBorrowable::NotMapped), Ok)
+        let values = borrow_payload(&inner.source, segment.record, inner.options.check_hashes, part)?;
+        values.ok_or_else(|| self.not_borrowable(NotBorrowable::NotMapped))
+    }
+
+    fn not_borrowable(&self, reason: NotBorrowable) -> Error {
+        Error::NotBorrowable { latent: self.name(), reason }
+    }
+
+    /// Returns whether [`as_slice`](Self::as_slice) can borrow these values: they are raw, in one
+    /// chunk, aligned to the element size, and in memory. Only a mapped file and bytes are in
+    /// memory.
+    pub fn is_borrowable(&self) -> bool {
+        self.lies_in(&self.inner)
+    }
+
+    /// Returns the range of these values in the file, in bytes, if they are raw and in one chunk,
+    /// and `None` otherwise. Other programs can then read them from there. For no values, the range
+    /// is empty.
+    ///
+    /// The chunk's own header is checked, which reads 12 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contradiction`] if the chunk's header does not match its record; [`Error::Io`].
+    pub fn raw_range(&self) -> Result<Option<Range<u64>>> {
+        let mut segments = self.segments();
+        match (segments.next(), segments.next()) {
+            (None, _) => Ok(Some(0..0)),
+            (Some(Segment { record, skip, len }), None) if !record.is_compressed() => {
+                PayloadReader::open(&self.inner.source, record, false)?;
+                let start = record.payload_offset() + skip;
+                Ok(Some(start..start + len))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Returns whether the values need no memory of their own, because
@@ -90,6 +136,36 @@ impl Latent {
     /// damaged chunk.
     pub fn read<T: Element>(&self) -> Result<Cow<'_, [T]>> {
         self.read_from(&self.inner)
+    }
+
+    /// Returns the bytes of the values, in C order and little-endian, as [`read`](Self::read) does.
+    /// Raw values in memory are borrowed, whatever their alignment.
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`read`](Self::read), except [`Error::Dtype`].
+    pub fn read_bytes(&self) -> Result<Cow<'_, [u8]>> {
+        match self.borrow_with(&self.inner, Ok) {
+            Ok(bytes) => Ok(Cow::Borrowed(bytes)),
+            Err(Error::NotBorrowable { .. }) => {
+                self.check_limit(self.payload_size())?;
+                let mut bytes = allocate(self.payload_size(), &format!("latent {}", self.name()))?;
+                self.fill(&mut bytes)?;
+                Ok(Cow::Owned(bytes))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the bytes of the values into `buffer`, as [`read_into`](Self::read_into) does. The
+    /// length of `buffer` must equal [`payload_size`](Self::payload_size).
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`read_into`](Self::read_into), except [`Error::Dtype`].
+    pub fn read_bytes_into(&self, buffer: &mut [u8]) -> Result<()> {
+        self.expect_bytes(buffer)?;
+        self.fill(buffer)
     }
 
     /// Returns the values, borrowed from `inner` where possible.
@@ -125,6 +201,18 @@ impl Latent {
             format!("buffer for latent {}", self.name()),
             format!("{} elements, for shape {:?}", self.len(), self.shape()),
             format!("{} elements", buffer.len()),
+        ))
+    }
+
+    /// Returns an error if the buffer's length is not the size of these values.
+    pub(super) fn expect_bytes(&self, buffer: &[u8]) -> Result<()> {
+        if buffer.len() as u64 == self.payload_size() {
+            return Ok(());
+        }
+        Err(Error::argument(
+            format!("buffer for latent {}", self.name()),
+            format!("{} bytes, for shape {:?} of {}", self.payload_size(), self.shape(), self.dtype()),
+            format!("{} bytes", buffer.len()),
         ))
     }
 
@@ -191,6 +279,7 @@ impl Latent {
             self.inner.options.cancelled.check()?;
             out.write_all(block).map_err(|error| Error::io(format!("write latent {}", self.name()))(error))
         };
+        let progress = &self.inner.options.progress;
         let segments: Vec<Segment<'_>> = self.segments().collect();
         let mut rest = segments.as_slice();
         let most = WRITE_GROUP.min(self.inner.options.limits.latent_bytes);
@@ -212,7 +301,10 @@ impl Latent {
             let check = self.inner.options.check_hashes;
             let mut payload = PayloadReader::open(&self.inner.source, first.record, check)?;
             payload.skip(first.skip)?;
-            payload.blocks(first.len, &mut write)?;
+            payload.blocks(first.len, |block| {
+                progress.add(block.len() as u64);
+                write(block)
+            })?;
             payload.finish()?;
         }
         Ok(())
@@ -281,8 +373,11 @@ impl Latent {
         let check = self.inner.options.check_hashes;
         let cancelled = &self.inner.options.cancelled;
         cancelled.check()?;
+        let progress = &self.inner.options.progress;
         if segment.record.is_compressed() && segment.len == segment.record.payload_size() {
-            return read_payload_into(source, segment.record, check, buffer);
+            read_payload_into(source, segment.record, check, buffer)?;
+            progress.add(segment.len);
+            return Ok(());
         }
         let mut payload = PayloadReader::open(source, segment.record, check)?;
         if segment.record.is_compressed() || check || buffer.len() <= READ_TASK {
@@ -290,6 +385,7 @@ impl Latent {
             for block in buffer.chunks_mut(READ_TASK) {
                 cancelled.check()?;
                 payload.read_exact(block)?;
+                progress.add(block.len() as u64);
             }
             return payload.finish();
         }
@@ -298,7 +394,9 @@ impl Latent {
         let start = segment.record.payload_offset() + segment.skip;
         buffer.par_chunks_mut(READ_TASK).enumerate().try_for_each(|(task, block)| {
             cancelled.check()?;
-            source.read_exact_at(block, start + (task * READ_TASK) as u64)
+            source.read_exact_at(block, start + (task * READ_TASK) as u64)?;
+            progress.add(block.len() as u64);
+            Ok(())
         })
     }
 }

@@ -4,9 +4,9 @@ use rayon::prelude::*;
 
 use super::payload::{PayloadReader, read_payload};
 use super::{Inner, Reader};
-use crate::environment::Environment;
 use crate::error::{Error, Fault, Result};
 use crate::manifest::ChunkRecord;
+use crate::snapshot::Environment;
 use crate::wire::ChunkType;
 
 /// The result of [`Reader::verify_chunks`]: one report per chunk, in table order.

@@ -8,7 +8,7 @@ use crate::element::{Dtype, Element, Values, element_count};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{ChunkRecord, Extra, LatentRecord, Part, row_axis};
-use crate::wire::ChunkType;
+use crate::wire::{ChunkType, Version};
 
 /// A named array to write, borrowed from the caller.
 ///
@@ -28,6 +28,37 @@ impl<'a> Array<'a> {
     /// An empty shape means a scalar.
     pub fn new<T: Element>(entry: impl Into<Entry>, shape: &[usize], values: &'a [T]) -> Self {
         Self { entry: entry.into(), shape: shape.to_vec(), values: T::erase(values) }
+    }
+
+    /// Creates an array of a dtype that is known only at run time, from the bytes of its values in
+    /// C order and little-endian. They need not be aligned.
+    ///
+    /// ```
+    /// use gen5::{Array, Dtype};
+    ///
+    /// let bytes = std::fs::read("Cargo.toml")?;
+    /// let array = Array::from_bytes("noise", Dtype::F16, &[2, 4], &bytes[..16])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the bytes are not a whole number of values.
+    pub fn from_bytes(
+        entry: impl Into<Entry>,
+        dtype: Dtype,
+        shape: &[usize],
+        bytes: &'a [u8],
+    ) -> Result<Self> {
+        let entry = entry.into();
+        match Values::from_bytes(dtype, bytes) {
+            Some(values) => Ok(Self { entry, shape: shape.to_vec(), values }),
+            None => Err(Error::argument(
+                format!("values of latent {}", entry.name()),
+                format!("a multiple of {} bytes, for {dtype}", dtype.size()),
+                format!("{} bytes", bytes.len()),
+            )),
+        }
     }
 
     /// Sets the members of the record's `extra`, except those that the format defines.
@@ -82,7 +113,7 @@ impl Plan {
             return Err(Error::argument(what, expected, shape.len().to_string()));
         }
         let dtype = entry.stored_dtype(given, options);
-        if options.compatible && dtype.needs_1_1(storage == Storage::Shuffled) {
+        if options.max_version < Version::V1_1 && dtype.needs_1_1(storage == Storage::Shuffled) {
             let what = format!("latent {} of a file of version 1.0", entry.name());
             let found = if dtype.needs_1_1(false) { dtype.name() } else { "a byte shuffle" };
             return Err(Error::argument(what, "float16 or float32, and no byte shuffle", found));
@@ -173,35 +204,52 @@ impl Plan {
 
     /// Returns the record of the chunk at `index`, which has no place and no hash yet.
     pub(super) fn record(&self, index: usize) -> ChunkRecord {
-        let shuffled = self.storage == Storage::Shuffled;
-        let mut record = ChunkRecord::new(ChunkType::LATENT, self.dtype.flags(shuffled));
-        record.payload_size = self.elements_of(index).len() as u64 * self.dtype.size() as u64;
-        record.compressed = self.storage != Storage::Raw;
+        let mut record = self.record_of(self.shape.clone(), index, self.elements_of(index).len());
         record.extra = self.entry.extra.clone();
         record.unknown = self.entry.unknown.clone();
-        let mut latent = LatentRecord {
-            key: self.entry.key.clone(),
-            dtype: self.dtype,
-            shuffled,
-            shape: self.shape.clone(),
-            part: None,
-        };
-        if let Some(cuts) = self.cuts {
+        record
+    }
+
+    /// Returns the records of all chunks, with their ranges of elements. The shape and the members
+    /// of a latent that stays whole move into its record, since they can be large.
+    pub(super) fn take_records(&mut self) -> Vec<(Range<usize>, ChunkRecord)> {
+        if self.cuts.is_some() {
+            return (0..self.chunk_count())
+                .map(|index| (self.elements_of(index), self.record(index)))
+                .collect();
+        }
+        let elements = self.elements_of(0);
+        let shape = std::mem::take(&mut self.shape);
+        let mut record = self.record_of(shape, 0, elements.len());
+        record.extra = std::mem::take(&mut self.entry.extra);
+        record.unknown = std::mem::take(&mut self.entry.unknown);
+        vec![(elements, record)]
+    }
+
+    /// Returns the record of the chunk at `index` of a latent of this shape, with `len` elements
+    /// and without other members.
+    fn record_of(&self, mut shape: Vec<usize>, index: usize, len: usize) -> ChunkRecord {
+        let shuffled = self.storage == Storage::Shuffled;
+        let mut record = ChunkRecord::new(ChunkType::LATENT, self.dtype.flags(shuffled));
+        record.payload_size = len as u64 * self.dtype.size() as u64;
+        record.compressed = self.storage != Storage::Raw;
+        let mut key = self.entry.key.clone();
+        let part = self.cuts.map(|cuts| {
             let slices = cuts.slices_of(index);
-            if let Some(axis) = latent.shape.get_mut(cuts.axis) {
+            let whole = shape.clone();
+            if let Some(axis) = shape.get_mut(cuts.axis) {
                 *axis = slices.len();
             }
-            let of = latent.key.replace(self.part_key(&slices)).unwrap_or_default();
-            latent.part = Some(Box::new(Part {
-                of,
+            Box::new(Part {
+                of: key.replace(self.part_key(&slices)).unwrap_or_default(),
                 index,
                 count: cuts.count(),
                 axis: cuts.axis,
                 start: slices.start,
-                shape: self.shape.clone(),
-            }));
-        }
-        record.latent = Some(latent);
+                shape: whole,
+            })
+        });
+        record.latent = Some(LatentRecord { key, dtype: self.dtype, shuffled, shape, part });
         record
     }
 }

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
 use crate::wire::{
-    CHUNK_HEADER_SIZE, ChunkType, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, NO_FLAGS, VERSION_1_0,
-    VERSION_1_1, size_in_header,
+    CHUNK_HEADER_SIZE, ChunkType, FileHeader, IN_RESERVED, LARGE_FILE, MAGIC, NO_FLAGS, Version,
+    size_in_header,
 };
 
 /// The level of the table's frame, whatever the level of the latents.
@@ -22,19 +22,19 @@ pub(super) struct End<'a> {
     /// Whether version 1.0 may not have one of the chunks.
     pub(super) needs_1_1: bool,
     /// A function that returns the manifest's text for a file with this length and version.
-    pub(super) manifest: &'a dyn Fn(u64, (u8, u8)) -> Result<String>,
+    pub(super) manifest: &'a dyn Fn(u64, Version) -> Result<String>,
 }
 
 impl End<'_> {
     /// Returns the lowest version that can express these chunks in a file of this length. If a
     /// chunk is too large for version 1.0, so is the file.
-    fn version(&self, length: u64) -> (u8, u8) {
-        if self.needs_1_1 || is_large(length) { VERSION_1_1 } else { VERSION_1_0 }
+    fn version(&self, length: u64) -> Version {
+        if self.needs_1_1 || is_large(length) { Version::V1_1 } else { Version::V1_0 }
     }
 
     /// Returns the header of a file of `length` bytes whose table starts at `table_offset`.
     fn header(&self, table_offset: u64, length: u64) -> FileHeader {
-        let (version_major, version_minor) = self.version(length);
+        let Version { major: version_major, minor: version_minor } = self.version(length);
         let mut header = FileHeader {
             magic: MAGIC,
             version_major,
@@ -58,10 +58,10 @@ impl End<'_> {
 
     /// Writes the table after the chunks, and then the header, which makes the file valid. Returns
     /// the file's length and version.
-    pub(super) fn write(&self, session: &Session<'_>) -> Result<(u64, (u8, u8))> {
+    pub(super) fn write(&self, session: &Session<'_>) -> Result<(u64, Version)> {
         let end = session.state().cursor;
         let (table, length) = fit_table(session, end, self)?;
-        if session.options.compatible && self.version(length) > VERSION_1_0 {
+        if self.version(length) > session.options.max_version {
             return Err(too_large_for_1_0(length));
         }
         let table = table.bytes();
@@ -72,8 +72,7 @@ impl End<'_> {
         session.write(self.header(offset, length).as_bytes(), 0)?;
         // Bytes of a call that failed in the end may remain after the table.
         let shrunk = if session.sink.is_positional() { session.sink.set_len(length) } else { Ok(()) };
-        let action = format!("write the end of {}", session.name);
-        shrunk.and_then(|()| session.sink.flush()).map_err(Error::io(action))?;
+        shrunk.and_then(|()| session.sink.flush()).map_err(session.io_error("write the end of"))?;
         Ok((length, self.version(length)))
     }
 }

@@ -29,7 +29,7 @@ pub struct Entry {
     pub(super) dtype: Option<Dtype>,
     /// Whether the latent comes from another file. Only such a latent can have no key, or share its
     /// key.
-    pub(crate) carried: bool,
+    pub(crate) copied: bool,
     /// Whether other latents may have the same key.
     pub(crate) shares_key: bool,
 }
@@ -46,7 +46,7 @@ impl Entry {
             unknown: Extra::new(),
             compression: None,
             dtype: None,
-            carried: false,
+            copied: false,
             shares_key: false,
         }
     }
@@ -72,7 +72,7 @@ impl Entry {
     /// Sets the members of the record's `extra`, except those that the format defines.
     pub fn extra(mut self, extra: Extra) -> Self {
         self.extra = extra;
-        self.carried = false;
+        self.copied = false;
         self
     }
 
@@ -98,7 +98,7 @@ impl Entry {
 
     /// Returns the dtype in which values of dtype `given` are stored.
     pub(super) fn stored_dtype(&self, given: Dtype, options: &WriteOptions) -> Dtype {
-        self.dtype.unwrap_or(if options.float16 { Dtype::F16 } else { given })
+        self.dtype.or(options.dtype).unwrap_or(given)
     }
 
     /// Returns the compression of this latent, from the options unless it is set here.
@@ -123,7 +123,7 @@ impl Entry {
     /// is exempt: it has no such members, or has them in another form.
     pub(super) fn check(&self) -> Result<()> {
         match OWN_MEMBERS.into_iter().find(|name| self.extra.get(name).is_some()) {
-            Some(name) if !self.carried => {
+            Some(name) if !self.copied => {
                 let what = format!("extra members of latent {}", self.name());
                 let expected = "other names than shape, dtype, key and part";
                 Err(Error::argument(what, expected, format!("{name:?}")))

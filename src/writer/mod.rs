@@ -4,11 +4,12 @@
 mod array;
 mod auto;
 mod buffers;
-mod copy;
+mod byte_stream;
 mod encode;
 mod end;
 mod entry;
 mod input;
+mod latent_stream;
 mod options;
 mod pipeline;
 mod raw;
@@ -16,19 +17,22 @@ mod session;
 mod single;
 mod sink;
 mod stream;
+mod verbatim;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use gen5_publish::Draft;
 use rayon::prelude::*;
 
 pub use array::Array;
-pub(crate) use copy::Chunks;
+pub use byte_stream::ByteStream;
 pub use entry::Entry;
+pub use latent_stream::LatentStream;
 pub use options::{Compression, NonFinite, WriteOptions};
 pub(crate) use single::Single;
-pub use stream::LatentWriter;
+pub(crate) use verbatim::ChunkSource;
 
 use self::array::Plan;
 use self::encode::Job;
@@ -39,33 +43,29 @@ use self::pipeline::{flush_waiting, write_jobs};
 use self::session::Session;
 use self::single::check_image;
 use self::sink::Sink;
-use crate::element::{Dtype, Element};
-use crate::environment::Environment;
+use self::stream::Stream;
+use crate::element::{Dtype, Element, Values};
 use crate::error::{Error, Result};
-use crate::manifest::{ChunkRecord, FileMembers, Metadata, Outline, records_json, to_text};
-use crate::wire::ChunkType;
-
-/// Returns the file's name for error messages.
-fn file_name(draft: Option<&Draft>) -> String {
-    draft.map_or_else(|| "the file".into(), |draft| draft.target().display().to_string())
-}
+use crate::manifest::{ChunkRecord, FileMembers, Metadata, Outline, records_json};
+use crate::snapshot::Environment;
+use crate::wire::{ChunkType, Version};
 
 /// A file that is being written.
 ///
 /// Latents, streams, the image and the environment can come in any order; [`finish`](Self::finish)
 /// completes the file. A writer that is dropped before that leaves nothing at its path.
-/// [`carry`](Self::carry) and [`finish_as`](Self::finish_as) copy chunks and metadata from other
-/// files.
+/// [`copy_chunk`](Self::copy_chunk) and [`finish_like`](Self::finish_like) copy chunks and metadata
+/// from other files, and [`rewrite`](Self::rewrite) copies all chunks.
 ///
 /// Values are hashed, compressed and written in the caller's rayon pool. The same calls with the
 /// same values and the same date produce the same bytes, whatever the number of threads.
 ///
 /// ```
-/// use gen5::{Metadata, WriteOptions};
+/// use gen5::{Metadata, Writer};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("batch.gen5");
-/// let mut writer = WriteOptions::new().create(&path)?;
+/// let mut writer = Writer::create(&path)?;
 /// writer.latent("noise", &[2, 2], &[0.0_f32, 0.5, 1.0, 1.5])?;
 ///
 /// let metadata = Metadata::builder("Stable Diffusion 3", "3.0").prompt("a lighthouse").build()?;
@@ -80,11 +80,12 @@ pub struct Writer<'w> {
 }
 
 /// A description of the written file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Major and minor version of the format: the lowest that can express the file.
-    pub version: (u8, u8),
+    /// Version of the format: the lowest that can express the file. A rewritten file of just under
+    /// 4 GiB may need a higher one than before.
+    pub version: Version,
     /// Length of the file in bytes.
     pub file_size: u64,
     /// Number of chunks.
@@ -96,7 +97,7 @@ pub struct Summary {
 }
 
 /// A description of a written latent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LatentSummary {
     /// The key, or `None` if it has none. Only latents copied from another file can lack a key.
@@ -123,10 +124,24 @@ impl fmt::Debug for Writer<'_> {
     }
 }
 
+impl Writer<'static> {
+    /// Starts a file at `path` with the default [`WriteOptions`].
+    ///
+    /// It is written under a temporary name in the same folder. When it is finished, it replaces
+    /// any file that is at the path by then.
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`WriteOptions::create`].
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        WriteOptions::new().create(path)
+    }
+}
+
 impl<'w> Writer<'w> {
     fn start(options: WriteOptions, sink: Box<dyn Sink + 'w>, draft: Option<Draft>) -> Result<Self> {
-        let session = Arc::new(Session::start(sink, file_name(draft.as_ref()), options)?);
-        Ok(Self { session, draft })
+        let path = draft.as_ref().map(|draft| draft.target().to_owned());
+        Ok(Self { session: Arc::new(Session::start(sink, path, options)?), draft })
     }
 
     /// Writes a latent with this key or [`Entry`].
@@ -157,18 +172,18 @@ impl<'w> Writer<'w> {
         self.session.check_usable()?;
         let arrays: Vec<Array<'a>> = arrays.into_iter().collect();
         let storages: Vec<Storage> = arrays.par_iter().map(|array| self.storage(array)).collect();
-        let mut planned: Vec<(Plan, Array<'a>)> = Vec::new();
+        let mut planned: Vec<(Plan, Values<'a>)> = Vec::new();
         let mut notes = Vec::new();
         let written = arrays
             .into_iter()
             .zip(storages)
-            .try_for_each(|(mut array, storage)| {
-                let plan = self.plan(&mut array, storage)?;
+            .try_for_each(|(Array { entry, shape, values }, storage)| {
+                let plan = self.plan(entry, shape, values, storage)?;
                 notes.extend(note_if_raw(&plan, storage));
-                planned.push((plan, array));
+                planned.push((plan, values));
                 Ok(())
             })
-            .and_then(|()| self.write_planned(&planned));
+            .and_then(|()| self.write_planned(&mut planned));
         let mut state = self.session.state();
         match written {
             Ok(()) => state.notes.append(&mut notes),
@@ -186,39 +201,34 @@ impl<'w> Writer<'w> {
         entry.compression_or(options).storage().unwrap_or_else(|| auto::choose(&input, input.size() as u64))
     }
 
-    fn plan(&self, array: &mut Array<'_>, storage: Storage) -> Result<Plan> {
-        let entry = array.entry.clone();
-        let shape = std::mem::take(&mut array.shape);
-        let plan = Plan::new(entry, shape, array.values.dtype(), &self.session.options, storage)?;
-        if plan.len() != array.values.len() {
+    fn plan(&self, entry: Entry, shape: Vec<usize>, values: Values<'_>, storage: Storage) -> Result<Plan> {
+        let plan = Plan::new(entry, shape, values.dtype(), &self.session.options, storage)?;
+        if plan.len() != values.len() {
             return Err(Error::argument(
                 format!("values of latent {}", plan.entry.name()),
                 format!("{} elements, for shape {:?}", plan.len(), plan.shape),
-                array.values.len().to_string(),
+                values.len().to_string(),
             ));
         }
         self.session.state().reserve_keys(&plan)?;
         Ok(plan)
     }
 
-    fn write_planned(&self, planned: &[(Plan, Array<'_>)]) -> Result<()> {
+    fn write_planned(&self, planned: &mut [(Plan, Values<'_>)]) -> Result<()> {
         flush_waiting(&self.session)?;
-        let jobs = planned
-            .iter()
-            .flat_map(|(plan, array)| {
-                (0..plan.chunk_count()).map(|index| {
-                    let elements = plan.elements_of(index);
-                    let input = Input {
-                        key: plan.entry.key(),
-                        dtype: plan.dtype,
-                        first: elements.start,
-                        payload: Payload::Values(array.values.slice(elements)),
-                    };
-                    Job { record: plan.record(index), input }
-                })
+        let records: Vec<_> = planned.iter_mut().map(|(plan, _)| plan.take_records()).collect();
+        let jobs = planned.iter().zip(records).flat_map(|((plan, values), records)| {
+            records.into_iter().map(|(elements, record)| {
+                let input = Input {
+                    key: plan.entry.key(),
+                    dtype: plan.dtype,
+                    first: elements.start,
+                    payload: Payload::Values(values.slice(elements)),
+                };
+                Job { record, input }
             })
-            .collect();
-        write_jobs(&self.session, jobs)
+        });
+        write_jobs(&self.session, jobs.collect())
     }
 
     /// Opens a stream for a latent with this key or [`Entry`], whose values arrive in pieces, as
@@ -234,19 +244,36 @@ impl<'w> Writer<'w> {
         &mut self,
         entry: impl Into<Entry>,
         shape: &[usize],
-    ) -> Result<LatentWriter<'w, T>> {
+    ) -> Result<LatentStream<'w, T>> {
+        self.open_stream(entry.into(), T::DTYPE, shape).map(LatentStream::new)
+    }
+
+    /// Opens a stream as [`stream`](Self::stream) does, for values whose dtype is known only at run
+    /// time, and which arrive as bytes.
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`stream`](Self::stream).
+    pub fn stream_bytes(
+        &mut self,
+        entry: impl Into<Entry>,
+        dtype: Dtype,
+        shape: &[usize],
+    ) -> Result<ByteStream<'w>> {
+        let stream = self.open_stream(entry.into(), dtype, shape)?;
+        Ok(ByteStream::new(stream, dtype))
+    }
+
+    fn open_stream(&mut self, entry: Entry, dtype: Dtype, shape: &[usize]) -> Result<Stream<'w>> {
         self.session.check_usable()?;
-        let entry = entry.into();
         let options = &self.session.options;
+        let decided = entry.compression_or(options).storage();
         // If the values decide, plan as if they shrink.
-        let (storage, undecided) = match entry.compression_or(options).storage() {
-            Some(storage) => (storage, false),
-            None => (Storage::Zstd, true),
-        };
-        let plan = Plan::new(entry, shape.to_vec(), T::DTYPE, options, storage)?;
+        let storage = decided.unwrap_or(Storage::Zstd);
+        let plan = Plan::new(entry, shape.to_vec(), dtype, options, storage)?;
         flush_waiting(&self.session)?;
         self.session.state().reserve_keys(&plan)?;
-        LatentWriter::open(&self.session, plan.clone(), undecided)
+        Stream::open(&self.session, plan.clone(), decided.is_none())
             .inspect_err(|_| self.session.state().release_keys(&plan))
     }
 
@@ -294,11 +321,11 @@ impl<'w> Writer<'w> {
     /// # Errors
     ///
     /// [`Error::Incomplete`] if a stream was not finished; [`Error::Argument`] for a manifest whose
-    /// size readers reject; [`Error::TooLarge`] if the file exceeds what a
-    /// [compatible](WriteOptions::compatible) one can hold; [`Error::WriterFailed`] if an earlier
+    /// size readers reject; [`Error::TooLarge`] if the file exceeds what the
+    /// [highest version](WriteOptions::max_version) can hold; [`Error::WriterFailed`] if an earlier
     /// write failed; [`Error::Io`].
     pub fn finish(self, metadata: &Metadata) -> Result<Summary> {
-        let model_info = to_text("the manifest", metadata.model_info())?;
+        let model_info = metadata.to_json()?;
         self.finish_in(&metadata.outline(), &model_info)
     }
 
@@ -311,25 +338,34 @@ impl<'w> Writer<'w> {
             return Err(Error::Incomplete { key, expected, found });
         }
         flush_waiting(&self.session)?;
-        let (mut records, notes, needs_1_1) = {
+        let (mut records, needs_1_1) = {
             let mut state = self.session.state();
-            (std::mem::take(&mut state.records), std::mem::take(&mut state.notes), state.needs_1_1)
+            (std::mem::take(&mut state.records), state.needs_1_1)
         };
         records.sort_by_key(|record| record.offset);
         records.iter_mut().enumerate().for_each(|(index, record)| record.index = index);
         let count = records.len();
+        let needs_1_1 = needs_1_1 || records.iter().any(ChunkRecord::needs_1_1);
+        let latents = summarize(&records);
         let text = records_json(&records)?;
+        drop(records); // they need more memory than their text
         let members = FileMembers { model_info, records: &text, count: Some(count) };
         let end = End {
             chunk_count: count,
-            needs_1_1: needs_1_1 || records.iter().any(ChunkRecord::needs_1_1),
+            needs_1_1,
             manifest: &|file_size, version| outline.manifest(file_size, version, &members),
         };
+        self.publish(&end, latents)
+    }
+
+    /// Writes the end of the file and publishes it.
+    fn publish(self, end: &End<'_>, latents: Vec<LatentSummary>) -> Result<Summary> {
         let (file_size, version) = end.write(&self.session)?;
         if let Some(draft) = self.draft {
             draft.publish().map_err(Error::of_publishing)?;
         }
-        Ok(Summary { version, file_size, chunks: records.len(), latents: summarize(&records), notes })
+        let notes = std::mem::take(&mut self.session.state().notes);
+        Ok(Summary { version, file_size, chunks: end.chunk_count, latents, notes })
     }
 }
 

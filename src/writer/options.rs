@@ -13,7 +13,10 @@ use super::buffers::Pool;
 use super::sink::SeekSink;
 use crate::cancelled::Cancelled;
 use crate::codec::is_valid_level;
+use crate::element::Dtype;
 use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::wire::Version;
 
 /// How latents are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub enum Compression {
     #[default]
     Auto,
     /// Stores latents raw, so that a mapped file can return them as slices.
-    None,
+    Raw,
     /// Compresses with zstd, at level 3 unless another is set.
     Zstd,
     /// Compresses with zstd after a byte shuffle, at level -100 unless another is set.
@@ -44,7 +47,7 @@ impl Compression {
     pub(super) fn storage(self) -> Option<Storage> {
         match self {
             Self::Auto => None,
-            Self::None => Some(Storage::Raw),
+            Self::Raw => Some(Storage::Raw),
             Self::Zstd => Some(Storage::Zstd),
             Self::Shuffled => Some(Storage::Shuffled),
         }
@@ -82,9 +85,6 @@ pub enum NonFinite {
 /// The default size of parts.
 pub(super) const DEFAULT_PART_SIZE: u64 = 64 << 20;
 
-/// A callback that receives a number of processed bytes.
-type Progress = Arc<dyn Fn(u64) + Send + Sync>;
-
 /// Options for writing a file.
 ///
 /// Compressed chunks are built in memory that the options keep: two parts for each thread, and one
@@ -93,9 +93,10 @@ type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 /// writer.
 ///
 /// ```no_run
-/// use gen5::{Compression, WriteOptions};
+/// use gen5::{Compression, Dtype, WriteOptions};
 ///
-/// let writer = WriteOptions::new().compression(Compression::Zstd).level(1).float16(true).create("batch.gen5")?;
+/// let options = WriteOptions::new().compression(Compression::Zstd).level(1).dtype(Dtype::F16);
+/// let writer = options.create("batch.gen5")?;
 /// # Ok::<(), gen5::Error>(())
 /// ```
 #[derive(Clone)]
@@ -103,13 +104,13 @@ type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 pub struct WriteOptions {
     pub(super) compression: Compression,
     level: Option<i32>,
-    pub(super) float16: bool,
+    pub(super) dtype: Option<Dtype>,
     pub(super) non_finite: NonFinite,
     pub(super) alignment: u64,
     pub(super) part_size: Option<u64>,
-    pub(super) compatible: bool,
+    pub(super) max_version: Version,
     pub(super) sync: bool,
-    pub(super) progress: Option<Progress>,
+    pub(super) progress: Progress,
     pub(super) cancelled: Cancelled,
     /// The only file that may be replaced, if set.
     pub(crate) original: Option<Arc<Original>>,
@@ -122,13 +123,13 @@ impl Default for WriteOptions {
         Self {
             compression: Compression::Auto,
             level: None,
-            float16: false,
+            dtype: None,
             non_finite: NonFinite::Refuse,
             alignment: 64,
             part_size: Some(DEFAULT_PART_SIZE),
-            compatible: false,
+            max_version: Version::V1_1,
             sync: true,
-            progress: None,
+            progress: Progress::default(),
             cancelled: Cancelled::default(),
             original: None,
             buffers: Arc::default(),
@@ -168,10 +169,11 @@ impl WriteOptions {
         })
     }
 
-    /// Sets whether values of other types are rounded to float16, to nearest, ties to even. The
-    /// default is no.
-    pub fn float16(mut self, float16: bool) -> Self {
-        self.float16 = float16;
+    /// Sets the dtype in which values are stored. By default, they keep the dtype in which they are
+    /// given. [`Entry::dtype`](crate::Entry::dtype) overrides this for one latent, and describes
+    /// the conversion.
+    pub fn dtype(mut self, dtype: Dtype) -> Self {
+        self.dtype = Some(dtype);
         self
     }
 
@@ -195,13 +197,14 @@ impl WriteOptions {
         self
     }
 
-    /// Sets whether the file must have version 1.0, which the Python package `gen5` reads. The
-    /// default is no.
+    /// Sets the highest version that the file may have. The default is [`Version::V1_1`]. A file
+    /// always has the lowest version that can express it.
     ///
-    /// Anything that needs version 1.1 is then an error as soon as it is known: bfloat16, byte
-    /// shuffle, chunks of unknown types, and files of 4 GiB or more.
-    pub fn compatible(mut self, compatible: bool) -> Self {
-        self.compatible = compatible;
+    /// The Python package `gen5` reads [`Version::V1_0`]. With it, anything that needs version 1.1
+    /// is an error as soon as it is known: bfloat16, byte shuffle, chunks of unknown types, and
+    /// files of 4 GiB or more.
+    pub fn max_version(mut self, version: Version) -> Self {
+        self.max_version = version;
         self
     }
 
@@ -219,7 +222,7 @@ impl WriteOptions {
     /// of values written since its last call. These can include values of a call that fails in the
     /// end.
     pub fn progress(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(progress));
+        self.progress = Progress::to(progress);
         self
     }
 
@@ -242,7 +245,7 @@ impl WriteOptions {
     /// [`Error::Io`] if the folder is not writable, or if something other than a file is at the
     /// path; [`Error::Argument`] for options out of range.
     pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'static>> {
-        let replace = self.replace();
+        let replace = self.original.clone().map_or(Replace::Anything, Replace::Only);
         self.start(Target::Path { path: path.as_ref(), replace })
     }
 
@@ -256,7 +259,7 @@ impl WriteOptions {
         self.start(Target::Path { path: path.as_ref(), replace: Replace::Nothing })
     }
 
-    /// Starts a file in one that is already open, such as an unnamed temporary file. Its previous
+    /// Writes to a file that is already open, such as an unnamed temporary file. Its previous
     /// contents are discarded.
     ///
     /// The file is written from its start, at offsets, from several threads; nothing else may write
@@ -267,13 +270,8 @@ impl WriteOptions {
     ///
     /// [`Error::Io`] if it is not a regular file, is not writable, or is open for appending;
     /// [`Error::Argument`] for options out of range.
-    pub fn write_file(self, file: File) -> Result<Writer<'static>> {
+    pub fn to_file(self, file: File) -> Result<Writer<'static>> {
         self.start(Target::Open(file))
-    }
-
-    /// Returns what a file at a path may replace.
-    pub(crate) fn replace(&self) -> Replace {
-        self.original.clone().map_or(Replace::Anything, Replace::Only)
     }
 
     fn start(self, target: Target<'_>) -> Result<Writer<'static>> {
@@ -282,7 +280,7 @@ impl WriteOptions {
         Writer::start(options, Box::new(file), draft)
     }
 
-    /// Starts a file in any writer that can seek, at its current position. Pass `&mut` to keep the
+    /// Writes to any writer that can seek, from its current position. Pass `&mut` to keep the
     /// writer.
     ///
     /// Nothing may follow that position, since a GEN5 file must end with its table. `out` is called
@@ -291,7 +289,7 @@ impl WriteOptions {
     /// # Errors
     ///
     /// [`Error::Io`] from `out`; [`Error::Argument`] for options out of range.
-    pub fn write_to<'w>(self, out: impl Write + Seek + Send + 'w) -> Result<Writer<'w>> {
+    pub fn to_writer<'w>(self, out: impl Write + Seek + Send + 'w) -> Result<Writer<'w>> {
         let options = self.check()?;
         let sink = SeekSink::new(out).map_err(Error::io("find the position to write at"))?;
         Writer::start(options, Box::new(sink), None)
@@ -304,6 +302,9 @@ impl WriteOptions {
         if !self.alignment.is_power_of_two() || !(4..=MAX_ALIGNMENT).contains(&self.alignment) {
             let found = self.alignment.to_string();
             return Err(Error::argument("alignment", "a power of two from 4 to 2^21", found));
+        }
+        if ![Version::V1_0, Version::V1_1].contains(&self.max_version) {
+            return Err(Error::argument("max_version", "1.0 or 1.1", self.max_version.to_string()));
         }
         if self.part_size == Some(0) {
             return Err(Error::argument("part size", "at least 1", "0"));
@@ -321,11 +322,11 @@ impl fmt::Debug for WriteOptions {
         f.debug_struct("WriteOptions")
             .field("compression", &self.compression)
             .field("level", &self.level)
-            .field("float16", &self.float16)
+            .field("dtype", &self.dtype)
             .field("non_finite", &self.non_finite)
             .field("alignment", &self.alignment)
             .field("part_size", &self.part_size)
-            .field("compatible", &self.compatible)
+            .field("max_version", &self.max_version)
             .field("sync", &self.sync)
             .finish_non_exhaustive()
     }

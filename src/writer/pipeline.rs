@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_part_that_finds_no_place_spoils_the_file() {
         let sink = SeekSink::new(Cursor::new(Vec::new())).unwrap();
-        let session = Session::start(Box::new(sink), "test".into(), WriteOptions::new()).unwrap();
+        let session = Session::start(Box::new(sink), None, WriteOptions::new()).unwrap();
         let plan = Plan::new("k".into(), vec![2], Dtype::F32, &session.options, Storage::Zstd).unwrap();
         let mut payload = Filled::default();
         payload.reserve(8, &session.options.buffers).unwrap();

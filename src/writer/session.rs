@@ -1,7 +1,9 @@
 //! The state shared by all handles of one file: its output, its progress, and its chunks.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zerocopy::IntoBytes;
@@ -13,7 +15,7 @@ use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
-use crate::wire::{CHUNK_HEADER_SIZE, FILE_HEADER_SIZE, FileHeader};
+use crate::wire::{CHUNK_HEADER_SIZE, FILE_HEADER_SIZE, FileHeader, Version};
 
 /// Bytes to erase at a time.
 const ERASE_BLOCK: usize = 256 << 10;
@@ -21,8 +23,8 @@ const ERASE_BLOCK: usize = 256 << 10;
 /// One unfinished file, shared by its writer and its streams.
 pub(super) struct Session<'w> {
     pub(super) sink: Box<dyn Sink + 'w>,
-    /// The file's name in error messages.
-    pub(super) name: String,
+    /// The path at which the file is published.
+    path: Option<PathBuf>,
     pub(super) options: WriteOptions,
     /// Never locked while values are hashed, compressed or written, or while rayon or the caller's
     /// code is called.
@@ -139,10 +141,14 @@ impl State {
 }
 
 impl<'w> Session<'w> {
-    pub(super) fn start(sink: Box<dyn Sink + 'w>, name: String, options: WriteOptions) -> Result<Self> {
-        let end = if options.compatible { u64::from(u32::MAX) } else { u64::MAX };
+    pub(super) fn start(
+        sink: Box<dyn Sink + 'w>,
+        path: Option<PathBuf>,
+        options: WriteOptions,
+    ) -> Result<Self> {
+        let end = if options.max_version < Version::V1_1 { u64::from(u32::MAX) } else { u64::MAX };
         let state = State { cursor: FILE_HEADER_SIZE, end, ..State::default() };
-        let session = Self { sink, name, options, state: Mutex::new(state) };
+        let session = Self { sink, path, options, state: Mutex::new(state) };
         // An incomplete file starts with zeros, which no reader accepts as GEN5.
         session.write(&[0; size_of::<FileHeader>()], 0)?;
         Ok(session)
@@ -161,9 +167,19 @@ impl<'w> Session<'w> {
         }
     }
 
+    /// Returns an error if anything was written or a stream is open.
+    pub(super) fn check_empty(&self) -> Result<()> {
+        let state = self.state();
+        if state.chunks == 0 && state.streams.is_empty() {
+            return Ok(());
+        }
+        let found = format!("{} written and {} open streams", state.chunks, state.streams.len());
+        Err(Error::argument("latents and other chunks of the new file", "none yet", found))
+    }
+
     /// Records the reason why the file can no longer be finished. Only the first reason is kept.
     pub(super) fn fail(&self, error: &Error) {
-        self.state().failed.get_or_insert_with(|| error.to_string());
+        self.state().failed.get_or_insert_with(|| format!("{error:#}"));
     }
 
     /// Returns an error if the caller has cancelled, and records it.
@@ -175,11 +191,18 @@ impl<'w> Session<'w> {
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.check_cancelled()?;
         self.sink.write_all_at(bytes, offset).map_err(|error| {
-            let action = format!("write {} bytes at offset {offset} of {}", bytes.len(), self.name);
-            let error = Error::Io { action, error };
+            let error = self.io_error(&format!("write {} bytes at offset {offset} of", bytes.len()))(error);
             self.fail(&error);
             error
         })
+    }
+
+    /// Returns a function that adds the failed action, without the file, to an I/O error.
+    pub(super) fn io_error(&self, action: &str) -> impl FnOnce(io::Error) -> Error + use<> {
+        let name = self.path.as_ref().map_or_else(|| "the file".into(), |path| path.display().to_string());
+        let action = format!("{action} {name}");
+        let path = self.path.clone();
+        move |source| Error::Io { action, path, source }
     }
 
     /// Writes a raw chunk's gap and header, together. Returns the offset of its payload.
@@ -225,9 +248,7 @@ impl<'w> Session<'w> {
     }
 
     pub(super) fn progress(&self, bytes: usize) {
-        if let Some(progress) = &self.options.progress {
-            progress(bytes as u64);
-        }
+        self.options.progress.add(bytes as u64);
     }
 }
 

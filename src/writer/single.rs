@@ -10,7 +10,7 @@ use crate::codec::Digest;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
-use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, NO_FLAGS};
+use crate::wire::{CHUNK_HEADER_SIZE, ChunkType, NO_FLAGS, Version};
 
 /// A chunk that is not a latent.
 pub(crate) struct Single<'a> {
@@ -46,7 +46,7 @@ impl<'a> Single<'a> {
         let (what, most) = match self.record.kind {
             ChunkType::IMAGE => ("image", Limits::default().image_bytes),
             ChunkType::ENVIRONMENT => ("environment", Limits::default().environment_bytes),
-            _ if session.options.compatible => {
+            _ if session.options.max_version < Version::V1_1 => {
                 return Err(Error::argument(
                     "chunk of a file of version 1.0",
                     "one that its readers know",

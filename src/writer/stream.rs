@@ -1,7 +1,6 @@
-//! A latent whose values arrive in pieces.
+//! A latent whose values arrive in pieces, of any dtype.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,38 +13,18 @@ use super::pipeline::flush_waiting;
 use super::raw::write_values;
 use super::session::{Session, Waiting};
 use crate::codec::Hasher;
-use crate::element::{Element, Scratch};
+use crate::element::{Scratch, Values};
 use crate::error::{Error, Result};
 use crate::manifest::ChunkRecord;
 use crate::wire::CHUNK_HEADER_SIZE;
 
-/// A latent of known shape whose values arrive in pieces, so it can be larger than memory.
-///
-/// Several can be filled in turn or from several threads. If one is dropped or does not get all its
-/// values, [`Writer::finish`](crate::Writer::finish) fails and names it.
-///
-/// ```
-/// use gen5::{Metadata, WriteOptions};
-///
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("steps.gen5");
-/// let mut writer = WriteOptions::new().create(&path)?;
-/// let mut steps = writer.stream::<f32>("steps", &[3, 2])?;
-/// for step in [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]] {
-///     steps.push(&step)?;
-/// }
-/// steps.finish()?;
-/// writer.finish(&Metadata::builder("Stable Diffusion 3", "3.0").build()?)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use]
-pub struct LatentWriter<'w, T: Element> {
+/// A latent of known shape whose values arrive in pieces.
+pub(super) struct Stream<'w> {
     session: Arc<Session<'w>>,
     id: u64,
     plan: Plan,
     pushed: usize,
     body: StreamBody,
-    elements: PhantomData<fn(&[T])>,
 }
 
 enum StreamBody {
@@ -60,17 +39,7 @@ enum StreamBody {
 /// Bytes to check and convert at a time on the way into a part.
 const BLOCK: usize = 256 << 10;
 
-impl<T: Element> fmt::Debug for LatentWriter<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LatentWriter")
-            .field("key", &self.plan.entry.key)
-            .field("shape", &self.plan.shape)
-            .field("remaining", &self.remaining())
-            .finish_non_exhaustive()
-    }
-}
-
-impl<'w, T: Element> LatentWriter<'w, T> {
+impl<'w> Stream<'w> {
     /// Opens a stream for this plan. With `undecided`, the first part decides whether the latent
     /// stays as planned or is stored raw.
     pub(super) fn open(session: &Arc<Session<'w>>, plan: Plan, undecided: bool) -> Result<Self> {
@@ -80,18 +49,24 @@ impl<'w, T: Element> LatentWriter<'w, T> {
             _ => StreamBody::Parts { next: 0, payload: Filled::default() },
         };
         let id = session.state().open_stream(plan.entry.key(), plan.len() as u64);
-        Ok(Self { session: Arc::clone(session), id, plan, pushed: 0, body, elements: PhantomData })
+        Ok(Self { session: Arc::clone(session), id, plan, pushed: 0, body })
+    }
+
+    /// Writes its description for debugging.
+    pub(super) fn describe(&self, f: &mut fmt::DebugStruct<'_, '_>) -> fmt::Result {
+        f.field("key", &self.plan.entry.key)
+            .field("shape", &self.plan.shape)
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
     }
 
     /// Returns the number of elements that are still missing.
-    pub fn remaining(&self) -> u64 {
+    pub(super) fn remaining(&self) -> u64 {
         (self.plan.len() - self.pushed) as u64
     }
 
-    /// Returns whether the latent is compressed, or `None` while
-    /// [`Compression::Auto`](crate::Compression::Auto) has too few values to decide. The decision
-    /// needs the first part, or all values if there are fewer.
-    pub fn is_compressed(&self) -> Option<bool> {
+    /// Returns whether the latent is compressed, or `None` if that is undecided.
+    pub(super) fn is_compressed(&self) -> Option<bool> {
         match self.body {
             StreamBody::Raw { .. } => Some(false),
             StreamBody::Parts { .. } => Some(true),
@@ -99,26 +74,11 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         }
     }
 
-    /// Adds the next values, in C order. The slice can have any length and need not end at a row
-    /// boundary.
-    ///
-    /// Values stored raw are written immediately, with one system call per push. If values arrive a
-    /// few hundred at a time, collect some (64 KiB, say) before pushing them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] if there are more values than are missing, [`Error::NonFinite`] and
-    /// [`Error::Overflow`]: in these cases none of the values is added, and other values can be
-    /// pushed. After [`Error::Io`], [`Error::Memory`] or [`Error::TooLarge`] the file cannot be
-    /// finished, and further calls return [`Error::WriterFailed`].
-    pub fn push(&mut self, values: &[T]) -> Result<()> {
+    /// Adds the next values. If one is rejected, none is added.
+    pub(super) fn push(&mut self, values: Values<'_>) -> Result<()> {
         self.session.check_usable()?;
         if values.len() as u64 > self.remaining() {
-            return Err(Error::argument(
-                format!("values pushed to latent {}", self.plan.entry.name()),
-                format!("at most {} more, for shape {:?}", self.remaining(), self.plan.shape),
-                values.len().to_string(),
-            ));
+            return Err(self.too_many("values", self.remaining(), values.len()));
         }
         let session = Arc::clone(&self.session);
         let _guard = session.guard();
@@ -134,15 +94,24 @@ impl<'w, T: Element> LatentWriter<'w, T> {
         Ok(())
     }
 
+    /// Returns the error for more values or bytes than are missing.
+    pub(super) fn too_many(&self, unit: &str, most: u64, found: usize) -> Error {
+        Error::argument(
+            format!("{unit} pushed to latent {}", self.plan.entry.name()),
+            format!("at most {most} more, for shape {:?}", self.plan.shape),
+            found.to_string(),
+        )
+    }
+
     /// Returns the next values as input for checking and conversion.
-    fn input<'a>(&'a self, values: &'a [T]) -> Input<'a> {
-        let payload = Payload::Values(T::erase(values));
+    fn input<'a>(&'a self, values: Values<'a>) -> Input<'a> {
+        let payload = Payload::Values(values);
         Input { key: self.plan.entry.key(), dtype: self.plan.dtype, first: self.pushed, payload }
     }
 
     /// Writes values to their place in the file. If one is rejected, the next call overwrites the
     /// values of this one.
-    fn write_raw(&mut self, values: &[T]) -> Result<()> {
+    fn write_raw(&mut self, values: Values<'_>) -> Result<()> {
         let StreamBody::Raw { record, hasher } = &self.body else { return Ok(()) };
         let offset = record.payload_offset() + (self.pushed * self.plan.dtype.size()) as u64;
         let mut hashed = hasher.clone();
@@ -155,23 +124,24 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     }
 
     /// Adds checked values to the current part, and submits each part that is complete.
-    fn collect(&mut self, mut values: &[T]) -> Result<()> {
+    fn collect(&mut self, mut values: Values<'_>) -> Result<()> {
         let mut scratch = Scratch::default();
-        while !values.is_empty() {
+        while values.len() > 0 {
             let Range { start, end } = match &self.body {
                 StreamBody::Raw { .. } => return self.write_raw(values),
                 StreamBody::Parts { next, .. } => self.plan.elements_of(*next),
                 StreamBody::Undecided { .. } => 0..self.decisive(),
             };
             let room = (end - self.pushed).min(BLOCK / self.plan.dtype.size());
-            let (block, rest) = values.split_at(room.min(values.len()));
-            let bytes = T::erase(block).converted(self.plan.dtype, &mut scratch).as_bytes();
+            let len = room.min(values.len());
+            let block = values.slice(0..len);
+            let bytes = block.converted(self.plan.dtype, &mut scratch).as_bytes();
             if let StreamBody::Parts { payload, .. } | StreamBody::Undecided { payload } = &mut self.body {
                 payload.reserve((end - start) * self.plan.dtype.size(), &self.session.options.buffers)?;
                 payload.extend(bytes);
             }
             self.pushed += block.len();
-            values = rest;
+            values = values.slice(len..values.len());
             self.decide()?;
             self.complete_part()?;
         }
@@ -230,12 +200,7 @@ impl<'w, T: Element> LatentWriter<'w, T> {
     }
 
     /// Finishes the latent after all its values were pushed.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Incomplete`] if values are missing; [`Error::WriterFailed`]; and the same errors as
-    /// [`push`](Self::push), starting with [`Error::Io`].
-    pub fn finish(mut self) -> Result<()> {
+    pub(super) fn finish(mut self) -> Result<()> {
         self.session.check_usable()?;
         if self.remaining() > 0 {
             return Err(Error::Incomplete {

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gen5::{ChunkType, Dtype, Element, Error, Fault, Latent, Limits, Place, ReadOptions, Reader, bf16, f16};
+use gen5::chunk::ChunkType;
+use gen5::error::{Fault, Place};
+use gen5::{Dtype, Element, Error, Latent, Limits, ReadOptions, Reader, bf16, f16};
 use peak_alloc::PeakAlloc;
 
 use crate::support::{chunk_of, place_of, tell};
@@ -93,13 +95,11 @@ fn told<'a>(
 
 impl Case {
     fn new(clause: &'static str, name: &str, file: Vec<u8>, fate: Fate) -> Self {
-        let limits = Limits {
-            table_bytes: LITTLE,
-            latent_bytes: LITTLE,
-            image_bytes: LITTLE,
-            environment_bytes: LITTLE,
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .table_bytes(LITTLE)
+            .latent_bytes(LITTLE)
+            .image_bytes(LITTLE)
+            .environment_bytes(LITTLE);
         Self { clause, name: name.to_owned(), file: file.into(), limits, times: 1, fate }
     }
 

@@ -1,6 +1,7 @@
 //! E1 to E3: the environment, which is looked at when it is read, and costs the latents nothing.
 
-use gen5::{Component, Digest};
+use gen5::chunk::Digest;
+use gen5::environment::Component;
 use serde_json::{Value, json};
 
 use crate::case::{Case, damaged, read};

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gen5::{Compression, Error, GenerationSettings, Limits, Metadata, ReadOptions, Reader, WriteOptions};
+use gen5::metadata::GenerationSettings;
+use gen5::{Compression, Error, Limits, Metadata, ReadOptions, Reader, Version, WriteOptions};
 
 use crate::case::in_turn;
 use crate::good::{VALUES, good, raw};
@@ -56,7 +57,7 @@ fn of_reading() -> Vec<Error> {
             record["extra"]["part"]["shape"] = serde_json::json!([5000, 1_073_741_823]);
         })
     });
-    let limits = Limits { latent_bytes: u64::MAX, ..Limits::default() };
+    let limits = Limits::default().latent_bytes(u64::MAX);
     let parts = ReadOptions::new().limits(limits).from_bytes(Builder::new(parts).build()).unwrap();
     let twice = open(Builder::new([raw("x"), raw("x")]).build());
     let large = open(Builder::new([Chunk::latent("x", &[1], &[1e9])]).build());
@@ -81,7 +82,7 @@ fn of_reading() -> Vec<Error> {
 /// Errors of who writes.
 fn of_writing() -> Vec<Error> {
     let mut out = Cursor::new(Vec::new());
-    let mut writer = WriteOptions::new().write_to(&mut out).unwrap();
+    let mut writer = WriteOptions::new().to_writer(&mut out).unwrap();
     writer.latent("x", &[6], &VALUES).unwrap();
     let mut errors = vec![
         writer.latent("x", &[6], &VALUES).unwrap_err(),
@@ -97,15 +98,15 @@ fn of_writing() -> Vec<Error> {
 
     // 4 GiB with what is before them are over what version 1.0 holds; none of them is looked at.
     let mut out = Cursor::new(Vec::new());
-    let options = WriteOptions::new().compatible(true).compression(Compression::None);
-    let mut writer = options.write_to(&mut out).unwrap();
+    let options = WriteOptions::new().max_version(Version::V1_0).compression(Compression::Raw);
+    let mut writer = options.to_writer(&mut out).unwrap();
     errors.push(writer.stream::<f32>("x", &[(1 << 30) - 1]).map(|_| ()).unwrap_err());
     drop(writer);
 
-    let cancelled = WriteOptions::new().cancel_when(|| true).write_to(Cursor::new(Vec::new()));
+    let cancelled = WriteOptions::new().cancel_when(|| true).to_writer(Cursor::new(Vec::new()));
     errors.push(cancelled.map(|_| ()).unwrap_err());
 
-    let mut writer = WriteOptions::new().write_to(Full(Cursor::new(Vec::new()))).unwrap();
+    let mut writer = WriteOptions::new().to_writer(Full(Cursor::new(Vec::new()))).unwrap();
     for key in ["a", "b"] {
         errors.push(writer.latent(key, &[6], &VALUES).unwrap_err());
     }
@@ -120,7 +121,7 @@ fn of_a_file_that_is_gone() -> Error {
     std::fs::write(&path, good().build()).unwrap();
     let reader = Reader::open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
-    WriteOptions::new().rewrite(&reader, &metadata(), &path).unwrap_err()
+    WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&reader, &metadata())).unwrap_err()
 }
 
 /// A sink with room for the file header alone.

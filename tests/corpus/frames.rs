@@ -1,6 +1,8 @@
 //! Z1 to Z15: the zstd frames of the table and of chunks.
 
-use gen5::{Digest, FrameProblem, Reader};
+use gen5::Reader;
+use gen5::chunk::Digest;
+use gen5::error::FrameProblem;
 use serde_json::json;
 
 use crate::case::{Case, damaged, read, refused};

@@ -148,7 +148,7 @@ fn nested() -> Vec<Case> {
             let metadata = reader.metadata().unwrap();
             assert!(in_record || metadata.model_info().extra.get("deep") == Some(&*deep()));
             let mut out = std::io::Cursor::new(Vec::new());
-            gen5::WriteOptions::new().write_to(&mut out).unwrap().finish(&metadata).unwrap();
+            gen5::WriteOptions::new().to_writer(&mut out).unwrap().finish(&metadata).unwrap();
             assert_eq!(Reader::from_bytes(out.into_inner()).unwrap().metadata().unwrap(), metadata);
         })
         .limited(|limits| limits.table_bytes = 4 << 20)

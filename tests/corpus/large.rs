@@ -1,5 +1,6 @@
 //! H13 to H15: what version 1.1 adds to the header, and the length that its records may have.
 
+use gen5::Version;
 use serde_json::{Value, json};
 
 use crate::case::{Case, read, refused};
@@ -138,7 +139,7 @@ fn versions() -> Vec<Case> {
 }
 
 fn kept() -> Vec<Case> {
-    let has = |length: usize, keys: &'static [&str], version: (u8, u8)| {
+    let has = |length: usize, keys: &'static [&str], version: Version| {
         move |reader: &gen5::Reader| {
             assert_eq!((reader.version(), reader.file_size()), (version, length as u64));
             assert_eq!(reader.latents().len(), keys.len());
@@ -159,10 +160,15 @@ fn kept() -> Vec<Case> {
             "H15",
             "a small file with the header of a large one",
             file.clone(),
-            has(file.len(), &["a", "b"], (1, 1)),
+            has(file.len(), &["a", "b"], Version::V1_1),
         ),
-        read("H15", "1.0", plain.clone(), has(plain.len(), &["a"], (1, 0))),
-        read("H15", "1.1 with nothing that is new", plain_1_1.clone(), has(plain_1_1.len(), &["a"], (1, 1))),
-        read("H15", "no chunks", empty.clone(), has(empty.len(), &[], (1, 0))),
+        read("H15", "1.0", plain.clone(), has(plain.len(), &["a"], Version::V1_0)),
+        read(
+            "H15",
+            "1.1 with nothing that is new",
+            plain_1_1.clone(),
+            has(plain_1_1.len(), &["a"], Version::V1_1),
+        ),
+        read("H15", "no chunks", empty.clone(), has(empty.len(), &[], Version::V1_0)),
     ]
 }

@@ -169,7 +169,7 @@ fn sound() -> Vec<Case> {
             let keys: Vec<_> = reader.latents().map(|latent| latent.key().unwrap().to_owned()).collect();
             assert_eq!(keys, ["x", "a"]);
             let latent = reader.latent("x").unwrap();
-            let chunks: Vec<_> = latent.chunks().map(gen5::ChunkRecord::index).collect();
+            let chunks: Vec<_> = latent.chunks().map(gen5::chunk::ChunkRecord::index).collect();
             assert_eq!((latent.shape(), chunks), (&whole[..], vec![2, 3, 0]));
             assert_eq!(*latent.read::<f32>().unwrap(), values);
             assert_eq!(*latent.rows(0..2).unwrap().read::<f32>().unwrap(), values[..4]);
@@ -193,7 +193,7 @@ fn mixed() -> Vec<Case> {
     let file = Builder::new(chunks).minor(1).build();
     vec![read("R10", "raw, shuffled and compressed", file, move |reader| {
         let latent = reader.latent("x").unwrap();
-        let shuffled: Vec<_> = latent.chunks().map(gen5::ChunkRecord::is_shuffled).collect();
+        let shuffled: Vec<_> = latent.chunks().map(gen5::chunk::ChunkRecord::is_shuffled).collect();
         assert_eq!(shuffled, [false, true, false]);
         assert_eq!(*latent.read::<f32>().unwrap(), values);
         for (start, end) in [(0, 6), (1, 3), (2, 5), (3, 4), (4, 6)] {

@@ -1,6 +1,6 @@
 //! R1 to R14: records that are refused when the file is opened. R4 is in `frames`, R10 in `parts`.
 
-use gen5::Digest;
+use gen5::chunk::Digest;
 use serde_json::{Value, json};
 
 use crate::case::{Case, refused};

@@ -1,6 +1,7 @@
 //! R4, R6, R9 and R15 to R20: records that are kept, and what is found when their chunks are read.
 
-use gen5::{ChunkRecord, Digest, Error, Reader, f16};
+use gen5::chunk::{ChunkRecord, Digest};
+use gen5::{Error, Reader, f16};
 use serde_json::json;
 
 use crate::case::{Case, damaged, read};

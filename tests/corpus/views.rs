@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use gen5::{Error, NotBorrowable, Reader, f16};
+use gen5::error::NotBorrowable;
+use gen5::{Error, Reader, f16};
 use serde_json::json;
 
 use crate::case::{Case, read};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gen5::{Capture, Captured, Metadata, WriteOptions};
+use gen5::environment::Captured;
+use gen5::{Capture, Metadata, WriteOptions};
 
 use crate::description::{Description, describe_environment, describe_model_info, save};
 use crate::reference;

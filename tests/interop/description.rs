@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use gen5::{Component, Digest, Environment, Extra, ModelInfo};
+use gen5::Environment;
+use gen5::chunk::Digest;
+use gen5::environment::Component;
+use gen5::metadata::{Extra, ModelInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -99,7 +102,7 @@ pub(crate) fn describe_model_info(info: &ModelInfo) -> Box<RawValue> {
             .extra(&settings.extra)
             .finish()
     });
-    let graphics = |gpu: &gen5::Gpu| {
+    let graphics = |gpu: &gen5::metadata::Gpu| {
         Object::default()
             .member("name", &gpu.name)
             .optional("memory_gb", gpu.memory_gb.as_ref())

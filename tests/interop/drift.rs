@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use gen5::{Component, Environment, Metadata, Reader, Severity, WriteOptions};
+use gen5::environment::{Comparison, Component, Severity};
+use gen5::{Environment, Metadata, Reader, WriteOptions};
 
 use crate::description::describe_environment;
 use crate::random::Random;
@@ -55,7 +56,7 @@ fn both_tell_of_the_same_differences() {
     {
         for (file, warnings) in [(&pair.file, told.here), (&told.own, told.there)] {
             let stored = Reader::open(folder.path().join(file)).unwrap().environment().unwrap().unwrap();
-            let drift = stored.drift(current);
+            let drift = Comparison { file: &stored, current }.drift();
             seen.extend(
                 drift.iter().map(|one| (one.severity(), one.file().is_some(), one.current().is_some())),
             );

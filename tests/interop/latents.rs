@@ -3,8 +3,9 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use gen5::metadata::Extra;
 use gen5::{
-    Array, Compression, Element, Entry, Environment, Extra, LatentWriter, Metadata, NonFinite, Summary,
+    Array, Compression, Dtype, Element, Entry, Environment, LatentStream, Metadata, NonFinite, Summary,
     WriteOptions, Writer, f16,
 };
 
@@ -69,7 +70,7 @@ impl Options {
         Self {
             compression: match random.within(0..=9) {
                 0 | 1 => Compression::Auto,
-                2 | 3 => Compression::None,
+                2 | 3 => Compression::Raw,
                 _ => Compression::Zstd,
             },
             level: random.within(0..=24) as i32 - 5,
@@ -86,10 +87,11 @@ impl Options {
     }
 
     fn to_write(&self) -> WriteOptions {
-        WriteOptions::new()
+        let options = WriteOptions::new();
+        let options = if self.float16 { options.dtype(Dtype::F16) } else { options };
+        options
             .compression(self.compression)
             .level(self.level)
-            .float16(self.float16)
             .non_finite(self.non_finite)
             .alignment(self.alignment)
             .part_size(self.part_size)
@@ -177,7 +179,7 @@ impl Options {
         let start = random.within(0..=100);
         let mut out = Cursor::new(vec![0; start]);
         out.set_position(start as u64);
-        let mut writer = self.to_write().write_to(&mut out).unwrap();
+        let mut writer = self.to_write().to_writer(&mut out).unwrap();
         fill(random, &mut writer, contents);
         let summary = writer.finish(&contents.metadata).unwrap();
         std::fs::write(path, &out.into_inner()[start..]).unwrap();
@@ -221,7 +223,7 @@ fn rounded(value: f32) -> f16 {
 
 /// A latent that is being pushed.
 struct Stream<'w, 'v, T: Element> {
-    writer: LatentWriter<'w, T>,
+    writer: LatentStream<'w, T>,
     rest: &'v [T],
 }
 

@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use gen5::{Component, Environment, Extra, GenerationSettings, Gpu, HardwareInfo, Metadata, ModelInfo};
+use gen5::environment::Component;
+use gen5::metadata::{Extra, GenerationSettings, Gpu, HardwareInfo, ModelInfo};
+use gen5::{Environment, Metadata};
 
 /// Random numbers by SplitMix64.
 pub(crate) struct Random(u64);

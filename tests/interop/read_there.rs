@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gen5::{Array, Compression, Dtype, Entry, Metadata, Reader, WriteOptions, bf16, f16};
+use gen5::{Array, Compression, Dtype, Entry, Metadata, Reader, Version, WriteOptions, bf16, f16};
 
 use crate::description::{
     DescribedLatent, Description, describe_environment, describe_model_info, save, sha256,
@@ -126,9 +126,9 @@ fn files_of_1_1_made_1_0_decode_there() {
         .unwrap();
     writer.finish(&metadata).unwrap();
     let before = Reader::open(before).unwrap();
-    assert_eq!(before.version(), (1, 1));
+    assert_eq!(before.version(), Version::V1_1);
 
-    let mut writer = options.compatible(true).create(folder.path().join("old.gen5")).unwrap();
+    let mut writer = options.max_version(Version::V1_0).create(folder.path().join("old.gen5")).unwrap();
     for latent in before.latents() {
         let entry = Entry::from(&latent).compression(Compression::Zstd);
         match latent.dtype() {
@@ -138,8 +138,8 @@ fn files_of_1_1_made_1_0_decode_there() {
         }
         .unwrap();
     }
-    let summary = writer.finish_as(&before, before.model_info_json()).unwrap();
-    assert_eq!(summary.version, (1, 0));
+    let summary = writer.finish_like(&before, before.model_info_json()).unwrap();
+    assert_eq!(summary.version, Version::V1_0);
 
     let widened: Vec<f32> = brain.iter().map(|value| value.to_f32()).collect();
     let latent = |key: &str, dtype: &str, bytes: &[u8]| DescribedLatent {
@@ -169,7 +169,11 @@ fn files_of_1_1_made_1_0_decode_there() {
 /// Gives a file other metadata, which is returned.
 fn rewrite(path: &Path, metadata: Metadata) -> Metadata {
     let before = Reader::open(path).unwrap();
-    WriteOptions::new().sync(false).rewrite(&before, &metadata, path).unwrap();
+    WriteOptions::new()
+        .sync(false)
+        .create(path)
+        .and_then(|writer| writer.rewrite(&before, &metadata))
+        .unwrap();
     let after = Reader::open(path).unwrap();
     assert_eq!(after.metadata().unwrap(), metadata);
     after.verify().unwrap();

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gen5::{Compression, Element, Metadata, Reader, WriteOptions, bf16, f16};
+use gen5::{Compression, Dtype, Element, Metadata, Reader, Version, WriteOptions, bf16, f16};
 
 use crate::reference;
 
@@ -29,26 +29,26 @@ fn what_is_new_in_1_1_is_refused_there() {
     let options = |compression| WriteOptions::new().compression(compression);
     let shuffled = || options(Compression::Shuffled);
     let new = [
-        write(folder.path(), "bf16 raw", options(Compression::None), &brain),
+        write(folder.path(), "bf16 raw", options(Compression::Raw), &brain),
         write(folder.path(), "bf16 zstd", options(Compression::Zstd), &brain),
         write(folder.path(), "bf16 in parts", options(Compression::Zstd).part_size(Some(2048)), &brain),
         write(folder.path(), "f16s", shuffled(), &half),
-        write(folder.path(), "f16s of float32", shuffled().float16(true), &single),
+        write(folder.path(), "f16s of float32", shuffled().dtype(Dtype::F16), &single),
         write(folder.path(), "f32s", shuffled(), &single),
         write(folder.path(), "f32s in parts", shuffled().part_size(Some(2048)), &single),
         write(folder.path(), "b16s", shuffled(), &brain),
     ];
     for (path, verdict) in new.iter().zip(reference::refuses(&new)) {
-        assert_eq!(Reader::open(path).unwrap().version(), (1, 1));
+        assert_eq!(Reader::open(path).unwrap().version(), Version::V1_1);
         assert!(verdict.refused, "{}", path.display());
         let error = verdict.error.unwrap();
         assert!(error.contains("Unknown dtype flag"), "{}: {error}", path.display());
     }
     // The same values in files of 1.0 are not.
     let old = [
-        write(folder.path(), "raw", options(Compression::None), &single),
+        write(folder.path(), "raw", options(Compression::Raw), &single),
         write(folder.path(), "zstd", options(Compression::Zstd), &half),
-        write(folder.path(), "rounded", options(Compression::None).float16(true), &brain),
+        write(folder.path(), "rounded", options(Compression::Raw).dtype(Dtype::F16), &brain),
     ];
     for (path, verdict) in old.iter().zip(reference::refuses(&old)) {
         assert!(!verdict.refused, "{}: {verdict:?}", path.display());
@@ -65,7 +65,7 @@ fn a_large_file_is_refused_there() {
 
     let folder = tempfile::tempdir().unwrap();
     let values = [1.0_f32; 64];
-    let path = write(folder.path(), "small", WriteOptions::new().compression(Compression::None), &values);
+    let path = write(folder.path(), "small", WriteOptions::new().compression(Compression::Raw), &values);
     let small = std::fs::read(&path).unwrap();
     let manifest = Reader::open(&path).unwrap().manifest_json().to_owned();
     assert!(manifest.contains("\"version_minor\":0"));

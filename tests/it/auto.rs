@@ -3,10 +3,12 @@
 
 use std::io::Cursor;
 
-use gen5::{Array, Compression, Element, Error, LatentWriter, Reader, Summary, WriteOptions, Writer, f16};
+use gen5::{
+    Array, Compression, Dtype, Element, Error, LatentStream, Reader, Summary, WriteOptions, Writer, f16,
+};
 use rayon::prelude::*;
 
-use crate::support::{in_pool, metadata, noise, open, within_a_minute, write};
+use crate::support::{as_float16, in_pool, metadata, noise, open, within_a_minute, write};
 
 /// Elements of the latents here: 32 KiB of float32, several times what is needed for them to be tried at all.
 const LEN: usize = 8000;
@@ -31,7 +33,7 @@ fn half(values: &[f32]) -> Vec<f16> {
     values.iter().map(|&value| f16::from_f32(value)).collect()
 }
 
-fn stream<T: Element>(mut stream: LatentWriter<'_, T>, values: &[T], pushed: usize) -> gen5::Result<()> {
+fn stream<T: Element>(mut stream: LatentStream<'_, T>, values: &[T], pushed: usize) -> gen5::Result<()> {
     values.chunks(pushed).try_for_each(|values| stream.push(values))?;
     stream.finish()
 }
@@ -86,7 +88,7 @@ fn what_shrinks_is_compressed_and_told() {
             let reader = open(file);
             reader.verify().unwrap();
             assert_eq!((read(&reader, "x"), read(&reader, "s")), (values.clone(), values.clone()), "{name}");
-            let (_, summary) = write(options.float16(true), |writer| {
+            let (_, summary) = write(options.dtype(Dtype::F16), |writer| {
                 writer.latents([Array::new("x", &[LEN], &values), Array::new("h", &[LEN], &half(&values))])
             })
             .unwrap();
@@ -99,8 +101,8 @@ fn what_shrinks_is_compressed_and_told() {
 #[test]
 fn what_is_chosen_is_written_as_if_it_had_been_asked_for() {
     let values = [noise(1, LEN), shrinking()[0].1.clone()];
-    for (values, asked) in values.iter().zip([Compression::None, Compression::Zstd]) {
-        for options in [auto(), in_parts(), auto().level(9), auto().float16(true)] {
+    for (values, asked) in values.iter().zip([Compression::Raw, Compression::Zstd]) {
+        for options in [auto(), in_parts(), auto().level(9), auto().dtype(Dtype::F16)] {
             let file = |compression| {
                 let options = options.clone().compression(compression);
                 write(options, |writer| {
@@ -136,9 +138,9 @@ fn the_first_part_of_a_stream_decides() {
 #[test]
 fn the_sizes_of_pushes_have_no_say() {
     for (name, values) in shrinking().into_iter().chain([("noise", noise(1, LEN))]) {
-        for compression in [Compression::Auto, Compression::None, Compression::Zstd, Compression::Shuffled] {
+        for compression in [Compression::Auto, Compression::Raw, Compression::Zstd, Compression::Shuffled] {
             for float16 in [false, true] {
-                let options = in_parts().compression(compression).float16(float16);
+                let options = as_float16(in_parts().compression(compression), float16);
                 let file = |pushed: usize| {
                     let fill = |writer: &mut Writer<'_>| {
                         stream(writer.stream::<f32>("x", &[1, 40, LEN / 40])?, &values, pushed)
@@ -197,7 +199,7 @@ fn in_turn(writer: &mut Writer<'_>) -> gen5::Result<()> {
         }
         writer.latent(format!("beside {round}"), &[LEN], &all[round % 6].1)?;
     }
-    streams.into_iter().try_for_each(LatentWriter::finish)
+    streams.into_iter().try_for_each(LatentStream::finish)
 }
 
 fn check_in_turn(file: &[u8], summary: &Summary) {
@@ -316,10 +318,10 @@ fn a_large_push_whose_last_value_is_refused_takes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gen5");
     for (name, options) in
-        [("raw", auto().compression(Compression::None)), ("auto", auto().part_size(Some(1 << 20)))]
+        [("raw", auto().compression(Compression::Raw)), ("auto", auto().part_size(Some(1 << 20)))]
     {
         for float16 in [false, true] {
-            let options = options.clone().float16(float16);
+            let options = as_float16(options.clone(), float16);
             let fill = |writer: &mut Writer<'_>, refused: bool| -> gen5::Result<()> {
                 let mut stream = writer.stream::<f32>("x", &[1500, count / 1500])?;
                 stream.push(&values[..600_000])?;
@@ -411,7 +413,7 @@ fn the_keys_of_parts_are_free_again_when_a_stream_stays_raw() {
 #[test]
 fn an_undecided_stream_without_its_values_makes_finish_fail() {
     for pushed in [0, 10, LEN / 5, LEN - 1] {
-        let mut writer = in_parts().write_to(Cursor::new(Vec::new())).unwrap();
+        let mut writer = in_parts().to_writer(Cursor::new(Vec::new())).unwrap();
         let mut stream = writer.stream::<f32>("short", &[5, LEN / 5]).unwrap();
         stream.push(&noise(1, pushed)).unwrap();
         let short = |error: Error| {
@@ -456,7 +458,7 @@ fn parts_may_be_smaller_than_what_is_tried() {
 fn a_stream_tells_whether_it_is_compressed() {
     let values = vec![0.25_f32; LEN];
     for (compression, at_first, at_last) in [
-        (Compression::None, Some(false), false),
+        (Compression::Raw, Some(false), false),
         (Compression::Zstd, Some(true), true),
         (Compression::Shuffled, Some(true), true),
         (Compression::Auto, None, true),

@@ -8,7 +8,7 @@ use crate::support::{all_ways, open, write};
 fn ways() -> [(&'static str, WriteOptions); 4] {
     let options = |compression| WriteOptions::new().compression(compression).non_finite(NonFinite::Keep);
     [
-        ("raw", options(Compression::None)),
+        ("raw", options(Compression::Raw)),
         ("auto", options(Compression::Auto)),
         ("zstd", options(Compression::Zstd)),
         ("shuffled", options(Compression::Shuffled).part_size(Some(900))),
@@ -183,10 +183,11 @@ fn bfloat16_is_read_as_the_other_types() {
         }
         // Written as float16, it is the same, and the same is refused.
         let (file, _) =
-            write(options.clone().float16(true), |writer| writer.latent("x", &[fits.len()], &fits)).unwrap();
+            write(options.clone().dtype(Dtype::F16), |writer| writer.latent("x", &[fits.len()], &fits))
+                .unwrap();
         assert!(open(file).latent("x").unwrap().read::<f16>().unwrap()[..] == half[..], "{name}");
-        let error =
-            write(options.float16(true), |writer| writer.latent("x", &[finite.len()], &finite)).unwrap_err();
+        let error = write(options.dtype(Dtype::F16), |writer| writer.latent("x", &[finite.len()], &finite))
+            .unwrap_err();
         assert!(matches!(error, Error::Overflow { index, .. } if index == at as u64), "{name}: {error}");
     }
 }

@@ -1,6 +1,7 @@
 //! Files that the reference wrote, read in every way: each decodes to what `expected.json` says.
 
-use gen5::{Digest, Dtype, Reader, f16};
+use gen5::chunk::Digest;
+use gen5::{Dtype, Reader, Version, f16};
 use serde_json::Value;
 
 use crate::support::{all_ways, data};
@@ -21,7 +22,7 @@ fn every_golden_file_decodes_in_every_way() {
 }
 
 fn check(reader: &Reader, expected: &Value, what: &str) {
-    assert_eq!(reader.version(), (1, 0), "{what}");
+    assert_eq!(reader.version(), Version::V1_0, "{what}");
     assert_eq!(reader.file_size(), expected["header"]["file_size"].as_u64().unwrap(), "{what}");
     assert_eq!(reader.verify().unwrap().chunks().len(), reader.chunks().len(), "{what}");
 

@@ -115,7 +115,7 @@ fn the_limit_is_that_of_one_call() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gen5");
     std::fs::write(&path, file()).unwrap();
-    let limits = |latent_bytes| Limits { latent_bytes, ..Limits::default() };
+    let limits = |latent_bytes| Limits::default().latent_bytes(latent_bytes);
     let open = |bytes| ReadOptions::new().limits(limits(bytes)).open(&path).unwrap();
     // 12,000 bytes of float32, 6,000 each of float16 and bfloat16.
     check_values(&open(24_000).load_all().unwrap());
@@ -133,13 +133,17 @@ fn the_limit_is_that_of_one_call() {
 fn the_first_damaged_latent_is_named() {
     let values = noise(3, 1000);
     let keys: Vec<String> = (0..30).map(|n| format!("k{n}")).collect();
-    let options = WriteOptions::new().compression(Compression::None);
+    let options = WriteOptions::new().compression(Compression::Raw);
     let (mut file, _) = write(options, |writer| {
         writer.latents(keys.iter().map(|key| Array::new(key.as_str(), &[1000], &values)))
     })
     .unwrap();
-    let offsets: Vec<u64> =
-        Reader::from_bytes(file.clone()).unwrap().chunks().iter().map(gen5::ChunkRecord::offset).collect();
+    let offsets: Vec<u64> = Reader::from_bytes(file.clone())
+        .unwrap()
+        .chunks()
+        .iter()
+        .map(gen5::chunk::ChunkRecord::offset)
+        .collect();
     for chunk in [25, 11] {
         file[offsets[chunk] as usize + 500] ^= 1;
     }

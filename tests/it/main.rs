@@ -10,7 +10,8 @@
 mod auto;
 mod bfloat16;
 mod bits;
-mod carry;
+mod bytes;
+mod copy;
 mod damage;
 mod golden;
 mod load;
@@ -20,6 +21,7 @@ mod outdated;
 mod own;
 mod provenance;
 mod publishing;
+mod readers;
 mod reading;
 mod rewrite;
 mod round_trip;

@@ -2,7 +2,8 @@
 
 use std::io::Cursor;
 
-use gen5::{Error, Extra, GenerationSettings, Gpu, HardwareInfo, Metadata, ModelInfo, Reader, WriteOptions};
+use gen5::metadata::{Extra, GenerationSettings, Gpu, HardwareInfo, ModelInfo};
+use gen5::{Error, Metadata, Reader, WriteOptions};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ fn with_gpu(change: impl FnOnce(&mut Gpu)) -> gen5::Result<Metadata> {
 /// What is read back of a file with this metadata.
 fn rewritten(metadata: &Metadata) -> Reader {
     let mut out = Cursor::new(Vec::new());
-    let mut writer = WriteOptions::new().write_to(&mut out).unwrap();
+    let mut writer = WriteOptions::new().to_writer(&mut out).unwrap();
     writer.latent("x", &[1], &[1.0_f32]).unwrap();
     writer.finish(metadata).unwrap();
     let reader = open(out.into_inner());

@@ -32,10 +32,12 @@ fn prompt(path: &Path) -> String {
 fn replace(reader: &Reader, path: &Path, way: &str) -> gen5::Result<()> {
     let options = WriteOptions::new();
     match way {
-        "rewrite" => options.rewrite(reader, &with_prompt("mine"), path).map(|_| ()),
+        "rewrite" => {
+            options.create(path).and_then(|writer| writer.rewrite(reader, &with_prompt("mine"))).map(|_| ())
+        }
         "finish_as" => {
             let model_info = serde_json::to_string(with_prompt("mine").model_info()).unwrap();
-            options.create(path)?.finish_as(reader, &model_info).map(|_| ())
+            options.create(path)?.finish_like(reader, &model_info).map(|_| ())
         }
         _ => options.replacing(reader).create(path)?.finish(&with_prompt("mine")).map(|_| ()),
     }
@@ -49,7 +51,10 @@ type Change = fn(&Path);
 const CHANGES: [(&str, Change); 4] = [
     ("replaced", |path| {
         let other = Reader::open(path).unwrap();
-        WriteOptions::new().rewrite(&other, &with_prompt("theirs"), path).unwrap();
+        WriteOptions::new()
+            .create(path)
+            .and_then(|writer| writer.rewrite(&other, &with_prompt("theirs")))
+            .unwrap();
     }),
     ("replaced", |path| {
         fs::copy(path, path.with_extension("copy")).unwrap();
@@ -116,10 +121,19 @@ fn a_file_is_known_by_any_of_its_paths() {
     symlink("run.gen5", &link).unwrap();
     for (read, written) in [(&path, &link), (&link, &path), (&link, &link)] {
         let reader = Reader::open(read).unwrap();
-        WriteOptions::new().rewrite(&reader, &with_prompt("mine"), written).unwrap();
+        WriteOptions::new()
+            .create(written)
+            .and_then(|writer| writer.rewrite(&reader, &with_prompt("mine")))
+            .unwrap();
         assert_eq!(prompt(&path), "mine");
-        WriteOptions::new().rewrite(&Reader::open(&path).unwrap(), &with_prompt("theirs"), &path).unwrap();
-        let error = WriteOptions::new().rewrite(&reader, &with_prompt("mine"), written).unwrap_err();
+        WriteOptions::new()
+            .create(&path)
+            .and_then(|writer| writer.rewrite(&Reader::open(&path).unwrap(), &with_prompt("theirs")))
+            .unwrap();
+        let error = WriteOptions::new()
+            .create(written)
+            .and_then(|writer| writer.rewrite(&reader, &with_prompt("mine")))
+            .unwrap_err();
         assert!(matches!(error, Error::Outdated { .. }), "{error}");
         assert_eq!(prompt(&path), "theirs");
     }
@@ -128,13 +142,19 @@ fn a_file_is_known_by_any_of_its_paths() {
     fs::copy(&path, folder.path().join("other.gen5")).unwrap();
     fs::remove_file(&link).unwrap();
     symlink("other.gen5", &link).unwrap();
-    let error = WriteOptions::new().rewrite(&reader, &with_prompt("mine"), &link).unwrap_err();
+    let error = WriteOptions::new()
+        .create(&link)
+        .and_then(|writer| writer.rewrite(&reader, &with_prompt("mine")))
+        .unwrap_err();
     assert!(matches!(error, Error::Outdated { change: "replaced", .. }), "{error}");
     // A hard link is a file of its own once its twin is replaced.
     let twin = folder.path().join("twin.gen5");
     fs::hard_link(&path, &twin).unwrap();
     let reader = Reader::open(&path).unwrap();
-    WriteOptions::new().rewrite(&reader, &with_prompt("mine"), &path).unwrap();
+    WriteOptions::new()
+        .create(&path)
+        .and_then(|writer| writer.rewrite(&reader, &with_prompt("mine")))
+        .unwrap();
     assert_eq!((prompt(&path), prompt(&twin)), ("mine".into(), "theirs".into()));
 }
 
@@ -167,7 +187,10 @@ mod locks {
     fn programs_that_lock_a_file_change_it_one_after_the_other() {
         let (folder, path) = folder();
         let reader = Reader::open(&path).unwrap();
-        WriteOptions::new().rewrite(&reader, &with_prompt(""), &path).unwrap();
+        WriteOptions::new()
+            .create(&path)
+            .and_then(|writer| writer.rewrite(&reader, &with_prompt("")))
+            .unwrap();
         scope(|scope| {
             for thread in 0..4 {
                 let path = &path;
@@ -176,7 +199,10 @@ mod locks {
                         let reader = locked(path, 60_000).unwrap();
                         let before = reader.metadata().unwrap().model_info().prompt.clone();
                         let prompt = format!("{before} {thread}.{number}");
-                        WriteOptions::new().rewrite(&reader, &with_prompt(&prompt), path).unwrap();
+                        WriteOptions::new()
+                            .create(path)
+                            .and_then(|writer| writer.rewrite(&reader, &with_prompt(&prompt)))
+                            .unwrap();
                     }
                 });
             }
@@ -194,7 +220,10 @@ mod locks {
     #[test]
     fn programs_that_lock_nothing_lose_no_change_without_a_word() {
         let (_folder, path) = folder();
-        WriteOptions::new().rewrite(&Reader::open(&path).unwrap(), &with_prompt(""), &path).unwrap();
+        WriteOptions::new()
+            .create(&path)
+            .and_then(|writer| writer.rewrite(&Reader::open(&path).unwrap(), &with_prompt("")))
+            .unwrap();
         let failed = AtomicUsize::new(0);
         scope(|scope| {
             for thread in 0..4 {
@@ -205,7 +234,11 @@ mod locks {
                         let reader = Reader::open(path).unwrap();
                         let before = reader.metadata().unwrap().model_info().prompt.clone();
                         let prompt = with_prompt(&format!("{before} {thread}.{number}"));
-                        match WriteOptions::new().sync(false).rewrite(&reader, &prompt, path) {
+                        match WriteOptions::new()
+                            .sync(false)
+                            .create(path)
+                            .and_then(|writer| writer.rewrite(&reader, &prompt))
+                        {
                             Ok(_) => number += 1,
                             Err(Error::Outdated { .. }) => _ = failed.fetch_add(1, Ordering::Relaxed),
                             Err(other) => panic!("{other}"),
@@ -229,11 +262,10 @@ mod locks {
         let start = Instant::now();
         let error = locked(&path, 200).unwrap_err();
         assert!(start.elapsed() >= Duration::from_millis(200));
-        let Error::Io { error: cause, .. } = &error else { panic!("{error:?}") };
-        assert_eq!(cause.kind(), std::io::ErrorKind::TimedOut);
+        assert_eq!(error.io_kind(), Some(std::io::ErrorKind::TimedOut), "{error:?}");
         let expected =
             format!("could not lock {}: another program has kept it locked for 0.2 s", path.display());
-        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert!(format!("{error:#}").starts_with(&expected), "{error}");
 
         // A latent keeps the file locked, as a clone does.
         let latent = holder.latents().next().unwrap();
@@ -268,11 +300,17 @@ mod locks {
         scope(|scope| {
             let waiting = scope.spawn(|| locked(&path, 60_000).unwrap());
             sleep(Duration::from_millis(100));
-            WriteOptions::new().rewrite(&holder, &with_prompt("mine"), &path).unwrap();
+            WriteOptions::new()
+                .create(&path)
+                .and_then(|writer| writer.rewrite(&holder, &with_prompt("mine")))
+                .unwrap();
             drop(holder);
             let reader = waiting.join().unwrap();
             assert_eq!(reader.metadata().unwrap().model_info().prompt, "mine");
-            WriteOptions::new().rewrite(&reader, &with_prompt("theirs"), &path).unwrap();
+            WriteOptions::new()
+                .create(&path)
+                .and_then(|writer| writer.rewrite(&reader, &with_prompt("theirs")))
+                .unwrap();
         });
         assert_eq!(prompt(&path), "theirs");
     }
@@ -285,7 +323,10 @@ mod locks {
         let start = Instant::now();
         WriteOptions::new().create(&path).unwrap().finish(&metadata()).unwrap();
         assert!(start.elapsed() < Duration::from_secs(30));
-        let error = WriteOptions::new().rewrite(&holder, &with_prompt("mine"), &path).unwrap_err();
+        let error = WriteOptions::new()
+            .create(&path)
+            .and_then(|writer| writer.rewrite(&holder, &with_prompt("mine")))
+            .unwrap_err();
         assert!(matches!(error, Error::Outdated { change: "replaced", .. }), "{error}");
     }
 }

@@ -45,13 +45,13 @@ trait OfSystem: std::fmt::Debug {
 
 impl OfSystem for Error {
     fn kind(&self) -> Option<ErrorKind> {
-        if let Self::Io { error, .. } = self { Some(error.kind()) } else { None }
+        self.io_kind()
     }
 }
 
 impl OfSystem for gen5_publish::Error {
     fn kind(&self) -> Option<ErrorKind> {
-        if let Self::Io { error, .. } = self { Some(error.kind()) } else { None }
+        if let Self::Io { source, .. } = self { Some(source.kind()) } else { None }
     }
 }
 
@@ -217,7 +217,7 @@ mod unix {
         let (folder, path) = folder();
         let draft = Draft::create(&path).unwrap();
         symlink("elsewhere", &path).unwrap();
-        assert!(draft.publish().unwrap_err().to_string().contains("no regular file is there"));
+        assert!(format!("{:#}", draft.publish().unwrap_err()).contains("no regular file is there"));
         assert_eq!(fs::read_link(&path).unwrap().to_str(), Some("elsewhere"));
         assert_eq!(names(folder.path()), ["x.gen5"]);
     }
@@ -278,7 +278,7 @@ mod unix {
         let (folder, path) = folder();
         symlink("nowhere.gen5", &path).unwrap();
         let error = WriteOptions::new().create(&path).unwrap_err();
-        assert!(error.to_string().contains("a symbolic link is there that leads nowhere"), "{error}");
+        assert!(format!("{error:#}").contains("a symbolic link is there that leads nowhere"), "{error}");
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
         assert_eq!(names(folder.path()), ["x.gen5"]);
     }
@@ -288,7 +288,7 @@ mod unix {
         let (folder, path) = folder();
         symlink(".", &path).unwrap();
         let error = WriteOptions::new().create(&path).unwrap_err();
-        assert!(error.to_string().contains("something that is no regular file is there"), "{error}");
+        assert!(format!("{error:#}").contains("something that is no regular file is there"), "{error}");
         assert_eq!(names(folder.path()), ["x.gen5"]);
     }
 }
@@ -341,7 +341,7 @@ fn a_new_folder_replaces_nothing() {
         let error = draft.publish().unwrap_err();
         assert_eq!(inode, fs::symlink_metadata(&path).map(|there| format!("{there:?}")).unwrap(), "{what}");
         let message = "out: it is there already, put there by another program meanwhile";
-        assert!(error.to_string().ends_with(message), "{what}: {error}");
+        assert!(format!("{error:#}").ends_with(message), "{what}: {error}");
         assert_eq!(names(folder.path()), ["out"], "{what}");
         if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
     }
@@ -422,7 +422,7 @@ fn files_that_were_moved_are_taken_back_when_something_is_in_the_way_of_others()
         if is_mine {
             let error = moved.unwrap_err();
             let message = "out/z: it is there already, put there by another program meanwhile";
-            assert!(error.to_string().ends_with(message), "{error}");
+            assert!(format!("{error:#}").ends_with(message), "{error}");
             assert_eq!((names(&path), &*fs::read(&mine).unwrap()), (vec!["z".into()], &b"precious"[..]));
             return;
         }
@@ -676,8 +676,8 @@ fn abandoned_drafts_are_gone_and_not_published() {
     assert_eq!(names(Path::new(&folder)), ["done.txt", "old.gen5"]);
     let later = Draft::create(path("later.txt")).unwrap().publish();
     for failed in [draft.publish(), inner.publish(), later] {
-        assert!(failed.unwrap_err().to_string().ends_with("the process is ending"));
+        assert!(format!("{:#}", failed.unwrap_err()).ends_with("the process is ending"));
     }
     let failed = writer.finish(&metadata()).unwrap_err();
-    assert!(failed.to_string().ends_with("the process is ending"));
+    assert!(format!("{failed:#}").ends_with("the process is ending"));
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use gen5::{
-    Component, Compression, Digest, Dtype, Error, Fault, Latent, Limits, NotBorrowable, ReadOptions, Reader,
-    WriteOptions, f16,
-};
+use gen5::chunk::Digest;
+use gen5::environment::Component;
+use gen5::error::{Fault, NotBorrowable};
+use gen5::{Compression, Dtype, Error, Latent, Limits, ReadOptions, Reader, WriteOptions, f16};
 use serde_json::json;
 
 use crate::support::{
@@ -351,35 +351,34 @@ fn each_limit_holds_up_to_its_value_and_no_further() {
     let base = Limits::default;
     let text = open(file()).manifest_json().len() as u64 + 12;
 
-    let exact = Limits {
-        table_bytes: text,
-        chunks: 4,
-        tags: 1,
-        rank: 3,
-        chunk_bytes: 32,
-        latent_bytes: 50,
-        image_bytes: 50,
-        environment_bytes: 33,
-    };
+    let exact = Limits::default()
+        .table_bytes(text)
+        .chunks(4)
+        .tags(1)
+        .rank(3)
+        .chunk_bytes(32)
+        .latent_bytes(50)
+        .image_bytes(50)
+        .environment_bytes(33);
     let reader = with(exact).unwrap();
     reader.verify().unwrap();
     assert_eq!(reader.image().unwrap().unwrap().len(), 50);
     assert_eq!(reader.environment().unwrap().unwrap().components(), []);
 
-    limited(with(Limits { table_bytes: text - 1, ..base() }), ("table_bytes", text - 1, text));
+    limited(with(base().table_bytes(text - 1)), ("table_bytes", text - 1, text));
     let stored = u64::from(u32::from_le_bytes(file()[12..16].try_into().unwrap()));
-    limited(with(Limits { table_bytes: stored - 1, ..base() }), ("table_bytes", stored - 1, stored));
-    limited(with(Limits { chunks: 3, ..base() }), ("chunks", 3, 4));
-    limited(with(Limits { rank: 2, ..base() }), ("rank", 2, 3));
-    limited(with(Limits { chunk_bytes: 31, ..base() }), ("chunk_bytes", 31, 32));
+    limited(with(base().table_bytes(stored - 1)), ("table_bytes", stored - 1, stored));
+    limited(with(base().chunks(3)), ("chunks", 3, 4));
+    limited(with(base().rank(2)), ("rank", 2, 3));
+    limited(with(base().chunk_bytes(31)), ("chunk_bytes", 31, 32));
     // Tags, image and environment are looked at when they are read, and cost the latents nothing.
-    let reader = with(Limits { tags: 0, image_bytes: 49, environment_bytes: 32, ..base() }).unwrap();
+    let reader = with(base().tags(0).image_bytes(49).environment_bytes(32)).unwrap();
     limited(reader.metadata(), ("tags", 0, 1));
     limited(reader.image(), ("image_bytes", 49, 50));
     limited(reader.environment(), ("environment_bytes", 32, 33));
     assert_eq!(reader.latent("zstd").unwrap().read::<f32>().unwrap().len(), 8);
 
-    let reader = with(Limits { latent_bytes: 23, ..base() }).unwrap();
+    let reader = with(base().latent_bytes(23)).unwrap();
     for (key, size) in [("raw", 24), ("zstd", 32)] {
         let latent = reader.latent(key).unwrap();
         if key == "zstd" {
@@ -400,7 +399,7 @@ fn limits_hold_for_all_that_a_call_allocates() {
     let compressed = Chunk::latent("zstd", &[8], &[0.5; 8]).compressed();
     let file = Builder::new([Chunk::latent("raw", &[6], &[0.5; 6]), compressed]).build();
     let with = |shift: usize, latent_bytes: u64| {
-        let options = ReadOptions::new().limits(Limits { latent_bytes, ..Limits::default() });
+        let options = ReadOptions::new().limits(Limits::default().latent_bytes(latent_bytes));
         options.from_bytes(Placed::new(&file, shift)).unwrap()
     };
     let as_half = |key: &str, shift, limit| with(shift, limit).latent(key).unwrap().read_as::<f16>();
@@ -449,7 +448,7 @@ fn a_size_that_no_memory_has_is_an_error() {
     let file = Builder::new(chunks).build();
     let latent = Reader::from_bytes(file.clone()).unwrap().latent("x").unwrap();
     limited(latent.read::<f32>(), ("latent_bytes", 1 << 36, 4 * (count * slice) as u64));
-    let limits = Limits { latent_bytes: u64::MAX, ..Limits::default() };
+    let limits = Limits::default().latent_bytes(u64::MAX);
     let latent = ReadOptions::new().limits(limits).from_bytes(file).unwrap().latent("x").unwrap();
     assert!(matches!(latent.read::<f32>(), Err(Error::Memory { .. })));
 }
@@ -458,7 +457,7 @@ fn a_size_that_no_memory_has_is_an_error() {
 #[test]
 fn large_raw_latents_are_read_side_by_side() {
     let values = noise(5, (20 << 20) / 4);
-    let (file, _) = write(WriteOptions::new().compression(Compression::None), |writer| {
+    let (file, _) = write(WriteOptions::new().compression(Compression::Raw), |writer| {
         writer.latent("before", &[3], &values[..3])?;
         writer.latent("large", &[values.len()], &values)
     })
@@ -809,7 +808,7 @@ fn verification_reports_on_every_chunk_and_counts_every_byte() {
 #[test]
 fn reading_can_be_cancelled_between_blocks() {
     const SIZE: usize = 4 << 20;
-    for compression in [Compression::None, Compression::Zstd, Compression::Shuffled] {
+    for compression in [Compression::Raw, Compression::Zstd, Compression::Shuffled] {
         let options = WriteOptions::new().compression(compression).part_size(None);
         let write_it = write(options, |writer| writer.latent("x", &[SIZE / 4], &noise(1, SIZE / 4)));
         let (file, _) = write_it.unwrap();
@@ -866,7 +865,7 @@ fn all_that_reads_values_can_be_cancelled() {
 fn large_rows_come_from_the_right_places() {
     const ROW: usize = (8 << 18) + 1; // 8 MiB and a bit
     let values = noise(7, 2 * ROW);
-    for compression in [Compression::None, Compression::Zstd, Compression::Shuffled] {
+    for compression in [Compression::Raw, Compression::Zstd, Compression::Shuffled] {
         let options = WriteOptions::new().compression(compression).level(-7).part_size(None);
         let (file, _) = write(options, |writer| writer.latent("x", &[2, ROW], &values)).unwrap();
         let (_folder, path) = stored(&file);
@@ -875,7 +874,7 @@ fn large_rows_come_from_the_right_places() {
             let rows = reader.latent("x").unwrap().rows(1..2).unwrap();
             assert!(*rows.read::<f32>().unwrap() == values[ROW..2 * ROW], "{compression:?}");
         }
-        if compression == Compression::None {
+        if compression == Compression::Raw {
             let mut damaged = file;
             damaged[ROW * 4] ^= 1;
             std::fs::write(&path, damaged).unwrap();
@@ -904,7 +903,7 @@ fn damage_is_told_before_a_cancelled_check() {
 fn what_could_not_be_checked_is_told_apart_from_damage() {
     let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
     let environment = || Chunk::raw("ENVC", &[0; 4], br#"{"env_version":1,"components":[]}"#, json!({}));
-    let limits = || Limits { environment_bytes: 32, ..Limits::default() };
+    let limits = || Limits::default().environment_bytes(32);
     let open = |chunks: Vec<Chunk>| {
         ReadOptions::new().limits(limits()).from_bytes(Builder::new(chunks).build()).unwrap()
     };

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use gen5::{Compression, Error, Extra, Metadata, Reader, WriteOptions, bf16};
+use gen5::metadata::Extra;
+use gen5::{Compression, Error, Metadata, Reader, Version, WriteOptions, bf16};
 use serde_json::{Value, json};
 
 use super::support::{Builder, Chunk, all_ways, data, environment, metadata, noise, write};
@@ -43,7 +44,7 @@ fn assert_rewritten(before: &Reader, path: &Path) {
         let manifest: Value = serde_json::from_str(reader.manifest_json()).unwrap();
         let info = &manifest["gen5_metadata"]["file_info"];
         assert_eq!(info["file_size"], json!(bytes.len()), "{way}");
-        assert_eq!(info["version_minor"], json!(before.version().1), "{way}");
+        assert_eq!(info["version_minor"], json!(before.version().minor), "{way}");
     }
 }
 
@@ -61,9 +62,12 @@ fn everything_but_the_metadata_stays() {
     ] {
         for (_, before) in all_ways(&data(name)) {
             let before = before.unwrap();
-            let written = WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+            let written = WriteOptions::new()
+                .create(&path)
+                .and_then(|writer| writer.rewrite(&before, &other()))
+                .unwrap();
             assert_eq!(written.file_size, fs::metadata(&path).unwrap().len());
-            assert_eq!(written.version, (1, 0));
+            assert_eq!(written.version, Version::V1_0);
             assert_rewritten(&before, &path);
         }
     }
@@ -75,9 +79,13 @@ fn a_file_that_is_open_is_rewritten_as_one_at_a_path() {
     let [path, open] = ["path.gen5", "open.gen5"].map(|name| folder.path().join(name));
     fs::write(&open, [0xee; 100_000]).unwrap();
     let before = Reader::open(data("many.gen5")).unwrap();
-    let written = WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    let written =
+        WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&before, &other())).unwrap();
     let file = fs::File::options().write(true).open(&open).unwrap();
-    assert_eq!(WriteOptions::new().rewrite_file(&before, &other(), file).unwrap(), written);
+    assert_eq!(
+        WriteOptions::new().to_file(file).and_then(|writer| writer.rewrite(&before, &other())).unwrap(),
+        written
+    );
     assert!(fs::read(&open).unwrap() == fs::read(&path).unwrap());
 }
 
@@ -104,15 +112,15 @@ fn kinds_of_1_1_and_unknown_chunks_are_carried() {
         Chunk::latent("y", &[1], &[1.0]).after_gap(&[0; 5000]),
     ]);
     for (file, version) in [
-        (bfloat16, (1, 1)),
-        (plain, (1, 0)),
-        (unknown(0), (1, 0)),
-        (unknown(1), (1, 1)),
-        (apart.build(), (1, 0)),
+        (bfloat16, Version::V1_1),
+        (plain, Version::V1_0),
+        (unknown(0), Version::V1_0),
+        (unknown(1), Version::V1_1),
+        (apart.build(), Version::V1_0),
     ] {
         let before = Reader::from_bytes(file).unwrap();
         assert_eq!(before.version(), version);
-        WriteOptions::new().rewrite_new(&before, &other(), &path).unwrap();
+        WriteOptions::new().create_new(&path).and_then(|writer| writer.rewrite(&before, &other())).unwrap();
         assert_rewritten(&before, &path);
         fs::remove_file(&path).unwrap();
     }
@@ -125,10 +133,10 @@ fn the_lowest_version_is_written() {
     let path = folder.path().join("new.gen5");
     let large = Builder::new([Chunk::latent("x", &[1], &[1.0])]).minor(1).large().build();
     let before = Reader::from_bytes(large).unwrap();
-    assert_eq!(before.version(), (1, 1));
-    WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    assert_eq!(before.version(), Version::V1_1);
+    WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&before, &other())).unwrap();
     let after = Reader::open(&path).unwrap();
-    assert_eq!(after.version(), (1, 0));
+    assert_eq!(after.version(), Version::V1_0);
     assert_eq!(after.latent("x").unwrap().read::<f32>().unwrap()[..], [1.0]);
     after.verify().unwrap();
 }
@@ -146,7 +154,7 @@ fn a_file_is_replaced_while_it_is_mapped_and_again_and_again() {
     let mut sizes = Vec::new();
     for _ in 0..5 {
         let reader = Reader::open(&path).unwrap();
-        WriteOptions::new().rewrite(&reader, &other(), &path).unwrap();
+        WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&reader, &other())).unwrap();
         sizes.push(fs::metadata(&path).unwrap().len());
     }
     assert_eq!(latent.read::<f32>().unwrap()[..], before);
@@ -170,7 +178,7 @@ fn members_that_nobody_knows_stay_as_they_are_spelled() {
             .into_bytes();
     });
     let before = Reader::from_bytes(file.build()).unwrap();
-    WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&before, &other())).unwrap();
     assert_rewritten(&before, &path);
     let text = Reader::open(&path).unwrap().manifest_json().to_owned();
     for kept in ["\"beside\":1.50", "\"in\":[1e2, \"\\u00e9\"]", "\"own\":0.10"] {
@@ -181,12 +189,13 @@ fn members_that_nobody_knows_stay_as_they_are_spelled() {
     let file = builder().replace("\"seed\":7", "\"seed\":NaN").build();
     let before = Reader::from_bytes(file).unwrap();
     before.metadata().unwrap_err();
-    WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&before, &other())).unwrap();
     assert_rewritten(&Reader::from_bytes(builder().build()).unwrap(), &path);
     let file = builder().replace("\"gen5_metadata\":", "\"loss\":NaN,\"gen5_metadata\":").build();
     let before = Reader::from_bytes(file).unwrap();
     let there = fs::read(&path).unwrap();
-    let error = WriteOptions::new().rewrite(&before, &other(), &path).unwrap_err();
+    let error =
+        WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&before, &other())).unwrap_err();
     assert!(matches!(error, Error::Metadata { .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), there);
 }
@@ -197,7 +206,10 @@ fn what_is_there_is_kept_by_rewrite_new() {
     let path = folder.path().join("new.gen5");
     fs::write(&path, "mine").unwrap();
     let reader = Reader::open(data("raw_f32.gen5")).unwrap();
-    let error = WriteOptions::new().rewrite_new(&reader, &metadata(), &path).unwrap_err();
+    let error = WriteOptions::new()
+        .create_new(&path)
+        .and_then(|writer| writer.rewrite(&reader, &metadata()))
+        .unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"mine");
 }
@@ -208,7 +220,11 @@ fn what_has_to_be_compatible_is_refused_if_it_is_not() {
     let path = folder.path().join("x.gen5");
     let (file, _) = write(WriteOptions::new(), |writer| writer.latent("x", &[2], &[bf16::ONE; 2])).unwrap();
     let reader = Reader::from_bytes(file).unwrap();
-    let error = WriteOptions::new().compatible(true).rewrite(&reader, &other(), &path).unwrap_err();
+    let error = WriteOptions::new()
+        .max_version(Version::V1_0)
+        .create(&path)
+        .and_then(|writer| writer.rewrite(&reader, &other()))
+        .unwrap_err();
     assert!(matches!(error, Error::Argument { .. }), "{error}");
     assert!(error.to_string().contains("version 1.1"), "{error}");
     assert!(!path.exists());
@@ -220,11 +236,11 @@ fn large_files_are_copied_block_by_block() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.gen5");
     let values = noise(3, 900_000);
-    let (bytes, _) = write(WriteOptions::new().compression(Compression::None), |writer| {
+    let (bytes, _) = write(WriteOptions::new().compression(Compression::Raw), |writer| {
         writer.latent("x", &[values.len()], &values)
     })
     .unwrap();
     let before = Reader::from_bytes(bytes).unwrap();
-    WriteOptions::new().rewrite(&before, &other(), &path).unwrap();
+    WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&before, &other())).unwrap();
     assert_rewritten(&before, &path);
 }

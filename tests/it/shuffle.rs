@@ -1,6 +1,9 @@
 //! Byte shuffle: the bytes in the file are those of the format, and whoever reads does not notice.
 
-use gen5::{Array, Compression, Digest, Element, Error, ReadOptions, Reader, WriteOptions, bf16, f16};
+use gen5::chunk::Digest;
+use gen5::{
+    Array, Compression, Dtype, Element, Error, ReadOptions, Reader, Version, WriteOptions, bf16, f16,
+};
 use serde_json::Value;
 use zerocopy::IntoBytes;
 
@@ -55,7 +58,7 @@ fn samples<T: Sample>(len: usize) -> Vec<T> {
 /// Each chunk's stored frame holds its header and the shuffle of its payload, which starts where the part does.
 fn check_stored<T: Sample>(file: &[u8], payload: &[u8]) {
     let reader = open(file.to_vec());
-    assert_eq!(reader.version(), (1, 1));
+    assert_eq!(reader.version(), Version::V1_1);
     let manifest: Value = serde_json::from_str(reader.manifest_json()).unwrap();
     let mut rest = payload;
     for (index, chunk) in reader.chunks().iter().enumerate() {
@@ -153,7 +156,7 @@ fn reads_as_a_raw_file_does<T: Sample + PartialEq>() {
     let (rows, row) = (9, MIB / size_of::<T>() / 4 + 5);
     let values = samples::<T>(rows * row);
     let fill = |writer: &mut gen5::Writer<'_>| writer.latent("x", &[1, rows, row], &values);
-    let raw = open(write(WriteOptions::new().compression(Compression::None), fill).unwrap().0);
+    let raw = open(write(WriteOptions::new().compression(Compression::Raw), fill).unwrap().0);
     let (whole, _) = write(shuffle().part_size(None), fill).unwrap();
     std::fs::write(&path, &whole).unwrap();
     same_as_raw::<T>(&Reader::open(&path).unwrap(), &raw, rows, "whole, from a file");
@@ -252,7 +255,7 @@ fn the_bytes_depend_neither_on_threads_nor_on_the_way_in() {
     }
     // Rounded on the way in, it is what was rounded before.
     let rounded =
-        write(options().float16(true), |writer| writer.latent("h", &[90, 1000], &values)).unwrap().0;
+        write(options().dtype(Dtype::F16), |writer| writer.latent("h", &[90, 1000], &values)).unwrap().0;
     let plain = write(options(), |writer| writer.latent("h", &[90, 1000], &half)).unwrap().0;
     assert!(rounded == plain);
     check_stored::<f16>(&rounded, half.as_bytes());

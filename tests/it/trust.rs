@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use gen5::{Component, Compression, Environment, Error, Reader, WriteOptions};
+use gen5::environment::Component;
+use gen5::{Compression, Environment, Error, Reader, WriteOptions};
 use rayon::prelude::*;
 
 use crate::support::{in_pool, metadata, noise, write};
@@ -22,7 +23,7 @@ fn refused_calls_beside_a_stream_cost_it_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for (round, options) in [
         zstd(10_000),
-        WriteOptions::new().compression(Compression::None).sync(false),
+        WriteOptions::new().compression(Compression::Raw).sync(false),
         WriteOptions::new().part_size(Some(10_000)).sync(false),
         zstd(10_000).compression(Compression::Shuffled),
         zstd(700),
@@ -99,7 +100,7 @@ fn a_refused_call_leaves_no_trace_in_a_file() {
 
 #[test]
 fn a_panic_in_the_callers_code_spoils_the_file() {
-    for compression in [Compression::None, Compression::Zstd, Compression::Shuffled, Compression::Auto] {
+    for compression in [Compression::Raw, Compression::Zstd, Compression::Shuffled, Compression::Auto] {
         for at in 0..6 {
             let calls = Arc::new(AtomicU64::new(0));
             let counted = Arc::clone(&calls);
@@ -107,7 +108,7 @@ fn a_panic_in_the_callers_code_spoils_the_file() {
             let options =
                 WriteOptions::new().compression(compression).part_size(Some(40_000)).progress(progress);
             let mut out = Cursor::new(Vec::new());
-            let mut writer = options.write_to(&mut out).unwrap();
+            let mut writer = options.to_writer(&mut out).unwrap();
             let mut stream = writer.stream::<f32>("stream", &[8, 10_000]).unwrap();
             let row = noise(1, 10_000);
             let panicked = (0..8).any(|_| catch_unwind(AssertUnwindSafe(|| stream.push(&row))).is_err())
@@ -154,7 +155,7 @@ fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
 fn nothing_of_a_refused_call_is_written_where_it_would_stay() {
     let writes = AtomicU64::new(0);
     let mut sink = Watched(Cursor::new(Vec::new()), || _ = writes.fetch_add(1, Ordering::Relaxed));
-    let mut writer = zstd(40_000).write_to(&mut sink).unwrap();
+    let mut writer = zstd(40_000).to_writer(&mut sink).unwrap();
     writer.latent("first", &[20_000], &noise(1, 20_000)).unwrap();
     let before = writes.load(Ordering::Relaxed);
     assert_ne!(before, 0);
@@ -196,7 +197,7 @@ fn a_sink_may_use_rayon_itself() {
             in_pool(threads, || {
                 for options in [WriteOptions::new(), zstd(4000)] {
                     let mut sink = Parallel(Cursor::new(Vec::new()));
-                    let mut writer = options.write_to(&mut sink).unwrap();
+                    let mut writer = options.to_writer(&mut sink).unwrap();
                     let latents: Vec<Vec<f32>> = (0..40).map(|seed| noise(seed, 3000)).collect();
                     let keys = (0..40).map(|key: usize| format!("{key}"));
                     let arrays =
@@ -227,7 +228,7 @@ fn what_readers_refuse_by_default_is_not_written() {
     Reader::from_bytes(file).unwrap().verify().unwrap();
 
     let mut out = Cursor::new(Vec::new());
-    let writer = WriteOptions::new().write_to(&mut out).unwrap();
+    let writer = WriteOptions::new().to_writer(&mut out).unwrap();
     let prompt = "p".repeat(129 << 20);
     let long = gen5::Metadata::builder("m", "1").prompt(prompt).build().unwrap();
     assert!(

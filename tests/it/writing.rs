@@ -5,9 +5,10 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use gen5::error::Fault;
+use gen5::metadata::Extra;
 use gen5::{
-    Array, Compression, Dtype, Entry, Environment, Error, Extra, Fault, NonFinite, Reader, WriteOptions,
-    Writer, f16,
+    Array, Compression, Dtype, Entry, Environment, Error, NonFinite, Reader, WriteOptions, Writer, f16,
 };
 use rayon::prelude::*;
 
@@ -21,7 +22,7 @@ fn zstd(part_size: Option<u64>) -> WriteOptions {
 /// shuffled.
 fn ways() -> [(&'static str, WriteOptions); 5] {
     [
-        ("raw", WriteOptions::new().compression(Compression::None)),
+        ("raw", WriteOptions::new().compression(Compression::Raw)),
         ("auto", WriteOptions::new()),
         ("zstd", zstd(None)),
         ("parts", zstd(Some(64))),
@@ -256,7 +257,7 @@ fn values_that_are_not_finite_are_kept_on_request() {
             let bits: Vec<u32> = read(&reader, key).iter().map(|value| value.to_bits()).collect();
             assert_eq!(bits, values.map(f32::to_bits), "{way}");
         }
-        let (file, _) = write(keep.float16(true), |writer| {
+        let (file, _) = write(keep.dtype(Dtype::F16), |writer| {
             let error = writer.latent("x", &[5], &[f32::NAN, f32::INFINITY, 1.0, -65520.0, 7e4]).unwrap_err();
             assert!(matches!(error, Error::Overflow { index: 3, value: -65520.0, .. }), "{way}: {error}");
             writer.latent("x", &[4], &values)
@@ -273,7 +274,7 @@ fn a_value_that_float16_cannot_hold_is_named_by_its_place_in_the_latent() {
     values[123] = 65520.0;
     values[250] = 1e9;
     for (way, options) in ways() {
-        write(options.clone().float16(true), |writer| {
+        write(options.clone().dtype(Dtype::F16), |writer| {
             let error = writer.latent("x", &[300], &values).unwrap_err();
             match error {
                 Error::Overflow { ref latent, index: 123, value: 65520.0, .. } => {
@@ -348,7 +349,7 @@ fn a_stream_takes_just_the_values_of_its_shape() {
 #[test]
 fn a_stream_without_all_its_values_makes_finish_fail_and_is_named() {
     for (way, options) in ways() {
-        let mut writer = options.clone().write_to(Cursor::new(Vec::new())).unwrap();
+        let mut writer = options.clone().to_writer(Cursor::new(Vec::new())).unwrap();
         let mut stream = writer.stream::<f32>("short", &[40]).unwrap();
         stream.push(&noise(1, 39)).unwrap();
         let short = |error: &Error| match error {
@@ -477,7 +478,7 @@ fn there_is_one_image_and_one_environment_at_most() {
         reader
             .chunks()
             .iter()
-            .any(|chunk| chunk.kind() == gen5::ChunkType::ENVIRONMENT && chunk.is_compressed())
+            .any(|chunk| chunk.kind() == gen5::chunk::ChunkType::ENVIRONMENT && chunk.is_compressed())
     );
 }
 
@@ -543,7 +544,7 @@ fn options_out_of_range_are_refused() {
         let path = folder.path().join("x.gen5");
         let mut out = Cursor::new(Vec::new());
         let results = [
-            options.clone().write_to(&mut out).map(|_| ()),
+            options.clone().to_writer(&mut out).map(|_| ()),
             options.clone().create(&path).map(|_| ()),
             options.create_new(&path).map(|_| ()),
         ];
@@ -564,7 +565,7 @@ fn values_of_raw_latents_are_aligned_and_gaps_are_zero() {
     for alignment in [4, 64, 4096, 1 << 21] {
         // What was there before shows where nothing was written.
         let mut out = Cursor::new(vec![0xff; 20 << 20]);
-        let mut writer = WriteOptions::new().alignment(alignment).write_to(&mut out).unwrap();
+        let mut writer = WriteOptions::new().alignment(alignment).to_writer(&mut out).unwrap();
         writer.latent("a", &[3], &noise(1, 3)).unwrap();
         let mut stream = writer.stream::<f16>("b", &[5]).unwrap();
         writer.environment(&environment()).unwrap();
@@ -582,7 +583,7 @@ fn values_of_raw_latents_are_aligned_and_gaps_are_zero() {
             .chunks()
             .iter()
             .filter(|chunk| !chunk.is_compressed())
-            .map(gen5::ChunkRecord::offset)
+            .map(gen5::chunk::ChunkRecord::offset)
             .collect();
         assert_eq!(raw.len(), 4);
         assert!(raw.iter().all(|offset| (offset + 12).is_multiple_of(alignment)), "{alignment}: {raw:?}");
@@ -609,7 +610,10 @@ fn every_file_knows_its_length_and_every_frame_its_size_and_checksum() {
             (info["chunk_count"].as_u64(), summary.file_size),
             (Some(summary.chunks as u64), file.len() as u64)
         );
-        assert_eq!((&info["version_major"], &info["version_minor"]), (&1.into(), &reader.version().1.into()));
+        assert_eq!(
+            (&info["version_major"], &info["version_minor"]),
+            (&1.into(), &reader.version().minor.into())
+        );
 
         let table = u32::from_le_bytes(file[8..12].try_into().unwrap()) as usize;
         let compressed = reader.chunks().iter().filter(|chunk| chunk.is_compressed());
@@ -635,7 +639,7 @@ fn a_file_starts_where_its_sink_stands() {
         for start in [1, 100, 4096] {
             let mut out = Cursor::new(vec![0xee; start]);
             out.set_position(start as u64);
-            let mut writer = options.clone().write_to(&mut out).unwrap();
+            let mut writer = options.clone().to_writer(&mut out).unwrap();
             fill(&mut writer).unwrap();
             let summary = writer.finish(&metadata()).unwrap();
             let bytes = out.into_inner();
@@ -656,7 +660,7 @@ fn a_file_that_is_open_is_written_from_its_start() {
         let (expected, _) = write(options.clone(), fill).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[0xee; 100_000]).unwrap();
-        let mut writer = options.write_file(file.try_clone().unwrap()).unwrap();
+        let mut writer = options.to_file(file.try_clone().unwrap()).unwrap();
         fill(&mut writer).unwrap();
         let summary = writer.finish(&metadata()).unwrap();
         let mut bytes = Vec::new();
@@ -679,7 +683,7 @@ fn a_file_that_cannot_be_written_at_offsets_is_refused() {
         fs::File::options().write(true).open("/dev/null"),
     ];
     for file in opened {
-        let error = WriteOptions::new().write_file(file.unwrap()).unwrap_err();
+        let error = WriteOptions::new().to_file(file.unwrap()).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error}");
     }
     assert_eq!(fs::read(&path).unwrap(), b"precious");
@@ -716,7 +720,7 @@ impl Seek for Failing {
 /// Calls of every kind, with what each of them came to.
 fn every_call(options: WriteOptions, sink: &mut Failing) -> Vec<gen5::Result<()>> {
     let mut results = Vec::new();
-    let mut writer = match options.write_to(sink) {
+    let mut writer = match options.to_writer(sink) {
         Ok(writer) => writer,
         Err(error) => return vec![Err(error)],
     };
@@ -738,7 +742,9 @@ fn every_call(options: WriteOptions, sink: &mut Failing) -> Vec<gen5::Result<()>
 
 fn copy(error: &Error) -> Error {
     match error {
-        Error::Io { action, error } => Error::Io { action: action.clone(), error: error.kind().into() },
+        Error::Io { action, path, source } => {
+            Error::Io { action: action.clone(), path: path.clone(), source: source.kind().into() }
+        }
         Error::WriterFailed { cause } => Error::WriterFailed { cause: cause.clone() },
         other => panic!("{other}"),
     }
@@ -759,7 +765,7 @@ fn a_sink_that_fails_at_any_byte_is_an_error_and_the_end() {
             let first = results.iter().position(Result::is_err).expect("an error");
             let error = results[first].as_ref().unwrap_err();
             match error {
-                Error::Io { error, .. } => assert_eq!(error.kind(), io::ErrorKind::StorageFull),
+                Error::Io { source, .. } => assert_eq!(source.kind(), io::ErrorKind::StorageFull),
                 other => panic!("{way}, {left} bytes: {other}"),
             }
             for later in &results[first + 1..] {
@@ -814,7 +820,7 @@ fn short_and_interrupted_writes_are_gone_on_with() {
         let fill = |writer: &mut Writer<'_>| writer.latent("x", &[100], &noise(1, 100));
         let (expected, _) = write(options.clone(), fill).unwrap();
         let mut out = Halting { inner: Cursor::default(), calls: 0 };
-        let mut writer = options.write_to(&mut out).unwrap();
+        let mut writer = options.to_writer(&mut out).unwrap();
         fill(&mut writer).unwrap();
         writer.finish(&metadata()).unwrap();
         assert_eq!(out.inner.into_inner(), expected);
@@ -842,7 +848,7 @@ impl Seek for Pipe {
 
 #[test]
 fn a_sink_that_cannot_seek_is_refused_at_once() {
-    let error = WriteOptions::new().write_to(Pipe).map(|_| ()).unwrap_err();
+    let error = WriteOptions::new().to_writer(Pipe).map(|_| ()).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
 }
 
@@ -852,7 +858,7 @@ fn progress_comes_to_all_bytes_of_values() {
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&bytes);
         let options =
-            options.float16(true).progress(move |count| _ = counted.fetch_add(count, Ordering::Relaxed));
+            options.dtype(Dtype::F16).progress(move |count| _ = counted.fetch_add(count, Ordering::Relaxed));
         write(options, |writer| {
             writer.latent("x", &[300_000], &noise(1, 300_000))?;
             writer.latents([Array::new("y", &[0], &[0.0_f32; 0]), Array::new("z", &[7], &[f16::ONE; 7])])?;
@@ -911,7 +917,7 @@ fn a_part_that_is_compressed_can_be_cancelled_in_its_midst() {
 fn the_summary_says_how_each_latent_is_stored() {
     let values = noise(1, 100);
     for (way, options) in ways() {
-        let (file, summary) = write(options.float16(true), |writer| {
+        let (file, summary) = write(options.dtype(Dtype::F16), |writer| {
             writer.environment(&environment())?;
             writer.latent("x", &[1, 100], &values)?;
             let mut stream = writer.stream::<f32>("s", &[20])?;
@@ -928,7 +934,7 @@ fn the_summary_says_how_each_latent_is_stored() {
             assert_eq!((latent.dtype, latent.payload_size), (Dtype::F16, stored.payload_size()), "{way}");
             assert_eq!(
                 latent.stored_size,
-                stored.chunks().map(gen5::ChunkRecord::stored_size).sum::<u64>(),
+                stored.chunks().map(gen5::chunk::ChunkRecord::stored_size).sum::<u64>(),
                 "{way}"
             );
             assert_eq!(latent.parts, stored.chunks().count(), "{way}");
@@ -979,7 +985,7 @@ mod beyond {
 
     #[test]
     fn what_files_cannot_hold_together_is_refused_before_it_is_written() {
-        let mut writer = WriteOptions::new().write_to(Nowhere).unwrap();
+        let mut writer = WriteOptions::new().to_writer(Nowhere).unwrap();
         let half = writer.stream::<f32>("half", &[3 << 60]).unwrap();
         for _ in 0..2 {
             let error = writer.stream::<f32>("more", &[3 << 60]).map(|_| ()).unwrap_err();
@@ -992,7 +998,7 @@ mod beyond {
 
 #[test]
 fn a_conversion_is_checked_where_values_that_are_not_finite_are_kept() {
-    let options = || WriteOptions::new().non_finite(NonFinite::Keep).float16(true);
+    let options = || WriteOptions::new().non_finite(NonFinite::Keep).dtype(Dtype::F16);
     write(options(), |writer| writer.latent("x", &[2], &[f32::INFINITY, f32::NAN])).unwrap();
     let error = write(options(), |writer| writer.latent("x", &[2], &[1.0, 1e30_f32])).unwrap_err();
     assert!(matches!(error, Error::Overflow { index: 1, .. }), "{error:?}");
@@ -1000,7 +1006,7 @@ fn a_conversion_is_checked_where_values_that_are_not_finite_are_kept() {
 
 #[test]
 fn of_two_streams_the_one_that_is_not_finished_is_told() {
-    let result = write(WriteOptions::new().compression(Compression::None), |writer| {
+    let result = write(WriteOptions::new().compression(Compression::Raw), |writer| {
         let mut first = writer.stream::<f32>("first", &[1])?;
         let second = writer.stream::<f32>("second", &[1])?;
         first.push(&[1.0])?;
@@ -1036,11 +1042,11 @@ impl<F: FnMut()> Seek for Watched<F> {
 #[test]
 fn a_sink_of_the_callers_is_written_to_from_the_callers_thread() {
     let values = noise(1, 1 << 20);
-    for compression in [Compression::None, Compression::Zstd] {
+    for compression in [Compression::Raw, Compression::Zstd] {
         let mut threads = Vec::new();
         let mut sink = Watched(Cursor::new(Vec::new()), || threads.push(std::thread::current().id()));
         let options = WriteOptions::new().compression(compression).part_size(Some(1 << 20));
-        let mut writer = options.write_to(&mut sink).unwrap();
+        let mut writer = options.to_writer(&mut sink).unwrap();
         writer.latent("x", &[4, 1 << 18], &values).unwrap();
         let mut stream = writer.stream::<f32>("y", &[4, 1 << 18]).unwrap();
         stream.push(&values).unwrap();
@@ -1056,7 +1062,7 @@ fn a_sink_of_the_callers_is_written_to_from_the_callers_thread() {
 #[cfg(target_pointer_width = "64")]
 fn what_would_lie_past_all_that_can_be_counted_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let options = || WriteOptions::new().compression(Compression::None).alignment(64);
+    let options = || WriteOptions::new().compression(Compression::Raw).alignment(64);
     let mut writer = options().create(folder.path().join("x.gen5")).unwrap();
     let refused = writer.stream::<f32>("a", &[usize::MAX / 4]).map(|_| ()).unwrap_err();
     assert!(matches!(refused, Error::TooLarge { .. }), "{refused}");

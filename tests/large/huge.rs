@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Instant;
 
-use gen5::{Element, Error, Latent, LatentWriter, Metadata, Place, Reader, Summary, WriteOptions, f16};
+use gen5::error::Place;
+use gen5::{Element, Error, Latent, LatentStream, Metadata, Reader, Summary, Version, WriteOptions, f16};
 
 use crate::room::Room;
 
@@ -35,7 +36,7 @@ fn shrinking(index: usize) -> f32 {
 }
 
 fn push<T: Element>(
-    mut stream: LatentWriter<'_, T>,
+    mut stream: LatentStream<'_, T>,
     shape: &[usize],
     value: impl Fn(usize) -> T,
 ) -> gen5::Result<()> {
@@ -128,7 +129,7 @@ fn a_file_of_over_9_gib_is_written_mapped_read_and_verified() {
     );
 
     let mapped = map(&path);
-    assert_eq!(mapped.version(), (1, 1));
+    assert_eq!(mapped.version(), Version::V1_1);
     check_bytes(&path, &mapped);
     let values = mapped.slice::<f32>("single").unwrap();
     assert_eq!((values.len() * 4, values.len()), (SINGLE[0] * SINGLE[1] * 4, SINGLE[0] * SINGLE[1]));

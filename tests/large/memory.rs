@@ -61,7 +61,7 @@ fn write_noise(path: &Path) {
 fn operate(operation: &str, path: &Path) {
     let options = WriteOptions::new();
     match operation {
-        "write raw" => write(path, options.compression(Compression::None)),
+        "write raw" => write(path, options.compression(Compression::Raw)),
         "write zstd" => write(path, options.compression(Compression::Zstd).level(1)),
         "write noise" => write_noise(path),
         "write shuffled" => write(path, options.compression(Compression::Shuffled)),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use gen5::Digest;
+use gen5::chunk::Digest;
 use serde_json::{Value, json};
 use zstd::stream::raw::CParameter;
 

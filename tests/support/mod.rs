@@ -8,10 +8,11 @@ mod build;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use gen5::{
-    Component, Digest, Environment, Error, FrameProblem, GenerationSettings, Metadata, Place, Reader,
-    Summary, WriteOptions, Writer,
-};
+use gen5::chunk::Digest;
+use gen5::environment::Component;
+use gen5::error::{FrameProblem, Place};
+use gen5::metadata::GenerationSettings;
+use gen5::{Dtype, Environment, Error, Metadata, Reader, Summary, WriteOptions, Writer};
 use serde_json::json;
 
 pub(crate) use build::{
@@ -64,13 +65,18 @@ pub(crate) fn environment_json() -> String {
 /// A PNG of one black pixel.
 pub(crate) const PNG: &[u8] = include_bytes!("../data/pixel.png");
 
+/// Options with which values are stored as float16, or as they are.
+pub(crate) fn as_float16(options: WriteOptions, float16: bool) -> WriteOptions {
+    if float16 { options.dtype(Dtype::F16) } else { options }
+}
+
 /// A file in memory, filled by `fill`.
 pub(crate) fn write(
     options: WriteOptions,
     fill: impl FnOnce(&mut Writer<'_>) -> gen5::Result<()>,
 ) -> gen5::Result<(Vec<u8>, Summary)> {
     let mut out = Cursor::new(Vec::new());
-    let mut writer = options.write_to(&mut out)?;
+    let mut writer = options.to_writer(&mut out)?;
     fill(&mut writer)?;
     let summary = writer.finish(&metadata())?;
     Ok((out.into_inner(), summary))
@@ -140,7 +146,7 @@ pub(crate) fn tell(error: &Error) -> String {
     };
     match error {
         Error::NotGen5 { .. } => "NotGen5".into(),
-        Error::UnsupportedVersion { major, minor } => format!("UnsupportedVersion {major}.{minor}"),
+        Error::UnsupportedVersion { version } => format!("UnsupportedVersion {version}"),
         Error::UnsupportedFlags { flags } => format!("UnsupportedFlags {flags:#x}"),
         Error::Value { member, .. } => format!("Value {place} {member}"),
         Error::Json { .. } => format!("Json {place}"),

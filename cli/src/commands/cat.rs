@@ -62,7 +62,7 @@ pub(crate) fn run(args: &CatArgs, context: &mut Context<'_>) -> Result<()> {
     };
     written.map_err(|error| match error {
         // The only pipe here is standard output.
-        gen5::Error::Io { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
+        gen5::Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => source.into(),
         other => of_file(other, &args.file),
     })
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use gen5::{Captured, Component, Environment, HardwareInfo};
+use gen5::Environment;
+use gen5::environment::{Captured, Component};
+use gen5::metadata::HardwareInfo;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -13,7 +15,7 @@ use crate::failure::of_file;
 use crate::input::Inputs;
 use crate::options::CaptureArgs;
 use crate::output::environment::describe;
-use crate::output::environment::{Comparison, capture};
+use crate::output::environment::{SortedDrift, capture};
 use crate::output::members::Members;
 use crate::output::{FailureReport, Output, path_text};
 use crate::terminal::{escape, shown};
@@ -70,7 +72,7 @@ struct ComparisonReport {
     /// The other file; null for this machine.
     other: Option<String>,
     same: bool,
-    drift: Comparison,
+    drift: SortedDrift,
 }
 
 pub(crate) fn run(args: &EnvArgs, context: &mut Context<'_>) -> Result<()> {
@@ -108,17 +110,17 @@ pub(crate) fn run(args: &EnvArgs, context: &mut Context<'_>) -> Result<()> {
     Ok(comparison.write(output.out)?)
 }
 
-fn compare(args: &EnvArgs, path: &Path, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<Comparison> {
+fn compare(args: &EnvArgs, path: &Path, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<SortedDrift> {
     let file = environment_of(path, input)?;
     if let Some(other) = &args.other {
-        return Ok(Comparison::with_file(&file, &environment_of(other, input)?));
+        return Ok(SortedDrift::with_file(&file, &environment_of(other, input)?));
     }
     let current = capture(&args.capture, output)?.environment;
     ensure!(
         args.capture.python.is_none() || current.get("python").is_some(),
         "the interpreter that --python names did not answer, so there is nothing to compare with"
     );
-    Ok(Comparison::with_machine(&file, &current))
+    Ok(SortedDrift::with_machine(&file, &current))
 }
 
 fn environment_of(path: &Path, input: &Inputs<'_>) -> Result<Environment> {

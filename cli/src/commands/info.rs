@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::{ChunkRecord, ChunkType, Component, Environment, Latent, Limits, Reader};
+use gen5::chunk::{ChunkRecord, ChunkType};
+use gen5::environment::Component;
+use gen5::{Environment, Latent, Limits, Reader};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -16,9 +18,9 @@ use crate::input::each_file::{FileResult, each};
 use crate::metadata::origins::SOURCES;
 use crate::options::{CaptureArgs, FileArgs};
 use crate::output::environment::describe;
-use crate::output::environment::{Comparison, capture};
+use crate::output::environment::{SortedDrift, capture};
 use crate::output::members::{Members, joined};
-use crate::output::{Output, path_text, version_text};
+use crate::output::{Output, path_text};
 use crate::progress::FileShare;
 use crate::terminal::{EscapedProse, Tone, count, dimensions, escape, human_size, shorten, shown, shown_key};
 use crate::unknown::{flags, unknown_chunks};
@@ -45,7 +47,7 @@ struct InspectedFile {
     image: Option<ImageInfo>,
     environment: Option<Environment>,
     /// The differences from this machine's environment, if requested.
-    drift: Option<Comparison>,
+    drift: Option<SortedDrift>,
     /// Problems with the image or the environment, if any; the rest remains usable.
     problems: Vec<String>,
     status: Status,
@@ -64,7 +66,7 @@ struct FileInfo<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chunks: Vec<UnknownInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    drift: Option<&'a Comparison>,
+    drift: Option<&'a SortedDrift>,
     /// `model_info` as stored; null if it is not valid JSON.
     metadata: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -140,6 +142,16 @@ impl ChunkInfo {
     }
 }
 
+/// Whether a mapped file can return the latent as a slice.
+fn is_borrowable(latent: &Latent) -> bool {
+    let mut chunks = latent.chunks();
+    match (chunks.next(), chunks.next()) {
+        (None, _) => true,
+        (Some(chunk), None) => chunk.is_raw_and_aligned(),
+        _ => false,
+    }
+}
+
 impl LatentInfo {
     fn of(latent: &Latent) -> Self {
         let chunks: Vec<ChunkInfo> = latent.chunks().map(ChunkInfo::of).collect();
@@ -147,7 +159,7 @@ impl LatentInfo {
             key: latent.key().map(str::to_owned),
             shape: latent.shape().to_vec(),
             dtype: latent.dtype().name(),
-            borrowable: latent.is_borrowable(),
+            borrowable: is_borrowable(latent),
             payload_size: latent.payload_size(),
             stored_size: chunks.iter().map(|chunk| chunk.stored_size).sum(),
             chunks,
@@ -175,7 +187,7 @@ impl InspectedFile {
         }
         inspected.environment = inspected.note_problem(reader.environment()).flatten();
         let compared = inspected.environment.as_ref().zip(current);
-        inspected.drift = compared.map(|(file, current)| Comparison::with_machine(file, current));
+        inspected.drift = compared.map(|(file, current)| SortedDrift::with_machine(file, current));
         inspected
     }
 
@@ -183,7 +195,7 @@ impl InspectedFile {
     fn report(&self, path: &Path) -> FileInfo<'_> {
         FileInfo {
             path: path_text(path),
-            version: version_text(self.reader.version()),
+            version: self.reader.version().to_string(),
             file_size: self.reader.file_size(),
             latents: Latents(&self.reader),
             image: self.image.as_ref(),
@@ -198,7 +210,7 @@ impl InspectedFile {
     fn note_problem<T>(&mut self, result: gen5::Result<T>) -> Option<T> {
         result
             .inspect_err(|error| {
-                self.problems.push(error.to_string());
+                self.problems.push(format!("{error:#}"));
                 self.status = self.status.max(Status::of_library(error));
             })
             .ok()
@@ -242,7 +254,7 @@ fn print(
     let reader = &inspected.reader;
     let name = output.painted(Tone::Heading, &shown(path));
     let size = human_size(reader.file_size());
-    writeln!(output.out, "{name}: GEN5 {}, {size}", version_text(reader.version()))?;
+    writeln!(output.out, "{name}: GEN5 {}, {size}", reader.version())?;
     let bad = output.painted(Tone::Bad, "damaged     ");
     let mut writer = FactWriter { out: &mut *output.out, bad };
     write_facts(inspected, check_environment, &mut writer)?;
@@ -315,7 +327,7 @@ fn line(record: &ChunkRecord) -> [String; HEADINGS.len()] {
         let percent = record.stored_size().saturating_mul(100) / record.payload_size().max(1);
         let how = if record.is_shuffled() { "shuffled, zstd" } else { "zstd" };
         format!("{how}, {percent} % of it")
-    } else if record.is_borrowable() || latent.is_none() {
+    } else if record.is_raw_and_aligned() || latent.is_none() {
         // A raw latent without a remark can be memory-mapped.
         "raw".into()
     } else {
@@ -387,7 +399,7 @@ fn write_metadata(reader: &Reader, writer: &mut FactWriter<'_>) -> Result<()> {
     let metadata = match reader.metadata() {
         Ok(metadata) => metadata,
         Err(error) => {
-            writer.write("metadata", [format!("not as the format has it ({error}); as stored:")])?;
+            writer.write("metadata", [format!("not as the format has it ({error:#}); as stored:")])?;
             return writer.write("", [reader.model_info_json()]);
         }
     };

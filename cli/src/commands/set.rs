@@ -1,7 +1,8 @@
 //! `gen5 set`: changes the metadata of a file.
 
 use anyhow::Result;
-use gen5::{Extra, Metadata, ReadOptions};
+use gen5::metadata::Extra;
+use gen5::{Metadata, ReadOptions};
 use serde::Serialize;
 
 use crate::compare_json::same_json;
@@ -15,7 +16,7 @@ use crate::metadata::model_info::{
 };
 use crate::metadata::origins::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign};
 use crate::output::gen5_file::Destination;
-use crate::output::version_text;
+use crate::output::hint_at_force;
 use crate::suggest;
 use crate::terminal::{count, escape, shown};
 use clap::Args;
@@ -136,16 +137,17 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
     let progress = output.progress("copying", reader.file_size());
     // Without an output path, the file itself is replaced.
     let force = args.force || args.output.is_none();
-    let written = destination.rewrite(progress.options(), &reader, &metadata, force)?;
+    let writer = destination.create(progress.options(), force)?;
+    let written = writer.rewrite(&reader, &metadata).map_err(hint_at_force)?;
     drop(progress);
-    let version = version_text(written.version);
+    let version = written.version;
     if written.version > reader.version() {
         output.note(&format!(
             "{} is of version {version} now, which the Python package gen5 cannot read: it has 4 GiB or more",
             shown(path)
         ));
     }
-    let report = SetReport { version, file_size: written.file_size, changes };
+    let report = SetReport { version: version.to_string(), file_size: written.file_size, changes };
     destination.deliver(&count(changes, "change"), &report, output)
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use gen5::{Limits, Reader, VerifyReport};
+use gen5::verify::VerifyReport;
+use gen5::{Limits, Reader};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &FileArgs, context: &mut Context<'_>) -> Result<()> {
     let look = |path: &Path, limits: Limits, share: &FileShare<'_>| {
         let reader = input.open_within(limits, path)?;
         let start = Instant::now();
-        let total = reader.chunks().iter().map(gen5::ChunkRecord::payload_size).sum();
+        let total = reader.chunks().iter().map(gen5::chunk::ChunkRecord::payload_size).sum();
         let report = reader.verify_chunks(share.of(total));
         Ok((reader, report, start.elapsed()))
     };
@@ -90,7 +91,7 @@ fn file_report(path: &Path, reader: &Reader, report: &VerifyReport) -> FileRepor
         offset: record.offset(),
         payload_size: chunk.payload_size,
         ok: chunk.error.is_none(),
-        error: chunk.error.as_ref().map(ToString::to_string),
+        error: chunk.error.as_ref().map(|error| format!("{error:#}")),
     });
     FileReport { path: path_text(path), ok: report.is_ok(), error: None, chunks: chunks.collect() }
 }
@@ -99,7 +100,7 @@ fn print(path: &Path, report: &VerifyReport, output: &mut Output<'_>) -> Result<
     let path = shown(path);
     let chunks = count(report.chunks().len(), "chunk");
     for error in errors(report) {
-        writeln!(output.out, "{path}: {}", escape(&error.to_string()))?;
+        writeln!(output.out, "{path}: {}", escape(&format!("{error:#}")))?;
     }
     if report.is_ok() {
         let fine = output.painted(Tone::Good, "fine");

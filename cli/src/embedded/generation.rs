@@ -1,6 +1,6 @@
 //! Generation parameters found in an image's text.
 
-use gen5::Extra;
+use gen5::metadata::Extra;
 
 use super::{MAX_SETTINGS, json};
 

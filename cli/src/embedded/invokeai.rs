@@ -1,7 +1,7 @@
 //! The three formats of InvokeAI, past and present: `invokeai_metadata`, `sd-metadata`, and
 //! `Dream`, a command line.
 
-use gen5::Extra;
+use gen5::metadata::Extra;
 
 use super::{Generation, MAX_SETTINGS, json};
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gen5::Extra;
+use gen5::metadata::Extra;
 use serde_json::Value;
 
 /// Maximum depth of arrays and objects in a setting. Readers in other languages also have limits.

@@ -1,6 +1,6 @@
 //! The format of NovelAI: several texts, including `Comment`, a JSON object with the settings.
 
-use gen5::Extra;
+use gen5::metadata::Extra;
 
 use super::{Generation, MAX_SETTINGS, Text, json};
 

@@ -41,5 +41,5 @@ pub(crate) fn open_own(
 }
 
 fn is_time_out(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(gen5::Error::Io { error, .. }) if error.kind() == ErrorKind::TimedOut)
+    error.downcast_ref().and_then(gen5::Error::io_kind) == Some(ErrorKind::TimedOut)
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
-use gen5::Extra;
+use gen5::metadata::Extra;
 
 use crate::embedded::{self, Embedded, Generation, Text};
 use crate::metadata::origins::SOURCES;

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::{Extra, Metadata, Reader};
+use gen5::metadata::Extra;
+use gen5::{Metadata, Reader};
 
 use crate::embedded::{members, without_bare_words};
 use crate::failure::usage_error;

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use gen5::{Extra, Latent, Reader};
+use gen5::metadata::Extra;
+use gen5::{Latent, Reader};
 
 use crate::compare_json::same_json;
 use crate::convert::layouts::SourceFile;

@@ -17,7 +17,7 @@ impl From<Compress> for Compression {
             Compress::Auto => Self::Auto,
             Compress::Zstd => Self::Zstd,
             Compress::Shuffled => Self::Shuffled,
-            Compress::None => Self::None,
+            Compress::None => Self::Raw,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use gen5::{Capture, Captured, Component, Drift, Environment, Severity};
+use gen5::environment::{Captured, Comparison, Component, Drift, Severity};
+use gen5::{Capture, Environment};
 use serde::{Serialize, Serializer};
 
 use crate::options::CaptureArgs;
@@ -31,7 +32,7 @@ pub(crate) fn capture(args: &CaptureArgs, output: &mut Output<'_>) -> io::Result
 }
 
 /// Differences between the environment of a file and another, the most important first.
-pub(crate) struct Comparison {
+pub(crate) struct SortedDrift {
     drift: Vec<Drift>,
     /// Whether the other environment is a file's.
     between_files: bool,
@@ -49,15 +50,15 @@ struct DriftReport<'a> {
     current: Option<&'a str>,
 }
 
-impl Comparison {
+impl SortedDrift {
     /// Compares with the environment of this machine.
     pub(crate) fn with_machine(file: &Environment, current: &Environment) -> Self {
-        Self::new(file.drift(current), false)
+        Self::new(Comparison { file, current }.drift(), false)
     }
 
     /// Compares with the environment of another file.
     pub(crate) fn with_file(file: &Environment, other: &Environment) -> Self {
-        Self::new(file.drift_between_files(other), true)
+        Self::new(Comparison { file, current: other }.drift_between_files(), true)
     }
 
     fn new(mut drift: Vec<Drift>, between_files: bool) -> Self {
@@ -113,7 +114,7 @@ impl Comparison {
     }
 }
 
-impl Serialize for Comparison {
+impl Serialize for SortedDrift {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let report = |one| {
             let file = Drift::file(one);

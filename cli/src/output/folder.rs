@@ -75,8 +75,10 @@ impl<'a> OutputFolder<'a> {
             self.folder.publish()
         };
         published.map_err(|error| match error {
-            Error::Io { error: ref cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
-                anyhow::anyhow!("{error}; choose another folder, or --force replaces files of the same names")
+            Error::Io { ref source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                anyhow::anyhow!(
+                    "{error:#}; choose another folder, or --force replaces files of the same names"
+                )
             }
             _ => error.into(),
         })

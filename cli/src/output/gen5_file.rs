@@ -5,14 +5,14 @@ use std::io::{self, Seek};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::{Dtype, Metadata, Reader, Rewritten, Summary, WriteOptions, Writer};
+use gen5::{Dtype, Summary, Version, WriteOptions, Writer};
 use serde::Serialize;
 
 use crate::failure::usage_error;
 use crate::interrupt;
 use crate::options::Compress;
 use crate::output::latent_row::StoredLatent;
-use crate::output::{Output, hint_at_force, version_text};
+use crate::output::{Output, hint_at_force};
 use crate::streams::is_dash;
 use crate::terminal::{count, dimensions, human_size, shown, shown_key};
 
@@ -57,28 +57,11 @@ impl<'a> Destination<'a> {
 
     pub(crate) fn create(&self, options: WriteOptions, force: bool) -> Result<Writer<'static>> {
         let writer = match self.spool()? {
-            Some(file) => options.write_file(file),
+            Some(file) => options.to_file(file),
             None if force => options.create(self.asked),
             None => options.create_new(self.asked),
         };
         writer.map_err(refused)
-    }
-
-    /// Writes a copy of another file with different metadata.
-    pub(crate) fn rewrite(
-        &self,
-        options: WriteOptions,
-        reader: &Reader,
-        metadata: &Metadata,
-        force: bool,
-    ) -> Result<Rewritten> {
-        let written = match self.spool()? {
-            Some(file) => options.rewrite_file(reader, metadata, file),
-            None if force => options.rewrite(reader, metadata, self.asked),
-            None => options.rewrite_new(reader, metadata, self.asked),
-        };
-        // The options are not the user's, so none can be out of range.
-        written.map_err(hint_at_force)
     }
 
     /// The unnamed file, for standard output. For a path, this arms the signal handler, since from
@@ -121,8 +104,8 @@ impl<'a> Destination<'a> {
         for note in &summary.notes {
             output.note(&format!("{}: {note}", shown(self.asked)));
         }
-        let version = version_text(summary.version);
-        if summary.version > (1, 0) {
+        let version = summary.version;
+        if summary.version > Version::V1_0 {
             output.note(&format!(
                 "{} is of version {version}, which the Python package gen5 cannot read: it has {}",
                 shown(self.asked),
@@ -140,7 +123,8 @@ impl<'a> Destination<'a> {
                 format!("{key}: {} {shape}, {size}, {how}", latent.dtype)
             });
         }
-        let report = WrittenFileReport { version, file_size: summary.file_size, latents, more };
+        let report =
+            WrittenFileReport { version: version.to_string(), file_size: summary.file_size, latents, more };
         self.deliver(&format!("{}{summary_line}", described(summary)), &report, output)
     }
 }

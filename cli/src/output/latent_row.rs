@@ -1,6 +1,7 @@
 //! The JSON members that describe how a latent is stored, the same in every command.
 
-use gen5::{ChunkRecord, Latent, LatentSummary};
+use gen5::chunk::ChunkRecord;
+use gen5::{Latent, LatentSummary};
 use serde::Serialize;
 
 /// A latent stored in a file.

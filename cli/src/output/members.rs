@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use gen5::Extra;
+use gen5::metadata::Extra;
 use serde::Serialize;
 
 /// The members of an object as one-line texts, in the order of the schema.

@@ -206,15 +206,9 @@ fn finish_line(mut out: impl Write) -> Result<()> {
 /// A write error, with a hint at the option that replaces an existing file.
 pub(crate) fn hint_at_force(error: impl Into<anyhow::Error>) -> anyhow::Error {
     let error = error.into();
-    let cause = match error.downcast_ref() {
-        Some(gen5::Error::Io { error, .. }) => Some(error),
-        _ => match error.downcast_ref() {
-            Some(gen5_publish::Error::Io { error, .. }) => Some(error),
-            _ => None,
-        },
-    };
-    if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::AlreadyExists) {
-        anyhow::anyhow!("{error}; --force replaces it")
+    let causes = error.chain().skip(1).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if causes.take(1).any(|cause| cause.kind() == io::ErrorKind::AlreadyExists) {
+        anyhow::anyhow!("{error:#}; --force replaces it")
     } else {
         error
     }
@@ -239,11 +233,6 @@ pub(crate) struct FailureReport {
 /// A path as text in JSON.
 pub(crate) fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-/// A version of the format: `1.0`.
-pub(crate) fn version_text((major, minor): (u8, u8)) -> String {
-    format!("{major}.{minor}")
 }
 
 /// The name of a file without its folders.

@@ -1,6 +1,7 @@
 //! Latents and their pictures as the page shows them.
 
-use gen5::{ChunkRecord, Latent};
+use gen5::Latent;
+use gen5::chunk::ChunkRecord;
 use image::RgbImage;
 
 use super::model::{self, PageRoom, Picture, ShownFrame, ShownFrames, ShownValues};

@@ -1,13 +1,14 @@
 //! The page's content before it becomes HTML. Texts are stored as the files have them; the template
 //! escapes them.
 
+use gen5::Version;
 use std::path::PathBuf;
 
 use data_encoding::BASE64;
-use gen5::Component;
+use gen5::environment::Component;
 
 use super::text::Excerpt;
-use crate::output::environment::Comparison;
+use crate::output::environment::SortedDrift;
 use crate::picture::{Histogram, Key, Statistics};
 
 pub(crate) struct HtmlPage {
@@ -26,7 +27,7 @@ pub(crate) struct ShownFile {
 
 /// The contents of a file.
 pub(crate) struct Content {
-    pub(crate) version: (u8, u8),
+    pub(crate) version: Version,
     pub(crate) size: u64,
     pub(crate) chunks: usize,
     pub(crate) fingerprint: gen5::Result<String>,
@@ -71,7 +72,7 @@ pub(crate) struct ShownEnvironment {
     /// `None` if the file has no environment.
     pub(crate) components: Option<Vec<Component>>,
     /// Differences from this machine's environment; `None` if not compared.
-    pub(crate) drift: Option<Comparison>,
+    pub(crate) drift: Option<SortedDrift>,
 }
 
 /// The stored image.

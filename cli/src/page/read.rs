@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use gen5::{ChunkRecord, ChunkType, Extra, Reader};
+use gen5::Reader;
+use gen5::chunk::{ChunkRecord, ChunkType};
+use gen5::metadata::Extra;
 use serde::Serialize;
 
 use super::image::embed;
@@ -17,7 +19,7 @@ use super::text::{shown_size, value};
 use crate::budget::{PICTURES_BESIDE_OTHERS, Shared};
 use crate::failure::Status;
 use crate::interrupt;
-use crate::output::environment::Comparison;
+use crate::output::environment::SortedDrift;
 use crate::picture::{Clues, Previews, memory_of};
 use crate::progress::FileShare;
 use crate::terminal::shown;
@@ -88,21 +90,22 @@ impl Reading<'_> {
         let mut count = 0;
         let mut fail = |error: &gen5::Error| {
             let message = match error {
-                gen5::Error::Io { .. } => error.to_string(),
-                _ => format!("{}: {error}", shown(path)),
+                gen5::Error::Io { .. } => format!("{error:#}"),
+                _ => format!("{}: {error:#}", shown(path)),
             };
             count += 1;
             if count <= MAX_FAILURES {
                 failures.push(Failure { message, status: Status::of_library(error) });
             }
-            error.to_string()
+            format!("{error:#}")
         };
         let content = match opened {
             Ok(reader) => Ok(self.content(&reader, share, &mut fail)?),
             Err(error) => {
                 failures.push(Failure { message: format!("{error:#}"), status: Status::of(&error) });
                 // The path is shown above it.
-                Err(error.root_cause().to_string())
+                let of_library = error.downcast_ref::<gen5::Error>().map(|error| format!("{error:#}"));
+                Err(of_library.unwrap_or_else(|| error.root_cause().to_string()))
             }
         };
         if let (more @ 1.., Some(last)) = (count.saturating_sub(MAX_FAILURES), failures.last()) {
@@ -226,7 +229,7 @@ impl Reading<'_> {
         }
         let compared = environment.as_ref().zip(self.machine);
         Ok(ShownEnvironment {
-            drift: compared.map(|(file, machine)| Comparison::with_machine(file, machine)),
+            drift: compared.map(|(file, machine)| SortedDrift::with_machine(file, machine)),
             components: environment.map(|environment| environment.components().to_vec()),
         })
     }
@@ -300,7 +303,7 @@ fn metadata(
     let model = match stored {
         Ok(metadata) => metadata.model_info(),
         Err(error) => {
-            let raw = Some((error.to_string(), room.excerpt(reader.model_info_json())));
+            let raw = Some((format!("{error:#}"), room.excerpt(reader.model_info_json())));
             return ShownMetadata { raw, ..ShownMetadata::default() };
         }
     };

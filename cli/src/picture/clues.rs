@@ -1,7 +1,8 @@
 //! Clues from the rest of a file that help to identify its latents: the model, the image's size,
 //! and the latents' origin.
 
-use gen5::{ChunkType, Latent, Reader};
+use gen5::chunk::ChunkType;
+use gen5::{Latent, Reader};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

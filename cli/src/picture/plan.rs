@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use gen5::{ChunkRecord, Latent};
+use gen5::Latent;
+use gen5::chunk::ChunkRecord;
 
 use super::layout::{Layout, spread_evenly};
 use crate::budget::PICTURES;

@@ -7,18 +7,17 @@
 use std::io::Read;
 
 use anyhow::Result;
-use gen5::{Dtype, Element, LatentWriter, Writer, bf16, f16};
+use gen5::{ByteStream, Writer};
 use rayon::prelude::*;
-use zerocopy::IntoBytes;
 
 use crate::convert::LatentArray;
-use crate::transfer::batch::{BATCH, LatentValues, together, unsupported};
+use crate::transfer::batch::{BATCH, together};
 
 /// Number of arrays streamed in parallel: each keeps a file open.
 const STREAMS: usize = 64;
 
-/// Elements per read and push.
-const BLOCK: usize = 1 << 20;
+/// Bytes per read and push.
+const BLOCK: usize = 4 << 20;
 
 /// Writes all arrays, in order.
 pub(crate) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[LatentArray]) -> Result<()> {
@@ -38,69 +37,45 @@ pub(crate) fn write_latents(writer: &mut Writer<'static>, mut arrays: &[LatentAr
 
 fn write_whole(writer: &mut Writer<'static>, arrays: &[LatentArray]) -> Result<()> {
     let values = arrays.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-    let latents = arrays.iter().zip(&values);
-    Ok(writer.latents(latents.map(|(array, values)| values.array(array.key.as_str(), &array.shape)))?)
+    let latents = arrays.iter().zip(&values).map(|(array, values)| {
+        gen5::Array::from_bytes(array.key.as_str(), array.dtype, &array.shape, values)
+    });
+    Ok(writer.latents(latents.collect::<gen5::Result<Vec<_>>>()?)?)
 }
 
-fn read(array: &LatentArray) -> Result<LatentValues> {
-    let mut values = LatentValues::zeroed(array.dtype, array.payload_size())?;
-    let bytes = match &mut values {
-        LatentValues::F16(values) => values.as_mut_bytes(),
-        LatentValues::BF16(values) => values.as_mut_bytes(),
-        LatentValues::F32(values) => values.as_mut_bytes(),
-    };
-    array.open()?.read_exact(bytes)?;
+fn read(array: &LatentArray) -> Result<Vec<u8>> {
+    let mut values = vec![0; usize::try_from(array.payload_size())?];
+    array.open()?.read_exact(&mut values)?;
     Ok(values)
 }
 
 /// An array while it is streamed into the file.
-trait Feed: Send {
-    /// Whether the latent is compressed; `None` if the decision needs more values.
-    fn is_compressed(&self) -> Option<bool>;
-
-    /// Pushes a block of values, if any are left.
-    fn push_block(&mut self) -> Result<()>;
-
-    /// Pushes all remaining values.
-    fn finish(self: Box<Self>) -> Result<()>;
-}
-
-struct Stream<T: Element> {
+struct ArrayStream {
     values: Box<dyn Read + Send>,
-    latent: LatentWriter<'static, T>,
-    block: Vec<T>,
+    latent: ByteStream<'static>,
+    block: Vec<u8>,
 }
 
-impl<T: Element> Feed for Stream<T> {
-    fn is_compressed(&self) -> Option<bool> {
-        self.latent.is_compressed()
+impl ArrayStream {
+    fn open(writer: &mut Writer<'static>, array: &LatentArray) -> Result<Self> {
+        let latent = writer.stream_bytes(array.key.as_str(), array.dtype, &array.shape)?;
+        Ok(Self { values: array.open()?, latent, block: Vec::new() })
     }
 
+    /// Pushes a block of values, if any are left.
     fn push_block(&mut self) -> Result<()> {
         let left = usize::try_from(self.latent.remaining()).unwrap_or(usize::MAX);
-        self.block.resize(left.min(BLOCK), T::default());
-        self.values.read_exact(self.block.as_mut_bytes())?;
+        self.block.resize(left.min(BLOCK), 0);
+        self.values.read_exact(&mut self.block)?;
         Ok(self.latent.push(&self.block)?)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
+    /// Pushes all remaining values.
+    fn finish(mut self) -> Result<()> {
         while self.latent.remaining() > 0 {
             self.push_block()?;
         }
         Ok(self.latent.finish()?)
-    }
-}
-
-fn open(writer: &mut Writer<'static>, array: &LatentArray) -> Result<Box<dyn Feed>> {
-    fn open_as<T: Element>(writer: &mut Writer<'static>, array: &LatentArray) -> Result<Box<dyn Feed>> {
-        let latent = writer.stream::<T>(array.key.as_str(), &array.shape)?;
-        Ok(Box::new(Stream { values: array.open()?, latent, block: Vec::new() }))
-    }
-    match array.dtype {
-        Dtype::F16 => open_as::<f16>(writer, array),
-        Dtype::BF16 => open_as::<bf16>(writer, array),
-        Dtype::F32 => open_as::<f32>(writer, array),
-        other => Err(unsupported(other)),
     }
 }
 
@@ -111,13 +86,13 @@ fn stream(writer: &mut Writer<'static>, arrays: &[LatentArray]) -> Result<()> {
     let mut raw = Vec::new();
     let mut compressed = Vec::new();
     for array in arrays {
-        let mut feed = open(writer, array)?;
-        while feed.is_compressed().is_none() {
-            feed.push_block()?;
+        let mut stream = ArrayStream::open(writer, array)?;
+        while stream.latent.is_compressed().is_none() {
+            stream.push_block()?;
         }
-        let same = if feed.is_compressed() == Some(true) { &mut compressed } else { &mut raw };
-        same.push(feed);
+        let same = if stream.latent.is_compressed() == Some(true) { &mut compressed } else { &mut raw };
+        same.push(stream);
     }
-    raw.into_par_iter().try_for_each(Feed::finish)?;
-    compressed.into_iter().try_for_each(Feed::finish)
+    raw.into_par_iter().try_for_each(ArrayStream::finish)?;
+    compressed.into_iter().try_for_each(ArrayStream::finish)
 }

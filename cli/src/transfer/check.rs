@@ -10,7 +10,7 @@ use crate::progress::Progress;
 
 /// The bytes that [`check_all`] adds to the progress.
 pub(crate) fn size_of_check(reader: &Reader) -> u64 {
-    reader.chunks().iter().map(gen5::ChunkRecord::payload_size).fold(0, u64::saturating_add)
+    reader.chunks().iter().map(gen5::chunk::ChunkRecord::payload_size).fold(0, u64::saturating_add)
 }
 
 /// Checks all hashes of a file whose values were read piece by piece. Checking each piece would

@@ -4,15 +4,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gen5::{Dtype, Element, Entry, Latent, LatentWriter, Writer, bf16, f16};
+use gen5::{Array, Dtype, Entry, Latent, Reader, Writer};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
-use zerocopy::{FromBytes, IntoBytes};
 
 use crate::failure::of_file;
-use crate::transfer::batch::{LatentValues, together, unsupported};
+use crate::transfer::batch::together;
 use crate::transfer::read_ahead::Blocks;
-use gen5::{ChunkRecord, ChunkType, Reader};
+use gen5::chunk::{ChunkRecord, ChunkType};
 
 /// A latent to write: the concatenated values of its sources.
 pub(crate) struct Parcel<'a> {
@@ -69,12 +68,7 @@ pub(crate) fn carry(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result
         if whole > 0 {
             write_whole(writer, parcels.by_ref().take(whole).collect())?;
         } else if let Some(large) = parcels.next() {
-            match large.dtype() {
-                Dtype::F16 => stream::<f16>(writer, large)?,
-                Dtype::BF16 => stream::<bf16>(writer, large)?,
-                Dtype::F32 => stream::<f32>(writer, large)?,
-                other => return Err(unsupported(other)),
-            }
+            stream(writer, large)?;
         }
     }
     Ok(())
@@ -82,33 +76,30 @@ pub(crate) fn carry(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result
 
 fn write_whole(writer: &mut Writer<'_>, parcels: Vec<Parcel<'_>>) -> Result<()> {
     let values = parcels.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-    let latents = parcels.into_iter().zip(&values);
-    Ok(writer.latents(latents.map(|(parcel, values)| values.array(parcel.entry, &parcel.shape)))?)
+    let latents = parcels.into_iter().zip(&values).map(|(parcel, values)| {
+        let dtype = parcel.dtype();
+        Array::from_bytes(parcel.entry, dtype, &parcel.shape, values)
+    });
+    Ok(writer.latents(latents.collect::<gen5::Result<Vec<_>>>()?)?)
 }
 
-fn read(parcel: &Parcel<'_>) -> Result<LatentValues> {
-    fn fill<T: Element>(mut rest: &mut [T], sources: &[SourceLatent<'_>]) -> Result<()> {
-        for SourceLatent { latent, path } in sources {
-            let (here, behind) = rest.split_at_mut(usize::try_from(latent.len())?);
-            latent.read_into(here).map_err(|error| of_file(error, path))?;
-            rest = behind;
-        }
-        Ok(())
-    }
-    let mut values = LatentValues::zeroed(parcel.dtype(), parcel.payload_size())?;
-    match &mut values {
-        LatentValues::F16(values) => fill(values, &parcel.sources)?,
-        LatentValues::BF16(values) => fill(values, &parcel.sources)?,
-        LatentValues::F32(values) => fill(values, &parcel.sources)?,
+fn read(parcel: &Parcel<'_>) -> Result<Vec<u8>> {
+    let mut values = vec![0; usize::try_from(parcel.payload_size())?];
+    let mut rest = values.as_mut_slice();
+    for SourceLatent { latent, path } in &parcel.sources {
+        let (here, later) = rest.split_at_mut(usize::try_from(latent.payload_size())?);
+        latent.read_bytes_into(here).map_err(|error| of_file(error, path))?;
+        rest = later;
     }
     Ok(values)
 }
 
-fn stream<T: Element>(writer: &mut Writer<'_>, parcel: Parcel<'_>) -> Result<()> {
+fn stream(writer: &mut Writer<'_>, parcel: Parcel<'_>) -> Result<()> {
     // One thread reads while others write. It decompresses parts one at a time, which needs memory
     // for only one.
     let reading = ThreadPoolBuilder::new().num_threads(1).build().context("could not start a thread")?;
-    let mut stream = writer.stream::<T>(parcel.entry, &parcel.shape)?;
+    let dtype = parcel.dtype();
+    let mut stream = writer.stream_bytes(parcel.entry, dtype, &parcel.shape)?;
     for SourceLatent { latent, path } in &parcel.sources {
         reading.in_place_scope(|scope| {
             let mut blocks = Blocks::read(scope, latent);
@@ -118,23 +109,12 @@ fn stream<T: Element>(writer: &mut Writer<'_>, parcel: Parcel<'_>) -> Result<()>
                 if size == 0 {
                     return Ok::<_, anyhow::Error>(());
                 }
-                push(&mut stream, block)?;
+                stream.push(block)?;
                 blocks.take(size);
             }
         })?;
     }
     Ok(stream.finish()?)
-}
-
-/// Pushes a whole number of values, given as bytes.
-fn push<T: Element>(stream: &mut LatentWriter<'_, T>, bytes: &[u8]) -> Result<()> {
-    if let Ok(values) = <[T]>::ref_from_bytes(bytes) {
-        return Ok(stream.push(values)?);
-    }
-    // The buffer is not aligned for the type.
-    let mut values = vec![T::default(); bytes.len() / size_of::<T>()];
-    values.as_mut_bytes().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    Ok(stream.push(&values)?)
 }
 
 /// The chunks that are not latents.

@@ -15,7 +15,9 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 
-use gen5::{Component, Environment, Extra, GenerationSettings, Metadata, WriteOptions};
+use gen5::environment::Component;
+use gen5::metadata::{Extra, GenerationSettings};
+use gen5::{Environment, Metadata, WriteOptions};
 use serde_json::{Value, json};
 
 use crate::chromium::Browser;

@@ -1,6 +1,7 @@
 //! Small files whose tables have much text, of every kind that commands read.
 
-use gen5::{Digest, Reader};
+use gen5::Reader;
+use gen5::chunk::Digest;
 use serde_json::json;
 
 use crate::support::{Builder, Chunk};

@@ -59,7 +59,7 @@ fn a_file_of_another_machine_has_nothing_of_this_one() {
     folder.ok(&[&PACK[..], &["--no-environment"]].concat());
     assert_eq!(stored(&folder), (Value::Null, None));
     let line = "name=torch;version=2.15.0;cuda=13.2";
-    let digest = gen5::Digest::of(line.as_bytes());
+    let digest = gen5::chunk::Digest::of(line.as_bytes());
     let environment = json!({"env_version": 1, "components": [
         {"component_id": "torch", "cononical_str": line, "component_sha256_digest": digest.to_string()},
     ]});

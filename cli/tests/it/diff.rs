@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use gen5::{
-    Array, Component, Compression, Element, Environment, Extra, GenerationSettings, Metadata,
-    MetadataBuilder, NonFinite, WriteOptions, Writer, bf16, f16,
-};
+use gen5::environment::Component;
+use gen5::metadata::{Extra, GenerationSettings, MetadataBuilder};
+use gen5::{Array, Compression, Element, Environment, Metadata, NonFinite, WriteOptions, Writer, bf16, f16};
 use serde_json::{Value, json};
 
 use crate::library::{Builder, Chunk};
@@ -80,7 +79,7 @@ fn metadata_environment_and_image_are_compared() {
 fn latents_are_compared_by_value_however_they_are_stored() {
     let folder = Folder::new();
     let values: Vec<f32> = (0..256 * 1024_u32).map(|n| (n % 1021) as f32 / 7.0).collect();
-    let all = [Compression::None, Compression::Zstd, Compression::Shuffled];
+    let all = [Compression::Raw, Compression::Zstd, Compression::Shuffled];
     for (position, compression) in all.into_iter().enumerate() {
         latent(&folder, &format!("{position}.gen5"), compression, &[256, 1024], &values);
     }
@@ -115,11 +114,11 @@ fn latents_are_compared_by_value_however_they_are_stored() {
 fn dtypes_and_shapes_differ_but_values_are_compared_where_they_can_be() {
     let folder = Folder::new();
     let values = [0.5_f32, 1.0, -2.0, 3.0];
-    latent(&folder, "single.gen5", Compression::None, &[4], &values);
-    latent(&folder, "half.gen5", Compression::None, &[4], &values.map(f16::from_f32));
+    latent(&folder, "single.gen5", Compression::Raw, &[4], &values);
+    latent(&folder, "half.gen5", Compression::Raw, &[4], &values.map(f16::from_f32));
     let brain = [0.5, 1.0, -2.0, 3.25].map(bf16::from_f32);
-    latent(&folder, "brain.gen5", Compression::None, &[4], &brain);
-    latent(&folder, "square.gen5", Compression::None, &[2, 2], &values);
+    latent(&folder, "brain.gen5", Compression::Raw, &[4], &brain);
+    latent(&folder, "square.gen5", Compression::Raw, &[2, 2], &values);
     let told = |one: &str, other: &str| {
         let ran = folder.run(&["diff", one, other]);
         assert_eq!(ran.code, 4);
@@ -152,10 +151,10 @@ fn dtypes_and_shapes_differ_but_values_are_compared_where_they_can_be() {
 fn nan_is_nan_and_nothing_else() {
     let folder = Folder::new();
     let (nan, other_nan) = (f32::NAN, f32::from_bits(0xffc0_0001));
-    latent(&folder, "a.gen5", Compression::None, &[4], &[nan, f32::INFINITY, 0.0, 1.0]);
-    latent(&folder, "b.gen5", Compression::None, &[4], &[other_nan, f32::INFINITY, -0.0, 1.0]);
-    latent(&folder, "c.gen5", Compression::None, &[4], &[nan, f32::INFINITY, 0.0, nan]);
-    latent(&folder, "d.gen5", Compression::None, &[4], &[nan, f32::NEG_INFINITY, 0.0, 1.0]);
+    latent(&folder, "a.gen5", Compression::Raw, &[4], &[nan, f32::INFINITY, 0.0, 1.0]);
+    latent(&folder, "b.gen5", Compression::Raw, &[4], &[other_nan, f32::INFINITY, -0.0, 1.0]);
+    latent(&folder, "c.gen5", Compression::Raw, &[4], &[nan, f32::INFINITY, 0.0, nan]);
+    latent(&folder, "d.gen5", Compression::Raw, &[4], &[nan, f32::NEG_INFINITY, 0.0, 1.0]);
     folder.ok(&["diff", "@/a.gen5", "@/b.gen5"]);
     for other in ["@/c.gen5", "@/d.gen5"] {
         let ran = folder.run(&["diff", "@/a.gen5", other, "--tolerance", "1e300"]);
@@ -174,7 +173,7 @@ fn nan_is_nan_and_nothing_else() {
 fn latents_belong_together_by_key() {
     let folder = Folder::new();
     let write = |name: &str, arrays: &[(&str, f32)]| {
-        let mut writer = create(&folder, name, Compression::None);
+        let mut writer = create(&folder, name, Compression::Raw);
         let values: Vec<[f32; 1]> = arrays.iter().map(|(_, value)| [*value]).collect();
         let arrays = arrays.iter().zip(&values).map(|((key, _), value)| Array::new(*key, &[1], value));
         writer.latents(arrays).unwrap();
@@ -199,8 +198,8 @@ fn latents_belong_together_by_key() {
 #[test]
 fn what_cannot_be_compared_is_told() {
     let folder = Folder::new();
-    latent(&folder, "a.gen5", Compression::None, &[4], &[1.0_f32; 4]);
-    latent(&folder, "b.gen5", Compression::None, &[4], &[2.0_f32; 4]);
+    latent(&folder, "a.gen5", Compression::Raw, &[4], &[1.0_f32; 4]);
+    latent(&folder, "b.gen5", Compression::Raw, &[4], &[2.0_f32; 4]);
     fs::write(folder.path("no.gen5"), PNG).unwrap();
     let ran = folder.run(&["diff", "@/a.gen5", "@/no.gen5"]);
     assert_eq!((ran.code, &*ran.out), (3, ""));

@@ -302,7 +302,7 @@ fn metadata_with(found: &Generation) -> gen5::Result<gen5::Metadata> {
             settings.insert_json(name, value)?;
         }
     }
-    let mut model_info = gen5::Extra::new();
+    let mut model_info = gen5::metadata::Extra::new();
     for name in ["model_name", "version", "date", "prompt"] {
         model_info.insert(name, &found.prompt.as_deref().unwrap_or_default())?;
     }

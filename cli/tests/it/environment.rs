@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use gen5::{Component, Digest, Environment, Reader, WriteOptions};
+use gen5::chunk::Digest;
+use gen5::environment::Component;
+use gen5::{Environment, Reader, WriteOptions};
 use serde_json::{Value, json};
 
 use crate::support::{Folder, PNG};

@@ -14,7 +14,7 @@ fn metadata() -> Metadata {
 
 /// A file with latents of every dtype, raw, compressed, shuffled and in parts.
 fn sample(folder: &Folder, name: &str) {
-    let options = WriteOptions::new().compression(Compression::None);
+    let options = WriteOptions::new().compression(Compression::Raw);
     let mut writer = options.create(folder.path(name)).unwrap();
     let half: Vec<f16> = (0..6_u8).map(|value| f16::from_f32(value.into())).collect();
     writer.latent("raw", &[1, 3, 2], &half).unwrap();
@@ -111,7 +111,7 @@ scalar\tfloat32\tscalar\t4\t16\traw
 #[test]
 fn of_several_files_the_path_comes_first_and_one_that_fails_stops_none() {
     let folder = Folder::new();
-    in_parts(&folder, "a.gen5", Compression::None);
+    in_parts(&folder, "a.gen5", Compression::Raw);
     fs::write(folder.path("no.gen5"), PNG).unwrap();
     let ran = folder.run(&["ls", "@/a.gen5", "@/no.gen5", "@/none.gen5", "@/a.gen5"]);
     let line = "@/a.gen5\tsteps\tfloat32\t64x1024\t262144\t262156\traw\n";
@@ -159,7 +159,7 @@ fn values_come_as_they_are() {
     assert_eq!(cat(&["raw", "--rows", "3.."]), halves(&[]));
     assert_eq!(cat(&["#1"]), [0xc0, 0xbf, 0x40, 0x40]);
     assert_eq!(cat(&["scalar"]), 0.5_f32.to_le_bytes());
-    for compression in [Compression::None, Compression::Zstd, Compression::Shuffled] {
+    for compression in [Compression::Raw, Compression::Zstd, Compression::Shuffled] {
         let bytes = in_parts(&folder, "a.gen5", compression);
         assert!(cat(&["steps"]) == bytes);
         assert!(cat(&["steps", "--rows", "15..33"]) == bytes[15 * 4096..33 * 4096]);
@@ -236,7 +236,7 @@ fn what_is_not_there_is_told() {
 #[test]
 fn damage_is_told_by_the_exit_code() {
     let folder = Folder::new();
-    for compression in [Compression::None, Compression::Zstd] {
+    for compression in [Compression::Raw, Compression::Zstd] {
         in_parts(&folder, "a.gen5", compression);
         let path = folder.path("a.gen5");
         let mut bytes = fs::read(&path).unwrap();

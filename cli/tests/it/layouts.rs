@@ -589,7 +589,7 @@ fn with_rows(folder: &Folder, name: &str, rows: &[usize]) {
         ]})
     };
     let sources: Vec<Value> = rows.iter().map(source).collect();
-    let mut extra = gen5::Extra::new();
+    let mut extra = gen5::metadata::Extra::new();
     extra.insert("source_files", &sources).unwrap();
     let values: Vec<f32> = (0..48_u8).map(f32::from).collect();
     let mut writer = gen5::WriteOptions::new().create(folder.path(name)).unwrap();
@@ -668,7 +668,7 @@ fn what_each_file_would_repeat_is_bounded() {
         for row in 0..400 {
             writer.latent(format!("{key}{row}"), &[1, 1, 1], &[0.5_f32]).unwrap();
         }
-        let mut extra = gen5::Extra::new();
+        let mut extra = gen5::metadata::Extra::new();
         extra.insert("image_text", &serde_json::json!({"prompt": "p".repeat(prompt)})).unwrap();
         writer.finish(&gen5::Metadata::builder("SD", "1").extra(extra).build().unwrap()).unwrap();
     };

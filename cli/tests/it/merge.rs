@@ -161,7 +161,7 @@ fn latents_are_stored_as_they_were() {
     let folder = Folder::new();
     let values = [bf16::ONE; 3000];
     let mut writer = WriteOptions::new().create(folder.path("a.gen5")).unwrap();
-    let mut extra = gen5::Extra::new();
+    let mut extra = gen5::metadata::Extra::new();
     extra.insert("n", &1).unwrap();
     let entry = Entry::new("x").extra(extra).compression(Compression::Shuffled);
     writer.latents([Array::new(entry, &[3000], &values)]).unwrap();
@@ -169,7 +169,7 @@ fn latents_are_stored_as_they_were() {
     let ran = folder.run(&["merge", "--stack", "@/a.gen5", "@/a.gen5", "-o", "@/b.gen5"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let merged = open(&folder, "b.gen5").latent("x").unwrap();
-    assert!(merged.chunks().all(gen5::ChunkRecord::is_shuffled));
+    assert!(merged.chunks().all(gen5::chunk::ChunkRecord::is_shuffled));
     assert_eq!((merged.shape(), merged.extra().unwrap().get("n")), (&[6000][..], Some("1")));
 }
 

@@ -119,7 +119,7 @@ fn what_is_large_is_sampled_and_says_so() {
     let folder = Folder::new();
     let values = ramp(1000 * 4 * 4 * 4);
     let all = values.len() as u64;
-    let raw = WriteOptions::new().compression(Compression::None);
+    let raw = WriteOptions::new().compression(Compression::Raw);
     let zstd = WriteOptions::new().compression(Compression::Zstd);
     for (name, options) in [("raw.gen5", raw), ("zstd.gen5", zstd)] {
         let latent = latent(&folder.path(name), &[1000, 4, 4, 4], &values, &options);
@@ -155,7 +155,7 @@ fn steps_are_spread_over_what_is_read_of_parts() {
 #[test]
 fn a_row_over_the_limit_is_read_in_part_and_not_shown() {
     let folder = Folder::new();
-    let options = WriteOptions::new().compression(Compression::None);
+    let options = WriteOptions::new().compression(Compression::Raw);
     let latent = latent(&folder.path("a.gen5"), &[2, 4, 64, 64], &ramp(2 * 4 * 64 * 64), &options);
     let scan = look(&latent, &Request { sample: 8 << 10, ..Request::default() });
     assert!(scan.is_sample() && scan.items.is_empty());
@@ -193,7 +193,7 @@ fn every_dtype_gives_the_same() {
 
 /// A file of latents, and an image if there is one.
 fn file(folder: &Folder, name: &str, latents: &[(&str, &[usize], Vec<f32>)], image: Option<&[u8]>) {
-    let options = WriteOptions::new().non_finite(gen5::NonFinite::Keep).compression(Compression::None);
+    let options = WriteOptions::new().non_finite(gen5::NonFinite::Keep).compression(Compression::Raw);
     let mut writer = options.create(folder.path(name)).unwrap();
     for (key, shape, values) in latents {
         writer.latent(*key, shape, values).unwrap();
@@ -529,7 +529,7 @@ fn what_comfyui_saved_is_scaled_for_its_preview() {
         {"name": "latent_tensor", "dtype": "float32", "shape": [1, 4, 16, 16], "key": "x"}
     ]}]);
     for (name, sources) in [("plain.gen5", None), ("saved.gen5", Some(source))] {
-        let mut extra = gen5::Extra::new();
+        let mut extra = gen5::metadata::Extra::new();
         if let Some(sources) = sources {
             extra.insert("source_files", &sources).unwrap();
         }
@@ -554,7 +554,7 @@ fn a_cache_of_musubi_tuner_is_read_as_it_says() {
         {"name": "latents_16x6x4_float32", "dtype": "float32", "shape": shape, "key": "x"},
         {"name": "latents_6x4_float32", "dtype": "float32", "shape": [16, 6, 4], "key": "y", "row": 0}
     ]}]);
-    let mut extra = gen5::Extra::new();
+    let mut extra = gen5::metadata::Extra::new();
     extra.insert("source_files", &source).unwrap();
     let mut writer = WriteOptions::new().create(folder.path("a.gen5")).unwrap();
     writer.latent("x", &shape, &ramp(16 * 16 * 24)).unwrap();

@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::Cursor;
 
-use gen5::{Component, Environment, Extra, Metadata, NonFinite, WriteOptions, f16};
+use gen5::environment::Component;
+use gen5::metadata::Extra;
+use gen5::{Environment, Metadata, NonFinite, WriteOptions, f16};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageEncoder, ImageFormat, RgbImage};
 use serde_json::json;

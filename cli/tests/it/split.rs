@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use gen5::{Array, Component, Compression, Entry, Environment, Metadata, Reader, WriteOptions, bf16, f16};
+use gen5::environment::Component;
+use gen5::{Array, Compression, Entry, Environment, Metadata, Reader, WriteOptions, bf16, f16};
 use serde_json::{Value, json};
 
 use crate::library::{Builder, Chunk};
@@ -26,8 +27,8 @@ fn sample(folder: &Folder, name: &str) {
     writer
         .latents([
             Array::new(entry("single", Compression::Zstd), &[10, 4, 25], &single),
-            Array::new(entry("one", Compression::None), &[1, 10, 100], &single),
-            Array::new(entry("half", Compression::None), &[7, 100], &half),
+            Array::new(entry("one", Compression::Raw), &[1, 10, 100], &single),
+            Array::new(entry("half", Compression::Raw), &[7, 100], &half),
             Array::new(entry("brain", Compression::Shuffled), &[10, 100], &brain),
             Array::new("scalar", &[], &[0.5_f32]),
             Array::new("empty", &[1 << 40, 0], &[0.0_f32; 0]),
@@ -315,7 +316,7 @@ fn merged_from_is_bounded_too() {
     let folder = Folder::new();
     let mut writer = WriteOptions::new().create(folder.path("a.gen5")).unwrap();
     writer.latent("x", &[1000], &[0.5; 1000]).unwrap();
-    let mut extra = gen5::Extra::new();
+    let mut extra = gen5::metadata::Extra::new();
     extra
         .insert_json(
             "merged_from",

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use gen5::{ChunkRecord, Dtype, Reader, bf16};
+use gen5::chunk::ChunkRecord;
+use gen5::{Dtype, Reader, Version, bf16};
 use safetensors::Dtype as Type;
 use safetensors::tensor::TensorView;
 use serde_json::json;
@@ -58,7 +59,7 @@ fn bfloat16_is_kept_and_unpacked_as_float32() {
     let ran = pack(&folder, &["@/half.gen5", "--latent", "@/small.safetensors", "--float16"]);
     assert_eq!(ran.messages, "");
     let reader = Reader::open(folder.path("half.gen5")).unwrap();
-    assert_eq!((reader.version(), reader.latent("b").unwrap().dtype()), ((1, 0), Dtype::F16));
+    assert_eq!((reader.version(), reader.latent("b").unwrap().dtype()), (Version::V1_0, Dtype::F16));
 }
 
 #[test]

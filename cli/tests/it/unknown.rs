@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use gen5::{ChunkRecord, Digest, Reader};
+use gen5::Reader;
+use gen5::chunk::{ChunkRecord, Digest};
 use serde_json::{Value, json};
 
 use crate::library::{Builder, Chunk};

@@ -1,7 +1,7 @@
 //! What a file can be made of.
 
 use arbitrary::Arbitrary;
-use gen5::Digest;
+use gen5::chunk::Digest;
 use serde_json::{Value, json};
 
 use super::mistake::{Mistake, Position};

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arbitrary::{Arbitrary, Unstructured};
-use gen5::{Array, Component, Dtype, Environment, Error, LatentWriter, ReadOptions, Writer, bf16, f16};
+use gen5::environment::Component;
+use gen5::{Array, Dtype, Environment, Error, LatentStream, ReadOptions, Writer, bf16, f16};
 
 use self::held::{All, IMAGE, metadata};
 use self::script::{Call, Options, Script, Spec, is_odd};
@@ -36,9 +37,9 @@ struct Open<'w> {
 
 /// A stream of any type.
 enum Streaming<'w> {
-    F32(LatentWriter<'w, f32>),
-    F16(LatentWriter<'w, f16>),
-    BF16(LatentWriter<'w, bf16>),
+    F32(LatentStream<'w, f32>),
+    F16(LatentStream<'w, f16>),
+    BF16(LatentStream<'w, bf16>),
 }
 
 impl<'w> Streaming<'w> {
@@ -98,7 +99,7 @@ impl<'s, 'w> Run<'s, 'w> {
 
     /// What is in the file, if it was finished.
     fn go(mut self, calls: &[Call], sink: &'w mut Sink) -> Option<All> {
-        let started = self.options.write_options().write_to(sink);
+        let started = self.options.write_options().to_writer(sink);
         let mut writer = self.told(started, false)?;
         calls.iter().take(16).for_each(|call| self.call(&mut writer, call));
         let is_incomplete = self.is_incomplete || !self.streams.is_empty();
@@ -196,7 +197,7 @@ impl<'s, 'w> Run<'s, 'w> {
                 return Some(value);
             }
             Err(Error::WriterFailed { .. }) => assert!(was_told, "nothing had failed"),
-            Err(Error::Io { error, .. }) => assert!(self.is_told && !was_told, "{error}"),
+            Err(Error::Io { source, .. }) => assert!(self.is_told && !was_told, "{source}"),
             Err(error) => {
                 assert!(!was_told, "{error}, though the sink has failed");
                 assert!(is_wrong || self.is_told, "{error}");

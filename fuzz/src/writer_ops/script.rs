@@ -1,7 +1,7 @@
 //! What is written, and how.
 
 use arbitrary::Arbitrary;
-use gen5::{Compression, Dtype, Element, Entry, NonFinite, WriteOptions, bf16, f16};
+use gen5::{Compression, Dtype, Element, Entry, NonFinite, Version, WriteOptions, bf16, f16};
 
 use super::held::Held;
 use super::sink::Fault;
@@ -75,7 +75,7 @@ pub(super) enum Odd {
 
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
 const COMPRESSIONS: [Compression; 4] =
-    [Compression::Auto, Compression::None, Compression::Zstd, Compression::Shuffled];
+    [Compression::Auto, Compression::Raw, Compression::Zstd, Compression::Shuffled];
 
 impl Options {
     fn compression(&self) -> Compression {
@@ -83,13 +83,14 @@ impl Options {
     }
 
     pub(super) fn write_options(&self) -> WriteOptions {
-        let options = WriteOptions::new()
+        let options = WriteOptions::new();
+        let options = if self.float16 { options.dtype(Dtype::F16) } else { options };
+        let options = options
             .compression(self.compression())
-            .float16(self.float16)
             .non_finite(if self.keep { NonFinite::Keep } else { NonFinite::Refuse })
             .alignment(4 << (self.alignment % 12))
             .part_size(self.part_size.map(|size| u64::from(size) + 1))
-            .compatible(self.compatible);
+            .max_version(if self.compatible { Version::V1_0 } else { Version::V1_1 });
         // Higher levels take megabytes of tables, and have no other way through the code.
         self.level.map_or(options.clone(), |level| options.level(i32::from(level % 8)))
     }

@@ -8,7 +8,7 @@ use super::super::plain;
 
 /// The distributions, in addition to torch and numpy, that affect an image. Builds of a package
 /// with another name are reported under that name.
-pub(super) const PACKAGES: [&str; 16] = [
+pub(in crate::capture) const PACKAGES: [&str; 16] = [
     "diffusers",
     "transformers",
     "accelerate",

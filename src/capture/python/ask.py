@@ -1,4 +1,6 @@
-"""Prints the versions of packages as one line of JSON, without importing any of them.
+"""Reports the versions of packages as one line of JSON, without importing any of them.
+
+A program prints the line. In an interpreter that is running already, `answer(packages)` returns it.
 
 They are found in files, with modules that are loaded anyway: importlib.metadata would find most, and takes half as long to
 be imported as all of this.
@@ -6,8 +8,8 @@ be imported as all of this.
 
 import sys
 
-# The folder that is worked in, from where the next import would come first.
-if sys.path and sys.path[0] == "":
+# The working folder, from where the next import would come first.
+if __name__ == "__main__" and sys.path and sys.path[0] == "":
     del sys.path[0]
 
 import os
@@ -92,22 +94,24 @@ def json(value):
     return '"%s"' % value
 
 
-def main(marker, wanted):
-    versions = installed(["numpy"] + wanted)
+def answer(wanted):
+    """The versions of Python, torch, numpy and these packages, as JSON text."""
+    versions = installed(["numpy", *wanted])
     torch, numpy = folder("torch"), folder("numpy")
     if torch is not None:
         torch = literals(os.path.join(torch, "version.py"))
         torch = {name: torch.get(name) for name in ("__version__", "cuda", "hip", "rocm")}
     if numpy is not None:
         numpy = literals(os.path.join(numpy, "version.py")).get("version") or versions.get("numpy")
-    answer = {
+    found = {
         "python": sys.version.split()[0],
         "torch": torch,
         "numpy": numpy,
         "packages": {name: versions[name] for name in wanted if name in versions},
     }
-    os.write(1, ("\n%s%s\n" % (marker, json(answer))).encode("ascii"))
+    return json(found)
+
+
+if __name__ == "__main__":
+    os.write(1, ("\n%s%s\n" % (sys.argv[1], answer(sys.argv[2:]))).encode("ascii"))
     os._exit(0)  # without Python's clean-up, which takes longer than the answer
-
-
-main(sys.argv[1], sys.argv[2:])

@@ -13,6 +13,8 @@ pub(in crate::capture) enum Interpreter {
     Found,
     /// This interpreter.
     Given(PathBuf),
+    /// The caller's own interpreter, which gave this answer.
+    Answered(String),
     None,
 }
 
@@ -54,7 +56,7 @@ impl Interpreter {
     pub(super) fn candidates(&self, variable: impl Fn(&str) -> Option<OsString>) -> Candidates {
         let mut candidates = Candidates::default();
         match self {
-            Self::None => {}
+            Self::None | Self::Answered(_) => {}
             Self::Given(name) if is_bare(name) => {
                 let problem = format!("Python at {}: no folder of PATH has it", name.display());
                 if !candidates.add_from_path(name.as_os_str(), true, variable) {

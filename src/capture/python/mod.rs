@@ -12,7 +12,7 @@ pub(super) use self::interpreter::Interpreter;
 use std::process::Command;
 use std::time::Duration;
 
-use self::answer::PACKAGES;
+pub(super) use self::answer::PACKAGES;
 use self::surroundings::Surroundings;
 use super::process::{Process, TimeLimit};
 use super::silence::Silence;
@@ -27,7 +27,7 @@ pub(super) struct PythonAnswer {
 }
 
 /// The script that the interpreter runs.
-const SCRIPT: &str = include_str!("ask.py");
+pub(super) const SCRIPT: &str = include_str!("ask.py");
 
 /// The start of the line with the answer, whatever else the interpreter prints.
 const MARKER: &str = "gen5-environment: ";
@@ -37,6 +37,11 @@ const MARKER: &str = "gen5-environment: ";
 /// The notes explain why an explicitly chosen interpreter did not answer, which ones took too long,
 /// and what was ignored. The absence of other interpreters is normal.
 pub(super) fn ask(interpreter: &Interpreter, time: &TimeLimit) -> PythonAnswer {
+    if let Interpreter::Answered(answer) = interpreter {
+        let python = Python::from_json(answer);
+        let note = python.is_none().then(|| format!("Python: {}", Silence::Nonsense));
+        return PythonAnswer { python, notes: note.into_iter().collect(), took: None };
+    }
     let candidates = interpreter.candidates(|name| std::env::var_os(name));
     let mut asked = PythonAnswer { notes: candidates.notes, ..PythonAnswer::default() };
     if candidates.list.is_empty() {

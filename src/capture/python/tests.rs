@@ -253,3 +253,28 @@ fn nothing_is_imported_from_the_folder_that_is_worked_in() {
     assert_eq!((python.numpy, python.packages), (None, Vec::new()));
     assert!(python.version.is_some());
 }
+
+/// An interpreter that is running already answers as one that is started.
+#[test]
+fn a_running_interpreter_answers_as_a_started_one() {
+    let packages = format!("{PACKAGES:?}");
+    let program = "import sys\n\
+        scope = {'__name__': 'gen5_environment'}\n\
+        exec(sys.argv[1], scope)\n\
+        print(scope['answer'](eval(sys.argv[2])))\n";
+    let output = Command::new("python3").args(["-B", "-c", program, SCRIPT, &packages]).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let answer = String::from_utf8(output.stdout).unwrap();
+    let time =
+        TimeLimit { start: Instant::now(), limit: Duration::from_secs(60), cancelled: Cancelled::default() };
+    let running = ask(&Interpreter::Answered(answer), &time);
+    let started = ask(&Interpreter::Given("python3".into()), &time);
+    assert!(running.python.is_some());
+    assert_eq!((running.python, running.notes), (started.python, started.notes));
+    assert!(running.took.is_none());
+
+    let nonsense = ask(&Interpreter::Answered("{}".into()), &time);
+    assert!(nonsense.python.is_none());
+    assert_eq!(nonsense.notes, ["Python: its answer makes no sense"]);
+}

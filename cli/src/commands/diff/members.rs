@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gen5::Extra;
+use gen5::metadata::Extra;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 

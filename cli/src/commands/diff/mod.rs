@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use gen5::{ChunkRecord, ChunkType, ReadOptions, Reader};
+use gen5::chunk::{ChunkRecord, ChunkType};
+use gen5::{ReadOptions, Reader};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ use crate::context::Context;
 use crate::failure::Status;
 use crate::failure::of_file;
 use crate::input::Inputs;
-use crate::output::environment::Comparison;
+use crate::output::environment::SortedDrift;
 use crate::output::{Output, path_text};
 use crate::terminal::{Tone, count, escape, shown};
 
@@ -98,7 +99,7 @@ struct DiffReport {
     image: Outcome,
     environment: Outcome,
     /// Differences between the environments.
-    drift: Option<Comparison>,
+    drift: Option<SortedDrift>,
     latents: Vec<LatentReport>,
     /// Number of differing members that are not listed, if any.
     #[serde(skip_serializing_if = "is_zero")]
@@ -213,13 +214,13 @@ fn compare_environments(
     file: &ComparedFile<'_>,
     other: &ComparedFile<'_>,
     output: &mut Output<'_>,
-) -> (Outcome, Option<Comparison>) {
+) -> (Outcome, Option<SortedDrift>) {
     let mut read = |file: &ComparedFile<'_>| {
         file.reader.environment().map_err(|error| output.report(&of_file(error, file.path)))
     };
     let (Ok(file), Ok(other)) = (read(file), read(other)) else { return (Outcome::Failed, None) };
-    let drift = file.as_ref().zip(other.as_ref()).map(|(file, other)| Comparison::with_file(file, other));
-    let is_same = drift.as_ref().is_some_and(Comparison::is_same);
+    let drift = file.as_ref().zip(other.as_ref()).map(|(file, other)| SortedDrift::with_file(file, other));
+    let is_same = drift.as_ref().is_some_and(SortedDrift::is_same);
     (Outcome::of(file.as_ref(), other.as_ref(), |_, _| is_same), drift)
 }
 
@@ -266,7 +267,7 @@ fn differences(report: &DiffReport) -> Vec<(&'static str, String)> {
         (_, Some(drift)) if !drift.lines().is_empty() => differences.push(("environment", "the same".into())),
         (outcome, _) => differences.extend(described(outcome).map(|text| ("environment", text.to_owned()))),
     }
-    let lines = report.drift.iter().flat_map(Comparison::lines);
+    let lines = report.drift.iter().flat_map(SortedDrift::lines);
     differences.extend(lines.map(|line| ("", line)));
     differences.extend(described(report.image).map(|text| ("image", text.to_owned())));
     differences.extend(report.latents.iter().flat_map(LatentReport::lines).map(|line| ("latent", line)));

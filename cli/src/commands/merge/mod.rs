@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use gen5::{ChunkRecord, ChunkType, Extra, Latent, Limits, NonFinite, ReadOptions, Reader};
+use gen5::chunk::{ChunkRecord, ChunkType};
+use gen5::metadata::Extra;
+use gen5::{Latent, Limits, NonFinite, ReadOptions, Reader};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -163,9 +165,9 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
     let MergePlan { parcels, .. } = plan;
     carry(&mut writer, parcels)?;
     for chunk in others(&first.reader) {
-        writer.carry(&first.reader, chunk.index()).map_err(|error| of_file(error, first.path))?;
+        writer.copy_chunk(&first.reader, chunk).map_err(|error| of_file(error, first.path))?;
     }
-    let summary = writer.finish_as(&first.reader, &model_info)?;
+    let summary = writer.finish_like(&first.reader, &model_info)?;
     drop(progress);
     note_what_is_left(&inputs, output);
     let report = MergeReport { files: paths.iter().map(|path| path_text(path)).collect() };

@@ -6,7 +6,8 @@ mod options;
 use std::collections::HashMap;
 
 use anyhow::{Result, bail};
-use gen5::{Captured, Dtype, Environment, Metadata, NonFinite};
+use gen5::environment::Captured;
+use gen5::{Dtype, Environment, Metadata, NonFinite};
 
 use self::inputs::PackInputs;
 pub(crate) use self::options::PackArgs;
@@ -54,8 +55,10 @@ pub(crate) fn run(args: &PackArgs, context: &mut Context<'_>) -> Result<()> {
     let mut options = progress
         .options()
         .compression(args.compress.into())
-        .float16(args.float16)
         .non_finite(if args.allow_non_finite { NonFinite::Keep } else { NonFinite::Refuse });
+    if args.float16 {
+        options = options.dtype(Dtype::F16);
+    }
     if let Some(level) = args.level {
         options = options.level(level);
     }

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail};
-use gen5::{ChunkRecord, ChunkType, Compression, Dtype, Extra, NonFinite, ReadOptions, Reader};
+use gen5::chunk::{ChunkRecord, ChunkType};
+use gen5::metadata::Extra;
+use gen5::{Compression, Dtype, NonFinite, ReadOptions, Reader, Version};
 use serde::Serialize;
 
 pub(crate) use self::options::RepackArgs;
@@ -54,8 +56,10 @@ pub(crate) fn run(args: &RepackArgs, context: &mut Context<'_>) -> Result<()> {
     let mut options = progress
         .options()
         // Stored values stay unchanged.
-        .non_finite(NonFinite::Keep)
-        .compatible(args.compatible);
+        .non_finite(NonFinite::Keep);
+    if args.compatible {
+        options = options.max_version(Version::V1_0);
+    }
     if let Some(level) = args.level {
         options = options.level(level);
     }
@@ -65,9 +69,9 @@ pub(crate) fn run(args: &RepackArgs, context: &mut Context<'_>) -> Result<()> {
     let mut writer = destination.create(options, args.force)?;
     carry(&mut writer, parcels)?;
     for chunk in others {
-        writer.carry(&reader, chunk.index()).map_err(|error| of_file(error, &args.file))?;
+        writer.copy_chunk(&reader, chunk).map_err(|error| of_file(error, &args.file))?;
     }
-    let summary = writer.finish_as(&reader, &model_info)?;
+    let summary = writer.finish_like(&reader, &model_info)?;
     drop(progress);
     let report = RepackReport { file_size_before: reader.file_size() };
     let before = human_size(report.file_size_before);
@@ -230,7 +234,7 @@ fn refuse_what_does_not_fit(
             chunk.index()
         );
     }
-    let raw = parcels.iter().filter(|parcel| compression(parcel, args) == Compression::None);
+    let raw = parcels.iter().filter(|parcel| compression(parcel, args) == Compression::Raw);
     let size = raw.map(|parcel| stored_size(parcel, args)).fold(0, u64::saturating_add);
     if size > u64::from(u32::MAX) {
         let size = human_size(size);

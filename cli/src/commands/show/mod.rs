@@ -135,7 +135,7 @@ impl TerminalView<'_> {
             self.picture(picture, output)?;
         }
         if let Some(Err(problem)) = &image {
-            let problem = escape(&problem.to_string()).into_owned();
+            let problem = escape(&format!("{problem:#}")).into_owned();
             output.note(&format!("{}: the image is not shown: {problem}", shown(&self.args.file)));
         }
         Ok(())

@@ -8,10 +8,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use gen5::{
-    Carried, ChunkRecord, Compression, Entry, Latent, Metadata, NonFinite, Outline, ReadOptions, Reader,
-    WriteOptions,
-};
+use gen5::chunk::{ChunkCopy, ChunkRecord};
+use gen5::metadata::Outline;
+use gen5::{Compression, Entry, Latent, Metadata, NonFinite, ReadOptions, Reader, WriteOptions};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -108,8 +107,8 @@ pub(crate) fn run(args: &SplitArgs, context: &mut Context<'_>) -> Result<()> {
     let reader = input.open_with(ReadOptions::new().check_hashes(check), &args.file)?;
     let whole = Whole::of(&reader, args, output)?;
     let draft = OutputFolder::create(&args.output, args.force)?;
-    let carried = whole.common.chunks.iter().map(|chunk| Carried::read(&reader, chunk.index()));
-    let carried: Vec<Carried<'_>> =
+    let carried = whole.common.chunks.iter().map(|chunk| ChunkCopy::read(&reader, chunk));
+    let carried: Vec<ChunkCopy<'_>> =
         carried.collect::<gen5::Result<_>>().map_err(|error| of_file(error, &args.file))?;
     let parts = match args.rows {
         Some(rows) => {
@@ -159,7 +158,7 @@ impl<'a> Whole<'a> {
     }
 
     /// Writes a file per latent. Returns the names and contents of the files.
-    fn write_latents(&self, carried: &[Carried<'_>], folder: &Path) -> Result<Vec<(String, PartExtent)>> {
+    fn write_latents(&self, carried: &[ChunkCopy<'_>], folder: &Path) -> Result<Vec<(String, PartExtent)>> {
         let latents: Vec<Latent> = self.reader.latents().collect();
         let names = file_names(latents.iter().map(Latent::key), "gen5");
         let mut parts = Vec::new();
@@ -181,7 +180,7 @@ impl<'a> Whole<'a> {
     fn write_rows(
         &self,
         rows: usize,
-        carried: &[Carried<'_>],
+        carried: &[ChunkCopy<'_>],
         folder: &Path,
     ) -> Result<Vec<(String, PartExtent)>> {
         let mut latents: Vec<Latent> = self.reader.latents().collect();
@@ -254,7 +253,7 @@ impl<'a> Whole<'a> {
         number: usize,
         path: &Path,
         parcels: Vec<Parcel<'_>>,
-        carried: &[Carried<'_>],
+        carried: &[ChunkCopy<'_>],
         part: &PartExtent,
     ) -> Result<()> {
         let mut members = self.shares.of(number)?;
@@ -278,7 +277,7 @@ impl<'a> Whole<'a> {
         model_info += "}";
         let mut writer = self.options.clone().create_new(path)?;
         carry(&mut writer, parcels)?;
-        carried.iter().try_for_each(|chunk| writer.store(chunk))?;
+        carried.iter().try_for_each(|chunk| writer.write_chunk(chunk))?;
         writer.finish_with(&self.common.outline, &model_info)?;
         Ok(())
     }
@@ -407,8 +406,8 @@ fn hold(latents: &[Latent], range: Range<usize>, path: &Path) -> Result<Vec<Held
         })
         .collect();
     let mut bytes = Cursor::new(Vec::new());
-    let options = WriteOptions::new().compression(Compression::None).non_finite(NonFinite::Keep);
-    let mut writer = options.write_to(&mut bytes)?;
+    let options = WriteOptions::new().compression(Compression::Raw).non_finite(NonFinite::Keep);
+    let mut writer = options.to_writer(&mut bytes)?;
     carry(&mut writer, parcels)?;
     writer.finish(&Metadata::builder("", "").build()?)?;
     let mut read = Reader::from_bytes(bytes.into_inner())?.latents().collect::<Vec<_>>().into_iter();

@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::ops::{Range, RangeInclusive};
 
 use anyhow::{Context, Result};
-use gen5::{Extra, Latent, Reader};
+use gen5::metadata::Extra;
+use gen5::{Latent, Reader};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Result;
-use gen5::{Dtype, Extra, Latent};
+use gen5::metadata::Extra;
+use gen5::{Dtype, Latent};
 
 use super::planned::{PieceData, SharedTexts, Used};
 use super::unscale::Unscale;

@@ -28,7 +28,7 @@ use crate::convert::types::Type;
 use crate::convert::write::{Container, Piece, write_file};
 use crate::failure::{Status, usage_error};
 use crate::output::Output;
-use crate::output::environment::{Comparison, capture};
+use crate::output::environment::{SortedDrift, capture};
 use crate::output::folder::{OutputFolder, check_destination, create_folder, write, write_json};
 use crate::progress::Progress;
 use crate::terminal::{count, escape, human_size, shown};
@@ -78,7 +78,7 @@ struct UnpackReport<'a> {
     chunks: Vec<UnknownChunk>,
     /// The environment's differences from this machine, if compared.
     #[serde(skip_serializing_if = "Option::is_none")]
-    drift: Option<Comparison>,
+    drift: Option<SortedDrift>,
 }
 
 pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
 
     let drift = match environment {
         Err(error) => {
-            output.note(&format!("environment.json is as it is stored, but {error}"));
+            output.note(&format!("environment.json is as it is stored, but {error:#}"));
             output.remember(Status::of_library(&error));
             None
         }
@@ -162,8 +162,8 @@ fn compare(
     file: &Environment,
     machine: &Environment,
     output: &mut Output<'_>,
-) -> Comparison {
-    let comparison = Comparison::with_machine(file, machine).without_notes();
+) -> SortedDrift {
+    let comparison = SortedDrift::with_machine(file, machine).without_notes();
     if !comparison.is_same() {
         let file = shown(&args.file);
         let summary = comparison.summary();

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use gen5::{Dtype, Extra, Latent, Reader};
+use gen5::metadata::Extra;
+use gen5::{Dtype, Latent, Reader};
 use serde_json::value::RawValue;
 
 use super::LATENTS;

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use gen5::{Extra, Latent};
+use gen5::Latent;
+use gen5::metadata::Extra;
 
 use crate::convert::layouts::FileLayout;
 use crate::picture::{Guess, Hints, Layout, Preview, Previews, guess_of};

@@ -8,7 +8,7 @@ use super::super::model::{
 use super::super::text::{brief, json_lines, line, lines};
 use super::latent::{key, latent_section};
 use super::parts::{BRIEF, badges, id, shown, tags};
-use crate::output::environment::{Comparison, meaning, without_name};
+use crate::output::environment::{SortedDrift, meaning, without_name};
 use crate::terminal::{self, count, human_size};
 
 /// Minimum size in bytes of a prompt that may need scrolling.
@@ -27,7 +27,7 @@ pub(super) fn article(file: &ShownFile, place: Option<(usize, usize)>, title: &s
                 @if path != title { p.facts.path { (path) } }
                 @if let Ok(content) = &file.content {
                     p.facts {
-                        "GEN5 " (content.version.0) "." (content.version.1) " · " (human_size(content.size)) " · "
+                        "GEN5 " (content.version) " · " (human_size(content.size)) " · "
                         (count(content.latents.len(), "latent")) " in " (count(content.chunks, "chunk"))
                     }
                 }
@@ -195,7 +195,7 @@ fn environment(environment: &ShownEnvironment) -> Markup {
     }
 }
 
-fn drift(comparison: &Comparison) -> Markup {
+fn drift(comparison: &SortedDrift) -> Markup {
     let drift = comparison.drift();
     let text = |side: Option<&str>| line(side.unwrap_or("not there"));
     html! {

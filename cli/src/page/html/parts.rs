@@ -1,6 +1,6 @@
 //! Elements shared by several parts of the page.
 
-use gen5::{Drift, Severity};
+use gen5::environment::{Drift, Severity};
 use maud::{Markup, html};
 
 use super::super::model::{Integrity, Picture, ShownFile};

@@ -1,8 +1,10 @@
 //! Files of what other files hold: everything comes along, as it was or as it was asked for.
 
+use gen5::chunk::{ChunkCopy, ChunkType};
+use gen5::metadata::Extra;
 use gen5::{
-    Array, Carried, ChunkType, Compression, Dtype, Element, Entry, Error, Extra, Latent, Reader, Summary,
-    WriteOptions, Writer, bf16, f16,
+    Array, Compression, Dtype, Element, Entry, Error, Latent, Reader, Summary, Version, WriteOptions, Writer,
+    bf16, f16,
 };
 use serde_json::{Value, json};
 
@@ -34,14 +36,14 @@ fn write_latent(writer: &mut Writer<'_>, latent: &Latent, entry: Entry, streamed
 /// A copy of a file, made latent by latent and chunk by chunk.
 fn copy(reader: &Reader, options: WriteOptions, streamed: bool) -> gen5::Result<(Reader, Summary)> {
     let mut out = std::io::Cursor::new(Vec::new());
-    let mut writer = options.write_to(&mut out)?;
+    let mut writer = options.to_writer(&mut out)?;
     for latent in reader.latents() {
         write_latent(&mut writer, &latent, Entry::from(&latent), streamed)?;
     }
     for record in reader.chunks().iter().filter(|record| record.kind() != ChunkType::LATENT) {
-        writer.carry(reader, record.index())?;
+        writer.copy_chunk(reader, record)?;
     }
-    let summary = writer.finish_as(reader, reader.model_info_json())?;
+    let summary = writer.finish_like(reader, reader.model_info_json())?;
     Ok((open(out.into_inner()), summary))
 }
 
@@ -213,7 +215,7 @@ fn values_are_stored_as_the_type_that_is_asked_for() {
     let shape = [single.len()];
     let options = || WriteOptions::new().non_finite(gen5::NonFinite::Keep).part_size(Some(4096));
     for to in Dtype::ALL {
-        for compression in [Compression::Auto, Compression::None, Compression::Zstd, Compression::Shuffled] {
+        for compression in [Compression::Auto, Compression::Raw, Compression::Zstd, Compression::Shuffled] {
             let entry = |name: &str| Entry::new(name).dtype(to).compression(compression);
             let (file, summary) = write(options(), |writer| {
                 writer.latents([
@@ -276,7 +278,7 @@ fn a_conversion_that_makes_an_infinity_is_refused() {
 
 #[test]
 fn what_has_to_be_compatible_is_of_1_0_or_refused() {
-    let compatible = || WriteOptions::new().compatible(true);
+    let compatible = || WriteOptions::new().max_version(Version::V1_0);
     let refuse = |fill: &dyn Fn(&mut Writer<'_>) -> gen5::Result<()>| {
         let refused = write(compatible(), |writer| fill(writer)).unwrap_err();
         assert!(matches!(refused, Error::Argument { .. } | Error::TooLarge { .. }), "{refused}");
@@ -287,11 +289,11 @@ fn what_has_to_be_compatible_is_of_1_0_or_refused() {
     let shuffled = Entry::new("x").compression(Compression::Shuffled);
     assert!(refuse(&|writer| writer.latent(shuffled.clone(), &[1], &[1.0_f32])).contains("byte shuffle"));
     let odd = open(odd());
-    assert!(refuse(&|writer| writer.carry(&odd, 5)).contains("MASK"));
+    assert!(refuse(&|writer| writer.copy_chunk(&odd, &odd.chunks()[5])).contains("MASK"));
     // Known from the shape alone, before there is a value. Where memory addresses have 32 bits, it is no shape.
     #[cfg(target_pointer_width = "64")]
     {
-        let large = Entry::new("x").compression(Compression::None);
+        let large = Entry::new("x").compression(Compression::Raw);
         let stream = |writer: &mut Writer<'_>| writer.stream::<f32>(large.clone(), &[1 << 30]).map(|_| ());
         assert!(refuse(&stream).contains("4 GiB"));
     }
@@ -301,23 +303,25 @@ fn what_has_to_be_compatible_is_of_1_0_or_refused() {
         writer.latent("y", &[1], &[f16::ONE])
     })
     .unwrap();
-    assert_eq!(summary.version, (1, 0));
+    assert_eq!(summary.version, Version::V1_0);
 }
 
 #[test]
 fn what_is_no_chunk_to_carry_is_refused() {
     let reader = open(odd());
     let refused = write(WriteOptions::new(), |writer| {
-        for chunk in [0, 99] {
-            assert!(matches!(writer.carry(&reader, chunk), Err(Error::Argument { .. })), "{chunk}");
+        let other = open(Builder::new([Chunk::raw("DATA", b"0000", b"an image", json!({}))]).build());
+        for chunk in [&reader.chunks()[0], &other.chunks()[0]] {
+            let refused = writer.copy_chunk(&reader, chunk);
+            assert!(matches!(refused, Err(Error::Argument { .. })), "{refused:?}");
         }
-        writer.carry(&reader, 7)?;
-        writer.carry(&reader, 7)
+        writer.copy_chunk(&reader, &reader.chunks()[7])?;
+        writer.copy_chunk(&reader, &reader.chunks()[7])
     });
     assert!(matches!(refused, Err(Error::Argument { .. })), "a second image");
     let mut out = std::io::Cursor::new(Vec::new());
-    let writer = WriteOptions::new().write_to(&mut out).unwrap();
-    let refused = writer.finish_as(&reader, "{\"prompt\": NaN}").unwrap_err();
+    let writer = WriteOptions::new().to_writer(&mut out).unwrap();
+    let refused = writer.finish_like(&reader, "{\"prompt\": NaN}").unwrap_err();
     assert!(matches!(refused, Error::Metadata { .. }), "{refused}");
 }
 
@@ -326,8 +330,8 @@ fn damage_is_not_carried_under_a_hash_that_fits() {
     let damaged = Chunk::raw("MASK", b"U8\0\0", b"mask", json!({})).stored(|bytes| bytes[13] ^= 1);
     let reader = open(Builder::new([damaged]).minor(1).build());
     let mut out = std::io::Cursor::new(Vec::new());
-    let mut writer = WriteOptions::new().write_to(&mut out).unwrap();
-    let error = writer.carry(&reader, 0).unwrap_err();
+    let mut writer = WriteOptions::new().to_writer(&mut out).unwrap();
+    let error = writer.copy_chunk(&reader, &reader.chunks()[0]).unwrap_err();
     assert!(matches!(error, Error::Hash { .. }), "{error}");
 }
 
@@ -337,13 +341,13 @@ fn an_entry_says_how_its_latent_is_stored() {
     let entry = Entry::new("x").compression(Compression::Shuffled);
     assert_eq!(entry.stored_compression(), Some(Compression::Shuffled));
     let (file, _) = write(WriteOptions::new(), |writer| {
-        writer.latent(Entry::new("raw").compression(Compression::None), &[64], &[0.5; 64])?;
+        writer.latent(Entry::new("raw").compression(Compression::Raw), &[64], &[0.5; 64])?;
         writer.latent(Entry::new("zstd").compression(Compression::Zstd), &[64], &[0.5; 64])
     })
     .unwrap();
     let reader = Reader::from_bytes(file).unwrap();
     let stored = |key: &str| Entry::from(&reader.latent(key).unwrap()).stored_compression();
-    assert_eq!((stored("raw"), stored("zstd")), (Some(Compression::None), Some(Compression::Zstd)));
+    assert_eq!((stored("raw"), stored("zstd")), (Some(Compression::Raw), Some(Compression::Zstd)));
 }
 
 /// What is the same in many files is read once.
@@ -358,15 +362,18 @@ fn chunks_and_outline_of_a_file_serve_many() {
         .replace("\"model_info\"", "\"odd\":1e400,\"model_info\"")
         .build(),
     );
-    let (image, unknown) = (Carried::read(&reader, 1).unwrap(), Carried::read(&reader, 2).unwrap());
-    assert!(matches!(Carried::read(&reader, 0), Err(Error::Argument { .. })));
+    let (image, unknown) = (
+        ChunkCopy::read(&reader, &reader.chunks()[1]).unwrap(),
+        ChunkCopy::read(&reader, &reader.chunks()[2]).unwrap(),
+    );
+    assert!(matches!(ChunkCopy::read(&reader, &reader.chunks()[0]), Err(Error::Argument { .. })));
     let outline = reader.outline().unwrap();
     for number in 0..3 {
         let model_info = format!(r#"{{"number":{number}}}"#);
         let mut out = std::io::Cursor::new(Vec::new());
-        let mut writer = WriteOptions::new().write_to(&mut out).unwrap();
+        let mut writer = WriteOptions::new().to_writer(&mut out).unwrap();
         writer.latent("b", &[1], &[1.0_f32]).unwrap();
-        [&image, &unknown].into_iter().try_for_each(|chunk| writer.store(chunk)).unwrap();
+        [&image, &unknown].into_iter().try_for_each(|chunk| writer.write_chunk(chunk)).unwrap();
         writer.finish_with(&outline, &model_info).unwrap();
         let written = open(out.into_inner());
         written.verify().unwrap();
@@ -376,7 +383,7 @@ fn chunks_and_outline_of_a_file_serve_many() {
         assert!(written.chunks()[2].is_compressed() && written.manifest_json().contains("\"odd\":1e400"));
     }
     let mut out = std::io::Cursor::new(Vec::new());
-    let writer = WriteOptions::new().write_to(&mut out).unwrap();
+    let writer = WriteOptions::new().to_writer(&mut out).unwrap();
     assert!(matches!(writer.finish_with(&outline, "[]"), Err(Error::Metadata { .. })));
 }
 
@@ -384,5 +391,5 @@ fn chunks_and_outline_of_a_file_serve_many() {
 fn a_damaged_chunk_is_not_carried() {
     let image = Chunk::raw("DATA", b"0000", b"an image", json!({})).stored(|stored| stored[15] ^= 1);
     let reader = open(Builder::new([image]).build());
-    assert!(matches!(Carried::read(&reader, 0), Err(Error::Hash { .. })));
+    assert!(matches!(ChunkCopy::read(&reader, &reader.chunks()[0]), Err(Error::Hash { .. })));
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::excerpt::shorten_error;
 use crate::manifest::{ChunkRecord, Extra, Outline};
 use crate::reader::{Latent, Reader};
-use crate::wire::ChunkType;
+use crate::wire::{ChunkType, Version};
 use crate::writer::{Compression, Entry, Single, Summary, Writer};
 
 /// Copies everything that the file records about the latent: its key or the lack of one, members of
@@ -23,7 +23,7 @@ impl From<&Latent> for Entry {
         let mut entry = Self::new(latent.key().unwrap_or_default());
         entry.key = latent.key().map(str::to_owned);
         entry.shares_key = latent.shares_key();
-        entry.carried = true;
+        entry.copied = true;
         if let Some(first) = latent.first_chunk() {
             entry.extra = first.extra().clone();
             if entry.key.is_some() {
@@ -35,48 +35,50 @@ impl From<&Latent> for Entry {
             } else if first.is_compressed() {
                 Compression::Zstd
             } else {
-                Compression::None
+                Compression::Raw
             });
         }
         entry
     }
 }
 
-/// A chunk from a file that is not a latent. It is read and its hash is checked, so that it can be
-/// stored in one or more other files.
-pub struct Carried<'r> {
+/// A chunk from a file that is not a latent. It is read and its hash is checked, so that
+/// [`Writer::write_chunk`] can store it in one or more other files.
+pub struct ChunkCopy<'r> {
     record: &'r ChunkRecord,
     payload: Cow<'r, [u8]>,
     /// Whether version 1.0 may not have such a chunk.
     needs_1_1: bool,
 }
 
-impl<'r> Carried<'r> {
+impl<'r> ChunkCopy<'r> {
     /// Reads the image, the environment, or a chunk of unknown type into memory.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the chunk is a latent or does not exist; the errors of a damaged
-    /// chunk; [`Error::Limit`]; [`Error::Io`].
-    pub fn read(reader: &'r Reader, chunk: usize) -> Result<Self> {
-        let record = reader.chunks().get(chunk).filter(|record| record.kind() != ChunkType::LATENT);
+    /// [`Error::Argument`] if the chunk is a latent or is not from this file; the errors of a
+    /// damaged chunk; [`Error::Limit`]; [`Error::Io`].
+    pub fn read(reader: &'r Reader, chunk: &'r ChunkRecord) -> Result<Self> {
+        let own = reader.chunks().get(chunk.index());
+        let record = own.filter(|own| own.offset() == chunk.offset() && own.sha256() == chunk.sha256());
         let Some(record) = record else {
-            return Err(Error::argument(
-                "position of a chunk",
-                "that of one that is no latent",
-                chunk.to_string(),
-            ));
+            let found = format!("{}, which it does not have", chunk.place());
+            return Err(Error::argument("record of a chunk", "one of this reader", found));
         };
-        let payload = reader.payload(chunk)?;
+        if record.kind() == ChunkType::LATENT {
+            let found = record.place().to_string();
+            return Err(Error::argument("record of a chunk", "one that is no latent", found));
+        }
+        let payload = reader.payload(record.index())?;
         // The reader may not check hashes, and a damaged payload must not get a new, matching hash.
         record.check_digest(Digest::of(&payload))?;
-        Ok(Self { record, payload, needs_1_1: reader.version() > (1, 0) && !record.kind().is_known() })
+        Ok(Self { record, payload, needs_1_1: reader.version() > Version::V1_0 && !record.kind().is_known() })
     }
 }
 
-impl fmt::Debug for Carried<'_> {
+impl fmt::Debug for ChunkCopy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Carried").field("record", self.record).finish_non_exhaustive()
+        f.debug_struct("ChunkCopy").field("record", self.record).finish_non_exhaustive()
     }
 }
 
@@ -87,20 +89,20 @@ impl Writer<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the chunk is a latent or does not exist, and for a second image or
-    /// environment; the errors of a damaged chunk; [`Error::Limit`]; [`Error::TooLarge`];
+    /// [`Error::Argument`] if the chunk is a latent or is not from this file, and for a second
+    /// image or environment; the errors of a damaged chunk; [`Error::Limit`]; [`Error::TooLarge`];
     /// [`Error::Io`].
-    pub fn carry(&mut self, reader: &Reader, chunk: usize) -> Result<()> {
-        self.store(&Carried::read(reader, chunk)?)
+    pub fn copy_chunk(&mut self, reader: &Reader, chunk: &ChunkRecord) -> Result<()> {
+        self.write_chunk(&ChunkCopy::read(reader, chunk)?)
     }
 
-    /// Stores a chunk like [`carry`](Self::carry), but one that was already read.
+    /// Writes a chunk like [`copy_chunk`](Self::copy_chunk), but one that was already read.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] for a second image or environment; [`Error::TooLarge`]; [`Error::Io`].
-    pub fn store(&mut self, carried: &Carried<'_>) -> Result<()> {
-        let Carried { record, ref payload, needs_1_1 } = *carried;
+    pub fn write_chunk(&mut self, chunk: &ChunkCopy<'_>) -> Result<()> {
+        let ChunkCopy { record, ref payload, needs_1_1 } = *chunk;
         self.single(Single { record: record.clone(), payload, as_recorded: true, needs_1_1 })
     }
 
@@ -116,7 +118,7 @@ impl Writer<'_> {
     /// The same errors as [`finish`](Self::finish); [`Error::Outdated`] if the file to replace is
     /// not the one that was read; [`Error::Metadata`] if `model_info` is neither the file's own nor
     /// a JSON object, or if the rest of the manifest is not JSON.
-    pub fn finish_as(mut self, reader: &Reader, model_info: &str) -> Result<Summary> {
+    pub fn finish_like(mut self, reader: &Reader, model_info: &str) -> Result<Summary> {
         if model_info != reader.model_info_json() {
             check_model_info(model_info)?;
         }
@@ -126,7 +128,7 @@ impl Writer<'_> {
         self.finish_in(&reader.outline()?, model_info)
     }
 
-    /// Finishes the file like [`finish_as`](Self::finish_as), with an [`Outline`] that can be
+    /// Finishes the file like [`finish_like`](Self::finish_like), with an [`Outline`] that can be
     /// reused for many files.
     ///
     /// # Errors
