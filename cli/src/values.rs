@@ -1,20 +1,6 @@
-//! Conversion between values and the bytes that store them.
+//! Conversion of values to the bytes that store them.
 
-use gen5::{Dtype, Element, bf16, f16};
-
-/// Converts values given as bytes to float32, which represents all of them exactly.
-pub(crate) fn widen(dtype: Dtype, bytes: &[u8], to: &mut Vec<f32>) {
-    to.clear();
-    let (pairs, _) = bytes.as_chunks::<2>();
-    let (quads, _) = bytes.as_chunks::<4>();
-    match dtype {
-        Dtype::F16 => to.extend(pairs.iter().map(|value| Element::to_f32(f16::from_le_bytes(*value)))),
-        Dtype::BF16 => to.extend(pairs.iter().map(|value| Element::to_f32(bf16::from_le_bytes(*value)))),
-        Dtype::F32 => to.extend(quads.iter().map(|value| f32::from_le_bytes(*value))),
-        // Values of an unknown dtype are omitted; callers notice by the number of values.
-        _ => {}
-    }
-}
+use gen5::{Dtype, bf16, f16};
 
 /// Converts values to the bytes of another dtype, rounding to nearest if necessary.
 pub(crate) fn narrow(dtype: Dtype, values: &[f32], to: &mut Vec<u8>) {

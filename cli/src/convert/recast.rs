@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use gen5::Dtype;
 
-use crate::values::{Normalization, narrow, rounded, widen};
+use crate::values::{Normalization, narrow, rounded};
 
 /// Bytes converted at a time: they stay in cache.
 const BLOCK: usize = 8 << 10;
@@ -34,7 +34,7 @@ impl<W: Write> Write for Recast<W> {
         }
         let whole = whole(bytes, self.from)?;
         for block in whole.chunks(BLOCK) {
-            widen(self.from, block, &mut self.values);
+            self.from.widen(block, &mut self.values);
             if let Some(scale) = self.unscale {
                 self.values.iter_mut().for_each(|value| *value = scale.for_decoder(*value));
             }
@@ -75,7 +75,7 @@ impl Write for Fits {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let whole = whole(bytes, self.from)?;
         for block in whole.chunks(BLOCK) {
-            widen(self.from, block, &mut self.values);
+            self.from.widen(block, &mut self.values);
             let again = |value: f32| match self.multiplied_by {
                 None => rounded(self.to, value),
                 Some(factor) => rounded(self.to, value / factor) * factor,

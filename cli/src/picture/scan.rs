@@ -12,7 +12,6 @@ use super::layout::{Axis, Hints, Layout, Role};
 use super::plan::{Plan, Request};
 use super::plane::Plane;
 use super::statistics::{Histogram, Sketch, Statistics};
-use crate::values::widen;
 
 /// The results of a scan.
 #[derive(Clone, Debug)]
@@ -357,7 +356,7 @@ impl Write for Pass<'_> {
         }
         self.left -= some as u64;
         let mut values = std::mem::take(&mut self.block);
-        widen(self.dtype, bytes.get(..some).unwrap_or_default(), &mut values);
+        self.dtype.widen(bytes.get(..some).unwrap_or_default(), &mut values);
         self.add(&values);
         self.block = values;
         Ok(some)

@@ -7,7 +7,6 @@ use super::ComparedFile;
 use crate::failure::of_file;
 use crate::progress::Progress;
 use crate::transfer::read_ahead::Blocks;
-use crate::values::widen;
 
 /// The distance between two latents' values.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,8 +87,8 @@ impl Meter {
             self.distance.values += (one.len() / one_dtype.size()) as u64;
             return;
         }
-        widen(one_dtype, one, &mut self.one);
-        widen(other_dtype, other, &mut self.other);
+        one_dtype.widen(one, &mut self.one);
+        other_dtype.widen(other, &mut self.other);
         for (one, other) in self.one.iter().zip(&self.other) {
             self.distance.add(*one, *other);
         }
