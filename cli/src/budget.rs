@@ -2,7 +2,9 @@
 //! repeatedly.
 //!
 //! Values of latents are not counted: they are read in blocks and batches of some MiB, however many
-//! there are.
+//! there are. Images and the pictures of latents have limits in the crate that makes them:
+//! [`IMAGE_MEMORY`](gen5_picture::IMAGE_MEMORY), [`LATENT_MEMORY`](gen5_picture::LATENT_MEMORY) and
+//! [`VIEW_MEMORY`](gen5_picture::VIEW_MEMORY).
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -37,14 +39,6 @@ pub(crate) fn beside_others() -> Limits {
 pub(crate) fn is_for_alone(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(gen5::Error::Limit { name: "table_bytes", .. }))
 }
-
-/// Memory for images decoded at the same time.
-pub(crate) const IMAGES: u64 = 1 << 30;
-
-/// Memory for the pictures of a latent, and for those of all latents of a file that are shown
-/// together.
-pub(crate) const PICTURES: u64 = 256 << 20;
-pub(crate) const ALL_PICTURES: u64 = 512 << 20;
 
 /// Memory for the pictures of a latent whose file is read in parallel with others.
 pub(crate) const PICTURES_BESIDE_OTHERS: u64 = 32 << 20;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{fs, io};
 
-use crate::terminal::escape;
+use gen5_picture::text::escape;
 
 /// The known name most similar to `name`, ignoring case; the first wins a tie. Names over
 /// MAX_COMPARED bytes are skipped: comparison is quadratic.

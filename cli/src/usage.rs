@@ -4,10 +4,10 @@
 use clap::CommandFactory;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
+use gen5_picture::text::escape;
 
 use crate::cli::Cli;
 use crate::suggest::likely_meant;
-use crate::terminal::escape;
 
 /// The text of help or of an error, safe on a terminal except for clap's colours, if `coloured`.
 pub(crate) fn text(error: clap::Error, coloured: bool) -> String {

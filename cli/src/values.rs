@@ -21,25 +21,3 @@ pub(crate) fn rounded(dtype: Dtype, value: f32) -> f32 {
         _ => value,
     }
 }
-
-/// The conversion from a model's decoder values to its sampler values: subtract the shift, then
-/// multiply by the factor.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Normalization {
-    /// The value to subtract.
-    pub shift: f32,
-    /// The factor for the difference.
-    pub factor: f32,
-}
-
-impl Normalization {
-    /// Converts a decoder value to the sampler's scale.
-    pub fn for_sampler(self, value: f32) -> f32 {
-        (value - self.shift) * self.factor
-    }
-
-    /// Converts a sampler value to the decoder's scale.
-    pub fn for_decoder(self, value: f32) -> f32 {
-        value / self.factor + self.shift
-    }
-}

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use gen5::chunk::Digest;
-use gen5_cli::terminal::{EscapeJson, escape};
+use gen5_cli::terminal::EscapeJson;
+use gen5_picture::text::escape;
 use serde_json::{Value, json};
 
 use crate::backends_agree::file_of;

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gen5::{Digest, Reader};
+use gen5::chunk::Digest;
+use gen5::Reader;
 
 /// The files in a folder.
 fn files(folder: impl AsRef<Path>) -> Vec<PathBuf> {

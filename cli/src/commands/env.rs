@@ -18,8 +18,9 @@ use crate::output::environment::describe;
 use crate::output::environment::{SortedDrift, capture};
 use crate::output::members::Members;
 use crate::output::{FailureReport, Output, path_text};
-use crate::terminal::{escape, shown};
+use crate::terminal::shown;
 use clap::Args;
+use gen5_picture::text::escape;
 use std::path::PathBuf;
 
 /// Show the environment of this machine, or compare it with that of a file.

@@ -22,9 +22,10 @@ use crate::output::environment::{SortedDrift, capture};
 use crate::output::members::{Members, joined};
 use crate::output::{Output, path_text};
 use crate::progress::FileShare;
-use crate::terminal::{EscapedProse, Tone, count, dimensions, escape, human_size, shorten, shown, shown_key};
+use crate::terminal::{Tone, shorten, shown};
 use crate::unknown::{flags, unknown_chunks};
 use clap::Args;
+use gen5_picture::text::{EscapedProse, count, dimensions, escape, human_size, shown_key};
 
 /// Options of `gen5 info`.
 #[derive(Debug, Args)]

@@ -11,8 +11,9 @@ use crate::input::each_file::{FileResult, each};
 use crate::options::FilesArgs;
 use crate::output::Output;
 use crate::output::latent_row::StoredLatent;
-use crate::terminal::{dimensions, shown, shown_key};
+use crate::terminal::shown;
 use clap::Args;
+use gen5_picture::text::{dimensions, shown_key};
 
 /// List the latents of files, one per line.
 ///

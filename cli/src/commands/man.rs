@@ -10,8 +10,9 @@ use crate::interrupt;
 use crate::output::Output;
 use crate::output::file::OutputFile;
 use crate::output::folder::refuse_dash;
-use crate::terminal::{count, shown};
+use crate::terminal::shown;
 use clap::Args;
+use gen5_picture::text::count;
 
 /// Write the manual pages: gen5.1, and one page per command.
 #[derive(Debug, Args)]

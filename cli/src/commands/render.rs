@@ -6,16 +6,18 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::convert::layouts::SourceFile;
 use crate::failure::of_file;
 use crate::failure::usage_error;
-use crate::input::look::wish;
+use crate::input::view::view_options;
 use crate::interrupt;
-use crate::options::{LookArgs, ThemeArg};
+use crate::options::{ThemeArg, ViewArgs};
 use crate::output::file::OutputFile;
-use crate::picture::{png, sheet};
 use crate::streams::is_dash;
-use crate::terminal::{count, shown, shown_file_name};
+use crate::terminal::{shown, shown_file_name};
 use clap::Args;
+use gen5_picture::text::count;
+use gen5_picture::{Clues, Sheet, encode_png};
 use std::path::PathBuf;
 
 /// Render a file's image and latents as a contact sheet in PNG format.
@@ -38,7 +40,7 @@ pub(crate) struct RenderArgs {
     pub(crate) output: PathBuf,
 
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) view: ViewArgs,
 
     /// Width of the picture in pixels
     #[arg(long, value_name = "PX", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(320..=16_384))]
@@ -82,15 +84,17 @@ pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
     }
     let reader = input.open(&args.file)?;
     let output_file = OutputFile::create(&args.output, args.force)?;
-    let wish = wish(&args.look, args.width, &reader, &args.file)?;
-    let sheet = sheet(&reader, &shown_file_name(&args.file), &wish, &args.theme.colors());
+    let clues = Clues::of(&reader, SourceFile::origins);
+    let options = view_options(&args.view, args.width, &reader, &clues, &args.file)?;
+    let name = shown_file_name(&args.file);
+    let sheet = Sheet::paint(&reader, &name, &clues, &options, &args.theme.colors());
     // Latents left unread because of a signal are not damaged.
     interrupt::check()?;
-    let file = png(&sheet.picture).context("could not encode the picture")?;
+    let file = encode_png(&sheet.picture).context("could not encode the picture")?;
     if let Some(problem) = &sheet.image {
         output.note(&format!("{}: the image is not shown: {problem}", shown(&args.file)));
     }
-    if args.look.latents.is_empty() {
+    if args.view.latents.is_empty() {
         output.note_unknown(&reader, &args.file, "not shown");
     }
     if sheet.has_boxes {

@@ -6,10 +6,11 @@ use std::{fs, io};
 
 use anyhow::Result;
 use gen5::Limits;
+use gen5_picture::IMAGE_MEMORY;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::budget::{IMAGES, SIDE_BY_SIDE, Shared, beside_others, is_for_alone};
+use crate::budget::{SIDE_BY_SIDE, Shared, beside_others, is_for_alone};
 use crate::context::Context;
 use crate::failure::usage_error;
 use crate::input::files::Files;
@@ -20,8 +21,9 @@ use crate::output::file::OutputFile;
 use crate::output::path_text;
 use crate::page::{Content, HtmlPage, Integrity, Reading, ShownFile, render};
 use crate::streams::is_dash;
-use crate::terminal::{count, human_size, shown, shown_file_name};
+use crate::terminal::{shown, shown_file_name};
 use clap::Args;
+use gen5_picture::text::{count, human_size};
 
 /// Create an HTML page with the images, latents, statistics, settings, environments and hashes of
 /// files.
@@ -175,7 +177,7 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
         with_card: found.len() > 1,
         room: (usize::from(args.room) << 20) / found.len().max(1),
         previews: args.preview.previews(),
-        images: Shared::new(IMAGES),
+        images: Shared::new(IMAGE_MEMORY),
     };
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let found: Vec<QueuedFile> = found.into_iter().map(|(path, found)| (size(&path), path, found)).collect();

@@ -18,8 +18,9 @@ use crate::metadata::origins::{MERGED_FROM, PART_OF, SOURCES, leave_out_foreign}
 use crate::output::gen5_file::Destination;
 use crate::output::hint_at_force;
 use crate::suggest;
-use crate::terminal::{count, escape, shown};
+use crate::terminal::shown;
 use clap::Args;
+use gen5_picture::text::{count, escape};
 use std::path::PathBuf;
 
 /// Change the metadata of a file.

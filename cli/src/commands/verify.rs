@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use gen5::verify::VerifyReport;
 use gen5::{Limits, Reader};
+use gen5_picture::text::{count, escape, human_size};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -14,7 +15,7 @@ use crate::input::each_file::{FileResult, each};
 use crate::options::FileArgs;
 use crate::output::{Output, path_text};
 use crate::progress::FileShare;
-use crate::terminal::{Tone, count, escape, human_size, shown};
+use crate::terminal::{Tone, shown};
 
 #[derive(Serialize)]
 struct FileReport {

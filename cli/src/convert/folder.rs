@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use gen5::Dtype;
+use gen5_picture::text::{count, dimensions};
 use rayon::prelude::*;
 
 use super::{ArrayFile, FolderArg, InputFile, Kind, LatentArg, LatentArray, find};
 use crate::suggest::of_path;
-use crate::terminal::{count, dimensions, shown};
+use crate::terminal::shown;
 
 /// The default key of the latent formed by the files.
 const KEY: &str = "latents";

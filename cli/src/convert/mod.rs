@@ -25,10 +25,11 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use gen5_picture::text::escape;
 
 use crate::failure::usage_error;
 use crate::suggest::likely_meant;
-use crate::terminal::{escape, shown};
+use crate::terminal::shown;
 use array::{ArrayEntry, ValueLocation};
 use layouts::{FileLayout, MAX_KEPT, SourceArray, SourceFile, comfyui};
 use payload::Tail;

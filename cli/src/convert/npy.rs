@@ -11,10 +11,10 @@
 use std::io::{self, Read, Write};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use gen5_picture::text::escape;
 
 use super::ACCEPTED;
 use super::types::Type;
-use crate::terminal::escape;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 

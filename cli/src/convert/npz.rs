@@ -5,13 +5,13 @@
 //! necessary, with size and CRC checked at the end.
 
 use anyhow::{Context, Result, bail, ensure};
+use gen5_picture::text::escape;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::array::{ArrayEntry, ValueLocation};
 use super::input_file::{FileCursor, InputFile};
 use super::npy;
 use super::zip_member::ZipMember;
-use crate::terminal::escape;
 
 /// The directory of a `.npz` file.
 pub(super) struct Archive<'a> {

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use gen5::Dtype;
+use gen5_picture::Normalization;
 
-use crate::values::{Normalization, narrow, rounded};
+use crate::values::{narrow, rounded};
 
 /// Bytes converted at a time: they stay in cache.
 const BLOCK: usize = 8 << 10;

@@ -6,6 +6,7 @@ use std::io::Read;
 use ::safetensors::Dtype as Tensor;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use gen5_picture::text::escape;
 
 use super::ACCEPTED;
 use super::array::{ArrayEntry, ValueLocation};
@@ -13,7 +14,6 @@ use super::input_file::InputFile;
 use super::payload::Tail;
 use super::types::Type;
 use crate::budget::HEADER_OF_TENSORS;
-use crate::terminal::escape;
 
 /// Bytes of the length before the header.
 const PREFIX: u64 = 8;

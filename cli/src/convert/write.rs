@@ -9,6 +9,7 @@ use std::path::Path;
 use ::safetensors::Dtype as Tensor;
 use anyhow::{Context, Result, ensure};
 use gen5::Dtype;
+use gen5_picture::text::escape;
 use serde::{Serialize, Serializer};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -17,7 +18,7 @@ use super::fails_once::FailsOnce;
 use super::npy;
 use super::texts::Texts;
 use super::types::Type;
-use crate::terminal::{escape, shown};
+use crate::terminal::shown;
 
 /// An array to write.
 pub struct Piece<V> {

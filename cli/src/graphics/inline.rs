@@ -3,15 +3,14 @@
 use std::io::{self, Write};
 
 use data_encoding::BASE64;
+use gen5_picture::encode_png;
 use image::RgbImage;
-
-use crate::picture::png;
 
 /// Maximum number of base64 characters in one kitty sequence.
 const CHUNK: usize = 4096;
 
 fn encoded(picture: &RgbImage) -> io::Result<Vec<u8>> {
-    png(picture).map_err(io::Error::other)
+    encode_png(picture).map_err(io::Error::other)
 }
 
 /// Shows a picture at the cursor (`a=T`), as PNG (`f=100`), without a response (`q=2`).

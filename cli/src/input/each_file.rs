@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use gen5::Limits;
+use gen5_picture::text::count;
 use rayon::prelude::*;
 
 use crate::budget::{SIDE_BY_SIDE, beside_others, is_for_alone};
@@ -13,7 +14,6 @@ use crate::options::FilesArgs;
 use crate::output::Output;
 use crate::progress::{FileShare, Progress};
 use crate::streams::is_dash;
-use crate::terminal::count;
 
 /// Limit on the bytes of files read together. The result of a large file does not wait for others,
 /// and it can use all threads.

@@ -4,18 +4,19 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use gen5::{Latent, Reader};
+use gen5_picture::text;
 
 use crate::failure::of_file;
 use crate::failure::usage_error;
 use crate::options::RowRange;
 use crate::suggest::likely_meant;
-use crate::terminal::{self, shown};
+use crate::terminal::shown;
 
 /// The latent with this key, or at this position.
 pub(crate) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
     let found = match key.strip_prefix('#').and_then(|position| position.parse().ok()) {
         Some(position) if position >= reader.latents().len() => {
-            let latents = terminal::count(reader.latents().len(), "latent");
+            let latents = text::count(reader.latents().len(), "latent");
             bail!("{}: there is no latent {key}: it has {latents}, counted from #0", shown(path))
         }
         Some(position) => reader.latent_at(position),
@@ -41,7 +42,7 @@ pub(crate) fn select(latent: &Latent, rows: RowRange, key: &str) -> Result<Laten
     let start = rows.start;
     let end = rows.end.unwrap_or(count);
     if start > end || end > count {
-        let there = terminal::count(count, "row");
+        let there = text::count(count, "row");
         return Err(usage_error(format!("--rows {rows}: latent {key} has {there}, counted from 0")));
     }
     Ok(latent.rows(start..end)?)

@@ -3,8 +3,8 @@
 pub(crate) mod each_file;
 pub(crate) mod files;
 pub(crate) mod latents;
-pub(crate) mod look;
 pub(crate) mod own;
+pub(crate) mod view;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use gen5::{Limits, ReadOptions, Reader};
+use gen5_picture::text::human_size;
 
 use crate::convert::starts_arrays;
 use crate::failure::of_file;
@@ -20,7 +21,7 @@ use crate::input::files::read_once;
 use crate::interrupt;
 use crate::streams::is_dash;
 use crate::suggest::of_path;
-use crate::terminal::{human_size, shown};
+use crate::terminal::shown;
 
 /// Size limit for text files: far above any prompt, and below the limit on tables.
 const MOST_TEXT: u64 = 64 << 20;

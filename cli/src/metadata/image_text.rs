@@ -5,11 +5,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use gen5::metadata::Extra;
+use gen5_picture::text::count;
 
 use crate::embedded::{self, Embedded, Generation, Text};
 use crate::metadata::origins::SOURCES;
 use crate::output::Output;
-use crate::terminal::{count, shown};
+use crate::terminal::shown;
 
 /// The member of `model_info` that keeps all text of the image, so that nothing is lost, even if
 /// not understood.

@@ -9,11 +9,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use gen5::metadata::Extra;
 use gen5::{Latent, Reader};
+use gen5_picture::text::{count, human_size};
 
 use crate::compare_json::same_json;
 use crate::convert::layouts::SourceFile;
 use crate::output::Output;
-use crate::terminal::{count, human_size, shown};
+use crate::terminal::shown;
 
 /// The member of `model_info` that records the sources.
 pub(crate) const SOURCES: &str = SourceFile::MEMBER;

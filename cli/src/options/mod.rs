@@ -2,18 +2,18 @@
 //! module.
 
 mod compress;
-mod look;
 mod metadata;
 mod rows;
+mod view;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 pub(crate) use self::compress::Compress;
-pub(crate) use self::look::{LookArgs, PreviewArg, ThemeArg};
 pub(crate) use self::metadata::MetadataArgs;
 pub(crate) use self::rows::RowRange;
+pub(crate) use self::view::{PreviewArg, ThemeArg, ViewArgs};
 use crate::budget::most_threads;
 
 /// Options of all commands.

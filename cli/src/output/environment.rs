@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use gen5::environment::{Captured, Comparison, Component, Drift, Severity};
 use gen5::{Capture, Environment};
+use gen5_picture::text::{count, escape};
 use serde::{Serialize, Serializer};
 
 use crate::options::CaptureArgs;
 use crate::output::Output;
-use crate::terminal::{count, escape};
 use crate::{gpu_process, interrupt};
 
 /// Captures the environment of this machine, and prints the notes.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use gen5::{Dtype, Summary, Version, WriteOptions, Writer};
+use gen5_picture::text::{count, dimensions, human_size, shown_key};
 use serde::Serialize;
 
 use crate::failure::usage_error;
@@ -14,7 +15,7 @@ use crate::options::Compress;
 use crate::output::latent_row::StoredLatent;
 use crate::output::{Output, hint_at_force};
 use crate::streams::is_dash;
-use crate::terminal::{count, dimensions, human_size, shown, shown_key};
+use crate::terminal::shown;
 
 /// The JSON report of a written file.
 #[derive(Serialize)]

@@ -12,12 +12,13 @@ use std::path::Path;
 
 use anyhow::Result;
 use gen5::Reader;
+use gen5_picture::text::escape;
 use serde::Serialize;
 
 use crate::failure::{Status, usage_error};
 use crate::options::{CommonArgs, ProgressMode};
 use crate::progress::Progress;
-use crate::terminal::{EscapeJson, Tone, escape, paint, shown};
+use crate::terminal::{EscapeJson, Tone, paint, shown};
 use crate::unknown;
 
 /// The output of a command.

@@ -4,10 +4,11 @@
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 
+use gen5_picture::text::four_digits;
+use gen5_picture::{Histogram, Statistics};
 use maud::{Markup, html};
 
 use super::model::ShownFrame;
-use crate::picture::{Histogram, Statistics, figure};
 
 /// The box of a chart, in its own units.
 const WIDTH: f64 = 320.0;
@@ -47,7 +48,7 @@ pub(super) fn histogram(histogram: &Histogram, values: &Statistics) -> Markup {
             (x.at(value), y.at(normal.count(value).min(top)))
         }))
     });
-    let mut words = format!("Histogram of values from {} to {}", figure(low), figure(high));
+    let mut words = format!("Histogram of values from {} to {}", four_digits(low), four_digits(high));
     words +=
         if curve.is_some() { ", and the normal curve of their mean and standard deviation." } else { "." };
     let caption =
@@ -83,7 +84,8 @@ pub(super) fn steps(steps: &[ShownFrame]) -> Option<Markup> {
     let placed = |(at, value): (f64, f64)| (x.at(at), y.at(value));
     let band = path(along(1.0).chain(along(-1.0).rev()).map(placed));
     let mean = path(along(0.0).map(placed));
-    let words = |(_, (mean, std)): &(f64, (f64, f64))| format!("{} ± {}", figure(*mean), figure(*std));
+    let words =
+        |(_, (mean, std)): &(f64, (f64, f64))| format!("{} ± {}", four_digits(*mean), four_digits(*std));
     let words = format!(
         "Mean and standard deviation of each, one after the other: {} at first, {} at last.",
         words(first),

@@ -2,11 +2,11 @@
 
 use std::io::Cursor;
 
+use gen5_picture::{decode_image, image_size, shrink_image};
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageFormat, ImageResult, guess_format};
 
 use super::model::{ImagePictures, PageRoom, Picture};
-use crate::picture::{decode, dimensions, fitted};
 
 /// Limits in bytes and pixels for an image embedded unchanged; a browser must also decode it.
 const MAX_ORIGINAL: usize = 4 << 20;
@@ -26,21 +26,21 @@ const SHOWN: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageForma
 
 /// The image for the details of a file, and a small one for its card if required.
 pub(super) fn embed(encoded: &[u8], with_thumbnail: bool, room: &mut PageRoom) -> ImageResult<ImagePictures> {
-    let (width, height) = dimensions(encoded)?;
+    let (width, height) = image_size(encoded)?;
     let is_small = encoded.len() <= MAX_ORIGINAL && u64::from(width) * u64::from(height) <= MAX_PIXELS;
     let original = guess_format(encoded).ok().filter(|format| SHOWN.contains(format) && is_small);
 
     let mut embedded = ImagePictures { width, height, ..ImagePictures::default() };
     let mut decoded = None;
     if with_thumbnail {
-        embedded.thumbnail = scaled(decoded.insert(decode(encoded)?), &THUMBNAIL, 4, room)?;
+        embedded.thumbnail = scaled(decoded.insert(decode_image(encoded)?), &THUMBNAIL, 4, room)?;
     }
     if let Some(format) = original {
         let media_type = format.to_mime_type();
         embedded.picture = room.take_part(Picture { media_type, bytes: encoded.to_vec(), width, height }, 2);
     }
     if embedded.picture.is_none() {
-        let decoded = decoded.map_or_else(|| decode(encoded), Ok)?;
+        let decoded = decoded.map_or_else(|| decode_image(encoded), Ok)?;
         embedded.picture = scaled(&decoded, &SCALED, 2, room)?;
         embedded.is_scaled = embedded.picture.is_some();
     }
@@ -67,7 +67,7 @@ fn scaled(
 /// The image in a box of this size, unless it is smaller: as JPEG, or as PNG if it has transparent
 /// pixels.
 fn encode(image: &DynamicImage, side: u32) -> ImageResult<Picture> {
-    let small = fitted(image, side);
+    let small = shrink_image(image, side);
     let mut bytes = Vec::new();
     let format = if small.color().has_alpha() { ImageFormat::Png } else { ImageFormat::Jpeg };
     match format {

@@ -2,14 +2,14 @@
 
 use gen5::Latent;
 use gen5::chunk::ChunkRecord;
+use gen5_picture::text::{count, shown_name};
+use gen5_picture::{
+    ColorKey, Hints, Item, Layout, Preview, Previews, Scale, Scaling, Scan, ScanOptions, Statistics,
+    encode_png, guess_preview, paint_tile, scan_latent,
+};
 use image::RgbImage;
 
 use super::model::{self, PageRoom, Picture, ShownFrame, ShownFrames, ShownValues};
-use crate::picture::{
-    Hints, Item, Key, Layout, Preview, Previews, Request, Scale, Scaling, Scan, Statistics, guess_of, png,
-    scan, tile,
-};
-use crate::terminal::{count, shown_name};
 
 /// Maximum number of steps of a trajectory, or images of a batch, to show.
 const STEPS: usize = 60;
@@ -52,9 +52,9 @@ pub(super) fn memory_for(latent: &Latent, hints: Hints<'_>) -> u64 {
 }
 
 /// The requested results of a latent's scan.
-fn request(layout: &Layout) -> Request {
+fn request(layout: &Layout) -> ScanOptions {
     let items = if is_trajectory(layout) { STEPS } else { ITEMS };
-    Request { items, side: SIDE, bins: BINS, ..Request::default() }
+    ScanOptions { items, side: SIDE, bins: BINS, ..ScanOptions::default() }
 }
 
 fn is_trajectory(layout: &Layout) -> bool {
@@ -70,11 +70,11 @@ pub(super) fn values(
 ) -> gen5::Result<ShownValues> {
     let layout = Layout::guess(latent.shape(), hints);
     let is_trajectory = is_trajectory(&layout);
-    let scan = scan(latent, hints, &request(&layout))?;
+    let scan = scan_latent(latent, hints, &request(&layout))?;
     let colours = match previews {
         Previews::Off => None,
         Previews::By(preview) => Some((preview, "as was asked for".to_owned())),
-        Previews::Auto => guess_of(&layout, hints.model).map(|guess| (guess.preview, guess.why)),
+        Previews::Auto => guess_preview(&layout, hints.model).map(|guess| (guess.preview, guess.why)),
     };
     let colours = colours.filter(|(preview, _)| preview.fits(&layout));
     let scales: Vec<Scale> = scan.channels.iter().map(Scale::of).take(CHANNELS).collect();
@@ -93,7 +93,7 @@ pub(super) fn values(
     for (item, frame) in scan.items.iter().zip(&mut frames) {
         let tiles = item.planes.iter().zip(&scales);
         let channels = tiles.map_while(|(plane, scale)| {
-            Some((scale.words(), take(room, &tile(plane, *scale), &mut left_out)?))
+            Some((scale.words(), take(room, &paint_tile(plane, *scale), &mut left_out)?))
         });
         frame.channels.extend(channels);
     }
@@ -102,7 +102,7 @@ pub(super) fn values(
     });
     let shown = scan.channels.get(..CHANNELS).unwrap_or(&scan.channels);
     let has_previews = frames.iter().any(|frame| frame.preview.is_some());
-    let key = if frames.is_empty() { Key::default() } else { Key::of(shown, has_previews) };
+    let key = if frames.is_empty() { ColorKey::default() } else { ColorKey::of(shown, has_previews) };
     Ok(ShownValues {
         key,
         notes: notes(&scan, colours.as_ref(), hints.scaling, frames.len(), left_out),
@@ -151,7 +151,7 @@ fn notes(
 
 fn take(room: &mut PageRoom, picture: &RgbImage, left_out: &mut usize) -> Option<Picture> {
     let (width, height) = picture.dimensions();
-    let encoded = png(picture).ok();
+    let encoded = encode_png(picture).ok();
     let taken =
         encoded.and_then(|bytes| room.take(Picture { media_type: "image/png", bytes, width, height }));
     *left_out += usize::from(taken.is_none());

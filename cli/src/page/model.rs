@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use data_encoding::BASE64;
 use gen5::environment::Component;
+use gen5_picture::{ColorKey, Histogram, Statistics};
 
 use super::text::Excerpt;
 use crate::output::environment::SortedDrift;
-use crate::picture::{Histogram, Key, Statistics};
 
 pub(crate) struct HtmlPage {
     pub(crate) title: String,
@@ -116,7 +116,7 @@ pub(crate) struct ShownValues {
     pub(crate) histogram: Option<Histogram>,
     pub(crate) frames: ShownFrames,
     /// The key to the colours of the pictures.
-    pub(crate) key: Key,
+    pub(crate) key: ColorKey,
     /// Notes on how the pictures were made, and on omissions.
     pub(crate) notes: Vec<String>,
 }

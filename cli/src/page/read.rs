@@ -7,6 +7,7 @@ use std::path::Path;
 use gen5::Reader;
 use gen5::chunk::{ChunkRecord, ChunkType};
 use gen5::metadata::Extra;
+use gen5_picture::{Clues, Previews, image_memory};
 use serde::Serialize;
 
 use super::image::embed;
@@ -17,10 +18,10 @@ use super::model::{
 };
 use super::text::{shown_size, value};
 use crate::budget::{PICTURES_BESIDE_OTHERS, Shared};
+use crate::convert::layouts::SourceFile;
 use crate::failure::Status;
 use crate::interrupt;
 use crate::output::environment::SortedDrift;
-use crate::picture::{Clues, Previews, memory_of};
 use crate::progress::FileShare;
 use crate::terminal::shown;
 use crate::unknown;
@@ -70,7 +71,7 @@ impl Reading<'_> {
 
     /// Whether the file's pictures take so much memory that it should be read alone.
     pub(crate) fn is_for_alone(&self, reader: &Reader) -> bool {
-        let clues = Clues::of(reader);
+        let clues = Clues::of(reader, SourceFile::origins);
         let memory = |latent: gen5::Latent| latents::memory_for(&latent, clues.hints(&latent));
         reader.latents().take(MAX_LATENTS).any(|latent| memory(latent) > PICTURES_BESIDE_OTHERS)
     }
@@ -133,7 +134,8 @@ impl Reading<'_> {
             problems.push(fail(&error));
             ShownEnvironment { components: None, drift: None }
         });
-        let file = OpenFile { reader, clues: Clues::of(reader), damage: damage.as_ref() };
+        let file =
+            OpenFile { reader, clues: Clues::of(reader, SourceFile::origins), damage: damage.as_ref() };
         let image = self.image(&file, &mut room, fail);
         let mut latents = keep(reader.latents(), "latents", |_| 0, &mut room, &mut problems)
             .iter()
@@ -182,7 +184,7 @@ impl Reading<'_> {
             size: record.payload_size(),
             embedded: Ok(ImagePictures::default()),
         };
-        let _taken = self.images.take(memory_of(file.clues.image(), image.size));
+        let _taken = self.images.take(image_memory(file.clues.image(), image.size));
         image.embedded = match (file.damage_of(record.index()), file.reader.image()) {
             (Some(damage), _) => Err(damage.to_owned()),
             (None, Err(error)) => Err(fail(&error)),

@@ -1,6 +1,6 @@
 //! Text from files as the page shows it. The template escapes markup.
 
-use crate::terminal::{escape_prose, human_size};
+use gen5_picture::text::{escape_prose, human_size};
 
 /// Maximum bytes of one text in a page.
 const SHOWN: usize = 128 << 10;

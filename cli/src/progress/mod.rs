@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gen5::WriteOptions;
+use gen5_picture::text::human_size;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use self::narrow::Narrow;
 use crate::interrupt;
 use crate::options::ProgressMode;
-use crate::terminal::human_size;
 
 /// Interval of progress lines where no bar is shown.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use gen5::{Dtype, Reader};
-use gen5_cli::terminal::dimensions;
+use gen5_picture::text::dimensions;
 use serde_json::json;
 
 use crate::foreign::{

@@ -1,10 +1,10 @@
-//! What `gen5_cli::picture` sees in latents, and what `render` and `show` make of it.
+//! What `gen5_picture` sees in latents, and what `render` and `show` make of it.
 
 use std::fs;
 use std::path::Path;
 
 use gen5::{Compression, Latent, Metadata, Reader, WriteOptions, bf16};
-use gen5_cli::picture::{Hints, NAN, Request, Scale, Scan, scan};
+use gen5_picture::{Hints, NAN_COLOR, Scale, Scan, ScanOptions, scan_latent};
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 
@@ -23,8 +23,8 @@ fn latent(path: &Path, shape: &[usize], values: &[f32], options: &WriteOptions) 
     Reader::open(path).unwrap().latent("x").unwrap()
 }
 
-fn look(latent: &Latent, request: &Request) -> Scan {
-    scan(latent, Hints { key: latent.key().unwrap_or_default(), ..Hints::default() }, request).unwrap()
+fn look(latent: &Latent, request: &ScanOptions) -> Scan {
+    scan_latent(latent, Hints { key: latent.key().unwrap_or_default(), ..Hints::default() }, request).unwrap()
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn planes_are_the_values_where_they_belong() {
     let folder = Folder::new();
     let values = ramp(2 * 4 * 8 * 6);
     let latent = latent(&folder.path("a.gen5"), &[2, 4, 8, 6], &values, &WriteOptions::new());
-    let scan = look(&latent, &Request::default());
+    let scan = look(&latent, &ScanOptions::default());
     assert_eq!(scan.items.len(), 2);
     for (item, picture) in scan.items.iter().enumerate() {
         assert_eq!((picture.index, picture.planes.len()), (item, 4));
@@ -66,7 +66,7 @@ fn packed_tokens_come_out_as_channels() {
     }
     let folder = Folder::new();
     let latent = latent(&folder.path("a.gen5"), &[1, 256, 64], &values, &WriteOptions::new());
-    let scan = look(&latent, &Request::default());
+    let scan = look(&latent, &ScanOptions::default());
     let planes = &scan.items[0].planes;
     assert_eq!(planes.len(), 16);
     for (channel, plane) in planes.iter().enumerate() {
@@ -82,7 +82,7 @@ fn channels_that_come_last_are_found() {
     let folder = Folder::new();
     let values = ramp(2 * 8 * 9 * 4);
     let latent = latent(&folder.path("a.gen5"), &[2, 8, 9, 4], &values, &WriteOptions::new());
-    let scan = look(&latent, &Request::default());
+    let scan = look(&latent, &ScanOptions::default());
     let plane = &scan.items[1].planes[3];
     assert_eq!((plane.width(), plane.height()), (9, 8));
     assert_eq!(plane.value(5, 7), values[((8 + 7) * 9 + 5) * 4 + 3]);
@@ -93,7 +93,7 @@ fn large_planes_become_means_of_squares() {
     let folder = Folder::new();
     let values = ramp(5 * 7);
     let latent = latent(&folder.path("a.gen5"), &[5, 7], &values, &WriteOptions::new());
-    let scan = look(&latent, &Request { side: 4, ..Request::default() });
+    let scan = look(&latent, &ScanOptions { side: 4, ..ScanOptions::default() });
     let plane = &scan.items[0].planes[0];
     assert_eq!((plane.width(), plane.height()), (4, 3));
     assert_eq!(plane.value(0, 0), (values[0] + values[1] + values[7] + values[8]) / 4.0);
@@ -107,7 +107,7 @@ fn rows_choose_pictures_and_values() {
     let folder = Folder::new();
     let values = ramp(10 * 4 * 4 * 5);
     let latent = latent(&folder.path("a.gen5"), &[10, 4, 4, 5], &values, &WriteOptions::new());
-    let scan = look(&latent, &Request { rows: Some(6..9), items: 2, ..Request::default() });
+    let scan = look(&latent, &ScanOptions { rows: Some(6..9), items: 2, ..ScanOptions::default() });
     assert_eq!(scan.items.iter().map(|item| item.index).collect::<Vec<_>>(), [6, 7]);
     assert_eq!((scan.values, scan.statistics.count()), (240, 240));
     assert_eq!(scan.statistics.min(), Some(values[480]));
@@ -123,7 +123,7 @@ fn what_is_large_is_sampled_and_says_so() {
     let zstd = WriteOptions::new().compression(Compression::Zstd);
     for (name, options) in [("raw.gen5", raw), ("zstd.gen5", zstd)] {
         let latent = latent(&folder.path(name), &[1000, 4, 4, 4], &values, &options);
-        let scan = look(&latent, &Request { sample: 64 << 10, items: 5, ..Request::default() });
+        let scan = look(&latent, &ScanOptions { sample: 64 << 10, items: 5, ..ScanOptions::default() });
         assert!(scan.is_sample());
         assert_eq!(scan.values, all);
         let read = scan.statistics.count();
@@ -145,7 +145,7 @@ fn steps_are_spread_over_what_is_read_of_parts() {
     writer.finish(&Metadata::builder("SD", "1").build().unwrap()).unwrap();
     let latent = Reader::open(&path).unwrap().latent("steps").unwrap();
     assert!(latent.chunks().count() > 10);
-    let scan = look(&latent, &Request { sample: 64 << 10, items: 5, ..Request::default() });
+    let scan = look(&latent, &ScanOptions { sample: 64 << 10, items: 5, ..ScanOptions::default() });
     let steps: Vec<usize> = scan.items.iter().map(|item| item.index).collect();
     assert!(steps[0] == 0 && steps[4] > 900 && (300..700).contains(&steps[2]), "{steps:?}");
     let values = ramp(1000 * 64);
@@ -157,7 +157,7 @@ fn a_row_over_the_limit_is_read_in_part_and_not_shown() {
     let folder = Folder::new();
     let options = WriteOptions::new().compression(Compression::Raw);
     let latent = latent(&folder.path("a.gen5"), &[2, 4, 64, 64], &ramp(2 * 4 * 64 * 64), &options);
-    let scan = look(&latent, &Request { sample: 8 << 10, ..Request::default() });
+    let scan = look(&latent, &ScanOptions { sample: 8 << 10, ..ScanOptions::default() });
     assert!(scan.is_sample() && scan.items.is_empty());
     assert_eq!(scan.statistics.count(), 2048);
 }
@@ -170,7 +170,7 @@ fn odd_shapes_are_looked_at() {
     for (at, (shape, items)) in shapes.into_iter().enumerate() {
         let count = shape.iter().product();
         let path = folder.path(&format!("{at}.gen5"));
-        let scan = look(&latent(&path, shape, &ramp(count), &WriteOptions::new()), &Request::default());
+        let scan = look(&latent(&path, shape, &ramp(count), &WriteOptions::new()), &ScanOptions::default());
         assert_eq!(scan.items.len(), items, "{shape:?}");
         assert_eq!(scan.statistics.count(), count as u64, "{shape:?}");
     }
@@ -184,8 +184,10 @@ fn every_dtype_gives_the_same() {
     let mut writer = WriteOptions::new().create(&path).unwrap();
     writer.latent("x", &[4, 16, 16], &values).unwrap();
     writer.finish(&Metadata::builder("SD", "1").build().unwrap()).unwrap();
-    let scan =
-        look(&Reader::open(&path).unwrap().latent("x").unwrap(), &Request { bins: 8, ..Request::default() });
+    let scan = look(
+        &Reader::open(&path).unwrap().latent("x").unwrap(),
+        &ScanOptions { bins: 8, ..ScanOptions::default() },
+    );
     assert_eq!(scan.items[0].planes[2].value(3, 1), values[2 * 256 + 19].to_f32());
     let counts = scan.histogram.unwrap().counts;
     assert!((counts.iter().sum::<f64>() - 1024.0).abs() < 1e-6);
@@ -225,7 +227,7 @@ fn a_sheet_has_the_colours_of_its_values() {
     assert_eq!(out, format!("@/a.png: {}x{}, 1 latent\n", sheet.width(), sheet.height()));
     assert_eq!(sheet.width(), 1200);
     // Each value is a square of so many pixels. The key to the colours has a bar of NaN, and a few more of the others.
-    let nan = pixels_of(&sheet, NAN) - 96 * 10;
+    let nan = pixels_of(&sheet, NAN_COLOR) - 96 * 10;
     let side = nan.isqrt();
     assert!(side * side == nan && side > 4, "{nan}");
     let scale = Scale::Signed(1.0);
@@ -403,7 +405,7 @@ fn many_latents_and_odd_ones_give_a_bounded_page() {
     assert!(out.ends_with(" of 700 latents\n"), "{out}");
     let sheet = picture(&folder, "a.png");
     assert!(sheet.height() < 18_000, "{}", sheet.height());
-    assert!(pixels_of(&sheet, NAN) > 1000);
+    assert!(pixels_of(&sheet, NAN_COLOR) > 1000);
 }
 
 #[test]
@@ -472,7 +474,7 @@ fn show_is_text_where_there_is_no_terminal() {
     let text = [
         "a.gen5",
         "  SDXL 1",
-        &format!("  2026-11-22  ·  {}", gen5_cli::terminal::human_size(size)),
+        &format!("  2026-11-22  ·  {}", gen5_picture::text::human_size(size)),
         "  a \\u{1b}[31mcat by the sea",
         "",
         "\"x\\u{202e}\"  float32 · 2 × 2 · 16 B",

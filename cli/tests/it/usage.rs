@@ -48,7 +48,7 @@ fn arguments_are_escaped_in_complaints_of_every_kind() {
             // Of an option of one letter, only that is repeated.
             let first = hostile.chars().next().unwrap().to_string();
             let repeated = if words == ["verify", "-*"] { &first } else { hostile };
-            let shown = gen5_cli::terminal::escape(repeated);
+            let shown = gen5_picture::text::escape(repeated);
             assert!(ran.messages.contains(&*shown), "{words:?}: {ran:?}");
         }
     }

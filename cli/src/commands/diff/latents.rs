@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use gen5::{Latent, Reader};
+use gen5_picture::text::{dimensions, shown_key, shown_name};
 use serde::Serialize;
 
 use super::members::{Change, Listing, extra_changes};
 use super::values::{Distance, compare};
 use super::{ComparedFile, Outcome, described};
 use crate::progress::Progress;
-use crate::terminal::{dimensions, shown_key, shown_name};
 
 /// Two latents to compare, or one without a counterpart.
 pub(super) struct Pair {

@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use gen5::chunk::{ChunkRecord, ChunkType};
 use gen5::{ReadOptions, Reader};
+use gen5_picture::text::{count, escape};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
@@ -23,7 +24,7 @@ use crate::failure::of_file;
 use crate::input::Inputs;
 use crate::output::environment::SortedDrift;
 use crate::output::{Output, path_text};
-use crate::terminal::{Tone, count, escape, shown};
+use crate::terminal::{Tone, shown};
 
 /// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

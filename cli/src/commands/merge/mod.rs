@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use gen5::chunk::{ChunkRecord, ChunkType};
 use gen5::metadata::Extra;
 use gen5::{Latent, Limits, NonFinite, ReadOptions, Reader};
+use gen5_picture::text::{dimensions, human_size};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -29,7 +30,7 @@ use crate::metadata::origins::{
 use crate::output::gen5_file::Destination;
 use crate::output::{Output, file_name, path_text};
 use crate::streams::is_dash;
-use crate::terminal::{dimensions, human_size, shown};
+use crate::terminal::shown;
 use crate::transfer::latents::others;
 use crate::transfer::latents::{Parcel, SourceLatent, carry};
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use gen5_picture::text::{count, dimensions, escape};
 
 use super::options::PackArgs;
 use crate::convert::layouts::{FileLayout, SourceFile, comfyui};
@@ -17,7 +18,7 @@ use crate::metadata::origins::to_text;
 use crate::output::Output;
 use crate::streams::is_dash;
 use crate::suggest::folder_of;
-use crate::terminal::{count, dimensions, escape, shown};
+use crate::terminal::shown;
 
 /// All latents, and the other data of their files.
 #[derive(Default)]

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use gen5::chunk::{ChunkRecord, ChunkType};
 use gen5::metadata::Extra;
 use gen5::{Compression, Dtype, NonFinite, ReadOptions, Reader, Version};
+use gen5_picture::text::human_size;
 use serde::Serialize;
 
 pub(crate) use self::options::RepackArgs;
@@ -24,7 +25,7 @@ use crate::metadata::origins::{SOURCES, latents_by_key, note_lost, put_sources, 
 use crate::options::Compress;
 use crate::output::Output;
 use crate::output::gen5_file::{Destination, check_level};
-use crate::terminal::{human_size, shown};
+use crate::terminal::shown;
 use crate::transfer::latents::{Parcel, carry};
 
 /// The JSON report of a repacked file.

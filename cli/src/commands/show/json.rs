@@ -2,16 +2,17 @@
 
 use anyhow::Result;
 use gen5::Latent;
+use gen5_picture::text::shown_name;
+use gen5_picture::{Clues, Scan, ScanOptions, Statistics, scan_latent};
 use serde::Serialize;
 
 use super::options::ShowArgs;
+use crate::convert::layouts::SourceFile;
 use crate::failure::of_file;
 use crate::input::Inputs;
 use crate::input::latents::{find, select};
 use crate::interrupt;
 use crate::output::{Output, path_text};
-use crate::picture::{Clues, Request, Scan, Statistics, scan};
-use crate::terminal::shown_name;
 
 #[derive(Serialize)]
 struct ShowReport {
@@ -81,13 +82,13 @@ impl LatentFigures {
 /// Prints the report for the selected latents. A damaged latent does not stop the others.
 pub(super) fn print(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>) -> Result<()> {
     let reader = input.open(&args.file)?;
-    let clues = Clues::of(&reader);
-    let mut latents: Vec<Latent> = if args.look.latents.is_empty() {
+    let clues = Clues::of(&reader, SourceFile::origins);
+    let mut latents: Vec<Latent> = if args.view.latents.is_empty() {
         reader.latents().collect()
     } else {
-        args.look.latents.iter().map(|key| find(&reader, key, &args.file)).collect::<Result<_>>()?
+        args.view.latents.iter().map(|key| find(&reader, key, &args.file)).collect::<Result<_>>()?
     };
-    if let Some(rows) = args.look.rows {
+    if let Some(rows) = args.view.rows {
         for latent in &mut latents {
             *latent = select(latent, rows, &shown_name(latent.key(), latent.index()))?;
         }
@@ -96,8 +97,8 @@ pub(super) fn print(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>
     let progress = output.progress("reading", bytes);
     let mut report = ShowReport { path: path_text(&args.file), latents: Vec::new() };
     for latent in &latents {
-        let request = Request { items: 0, sample: u64::MAX, ..Request::default() };
-        let seen = scan(latent, clues.hints(latent), &request);
+        let options = ScanOptions { items: 0, sample: u64::MAX, ..ScanOptions::default() };
+        let seen = scan_latent(latent, clues.hints(latent), &options);
         interrupt::check()?;
         progress.add(latent.payload_size());
         let (figures, error) = match seen {
@@ -118,7 +119,7 @@ pub(super) fn print(args: &ShowArgs, input: &Inputs<'_>, output: &mut Output<'_>
         });
     }
     drop(progress);
-    if args.look.latents.is_empty() {
+    if args.view.latents.is_empty() {
         output.note_unknown(&reader, &args.file, "not shown");
     }
     output.json(&report)

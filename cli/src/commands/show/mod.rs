@@ -7,19 +7,21 @@ use std::env;
 
 use anyhow::Result;
 use gen5::Reader;
+use gen5_picture::text::{count, escape};
+use gen5_picture::{Clues, Medium, Thumbnail, View, ViewOptions, describe_file, view_latents};
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
 use crate::context::Context;
+use crate::convert::layouts::SourceFile;
 use crate::failure::of_file;
-use crate::input::look::wish;
+use crate::input::view::view_options;
 use crate::output::Output;
 
 pub(crate) use self::options::ProtocolArg;
 pub(crate) use self::options::ShowArgs;
 use crate::graphics::{Colors, Protocol};
-use crate::picture::{Look, Medium, Stored, Wish, facts, look, pictures, stored};
-use crate::terminal::{count, escape, shown, shown_file_name};
+use crate::terminal::{shown, shown_file_name};
 
 /// Default width in characters.
 const COLUMNS: u16 = 80;
@@ -47,20 +49,21 @@ pub(crate) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<()> {
         _ => Medium::Cells,
     };
     let width = if medium == Medium::Cells { u32::from(columns) } else { pixels.min(WIDEST) };
-    let wish = Wish { medium, ..wish(&args.look, width, &reader, &args.file)? };
-    let view = TerminalView { args, protocol, wish: &wish };
-    view.header(&reader, output)?;
-    let (looks, left_out) = look(&reader, &wish);
-    for look in looks {
-        view.latent(&look, output)?;
-        if let Err(error) = look.scan {
+    let clues = Clues::of(&reader, SourceFile::origins);
+    let options = ViewOptions { medium, ..view_options(&args.view, width, &reader, &clues, &args.file)? };
+    let page = TerminalView { args, protocol, options: &options };
+    page.header(&reader, output)?;
+    let (views, left_out) = view_latents(&reader, &clues, &options);
+    for view in views {
+        page.latent(&view, output)?;
+        if let Err(error) = view.scan {
             output.report(&of_file(error, &args.file));
         }
     }
     if left_out > 0 {
         writeln!(output.out, "\n{} not shown; --latent KEY shows it", count(left_out, "more latent"))?;
     }
-    if args.look.latents.is_empty() {
+    if args.view.latents.is_empty() {
         output.note_unknown(&reader, &args.file, "not shown");
     }
     if protocol.is_none() {
@@ -112,26 +115,26 @@ fn pixels_across() -> Option<u32> {
 struct TerminalView<'a> {
     args: &'a ShowArgs,
     protocol: Option<Protocol>,
-    wish: &'a Wish,
+    options: &'a ViewOptions,
 }
 
 impl TerminalView<'_> {
     fn header(&self, reader: &Reader, output: &mut Output<'_>) -> Result<()> {
-        let side = if self.wish.medium == Medium::Cells { IMAGE_IN_CELLS } else { IMAGE };
+        let side = if self.options.medium == Medium::Cells { IMAGE_IN_CELLS } else { IMAGE };
         let image = match reader.image() {
-            Ok(bytes) => bytes.map(|bytes| stored(&bytes, side.min(self.wish.width))),
+            Ok(bytes) => bytes.map(|bytes| Thumbnail::decode(&bytes, side.min(self.options.width))),
             Err(error) => {
                 output.report(&of_file(error, &self.args.file));
                 None
             }
         };
         let decoded = image.as_ref().and_then(|image| image.as_ref().ok());
-        let (facts, prompt) = facts(reader, decoded);
+        let (facts, prompt) = describe_file(reader, decoded);
         writeln!(output.out, "{}", shown_file_name(&self.args.file))?;
         for line in facts.iter().chain(Some(&prompt)).filter(|line| !line.is_empty()) {
             writeln!(output.out, "  {line}")?;
         }
-        if let Some(Stored { picture, .. }) = decoded {
+        if let Some(Thumbnail { picture, .. }) = decoded {
             self.picture(picture, output)?;
         }
         if let Some(Err(problem)) = &image {
@@ -141,15 +144,15 @@ impl TerminalView<'_> {
         Ok(())
     }
 
-    fn latent(&self, look: &Look, output: &mut Output<'_>) -> Result<()> {
-        writeln!(output.out, "\n{}  {}", look.name(), look.kind())?;
+    fn latent(&self, view: &View, output: &mut Output<'_>) -> Result<()> {
+        writeln!(output.out, "\n{}  {}", view.name(), view.kind())?;
         let figures: Vec<String> =
-            look.figures().iter().map(|(name, value)| format!("{name} {value}")).collect();
-        let mut notes = look.notes();
+            view.figures().iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let mut notes = view.notes();
         if self.protocol.is_some() {
-            notes.extend(look.picture_notes());
+            notes.extend(view.picture_notes());
         }
-        let legend = look.legend().filter(|_| self.protocol.is_some());
+        let legend = view.legend().filter(|_| self.protocol.is_some());
         let legend = legend.map(|(order, scales)| format!("{order}: {}", scales.join("  ")));
         for line in [figures.join("  "), notes.join("; "), legend.unwrap_or_default()]
             .iter()
@@ -157,7 +160,7 @@ impl TerminalView<'_> {
         {
             writeln!(output.out, "  {line}")?;
         }
-        match self.protocol.and_then(|_| pictures(look, &self.args.theme.colors())) {
+        match self.protocol.and_then(|_| view.paint(&self.args.theme.colors())) {
             Some(picture) => self.picture(&picture, output),
             None => Ok(()),
         }
@@ -167,12 +170,12 @@ impl TerminalView<'_> {
     fn picture(&self, picture: &RgbImage, output: &mut Output<'_>) -> Result<()> {
         let Some(protocol) = self.protocol else { return Ok(()) };
         let (width, height) = picture.dimensions();
-        if width <= self.wish.width {
+        if width <= self.options.width {
             return Ok(protocol.write(picture, output.out)?);
         }
-        let height = u64::from(height) * u64::from(self.wish.width) / u64::from(width);
+        let height = u64::from(height) * u64::from(self.options.width) / u64::from(width);
         let height = u32::try_from(height).unwrap_or(u32::MAX).max(1);
-        let picture = imageops::resize(picture, self.wish.width, height, FilterType::Triangle);
+        let picture = imageops::resize(picture, self.options.width, height, FilterType::Triangle);
         Ok(protocol.write(&picture, output.out)?)
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::options::{LookArgs, ThemeArg};
+use crate::options::{ThemeArg, ViewArgs};
 
 /// Show a file's image and latents on the terminal, with statistics.
 ///
@@ -23,7 +23,7 @@ pub(crate) struct ShowArgs {
     pub(crate) file: PathBuf,
 
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) view: ViewArgs,
 
     /// How to draw pictures: with the protocol of kitty, iTerm2 or sixel terminals, or as half
     /// blocks in all colours (blocks) or in 256 (blocks256)

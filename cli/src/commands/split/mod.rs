@@ -11,6 +11,7 @@ use anyhow::{Result, bail, ensure};
 use gen5::chunk::{ChunkCopy, ChunkRecord};
 use gen5::metadata::Outline;
 use gen5::{Compression, Entry, Latent, Metadata, NonFinite, ReadOptions, Reader, WriteOptions};
+use gen5_picture::text::{count, human_size};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -25,7 +26,7 @@ use crate::names::file_names;
 use crate::output::folder::{OutputFolder, check_destination, write_json};
 use crate::output::{Output, file_name};
 use crate::progress::Progress;
-use crate::terminal::{count, human_size, shown};
+use crate::terminal::shown;
 use crate::transfer::batch::BATCH;
 use crate::transfer::check::{check_all, size_of_check};
 use crate::transfer::latents::{Parcel, SourceLatent, carry, others};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use gen5::metadata::Extra;
 use gen5::{Dtype, Latent};
+use gen5_picture::Normalization;
 
 use super::planned::{PieceData, SharedTexts, Used};
 use super::unscale::Unscale;
@@ -16,7 +17,6 @@ use crate::convert::types::{Other, Type};
 use crate::convert::write::Piece;
 use crate::embedded::members;
 use crate::names::NAMELESS;
-use crate::values::Normalization;
 
 /// The note for derived kohya caches.
 pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are those of an uncropped image of 8 pixels for \

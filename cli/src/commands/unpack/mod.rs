@@ -13,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use gen5::{Dtype, Environment, ReadOptions, Reader};
+use gen5_picture::text::{count, escape, human_size};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -31,7 +32,7 @@ use crate::output::Output;
 use crate::output::environment::{SortedDrift, capture};
 use crate::output::folder::{OutputFolder, check_destination, create_folder, write, write_json};
 use crate::progress::Progress;
-use crate::terminal::{count, escape, human_size, shown};
+use crate::terminal::shown;
 use crate::transfer::check::{check_all, size_of_check};
 use crate::unknown::{UnknownChunk, unknown_chunks};
 

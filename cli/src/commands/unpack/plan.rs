@@ -8,6 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use gen5::metadata::Extra;
 use gen5::{Dtype, Latent, Reader};
+use gen5_picture::text::{count, escape, human_size};
+use gen5_picture::{Normalization, Previews};
 use serde_json::value::RawValue;
 
 use super::LATENTS;
@@ -28,10 +30,7 @@ use crate::embedded::{members, without_bare_words};
 use crate::metadata::origins::sources;
 use crate::names::file_names;
 use crate::options::PreviewArg;
-use crate::picture::Previews;
 use crate::progress::Progress;
-use crate::terminal::{count, escape, human_size};
-use crate::values::Normalization;
 
 /// Plans the requested files.
 pub(super) fn plan_files(reader: &Reader, args: &UnpackArgs, progress: &Progress) -> Result<UnpackPlan> {

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use gen5::Latent;
+use gen5_picture::Normalization;
 
 use crate::convert::texts::Texts;
 use crate::convert::write::{Container, Piece};
-use crate::values::Normalization;
 
 /// The texts in a file's header, if it has any. Many files may share the same texts.
 pub(super) type SharedTexts = Arc<Texts>;

@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use gen5::Latent;
 use gen5::metadata::Extra;
+use gen5_picture::text::{count, escape};
+use gen5_picture::{Guess, Hints, Layout, Normalization, Preview, Previews, guess_preview};
 
 use crate::convert::layouts::FileLayout;
-use crate::picture::{Guess, Hints, Layout, Preview, Previews, guess_of};
-use crate::terminal::{count, escape};
-use crate::values::Normalization;
 
 /// The scaling to undo for a program, and the resulting notes.
 pub(super) struct Unscale {
@@ -40,7 +39,7 @@ impl Unscale {
     ) -> Result<Option<Normalization>> {
         let key = latent.key().unwrap_or_default();
         let layout = Layout::guess(shape, Hints { key, model: &self.model, ..Hints::default() });
-        let guess = guess_of(&layout, &self.model);
+        let guess = guess_preview(&layout, &self.model);
         let Some(by) = self.by.filter(|_| !is_unscaled) else {
             self.leave(latent, guess.as_ref(), is_unscaled);
             return Ok(None);

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use source_file::{MAX_KEPT, Origins, SourceArray, SourceFile, SourceOutline, for_each};
+pub use source_file::{MAX_KEPT, SourceArray, SourceFile, SourceOutline, for_each};
 
 /// The layout of a file's arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

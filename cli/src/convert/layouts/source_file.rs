@@ -1,11 +1,12 @@
 //! A record of a file's data other than latents, and the restoration of the file from it.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gen5::Dtype;
+use gen5_picture::Origins;
+use gen5_picture::text::escape;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -14,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{FileLayout, kohya, musubi};
 use crate::convert::texts::Texts;
 use crate::convert::types::{Other, Type};
-use crate::terminal::{escape, shorten};
+use crate::terminal::shorten;
 
 /// Limit on the bytes of arrays kept in addition to the latents of a file.
 pub const MAX_KEPT: u64 = 64 << 10;
@@ -308,15 +309,6 @@ fn is_unscaled<'l>(
         }
         _ => false,
     }
-}
-
-/// Information from the source files about latents. All members are sets of keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins {
-    /// Latents in the decoder's scale rather than the sampler's.
-    pub unscaled: HashSet<String>,
-    /// Latents with the axes channels, frames, height and width.
-    pub videos: HashSet<String>,
 }
 
 /// The first and last file of a list of sources, and the number of files.

@@ -1,5 +1,6 @@
 //! The HTML that shows everything about one file.
 
+use gen5_picture::text::{count, human_size};
 use maud::{Markup, html};
 
 use super::super::model::{
@@ -9,7 +10,7 @@ use super::super::text::{brief, json_lines, line, lines};
 use super::latent::{key, latent_section};
 use super::parts::{BRIEF, badges, id, shown, tags};
 use crate::output::environment::{SortedDrift, meaning, without_name};
-use crate::terminal::{self, count, human_size};
+use crate::terminal;
 
 /// Minimum size in bytes of a prompt that may need scrolling.
 const LONG: usize = 1000;

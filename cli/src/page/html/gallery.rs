@@ -1,12 +1,13 @@
 //! The HTML of several files: a card for each one, followed by its details.
 
+use gen5_picture::text::count;
 use maud::{Markup, html};
 
 use super::super::model::{HtmlPage, Integrity, ShownFile, ShownFrames};
 use super::super::text::{brief, line};
 use super::details::article;
 use super::parts::{BRIEF, NAME, badges, id, shown, tags};
-use crate::terminal::{count, shown_file_name};
+use crate::terminal::shown_file_name;
 
 /// Maximum number of tags on a card.
 const TAGS: usize = 8;

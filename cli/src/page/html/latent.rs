@@ -1,13 +1,13 @@
 //! The HTML of one latent: its pictures and statistics.
 
+use gen5_picture::text::{dimensions, four_digits, human_size};
+use gen5_picture::{ColorKey, Statistics, encode_png};
 use maud::{Markup, html};
 
 use super::super::chart;
 use super::super::model::{Picture, ShownFrame, ShownFrames, ShownLatent, ShownValues};
 use super::super::text::{brief, line};
 use super::parts::{NAME, shown};
-use crate::picture::{Key, Statistics, figure, png};
-use crate::terminal::{dimensions, human_size};
 
 pub(super) fn latent_section(latent: &ShownLatent) -> Markup {
     let name = brief(&latent.name, NAME);
@@ -30,15 +30,15 @@ pub(super) fn latent_section(latent: &ShownLatent) -> Markup {
 
 /// The key to the colours of all these latents.
 pub(super) fn key(latents: &[ShownLatent]) -> Markup {
-    let mut key = Key::default();
+    let mut key = ColorKey::default();
     latents.iter().filter_map(|latent| latent.values.as_ref().ok()).for_each(|values| key.merge(values.key));
     let bars = key.bars().filter_map(|(bar, words)| {
         let picture =
-            Picture { media_type: "image/png", bytes: png(&bar).ok()?, width: bar.width(), height: 1 };
+            Picture { media_type: "image/png", bytes: encode_png(&bar).ok()?, width: bar.width(), height: 1 };
         Some((picture, words))
     });
     html! {
-        @if key != Key::default() {
+        @if key != ColorKey::default() {
             div.key {
                 @for (bar, words) in bars { p { (shown(&bar, "", "bar", false)) (words) } }
                 p { (key.words()) }
@@ -111,7 +111,7 @@ fn frame(frame: &ShownFrame, name: &str) -> Markup {
                 figcaption {
                     (frame.label)
                     @if let Some((mean, std)) = mean_and_std {
-                        ": mean " (figure(mean)) ", std " (figure(std))
+                        ": mean " (four_digits(mean)) ", std " (four_digits(std))
                     }
                 }
             }
@@ -129,7 +129,7 @@ fn statistics(statistics: &Statistics) -> Markup {
     html! {
         dl.statistics {
             @for (name, value) in numbers {
-                div { dt { (name) } dd { @if let Some(value) = value { (figure(value)) } @else { "–" } } }
+                div { dt { (name) } dd { @if let Some(value) = value { (four_digits(value)) } @else { "–" } } }
             }
             @for (name, number) in [("NaN", statistics.nan), ("infinite", statistics.infinite)] {
                 @if number > 0 { div.odd { dt { (name) } dd { (number) } } }

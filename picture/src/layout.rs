@@ -26,8 +26,8 @@ pub struct Axis {
     pub role: Role,
 }
 
-/// The axes of a latent, outermost first. An axis of tokens counts as several, since each token
-/// covers an area of height and width.
+/// The meaning of a latent's axes, outermost first. An axis of tokens counts as several, since each
+/// token covers an area of height and width.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     axes: Vec<Axis>,
@@ -122,7 +122,16 @@ fn is_channels(len: usize) -> bool {
 }
 
 impl Layout {
-    /// The most likely interpretation of a shape.
+    /// The most likely interpretation of a shape, which has the outermost axis first. Any shape has
+    /// one.
+    ///
+    /// ```
+    /// use gen5_picture::{Hints, Layout};
+    ///
+    /// let layout = Layout::guess(&[50, 1, 4, 128, 96], Hints::default());
+    /// assert_eq!(layout.description(), "step × image × channel × height × width");
+    /// assert_eq!((layout.items(), layout.channels()), (50, 4));
+    /// ```
     pub fn guess(shape: &[usize], hints: Hints<'_>) -> Self {
         let known = if hints.is_video { video(shape, hints) } else { None };
         let told = known.or_else(|| packed(shape, hints)).or_else(|| video(shape, hints));
@@ -201,7 +210,7 @@ impl Layout {
     }
 
     /// The same layout with another number of rows, if these are whole pictures.
-    pub(super) fn of_rows(&self, rows: usize) -> Self {
+    pub(crate) fn of_rows(&self, rows: usize) -> Self {
         let mut layout = self.clone();
         if let Some(axis) = layout.axes.iter_mut().find(|axis| axis.len > 1) {
             axis.len = rows;
@@ -210,7 +219,7 @@ impl Layout {
     }
 
     /// Whether pictures spread over the whole range are more informative than the first ones.
-    pub(super) fn is_spread(&self) -> bool {
+    pub(crate) fn is_spread(&self) -> bool {
         self.axes.iter().find(|axis| axis.len > 1).is_some_and(is_spread)
     }
 
@@ -234,7 +243,7 @@ impl Layout {
 }
 
 /// The position of one of `count` pictures evenly spread from 0 to `last`.
-pub(super) fn spread_evenly(at: usize, count: usize, last: usize) -> usize {
+pub(crate) fn spread_evenly(at: usize, count: usize, last: usize) -> usize {
     let place = at as u128 * last as u128 / (count.max(2) - 1) as u128;
     usize::try_from(place).unwrap_or(last)
 }

@@ -38,7 +38,7 @@ impl Theme {
 
 /// A typeface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Face {
+pub(crate) enum Face {
     /// For sentences.
     Sans,
     /// For names and numbers.
@@ -53,23 +53,24 @@ static FONTS: LazyLock<Option<[FontRef<'static>; 2]>> = LazyLock::new(|| {
 
 /// The style of text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Style {
-    pub(super) face: Face,
+pub(crate) struct Style {
+    pub(crate) face: Face,
     /// Line height in pixels, without the space between lines.
-    pub(super) size: f32,
-    pub(super) color: Rgb<u8>,
+    pub(crate) size: f32,
+    pub(crate) color: Rgb<u8>,
 }
 
 impl Style {
     /// Width of a text in pixels.
-    pub(super) fn width(self, text: &str) -> u32 {
+    pub(crate) fn width(self, text: &str) -> u32 {
         whole(text.chars().map(|character| self.advance(character)).sum::<f32>().ceil())
     }
 
     /// A text cut to the available width, with an ellipsis if shortened. Only the start of a very
     /// long text is examined.
-    pub(super) fn fitted(self, text: &str, room: u32) -> String {
-        let (mut width, mut cut) = (0.0, 0);
+    pub(crate) fn fitted(self, text: &str, room: u32) -> String {
+        let mut width = 0.0;
+        let mut cut = 0;
         let with_ellipsis = room as f32 - self.advance('…');
         for (at, character) in text.char_indices() {
             if width <= with_ellipsis {
@@ -84,7 +85,7 @@ impl Style {
     }
 
     /// A text wrapped to the available width, with at most `most` lines; the last one is cut.
-    pub(super) fn wrapped(self, text: &str, room: u32, most: usize) -> Vec<String> {
+    pub(crate) fn wrapped(self, text: &str, room: u32, most: usize) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         let mut rest = text.trim();
         while !rest.is_empty() && lines.len() < most {
@@ -102,7 +103,8 @@ impl Style {
     /// The end of a line: after the last word that fits, or within a word that is longer than the
     /// line.
     fn break_at(self, text: &str, room: u32) -> usize {
-        let (mut width, mut last_space) = (0.0, None);
+        let mut width = 0.0;
+        let mut last_space = None;
         for (at, character) in text.char_indices() {
             if character == ' ' {
                 last_space = Some(at + 1);
@@ -140,12 +142,12 @@ impl Style {
 
 /// A whole number of pixels, at least 0.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped to 0 to 1e9
-pub(super) fn whole(pixels: f32) -> u32 {
+pub(crate) fn whole(pixels: f32) -> u32 {
     pixels.clamp(0.0, 1e9) as u32
 }
 
 /// A page that grows as it is painted on. Anything beyond its sides is clipped.
-pub(super) struct Canvas {
+pub(crate) struct Canvas {
     width: u32,
     paper: Rgb<u8>,
     pixels: Vec<u8>,
@@ -153,17 +155,17 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    pub(super) fn new(width: u32, paper: Rgb<u8>) -> Self {
+    pub(crate) fn new(width: u32, paper: Rgb<u8>) -> Self {
         Self { width, paper, pixels: Vec::new(), has_boxes: false }
     }
 
     /// Whether a text contained characters that no font has.
-    pub(super) fn has_boxes(&self) -> bool {
+    pub(crate) fn has_boxes(&self) -> bool {
         self.has_boxes
     }
 
     /// Extends the page to at least this height.
-    pub(super) fn grow(&mut self, height: u32) {
+    pub(crate) fn grow(&mut self, height: u32) {
         let line: Vec<u8> = self.paper.0.iter().copied().cycle().take(self.width as usize * 3).collect();
         while self.pixels.len() < line.len() * height as usize {
             self.pixels.extend_from_slice(&line);
@@ -171,7 +173,7 @@ impl Canvas {
     }
 
     /// The painted picture.
-    pub(super) fn finish(self) -> RgbImage {
+    pub(crate) fn finish(self) -> RgbImage {
         let height = self.pixels.len() / (self.width as usize * 3).max(1);
         let height = u32::try_from(height).unwrap_or(u32::MAX);
         RgbImage::from_raw(self.width, height, self.pixels).unwrap_or_default()
@@ -184,7 +186,7 @@ impl Canvas {
         self.pixels.get_mut(start..start + width as usize * 3).unwrap_or_default()
     }
 
-    pub(super) fn fill(&mut self, x: u32, y: u32, width: u32, height: u32, color: Rgb<u8>) {
+    pub(crate) fn fill(&mut self, x: u32, y: u32, width: u32, height: u32, color: Rgb<u8>) {
         self.grow(y + height);
         for y in y..y + height {
             for pixel in self.line(x, y, width).as_chunks_mut().0 {
@@ -194,7 +196,7 @@ impl Canvas {
     }
 
     /// Paints a picture, with each pixel as a rectangle of this size.
-    pub(super) fn picture(&mut self, x: u32, y: u32, picture: &RgbImage, (across, down): (u32, u32)) {
+    pub(crate) fn picture(&mut self, x: u32, y: u32, picture: &RgbImage, (across, down): (u32, u32)) {
         self.grow(y + picture.height() * down);
         for (row, top) in picture.rows().zip((y..).step_by(down.max(1) as usize)) {
             let wide: Vec<u8> =
@@ -210,7 +212,7 @@ impl Canvas {
     }
 
     /// Writes a text whose line starts at `y`; returns the position of its right end.
-    pub(super) fn text(&mut self, x: u32, y: u32, style: Style, text: &str) -> u32 {
+    pub(crate) fn text(&mut self, x: u32, y: u32, style: Style, text: &str) -> u32 {
         self.grow(y + whole(style.size.ceil()));
         let mut pen = x as f32;
         self.has_boxes |= text.chars().any(|character| style.lacks(character));
@@ -233,11 +235,11 @@ impl Canvas {
     }
 
     /// Blends a colour into part of a pixel.
-    pub(super) fn blend(&mut self, x: u32, y: u32, color: Rgb<u8>, cover: f32) {
+    pub(crate) fn blend(&mut self, x: u32, y: u32, color: Rgb<u8>, cover: f32) {
         let Some(pixel) = self.line(x, y, 1).first_chunk_mut::<3>() else { return };
         for (under, over) in pixel.iter_mut().zip(color.0) {
             let (from, to) = (f32::from(*under), f32::from(over));
-            *under = super::tiles::byte((from + (to - from) * cover.clamp(0.0, 1.0)) / 255.0);
+            *under = crate::tiles::byte((from + (to - from) * cover.clamp(0.0, 1.0)) / 255.0);
         }
     }
 }

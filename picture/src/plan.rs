@@ -5,12 +5,18 @@ use std::ops::Range;
 use gen5::Latent;
 use gen5::chunk::ChunkRecord;
 
-use super::layout::{Layout, spread_evenly};
-use crate::budget::PICTURES;
+use crate::layout::{Layout, spread_evenly};
+use crate::limits::LATENT_MEMORY;
 
-/// The requested results of a scan.
+/// What a [scan](crate::scan_latent) reads and keeps. By default, it reads up to 256 MiB of a
+/// latent, keeps up to 64 pictures of at most 256 pixels a side, and makes no histogram.
+///
+/// ```
+/// let statistics_alone = gen5_picture::ScanOptions { items: 0, ..Default::default() };
+/// # let _ = statistics_alone;
+/// ```
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ScanOptions {
     /// Maximum number of pictures to keep, as chosen by [`Layout::choose`].
     pub items: usize,
     /// Maximum length of a picture's longer side in pixels. Larger ones are scaled down by
@@ -26,13 +32,13 @@ pub struct Request {
     pub bins: usize,
 }
 
-impl Default for Request {
+impl Default for ScanOptions {
     fn default() -> Self {
-        Self { items: 64, side: 256, memory: PICTURES, sample: 256 << 20, rows: None, bins: 0 }
+        Self { items: 64, side: 256, memory: LATENT_MEMORY, sample: 256 << 20, rows: None, bins: 0 }
     }
 }
 
-impl Request {
+impl ScanOptions {
     /// Maximum number of pictures kept for this layout.
     pub fn items_within(&self, layout: &Layout) -> usize {
         let within = usize::try_from(self.memory / self.item(layout)).unwrap_or(usize::MAX);
@@ -62,17 +68,17 @@ const MOST_PIECES: usize = 256;
 const PLACES: usize = 32;
 
 /// The values to read and the pictures to keep.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Row ranges that can be read in parallel.
-    pub(super) pieces: Vec<Range<usize>>,
+    pub(crate) pieces: Vec<Range<usize>>,
     /// Maximum number of bytes to read from each.
-    pub(super) most: u64,
+    pub(crate) most: u64,
     /// The pictures to keep.
-    pub(super) chosen: Vec<usize>,
+    pub(crate) chosen: Vec<usize>,
 }
 
 impl Plan {
-    pub(super) fn new(latent: &Latent, layout: &Layout, rows: &Range<usize>, request: &Request) -> Self {
+    pub(crate) fn new(latent: &Latent, layout: &Layout, rows: &Range<usize>, options: &ScanOptions) -> Self {
         let count = rows.len();
         let row_bytes = latent.payload_size().checked_div(row_count(latent)).unwrap_or(0);
         let bytes = row_bytes.saturating_mul(count as u64);
@@ -81,7 +87,7 @@ impl Plan {
             // have any length.
             return Self { pieces: Vec::new(), most: u64::MAX, chosen: Vec::new() };
         }
-        let items = request.items_within(layout);
+        let items = options.items_within(layout);
         let is_raw = !latent.chunks().any(ChunkRecord::is_compressed);
         let chosen = match layout.items_in_row() {
             // Chosen by the layout of these rows alone.
@@ -91,7 +97,7 @@ impl Plan {
             }
             None => layout.choose(items),
         };
-        if bytes <= request.sample {
+        if bytes <= options.sample {
             // Parts are already decompressed in parallel.
             let tasks = if is_raw { usize::try_from(bytes / PIECE).unwrap_or(MOST_PIECES) } else { 1 }
                 .clamp(1, count.min(MOST_PIECES));
@@ -99,7 +105,7 @@ impl Plan {
             let pieces = (0..tasks).map(|at| cut(at)..cut(at + 1)).collect();
             return Self { pieces, most: u64::MAX, chosen };
         }
-        let share = request.sample / PLACES as u64;
+        let share = options.sample / PLACES as u64;
         let some = usize::try_from(share / row_bytes).unwrap_or(count).clamp(1, count);
         let (pieces, chosen) = match layout.items_in_row() {
             _ if is_raw => {
@@ -117,7 +123,7 @@ impl Plan {
             None => (part_starts(latent, rows, some), chosen),
         };
         // A single row can be larger than the limit.
-        let most = if row_bytes > share { request.sample / pieces.len().max(1) as u64 } else { u64::MAX };
+        let most = if row_bytes > share { options.sample / pieces.len().max(1) as u64 } else { u64::MAX };
         Self { pieces, most, chosen }
     }
 }

@@ -8,10 +8,10 @@ use std::ops::Range;
 use gen5::{Dtype, Latent};
 use rayon::prelude::*;
 
-use super::layout::{Axis, Hints, Layout, Role};
-use super::plan::{Plan, Request};
-use super::plane::Plane;
-use super::statistics::{Histogram, Sketch, Statistics};
+use crate::layout::{Axis, Hints, Layout, Role};
+use crate::plan::{Plan, ScanOptions};
+use crate::plane::Plane;
+use crate::statistics::{Histogram, Sketch, Statistics};
 
 /// The results of a scan.
 #[derive(Clone, Debug)]
@@ -47,24 +47,26 @@ pub struct Item {
     pub planes: Vec<Plane>,
 }
 
-/// Scans a latent.
+/// Reads a latent once, in parallel, and returns its statistics and pictures. The latent may be a
+/// range of another's rows ([`rows`](Latent::rows)).
 ///
 /// # Errors
 ///
-/// Those of reading it, and of rows out of range.
-pub fn scan(latent: &Latent, hints: Hints<'_>, request: &Request) -> gen5::Result<Scan> {
+/// Those of reading the values, and of [`rows`](Latent::rows).
+pub fn scan_latent(latent: &Latent, hints: Hints<'_>, options: &ScanOptions) -> gen5::Result<Scan> {
     let layout = Layout::guess(latent.shape(), hints);
     let all = latent.row_axis().and_then(|axis| latent.shape().get(axis)).copied().unwrap_or(1);
-    let rows = request.rows.clone().unwrap_or(0..all);
-    // Rejects rows out of range before they are used.
-    let values = match latent.row_axis() {
-        Some(_) => latent.rows(rows.clone())?.len(),
-        None => latent.len(),
+    let rows = options.rows.clone().unwrap_or(0..all);
+    // Rejects rows out of range before they are used. A scalar has none.
+    let values = if options.rows.is_none() && latent.row_axis().is_none() {
+        latent.len()
+    } else {
+        latent.rows(rows.clone())?.len()
     };
-    let Plan { pieces, most, chosen } = Plan::new(latent, &layout, &rows, request);
-    let frame = Frame::new(&layout, chosen, request);
+    let Plan { pieces, most, chosen } = Plan::new(latent, &layout, &rows, options);
+    let frame = Frame::new(&layout, chosen, options);
     let sketch = match pieces.first() {
-        Some(first) if request.bins > 0 => Some(sketch(latent, first, &layout)?),
+        Some(first) if options.bins > 0 => Some(sketch(latent, first, &layout)?),
         _ => None,
     };
     let pass = || Pass::new(&frame, latent.dtype(), sketch.clone());
@@ -74,7 +76,7 @@ pub fn scan(latent: &Latent, hints: Hints<'_>, request: &Request) -> gen5::Resul
     for pass in passes {
         whole.merge(pass?);
     }
-    Ok(whole.finish(&layout, values, request.bins))
+    Ok(whole.finish(&layout, values, options.bins))
 }
 
 /// Number of bytes read first, to choose the center of the counts.
@@ -83,7 +85,7 @@ const START: u64 = 64 << 10;
 /// An empty sketch for the histogram, centered by the first of these rows. Reading several could
 /// decompress several whole parts.
 fn sketch(latent: &Latent, rows: &Range<usize>, layout: &Layout) -> gen5::Result<Sketch> {
-    let nothing_kept = Frame::new(layout, Vec::new(), &Request::default());
+    let nothing_kept = Frame::new(layout, Vec::new(), &ScanOptions::default());
     let pass = Pass { left: START, ..Pass::new(&nothing_kept, latent.dtype(), None) };
     let first = rows.start..rows.end.min(rows.start + 1);
     Ok(Sketch::around(&read(latent, &first, pass)?.statistics()))
@@ -126,9 +128,10 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn new(layout: &'a Layout, items: Vec<usize>, request: &Request) -> Self {
-        let (full_width, full_height) = (layout.width(), layout.height());
-        let factor = full_width.max(full_height).div_ceil(request.side.max(1)).max(1);
+    fn new(layout: &'a Layout, items: Vec<usize>, options: &ScanOptions) -> Self {
+        let full_width = layout.width();
+        let full_height = layout.height();
+        let factor = full_width.max(full_height).div_ceil(options.side.max(1)).max(1);
         Self {
             axes: layout.axes(),
             channels: layout.channels(),

@@ -1,23 +1,28 @@
-//! The parts of a file to draw, as selected by options.
+//! The latents of a file to draw, as selected by options.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use gen5::{Latent, Reader};
+use gen5_picture::text::count;
+use gen5_picture::{Clues, Layout, Medium, Preview, Previews, ViewOptions};
 
 use super::latents::find;
 use crate::failure::usage_error;
-use crate::options::{LookArgs, RowRange};
-use crate::picture::{Clues, Layout, Medium, Preview, Previews, Wish};
-use crate::terminal::count;
+use crate::options::{RowRange, ViewArgs};
 
 /// The requested view, checked against the file.
-pub(crate) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) -> Result<Wish> {
+pub(crate) fn view_options(
+    args: &ViewArgs,
+    width: u32,
+    reader: &Reader,
+    clues: &Clues,
+    path: &Path,
+) -> Result<ViewOptions> {
     let named: Vec<Latent> = args.latents.iter().map(|key| find(reader, key, path)).collect::<Result<_>>()?;
     let previews = args.preview.previews();
     if args.rows.is_some() || matches!(previews, Previews::By(_)) {
         let all: Vec<Latent> = if named.is_empty() { reader.latents().collect() } else { named.clone() };
-        let clues = Clues::of(reader);
         let layout = |latent: &Latent| Layout::guess(latent.shape(), clues.hints(latent));
         let layouts: Vec<(&Latent, Layout)> = all.iter().map(|latent| (latent, layout(latent))).collect();
         if let Some(rows) = args.rows {
@@ -27,7 +32,7 @@ pub(crate) fn wish(args: &LookArgs, width: u32, reader: &Reader, path: &Path) ->
             check_preview(preview, &layouts)?;
         }
     }
-    Ok(Wish {
+    Ok(ViewOptions {
         latents: (!named.is_empty()).then(|| named.iter().map(Latent::index).collect()),
         rows: args.rows.map(|rows| (rows.start, rows.end)),
         previews,

@@ -1,4 +1,4 @@
-//! Pictures as files: decodes the image stored in a GEN5 file, and encodes painted pictures as PNG.
+//! Encoded images: decodes the image stored in a GEN5 file, and encodes pictures as PNG.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -11,25 +11,22 @@ use image::{
     Limits, RgbImage, Rgba, RgbaImage,
 };
 
-use crate::budget::IMAGES;
+use crate::limits::IMAGE_MEMORY;
 
 /// Maximum side of a decoded image in pixels.
 const MAX_SIDE: u32 = 32_768;
 
-/// Limit on the total memory of an image: encoded, during decoding, and during rotation.
-const MAX_BYTES: u64 = IMAGES;
-
 /// The background of a transparent image.
 const PAPER: Rgba<u8> = Rgba([255, 255, 255, 255]);
 
-/// A decoded image.
+/// A decoded image, scaled down if it was larger than requested.
 #[derive(Clone, Debug)]
-pub struct Stored {
-    /// Its original width.
+pub struct Thumbnail {
+    /// Width of the original in pixels, as displayed.
     pub width: u32,
-    /// Its original height.
+    /// Height of the original in pixels.
     pub height: u32,
-    /// The image, scaled down if it was larger than requested.
+    /// The image. Transparent pixels are white.
     pub picture: RgbImage,
 }
 
@@ -40,7 +37,7 @@ fn decoder(encoded: &[u8]) -> ImageResult<(impl ImageDecoder + '_, Orientation)>
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_BYTES);
+    limits.max_alloc = Some(IMAGE_MEMORY);
     // Some decoders copy the input.
     limits.reserve(encoded.len() as u64)?;
     reader.limits(limits.clone());
@@ -75,75 +72,79 @@ fn swaps_sides(orientation: Orientation) -> bool {
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
-/// The maximum memory for decoding an image, given its encoded size and, if known, its width and
-/// height.
-pub fn memory_of(pixels: Option<(u32, u32)>, encoded: u64) -> u64 {
+/// The maximum memory for decoding an image in bytes, at most [`IMAGE_MEMORY`], given its encoded
+/// size in bytes and, if known, its width and height.
+pub fn image_memory(pixels: Option<(u32, u32)>, encoded: u64) -> u64 {
     const BYTES: u64 = 4 * MOST_TIMES; // of a pixel, but for those of 16 bits and floats
     match pixels {
         Some((width, height)) => (u64::from(width) * u64::from(height))
             .saturating_mul(BYTES)
             .saturating_add(encoded)
-            .min(MAX_BYTES),
-        None => MAX_BYTES,
+            .min(IMAGE_MEMORY),
+        None => IMAGE_MEMORY,
     }
 }
 
-/// Width and height of an image as displayed, read from its first bytes.
+/// Width and height of an image in pixels, as displayed. The first bytes of the image suffice, if
+/// they contain its size.
 ///
 /// # Errors
 ///
-/// Those of [`decode`].
-pub fn dimensions(encoded: &[u8]) -> ImageResult<(u32, u32)> {
+/// Those of [`decode_image`].
+pub fn image_size(encoded: &[u8]) -> ImageResult<(u32, u32)> {
     let (decoder, orientation) = decoder(encoded)?;
     let (width, height) = decoder.dimensions();
     Ok(if swaps_sides(orientation) { (height, width) } else { (width, height) })
 }
 
-/// Decodes an image and applies its orientation.
+/// Decodes a BMP, GIF, JPEG, PNG, TIFF or WebP image and rotates it as its Exif says.
 ///
 /// # Errors
 ///
-/// If it is damaged, of unknown format, or larger than 32,768 pixels per side or a GiB in memory.
-pub fn decode(encoded: &[u8]) -> ImageResult<DynamicImage> {
+/// If it is damaged, of another format, larger than 32,768 pixels per side, or takes more than
+/// [`IMAGE_MEMORY`] to decode.
+pub fn decode_image(encoded: &[u8]) -> ImageResult<DynamicImage> {
     let (decoder, orientation) = decoder(encoded)?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)
 }
 
-/// An image scaled down to fit into a square of `side` pixels, if it is larger.
-pub fn fitted(image: &DynamicImage, side: u32) -> Cow<'_, DynamicImage> {
-    match image.width().max(image.height()) > side {
-        true => Cow::Owned(image.thumbnail(side, side)),
-        false => Cow::Borrowed(image),
+/// Scales an image down to fit into a square of `side` pixels, if it is larger.
+pub fn shrink_image(image: &DynamicImage, side: u32) -> Cow<'_, DynamicImage> {
+    if image.width().max(image.height()) > side {
+        Cow::Owned(image.thumbnail(side, side))
+    } else {
+        Cow::Borrowed(image)
     }
 }
 
-/// Decodes an image and scales it down to fit into a square of `side` pixels.
-///
-/// # Errors
-///
-/// Those of [`decode`].
-pub fn stored(encoded: &[u8], side: u32) -> ImageResult<Stored> {
-    let image = decode(encoded)?;
-    let (width, height) = (image.width(), image.height());
-    let small = fitted(&image, side);
-    let picture = if small.color().has_alpha() {
-        let mut paper = RgbaImage::from_pixel(small.width(), small.height(), PAPER);
-        overlay(&mut paper, &small.to_rgba8(), 0, 0);
-        DynamicImage::ImageRgba8(paper).into_rgb8()
-    } else {
-        small.to_rgb8()
-    };
-    Ok(Stored { width, height, picture })
+impl Thumbnail {
+    /// Decodes an image and scales it down to fit into a square of `side` pixels.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode_image`].
+    pub fn decode(encoded: &[u8], side: u32) -> ImageResult<Self> {
+        let image = decode_image(encoded)?;
+        let small = shrink_image(&image, side);
+        let picture = if small.color().has_alpha() {
+            let mut paper = RgbaImage::from_pixel(small.width(), small.height(), PAPER);
+            overlay(&mut paper, &small.to_rgba8(), 0, 0);
+            DynamicImage::ImageRgba8(paper).into_rgb8()
+        } else {
+            small.to_rgb8()
+        };
+        Ok(Self { width: image.width(), height: image.height(), picture })
+    }
 }
 
-/// A picture as PNG, with fast compression.
+/// Encodes a picture as PNG, with fast compression.
 ///
 /// # Errors
 ///
 /// If it has no pixels.
-pub fn png(picture: &RgbImage) -> ImageResult<Vec<u8>> {
+pub fn encode_png(picture: &RgbImage) -> ImageResult<Vec<u8>> {
     let mut file = Vec::new();
     PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive).write_image(
         picture.as_raw(),
@@ -163,10 +164,10 @@ mod tests {
     #[test]
     fn what_is_painted_comes_back() {
         let picture = RgbImage::from_fn(40, 20, |x, y| Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 200]));
-        let file = png(&picture).unwrap();
-        assert_eq!(dimensions(&file).unwrap(), (40, 20));
-        assert_eq!(stored(&file, 64).unwrap().picture, picture);
-        let small = stored(&file, 10).unwrap();
+        let file = encode_png(&picture).unwrap();
+        assert_eq!(image_size(&file).unwrap(), (40, 20));
+        assert_eq!(Thumbnail::decode(&file, 64).unwrap().picture, picture);
+        let small = Thumbnail::decode(&file, 10).unwrap();
         assert_eq!((small.width, small.height), (40, 20));
         assert_eq!(small.picture.dimensions(), (10, 5));
     }
@@ -174,8 +175,8 @@ mod tests {
     #[test]
     fn what_is_no_image_is_refused() {
         for file in [&b""[..], b"GIF89a", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", &[0; 100]] {
-            assert!(decode(file).is_err());
-            assert!(dimensions(file).is_err());
+            assert!(decode_image(file).is_err());
+            assert!(image_size(file).is_err());
         }
     }
 
@@ -189,8 +190,8 @@ mod tests {
         let exif = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
         encoder.set_exif_metadata(exif.to_vec()).unwrap();
         encoder.encode_image(&picture).unwrap();
-        assert_eq!(dimensions(&file).unwrap(), (8, 40));
-        let seen = stored(&file, 20).unwrap();
+        assert_eq!(image_size(&file).unwrap(), (8, 40));
+        let seen = Thumbnail::decode(&file, 20).unwrap();
         assert_eq!((seen.width, seen.height, seen.picture.dimensions()), (8, 40, (4, 20)));
         let (top, bottom) = (seen.picture.get_pixel(2, 2), seen.picture.get_pixel(2, 17));
         assert!(top.0[0] > 200 && bottom.0[2] > 200, "{top:?} {bottom:?}");
@@ -206,7 +207,7 @@ mod tests {
         }
         let crc = crc32fast::hash(&file[12..29]).to_be_bytes();
         file[29..33].copy_from_slice(&crc);
-        let error = decode(&file).unwrap_err();
+        let error = decode_image(&file).unwrap_err();
         assert!(matches!(error, image::ImageError::Limits(_)), "{error}");
     }
 
@@ -236,11 +237,11 @@ mod tests {
     #[test]
     fn what_decoders_take_beside_the_pixels_counts() {
         for format in [ImageFormat::Jpeg, ImageFormat::WebP] {
-            assert_eq!(dimensions(&said_to_be(format, 9000)).unwrap(), (9000, 9000), "{format:?}");
+            assert_eq!(image_size(&said_to_be(format, 9000)).unwrap(), (9000, 9000), "{format:?}");
             // 432 MB at three bytes per pixel; four times that exceeds a GiB.
             for limited in [
-                decode(&said_to_be(format, 12_000)).map(|_| ()),
-                dimensions(&said_to_be(format, 12_000)).map(|_| ()),
+                decode_image(&said_to_be(format, 12_000)).map(|_| ()),
+                image_size(&said_to_be(format, 12_000)).map(|_| ()),
             ] {
                 assert!(matches!(limited, Err(image::ImageError::Limits(_))), "{format:?}: {limited:?}");
             }
@@ -260,7 +261,7 @@ mod tests {
             file[16..24].copy_from_slice(&[15_000_u32.to_be_bytes(), 15_000_u32.to_be_bytes()].concat());
             let crc = crc32fast::hash(&file[12..29]).to_be_bytes();
             file[29..33].copy_from_slice(&crc);
-            dimensions(&file)
+            image_size(&file)
         };
         assert_eq!(exif(1).unwrap(), (15_000, 15_000));
         assert_eq!(exif(3).unwrap(), (15_000, 15_000), "upside down in place");
@@ -272,6 +273,6 @@ mod tests {
         let mut file = Vec::new();
         let image = RgbaImage::from_pixel(2, 2, Rgba([10, 20, 30, 0]));
         image.write_to(&mut Cursor::new(&mut file), ImageFormat::Png).unwrap();
-        assert_eq!(*stored(&file, 64).unwrap().picture.get_pixel(1, 1), Rgb([255, 255, 255]));
+        assert_eq!(*Thumbnail::decode(&file, 64).unwrap().picture.get_pixel(1, 1), Rgb([255, 255, 255]));
     }
 }

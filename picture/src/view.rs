@@ -1,19 +1,17 @@
-//! The view of one latent on a page or a terminal: its pictures and their captions.
+//! Views of latents for a page or a terminal: their pictures, statistics and notes.
 
 use gen5::{Latent, Reader};
 use rayon::prelude::*;
 
-use super::arrangement::{Arrangement, Medium, Room};
-use super::clues::Clues;
-use super::files::Stored;
-use super::layout::{Layout, Role, Scaling};
-use super::plan::Request;
-use super::preview::{Guess, Preview, guess};
-use super::scan::{Scan, scan};
-use super::statistics::figure;
-use super::tiles::{Key, Scale};
-use crate::budget::ALL_PICTURES;
-use crate::terminal::{count, dimensions, escape, escape_prose, human_size, shown_name};
+use crate::arrangement::{Arrangement, Medium, Room};
+use crate::clues::Clues;
+use crate::layout::{Layout, Role, Scaling};
+use crate::limits::VIEW_MEMORY;
+use crate::plan::ScanOptions;
+use crate::preview::{Preview, guess_preview};
+use crate::scan::{Scan, scan_latent};
+use crate::text::{count, dimensions, escape, four_digits, human_size, shown_name};
+use crate::tiles::{ColorKey, Scale};
 
 /// The previews to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +24,9 @@ pub enum Previews {
     By(Preview),
 }
 
-/// The requested view.
+/// The latents to view, and how.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct ViewOptions {
     /// Positions of the latents; `None` for all.
     pub latents: Option<Vec<usize>>,
     /// The first row and the exclusive end, for latents whose rows are whole pictures.
@@ -37,15 +35,16 @@ pub struct Wish {
     pub previews: Previews,
     /// Pictures per line; `None` for as many as fit.
     pub columns: Option<u32>,
-    /// Available width in pixels.
+    /// Available width in pixels, or in half cells of a terminal.
     pub width: u32,
     /// The surface to paint on.
     pub medium: Medium,
 }
 
-/// The view of a latent.
+/// The view of a latent: its scan, and the size and place of each picture. [`paint`](Self::paint)
+/// paints them.
 #[derive(Debug)]
-pub struct Look {
+pub struct View {
     /// The latent.
     pub latent: Latent,
     /// The scan, or the reason why it failed.
@@ -55,11 +54,11 @@ pub struct Look {
     /// The requested factors, if its channels do not match them.
     unfit: Option<Preview>,
     /// The scale of its values.
-    pub(super) scaling: Scaling,
+    pub(crate) scaling: Scaling,
     /// Whether the whole latent is shown although rows were requested, since its rows are not
     /// pictures.
     is_whole: bool,
-    pub(super) arrangement: Arrangement,
+    pub(crate) arrangement: Arrangement,
 }
 
 /// Maximum number of latents shown of a file.
@@ -85,44 +84,45 @@ const IN_CELLS: u32 = 72;
 /// Bins of a histogram.
 const BINS: usize = 56;
 
-/// Scans the latents of a file in parallel. Also returns the number of latents left out because
-/// there are too many.
-pub fn look(reader: &Reader, wish: &Wish) -> (Vec<Look>, usize) {
-    let latents: Vec<Latent> = match &wish.latents {
+/// Scans the latents of a file in parallel, up to 48 of them, and arranges their pictures. Also
+/// returns the number of latents left out because there are more.
+///
+/// A latent that cannot be read has the error as its scan.
+pub fn view_latents(reader: &Reader, clues: &Clues, options: &ViewOptions) -> (Vec<View>, usize) {
+    let latents: Vec<Latent> = match &options.latents {
         Some(indices) => indices.iter().filter_map(|index| reader.latent_at(*index).ok()).collect(),
         None => reader.latents().take(MOST_LATENTS).collect(),
     };
-    let all = wish.latents.as_ref().map_or(reader.latents().len(), Vec::len);
-    let clues = Clues::of(reader);
+    let all = options.latents.as_ref().map_or(reader.latents().len(), Vec::len);
     let shown = latents.len().min(MOST_LATENTS);
-    let looks: Vec<Look> = latents
+    let views: Vec<View> = latents
         .into_par_iter()
         .take(MOST_LATENTS)
-        .map(|latent| look_at(latent, &clues, shown, wish))
+        .map(|latent| view_latent(latent, clues, shown, options))
         .collect();
-    (looks, all - shown)
+    (views, all - shown)
 }
 
-fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> Look {
+fn view_latent(latent: Latent, clues: &Clues, shown_latents: usize, options: &ViewOptions) -> View {
     let hints = clues.hints(&latent);
     let layout = Layout::guess(latent.shape(), hints);
-    let (preview, unfit) = match wish.previews {
+    let (preview, unfit) = match options.previews {
         Previews::Off => (None, None),
         Previews::By(preview) if preview.fits(&layout) => (Some((preview, None)), None),
         Previews::By(preview) => (None, Some(preview)),
         Previews::Auto => {
-            let guess = guess_of(&layout, hints.model);
+            let guess = guess_preview(&layout, hints.model);
             (guess.map(|guess| (guess.preview, Some(guess.why))), None)
         }
     };
     let tiles = (ALL_TILES / shown_latents.max(1)).min(TILES);
-    let most = match wish.medium {
+    let most = match options.medium {
         Medium::Pixels => (tiles / (layout.channels() + 1)).clamp(6, 64),
         Medium::Cells => 24,
     };
-    let memory = ALL_PICTURES / shown_latents.max(1) as u64;
-    let most = Request { items: most, memory, ..Request::default() }.items_within(&layout);
-    let rows = wish.rows.zip(layout.items_in_row()).map(|((start, end), in_row)| {
+    let memory = VIEW_MEMORY / shown_latents.max(1) as u64;
+    let most = ScanOptions { items: most, memory, ..ScanOptions::default() }.items_within(&layout);
+    let rows = options.rows.zip(layout.items_in_row()).map(|((start, end), in_row)| {
         let count = layout.items() / in_row.max(1);
         start..end.unwrap_or(count)
     });
@@ -130,28 +130,22 @@ fn look_at(latent: Latent, clues: &Clues, shown_latents: usize, wish: &Wish) -> 
         Some(rows) => layout.of_rows(rows.len()).choose(most).len(),
         None => layout.choose(most).len(),
     };
-    let height = match wish.medium {
+    let height = match options.medium {
         Medium::Cells => IN_CELLS,
         Medium::Pixels if shown_latents == 1 || layout.channels() > 4 => ALONE,
         Medium::Pixels => AMONG_OTHERS,
     };
-    let room = Room { width: wish.width, columns: wish.columns, height, medium: wish.medium };
+    let room = Room { width: options.width, columns: options.columns, height, medium: options.medium };
     let arrangement = Arrangement::of(&layout, shown, preview.is_some(), room);
-    let is_whole = wish.rows.is_some() && rows.is_none();
-    let sample = (ALL_BYTES / shown_latents.max(1) as u64).min(Request::default().sample);
-    let request = Request { items: shown, side: arrangement.side(), memory, sample, rows, bins: BINS };
-    let (scan, scaling) = (scan(&latent, hints, &request), hints.scaling);
-    Look { latent, scan, preview, unfit, scaling, is_whole, arrangement }
+    let is_whole = options.rows.is_some() && rows.is_none();
+    let sample = (ALL_BYTES / shown_latents.max(1) as u64).min(ScanOptions::default().sample);
+    let request = ScanOptions { items: shown, side: arrangement.side(), memory, sample, rows, bins: BINS };
+    let scaling = hints.scaling;
+    let scan = scan_latent(&latent, hints, &request);
+    View { latent, scan, preview, unfit, scaling, is_whole, arrangement }
 }
 
-/// The factors for a latent with this layout, if any match. Video models are numerous, and their
-/// latents have as many channels as those of images, so they require the model's name.
-pub fn guess_of(layout: &Layout, model: &str) -> Option<Guess> {
-    let is_video = layout.axes().iter().any(|axis| axis.name == "frame");
-    guess(layout.channels(), model).filter(|guess| guess.by_name || !is_video)
-}
-
-impl Look {
+impl View {
     /// The latent's key, or its position if it has none.
     pub fn name(&self) -> String {
         shown_name(self.latent.key(), self.latent.index())
@@ -159,7 +153,8 @@ impl Look {
 
     /// Dtype, shape and size.
     pub fn kind(&self) -> String {
-        let (dtype, shape) = (self.latent.dtype(), dimensions(self.latent.shape(), " × "));
+        let dtype = self.latent.dtype();
+        let shape = dimensions(self.latent.shape(), " × ");
         format!("{dtype} · {shape} · {}", human_size(self.latent.payload_size()))
     }
 
@@ -171,10 +166,10 @@ impl Look {
         if let (Some(min), Some(max), Some(mean), Some(deviation)) =
             (of.min(), of.max(), of.mean(), of.deviation())
         {
-            figures.push(("min", figure(f64::from(min))));
-            figures.push(("max", figure(f64::from(max))));
-            figures.push(("mean", figure(mean)));
-            figures.push(("std", figure(deviation)));
+            figures.push(("min", four_digits(f64::from(min))));
+            figures.push(("max", four_digits(f64::from(max))));
+            figures.push(("mean", four_digits(mean)));
+            figures.push(("std", four_digits(deviation)));
         }
         let counted =
             [("NaN", of.nan), ("infinite", of.infinite)].into_iter().filter(|(_, count)| *count > 0);
@@ -211,7 +206,8 @@ impl Look {
             return vec!["none of its pictures is small enough to be shown".into()];
         }
         let mut notes = Vec::new();
-        let (layout, shown) = (&scan.layout, scan.items.len());
+        let layout = &scan.layout;
+        let shown = scan.items.len();
         if shown < layout.items() {
             let mut axes = layout.axes().iter().filter(|axis| axis.role == Role::Item && axis.len > 1);
             let what = match (axes.next(), axes.next()) {
@@ -248,55 +244,15 @@ impl Look {
     }
 
     /// The key to the colours of its pictures.
-    pub(super) fn key(&self) -> Key {
+    pub(crate) fn color_key(&self) -> ColorKey {
         match &self.scan {
-            Ok(scan) if !scan.items.is_empty() => Key::of(&scan.channels, self.preview.is_some()),
-            _ => Key::default(),
+            Ok(scan) if !scan.items.is_empty() => ColorKey::of(&scan.channels, self.preview.is_some()),
+            _ => ColorKey::default(),
         }
     }
 
     /// The scale of each channel.
     pub fn scales(&self) -> Vec<Scale> {
         self.scan.as_ref().map(|scan| scan.channels.iter().map(Scale::of).collect()).unwrap_or_default()
-    }
-}
-
-/// Facts about the file, one line each, and the prompt joined into one line; all escaped.
-pub fn facts(reader: &Reader, image: Option<&Stored>) -> (Vec<String>, String) {
-    let size = human_size(reader.file_size());
-    let mut about = vec![size];
-    about.extend(image.map(|stored| format!("image {} × {}", stored.width, stored.height)));
-    let Ok(metadata) = reader.metadata() else {
-        return (vec![about.join("  ·  "), "its metadata is not as the format has it".into()], String::new());
-    };
-    let model = metadata.model_info();
-    let name = format!("{} {}", model.model_name, model.version);
-    let mut lines = vec![name.trim().to_owned()];
-    if let Some(settings) = &model.generation_settings {
-        let mut said = vec![
-            format!("seed {}", settings.seed),
-            count(usize::try_from(settings.steps).unwrap_or(usize::MAX), "step"),
-        ];
-        said.push(settings.sampler.clone());
-        said.extend(settings.cfg_scale.map(|scale| format!("cfg {scale}")));
-        lines.push(said.join("  ·  "));
-    }
-    about.insert(0, model.date.split('.').next().unwrap_or_default().replace('T', " "));
-    lines.push(about.join("  ·  "));
-    let prompt: Vec<&str> = model.prompt.split_whitespace().take(SHOWN).collect();
-    (
-        lines.iter().map(|line| beginning(line)).filter(|line| !line.is_empty()).collect(),
-        beginning(&prompt.join(" ")),
-    )
-}
-
-/// Limit on the characters shown of a text.
-const SHOWN: usize = 600;
-
-/// The start of a text, escaped.
-fn beginning(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", escape_prose(text.split_at(end).0)),
-        None => escape_prose(text).into_owned(),
     }
 }

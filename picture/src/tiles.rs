@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use image::{Rgb, RgbImage};
 
-use super::plane::Plane;
-use super::statistics::{Statistics, figure};
+use crate::plane::Plane;
+use crate::statistics::Statistics;
+use crate::text::four_digits;
 
 /// The colour of NaN. No map has a similar one.
-pub const NAN: Rgb<u8> = Rgb([255, 0, 220]);
+pub const NAN_COLOR: Rgb<u8> = Rgb([255, 0, 220]);
 
 /// Number of deviations from the mean at which colours end, so that outliers do not make everything
 /// else grey.
@@ -56,7 +57,7 @@ impl Scale {
     /// The colour of a value; values beyond the ends have the colour of the nearest end.
     pub fn color(self, value: f32) -> Rgb<u8> {
         if value.is_nan() {
-            return NAN;
+            return NAN_COLOR;
         }
         let (low, high) = self.ends();
         // Halved, since the distance between the ends can exceed the range of float32.
@@ -65,13 +66,13 @@ impl Scale {
             Self::Signed(_) => &SIGNED,
             Self::Between(..) => &RISING,
         };
-        map.get(usize::from(byte(place))).copied().unwrap_or(NAN)
+        map.get(usize::from(byte(place))).copied().unwrap_or(NAN_COLOR)
     }
 }
 
 /// The colours used on a page, for a legend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Key {
+pub struct ColorKey {
     signed: bool,
     rising: bool,
     nan: bool,
@@ -79,7 +80,7 @@ pub struct Key {
     preview: bool,
 }
 
-impl Key {
+impl ColorKey {
     /// The key for tiles with these channels, and for their preview if there is one.
     pub fn of(channels: &[Statistics], preview: bool) -> Self {
         let mut key = Self { preview, ..Self::default() };
@@ -118,7 +119,7 @@ impl Key {
         let bars = [
             self.signed.then(|| (bar(Scale::Signed(1.0)), signed)),
             self.rising.then(|| (bar(Scale::Between(0.0, 1.0)), rising)),
-            self.nan.then(|| (RgbImage::from_pixel(WIDTH, 1, NAN), "NaN (magenta)")),
+            self.nan.then(|| (RgbImage::from_pixel(WIDTH, 1, NAN_COLOR), "NaN (magenta)")),
         ];
         bars.into_iter().flatten()
     }
@@ -139,20 +140,24 @@ impl Key {
     }
 }
 
-/// The picture of a channel, one pixel per value.
-pub fn tile(plane: &Plane, scale: Scale) -> RgbImage {
+/// Paints a channel, one pixel per value.
+pub fn paint_tile(plane: &Plane, scale: Scale) -> RgbImage {
     RgbImage::from_fn(plane.width(), plane.height(), |x, y| scale.color(plane.value(x, y)))
 }
 
 /// A number in short form.
-pub(super) fn short(value: f32) -> String {
+pub(crate) fn short(value: f32) -> String {
     let text = format!("{value:.2}");
-    if (0.01..1000.0).contains(&value.abs()) { text.replace('-', "−") } else { figure(f64::from(value)) }
+    if (0.01..1000.0).contains(&value.abs()) {
+        text.replace('-', "−")
+    } else {
+        four_digits(f64::from(value))
+    }
 }
 
 /// A fraction as a byte: 0 or less is 0, and 1 or more is 255.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped to 0 to 255; a cast makes NaN 0
-pub(super) fn byte(part: f32) -> u8 {
+pub(crate) fn byte(part: f32) -> u8 {
     (part.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
@@ -191,7 +196,7 @@ fn map(anchors: &[[u8; 3]]) -> Map {
         let Some((left, [from, to])) =
             pairs.next_back().and_then(|(at, pair)| Some((at, pair.as_array::<2>()?)))
         else {
-            return NAN;
+            return NAN_COLOR;
         };
         let share = place - left as f32;
         from_oklab(std::array::from_fn(|part| match (from.get(part), to.get(part)) {
@@ -248,7 +253,7 @@ mod tests {
         assert_eq!(scale.color(2.0), Rgb([103, 0, 31]));
         assert_eq!(scale.color(f32::INFINITY), scale.color(2.0));
         assert_eq!(scale.color(f32::NEG_INFINITY), scale.color(-9.0));
-        assert_eq!(scale.color(f32::NAN), NAN);
+        assert_eq!(scale.color(f32::NAN), NAN_COLOR);
         // Zero lies between two of 256 colours; both appear white.
         assert!(scale.color(0.0).0.iter().all(|part| *part > 240));
         assert_eq!(Scale::Between(1.0, 3.0).color(1.0), Rgb([68, 1, 84]));
@@ -271,15 +276,15 @@ mod tests {
     fn a_key_has_the_colours_that_are_used() {
         let of = |values: &[&[f32]]| {
             let channels: Vec<Statistics> = values.iter().map(|values| statistics(values)).collect();
-            Key::of(&channels, false)
+            ColorKey::of(&channels, false)
         };
         let words =
-            |key: Key| key.bars().map(|(_, words)| words.split(' ').next().unwrap()).collect::<Vec<_>>();
+            |key: ColorKey| key.bars().map(|(_, words)| words.split(' ').next().unwrap()).collect::<Vec<_>>();
         assert_eq!(words(of(&[&[-1.0, 1.0]])), ["below"]);
         assert_eq!(words(of(&[&[1.0, 2.0], &[f32::NAN]])), ["on", "NaN"]);
         assert_eq!((words(of(&[&[]])), of(&[&[]]).words()), (vec![], String::new()));
         let mut all = of(&[&[-1.0, 1.0, f32::NAN]]);
-        all.merge(Key::of(&[statistics(&[0.0, 2.0])], true));
+        all.merge(ColorKey::of(&[statistics(&[0.0, 2.0])], true));
         assert_eq!(words(all), ["below", "on", "NaN"]);
         assert!(all.words().contains("Previews") && !all.words().contains("Infinite"));
         all.merge(of(&[&[f32::INFINITY]]));
@@ -300,7 +305,7 @@ mod tests {
     fn no_colour_of_a_map_is_near_that_of_nan() {
         for color in SIGNED.iter().chain(RISING.iter()) {
             let distance: u32 =
-                color.0.iter().zip(NAN.0).map(|(part, other)| u32::from(part.abs_diff(other))).sum();
+                color.0.iter().zip(NAN_COLOR.0).map(|(part, other)| u32::from(part.abs_diff(other))).sum();
             assert!(distance > 150, "{color:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::layout::Layout;
+use crate::layout::Layout;
 
 /// Maximum size of an enlarged pixel.
 const MOST_SCALE: u32 = 16;
@@ -18,13 +18,13 @@ pub enum Medium {
 
 /// The measures of a medium in pixels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measures {
+pub(crate) struct Measures {
     /// Space between tiles of one picture.
-    pub(super) gap: u32,
+    pub(crate) gap: u32,
     /// Space between pictures.
-    pub(super) gutter: u32,
+    pub(crate) gutter: u32,
     /// Distance from the top of a caption to the content below it; 0 for no captions.
-    pub(super) caption: u32,
+    pub(crate) caption: u32,
     /// Maximum side of a tile if there are several channels.
     largest: u32,
     /// Preferred minimum side of a tile.
@@ -50,54 +50,55 @@ impl Medium {
 
 /// The available space.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    pub(super) width: u32,
+pub(crate) struct Room {
+    pub(crate) width: u32,
     /// Pictures per line, if specified.
-    pub(super) columns: Option<u32>,
+    pub(crate) columns: Option<u32>,
     /// Maximum height of a latent's only picture in pixels.
-    pub(super) height: u32,
-    pub(super) medium: Medium,
+    pub(crate) height: u32,
+    pub(crate) medium: Medium,
 }
 
 /// The position of a preview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Left,
     Top,
 }
 
 /// The size of tiles and their positions. All measures are in pixels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arrangement {
+pub(crate) struct Arrangement {
     /// Number of values per picture pixel, along each axis.
     factor: u32,
     /// Size of a picture pixel.
-    pub(super) scale: (u32, u32),
+    pub(crate) scale: (u32, u32),
     /// Size of a tile.
-    pub(super) tile: (u32, u32),
+    pub(crate) tile: (u32, u32),
     /// Number of channels per line, and of lines.
-    pub(super) channels: (u32, u32),
+    pub(crate) channels: (u32, u32),
     /// Values of a plane, horizontally and vertically.
     plane: (u32, u32),
-    pub(super) preview: Option<Side>,
+    pub(crate) preview: Option<Side>,
     /// Number of pictures, and of those per line.
     items: u32,
-    pub(super) across: u32,
-    pub(super) measures: Measures,
+    pub(crate) across: u32,
+    pub(crate) measures: Measures,
 }
 
 impl Arrangement {
     /// The arrangement with the largest tiles for this number of pictures.
-    pub(super) fn of(layout: &Layout, items: usize, preview: bool, room: Room) -> Self {
+    pub(crate) fn of(layout: &Layout, items: usize, preview: bool, room: Room) -> Self {
         let pixels = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).max(1);
-        let (plane, channels) =
-            ((pixels(layout.width()), pixels(layout.height())), pixels(layout.channels()));
+        let plane = (pixels(layout.width()), pixels(layout.height()));
+        let channels = pixels(layout.channels());
         let sides = if preview { &[Some(Side::Top), Some(Side::Left)][..] } else { &[None] };
         let squarish = (1..=channels).find(|columns| columns * columns >= channels).unwrap_or(1);
         let mut columns = vec![squarish, channels.min(8), 1];
         columns.retain(|columns| *columns > 1 || channels <= 4);
 
-        let (items, measures) = (pixels(items), room.medium.measures());
+        let items = pixels(items);
+        let measures = room.medium.measures();
         let one = Self {
             factor: 1,
             scale: (1, 1),
@@ -141,32 +142,32 @@ impl Arrangement {
     }
 
     /// Pixels of the longer side at which to read a plane.
-    pub(super) fn side(&self) -> usize {
+    pub(crate) fn side(&self) -> usize {
         self.plane.0.max(self.plane.1).div_ceil(self.factor) as usize
     }
 
     /// Whether channels have captions; otherwise pictures have them.
-    pub(super) fn is_captioned(&self) -> bool {
+    pub(crate) fn is_captioned(&self) -> bool {
         self.items == 1
     }
 
     /// Height of the caption below each channel.
-    pub(super) fn channel_caption(&self) -> u32 {
+    pub(crate) fn channel_caption(&self) -> u32 {
         if self.is_captioned() { self.measures.caption } else { 0 }
     }
 
     /// Height of the caption above each picture.
-    pub(super) fn item_caption(&self) -> u32 {
+    pub(crate) fn item_caption(&self) -> u32 {
         if self.is_captioned() { 0 } else { self.measures.caption }
     }
 
     /// Number of values per pixel, along each axis.
-    pub(super) fn factor(&self) -> u32 {
+    pub(crate) fn factor(&self) -> u32 {
         self.factor
     }
 
     /// Distance between lines of channels.
-    pub(super) fn line(&self) -> u32 {
+    pub(crate) fn line(&self) -> u32 {
         self.tile.1.saturating_add(self.measures.gap).saturating_add(self.channel_caption())
     }
 
@@ -180,7 +181,7 @@ impl Arrangement {
         )
     }
 
-    pub(super) fn preview_size(&self) -> (u32, u32) {
+    pub(crate) fn preview_size(&self) -> (u32, u32) {
         let (width, height) = self.grid();
         let scaled = |by: u32, from: u32, to: u32| {
             u32::try_from(u64::from(by) * u64::from(to) / u64::from(from.max(1))).unwrap_or(u32::MAX).max(1)
@@ -196,8 +197,10 @@ impl Arrangement {
     }
 
     /// Size of a picture with its channels, preview and caption.
-    pub(super) fn item(&self) -> (u32, u32) {
-        let (grid, preview, gap) = (self.grid(), self.preview_size(), self.measures.gap);
+    pub(crate) fn item(&self) -> (u32, u32) {
+        let grid = self.grid();
+        let preview = self.preview_size();
+        let gap = self.measures.gap;
         let (width, height) = match self.preview {
             None => grid,
             Some(Side::Top) => {
@@ -209,22 +212,26 @@ impl Arrangement {
         (width, height.saturating_add(self.item_caption()))
     }
 
-    pub(super) fn width(&self) -> u32 {
+    pub(crate) fn width(&self) -> u32 {
         let gutter = self.measures.gutter;
         self.across.saturating_mul(self.item().0.saturating_add(gutter)) - gutter
     }
 
-    pub(super) fn height(&self) -> u32 {
-        let (lines, gutter) = (self.items.div_ceil(self.across), self.measures.gutter);
+    pub(crate) fn height(&self) -> u32 {
+        let lines = self.items.div_ceil(self.across);
+        let gutter = self.measures.gutter;
         lines.saturating_mul(self.item().1.saturating_add(gutter)) - gutter
     }
 
     /// The order of channels, if captions do not show it.
-    pub(super) fn order(&self) -> Option<&'static str> {
-        match (self.is_captioned() && self.measures.caption > 0, self.channels) {
-            (true, _) | (_, (1, 1)) => None,
-            (_, (1, _)) => Some("channels from top to bottom"),
-            (_, (_, 1)) => Some("channels from left to right"),
+    pub(crate) fn order(&self) -> Option<&'static str> {
+        if self.is_captioned() && self.measures.caption > 0 {
+            return None;
+        }
+        match self.channels {
+            (1, 1) => None,
+            (1, _) => Some("channels from top to bottom"),
+            (_, 1) => Some("channels from left to right"),
             _ => Some("channels line by line"),
         }
     }
@@ -247,7 +254,7 @@ fn sizes(plane: (u32, u32), least: u32) -> impl Iterator<Item = (u32, u32)> + Cl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::layout::Hints;
+    use crate::layout::Hints;
     use proptest::prelude::*;
 
     fn arranged(shape: &[usize], items: usize, preview: bool, width: u32) -> Arrangement {

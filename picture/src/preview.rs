@@ -9,12 +9,14 @@
 
 use image::RgbImage;
 
-use super::layout::{Layout, Scaling};
-use super::plane::Plane;
-use super::tiles::{NAN, byte};
-use crate::values::Normalization;
+use crate::layout::{Layout, Scaling};
+use crate::plane::Plane;
+use crate::tiles::{NAN_COLOR, byte};
 
-/// A family of models whose latents share factors.
+/// A preview in colour, by the factors of a family of models. Each of red, green and blue is the
+/// bias plus the sum over the channels of value times factor, from -1 (dark) to 1 (light). Factors
+/// and biases are ComfyUI's `latent_rgb_factors` and `latent_rgb_factors_bias`
+/// (`comfy/latent_formats.py`, as of 2025).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preview {
     /// Stable Diffusion 1 and 2: 4 channels.
@@ -86,6 +88,35 @@ const FLUX: [[f32; 3]; 16] = [
 
 const FLUX_BIAS: [f32; 3] = [-0.0329, -0.0718, -0.0851];
 
+/// The conversion between the two scales of a model's latents. A value of the sampler is the
+/// decoder's value less the shift, times the factor. ComfyUI names them `shift_factor` and
+/// `scale_factor`.
+///
+/// ```
+/// let scale = gen5_picture::Normalization { shift: 0.5, factor: 2.0 };
+/// assert_eq!(scale.for_sampler(1.5), 2.0);
+/// assert_eq!(scale.for_decoder(2.0), 1.5);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalization {
+    /// The value to subtract.
+    pub shift: f32,
+    /// The factor for the difference.
+    pub factor: f32,
+}
+
+impl Normalization {
+    /// Converts a decoder value to the sampler's scale.
+    pub fn for_sampler(self, value: f32) -> f32 {
+        (value - self.shift) * self.factor
+    }
+
+    /// Converts a sampler value to the decoder's scale.
+    pub fn for_decoder(self, value: f32) -> f32 {
+        value / self.factor + self.shift
+    }
+}
+
 impl Preview {
     /// The contribution of each channel to red, green and blue.
     pub fn factors(self) -> &'static [[f32; 3]] {
@@ -109,13 +140,12 @@ impl Preview {
 
     /// The conversion between the sampler's scale and the decoder's.
     pub fn normalization(self) -> Normalization {
-        let (shift, factor) = match self {
-            Self::Sd15 => (0.0, 0.18215),
-            Self::Sdxl => (0.0, 0.13025),
-            Self::Sd3 => (0.0609, 1.5305),
-            Self::Flux => (0.1159, 0.3611),
-        };
-        Normalization { shift, factor }
+        match self {
+            Self::Sd15 => Normalization { shift: 0.0, factor: 0.18215 },
+            Self::Sdxl => Normalization { shift: 0.0, factor: 0.13025 },
+            Self::Sd3 => Normalization { shift: 0.0609, factor: 1.5305 },
+            Self::Flux => Normalization { shift: 0.1159, factor: 0.3611 },
+        }
     }
 
     /// The number of channels of its latents.
@@ -139,7 +169,7 @@ impl Preview {
     }
 
     /// The picture of these channels, one pixel per value; `None` if the number of channels is
-    /// wrong. Pixels with a NaN value are [`NAN`].
+    /// wrong. Pixels with a NaN value are [`NAN_COLOR`].
     pub fn picture(self, planes: &[Plane], scaling: Scaling) -> Option<RgbImage> {
         let value = |value: f32| match scaling {
             Scaling::Sampler => value,
@@ -155,7 +185,7 @@ impl Preview {
                 }
             }
             if color.iter().any(|part| part.is_nan()) {
-                return NAN;
+                return NAN_COLOR;
             }
             image::Rgb(color.map(|part| byte((part + 1.0) / 2.0)))
         });
@@ -174,8 +204,25 @@ pub struct Guess {
     pub by_name: bool,
 }
 
+/// The factors for a latent with this layout, if any match the number of its channels and the
+/// model's name. Video models are numerous, and their latents have as many channels as those of
+/// images, so they require the model's name.
+///
+/// ```
+/// use gen5_picture::{Hints, Layout, Preview, guess_preview};
+///
+/// let layout = Layout::guess(&[1, 4, 128, 128], Hints::default());
+/// let guess = guess_preview(&layout, "juggernautXL_v9").expect("four channels");
+/// assert_eq!(guess.preview, Preview::Sdxl);
+/// assert_eq!(guess.why, "4 channels, and \"xl\" in the model's name");
+/// ```
+pub fn guess_preview(layout: &Layout, model: &str) -> Option<Guess> {
+    let is_video = layout.axes().iter().any(|axis| axis.name == "frame");
+    guess_by_channels(layout.channels(), model).filter(|guess| guess.by_name || !is_video)
+}
+
 /// The factors that match the number of channels and the model's name, if any.
-pub fn guess(channels: usize, model: &str) -> Option<Guess> {
+fn guess_by_channels(channels: usize, model: &str) -> Option<Guess> {
     use Preview::{Flux, Sd3, Sd15, Sdxl};
     let name = model.to_lowercase().replace(['-', '_'], " ");
     // Models whose latents have the same number of channels with a different meaning.
@@ -266,13 +313,17 @@ mod tests {
             (128, "FLUX.2", None),
         ];
         for (channels, model, preview) in table {
-            assert_eq!(guess(channels, model).map(|guess| guess.preview), preview, "{channels} {model}");
+            assert_eq!(
+                guess_by_channels(channels, model).map(|guess| guess.preview),
+                preview,
+                "{channels} {model}"
+            );
         }
     }
 
     #[test]
     fn a_guess_says_what_speaks_for_it_and_against() {
-        let why = |channels, model| guess(channels, model).unwrap().why;
+        let why = |channels, model| guess_by_channels(channels, model).unwrap().why;
         assert_eq!(why(4, "SDXL"), "4 channels, and \"xl\" in the model's name");
         assert_eq!(why(16, "SDXL"), "16 channels, against \"xl\" in the model's name");
         assert_eq!(why(16, ""), "16 channels, and nothing else to go by");
@@ -307,6 +358,6 @@ mod tests {
         let picture = Preview::Flux.picture(&planes, Scaling::Sampler).unwrap();
         // (-0.0329 + 1) / 2 * 255 = 123.3, (-0.0718 + 1) / 2 * 255 = 118.3, (-0.0851 + 1) / 2 * 255 = 116.6
         assert_eq!(picture.get_pixel(0, 0).0, [123, 118, 117]);
-        assert_eq!(*picture.get_pixel(1, 0), NAN);
+        assert_eq!(*picture.get_pixel(1, 0), NAN_COLOR);
     }
 }

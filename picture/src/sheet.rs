@@ -3,16 +3,20 @@
 use gen5::Reader;
 use image::{Rgb, RgbImage};
 
-use super::canvas::{Canvas, Face, Style, Theme, whole};
-use super::files;
-use super::look::{Look, Wish, facts, look};
-use super::paint::paint;
-use super::statistics::{Histogram, Statistics};
-use super::tiles::Key;
-use crate::terminal::{count, escape};
+use crate::canvas::{Canvas, Face, Style, Theme, whole};
+use crate::clues::Clues;
+use crate::facts::describe_file;
+use crate::images::Thumbnail;
+use crate::statistics::{Histogram, Statistics};
+use crate::text::{count, escape};
+use crate::tiles::ColorKey;
+use crate::view::{View, ViewOptions, view_latents};
 
 /// Margin around the page in pixels.
 const MARGIN: u32 = 40;
+
+/// Width of a page in pixels: texts and keys need some, and each pixel takes memory.
+const WIDTHS: (u32, u32) = (320, 16_384);
 
 /// Maximum length of the image's longer side in pixels; on a narrow page it takes a third.
 const IMAGE: u32 = 248;
@@ -40,49 +44,55 @@ pub struct Sheet {
     pub has_boxes: bool,
 }
 
-/// Paints the page of a file named `name`. The requested width is that of the page.
-pub fn sheet(reader: &Reader, name: &str, wish: &Wish, theme: &Theme) -> Sheet {
-    let wish = Wish { width: wish.width.saturating_sub(2 * MARGIN).max(1), ..wish.clone() };
-    let mut page = Page {
-        canvas: Canvas::new(wish.width + 2 * MARGIN, theme.paper),
-        theme: *theme,
-        width: wish.width,
-        y: MARGIN,
-    };
-    let mut damaged = Vec::new();
-    let bytes = reader.image();
-    let decode =
-        |bytes: &_| files::stored(bytes, IMAGE.min(wish.width / 3)).map_err(|error| error.to_string());
-    let image = match &bytes {
-        Ok(bytes) => bytes.as_deref().map(decode),
-        Err(error) => Some(Err(error.to_string())),
-    };
-    page.header(reader, name, image.as_ref());
-    let (looks, mut left_out) = look(reader, &wish);
-    let (mut shown, mut key) = (0, Key::default());
-    for look in looks {
-        if page.y > HEIGHT.min(PIXELS / page.width) {
-            left_out += 1;
-            continue;
+impl Sheet {
+    /// Paints the page of a file with this name. The width of the options is that of the page, at
+    /// least 320 and at most 16,384 pixels.
+    pub fn paint(reader: &Reader, name: &str, clues: &Clues, options: &ViewOptions, theme: &Theme) -> Self {
+        let options =
+            ViewOptions { width: options.width.clamp(WIDTHS.0, WIDTHS.1) - 2 * MARGIN, ..options.clone() };
+        let mut page = Page {
+            canvas: Canvas::new(options.width + 2 * MARGIN, theme.paper),
+            theme: *theme,
+            width: options.width,
+            y: MARGIN,
+        };
+        let mut damaged = Vec::new();
+        let bytes = reader.image();
+        let decode = |bytes: &_| {
+            Thumbnail::decode(bytes, IMAGE.min(options.width / 3)).map_err(|error| error.to_string())
+        };
+        let image = match &bytes {
+            Ok(bytes) => bytes.as_deref().map(decode),
+            Err(error) => Some(Err(error.to_string())),
+        };
+        page.header(reader, name, image.as_ref());
+        let (views, mut left_out) = view_latents(reader, clues, &options);
+        let mut shown = 0;
+        let mut key = ColorKey::default();
+        for view in views {
+            if page.y > HEIGHT.min(PIXELS / page.width) {
+                left_out += 1;
+                continue;
+            }
+            page.latent(&view);
+            key.merge(view.color_key());
+            shown += 1;
+            damaged.extend(view.scan.err());
         }
-        page.latent(&look);
-        key.merge(look.key());
-        shown += 1;
-        damaged.extend(look.scan.err());
+        if left_out > 0 {
+            let text = format!("{} not shown", count(left_out, "more latent"));
+            page.canvas.text(MARGIN, page.y + 8, style(SMALL, theme.muted), &text);
+            page.y += 40;
+        }
+        if key != ColorKey::default() {
+            page.footer(key);
+        }
+        page.canvas.grow(page.y + MARGIN - 12);
+        let image = if bytes.is_ok() { image.and_then(Result::err) } else { None };
+        damaged.extend(bytes.err());
+        let has_boxes = page.canvas.has_boxes();
+        Self { picture: page.canvas.finish(), image, damaged, latents: (shown, left_out), has_boxes }
     }
-    if left_out > 0 {
-        let text = format!("{} not shown", count(left_out, "more latent"));
-        page.canvas.text(MARGIN, page.y + 8, style(SMALL, theme.muted), &text);
-        page.y += 40;
-    }
-    if key != Key::default() {
-        page.footer(key);
-    }
-    page.canvas.grow(page.y + MARGIN - 12);
-    let image = if bytes.is_ok() { image.and_then(Result::err) } else { None };
-    damaged.extend(bytes.err());
-    let has_boxes = page.canvas.has_boxes();
-    Sheet { picture: page.canvas.finish(), image, damaged, latents: (shown, left_out), has_boxes }
 }
 
 /// Font and size of each kind of text.
@@ -107,7 +117,7 @@ struct Page {
 
 impl Page {
     /// The file's image, and next to it name, model and prompt.
-    fn header(&mut self, reader: &Reader, name: &str, image: Option<&Result<files::Stored, String>>) {
+    fn header(&mut self, reader: &Reader, name: &str, image: Option<&Result<Thumbnail, String>>) {
         let stored = image.and_then(|image| image.as_ref().ok());
         let top = self.y;
         let mut left = MARGIN;
@@ -116,12 +126,13 @@ impl Page {
             left += stored.picture.width() + 28;
         }
         let room = (MARGIN + self.width).saturating_sub(left);
-        let (ink, muted) = (self.theme.ink, self.theme.muted);
+        let ink = self.theme.ink;
+        let muted = self.theme.muted;
         let title = style(TITLE, ink);
         let mut y = top;
         self.canvas.text(left, y, title, &title.fitted(name, room));
         y += 46;
-        let (facts, prompt) = facts(reader, stored);
+        let (facts, prompt) = describe_file(reader, stored);
         let small = style(SMALL, muted);
         for fact in facts.iter().flat_map(|fact| small.wrapped(fact, room, 2)) {
             self.canvas.text(left, y, small, &fact);
@@ -146,28 +157,30 @@ impl Page {
     }
 
     /// A latent: description, numbers, pictures.
-    fn latent(&mut self, look: &Look) {
+    fn latent(&mut self, view: &View) {
         let Theme { ink, muted, rule, .. } = self.theme;
         self.canvas.fill(MARGIN, self.y, self.width, 1, rule);
         self.y += 18;
         let top = self.y;
         let histogram =
-            look.scan.as_ref().ok().and_then(|scan| Some((scan.histogram.as_ref()?, &scan.statistics)));
+            view.scan.as_ref().ok().and_then(|scan| Some((scan.histogram.as_ref()?, &scan.statistics)));
         let is_wide = self.width > 3 * HISTOGRAM.0;
         let beside = if histogram.is_some() && is_wide { HISTOGRAM.0 + 24 } else { 0 };
         let room = self.width - beside;
 
-        let (key, kind) = (style(KEY, ink), style(NUMBER, muted));
-        let end = self.canvas.text(MARGIN, self.y, key, &key.fitted(&look.name(), room));
-        let (mut x, words) = (end + 20, look.kind());
+        let key = style(KEY, ink);
+        let kind = style(NUMBER, muted);
+        let end = self.canvas.text(MARGIN, self.y, key, &key.fitted(&view.name(), room));
+        let mut x = end + 20;
+        let words = view.kind();
         if x + kind.width(&words) > MARGIN + room {
             (x, self.y) = (MARGIN, self.y + 24);
         }
         self.canvas.text(x, self.y + 4, kind, &kind.fitted(&words, room));
         self.y += 32;
-        self.figures(look, room);
+        self.figures(view, room);
         let note = style(SMALL, muted);
-        let notes = [look.notes(), look.picture_notes()].concat();
+        let notes = [view.notes(), view.picture_notes()].concat();
         for line in note.wrapped(&notes.join("  ·  "), room, 3) {
             self.canvas.text(MARGIN, self.y, note, &line);
             self.y += 21;
@@ -175,16 +188,17 @@ impl Page {
         if let Some((histogram, statistics)) = histogram.filter(|_| is_wide) {
             self.histogram((MARGIN + room + 24, top + 4), histogram, statistics);
         }
-        self.legend(look);
+        self.legend(view);
         self.y += 8;
-        let high = paint(&mut self.canvas, (MARGIN, self.y), look, &self.theme);
+        let high = view.paint_on(&mut self.canvas, (MARGIN, self.y), &self.theme);
         self.y += high + if high > 0 { 26 } else { 12 };
     }
 
-    fn figures(&mut self, look: &Look, room: u32) {
-        let (name, number) = (style(SMALL, self.theme.muted), style(NUMBER, self.theme.ink));
+    fn figures(&mut self, view: &View, room: u32) {
+        let name = style(SMALL, self.theme.muted);
+        let number = style(NUMBER, self.theme.ink);
         let mut x = MARGIN;
-        let figures = look.figures();
+        let figures = view.figures();
         for (label, value) in &figures {
             let width = name.width(label) + 7 + number.width(value);
             if x + width > MARGIN + room && x > MARGIN {
@@ -200,10 +214,11 @@ impl Page {
     }
 
     /// The positions of channels and their scales, if no captions show them.
-    fn legend(&mut self, look: &Look) {
-        let Some((order, scales)) = look.legend() else { return };
+    fn legend(&mut self, view: &View) {
+        let Some((order, scales)) = view.legend() else { return };
         self.y += 2;
-        let (note, number) = (style(SMALL, self.theme.muted), style(NUMBER, self.theme.muted));
+        let note = style(SMALL, self.theme.muted);
+        let number = style(NUMBER, self.theme.muted);
         let mut x = self.canvas.text(MARGIN, self.y, note, order) + 14;
         for text in scales {
             if x + number.width(&text) > MARGIN + self.width {
@@ -216,7 +231,7 @@ impl Page {
     }
 
     /// The key to the colours on this page.
-    fn footer(&mut self, key: Key) {
+    fn footer(&mut self, key: ColorKey) {
         self.canvas.fill(MARGIN, self.y, self.width, 1, self.theme.rule);
         self.y += 16;
         let note = style(SMALL, self.theme.muted);

@@ -1,14 +1,25 @@
 //! Clues from the rest of a file that help to identify its latents: the model, the image's size,
 //! and the latents' origin.
 
+use std::collections::HashSet;
+
 use gen5::chunk::ChunkType;
 use gen5::{Latent, Reader};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::files;
-use super::layout::{Hints, Scaling};
-use crate::convert::layouts::{Origins, SourceFile};
+use crate::images::image_size;
+use crate::layout::{Hints, Scaling};
+
+/// Information about latents from the files of other programs that they were packed from. All
+/// members are sets of keys. By default, there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Latents in the decoder's scale rather than the sampler's.
+    pub unscaled: HashSet<String>,
+    /// Latents with the axes channels, frames, height and width.
+    pub videos: HashSet<String>,
+}
 
 /// Information in a file that helps to identify its latents.
 #[derive(Clone, Debug)]
@@ -27,7 +38,11 @@ const LOOKED_AT: usize = 1000;
 
 impl Clues {
     /// The clues in a file. Damaged parts are skipped.
-    pub fn of(reader: &Reader) -> Self {
+    ///
+    /// `origins` receives the JSON text of the metadata's member `source_files`, in which the
+    /// command line records the files of other programs, or `None` without the member. `|_|
+    /// Origins::default()` ignores it.
+    pub fn of(reader: &Reader, origins: impl FnOnce(Option<&str>) -> Origins) -> Self {
         #[derive(Default, Deserialize)]
         struct Said<'a> {
             model_name: String,
@@ -38,12 +53,12 @@ impl Clues {
         let said: Said<'_> = serde_json::from_str(reader.model_info_json()).unwrap_or_default();
         Self {
             model: beginning(&said.model_name).to_owned(),
-            image: image_size(reader),
-            origins: SourceFile::origins(said.source_files.map(RawValue::get)),
+            image: stored_image_size(reader),
+            origins: origins(said.source_files.map(RawValue::get)),
         }
     }
 
-    /// Width and height of the image as displayed, if its first bytes contain them.
+    /// Width and height of the image in pixels, as displayed, if its first bytes contain them.
     pub fn image(&self) -> Option<(u32, u32)> {
         self.image
     }
@@ -67,7 +82,7 @@ fn beginning(name: &str) -> &str {
     name.split_at(name.floor_char_boundary(LOOKED_AT)).0
 }
 
-fn image_size(reader: &Reader) -> Option<(u32, u32)> {
+fn stored_image_size(reader: &Reader) -> Option<(u32, u32)> {
     let chunk = reader.chunks().iter().find(|chunk| chunk.kind() == ChunkType::IMAGE)?;
-    files::dimensions(&reader.payload_start(chunk.index(), IMAGE_START).ok()?).ok()
+    image_size(&reader.payload_start(chunk.index(), IMAGE_START).ok()?).ok()
 }

@@ -4,8 +4,15 @@
 /// Number of values summed together: they stay in cache between the two passes.
 const BLOCK: usize = 4096;
 
-/// Count, range, mean and deviation of values. NaN and infinite values are excluded and counted
-/// separately.
+/// Count, range, mean and deviation of values, computed in float64. NaN and infinite values are
+/// excluded and counted separately.
+///
+/// ```
+/// let mut statistics = gen5_picture::Statistics::default();
+/// statistics.add(&[1.0, 3.0, f32::NAN]);
+/// assert_eq!((statistics.mean(), statistics.deviation()), (Some(2.0), Some(1.0)));
+/// assert_eq!((statistics.finite, statistics.nan), (2, 1));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Statistics {
     /// Number of finite values. Everything except the other counts refers to these.
@@ -22,7 +29,9 @@ pub struct Statistics {
 
 impl Statistics {
     /// Adds values. For each block, the mean is computed first and then the distances from it, so
-    /// that large sums of squares do not cancel; blocks are combined with Chan's formula.
+    /// that large sums of squares do not cancel. Blocks are combined with the formula of Chan,
+    /// Golub and LeVeque ("Updating formulae and a pairwise algorithm for computing sample
+    /// variances", 1979).
     pub fn add(&mut self, values: &[f32]) {
         for block in values.chunks(BLOCK) {
             self.merge(&Self::of_block(block));
@@ -89,7 +98,8 @@ impl Statistics {
         self.range.map(|_| self.mean)
     }
 
-    /// The standard deviation of the population: the root of the mean squared distance from the mean.
+    /// The standard deviation of the population: the root of the mean squared distance from the
+    /// mean.
     pub fn deviation(&self) -> Option<f64> {
         self.range.map(|_| (self.squares / self.finite as f64).sqrt())
     }
@@ -107,19 +117,19 @@ const FARTHEST: f32 = 1e30;
 /// center. So if the center is a value or between two values, no cell is wider than a hundredth of
 /// their range.
 #[derive(Clone, Debug)]
-pub(super) struct Sketch {
+pub(crate) struct Sketch {
     center: f32,
     cells: Vec<u64>,
 }
 
 impl Sketch {
-    pub(super) fn new(center: f32) -> Self {
+    pub(crate) fn new(center: f32) -> Self {
         Self { center, cells: vec![0; CELLS] }
     }
 
     /// Chooses the center from a sample of the values: zero if they have both signs, for which
     /// bfloat16 is counted exactly, otherwise the value nearest to zero.
-    pub(super) fn around(some: &Statistics) -> Self {
+    pub(crate) fn around(some: &Statistics) -> Self {
         let center = match some.range {
             Some((low, _)) if low > 0.0 => low,
             Some((_, high)) if high < 0.0 => high,
@@ -128,7 +138,7 @@ impl Sketch {
         Self::new(if center.abs() <= FARTHEST { center } else { 0.0 })
     }
 
-    pub(super) fn add(&mut self, values: &[f32]) {
+    pub(crate) fn add(&mut self, values: &[f32]) {
         // Most latents are centered on zero, which needs no subtraction.
         match self.center {
             0.0 => self.count(values.iter().copied()),
@@ -145,7 +155,7 @@ impl Sketch {
     }
 
     /// Adds counts gathered elsewhere with the same center.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (count, more) in self.cells.iter_mut().zip(&other.cells) {
             *count += more;
         }
@@ -153,7 +163,7 @@ impl Sketch {
 
     /// The counts in `bins` equal bins from the smallest to the largest added value. A cell that
     /// spans several bins is divided in proportion.
-    pub(super) fn histogram(&self, values: &Statistics, bins: usize) -> Option<Histogram> {
+    pub(crate) fn histogram(&self, values: &Statistics, bins: usize) -> Option<Histogram> {
         let (low, high) = values.range?;
         let (start, end) = (f64::from(low), f64::from(high));
         let width = (end - start) / bins as f64;
@@ -164,15 +174,15 @@ impl Sketch {
             let (from, to) = ((from + center).clamp(start, end), (to + center).clamp(start, end));
             for (bin, total) in counts.iter_mut().enumerate() {
                 let (left, right) = (start + width * bin as f64, start + width * (bin + 1) as f64);
-                let share = match (to > from, width > 0.0) {
-                    (true, _) => (to.min(right) - from.max(left)).max(0.0) / (to - from),
+                let share = if to > from {
+                    (to.min(right) - from.max(left)).max(0.0) / (to - from)
+                } else if width > 0.0 {
                     // The cell is a single value. It belongs to the bin that starts with it; the
                     // largest belongs to the last bin.
-                    (false, true) => {
-                        f64::from(u8::from((left..right).contains(&from) || bin + 1 == bins && from >= right))
-                    }
+                    f64::from(u8::from((left..right).contains(&from) || bin + 1 == bins && from >= right))
+                } else {
                     // All values are equal, and drawn in the middle.
-                    (false, false) => f64::from(u8::from(bin == bins / 2)),
+                    f64::from(u8::from(bin == bins / 2))
                 };
                 *total += share * count as f64;
             }
@@ -242,25 +252,6 @@ impl Normal {
     }
 }
 
-/// A number for display: four significant digits, and a true minus sign.
-pub fn figure(value: f64) -> String {
-    let size = value.abs();
-    let text = if value == 0.0 {
-        "0".to_owned()
-    } else if !(1e-3..1e5).contains(&size) {
-        format!("{value:.2e}")
-    } else if size >= 1000.0 {
-        format!("{value:.0}")
-    } else if size >= 100.0 {
-        format!("{value:.1}")
-    } else if size >= 10.0 {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.3}")
-    };
-    text.replace('-', "−")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,7 +307,8 @@ mod tests {
     #[test]
     fn a_histogram_has_every_value_once() {
         let values = [-1.0_f32, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, f32::NAN];
-        let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new(0.0));
+        let mut statistics = Statistics::default();
+        let mut sketch = Sketch::new(0.0);
         statistics.add(&values);
         sketch.add(&values);
         let histogram = sketch.histogram(&statistics, 4).unwrap();
@@ -403,28 +395,12 @@ mod tests {
     #[test]
     fn a_constant_is_in_one_bin() {
         for value in [0.0, -0.0, 2.5] {
-            let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new(0.0));
+            let mut statistics = Statistics::default();
+            let mut sketch = Sketch::new(0.0);
             statistics.add(&[value; 5]);
             sketch.add(&[value; 5]);
             let histogram = sketch.histogram(&statistics, 3).unwrap();
             assert_eq!(histogram.counts, [0.0, 5.0, 0.0], "{value}");
-        }
-    }
-
-    #[test]
-    fn figures_have_four_digits() {
-        let table = [
-            (0.0, "0"),
-            (1.0, "1.000"),
-            (-4.214_49, "−4.214"),
-            (12.345, "12.35"),
-            (-123.45, "−123.5"),
-            (65504.0, "65504"),
-            (0.000_12, "1.20e−4"),
-            (-3.4e38, "−3.40e38"),
-        ];
-        for (value, text) in table {
-            assert_eq!(figure(value), text);
         }
     }
 
@@ -451,7 +427,8 @@ mod tests {
 
         #[test]
         fn a_histogram_is_near_the_true_one(values in prop::collection::vec(-4.0_f32..4.0, 1..500)) {
-            let (mut statistics, mut sketch) = (Statistics::default(), Sketch::new(0.0));
+            let mut statistics = Statistics::default();
+            let mut sketch = Sketch::new(0.0);
             statistics.add(&values);
             sketch.add(&values);
             let histogram = sketch.histogram(&statistics, 32).unwrap();

@@ -1,13 +1,13 @@
 //! Options for drawing a file's latents.
 
 use clap::{Args, ValueEnum};
+use gen5_picture::{Preview, Previews, Theme};
 
 use super::RowRange;
-use crate::picture::{self, Preview, Previews};
 
 /// Which latents to draw, and how.
 #[derive(Debug, Args)]
-pub(crate) struct LookArgs {
+pub(crate) struct ViewArgs {
     /// Only the latent with this key, or #N for the latent at position N, counting from 0; can be
     /// repeated
     #[arg(long = "latent", value_name = "KEY")]
@@ -58,10 +58,10 @@ pub(crate) enum ThemeArg {
 }
 
 impl ThemeArg {
-    pub(crate) fn colors(self) -> picture::Theme {
+    pub(crate) fn colors(self) -> Theme {
         match self {
-            Self::Light => picture::Theme::LIGHT,
-            Self::Dark => picture::Theme::DARK,
+            Self::Light => Theme::LIGHT,
+            Self::Dark => Theme::DARK,
         }
     }
 }
