@@ -68,7 +68,7 @@ const MOST_PIECES: usize = 256;
 const PLACES: usize = 32;
 
 /// The values to read and the pictures to keep.
-pub(crate) struct Plan {
+pub(crate) struct ScanPlan {
     /// Row ranges that can be read in parallel.
     pub(crate) pieces: Vec<Range<usize>>,
     /// Maximum number of bytes to read from each.
@@ -77,7 +77,7 @@ pub(crate) struct Plan {
     pub(crate) chosen: Vec<usize>,
 }
 
-impl Plan {
+impl ScanPlan {
     pub(crate) fn new(latent: &Latent, layout: &Layout, rows: &Range<usize>, options: &ScanOptions) -> Self {
         let count = rows.len();
         let row_bytes = latent.payload_size().checked_div(row_count(latent)).unwrap_or(0);

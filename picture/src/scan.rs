@@ -9,7 +9,7 @@ use gen5::{Dtype, Latent};
 use rayon::prelude::*;
 
 use crate::layout::{Axis, Hints, Layout, Role};
-use crate::plan::{Plan, ScanOptions};
+use crate::plan::{ScanOptions, ScanPlan};
 use crate::plane::Plane;
 use crate::statistics::{Histogram, Sketch, Statistics};
 
@@ -63,15 +63,15 @@ pub fn scan_latent(latent: &Latent, hints: Hints<'_>, options: &ScanOptions) -> 
     } else {
         latent.rows(rows.clone())?.len()
     };
-    let Plan { pieces, most, chosen } = Plan::new(latent, &layout, &rows, options);
-    let frame = Frame::new(&layout, chosen, options);
+    let ScanPlan { pieces, most, chosen } = ScanPlan::new(latent, &layout, &rows, options);
+    let frame = KeptFrame::new(&layout, chosen, options);
     let sketch = match pieces.first() {
         Some(first) if options.bins > 0 => Some(sketch(latent, first, &layout)?),
         _ => None,
     };
-    let pass = || Pass::new(&frame, latent.dtype(), sketch.clone());
-    let passes: Vec<gen5::Result<Pass<'_>>> =
-        pieces.par_iter().map(|piece| read(latent, piece, Pass { left: most, ..pass() })).collect();
+    let pass = || ScanPass::new(&frame, latent.dtype(), sketch.clone());
+    let passes: Vec<gen5::Result<ScanPass<'_>>> =
+        pieces.par_iter().map(|piece| read(latent, piece, ScanPass { left: most, ..pass() })).collect();
     let mut whole = pass();
     for pass in passes {
         whole.merge(pass?);
@@ -85,14 +85,14 @@ const START: u64 = 64 << 10;
 /// An empty sketch for the histogram, centered by the first of these rows. Reading several could
 /// decompress several whole parts.
 fn sketch(latent: &Latent, rows: &Range<usize>, layout: &Layout) -> gen5::Result<Sketch> {
-    let nothing_kept = Frame::new(layout, Vec::new(), &ScanOptions::default());
-    let pass = Pass { left: START, ..Pass::new(&nothing_kept, latent.dtype(), None) };
+    let nothing_kept = KeptFrame::new(layout, Vec::new(), &ScanOptions::default());
+    let pass = ScanPass { left: START, ..ScanPass::new(&nothing_kept, latent.dtype(), None) };
     let first = rows.start..rows.end.min(rows.start + 1);
     Ok(Sketch::around(&read(latent, &first, pass)?.statistics()))
 }
 
 /// Reads a range of rows, up to the limit of the pass.
-fn read<'a>(latent: &Latent, rows: &Range<usize>, mut pass: Pass<'a>) -> gen5::Result<Pass<'a>> {
+fn read<'a>(latent: &Latent, rows: &Range<usize>, mut pass: ScanPass<'a>) -> gen5::Result<ScanPass<'a>> {
     let read = match latent.row_axis() {
         Some(axis) => {
             let count = latent.shape().get(axis).map_or(1, |len| *len as u64);
@@ -112,7 +112,7 @@ fn read<'a>(latent: &Latent, rows: &Range<usize>, mut pass: Pass<'a>) -> gen5::R
 }
 
 /// The pictures to keep, and their size.
-struct Frame<'a> {
+struct KeptFrame<'a> {
     axes: &'a [Axis],
     channels: usize,
     /// Ascending.
@@ -127,7 +127,7 @@ struct Frame<'a> {
     full_height: usize,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> KeptFrame<'a> {
     fn new(layout: &'a Layout, items: Vec<usize>, options: &ScanOptions) -> Self {
         let full_width = layout.width();
         let full_height = layout.height();
@@ -153,8 +153,8 @@ struct Sums {
 }
 
 /// The state of a pass over values: the position, and the results so far.
-struct Pass<'a> {
-    frame: &'a Frame<'a>,
+struct ScanPass<'a> {
+    frame: &'a KeptFrame<'a>,
     dtype: Dtype,
     /// The position of the next value along each axis.
     at: Vec<usize>,
@@ -177,15 +177,15 @@ const PENDING: usize = 4096;
 
 /// The destination of a value.
 #[derive(Default)]
-struct Place {
+struct ValuePlace {
     item: usize,
     channel: usize,
     x: usize,
     y: usize,
 }
 
-impl<'a> Pass<'a> {
-    fn new(frame: &'a Frame<'a>, dtype: Dtype, sketch: Option<Sketch>) -> Self {
+impl<'a> ScanPass<'a> {
+    fn new(frame: &'a KeptFrame<'a>, dtype: Dtype, sketch: Option<Sketch>) -> Self {
         Self {
             frame,
             dtype,
@@ -236,8 +236,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn place(&self) -> Place {
-        let mut place = Place::default();
+    fn place(&self) -> ValuePlace {
+        let mut place = ValuePlace::default();
         for (axis, at) in self.frame.axes.iter().zip(&self.at) {
             match axis.role {
                 Role::Item => place.item = place.item * axis.len + at,
@@ -261,7 +261,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Adds adjacent values to their plane, if it is kept.
-    fn keep(&mut self, place: &Place, values: &[f32]) {
+    fn keep(&mut self, place: &ValuePlace, values: &[f32]) {
         let frame = self.frame;
         let Ok(item) = frame.items.binary_search(&place.item) else { return };
         let size = frame.width * frame.height;
@@ -332,7 +332,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-impl Frame<'_> {
+impl KeptFrame<'_> {
     /// The plane with these sums.
     fn plane(&self, mut pixels: Vec<f32>) -> Option<Plane> {
         if self.factor > 1 {
@@ -348,7 +348,7 @@ impl Frame<'_> {
     }
 }
 
-impl Write for Pass<'_> {
+impl Write for ScanPass<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Blocks are a whole number of values, and so are the parts taken from them.
         let some = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len()) / self.dtype.size()
