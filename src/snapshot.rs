@@ -12,7 +12,8 @@ use crate::manifest::{Extra, for_each_element, to_text};
 /// devices.
 ///
 /// ```
-/// use gen5::{Component, Environment};
+/// use gen5::Environment;
+/// use gen5::environment::Component;
 ///
 /// let environment = Environment::new([
 ///     Component::new("torch", "name=torch;version=2.15.0;cuda=13.2"),

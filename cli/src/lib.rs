@@ -26,7 +26,6 @@ mod threads;
 mod transfer;
 mod unknown;
 mod usage;
-pub mod values;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};

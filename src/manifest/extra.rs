@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Reading and writing preserve their text: numbers of any size and precision, escapes, spaces.
 ///
 /// ```
-/// let mut extra = gen5::Extra::new();
+/// let mut extra = gen5::metadata::Extra::new();
 /// extra.insert("clip_skip", &2)?;
 /// extra.insert_json("loras", r#"["a", "b"]"#)?;
 /// assert_eq!(extra.get("loras"), Some(r#"["a", "b"]"#));

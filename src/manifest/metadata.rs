@@ -15,7 +15,8 @@ use crate::excerpt::shorten_error;
 /// write. Members of the manifest that the schema does not define are kept unchanged.
 ///
 /// ```
-/// use gen5::{GenerationSettings, Metadata};
+/// use gen5::Metadata;
+/// use gen5::metadata::GenerationSettings;
 ///
 /// let metadata = Metadata::builder("Stable Diffusion 3", "3.0")
 ///     .prompt("a lighthouse")

@@ -37,7 +37,7 @@ pub struct ModelInfo {
 /// The settings with which an image was made.
 ///
 /// ```
-/// let settings = gen5::GenerationSettings::new(42, 50, "ddim").cfg_scale(7.5).scheduler("karras");
+/// let settings = gen5::metadata::GenerationSettings::new(42, 50, "ddim").cfg_scale(7.5).scheduler("karras");
 /// assert_eq!(settings.cfg_scale, Some(7.5));
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]

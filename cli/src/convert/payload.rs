@@ -4,8 +4,6 @@ use std::io::{self, Read};
 
 use gen5::Dtype;
 
-use crate::values::narrow;
-
 /// Bytes returned by a transposition at a time.
 const BLOCK: usize = 64 << 10;
 
@@ -212,7 +210,7 @@ impl Scaled {
         self.inner.by_ref().take(BLOCK as u64).read_to_end(&mut source)?;
         self.dtype.widen(&source, &mut self.values);
         self.values.iter_mut().for_each(|value| *value *= self.factor);
-        narrow(Dtype::F32, &self.values, &mut self.block);
+        Dtype::F32.narrow(&self.values, &mut self.block);
         Ok(())
     }
 }

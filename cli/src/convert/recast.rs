@@ -5,8 +5,6 @@ use std::io::{self, Write};
 use gen5::Dtype;
 use gen5_picture::Normalization;
 
-use crate::values::{narrow, rounded};
-
 /// Bytes converted at a time: they stay in cache.
 const BLOCK: usize = 8 << 10;
 
@@ -39,7 +37,7 @@ impl<W: Write> Write for Recast<W> {
             if let Some(scale) = self.unscale {
                 self.values.iter_mut().for_each(|value| *value = scale.for_decoder(*value));
             }
-            narrow(self.to, &self.values, &mut self.bytes);
+            self.to.narrow(&self.values, &mut self.bytes);
             self.out.write_all(&self.bytes)?;
         }
         Ok(whole.len())
@@ -78,8 +76,8 @@ impl Write for Fits {
         for block in whole.chunks(BLOCK) {
             self.from.widen(block, &mut self.values);
             let again = |value: f32| match self.multiplied_by {
-                None => rounded(self.to, value),
-                Some(factor) => rounded(self.to, value / factor) * factor,
+                None => self.to.round(value),
+                Some(factor) => self.to.round(value / factor) * factor,
             };
             let fits = |value: &f32| again(*value).to_bits() == value.to_bits();
             self.all = self.all && self.values.iter().all(fits);
