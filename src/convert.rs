@@ -32,7 +32,7 @@ impl Dtype {
     /// assert_eq!(bytes, [0x00, 0x3c, 0x00, 0x7c]); // 1 and infinity
     /// ```
     pub fn narrow(self, values: &[f32], bytes: &mut Vec<u8>) {
-        fn convert<T: Element>(values: &[f32], bytes: &mut [u8]) {
+        fn fill<T: Element>(values: &[f32], bytes: &mut [u8]) {
             if let Ok(narrow) = <[T]>::mut_from_bytes(bytes) {
                 return T::convert(Values::F32(values), narrow);
             }
@@ -43,9 +43,9 @@ impl Dtype {
         }
         bytes.resize(values.len() * self.size(), 0);
         match self {
-            Self::F16 => convert::<f16>(values, bytes),
-            Self::BF16 => convert::<bf16>(values, bytes),
-            Self::F32 => convert::<f32>(values, bytes),
+            Self::F16 => fill::<f16>(values, bytes),
+            Self::BF16 => fill::<bf16>(values, bytes),
+            Self::F32 => fill::<f32>(values, bytes),
         }
     }
 

@@ -191,7 +191,8 @@ impl View {
             notes.push("it has no values".into());
         } else if scan.is_sample() {
             let size = self.latent.dtype().size() as u64;
-            let (read, all) = (scan.statistics.count() * size, scan.values * size);
+            let read = scan.statistics.count() * size;
+            let all = scan.values * size;
             notes.push(format!("statistics of a sample, {} of {}", human_size(read), human_size(all)));
         } else if scan.values < self.latent.len() {
             notes.push("statistics of these rows".into());

@@ -261,7 +261,8 @@ impl<'de> Visitor<'de> for ShapeWithin {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let (mut axes, mut rank) = (Vec::new(), 0);
+        let mut axes = Vec::new();
+        let mut rank = 0;
         while let Some(axis) = list.next_element::<Count>()? {
             rank += 1;
             if axes.len() < self.most {

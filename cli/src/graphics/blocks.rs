@@ -48,7 +48,8 @@ pub(super) fn write(picture: &RgbImage, colors: Colors, out: &mut dyn Write) -> 
     let mut rows = picture.rows();
     while let Some(upper) = rows.next() {
         let mut lower = rows.next();
-        let (mut text, mut background) = (None, None);
+        let mut text = None;
+        let mut background = None;
         for color in upper {
             if text != Some(*color) {
                 set(Half::Upper, *color, colors, out)?;
@@ -102,7 +103,8 @@ mod tests {
     fn shown(text: &str) -> Vec<Vec<(String, Option<String>)>> {
         let mut lines = Vec::new();
         for line in text.lines() {
-            let (mut text, mut background) = (String::new(), None);
+            let mut text = String::new();
+            let mut background = None;
             let mut cells = Vec::new();
             let mut rest = line;
             while !rest.is_empty() {

@@ -30,7 +30,8 @@ pub(super) fn kitty(picture: &RgbImage, out: &mut dyn Write) -> io::Result<()> {
 
 pub(super) fn iterm2(picture: &RgbImage, out: &mut dyn Write) -> io::Result<()> {
     let file = encoded(picture)?;
-    let (size, text) = (file.len(), BASE64.encode(&file));
+    let size = file.len();
+    let text = BASE64.encode(&file);
     writeln!(out, "\x1b]1337;File=inline=1;size={size};preserveAspectRatio=1:{text}\x07")
 }
 

@@ -34,7 +34,8 @@ impl Protocol {
     pub fn of_terminal(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
         let value = |name: &str| variable(name).unwrap_or_default();
-        let (term, program) = (value("TERM"), value("TERM_PROGRAM"));
+        let term = value("TERM");
+        let program = value("TERM_PROGRAM");
         // On Windows there is no TERM, and its terminal sets a variable of its own.
         let others = ["TERM_PROGRAM", "COLORTERM", "WT_SESSION"];
         if term == "dumb" || term.is_empty() && !others.into_iter().any(is_set) {

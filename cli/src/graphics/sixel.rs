@@ -114,7 +114,9 @@ mod tests {
         let mut picture = RgbImage::new(width.parse().unwrap(), height.parse().unwrap());
         let mut painted = vec![0; picture.pixels().len()];
         let mut colors: HashMap<u32, Rgb<u8>> = HashMap::new();
-        let (mut color, mut x, mut top) = (0, 0, 0);
+        let mut color = 0;
+        let mut x = 0;
+        let mut top = 0;
         let number = |rest: &mut &str| {
             let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap();
             let (number, later) = rest.split_at(end);
