@@ -1,4 +1,5 @@
-//! A case: a file, and what must come of it, in every way in and within bounds of memory.
+//! A corpus case: a file and its expected outcome, checked for every way to open it and under a
+//! memory bound.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,24 +15,25 @@ use crate::support::{chunk_of, place_of, tell};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What the corpus allows where a case does not say otherwise: little, so that what is over it is noticed.
+/// The default value of every limit. It is small, so that a case notices any allocation above it.
 const LITTLE: u64 = 1 << 20;
 
-/// What may be allocated over the limit in force.
+/// Memory that a case may allocate above its limits.
 const SLACK: u64 = 1 << 20;
 
-/// What a thread may take besides to decode a frame piece by piece: its window, which is 512 KiB in the files that are
-/// written here, and two blocks. Frames with wider windows are as small as their content here.
+/// Additional memory of a thread that decodes a frame piece by piece: the frame's window, 512 KiB
+/// in the files written here, and two blocks. Frames with wider windows have no more content than
+/// this.
 const RING: u64 = (512 + 2 * 128) << 10;
 
-/// Runs when nothing else does in this process that is measured.
+/// Runs `run` while nothing else in this process is measured.
 pub(crate) fn in_turn<T>(run: impl FnOnce() -> T) -> T {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     run()
 }
 
-/// A way in.
+/// A way to open the file of a case.
 type Open<'a> = dyn Fn(ReadOptions) -> gen5::Result<Reader> + 'a;
 
 pub(crate) struct Case {
@@ -39,40 +41,40 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) file: Arc<[u8]>,
     limits: Limits,
-    /// How many times the limits it may take.
+    /// The factor by which memory may exceed the limits.
     times: u64,
     fate: Fate,
 }
 
 enum Fate {
-    /// Opening is refused.
+    /// Opening the file fails.
     Refused(Told),
-    /// It opens. The chunk that the error names is not read, nor verified.
+    /// The file opens. Reading or verifying the chunk that the error names fails.
     Damaged(Told),
-    /// It opens and is sound; the rest is up to the case.
+    /// The file opens and is sound; the closure checks the rest.
     Read(Box<dyn Fn(&Reader)>),
 }
 
-/// An error, as [`tell`] has it, and words of its message.
+/// An error as [`tell`] abbreviates it, and a substring of its message.
 struct Told {
     error: String,
     words: String,
 }
 
-/// A name, a file, an error as [`tell`] has it, and words of its message.
+/// A name, a file, an error as [`tell`] abbreviates it, and a substring of its message.
 pub(crate) type Row<'a> = (&'a str, Vec<u8>, &'a str, &'a str);
 
-/// Files that are refused when they are opened.
+/// Cases whose file fails to open.
 pub(crate) fn refused<'a>(clause: &'static str, rows: impl IntoIterator<Item = Row<'a>>) -> Vec<Case> {
     told(clause, rows, Fate::Refused)
 }
 
-/// Files that are opened, and a chunk of which is refused when it is read.
+/// Cases whose file opens and has one chunk that fails to read.
 pub(crate) fn damaged<'a>(clause: &'static str, rows: impl IntoIterator<Item = Row<'a>>) -> Vec<Case> {
     told(clause, rows, Fate::Damaged)
 }
 
-/// A file that is sound, and has to pass `check`.
+/// A case whose file is sound and passes `check`.
 pub(crate) fn read(
     clause: &'static str,
     name: &str,
@@ -103,26 +105,28 @@ impl Case {
         Self { clause, name: name.to_owned(), file: file.into(), limits, times: 1, fate }
     }
 
-    /// Changes the limits in force.
+    /// Changes the limits of this case.
     pub(crate) fn limited(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
         self
     }
 
-    /// Lets it cost a multiple of the limits: what is parsed of a table may take more memory than its text, as `Limits` says.
+    /// Allows a multiple of the limits, since a parsed table may take more memory than its text;
+    /// see `Limits`.
     pub(crate) fn costing(mut self, times: u64) -> Self {
         self.times = times;
         self
     }
 
-    /// A name for a file of its own, for the case at this position.
+    /// A unique file name for the case at this position.
     pub(crate) fn file_name(&self, position: usize) -> String {
         let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
         let name: String = self.name.chars().map(word).collect();
         format!("{}-{name}-{position:03}.gen5", self.clause)
     }
 
-    /// Runs the case by every way in; `folder` is for the file. Returns the error that it came to, if it had to.
+    /// Opens the file in every way, from a copy in `folder` or from memory, and checks the outcome.
+    /// Returns the error if one was expected.
     pub(crate) fn run(&self, folder: &Path) -> Option<Error> {
         let path = folder.join("case.gen5");
         std::fs::write(&path, &self.file).unwrap();
@@ -188,7 +192,8 @@ impl Case {
         }
     }
 
-    /// Fails if more is allocated meanwhile than the limits say, on any thread. What zstd allocates, in C, is not counted.
+    /// Fails if `run` allocates more than the limits allow, on any thread. Allocations of zstd,
+    /// which is C, are not counted.
     fn within_memory<T>(&self, what: &str, run: impl FnOnce() -> T) -> T {
         let Limits { table_bytes, latent_bytes, image_bytes, environment_bytes, .. } = self.limits;
         let most = table_bytes.max(latent_bytes).max(image_bytes).max(environment_bytes);
@@ -211,7 +216,7 @@ fn map(options: ReadOptions, path: &Path) -> gen5::Result<Reader> {
     }
 }
 
-/// Where the file header says that the table is.
+/// The offset of the table that the file header gives.
 fn table_of(file: &[u8]) -> u64 {
     match file[6] & 1 {
         0 => u32::from_le_bytes(file[8..12].try_into().unwrap()).into(),
@@ -223,8 +228,8 @@ fn has_chunk(latent: &Latent, index: usize) -> bool {
     latent.chunks().any(|chunk| chunk.index() == index)
 }
 
-/// What all ways of reading a chunk say that have to notice `error`, which verification found; `checks` says whether hashes
-/// are compared.
+/// The results of every way to read a chunk that must notice `error`, which verification found.
+/// `checks` says whether the reader compares hashes.
 fn read_chunk(reader: &Reader, index: usize, error: &Error, checks: bool) -> Vec<gen5::Result<()>> {
     if matches!(error, Error::Hash { .. }) && !checks {
         return Vec::new();

@@ -1,4 +1,5 @@
-//! E1 to E3: the environment, which is looked at when it is read, and costs the latents nothing.
+//! E1 to E3: environments are checked when they are read, and a bad one does not affect the
+//! latents.
 
 use gen5::chunk::Digest;
 use gen5::environment::Component;
@@ -13,7 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// The good latent, and behind it an environment of this payload.
+/// A good latent followed by an environment chunk with this payload.
 fn with_payload(payload: &[u8]) -> Vec<u8> {
     Builder::new([raw("x"), Chunk::raw("ENVC", b"0000", payload, json!({}))]).build()
 }
@@ -109,7 +110,7 @@ fn malformed() -> Vec<Case> {
     )
 }
 
-/// The limits on environment and image are looked at when these are read.
+/// The limits on the environment and the image apply when each is read, not at opening.
 fn large() -> Vec<Case> {
     let long = "x".repeat(2 << 20);
     let digest = Digest::of(long.as_bytes());

@@ -1,4 +1,4 @@
-//! Every variant of the crate's errors is produced by a case of the corpus, or by something here.
+//! Every variant of the crate's errors is produced by a case of the corpus or by a function here.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -12,8 +12,8 @@ use crate::good::{VALUES, good, raw};
 use crate::run_all;
 use crate::support::{Builder, Chunk, environment_json, metadata, open, variant_of};
 
-/// The variants of an enum of `src/error.rs`, as its source has them: a match outside of the crate could not be complete,
-/// since the enums may grow.
+/// The variants of an enum, parsed from `src/error.rs`. The enums are non-exhaustive, so a `match`
+/// outside the crate cannot prove that it covers them all.
 fn variants(name: &str) -> BTreeSet<String> {
     let source = include_str!("../../src/error.rs");
     let (_, rest) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
@@ -24,7 +24,7 @@ fn variants(name: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Bytes that are others from some call on.
+/// Bytes that change after 1,000 calls of `as_ref`.
 struct Fickle {
     first: Vec<u8>,
     then: Vec<u8>,
@@ -33,23 +33,23 @@ struct Fickle {
 
 impl AsRef<[u8]> for Fickle {
     fn as_ref(&self) -> &[u8] {
-        // The calls that opening makes are fewer.
+        // Opening makes fewer calls than this.
         if self.calls.fetch_add(1, Ordering::Relaxed) < 1000 { &self.first } else { &self.then }
     }
 }
 
-/// The error of a good file that becomes `then` when it is open.
+/// The error of reading a good file whose bytes become `then` after it was opened.
 fn when_it_becomes<T>(then: Vec<u8>, read: impl Fn(&Reader) -> gen5::Result<T>) -> Error {
     let bytes = Fickle { first: good().build(), then, calls: AtomicUsize::new(0) };
     let reader = Reader::from_bytes(bytes).unwrap();
     (0..2000).find_map(|_| read(&reader).err()).unwrap()
 }
 
-/// Errors of files that change, and of who reads.
+/// Errors of reading: files that change while they are open, and wrong requests.
 fn of_reading() -> Vec<Error> {
     let reader = open(good().build());
     let a = reader.latent("a").unwrap();
-    // As many as no machine has memory for.
+    // These parts claim more memory than any machine has.
     let parts = (0..5000).map(|index| {
         Chunk::part("x", index, 5000, index, &[5000, 1], &[0.0]).compressed().record(move |record| {
             record["uncompressed_size"] = 4_294_967_292_u64.into();
@@ -61,7 +61,7 @@ fn of_reading() -> Vec<Error> {
     let parts = ReadOptions::new().limits(limits).from_bytes(Builder::new(parts).build()).unwrap();
     let twice = open(Builder::new([raw("x"), raw("x")]).build());
     let large = open(Builder::new([Chunk::latent("x", &[1], &[1e9])]).build());
-    // Not shorter, wherever its table starts.
+    // The padding keeps this file at least as long as the good one, wherever its table starts.
     let other = [Builder::new([raw("a"), raw("c").compressed()]).build(), vec![0; 100]].concat();
     vec![
         Reader::open("no/such/file").map(|_| ()).unwrap_err(),
@@ -79,7 +79,7 @@ fn of_reading() -> Vec<Error> {
     ]
 }
 
-/// Errors of who writes.
+/// Errors of writing.
 fn of_writing() -> Vec<Error> {
     let mut out = Cursor::new(Vec::new());
     let mut writer = WriteOptions::new().to_writer(&mut out).unwrap();
@@ -96,7 +96,8 @@ fn of_writing() -> Vec<Error> {
     let settings = GenerationSettings::new(1, 0, "euler");
     errors.push(Metadata::builder("m", "1").settings(settings).build().unwrap_err());
 
-    // 4 GiB with what is before them are over what version 1.0 holds; none of them is looked at.
+    // A latent of 4 GiB - 4 bytes exceeds version 1.0 once its header is added. The size alone is
+    // refused, so the test needs no values.
     let mut out = Cursor::new(Vec::new());
     let options = WriteOptions::new().max_version(Version::V1_0).compression(Compression::Raw);
     let mut writer = options.to_writer(&mut out).unwrap();
@@ -114,7 +115,7 @@ fn of_writing() -> Vec<Error> {
     errors
 }
 
-/// The error of who wants to replace a file that was removed since it was read.
+/// The error of replacing a file that was removed after it was read.
 fn of_a_file_that_is_gone() -> Error {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gen5");
@@ -124,7 +125,7 @@ fn of_a_file_that_is_gone() -> Error {
     WriteOptions::new().create(&path).and_then(|writer| writer.rewrite(&reader, &metadata())).unwrap_err()
 }
 
-/// A sink with room for the file header alone.
+/// A sink with room for the file header only.
 struct Full(Cursor<Vec<u8>>);
 
 impl std::io::Write for Full {
@@ -146,14 +147,14 @@ impl std::io::Seek for Full {
     }
 }
 
-/// Errors of who borrows.
+/// Errors of borrowing.
 fn of_borrowing() -> Vec<Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gen5");
     std::fs::write(&path, good().build()).unwrap();
     let parts = [(0, 0, 4), (1, 4, 6)]
         .map(|(index, start, end)| Chunk::part("x", index, 2, start, &[6], &VALUES[start..end]));
-    // Of two addresses a byte apart one is misaligned, wherever the bytes lie.
+    // Two addresses that differ by one byte cannot both be aligned.
     let shifted = [0, 1].map(|gap| open(Builder::new([raw("x").after_gap(&vec![0; gap])]).build()));
     let borrow = |reader: &Reader, key: &str| reader.slice::<f32>(key).map(|_| ()).err();
     let errors = [

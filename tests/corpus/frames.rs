@@ -26,12 +26,12 @@ pub(crate) fn cases() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// The good file with its table stored otherwise.
+/// The good file with its table stored by `store`.
 fn table(store: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     good().table(store).build()
 }
 
-/// What asks for a dictionary: one byte of its id follows the window.
+/// A frame that requires a dictionary: one byte of its id follows the window descriptor.
 fn with_dictionary(content: &[u8]) -> Vec<u8> {
     let mut frame = frame_by_hand(content.len() as u64, 20, content);
     frame[4] |= 1;
@@ -47,7 +47,8 @@ fn with_wrong_checksum(content: &[u8]) -> Vec<u8> {
 
 const NO_SIZE: FrameStyle = FrameStyle { checksum: true, content_size: false, window_log: None };
 
-/// A file whose META chunk claims, in its own header and in its frame's, `more` bytes than there are.
+/// A file whose META chunk claims `more` extra bytes, both in its own header and in the frame
+/// header.
 fn table_that_claims(more: i32) -> Vec<u8> {
     let meta = move |meta: &mut Vec<u8>| {
         let size = (meta.len() as u32 - 12).wrapping_add_signed(more);
@@ -170,7 +171,7 @@ fn tables() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// 8 KiB that become 256 MiB.
+/// 8 KiB that decompress to 256 MiB.
 fn bomb() -> Vec<u8> {
     let bomb = frame_of_zeros(b"META0000\xf4\xff\xff\x0f", 2048);
     assert!(bomb.len() < 9000);
@@ -194,7 +195,7 @@ fn bombs() -> Vec<Case> {
     ];
     let mut cases: Vec<Case> = clauses.into_iter().flatten().collect();
 
-    // A latent that is what it says it is, and refused to those who would have all of it at once.
+    // A latent of exactly the size it declares: reading it whole exceeds the limit.
     let zeros = vec![0_u8; 16 << 20];
     let header = &chunk_bytes("LATN", b"F32\0", &zeros)[..12];
     let frame = frame_of_zeros(header, 128);
@@ -207,7 +208,7 @@ fn bombs() -> Vec<Case> {
         assert_eq!(*latent.rows(70_000..70_010).unwrap().read::<f32>().unwrap(), [0.0; 10]);
     }));
 
-    // Parts that would be decompressed side by side, were there room for them.
+    // Parts that would be decompressed in parallel if the limit allowed it.
     let part = |index| {
         let part = Chunk::part("x", index, 4, index << 20, &[4 << 20], &vec![0.0; 1 << 20]).compressed();
         let zeros = vec![0_u8; 4 << 20];
@@ -284,7 +285,7 @@ fn legal() -> Vec<Case> {
     ]
 }
 
-/// A sound chunk before one of 24 zero bytes that is stored as these bytes.
+/// A sound chunk followed by one of 24 zero bytes that is stored as `bytes`.
 fn with_chunk(bytes: Vec<u8>) -> Vec<u8> {
     let chunk = raw("x").compressed().stored(move |stored| *stored = bytes);
     let hash = json!(Digest::of(&[0; 24]));
@@ -366,7 +367,7 @@ fn chunks() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// Frames that are right, with something too many or too few.
+/// Sound frames with bytes added or removed.
 fn chunks_of_bytes() -> Vec<Case> {
     let good = stored(&chunk_bytes("LATN", b"F32\0", &[0; 24]));
     let told = |problem: FrameProblem| format!("Frame chunk 1 at 68 {problem:?}");
@@ -411,7 +412,7 @@ fn chunks_of_bytes() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// Chunk headers inside frames and before raw payloads that are not what their records say.
+/// Chunk headers that contradict their records, in frames and before raw payloads.
 fn headers_of_chunks() -> Vec<Case> {
     let header = |kind: &str, flags: &[u8; 4], at: usize, size: u8| {
         let mut bytes = chunk_bytes(kind, flags, &[0; 24]);
@@ -439,14 +440,15 @@ fn headers_of_chunks() -> Vec<Case> {
     cases
 }
 
-/// Bytes that repeat after 3072, many times more than a window holds: letters, so that they may be text.
+/// Letters with a period of 3072 bytes, much longer in total than a window. They are letters so
+/// that they also fit in JSON text.
 fn repeating() -> Vec<u8> {
     let letter = |n: u32| b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26;
     (0..3072).map(letter).cycle().take(30_720).collect()
 }
 
-/// Frames whose matches reach back 3072 bytes. A window of just that is right. With one of 1 KiB, zstd itself gives the
-/// content or some other, depending on how it is called.
+/// Frames whose matches reach 3072 bytes back. A window of 3072 bytes is correct. With one of 1
+/// KiB, zstd returns either the content or other bytes, depending on how it is called.
 fn matches() -> Vec<Case> {
     const RIGHT: u8 = 1 << 3 | 4;
     const LYING: u8 = 0;

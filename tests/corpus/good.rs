@@ -1,4 +1,4 @@
-//! What most cases start from: a sound file, of which one thing is changed.
+//! The sound file that most cases start from; each case changes one thing in it.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::support::{Builder, Chunk, FrameStyle, frame};
 
 pub(crate) const VALUES: [f32; 6] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
 
-/// Two latents: `a`, raw, at 32, and `b`, compressed, at 68.
+/// A file of two latents: `a`, raw, at 32, and `b`, compressed, at 68.
 pub(crate) fn good<'a>() -> Builder<'a> {
     Builder::new([raw("a"), raw("b").compressed()])
 }
@@ -25,12 +25,12 @@ pub(crate) fn with_text<'a>(change: impl FnOnce(&mut Vec<u8>) + 'a) -> Vec<u8> {
     good().text(change).build()
 }
 
-/// A frame of these bytes, as they should be.
+/// A valid frame of these bytes.
 pub(crate) fn stored(content: &[u8]) -> Vec<u8> {
     frame(content, FrameStyle::default())
 }
 
-/// As many brackets as no stack has room for, all closed.
+/// Closed brackets that nest deeper than any stack allows.
 pub(crate) fn deep() -> String {
     ["[".repeat(100_000), "]".repeat(100_000)].concat()
 }

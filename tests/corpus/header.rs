@@ -1,4 +1,4 @@
-//! H1 to H12: the 32 bytes at the start, and where they say that the table is.
+//! H1 to H12: the file header of 32 bytes, and the place of the table that it gives.
 
 use crate::case::{Case, refused};
 use crate::good::good;
@@ -12,12 +12,12 @@ fn with_u32(at: usize, value: u32) -> Vec<u8> {
     good().header_bytes(at, &value.to_le_bytes()).build()
 }
 
-/// The good file with bytes behind it.
+/// The good file followed by `bytes`.
 fn glued(bytes: &[u8]) -> Vec<u8> {
     [good().build(), bytes.to_vec()].concat()
 }
 
-/// The same, and the file header knows of them.
+/// Like [`glued`], with a file header that counts the extra bytes.
 fn glued_and_counted(bytes: &[u8]) -> Vec<u8> {
     let mut file = glued(bytes);
     let length = file.len() as u32;
@@ -170,7 +170,7 @@ fn table() -> Vec<Case> {
     [early, late, over].into_iter().flatten().collect()
 }
 
-/// The good file, whose header says that the table lies from `offset` to the end.
+/// The good file with a header that places the table from `offset` to the end.
 fn placed(offset: u32) -> Vec<u8> {
     let mut file = good().build();
     let size = file.len() as u32 - offset;

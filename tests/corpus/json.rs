@@ -1,4 +1,4 @@
-//! J1 to J10: manifests that are not JSON, or not the JSON that they should be.
+//! J1 to J10: manifests that are not JSON, or not the expected JSON.
 
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ fn syntax() -> Vec<Case> {
     )
 }
 
-/// What is nested in what is read. J14 has what nobody looks into.
+/// Deep nesting in values that are parsed. J14 covers values that are not.
 fn depth() -> Vec<Case> {
     let deep = deep();
     let before = |name: &str| good().replace(name, &format!("{name}{deep},\"was\":")).build();
@@ -107,13 +107,13 @@ fn depth() -> Vec<Case> {
     )
 }
 
-/// The good file with a member given twice, first with this value.
+/// The good file with one member given twice, the first time with this value.
 fn twice(name: &str, value: &str) -> Vec<u8> {
     let (from, to) = (format!("\"{name}\":"), format!("\"{name}\":{value},\"{name}\":"));
     good().replace(&from, &to).build()
 }
 
-/// The same with the value that it has.
+/// The good file with one member given twice, both times with its value.
 fn twice_the_same(name: &str) -> Vec<u8> {
     let change = |text: &mut Vec<u8>| {
         let value: Value = serde_json::from_slice(text).unwrap();
@@ -183,7 +183,7 @@ fn repeated_in_records() -> Vec<Case> {
     cases
 }
 
-/// The good file with other text in its list of records.
+/// The good file with `list` as the text of its list of records.
 fn with_list(list: &str) -> Vec<u8> {
     Builder::new([]).replace("\"chunks\":[]", &format!("\"chunks\":{list}")).build()
 }
@@ -202,7 +202,7 @@ fn many() -> Vec<Case> {
         let cases = refused(clause, [row]).into_iter();
         cases.map(|case| case.limited(|limits| limits.table_bytes = most << 20).costing(times)).collect()
     };
-    // The parser puts all of a text that is out of place into its own error.
+    // The parser copies the whole misplaced string into its error.
     let long_record = with_list(&format!("[\"{}\"]", "x".repeat(4 << 20)));
     let million = with_list(&records("{\"index\":0},", 1_000_000));
     let clauses = [
@@ -248,7 +248,7 @@ fn many() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// The members of a record that are integers, each with values that are none.
+/// Each integer member of a record, with values that are not integers in its range.
 fn integers() -> Vec<Case> {
     let mut cases = Vec::new();
     for member in ["index", "offset", "compressed_size", "uncompressed_size"] {
@@ -323,7 +323,7 @@ fn missing() -> Vec<Case> {
         cases.extend(refused("J7", [(name, file, &*told, "is missing")]));
     }
 
-    // As in the reference, a record that does not say is one of a compressed chunk.
+    // As in the reference, a record without `compressed` describes a compressed chunk.
     let silent = raw("b").compressed().record(|record| without(record, "compressed"));
     cases.push(read("J7", "compressed", Builder::new([silent]).build(), |reader| {
         assert!(reader.chunks()[0].is_compressed());
@@ -406,7 +406,7 @@ fn against_the_header() -> Vec<Case> {
     )
 }
 
-/// A record is to be understood, so that nothing in it may stand for something else.
+/// Records are parsed in full, so NaN and Infinity are refused anywhere in them.
 fn not_numbers() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, from, to, told, words) in [
@@ -428,7 +428,7 @@ fn not_numbers() -> Vec<Case> {
         ),
         ("hash", "\"hash\":", "\"hash\":NaN,\"x\":", "Json chunk 0 at 32", "hash: "),
         ("shape", "\"shape\":[1]", "\"shape\":[NaN]", "Value chunk 0 at 32 extra.shape", ""),
-        // Numbers, were the token taken for one.
+        // These would be numbers if the token were replaced by one.
         (
             "at the start of a number",
             "\"index\":0",

@@ -1,4 +1,4 @@
-//! J11 to J14, J16: what is not JSON, or not known, and must not cost the latents.
+//! J11 to J14, J16: metadata that is not JSON, or not known, while the latents stay readable.
 
 use gen5::{Error, Reader};
 use serde_json::json;
@@ -21,7 +21,7 @@ fn has_its_latent(reader: &Reader) {
     assert_eq!(*reader.latent("x").unwrap().read::<f32>().unwrap(), [1.0]);
 }
 
-/// The latents are read, the texts are those of the file, and the metadata is refused.
+/// The latents are readable and the texts are those of the file, but `metadata` fails.
 fn refused_metadata() -> Vec<Case> {
     let cases = [
         ("J11", "seed", "\"seed\":7", "\"seed\":NaN"),
@@ -110,8 +110,8 @@ fn unknown() -> Vec<Case> {
     })]
 }
 
-/// Tables made to cost as much as they can: eight times their text, as `Limits` says. Of empty tags it is more while both sides
-/// of a list that grows are counted.
+/// Tables that cost the most memory for their size: eight times their text, as `Limits` says. Empty
+/// tags cost more while the list grows, because the old and the new buffer both count.
 fn expensive() -> Vec<Case> {
     let members: String = (0..80_000).map(|number| format!("\"{number:x}\":1,")).collect();
     let in_record = one().replace("\"index\":0", &format!("{members}\"index\":0")).build();
@@ -138,7 +138,7 @@ fn expensive() -> Vec<Case> {
     ]
 }
 
-/// Nothing looks into such values, so they are kept as text like any other, and no stack runs out.
+/// Such values are kept as text and never parsed, so deep nesting cannot exhaust the stack.
 fn nested() -> Vec<Case> {
     let case = |at: &str| {
         let file = one().replace(at, &format!("\"deep\":{},{at}", deep())).build();
@@ -156,7 +156,7 @@ fn nested() -> Vec<Case> {
     ["\"prompt\":", "\"tags\":", "\"key\":\"x\""].map(case).into()
 }
 
-/// The builder writes 0, the reference some bytes too few.
+/// `file_size` is not checked: the builder writes 0, and the reference writes a few bytes too few.
 fn sizes() -> Vec<Case> {
     let case = |size: &str| {
         let file = one().replace("\"file_size\":0", &format!("\"file_size\":{size}")).build();

@@ -1,4 +1,4 @@
-//! H13 to H15: what version 1.1 adds to the header, and the length that its records may have.
+//! H13 to H15: the fields that version 1.1 adds to the header, and the longest records.
 
 use gen5::Version;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// A file whose header is that of a large one.
+/// A file with the header of a large file.
 fn large<'a>() -> Builder<'a> {
     Builder::new([raw("a"), raw("b").compressed()]).minor(1).large()
 }
@@ -56,7 +56,7 @@ fn fields() -> Vec<Case> {
     )
 }
 
-/// The flag is of 1.1, and goes with the fields.
+/// The flag exists only in 1.1, and only together with its fields.
 fn flag() -> Vec<Case> {
     let header = |at: usize, byte: u8| large().header(move |header| header[at] = byte).build();
     let flags = "Value header flags";

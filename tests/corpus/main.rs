@@ -1,10 +1,13 @@
-//! The bad-file corpus: for every clause of `docs/threats.md` that is about files, some of them, each with what must come of
-//! it by `open`, by `map` and from bytes, and a bound on the memory that this may take.
+//! The bad-file corpus: files for every clause of `docs/threats.md` about files. Each has an
+//! expected outcome for opening by path, by map and from bytes, and a bound on the memory that this
+//! may take.
 //!
-//! A binary of its own, since the allocator that counts is that of a whole process: it counts what other threads do, rayon's
-//! among them, so everything here runs in turn.
+//! The corpus is a separate binary, because its counting allocator belongs to the whole process. It
+//! also counts the allocations of other threads, rayon's among them, so the tests run one at a
+//! time.
 //!
-//! `GEN5_CORPUS=folder cargo test --test corpus -- --ignored write_corpus` writes the files there: seeds for fuzzing.
+//! `GEN5_CORPUS=folder cargo test --test corpus -- --ignored write_corpus` writes the files to that
+//! folder as seeds for fuzzing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::cast_possible_truncation)]
 
@@ -32,7 +35,7 @@ use gen5::Error;
 
 use crate::case::{Case, in_turn};
 
-/// Every case, clause by clause.
+/// All cases, clause by clause.
 fn corpus() -> Vec<Case> {
     let clauses = [
         header::cases,
@@ -49,7 +52,7 @@ fn corpus() -> Vec<Case> {
     clauses.iter().flat_map(|cases| cases()).collect()
 }
 
-/// Runs every case, once for all tests; returns the errors that they came to.
+/// Runs every case once for all tests, and returns the errors that they produced.
 fn run_all() -> &'static [Error] {
     static ERRORS: OnceLock<Vec<Error>> = OnceLock::new();
     ERRORS.get_or_init(|| {

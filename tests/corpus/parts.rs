@@ -11,7 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// The parts of a latent `x` of shape [6], in two chunks, the record of the second changed.
+/// A file of a latent `x` of shape [6] in two parts; `edit` changes the record of the second.
 fn parts(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let second = Chunk::part("x", 1, 2, 4, &[6], &VALUES[4..]).record(edit);
     Builder::new([Chunk::part("x", 0, 2, 0, &[6], &VALUES[..4]), second]).build()
@@ -178,7 +178,7 @@ fn sound() -> Vec<Case> {
     ]
 }
 
-/// Parts choose each for itself how they are stored.
+/// Each part of a latent may be stored differently.
 fn mixed() -> Vec<Case> {
     let values: Vec<f32> = (0..12_u8).map(f32::from).collect();
     let part = |index: usize, start: usize, end: usize| {

@@ -1,4 +1,4 @@
-//! R1 to R14: records that are refused when the file is opened. R4 is in `frames`, R10 in `parts`.
+//! R1 to R14: records that make opening fail. R4 is in `frames`, R10 in `parts`.
 
 use gen5::chunk::Digest;
 use serde_json::{Value, json};
@@ -148,7 +148,7 @@ fn shapes() -> Vec<Case> {
     let shape = |shape: Value| extra("shape", shape);
     let member = "Value chunk 0 at 32 extra.shape";
     let integers = "a list of axis lengths, integers from 0 that memory can address";
-    // Where memory addresses have 32 bits, such an axis is refused before it is multiplied.
+    // With 32-bit addresses, such an axis is refused before the product is computed.
     let product = if cfg!(target_pointer_width = "64") { "24 bytes" } else { integers };
     refused(
         "R8",
@@ -177,7 +177,7 @@ fn shapes() -> Vec<Case> {
     )
 }
 
-/// Types, flags and dtypes that are none, or not each other's.
+/// Types, flags and dtypes that are invalid or do not match each other.
 fn words() -> Vec<Case> {
     let (kind, flags, dtype) =
         ("Value chunk 0 at 32 type", "Value chunk 0 at 32 flags", "Value chunk 0 at 32 extra.dtype");
@@ -204,7 +204,7 @@ type Kind = (&'static str, &'static [u8; 4], usize);
 pub(crate) const NEW: [Kind; 4] =
     [("bfloat16", b"BF16", 2), ("bfloat16", b"B16S", 2), ("float16", b"F16S", 2), ("float32", b"F32S", 4)];
 
-/// A latent of six elements, of one of the new kinds, as it should be.
+/// A valid latent of six elements of one of the new kinds.
 pub(crate) fn new_kind<'a>((dtype, flags, size): Kind) -> Chunk<'a> {
     let chunk = Chunk::elements("x", (dtype, flags), &[6], &[7; 24][..6 * size]);
     if flags[3] == b'S' { chunk.shuffled(size) } else { chunk }
@@ -251,7 +251,7 @@ fn what_1_0_has_not() -> Vec<Case> {
     NEW.into_iter().flat_map(case).collect()
 }
 
-/// Sizes that only a raw chunk of a 1.1 file may have, in a file that is too small for them.
+/// Sizes that only a raw chunk of a 1.1 file may have, in a file that is much smaller.
 fn four_gib() -> Vec<Case> {
     let claims = |minor: u8, payload: u64, stored: Option<u64>, compressed: bool| {
         let record = |record: &mut Value| {
@@ -269,7 +269,7 @@ fn four_gib() -> Vec<Case> {
         [
             ("1.0, raw", claims(0, most + 1, None, false), payload, "4294967295"),
             ("1.0, frame", claims(0, most + 1, None, true), payload, "4294967295"),
-            // As much as its header can tell, and more than its shape says.
+            // The largest size that a chunk header can hold, but more than the shape gives.
             ("1.0, frame of 2^32 - 1", claims(0, most, None, true), shape, "4294967295"),
             ("1.1, frame", claims(1, most + 1, None, true), payload, "4294967295"),
             ("1.1, frame of 2^64 - 1", claims(1, u64::MAX, None, true), payload, "18446744073709551615"),

@@ -1,4 +1,4 @@
-//! R4, R6, R9 and R15 to R20: records that are kept, and what is found when their chunks are read.
+//! R4, R6, R9 and R15 to R20: records that open, and errors found when their chunks are read.
 
 use gen5::chunk::{ChunkRecord, Digest};
 use gen5::{Error, Reader, f16};
@@ -14,7 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
     clauses.into_iter().flatten().collect()
 }
 
-/// A chunk with one kind of flags where the record has another would be misread.
+/// A chunk whose flags differ from its record's would be decoded to wrong values.
 fn other_flags() -> Vec<Case> {
     let kinds = [
         (b"F16S", b"F16\0"),
@@ -190,7 +190,7 @@ fn unknown() -> Vec<Case> {
     ]
 }
 
-/// What R12 refuses in a file of 1.0.
+/// Kinds that are valid in 1.1 and that R12 refuses in 1.0.
 fn of_1_1() -> Vec<Case> {
     let case = |kind: (&'static str, &'static [u8; 4], usize)| {
         let name = format!("{} in a file of 1.1, which has it", String::from_utf8_lossy(kind.1));

@@ -1,4 +1,4 @@
-//! `docs/threats.md` and the tests are held against each other.
+//! Checks that `docs/threats.md` and the tests agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::case::in_turn;
 use crate::corpus;
 
-/// The clauses that are about a file alone.
+/// The letters of clauses about a file alone.
 const OF_FILES: &str = "HZJRVE";
 
-/// How many clauses there are of each letter.
+/// The number of clauses of each letter.
 const COUNTS: [(char, usize); 13] = [
     ('B', 1),
     ('C', 8),
@@ -81,7 +81,7 @@ fn every_clause_on_files_has_cases_and_every_case_a_clause() {
     );
 }
 
-/// The other clauses name their tests, `path::name`, which are run.
+/// These clauses name their tests as `path::name`.
 #[test]
 fn every_other_clause_names_tests_that_are_there() {
     for Clause { number, shown_by } in clauses().into_iter().filter(|clause| !is_of_files(&clause.number)) {
@@ -105,7 +105,7 @@ fn every_other_clause_names_tests_that_are_there() {
     }
 }
 
-/// None gets lost.
+/// A gap in the numbers would be a lost clause.
 #[test]
 fn clauses_are_numbered_from_1_on() {
     let mut counts: BTreeMap<char, usize> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! V1 to V3: what cannot be borrowed is not, and says why; `read` copies it.
+//! V1 to V3: latents that cannot be borrowed return a reason, and `read` copies them.
 
 use std::borrow::Cow;
 
@@ -60,7 +60,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Of bytes in memory the alignment is known; those of a file are never borrowed.
+/// Bytes in memory have a known alignment; those of a file are never borrowed.
 fn is_copied(reader: &Reader, wanted: usize) {
     let latent = reader.latent("x").unwrap();
     assert!(!latent.is_borrowable());

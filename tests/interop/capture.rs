@@ -1,4 +1,5 @@
-//! This crate's capture of a Python environment and the reference's, from inside it.
+//! Compares this crate's capture of a Python environment with the reference's capture from inside
+//! it.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use gen5::{Capture, Metadata, WriteOptions};
 use crate::description::{Description, describe_environment, describe_model_info, save};
 use crate::reference;
 
-/// What both know. GPUs are not among it: the reference looks for them only if torch finds no CUDA.
+/// The components that both capture. GPUs are missing, since the reference looks for them only if
+/// torch finds no CUDA.
 const BOTH_KNOW: [&str; 5] = ["torch", "numpy", "python", "cuda", "os"];
 
 fn capture() -> Captured {
@@ -47,7 +49,7 @@ fn a_captured_environment_decodes_there() {
     reference::decodes_strictly(folder.path());
 }
 
-/// Other tests keep the machine busy meanwhile, so the best of some runs is what counts.
+/// Other tests keep the machine busy meanwhile, so the best of several runs counts.
 #[test]
 #[allow(clippy::print_stdout)]
 fn capturing_takes_less_than_300_milliseconds_and_python_less_than_150() {

@@ -1,4 +1,5 @@
-//! What a file holds, as `expected.json` tells it: one side writes it beside its files, the other holds it against them.
+//! The contents of a file as `expected.json` describes them. One side writes it next to its files;
+//! the other compares the files with it.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use gen5::metadata::{Extra, ModelInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// One file.
+/// The contents of one file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Description {
     pub(crate) file: String,
@@ -24,7 +25,7 @@ pub(crate) struct DescribedLatent {
     pub(crate) key: String,
     pub(crate) dtype: String,
     pub(crate) shape: Vec<usize>,
-    /// Of the values' bytes.
+    /// The hash of the values' bytes.
     pub(crate) sha256: String,
 }
 
@@ -56,8 +57,8 @@ pub(crate) fn describe_environment(environment: &Environment) -> Vec<DescribedCo
     environment.components().iter().map(describe).collect()
 }
 
-/// The JSON text of an object, put together member by member: what is expected of the crate's own way to JSON is not
-/// taken from there.
+/// The JSON text of an object, built member by member. The crate's own serialization is under test,
+/// so it is not used here.
 #[derive(Default)]
 struct Object(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! The reference's warnings on decoding, and this crate's drift.
+//! Compares the reference's warnings on decoding with the drift that this crate reports.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,7 +15,8 @@ const PAIRS: usize = 300;
 const IDS: [&str; 10] =
     ["torch", "numpy", "python", "cuda", "os", "gpu", "cpu", "diffusers", "", "\u{202e}\n"];
 
-/// Components of which some are those of `other`. No id stands twice, since the reference then compares one alone.
+/// Random components, some copied from `other`. Ids are unique, because the reference compares only
+/// one component of each id.
 fn environment(random: &mut Random, other: Option<&Environment>) -> Environment {
     let mut environment = Environment::default();
     for id in IDS {
@@ -65,7 +66,7 @@ fn both_tell_of_the_same_differences() {
             assert_eq!(here.len(), drift.len(), "{file}");
         }
     }
-    // All kinds there are.
+    // Every kind of difference occurred.
     let (both, there, now) = ((true, true), (true, false), (false, true));
     let kinds = [
         (Severity::Note, now),

@@ -1,4 +1,4 @@
-//! Random latents, and files of them, written in every way there is.
+//! Random latents, and files of them written in every possible way.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -12,7 +12,7 @@ use gen5::{
 use crate::description::{DescribedLatent, sha256};
 use crate::random::Random;
 
-/// What a file is made of.
+/// The contents of a file.
 pub(crate) struct Contents {
     pub(crate) latents: Vec<Latent>,
     pub(crate) image: Option<Vec<u8>>,
@@ -43,10 +43,10 @@ pub(crate) struct Options {
     part_size: Option<u64>,
 }
 
-/// No latent has more elements.
+/// The most elements of a latent.
 const MOST_ELEMENTS: usize = 20_000;
 
-/// Values at the edges of what both types hold. 65520 is the least that float16 rounds to infinity.
+/// Values at the edges of both types. 65520 is the smallest that float16 rounds to infinity.
 const EDGES: [f32; 15] = [
     0.0,
     -0.0,
@@ -58,9 +58,9 @@ const EDGES: [f32; 15] = [
     f32::MIN,
     f32::MIN_POSITIVE,
     6e-8,
-    -2.98e-8, // half of the least that float16 holds
+    -2.98e-8, // half of the smallest that float16 holds
     1e-45,
-    1.0 + 1.0 / 2048.0, // in the middle between two that float16 holds
+    1.0 + 1.0 / 2048.0, // halfway between two float16 values
     1.0 + 3.0 / 2048.0,
     2049.0,
 ];
@@ -130,7 +130,7 @@ impl Options {
         let single = |random: &mut Random| {
             let value = value(random);
             match value.is_finite() {
-                // What float16 has no finite value for is refused.
+                // float16 has no finite value for these, and the writer refuses them.
                 true if (half || self.float16) && value.abs() >= 65520.0 => 65519.996_f32.copysign(value),
                 false if self.non_finite == NonFinite::Refuse => 1.0,
                 _ => value,
@@ -169,7 +169,7 @@ impl Options {
         }
     }
 
-    /// Writes a file at `path`: by its path, or in memory, behind some other bytes.
+    /// Writes the file to `path`: directly, or in memory after some other bytes.
     pub(crate) fn write(&self, random: &mut Random, contents: &Contents, path: &Path) -> Summary {
         if random.chance(50) {
             let mut writer = self.to_write().create(path).unwrap();
@@ -196,7 +196,7 @@ impl Latent {
         array.extra(self.extra.clone())
     }
 
-    /// What it is in a file that was written with these options.
+    /// The latent's description in a file that was written with these options.
     pub(crate) fn describe(&self, options: &Options) -> DescribedLatent {
         let (dtype, bytes): (_, Vec<u8>) = match &self.values {
             Values::F16(values) => ("float16", values.iter().flat_map(|value| value.to_le_bytes()).collect()),
@@ -210,8 +210,9 @@ impl Latent {
     }
 }
 
-/// The nearest float16, ties to even. What is done to a finite value is worked out here: its distance to the next one
-/// that float16 holds is 2^-10 of its power of two, or that of the smallest normal value.
+/// The nearest float16, ties to even. For finite values it is computed independently of the `half`
+/// crate: the spacing of float16 is 2^-10 of the value's power of two, or that of the smallest
+/// normal value.
 fn rounded(value: f32) -> f16 {
     if !value.is_finite() {
         return f16::from_f32(value);
@@ -221,7 +222,7 @@ fn rounded(value: f32) -> f16 {
     f16::from_f64((f64::from(value) / step).round_ties_even() * step)
 }
 
-/// A latent that is being pushed.
+/// A latent stream and the values not yet pushed.
 struct Stream<'w, 'v, T: Element> {
     writer: LatentStream<'w, T>,
     rest: &'v [T],
@@ -273,7 +274,8 @@ fn advance<'w>(random: &mut Random, streams: Vec<Box<dyn Open + 'w>>) -> Vec<Box
     open
 }
 
-/// Latents alone, together and as streams that are pushed meanwhile; image and environment somewhere between them.
+/// Writes latents singly, together and as streams that interleave, with image and environment
+/// somewhere among them.
 fn fill<'w>(random: &mut Random, writer: &mut Writer<'w>, contents: &'w Contents) {
     let mut streams = Vec::new();
     let mut rest = &contents.latents[..];

@@ -1,5 +1,5 @@
-//! This crate and the reference, the Python package `gen5` 0.1.0, held against each other: each decodes the files of
-//! the other, they agree on which metadata is valid, and they capture the same environment.
+//! Compares this crate with the reference, the Python package `gen5` 0.1.0. Each decodes the files
+//! of the other, they agree on which metadata is valid, and they capture the same environment.
 //!
 //! Plain `cargo test` leaves these tests out, since they need a Python that has the reference:
 //!

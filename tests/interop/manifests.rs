@@ -1,4 +1,4 @@
-//! Metadata, valid and not: the same is valid here and there, and nothing of it is lost on the way.
+//! Valid and invalid metadata: both sides agree on which is valid, and a round trip loses nothing.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -13,7 +13,7 @@ use crate::reference;
 /// A random `model_info`, and the reference's verdict on a manifest with it.
 #[derive(Debug)]
 struct Case {
-    /// `None` where the manifest has none.
+    /// `None` if the manifest has no `model_info`.
     model_info: Option<Box<RawValue>>,
     valid: bool,
 }

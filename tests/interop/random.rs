@@ -1,4 +1,4 @@
-//! Random texts, JSON, metadata, environments and images, the same for the same seed.
+//! Random texts, JSON, metadata, environments and images. The same seed gives the same values.
 
 use std::ops::RangeInclusive;
 
@@ -6,7 +6,7 @@ use gen5::environment::Component;
 use gen5::metadata::{Extra, GenerationSettings, Gpu, HardwareInfo, ModelInfo};
 use gen5::{Environment, Metadata};
 
-/// Random numbers by SplitMix64.
+/// A SplitMix64 generator.
 pub(crate) struct Random(u64);
 
 const PLAIN_TEXTS: [&str; 7] =
@@ -39,7 +39,7 @@ const CODE_POINTS: [(usize, usize); 6] =
 const UNKNOWN_NAMES: [&str; 12] =
     ["x_note", "Seed", "", "a.b/c", "☃", "𝕏", "$ref", "__proto__", "quote\"d", "nul\0", "index", "gpus"];
 
-/// Numbers that no type here holds all of, in spellings that are to be kept.
+/// Numbers in spellings that a round trip must keep. No single numeric type holds them all.
 const NUMBER_TEXTS: [&str; 15] = [
     "0",
     "-0",
@@ -75,7 +75,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number in the range. That some come up more often by a hair does not matter here.
+    /// A number in the range. The slight bias of the remainder does not matter here.
     pub(crate) fn within(&mut self, range: RangeInclusive<usize>) -> usize {
         let span = (range.end() - range.start()) as u64 + 1;
         range.start() + (self.next() % span) as usize
@@ -136,7 +136,7 @@ impl Random {
         self.pick(&[",", ", ", "\n,\t"])
     }
 
-    /// A string in the spelling of this crate, or in that of Python.
+    /// A JSON string, escaped as this crate or as Python does.
     fn json_string(&mut self) -> String {
         let text = self.text();
         let plain = serde_json::to_string(&text).unwrap();
@@ -221,7 +221,8 @@ impl Random {
         gpu
     }
 
-    /// Components of the ids there are, `gpu` any number of times, and of others; at times none.
+    /// Components with the known ids, any number of `gpu` among them, and with others; possibly
+    /// none.
     pub(crate) fn environment(&mut self) -> Environment {
         let mut environment = Environment::default();
         for id in ["torch", "numpy", "python", "cuda", "os"] {
@@ -239,7 +240,7 @@ impl Random {
         environment
     }
 
-    /// An encoded image; at times bytes that are none, which are stored with a note.
+    /// An encoded image, or sometimes bytes that are not an image, which are stored with a note.
     pub(crate) fn image(&mut self) -> Vec<u8> {
         match self.within(0..=9) {
             0 => Vec::new(),

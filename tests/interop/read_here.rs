@@ -1,4 +1,4 @@
-//! Files written by the reference, read here in every way, and written again.
+//! Files written by the reference are read here in every way, and written again.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ fn files_written_there_decode_here() {
     assert_eq!(latents, encoded.latents);
 }
 
-/// The three ways in.
+/// Opens a file in the three ways.
 fn all_ways(path: &Path) -> [(&'static str, gen5::Result<Reader>); 3] {
     // SAFETY: nothing else touches the file while the test runs.
     #[allow(unsafe_code)]
@@ -55,7 +55,7 @@ fn check(reader: &Reader, expected: &Description, what: &str) {
     assert_same(&typed, &model_info, what);
 }
 
-/// A latent as it is read, which is the same by all ways of reading it.
+/// The description of a latent. Every way to read it must give the same bytes.
 fn describe(latent: &gen5::Latent, what: &str) -> DescribedLatent {
     let mut written = Vec::new();
     latent.write_to(&mut written).unwrap();
@@ -76,7 +76,7 @@ fn assert_same(found: &Value, expected: &Value, what: &str) {
     assert!(same_values(found, expected), "{what}: found {found}, expected {expected}");
 }
 
-/// Whether two JSON values are equal, 7 and 7.0 counting as the same number.
+/// Compares two JSON values; 7 and 7.0 are equal.
 fn same_values(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {

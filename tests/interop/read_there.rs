@@ -31,7 +31,7 @@ fn files_written_here_decode_there() {
             _ => contents.metadata.clone(),
         };
 
-        // Streams take their places as they are pushed, so the summary tells the order.
+        // Interleaved streams determine the order of chunks, so it comes from the summary.
         let find = |key: &str| contents.latents.iter().find(|latent| latent.key == key).unwrap();
         let describe = |latent: &Latent| latent.describe(&options);
         descriptions.push(Description {
@@ -61,7 +61,7 @@ fn files_written_here_decode_there() {
     );
 }
 
-/// Latents that shrink, and so are compressed and cut into parts without being asked to.
+/// These latents shrink, so `Auto` compresses them and cuts them into parts.
 #[test]
 fn what_auto_compresses_decodes_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ fn what_auto_compresses_decodes_there() {
     assert!(decoded.parts > 20, "{}", decoded.parts);
 }
 
-/// A file of version 1.1 is made one of 1.0 latent by latent, as `gen5 repack --compatible` does.
+/// Converts a 1.1 file to 1.0 latent by latent, as `gen5 repack --compatible` does.
 #[test]
 fn files_of_1_1_made_1_0_decode_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,7 +166,7 @@ fn files_of_1_1_made_1_0_decode_there() {
     assert_eq!((decoded.files, decoded.latents), (1, 3));
 }
 
-/// Gives a file other metadata, which is returned.
+/// Replaces the metadata of a file, and returns it.
 fn rewrite(path: &Path, metadata: Metadata) -> Metadata {
     let before = Reader::open(path).unwrap();
     WriteOptions::new()
@@ -180,7 +180,8 @@ fn rewrite(path: &Path, metadata: Metadata) -> Metadata {
     metadata
 }
 
-/// The reference passes over what only this crate knows: that is read back here.
+/// Checks members that only this crate knows. The reference ignores them, so they are read back
+/// here.
 fn check_own_members(path: &Path, contents: &Contents) {
     let reader = Reader::open(path).unwrap();
     assert_eq!(reader.metadata().unwrap(), contents.metadata, "{}", path.display());

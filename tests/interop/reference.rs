@@ -1,4 +1,4 @@
-//! The reference, run by way of `reference.py`.
+//! Runs the reference through `reference.py`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::description::DescribedComponent;
 
-/// Names the Python interpreter that has the reference.
+/// The environment variable with the path of a Python interpreter that has the reference.
 const INTERPRETER: &str = "GEN5_REFERENCE_PYTHON";
 
-/// What the reference found in files.
+/// The result of decoding files with the reference.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Decoded {
     pub(crate) files: usize,
     pub(crate) latents: usize,
     pub(crate) parts: usize,
-    /// The first of the failures.
+    /// The first failures.
     failures: Vec<String>,
     failure_count: usize,
 }
 
-/// What the reference wrote.
+/// The counts of files and latents that the reference wrote.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Encoded {
     pub(crate) files: usize,
     pub(crate) latents: usize,
 }
 
-/// The Python interpreter that has the reference.
+/// The path of the Python interpreter that has the reference.
 pub(crate) fn interpreter() -> PathBuf {
     let Some(interpreter) = std::env::var_os(INTERPRETER) else {
         panic!(
@@ -43,7 +43,7 @@ pub(crate) fn interpreter() -> PathBuf {
     interpreter.into()
 }
 
-/// Standard output of a command of `reference.py`.
+/// Runs a command of `reference.py` and returns its standard output.
 pub(crate) fn run(arguments: &[&OsStr]) -> String {
     let interpreter = interpreter();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/reference.py");
@@ -57,14 +57,14 @@ pub(crate) fn run(arguments: &[&OsStr]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The result in the last line of standard output.
+/// Parses the result in the last line of standard output.
 pub(crate) fn result<T: DeserializeOwned>(output: &str) -> T {
     let last = output.lines().last().unwrap_or_default();
     serde_json::from_str(last).unwrap_or_else(|error| panic!("result of reference.py: {error} in {last:?}"))
 }
 
-/// Has the reference decode the files that `expected.json` in `folder` describes, and asserts that they are as it says,
-/// and that they keep what this crate's writer promises beyond the reference's files.
+/// Decodes the files in `folder` with the reference. Asserts that they match `expected.json`, and
+/// that they keep the writer's promises beyond the reference's own files.
 pub(crate) fn decodes_strictly(folder: &Path) -> Decoded {
     let decoded: Decoded = result(&run(&["decode".as_ref(), folder.as_ref(), "--strict".as_ref()]));
     let told = decoded.failures.join("\n");
@@ -72,13 +72,13 @@ pub(crate) fn decodes_strictly(folder: &Path) -> Decoded {
     decoded
 }
 
-/// Has the reference write random files and `expected.json` into `folder`.
+/// Writes random files and `expected.json` into `folder` with the reference.
 pub(crate) fn encode(folder: &Path, count: usize, seed: u64) -> Encoded {
     let (count, seed) = (count.to_string(), seed.to_string());
     result(&run(&["encode".as_ref(), folder.as_ref(), count.as_ref(), seed.as_ref()]))
 }
 
-/// What the reference captures of the environment that it runs in.
+/// The environment that the reference captures where it runs.
 pub(crate) fn environment() -> Vec<DescribedComponent> {
     #[derive(Deserialize)]
     struct Captured {
@@ -88,27 +88,27 @@ pub(crate) fn environment() -> Vec<DescribedComponent> {
     environment
 }
 
-/// An environment that a file keeps, and another.
+/// The environment stored in a file, and the current one to compare it with.
 #[derive(Serialize)]
 pub(crate) struct Pair {
-    /// The file, in the folder of `pairs.json`.
+    /// The file's name in the folder of `pairs.json`.
     pub(crate) file: String,
     pub(crate) stored: Vec<DescribedComponent>,
     pub(crate) current: Vec<DescribedComponent>,
 }
 
-/// What the reference warns of when it decodes the file of a pair under the other environment.
+/// The reference's warnings when it decodes the file of a pair in the other environment.
 #[derive(Deserialize)]
 pub(crate) struct Warnings {
-    /// A file that the reference wrote with the same environment.
+    /// A file with the same environment, written by the reference.
     pub(crate) own: String,
-    /// Of the pair's file.
+    /// The warnings for the pair's file.
     pub(crate) here: Vec<String>,
-    /// Of its own.
+    /// The warnings for the reference's own file.
     pub(crate) there: Vec<String>,
 }
 
-/// Has the reference compare the environments of these pairs, whose files are in `folder`.
+/// Compares the environments of these pairs, whose files are in `folder`, with the reference.
 pub(crate) fn drift(folder: &Path, pairs: &[Pair]) -> Vec<Warnings> {
     #[derive(Deserialize)]
     struct Told {
@@ -120,14 +120,14 @@ pub(crate) fn drift(folder: &Path, pairs: &[Pair]) -> Vec<Warnings> {
     warnings
 }
 
-/// Whether the reference refuses to decode a file, and its reason.
+/// Whether the reference refuses to decode a file, and why.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Verdict {
     pub(crate) refused: bool,
     pub(crate) error: Option<String>,
 }
 
-/// Has the reference decode these files, none of which has to be sound.
+/// Decodes these files with the reference. They need not be sound.
 pub(crate) fn refuses(files: &[PathBuf]) -> Vec<Verdict> {
     #[derive(Deserialize)]
     struct Verdicts {

@@ -1,5 +1,5 @@
-//! Files of version 1.1, which the reference does not know: it has to refuse each of them by itself, since a user of it would
-//! take wrong values for his latents.
+//! Files of version 1.1, which the reference does not know. It must refuse each of them without
+//! help, since wrong latents would otherwise go unnoticed.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ fn metadata() -> Metadata {
     Metadata::builder("m", "1").prompt("p").build().unwrap()
 }
 
-/// A file of one latent of the reference's liking: four axes.
+/// Writes a file with one latent of four axes, the shape that the reference expects.
 fn write<T: Element>(folder: &Path, name: &str, options: WriteOptions, values: &[T]) -> PathBuf {
     let path = folder.join(name);
     let mut writer = options.sync(false).create(&path).unwrap();
@@ -44,7 +44,7 @@ fn what_is_new_in_1_1_is_refused_there() {
         let error = verdict.error.unwrap();
         assert!(error.contains("Unknown dtype flag"), "{}: {error}", path.display());
     }
-    // The same values in files of 1.0 are not.
+    // The same values in files of 1.0 are accepted.
     let old = [
         write(folder.path(), "raw", options(Compression::Raw), &single),
         write(folder.path(), "zstd", options(Compression::Zstd), &half),
@@ -55,8 +55,8 @@ fn what_is_new_in_1_1_is_refused_there() {
     }
 }
 
-/// A file over 4 GiB, most of which is a hole: it takes a few pages on the disk. What lies at 2^32 - 1, where the reference
-/// looks for a table, is one that it would read.
+/// A file over 4 GiB, mostly a hole, so it takes only a few pages on disk. At 2^32 - 1, where the
+/// reference looks for a table, lies one that it could read.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_large_file_is_refused_there() {
@@ -80,7 +80,7 @@ fn a_large_file_is_refused_there() {
         let path = folder.path().join(name);
         let file = File::create(&path).unwrap();
         let put = |bytes: &[u8], at: u64| file.write_all_at(bytes, at).unwrap();
-        put(&small[..small.len() - 100], 0); // its latent; the rest of the table is of no use
+        put(&small[..small.len() - 100], 0); // the latent; the rest of the table is not needed
         put(&table, trap);
         put(&table, end);
         put(b"GEN5\x01\x01\x01\0\xff\xff\xff\xff", 0);
@@ -91,7 +91,8 @@ fn a_large_file_is_refused_there() {
     };
     let large = write_large("large", 0);
     assert_eq!(*Reader::open(&large).unwrap().latent("x").unwrap().read::<f32>().unwrap(), values);
-    // With a size it would be led to the trap, and this crate refuses it.
+    // With a table size in the header, the reference would follow it to the trap; this crate
+    // refuses the file.
     let led = write_large("led", table.len() as u32);
     assert!(Reader::open(&led).is_err());
     let verdicts = reference::refuses(&[large, led]);

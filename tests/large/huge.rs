@@ -1,4 +1,4 @@
-//! A file of over 9 GiB, with latents that no chunk header can tell the size of.
+//! A file of over 9 GiB with latents whose size does not fit in a chunk header.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,9 +12,9 @@ use crate::room::Room;
 
 /// 5.08 GiB of float32.
 const SINGLE: [usize; 2] = [1300, 1 << 20];
-/// 4 GiB of float16, just what a chunk header cannot tell any more.
+/// 4 GiB of float16, the smallest size that does not fit in a chunk header.
 const HALF: [usize; 3] = [1, 2048, 1 << 20];
-/// 300 MiB of float32 that shrink, in five parts.
+/// 300 MiB of compressible float32, in five parts.
 const SHRINKING: [usize; 2] = [75, 1 << 20];
 
 /// Bits that look like noise, so that `Auto` leaves them raw.
@@ -59,7 +59,8 @@ fn write(path: &Path) -> Summary {
     writer.finish(&Metadata::builder("m", "1").prompt("p").build().unwrap()).unwrap()
 }
 
-/// Compares rows as they are read: the first and the last, those around 4 GiB, and those in the middle.
+/// Compares rows with the expected values: the first and last, those in the middle, and those
+/// around 4 GiB.
 fn check_rows<T: Element + PartialEq>(latent: &Latent, value: impl Fn(usize) -> T) {
     let axis = latent.row_axis().unwrap();
     let rows = latent.shape()[axis];
@@ -83,7 +84,7 @@ fn check_values(reader: &Reader) {
     assert_eq!(*reader.latent("small").unwrap().read::<f32>().unwrap(), [1.0, 2.0, 3.0]);
 }
 
-/// What the format says of such a file, byte by byte.
+/// Checks the bytes that the format requires of such a file.
 fn check_bytes(path: &Path, reader: &Reader) {
     let file = File::open(path).unwrap();
     let mut header = [0; 32];
@@ -105,7 +106,7 @@ fn check_bytes(path: &Path, reader: &Reader) {
 
 #[allow(unsafe_code)]
 fn map(path: &Path) -> Reader {
-    // SAFETY: the test changes the file only when it has dropped this.
+    // SAFETY: the test changes the file only after it has dropped the reader.
     unsafe { Reader::map(path) }.unwrap()
 }
 
@@ -149,7 +150,8 @@ fn a_file_of_over_9_gib_is_written_mapped_read_and_verified() {
     reader.verify().unwrap();
     println!("verified in {:.1} s", start.elapsed().as_secs_f64());
 
-    // A byte of each of the two, of which the first is behind 4 GiB in its payload, the second in the file alone.
+    // Damages one byte of each: the first lies past 4 GiB in its payload, the second past 4 GiB in
+    // the file.
     let file = File::options().read(true).write(true).open(&path).unwrap();
     let payload = |key: &str| reader.latent(key).unwrap().chunks().next().unwrap().offset() + 12;
     for at in [payload("single") + (1 << 32) + 5, payload("half") + 7] {
@@ -168,7 +170,7 @@ fn a_file_of_over_9_gib_is_written_mapped_read_and_verified() {
         .collect();
     assert_eq!(damaged, [(0, "single".into()), (1, "half".into())]);
     assert!(report.chunks()[2..].iter().all(|chunk| chunk.error.is_none()));
-    // Nothing was changed elsewhere by mistake.
+    // The damage is nowhere else.
     let row = reader.latent("single").unwrap().rows(1024..1025).unwrap().read::<f32>().unwrap().into_owned();
     assert_eq!(row[0].to_bits(), single(1 << 30).to_bits());
     assert_ne!(row[1].to_bits(), single((1 << 30) + 1).to_bits());

@@ -1,5 +1,5 @@
-//! Streaming takes no more memory for a large file than for a small one. Each operation is run by a process of its own, which
-//! tells the most memory that it had.
+//! Streaming takes no more memory for a large file than for a small one. Each operation runs in its
+//! own process, which prints its peak memory.
 
 use std::io;
 use std::path::Path;
@@ -16,14 +16,15 @@ const MIB: u64 = 1 << 20;
 /// 8 GiB of float32, in rows of 4 MiB.
 const SHAPE: [usize; 2] = [2048, 1 << 20];
 
-/// What the program itself and zstd's contexts take.
+/// Memory of the program and the contexts of zstd.
 const ALLOWANCE: u64 = 32 * MIB;
 const BASE: u64 = 64 * MIB + ALLOWANCE;
 
-/// Where parts are compressed or decompressed side by side: each thread has one as it is, and one compressed.
+/// The bound when parts are compressed or decompressed in parallel: each thread holds one part and
+/// its compressed form.
 const PARTS: u64 = BASE + THREADS * 2 * 64 * MIB;
 
-/// Tells the other process what to do, and with which file.
+/// The environment variable that names the operation for the other process.
 const OPERATION: &str = "GEN5_LARGE_OPERATION";
 const FILE: &str = "GEN5_LARGE_FILE";
 
@@ -39,7 +40,7 @@ fn write(path: &Path, options: WriteOptions) {
     writer.finish(&Metadata::builder("m", "1").prompt("p").build().unwrap()).unwrap();
 }
 
-/// 1 GiB that zstd finds nothing in: its frames take as much memory as the parts.
+/// Writes 1 GiB of noise, which zstd cannot compress: the frames take as much memory as the parts.
 fn write_noise(path: &Path) {
     let options = WriteOptions::new().compression(Compression::Zstd).level(1).sync(false);
     let mut writer = options.create(path).unwrap();
@@ -82,14 +83,14 @@ fn operate(operation: &str, path: &Path) {
     }
 }
 
-/// The most memory that this process had so far, in bytes: `VmHWM` in kB.
+/// The peak memory of this process so far, in bytes: `VmHWM` in kB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// No test, but what the other process runs.
+/// The entry point of the other process, not a test.
 #[test]
 fn operation() {
     let Ok(operation) = std::env::var(OPERATION) else { return };
@@ -97,7 +98,7 @@ fn operation() {
     println!("peak: {} bytes", peak());
 }
 
-/// Runs an operation in another process; returns the most memory that it had.
+/// Runs an operation in another process, and fails if its peak memory exceeds `limit`.
 #[track_caller]
 fn holds_at_most(limit: u64, operation: &str, path: &Path) {
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Disk for one test at a time.
+//! Disk space for one test at a time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,10 +6,10 @@ use tempfile::TempDir;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// A folder for large files, which goes away with this.
+/// A folder for large files, removed when dropped.
 pub(crate) struct Room {
     pub(crate) folder: TempDir,
-    // Behind the folder, so that the next test starts when it is gone.
+    // Dropped after the folder, so that the next test starts when the files are gone.
     _turn: MutexGuard<'static, ()>,
 }
 

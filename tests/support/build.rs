@@ -1,4 +1,4 @@
-//! Files put together by hand, byte by byte.
+//! Files assembled by hand, byte by byte.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use gen5::chunk::Digest;
 use serde_json::{Value, json};
 use zstd::stream::raw::CParameter;
 
-/// Bytes of floats as they are in a file.
+/// The little-endian bytes of floats, as files store them.
 pub(crate) fn le_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
@@ -44,8 +44,8 @@ pub(crate) fn frame(content: &[u8], style: FrameStyle) -> Vec<u8> {
     compressor.compress(content).unwrap()
 }
 
-/// A frame that claims `content_size` bytes and a window of 2^`window_log` bytes, with one raw block of `content`. It has
-/// no checksum (RFC 8878, 3.1.1).
+/// A frame that claims `content_size` bytes and a window of 2^`window_log` bytes, with `content` as
+/// one raw block. It has no checksum (RFC 8878, 3.1.1).
 pub(crate) fn frame_by_hand(content_size: u64, window_log: u8, content: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0b1100_0000, (window_log - 10) << 3];
     frame.extend(content_size.to_le_bytes());
@@ -55,7 +55,8 @@ pub(crate) fn frame_by_hand(content_size: u64, window_log: u8, content: &[u8]) -
     frame
 }
 
-/// A frame of `head`, and behind it `blocks` blocks, each of which is one zero byte 128 Ki times (RFC 8878, 3.1.1.2.2).
+/// A frame of `head` followed by `blocks` run-length blocks, each of 128 Ki zero bytes (RFC 8878,
+/// 3.1.1.2.2).
 pub(crate) fn frame_of_zeros(head: &[u8], blocks: u32) -> Vec<u8> {
     const LENGTH: u32 = 128 << 10;
     let content_size = head.len() as u64 + u64::from(blocks * LENGTH);
@@ -69,8 +70,8 @@ pub(crate) fn frame_of_zeros(head: &[u8], blocks: u32) -> Vec<u8> {
     frame
 }
 
-/// A frame in blocks of 512 bytes whose matches reach 8 KiB back, and which claims another window: its descriptor is that
-/// byte (RFC 8878, 3.1.1.1.2). It has no checksum.
+/// A frame in blocks of 512 bytes whose matches reach 8 KiB back, with `window` as its window
+/// descriptor (RFC 8878, 3.1.1.1.2), which may claim another size. It has no checksum.
 pub(crate) fn frame_that_claims(window: u8, content: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
     encoder.window_log(13).unwrap();
@@ -102,8 +103,8 @@ pub(crate) fn chunk_bytes(kind: &str, flags: &[u8; 4], payload: &[u8]) -> Vec<u8
     chunk
 }
 
-/// The bytes of a payload as format.md, section 12, groups them: within each MiB all first bytes of the elements, all second
-/// bytes, and so on.
+/// The bytes of a payload, grouped as in section 12 of format.md: within each MiB, all first bytes
+/// of the elements, then all second bytes, and so on.
 pub(crate) fn shuffled(payload: &[u8], size: usize) -> Vec<u8> {
     let mut grouped = Vec::with_capacity(payload.len());
     for block in payload.chunks(1 << 20) {
@@ -117,7 +118,8 @@ pub(crate) fn shuffled(payload: &[u8], size: usize) -> Vec<u8> {
 type Edit<'a, T> = Option<Box<dyn FnOnce(&mut T) + 'a>>;
 type Store<'a> = Option<Box<dyn FnOnce(&[u8]) -> Vec<u8> + 'a>>;
 
-/// A chunk of a [`Builder`], as it is stored, and its record, which lacks what depends on the place in the file.
+/// A stored chunk of a [`Builder`] and its record, without the members that depend on the place in
+/// the file.
 pub(crate) struct Chunk<'a> {
     gap: Vec<u8>,
     stored: Vec<u8>,
@@ -145,7 +147,7 @@ impl<'a> Chunk<'a> {
         Self::raw("LATN", b"F32\0", &le_bytes(values), extra)
     }
 
-    /// A raw chunk of a latent whose elements are of `dtype`, which `flags` may say, too.
+    /// A raw chunk of a latent whose elements are of `dtype`, which `flags` may repeat.
     pub(crate) fn elements(
         key: &str,
         (dtype, flags): (&str, &[u8; 4]),
@@ -155,14 +157,15 @@ impl<'a> Chunk<'a> {
         Self::raw("LATN", flags, payload, json!({"shape": shape, "dtype": dtype, "key": key}))
     }
 
-    /// The same chunk as a frame of its bytes shuffled, for elements of `size` bytes.
+    /// The same chunk as a frame of its shuffled bytes, for elements of `size` bytes.
     pub(crate) fn shuffled(mut self, size: usize) -> Self {
         let (header, payload) = self.stored.split_at(12);
         self.stored = [header, &shuffled(payload, size)].concat();
         self.compressed()
     }
 
-    /// Part `index` of `count` of a float32 latent of shape `whole`, from slice `start` of its first axis on.
+    /// Part `index` of `count` of a float32 latent of shape `whole`, starting at slice `start` of
+    /// the first axis.
     pub(crate) fn part(
         of: &str,
         index: usize,
@@ -188,26 +191,26 @@ impl<'a> Chunk<'a> {
         self
     }
 
-    /// Changes the bytes in the file; the record's size follows, its hash does not.
+    /// Changes the stored bytes. The record's size follows; its hash does not.
     pub(crate) fn stored(mut self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
         change(&mut self.stored);
         self
     }
 
-    /// Bytes before the chunk that belong to none.
+    /// Puts bytes before the chunk that belong to no chunk.
     pub(crate) fn after_gap(mut self, gap: &[u8]) -> Self {
         self.gap = gap.to_vec();
         self
     }
 
-    /// Changes the record, when it is complete.
+    /// Changes the record after it is complete.
     pub(crate) fn record(mut self, edit: impl FnOnce(&mut Value) + 'a) -> Self {
         self.edit = Some(Box::new(edit));
         self
     }
 }
 
-/// A file put together by hand: right in every respect, but for what is changed on the way.
+/// A file assembled by hand. It is valid except for the changes made through these methods.
 #[derive(Default)]
 pub(crate) struct Builder<'a> {
     chunks: Vec<Chunk<'a>>,
@@ -237,7 +240,8 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Replaces the first occurrence of `from` in the manifest's JSON text, of which there has to be one.
+    /// Replaces the first occurrence of `from` in the manifest's JSON text. Panics if there is
+    /// none.
     pub(crate) fn replace(self, from: &'a str, to: &'a str) -> Self {
         self.text(move |text| {
             let before = String::from_utf8(text.clone()).unwrap();
@@ -252,7 +256,7 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Makes the stored table of the META chunk.
+    /// Stores the META chunk through `store`.
     pub(crate) fn table(mut self, store: impl FnOnce(&[u8]) -> Vec<u8> + 'a) -> Self {
         self.table = Some(Box::new(store));
         self
@@ -264,13 +268,13 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Makes it a file of version 1.`minor`.
+    /// Sets the version to 1.`minor`.
     pub(crate) fn minor(mut self, minor: u8) -> Self {
         self.minor = minor;
         self
     }
 
-    /// Has the header tell the table's place as in files of 4 GiB and more.
+    /// Stores the table's place in the header fields for files of 4 GiB and more.
     pub(crate) fn large(mut self) -> Self {
         self.large = true;
         self
@@ -323,7 +327,8 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The order in which writers have the members of records, and what is read without a copy.
+/// The order in which writers store the members of records. A reader parses records in this order
+/// without a copy.
 const ORDER: [&str; 12] = [
     "index",
     "type",
@@ -339,7 +344,7 @@ const ORDER: [&str; 12] = [
     "key",
 ];
 
-/// JSON with the members of objects in the order of writers, others behind them.
+/// JSON with the members of objects in the order of writers, and unknown members last.
 fn in_order(value: &Value) -> String {
     match value {
         Value::Object(members) => {

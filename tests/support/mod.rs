@@ -1,6 +1,7 @@
-//! What the test binaries share: files in memory, metadata, values, every way in, and errors in short.
+//! Helpers that the test binaries share: files in memory, metadata, values, all ways to open a
+//! file, and short forms of errors.
 //!
-//! Each of them uses a part of it.
+//! Each binary uses only some of them.
 #![allow(dead_code, unused_imports)]
 
 mod build;
@@ -24,7 +25,7 @@ pub(crate) fn data(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "data", name].iter().collect()
 }
 
-/// The three ways in.
+/// Opens a file in the three ways.
 pub(crate) fn all_ways(path: &Path) -> [(&'static str, gen5::Result<Reader>); 3] {
     // SAFETY: nothing else touches the file while the test runs.
     #[allow(unsafe_code)]
@@ -55,7 +56,8 @@ pub(crate) fn environment() -> Environment {
     ])
 }
 
-/// The text of an environment of two components that share their id, as machines with two GPUs have it.
+/// The JSON text of an environment with two components that share an id, as on machines with two
+/// GPUs.
 pub(crate) fn environment_json() -> String {
     let text = "name=gpu;model=A";
     let component = json!({"component_id": "gpu", "cononical_str": text, "component_sha256_digest": Digest::of(text.as_bytes())});
@@ -65,12 +67,12 @@ pub(crate) fn environment_json() -> String {
 /// A PNG of one black pixel.
 pub(crate) const PNG: &[u8] = include_bytes!("../data/pixel.png");
 
-/// Options with which values are stored as float16, or as they are.
+/// Options that store values as float16, or unchanged.
 pub(crate) fn as_float16(options: WriteOptions, float16: bool) -> WriteOptions {
     if float16 { options.dtype(Dtype::F16) } else { options }
 }
 
-/// A file in memory, filled by `fill`.
+/// Writes a file in memory, filled by `fill`.
 pub(crate) fn write(
     options: WriteOptions,
     fill: impl FnOnce(&mut Writer<'_>) -> gen5::Result<()>,
@@ -86,19 +88,19 @@ pub(crate) fn open(bytes: Vec<u8>) -> Reader {
     Reader::from_bytes(bytes).unwrap()
 }
 
-/// Runs in a rayon pool of its own.
+/// Runs `run` in its own rayon pool.
 pub(crate) fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }
 
-/// Fails the test instead of hanging it.
+/// Runs `run`, and fails after a minute instead of hanging.
 pub(crate) fn within_a_minute<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(run()));
     receiver.recv_timeout(std::time::Duration::from_secs(60)).expect("a result, and no deadlock")
 }
 
-/// Standard normal values, the same for the same seed: sums of twelve uniform ones (Irwin-Hall) from SplitMix64.
+/// Standard normal values from a seed: sums of twelve uniform ones (Irwin-Hall) from SplitMix64.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed;
     let mut uniform = || {
@@ -111,7 +113,7 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0).collect()
 }
 
-/// The position of the chunk that an error names.
+/// The index of the chunk that an error names.
 pub(crate) fn chunk_of(error: &Error) -> Option<usize> {
     match place_of(error)? {
         Place::Chunk { index, .. } => Some(*index),
@@ -119,7 +121,7 @@ pub(crate) fn chunk_of(error: &Error) -> Option<usize> {
     }
 }
 
-/// Where an error says that it is.
+/// The place that an error names.
 pub(crate) fn place_of(error: &Error) -> Option<&Place> {
     match error {
         Error::Value { place, .. }
@@ -135,7 +137,8 @@ pub(crate) fn place_of(error: &Error) -> Option<&Place> {
     }
 }
 
-/// An error in short, as tables of cases have it: the variant, the place, and the field that matters.
+/// The short form of an error in tables of cases: the variant, the place, and the most relevant
+/// field.
 pub(crate) fn tell(error: &Error) -> String {
     let place = match place_of(error) {
         Some(Place::Header) => "header".to_owned(),
