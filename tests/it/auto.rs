@@ -1,5 +1,5 @@
-//! `Compression::Auto`: what shrinks is compressed, what does not stays raw, and neither threads nor the sizes of pushes
-//! have a say in it.
+//! `Compression::Auto`: compressible values are compressed and others stay raw. The choice depends
+//! neither on threads nor on how a stream is pushed.
 
 use std::io::Cursor;
 
@@ -10,19 +10,20 @@ use rayon::prelude::*;
 
 use crate::support::{as_float16, in_pool, metadata, noise, open, within_a_minute, write};
 
-/// Elements of the latents here: 32 KiB of float32, several times what is needed for them to be tried at all.
+/// Elements of each latent: 32 KiB as float32, several times the size from which `Auto` tries
+/// compression.
 const LEN: usize = 8000;
 
 fn auto() -> WriteOptions {
     WriteOptions::new().sync(false)
 }
 
-/// In parts of a fifth.
+/// Options that cut a latent into five parts.
 fn in_parts() -> WriteOptions {
     auto().part_size(Some((LEN * 4 / 5) as u64))
 }
 
-/// Values that shrink, each in a way of its own.
+/// Values that are compressible for three different reasons.
 fn shrinking() -> [(&'static str, Vec<f32>); 3] {
     let quantised = noise(1, LEN).iter().map(|value| (value * 8.0).round() / 8.0).collect();
     let sparse = noise(2, LEN).iter().map(|&value| if value > 1.0 { value } else { 0.0 }).collect();
@@ -38,7 +39,7 @@ fn stream<T: Element>(mut stream: LatentStream<'_, T>, values: &[T], pushed: usi
     stream.finish()
 }
 
-/// Whether each latent of a summary is compressed, and in how many parts it is.
+/// The key of each latent of a summary, whether it is compressed, and the number of its parts.
 fn stored(summary: &Summary) -> Vec<(&str, bool, usize)> {
     summary
         .latents
@@ -97,7 +98,7 @@ fn what_shrinks_is_compressed_and_told() {
     }
 }
 
-/// Compressed by choice or on request, the bytes are the same.
+/// `Auto` writes the same bytes as the compression that it chooses.
 #[test]
 fn what_is_chosen_is_written_as_if_it_had_been_asked_for() {
     let values = [noise(1, LEN), shrinking()[0].1.clone()];
@@ -184,7 +185,7 @@ fn empty_and_tiny_latents_stay_raw() {
     assert_eq!(read(&reader, "scalar"), [2.5]);
 }
 
-/// Streams pushed to in turn, some to be compressed and some not, beside latents.
+/// Writes compressible and incompressible streams, pushed in turn, together with latents.
 fn in_turn(writer: &mut Writer<'_>) -> gen5::Result<()> {
     let mut all: Vec<(String, Vec<f32>)> =
         shrinking().into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
@@ -230,7 +231,7 @@ fn streams_side_by_side_are_the_same_on_any_number_of_threads() {
         let (file, _) = in_pool(threads, || write(in_parts(), in_turn).unwrap());
         assert!(file == expected, "{threads} threads");
     }
-    // Not in a pool of its own, and under a path, where chunks are written side by side.
+    // The same outside a pool, and to a path, where chunks are written in parallel.
     assert!(write(in_parts(), in_turn).unwrap().0 == expected);
     let folder = tempfile::tempdir().unwrap();
     for threads in [1, 4] {
@@ -275,7 +276,7 @@ fn streams_are_decided_inside_rayon_tasks() {
     }
 }
 
-/// Noise, or a constant if `n` is odd.
+/// Noise if `n` is even, otherwise a constant.
 fn values_of(n: u64) -> Vec<f32> {
     if n % 2 == 1 { vec![n as f32; LEN] } else { noise(n, LEN) }
 }
@@ -285,7 +286,7 @@ fn a_refused_push_can_be_repeated_while_nothing_is_decided() {
     for (_, values) in shrinking().into_iter().chain([("noise", noise(1, LEN))]) {
         let plain = |writer: &mut Writer<'_>| stream(writer.stream::<f32>("x", &[5, LEN / 5])?, &values, LEN);
         let (expected, _) = write(in_parts(), plain).unwrap();
-        // Refused at the start, before the decision, on the way over it, and behind it.
+        // The refused push ends at the start, before the decision, across it, or after it.
         for (from, to) in
             [(0, 10), (700, 800), (1000, LEN), (LEN / 5 - 1, LEN / 5 + 1), (LEN / 5, LEN), (LEN - 1, LEN)]
         {
@@ -310,7 +311,8 @@ fn a_refused_push_can_be_repeated_while_nothing_is_decided() {
     }
 }
 
-/// A raw push is checked as it is written, and what was written of one that is refused is written over.
+/// A raw push is checked as it is written, and the written part of a refused push is overwritten
+/// later.
 #[test]
 fn a_large_push_whose_last_value_is_refused_takes_nothing() {
     let count = 1_500_000;
@@ -409,7 +411,7 @@ fn the_keys_of_parts_are_free_again_when_a_stream_stays_raw() {
     );
 }
 
-/// A stream that is decided on its last push, or never, is named like any other if values are missing.
+/// The decision may come with the last push or never; either way the error names the stream.
 #[test]
 fn an_undecided_stream_without_its_values_makes_finish_fail() {
     for pushed in [0, 10, LEN / 5, LEN - 1] {
@@ -427,7 +429,7 @@ fn an_undecided_stream_without_its_values_makes_finish_fail() {
 
 #[test]
 fn values_all_over_a_latent_are_tried() {
-    // 4 MB of noise, of which parts are zero: at the front, at the end, in the middle.
+    // 4 MB of noise, some of it zeroed: at the front, at the end or in the middle.
     for (zeros, compressed) in [
         (0..0, false),
         (0..1 << 18, true),
@@ -442,7 +444,7 @@ fn values_all_over_a_latent_are_tried() {
     }
 }
 
-/// It is the latent that has to be worth the while, not its parts.
+/// The minimum size for compression applies to the latent, not to its parts.
 #[test]
 fn parts_may_be_smaller_than_what_is_tried() {
     let options = || auto().part_size(Some(1000));

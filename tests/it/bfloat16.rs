@@ -1,10 +1,11 @@
-//! bfloat16: written in every way, read as itself and as the other types, which round and overflow as IEEE 754 has it.
+//! bfloat16: written in every way, and read as bfloat16 or as another type, with the rounding and
+//! overflow of IEEE 754.
 
 use gen5::{Compression, Dtype, Error, NonFinite, Reader, WriteOptions, bf16, f16};
 
 use crate::support::{all_ways, open, write};
 
-/// Ways to store a latent of 4000 elements: raw, compressed, shuffled, the latter in parts.
+/// Ways to store a latent of 4000 elements: raw, automatic, compressed, and shuffled in parts.
 fn ways() -> [(&'static str, WriteOptions); 4] {
     let options = |compression| WriteOptions::new().compression(compression).non_finite(NonFinite::Keep);
     [
@@ -19,7 +20,7 @@ fn bits(values: &[bf16]) -> Vec<u16> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Every bfloat16 there is: numbers, subnormal ones, infinities, NaNs.
+/// Every bfloat16: numbers, subnormal numbers, infinities and NaNs.
 fn all() -> Vec<bf16> {
     (0..=u16::MAX).map(bf16::from_bits).collect()
 }
@@ -85,7 +86,7 @@ fn raw_values_are_borrowed_as_bfloat16_and_as_nothing_else() {
     assert!(matches!(half.read::<bf16>(), Err(Error::Dtype { stored: Dtype::F16, asked: Dtype::BF16, .. })));
 }
 
-/// float32 rounded to bfloat16 by its bits: to nearest, ties to even.
+/// Rounds a float32 to bfloat16 by its bits: to nearest, ties to even.
 fn rounded(value: f32) -> bf16 {
     let bits = value.to_bits();
     let half = 0x7fff + (bits >> 16 & 1);
@@ -102,11 +103,11 @@ fn read_as_brain(values: &[f32]) -> gen5::Result<Vec<bf16>> {
 fn float32_is_rounded_to_nearest_even() {
     let mut values: Vec<f32> = [
         0x3f80_0000, // 1
-        0x3f80_7fff, // a bit under the middle
-        0x3f80_8000, // the middle, whose lower neighbour is even
+        0x3f80_7fff, // just below the midpoint
+        0x3f80_8000, // a midpoint whose lower neighbour is even
         0x3f80_8001,
-        0x3f81_8000, // the middle, whose upper neighbour is even
-        0x0000_7fff, // subnormal ones
+        0x3f81_8000, // a midpoint whose upper neighbour is even
+        0x0000_7fff, // subnormal numbers
         0x0000_8000,
         0x0001_8000,
         0x007f_ffff,
@@ -133,12 +134,12 @@ fn what_would_become_infinite_is_refused() {
             other => panic!("{other}"),
         }
     }
-    // What was infinite stays so, and what is no number stays none.
+    // Infinities and NaNs are kept.
     let kept = read_as_brain(&[f32::INFINITY, f32::NEG_INFINITY, f32::NAN]).unwrap();
     assert!(kept[..2] == [bf16::INFINITY, bf16::NEG_INFINITY] && kept[2].is_nan());
 }
 
-/// A float16 or bfloat16 as float64, by its bits.
+/// The value of a float16 or bfloat16, computed from its bits as a float64.
 fn value_of(bits: u16, exponent_bits: i32) -> f64 {
     let mantissa_bits = 15 - exponent_bits;
     let (exponent, mantissa) = (i32::from(bits & 0x7fff) >> mantissa_bits, bits & ((1 << mantissa_bits) - 1));
@@ -169,7 +170,7 @@ fn bfloat16_is_read_as_the_other_types() {
         let half = reader.latent("fits").unwrap().read_as::<f16>().unwrap();
         for (value, half) in fits.iter().zip(&half) {
             let (wanted, found) = (value_of(value.to_bits(), 8), value_of(half.to_bits(), 5));
-            // Half of the distance between two that float16 holds there.
+            // Half the distance between two neighbouring float16 values there.
             let exponent = ((value.to_bits() & 0x7fff) >> 7) as i32 - 127;
             assert!(
                 (wanted - found).abs() <= 2.0_f64.powi(exponent.max(-14) - 11),
@@ -181,7 +182,7 @@ fn bfloat16_is_read_as_the_other_types() {
             Error::Overflow { index, value: 65536.0, dtype: Dtype::F16, .. } => assert_eq!(index, at as u64),
             other => panic!("{name}: {other}"),
         }
-        // Written as float16, it is the same, and the same is refused.
+        // Writing as float16 rounds and refuses the same values.
         let (file, _) =
             write(options.clone().dtype(Dtype::F16), |writer| writer.latent("x", &[fits.len()], &fits))
                 .unwrap();

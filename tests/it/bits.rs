@@ -1,5 +1,6 @@
-//! Every bit of a file, flipped: it is noticed when the file is opened or verified, or nothing of what is read is another. How
-//! many there are of each is published in `docs/reliability.md`, whose rows are held against what is counted here.
+//! Flips every bit of a file. Opening or verification must notice the flip, unless all decoded
+//! values stay the same. `docs/reliability.md` publishes the count of each outcome, and its rows
+//! are compared with the counts here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,18 +11,18 @@ use rayon::prelude::*;
 use crate::damage::golden;
 use crate::own::{Content, decode, own};
 
-/// What becomes of a flipped bit.
+/// The outcome of a flipped bit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Opening,
     Verify,
-    /// All that is decoded is the same.
+    /// Everything decodes to the same values.
     NoEffect,
-    /// Something else is read, and nothing says so.
+    /// Other values are decoded without an error.
     Unnoticed,
 }
 
-/// Bits, by what becomes of them and where they are.
+/// The number of bits for each outcome and area of the file.
 type Counts = BTreeMap<(Outcome, &'static str), usize>;
 
 fn outcome(damaged: Vec<u8>, content: &Content) -> Outcome {
@@ -35,7 +36,7 @@ fn outcome(damaged: Vec<u8>, content: &Content) -> Outcome {
     }
 }
 
-/// What the bytes of a file are, in the order of their offsets; what is in none of these is a gap.
+/// The areas of a file in the order of their offsets. Bytes outside all of them are gaps.
 fn areas(reader: &Reader, file: &[u8]) -> Vec<(Range<usize>, &'static str)> {
     let table = u32::from_le_bytes(file[8..12].try_into().unwrap()) as usize;
     let chunks = reader.chunks().iter().map(|chunk| {
@@ -72,14 +73,14 @@ fn of(counts: &Counts, wanted: Outcome) -> usize {
     counts.iter().filter(|((outcome, _), _)| *outcome == wanted).map(|(_, bits)| bits).sum()
 }
 
-/// Where the bits are that come to this: `gaps 320, table 7`.
+/// The areas whose bits have this outcome, with their counts: `gaps 320, table 7`.
 fn places(counts: &Counts, wanted: Outcome) -> String {
     let places = counts.iter().filter(|((outcome, _), _)| *outcome == wanted);
     let places: Vec<String> = places.map(|((_, area), bits)| format!("{area} {bits}")).collect();
     if places.is_empty() { "–".to_owned() } else { places.join(", ") }
 }
 
-/// Fails if `docs/reliability.md` has other rows, and shows those that it should have.
+/// Fails if `docs/reliability.md` lacks any of these rows, and prints the missing ones.
 fn published(rows: &[String]) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reliability.md");
     let text = std::fs::read_to_string(path).unwrap();

@@ -1,4 +1,5 @@
-//! Values as bytes, with a dtype that is known only at run time: the same file and the same values as with types.
+//! Values as bytes, with a dtype known only at run time. They give the same file and the same
+//! values as typed ones.
 
 use std::io::Write;
 
@@ -6,7 +7,7 @@ use gen5::{Array, Compression, Dtype, Error, NonFinite, Reader, WriteOptions, bf
 
 use crate::support::{all_ways, noise, open, write};
 
-/// Bytes of noise in each dtype, with their dtype.
+/// Noise in each dtype, as bytes.
 fn samples() -> Vec<(Dtype, Vec<u8>)> {
     let values = noise(7, 6000);
     let half: Vec<u8> = values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
@@ -25,7 +26,7 @@ fn options() -> [WriteOptions; 4] {
     ]
 }
 
-/// One file that is written from bytes, whatever their alignment.
+/// A file with one latent that is written from bytes of any alignment.
 fn from_bytes(options: WriteOptions, dtype: Dtype, bytes: &[u8]) -> Vec<u8> {
     write(options, |writer| writer.latents([Array::from_bytes("x", dtype, &[60, 100], bytes)?])).unwrap().0
 }
@@ -45,7 +46,7 @@ fn bytes_are_written_as_values_are() {
                 _ => write(options.clone(), |writer| writer.latent("x", &[60, 100], &singles(&bytes))),
             };
             assert!(typed.unwrap().0 == expected, "{dtype}");
-            // One of two neighbouring bytes is at an odd address.
+            // Of two neighbouring bytes, one has an odd address.
             let shifted = [&[0], &*bytes].concat();
             assert!(from_bytes(options.clone(), dtype, &shifted[1..]) == expected, "{dtype}, shifted");
         }
@@ -157,7 +158,7 @@ fn bytes_are_read_as_values_are() {
     }
 }
 
-/// Where `raw_range` says, the file has the values.
+/// `raw_range` gives the place of the values in the file.
 #[test]
 fn raw_values_lie_where_the_range_says() {
     let folder = tempfile::tempdir().unwrap();

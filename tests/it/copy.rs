@@ -1,4 +1,5 @@
-//! Files of what other files hold: everything comes along, as it was or as it was asked for.
+//! Files made from the contents of other files. Everything is kept, unless the caller asks for a
+//! change.
 
 use gen5::chunk::{ChunkCopy, ChunkType};
 use gen5::metadata::Extra;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::support::{Builder, Chunk, noise, open, write};
 
-/// A latent's values in an array of this entry, to be written.
+/// Writes the values of a latent as an array or stream with this entry.
 fn write_latent(writer: &mut Writer<'_>, latent: &Latent, entry: Entry, streamed: bool) -> gen5::Result<()> {
     fn write_as<T: Element>(
         writer: &mut Writer<'_>,
@@ -33,7 +34,7 @@ fn write_latent(writer: &mut Writer<'_>, latent: &Latent, entry: Entry, streamed
     }
 }
 
-/// A copy of a file, made latent by latent and chunk by chunk.
+/// Copies a file latent by latent and chunk by chunk.
 fn copy(reader: &Reader, options: WriteOptions, streamed: bool) -> gen5::Result<(Reader, Summary)> {
     let mut out = std::io::Cursor::new(Vec::new());
     let mut writer = options.to_writer(&mut out)?;
@@ -47,7 +48,7 @@ fn copy(reader: &Reader, options: WriteOptions, streamed: bool) -> gen5::Result<
     Ok((open(out.into_inner()), summary))
 }
 
-/// The members of the manifest that do not depend on the file's length.
+/// The manifest without the members that depend on the file's length.
 fn manifest(reader: &Reader) -> Value {
     let text = reader.manifest_json().replace("NaN", "\"NaN\"");
     let mut manifest: Value = serde_json::from_str(&text).unwrap();
@@ -59,7 +60,7 @@ fn manifest(reader: &Reader) -> Value {
     manifest
 }
 
-/// A file with everything that one can have and nobody can ask for.
+/// A file with unusual contents that the writer's API cannot produce.
 fn odd() -> Vec<u8> {
     let latent = |extra: Value| Chunk::raw("LATN", b"F32\0", &[0, 0, 128, 63], extra);
     let plain = json!({"shape": [1], "dtype": "float32"});
@@ -96,7 +97,7 @@ fn odd() -> Vec<u8> {
 #[test]
 fn everything_comes_along() {
     let before = open(odd());
-    before.metadata().unwrap_err(); // NaN is no JSON
+    before.metadata().unwrap_err(); // JSON has no NaN
     for streamed in [false, true] {
         let (after, summary) = copy(&before, WriteOptions::new(), streamed).unwrap();
         assert_eq!(manifest(&after), manifest(&before));
@@ -109,13 +110,14 @@ fn everything_comes_along() {
         }
         let keys: Vec<_> = summary.latents.iter().map(|latent| latent.key.as_deref()).collect();
         assert_eq!(keys, [Some("a"), Some("a"), None, None, None]);
-        // A second copy of the copy is the same bytes but for nothing.
+        // A copy of the copy has the same bytes.
         let (again, _) = copy(&after, WriteOptions::new(), streamed).unwrap();
         assert_eq!(again.fingerprint().unwrap(), after.fingerprint().unwrap());
     }
 }
 
-/// What is cut into parts names the whole by its key, so that without a key, or with one of several, nothing is.
+/// A part names its latent by key, so a latent without a key, or with several of one key, cannot be
+/// cut.
 #[test]
 fn only_what_has_a_key_of_its_own_is_cut() {
     let values = noise(1, 1000);
@@ -174,7 +176,7 @@ fn a_new_key_takes_the_place_of_one_that_was_none() {
     assert!(reader.latent("k").unwrap().extra().unwrap().is_empty());
 }
 
-/// A part names its latent, and need not have a key of its own.
+/// A part names its latent and needs no key.
 #[test]
 fn a_latent_whose_parts_have_no_text_as_key_comes_along() {
     let values = noise(3, 6);
@@ -190,7 +192,7 @@ fn a_latent_whose_parts_have_no_text_as_key_comes_along() {
     }
 }
 
-/// Members that the format defines cannot be smuggled in by way of an entry that was in a file.
+/// An entry taken from a file cannot add members that the format defines.
 #[test]
 fn members_of_the_format_are_refused() {
     let before = open(odd());
@@ -205,7 +207,7 @@ fn values<T: Element>(latent: &Latent) -> Vec<u32> {
     latent.read::<T>().unwrap().iter().map(|value| value.to_f32().to_bits()).collect()
 }
 
-/// Every pair of types, held against `half`, value by value.
+/// Every pair of types, compared with `half` value by value.
 #[test]
 fn values_are_stored_as_the_type_that_is_asked_for() {
     let mut single = noise(2, 5000);
@@ -290,7 +292,8 @@ fn what_has_to_be_compatible_is_of_1_0_or_refused() {
     assert!(refuse(&|writer| writer.latent(shuffled.clone(), &[1], &[1.0_f32])).contains("byte shuffle"));
     let odd = open(odd());
     assert!(refuse(&|writer| writer.copy_chunk(&odd, &odd.chunks()[5])).contains("MASK"));
-    // Known from the shape alone, before there is a value. Where memory addresses have 32 bits, it is no shape.
+    // The size follows from the shape, before any value is pushed. With 32-bit addresses, this
+    // shape is invalid.
     #[cfg(target_pointer_width = "64")]
     {
         let large = Entry::new("x").compression(Compression::Raw);
@@ -350,7 +353,7 @@ fn an_entry_says_how_its_latent_is_stored() {
     assert_eq!((stored("raw"), stored("zstd")), (Some(Compression::Raw), Some(Compression::Zstd)));
 }
 
-/// What is the same in many files is read once.
+/// Contents that many files share are read only once.
 #[test]
 fn chunks_and_outline_of_a_file_serve_many() {
     let reader = open(

@@ -1,4 +1,5 @@
-//! Files that were cut or changed: every cut is refused, every change is reported or without effect, nothing panics.
+//! Files that were cut or changed. Every cut is refused, every change is reported or has no effect,
+//! and nothing panics.
 
 use gen5::{Compression, Error, Reader, WriteOptions, bf16, f16};
 use rayon::prelude::*;
@@ -23,7 +24,7 @@ pub(crate) fn golden() -> Vec<(&'static str, Vec<u8>)> {
     GOLDEN.map(|name| (name, std::fs::read(data(name)).unwrap())).into()
 }
 
-/// Reads in the ways that `decode` does not take, whatever comes of it.
+/// Reads in the ways that `decode` does not use, and ignores the results.
 fn read_unchecked(reader: &Reader) {
     for latent in reader.latents() {
         _ = latent.read::<f32>().map(|values| values.len());
@@ -47,7 +48,7 @@ fn read_unchecked(reader: &Reader) {
     _ = reader.metadata();
 }
 
-/// Every length in short files; in long ones those at both ends, and some between.
+/// Every length of a short file. Of a long one, those at both ends and some between.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
     (0..length).filter(move |&cut| length <= 20_000 || cut < 4096 || cut + 8192 >= length || cut % 37 == 0)
 }
@@ -74,7 +75,7 @@ fn every_cut_is_refused() {
     }
 }
 
-/// A cut that the file header knows of, so that the table is what stops it.
+/// The file header matches the cut, so that only the table can reveal it.
 #[test]
 fn a_cut_with_a_matching_header_is_refused() {
     for (name, file) in golden().into_iter().chain(own()) {
@@ -89,14 +90,15 @@ fn a_cut_with_a_matching_header_is_refused() {
     }
 }
 
-/// What one byte at `at` becomes: its lowest bit flipped, its highest, and something else.
+/// Three replacements of the byte at `at`: the lowest bit flipped, the highest bit flipped, and
+/// another value.
 fn changed(byte: u8, at: usize) -> [u8; 3] {
     let other = (at as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3];
     let third = if [byte, byte ^ 1, byte ^ 0x80].contains(&other) { byte ^ 0x2a } else { other };
     [byte ^ 1, byte ^ 0x80, third]
 }
 
-/// Bytes that become something else in more than one bit; those are in `bits`.
+/// Bytes that change in more than one bit; `bits` covers single bits.
 #[test]
 fn every_changed_byte_is_reported_or_without_effect() {
     for (name, file) in own() {
@@ -114,7 +116,7 @@ fn every_changed_byte_is_reported_or_without_effect() {
             );
             is_reported
         });
-        // Gaps are all that may go unnoticed at length.
+        // Only changes in gaps may go unnoticed, and gaps are less than a third.
         assert!(noticed.count() * 3 > file.len() * 2, "{name}");
     }
 }
@@ -138,7 +140,7 @@ fn changed_files_are_refused_or_read_by_path_too() {
     }
 }
 
-/// The reference writes no checksum over the table, so a change in it may well go unnoticed.
+/// The reference writes no checksum over the table, so a change in it may go unnoticed.
 #[test]
 fn changed_files_of_the_reference_never_panic() {
     for (name, file) in golden() {
@@ -164,7 +166,7 @@ fn changed_files_of_the_reference_never_panic() {
     }
 }
 
-/// Contexts of zstd's are kept for the thread, with the room that they had for other frames.
+/// Each thread keeps its zstd contexts, with buffers as large as earlier frames needed.
 #[test]
 fn what_is_told_of_damage_does_not_depend_on_what_was_read_before() {
     let values = noise(1, 100_000);

@@ -1,4 +1,5 @@
-//! Files that the reference wrote, read in every way: each decodes to what `expected.json` says.
+//! Files written by the reference, read in every way. Each decodes to the contents in
+//! `expected.json`.
 
 use gen5::chunk::Digest;
 use gen5::{Dtype, Reader, Version, f16};
@@ -67,7 +68,7 @@ fn bytes_of(values: &[f16]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Whether two JSON values are equal, 7 and 7.0 counting as the same number.
+/// Compares two JSON values; 7 and 7.0 are equal.
 pub(crate) fn same_values(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {

@@ -1,4 +1,5 @@
-//! Several latents at once: which are borrowed, what each holds, and what is refused before anything is read.
+//! Loading several latents at once: which are borrowed, their values, and errors before anything is
+//! read.
 
 use gen5::{
     Array, Compression, Dtype, Error, Limits, Loaded, ReadOptions, Reader, Result, WriteOptions, bf16, f16,
@@ -7,12 +8,13 @@ use rayon::prelude::*;
 
 use crate::support::{all_ways, chunk_of, in_pool, noise, write};
 
-/// A raw float32, float16 in three compressed parts, a raw bfloat16, and one that is empty, by their keys.
+/// The keys of a raw float32 latent, a float16 latent in three compressed parts, a raw bfloat16
+/// latent, and an empty one.
 const KEYS: [&str; 4] = ["raw", "parts", "brain", "empty"];
 
 fn values() -> (Vec<f32>, Vec<f16>, Vec<bf16>) {
     let raw = noise(1, 3000);
-    // Noise of fewer bits shrinks; these bits do not.
+    // Noise rounded to bfloat16 would be compressible; these bits are not.
     let brain = raw.iter().map(|value| bf16::from_bits((value.to_bits() >> 3) as u16 & 0xbfff)).collect();
     (raw, (0..3000_u16).map(|n| f16::from_f32(f32::from(n / 7))).collect(), brain)
 }
@@ -57,7 +59,7 @@ fn latents_of_any_dtype_are_loaded_in_order_and_borrowed_where_they_can_be() {
             check_values(&loaded);
             let keys: Vec<_> = loaded.iter().map(|loaded| loaded.latent().key().unwrap()).collect();
             assert_eq!(keys, KEYS, "{way}");
-            // Bytes in a vector lie where they like.
+            // The alignment of bytes in a vector is unknown.
             if way != "bytes" {
                 let borrowed: Vec<bool> = loaded.iter().map(Loaded::is_borrowed).collect();
                 let is_mapped = way == "map";
@@ -109,7 +111,7 @@ fn buffers_are_filled_if_all_of_them_fit() {
     });
 }
 
-/// What is borrowed takes no memory, so that only the rest counts.
+/// Borrowed latents take no memory, so only the others count.
 #[test]
 fn the_limit_is_that_of_one_call() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Everything that is tested from outside the crate, in one binary.
+//! Tests of the public API, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! What errors and debug output say, where that is more than which error it is.
+//! The texts of errors and debug output, where the variant alone is not enough.
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Builder, Chunk};
 
-/// A file of one latent whose manifest is changed.
+/// A file with one latent and a changed manifest.
 fn file(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     Builder::new([Chunk::latent("a", &[2], &[1.0, 2.0])]).manifest(edit).build()
 }
@@ -83,7 +83,7 @@ fn debug_output_tells_what_it_is_of() {
     assert_eq!(format!("{draft:?}"), format!("DraftFolder {{ target: {path:?}, .. }}"));
 }
 
-/// A key of a file, or another name in it, may be as long as its table; no error repeats it all.
+/// A key or another name in a file may be almost as long as its table; errors shorten it.
 #[test]
 fn long_names_are_not_repeated_at_length() {
     let key = "k".repeat(500_000);

@@ -1,4 +1,4 @@
-//! Metadata: what the builder checks, and what comes through reading and writing unchanged.
+//! Metadata: the checks of the builder, and members that reading and writing must not change.
 
 use std::io::Cursor;
 
@@ -31,7 +31,7 @@ fn with_gpu(change: impl FnOnce(&mut Gpu)) -> gen5::Result<Metadata> {
     with_hardware(|hardware| hardware.gpu = Some(vec![Gpu::new("first"), gpu]))
 }
 
-/// What is read back of a file with this metadata.
+/// Writes a file with this metadata and opens it.
 fn rewritten(metadata: &Metadata) -> Reader {
     let mut out = Cursor::new(Vec::new());
     let mut writer = WriteOptions::new().to_writer(&mut out).unwrap();
@@ -75,7 +75,7 @@ fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// Seconds since 1970 of a date in UTC. Years start in March, so that the leap day is their last.
+/// Seconds from 1970 to a date in UTC. Years start in March, so that the leap day is the last one.
 fn seconds(date: &str) -> u64 {
     let numbers: Vec<u64> =
         date.split(['-', 'T', ':', '.', '+']).map(|number| number.parse().unwrap()).collect();
@@ -158,7 +158,7 @@ fn extra_members_are_told_apart() {
     assert!(!of(1).is_empty() && Extra::new().is_empty() && of(1).len() == 1);
 }
 
-/// JSON would call it `null`.
+/// JSON would write `null`.
 #[test]
 fn a_number_that_json_does_not_have_is_told_as_it_is() {
     let error = with_settings(|settings| settings.eta = Some(f64::INFINITY)).unwrap_err();
@@ -167,7 +167,7 @@ fn a_number_that_json_does_not_have_is_told_as_it_is() {
     assert!(matches!(&error, Error::Metadata { found, .. } if found == "NaN"), "{error}");
 }
 
-/// The member that an error names.
+/// The member that the error names.
 #[track_caller]
 fn refused(result: gen5::Result<Metadata>) -> String {
     match result.map(|_| ()).unwrap_err() {
@@ -227,7 +227,7 @@ fn a_known_name_among_extra_members_is_refused() {
     refused(Metadata::builder("m", "1").settings(settings()).extra(extra).build());
 }
 
-/// A member that has a field of its own ends up there, as it does when the file is read.
+/// A member that has its own field is stored there, as when the file is read.
 #[test]
 fn a_known_name_among_extra_members_is_taken_for_what_it_is() {
     let built = with_settings(|settings| {
@@ -281,7 +281,7 @@ fn text_that_is_no_model_info_is_refused() {
     );
 }
 
-/// A file whose manifest has members that nothing here knows, in every place.
+/// A file whose manifest has unknown members in every place.
 fn with_unknown_members() -> Vec<u8> {
     Builder::new([Chunk::latent("x", &[1], &[1.0])])
         .manifest(|all| {
@@ -348,7 +348,7 @@ fn numbers_without_a_field_that_holds_them_are_written_back_as_they_were_spelled
         let copy = rewritten(&metadata);
         assert!(copy.model_info_json().contains(object), "{object} became {}", copy.model_info_json());
         assert_eq!(copy.metadata().unwrap(), metadata);
-        // Valid by the schema in all but the numbers' size, so it is checked like any other.
+        // Numbers too large for their type do not exempt the rest from the checks.
         let broken = replaced.replacen("\"s\"", "5", 1).replacen("\"A\"", "5", 1);
         if broken != replaced {
             let file = Builder::new([Chunk::latent("x", &[1], &[1.0])]).replace(member, &broken).build();
@@ -369,7 +369,7 @@ fn the_largest_integers_of_a_float_are_numbers() {
         settings.and_then(|settings| settings.cfg_scale)
     };
     assert_eq!(read("9007199254740991"), Some(9_007_199_254_740_991.0));
-    // Could have been its neighbour.
+    // Either may be a rounded neighbour, so neither is returned.
     assert_eq!((read("9007199254740992"), read("9007199254740993")), (None, None));
 }
 
@@ -410,7 +410,7 @@ proptest! {
     }
 }
 
-/// Typed, a list of GPUs can take ten times the memory of its text.
+/// As typed values, a list of GPUs can take ten times the memory of its text.
 #[test]
 fn hardware_of_very_many_gpus_is_kept_as_text() {
     let with = |count: usize| {
@@ -429,7 +429,7 @@ fn hardware_of_very_many_gpus_is_kept_as_text() {
     assert_eq!(names, ["before", "hardware_info"]);
     assert_eq!(many.model_info().extra.get("hardware_info"), Some(&*text));
     assert_eq!(rewritten(&many).metadata().unwrap(), many);
-    // They are checked all the same.
+    // They are checked anyway.
     let gpus = format!("{}5", "{\"name\":\"a\"},".repeat(2000));
     let text = format!(
         r#"{{"hardware_info":{{"os":"x","gpu":[{gpus}]}},"model_name":"m","version":"1","date":"d","prompt":"","tags":[]}}"#
@@ -441,7 +441,7 @@ fn hardware_of_very_many_gpus_is_kept_as_text() {
     );
 }
 
-/// What is written has no more tags than readers take that nobody gave other limits.
+/// The writer has the same limit on tags as readers have by default.
 #[test]
 fn more_tags_than_readers_take_are_refused() {
     let with = |count: usize| {

@@ -1,4 +1,4 @@
-//! Files that are replaced by what was made of them, while other programs do the same.
+//! Files replaced by new versions of themselves while other programs do the same.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,7 +12,7 @@ use gen5::{Error, Metadata, ReadOptions, Reader, WriteOptions};
 
 use super::support::{data, metadata};
 
-/// A folder with a file of the reference.
+/// A folder with a copy of a file from the reference.
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.gen5");
@@ -28,7 +28,7 @@ fn prompt(path: &Path) -> String {
     Reader::open(path).unwrap().metadata().unwrap().model_info().prompt.clone()
 }
 
-/// All ways in which a file is replaced by what was made of it.
+/// Replaces a file with a version derived from `reader`, in one of the possible ways.
 fn replace(reader: &Reader, path: &Path, way: &str) -> gen5::Result<()> {
     let options = WriteOptions::new();
     match way {
@@ -45,7 +45,7 @@ fn replace(reader: &Reader, path: &Path, way: &str) -> gen5::Result<()> {
 
 const WAYS: [&str; 3] = ["rewrite", "finish_as", "replacing"];
 
-/// What another program may do to a file.
+/// A change that another program makes to a file.
 type Change = fn(&Path);
 
 const CHANGES: [(&str, Change); 4] = [
@@ -61,7 +61,7 @@ const CHANGES: [(&str, Change); 4] = [
         fs::rename(path.with_extension("copy"), path).unwrap();
     }),
     ("changed", |path| {
-        // Clocks of file systems may take some milliseconds for a step.
+        // File system clocks may advance in steps of some milliseconds.
         sleep(Duration::from_millis(30));
         let bytes = fs::read(path).unwrap();
         fs::write(path, bytes).unwrap();
@@ -74,7 +74,7 @@ fn a_file_that_was_changed_since_it_was_read_is_not_replaced() {
     for way in WAYS {
         for (change, make) in CHANGES {
             let (folder, path) = folder();
-            // SAFETY: the values are not looked at.
+            // SAFETY: the values are not read.
             #[allow(unsafe_code)]
             let mapped = unsafe { Reader::map(&path) }.unwrap();
             for reader in [mapped, Reader::open(&path).unwrap()] {
@@ -104,13 +104,13 @@ fn a_file_that_is_as_it_was_read_is_replaced() {
         let reader = Reader::open(&path).unwrap();
         replace(&reader, &path, way).unwrap();
         assert_eq!(prompt(&path), "mine", "{way}");
-        // It is another one now.
+        // The first replacement made it another file.
         let error = replace(&reader, &path, way).unwrap_err();
         assert!(matches!(error, Error::Outdated { change: "replaced", .. }), "{way}: {error}");
     }
 }
 
-/// The path is the same by whatever names it goes.
+/// Symbolic links lead to the same path.
 #[test]
 #[cfg(unix)]
 fn a_file_is_known_by_any_of_its_paths() {
@@ -137,7 +137,7 @@ fn a_file_is_known_by_any_of_its_paths() {
         assert!(matches!(error, Error::Outdated { .. }), "{error}");
         assert_eq!(prompt(&path), "theirs");
     }
-    // A link that leads elsewhere now leads to another file.
+    // A link to another target names another file.
     let reader = Reader::open(&link).unwrap();
     fs::copy(&path, folder.path().join("other.gen5")).unwrap();
     fs::remove_file(&link).unwrap();
@@ -147,7 +147,7 @@ fn a_file_is_known_by_any_of_its_paths() {
         .and_then(|writer| writer.rewrite(&reader, &with_prompt("mine")))
         .unwrap_err();
     assert!(matches!(error, Error::Outdated { change: "replaced", .. }), "{error}");
-    // A hard link is a file of its own once its twin is replaced.
+    // Replacing a hard link leaves the other link with the old file.
     let twin = folder.path().join("twin.gen5");
     fs::hard_link(&path, &twin).unwrap();
     let reader = Reader::open(&path).unwrap();
@@ -158,7 +158,7 @@ fn a_file_is_known_by_any_of_its_paths() {
     assert_eq!((prompt(&path), prompt(&twin)), ("mine".into(), "theirs".into()));
 }
 
-/// A copy is no change of what it was made of.
+/// Writing a copy to another path does not change the original.
 #[test]
 fn a_file_at_another_path_is_replaced_whatever_became_of_it() {
     let (folder, path) = folder();
@@ -182,7 +182,7 @@ mod locks {
         ReadOptions::new().lock(Duration::from_millis(longest)).open(path)
     }
 
-    /// Each reads what the one before it wrote.
+    /// Each program reads the output of the one before it.
     #[test]
     fn programs_that_lock_a_file_change_it_one_after_the_other() {
         let (folder, path) = folder();
@@ -216,7 +216,8 @@ mod locks {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    /// They fail, and start again, as often as another was faster; but none says that it is done and is not.
+    /// A program fails and starts again whenever another was faster, but never reports success for
+    /// a lost change.
     #[test]
     fn programs_that_lock_nothing_lose_no_change_without_a_word() {
         let (_folder, path) = folder();
@@ -257,7 +258,7 @@ mod locks {
     fn who_waits_too_long_for_a_lock_is_told() {
         let (_folder, path) = folder();
         let holder = locked(&path, 0).unwrap();
-        // Readers are not kept out.
+        // The lock does not exclude readers.
         Reader::open(&path).unwrap().verify().unwrap();
         let start = Instant::now();
         let error = locked(&path, 200).unwrap_err();
@@ -267,7 +268,7 @@ mod locks {
             format!("could not lock {}: another program has kept it locked for 0.2 s", path.display());
         assert!(format!("{error:#}").starts_with(&expected), "{error}");
 
-        // A latent keeps the file locked, as a clone does.
+        // A latent keeps the file locked, as a clone of the reader does.
         let latent = holder.latents().next().unwrap();
         drop(holder);
         locked(&path, 0).unwrap_err();
@@ -292,7 +293,8 @@ mod locks {
         });
     }
 
-    /// The lock is on the file and not on its path: a file that was put in its place has another.
+    /// The lock belongs to the file and not to its path, so the file that replaced it has a
+    /// separate lock.
     #[test]
     fn who_gets_the_lock_of_a_file_that_was_replaced_takes_the_new_one() {
         let (_folder, path) = folder();
@@ -315,7 +317,8 @@ mod locks {
         assert_eq!(prompt(&path), "theirs");
     }
 
-    /// Who wants to replace the file whatever it is waits for a moment at most; who has it locked notices.
+    /// A writer that replaces the file unconditionally waits only a moment. The holder of the lock
+    /// notices the change.
     #[test]
     fn a_file_that_is_locked_can_be_replaced_all_the_same() {
         let (_folder, path) = folder();

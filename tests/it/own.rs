@@ -1,4 +1,5 @@
-//! The files of this crate's own in `tests/data/own`: raw latents, image and environment; parts; streams; and kinds of 1.1.
+//! The files in `tests/data/own`, written by this crate: raw latents with image and environment;
+//! parts; streams; and the kinds of version 1.1.
 
 use std::path::PathBuf;
 
@@ -10,12 +11,12 @@ fn path(name: &str) -> PathBuf {
     data("own").join(format!("{name}.gen5"))
 }
 
-/// The files as they are stored.
+/// The stored files and their names.
 pub(crate) fn own() -> Vec<(&'static str, Vec<u8>)> {
     written().into_iter().map(|(name, _)| (name, std::fs::read(path(name)).unwrap())).collect()
 }
 
-/// Their names, and the bytes that this crate writes now.
+/// The files' names, and the bytes that this crate writes now.
 pub(crate) fn written() -> Vec<(&'static str, Vec<u8>)> {
     let singles = noise(1, 96);
     let halves: Vec<f16> = noise(2, 150).into_iter().map(f16::from_f32).collect();
@@ -72,7 +73,8 @@ pub(crate) fn written() -> Vec<(&'static str, Vec<u8>)> {
     .into()
 }
 
-/// Another release of zstd may write other frames: then the files are written anew, and with them `docs/reliability.md`.
+/// Another release of zstd may write other frames. Then these files and `docs/reliability.md` must
+/// be regenerated.
 #[test]
 fn what_is_stored_is_what_is_written_now() {
     for ((name, stored), (_, written)) in own().into_iter().zip(written()) {
@@ -89,10 +91,10 @@ fn write_own() {
     }
 }
 
-/// Key, shape, dtype and the bytes of the values.
+/// The key, shape and dtype of a latent, and the bytes of its values.
 type LatentContent = (Option<String>, Vec<usize>, Dtype, Vec<u8>);
 
-/// All that can be had of a file.
+/// Everything that can be read from a file.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Content {
     latents: Vec<LatentContent>,

@@ -1,4 +1,4 @@
-//! What tells whether a file, or the environment, is what it was: fingerprints and drift.
+//! Fingerprints and drift, which show whether a file or the environment has changed.
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::support::{Builder, Chunk, all_ways, data, environment, frame_by_hand, write};
 
-/// The fingerprint as `docs/provenance.md` defines it, from the bytes alone.
+/// Computes the fingerprint from the bytes alone, as `docs/provenance.md` defines it.
 fn expected(file: &[u8]) -> String {
     let table = u32::from_le_bytes(file[8..12].try_into().unwrap()) as usize;
     let mut hasher = Sha256::new();
@@ -43,7 +43,7 @@ fn a_fingerprint_changes_with_any_value() {
     assert_ne!(fingerprint(2.0), fingerprint(2.5));
 }
 
-/// What is cited is what was opened, not what somebody has put there since.
+/// The fingerprint must be that of the opened file, not of a later one.
 #[test]
 fn a_file_that_was_rewritten_since_has_no_fingerprint() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ fn a_file_that_was_rewritten_since_has_no_fingerprint() {
     }
 }
 
-/// Another table that is as sound as the first, at the same place and of the same length.
+/// The other table is equally sound, at the same offset and of the same length.
 #[test]
 fn a_file_with_another_sound_table_has_no_fingerprint_either() {
     let of = |tag: &str| {
@@ -98,7 +98,7 @@ fn digests_of_components_are_checked_on_reading() {
     assert_eq!(*found, *Digest::of(b"name=torch;version=3").to_string());
 }
 
-/// Lines that were logged, with their levels.
+/// The logged lines, with their levels.
 static LOGGED: Mutex<Vec<(log::Level, String)>> = Mutex::new(Vec::new());
 
 struct Collect;
@@ -133,7 +133,7 @@ fn drift_is_logged_on_request_alone() {
     assert_eq!(*LOGGED.lock().unwrap(), expected);
 }
 
-/// As in files of the reference, however little there is to compress.
+/// The environment is always compressed, as in files of the reference, even when it is tiny.
 #[test]
 fn the_environment_is_compressed() {
     for environment in [Environment::default(), environment()] {

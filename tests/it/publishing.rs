@@ -1,4 +1,4 @@
-//! Files under a path: complete under their name, or not there at all.
+//! Files written to a path: either complete under their name, or absent.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -25,7 +25,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Writes a file whose only latent `x` is one number.
+/// Writes a file whose only latent, `x`, is one number.
 fn publish(path: &Path, value: f32) -> gen5::Result<()> {
     let mut writer = WriteOptions::new().create(path)?;
     writer.latent("x", &[], &[value])?;
@@ -38,7 +38,7 @@ fn value(path: &Path) -> f32 {
     reader.latent("x").unwrap().read::<f32>().unwrap()[0]
 }
 
-/// Errors of the system, by whichever crate.
+/// The I/O error kind of the errors of both crates.
 trait OfSystem: std::fmt::Debug {
     fn kind(&self) -> Option<ErrorKind>;
 }
@@ -201,7 +201,7 @@ mod unix {
         }
     }
 
-    /// Nobody else sees the new content of a private file while it is written.
+    /// The new content of a private file must stay private while it is written.
     #[test]
     fn what_is_to_replace_a_file_is_its_owners_alone_until_it_does() {
         let (folder, path) = folder();
@@ -211,7 +211,8 @@ mod unix {
         assert_eq!(mode(&folder.path().join(temporary)), 0o600);
     }
 
-    /// What comes to the path while a file is written is not replaced if it is none.
+    /// If something other than a file appears at the path while the draft is written, it is not
+    /// replaced.
     #[test]
     fn what_came_meanwhile_and_is_no_file_stays() {
         let (folder, path) = folder();
@@ -222,7 +223,7 @@ mod unix {
         assert_eq!(names(folder.path()), ["x.gen5"]);
     }
 
-    /// Root alone can give files away, so that others see here that nothing is changed.
+    /// Only root can change the owner of a file. Other users check here that nothing changes.
     #[test]
     fn a_file_that_is_replaced_keeps_its_owner_where_the_system_permits_that() {
         let (_folder, path) = folder();
@@ -317,10 +318,10 @@ fn a_folder_appears_when_it_is_complete() {
     assert_eq!(io_kind(DraftFolder::create(folder.path().join("no/out"))), ErrorKind::NotFound);
 }
 
-/// Puts something at a path.
+/// Creates something at a path.
 type Make = fn(&Path) -> std::io::Result<()>;
 
-/// Not even an empty folder, which a plain rename would replace.
+/// A plain rename would replace an empty folder.
 #[test]
 fn a_new_folder_replaces_nothing() {
     let (folder, _) = folder();
@@ -368,7 +369,7 @@ fn of_several_folders_of_one_name_one_is_published() {
     }
 }
 
-/// A draft with files in it and in folders, for a folder that is there.
+/// A draft for an existing folder, with files at its top and in inner folders.
 fn draft_inside(path: &Path) -> DraftFolder {
     fs::create_dir_all(path).unwrap();
     let draft = DraftFolder::create(path).unwrap();
@@ -398,7 +399,7 @@ fn files_are_moved_into_a_folder_that_is_there() {
     }
 }
 
-/// What comes after the look at what is in the way: so late that some files were moved.
+/// The obstacle appears after the check for obstacles, when some files were already moved.
 #[test]
 fn files_that_were_moved_are_taken_back_when_something_is_in_the_way_of_others() {
     let (folder, _) = folder();
@@ -432,7 +433,7 @@ fn files_that_were_moved_are_taken_back_when_something_is_in_the_way_of_others()
     panic!("it never came in time");
 }
 
-/// What processes that were killed have left, which is known by nobody holding it locked.
+/// Leftovers of killed processes are recognized because no process holds their lock.
 #[cfg(target_os = "linux")]
 mod leftovers {
     use std::os::unix::fs::symlink;
@@ -567,7 +568,7 @@ fn a_path_that_cannot_be_written_is_refused_at_once() {
         (folder.path().to_owned(), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
         (folder.path().join(".."), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
         (PathBuf::new(), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
-        // These name a folder, whether it is there or not.
+        // These paths name a folder, whether it exists or not.
         (folder.path().join("new.gen5/"), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
         (folder.path().join("new.gen5/."), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
         (PathBuf::from("."), ErrorKind::InvalidInput, ErrorKind::InvalidInput),
@@ -580,7 +581,7 @@ fn a_path_that_cannot_be_written_is_refused_at_once() {
 
 #[test]
 fn a_relative_path_may_have_no_folder() {
-    // The tests run in the package's folder: a name of its own, which goes again at the end.
+    // Tests run in the package's folder, so the name is unique and the file is removed at the end.
     let name = format!("publishing-{}.gen5", std::process::id());
     let path = Path::new(&name);
     let written = publish(path, 3.0);
@@ -616,7 +617,7 @@ fn the_longest_name_that_the_file_system_takes_is_written() {
     assert_eq!(value(&path), 1.0);
 }
 
-/// The folder of a program is shared by all its tests, so this one has a process of its own.
+/// All tests of a process share its working directory, so this test starts another process.
 #[test]
 #[cfg(unix)]
 fn a_relative_path_is_meant_as_it_was_given() {
@@ -645,7 +646,7 @@ fn a_relative_path_is_meant_as_it_was_given() {
     assert!(names(&folder.path().join("b")).is_empty());
 }
 
-/// It concerns all drafts of the process, so it runs in one of its own.
+/// The call affects all drafts of the process, so the test starts another process.
 #[test]
 fn abandoned_drafts_are_gone_and_not_published() {
     const INNER: &str = "GEN5_ABANDON_IN";

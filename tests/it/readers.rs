@@ -1,4 +1,4 @@
-//! Readers that share one open file, iterate over it, or cannot open it.
+//! Readers that share an open file or iterate over it, and errors on opening.
 
 use std::error::Error as _;
 use std::io;
@@ -34,7 +34,7 @@ fn a_reader_is_cancelled_alone() {
         let error = cancelled.latent(key).unwrap().read::<f32>().unwrap_err();
         assert!(matches!(error, Error::Cancelled), "{error}");
         assert_eq!(reader.latent(key).unwrap().read::<f32>().unwrap().len(), 5000);
-        // A reader of the cancelled one has a function of its own again.
+        // A reader derived from the cancelled one gets a new function.
         let free = cancelled.with_cancel(|| false);
         assert_eq!(free.latent(key).unwrap().read::<f32>().unwrap().len(), 5000);
     }
@@ -88,7 +88,7 @@ fn latents_are_iterated_from_both_ends() {
     assert!(latents.nth(1).is_none() && latents.next().is_none());
 }
 
-/// Only the way in which the file was opened differs.
+/// The same file, opened and mapped.
 #[test]
 fn what_is_borrowable_is_borrowed() {
     let folder = tempfile::tempdir().unwrap();
@@ -114,7 +114,7 @@ fn a_file_that_is_open_is_read() {
     reader.verify().unwrap();
 }
 
-/// The system's error is found by whoever looks for it, and is printed once.
+/// The system's error is the source, and its text is printed only once.
 #[test]
 fn the_cause_of_an_io_error_is_in_its_chain_once() {
     let error = Reader::open("no such folder/x.gen5").unwrap_err();

@@ -1,4 +1,5 @@
-//! Reading sound files: what is borrowed and what is copied, rows, limits, hashes, and files that change meanwhile.
+//! Reading sound files: borrowing and copying, rows, limits, hashes, and files that change while
+//! they are open.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -24,7 +25,7 @@ fn map(path: &Path) -> Reader {
     unsafe { Reader::map(path) }.unwrap()
 }
 
-/// A file in a folder of its own, which goes with the guard.
+/// A file in its own folder, which is removed with the guard.
 fn stored(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gen5");
@@ -32,7 +33,7 @@ fn stored(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
     (folder, path)
 }
 
-/// A file in memory whose first byte lies `shift` bytes behind a multiple of 64.
+/// A file in memory that starts `shift` bytes after a multiple of 64.
 #[derive(Clone)]
 struct Placed {
     buffer: Arc<Vec<u8>>,
@@ -54,7 +55,8 @@ impl AsRef<[u8]> for Placed {
     }
 }
 
-/// Raw: `single` [6, 4] of float32, `half` [1, 5, 2] of float16, `scalar`, an image, an environment.
+/// A file of raw chunks: `single` [6, 4] of float32, `half` [1, 5, 2] of float16, `scalar`, an
+/// image, an environment.
 fn raw_file() -> Vec<u8> {
     let halves: Vec<f16> = (0..10_u8).map(f16::from).collect();
     write(WriteOptions::new(), |writer| {
@@ -68,7 +70,7 @@ fn raw_file() -> Vec<u8> {
     .0
 }
 
-/// Compressed: `single` [6, 4] of float32, in parts of two rows each.
+/// A file with `single` [6, 4] of float32, compressed in parts of two rows.
 fn file_in_parts() -> Vec<u8> {
     let options = WriteOptions::new().compression(Compression::Zstd).part_size(Some(32));
     write(options, |writer| writer.latent("single", &[6, 4], &noise(3, 24))).unwrap().0
@@ -252,7 +254,7 @@ fn rows_are_slices_along_the_first_axis_longer_than_1() {
                 let mut bytes = Vec::new();
                 rows.write_to(&mut bytes).unwrap();
                 assert_eq!(bytes, le_bytes(expected), "{way} {start}..{end}");
-                // Parts are of two rows; only those touched are read.
+                // A part has two rows; only the parts that overlap the range are read.
                 let touched =
                     if way == "raw" { usize::from(end > start) } else { end.div_ceil(2) - start / 2 };
                 let touched = if start == end { 0 } else { touched };
@@ -264,7 +266,7 @@ fn rows_are_slices_along_the_first_axis_longer_than_1() {
                 }
             }
         }
-        // The axis stays the same where one row is left.
+        // A single row keeps the same axis.
         let row = single.rows(5..6).unwrap();
         assert_eq!((single.row_axis(), row.row_axis()), (Some(0), Some(0)), "{way}");
         assert_eq!(*row.rows(0..1).unwrap().read::<f32>().unwrap(), all[20..24]);
@@ -371,7 +373,8 @@ fn each_limit_holds_up_to_its_value_and_no_further() {
     limited(with(base().chunks(3)), ("chunks", 3, 4));
     limited(with(base().rank(2)), ("rank", 2, 3));
     limited(with(base().chunk_bytes(31)), ("chunk_bytes", 31, 32));
-    // Tags, image and environment are looked at when they are read, and cost the latents nothing.
+    // Limits on tags, image and environment apply when these are read, and do not affect the
+    // latents.
     let reader = with(base().tags(0).image_bytes(49).environment_bytes(32)).unwrap();
     limited(reader.metadata(), ("tags", 0, 1));
     limited(reader.image(), ("image_bytes", 49, 50));
@@ -393,7 +396,8 @@ fn each_limit_holds_up_to_its_value_and_no_further() {
     limited(reader.payload(1), ("latent_bytes", 23, 32));
 }
 
-/// Of one call all counts that it takes memory for: values as they are stored and as they are returned, several latents.
+/// The limit covers all memory of one call: values as stored and as returned, and several latents
+/// together.
 #[test]
 fn limits_hold_for_all_that_a_call_allocates() {
     let compressed = Chunk::latent("zstd", &[8], &[0.5; 8]).compressed();
@@ -415,7 +419,8 @@ fn limits_hold_for_all_that_a_call_allocates() {
     assert!(with(shift + 1, 56).load_all().is_ok());
 }
 
-/// Bytes that cannot be borrowed for where they lie are not hashed for that first: what is wrong with them is not known yet.
+/// Bytes that cannot be borrowed because of their address are not hashed first, so their damage is
+/// not found yet.
 #[test]
 fn where_values_lie_is_looked_at_before_their_hash() {
     let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
@@ -433,7 +438,8 @@ fn where_values_lie_is_looked_at_before_their_hash() {
     }
 }
 
-/// Parts that claim 4 GiB each come to more than any machine has; nothing of them is in the file.
+/// Parts that claim 4 GiB each, together more than any machine has. The file contains none of these
+/// bytes.
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn a_size_that_no_memory_has_is_an_error() {
@@ -453,7 +459,7 @@ fn a_size_that_no_memory_has_is_an_error() {
     assert!(matches!(latent.read::<f32>(), Err(Error::Memory { .. })));
 }
 
-/// Raw values of over 8 MiB are read by several tasks, each from its own place.
+/// Several tasks read raw values of over 8 MiB, each from a different offset.
 #[test]
 fn large_raw_latents_are_read_side_by_side() {
     let values = noise(5, (20 << 20) / 4);
@@ -471,7 +477,7 @@ fn large_raw_latents_are_read_side_by_side() {
 
 #[test]
 fn check_hashes_finds_a_flipped_byte_in_every_way_of_reading() {
-    // The compressed chunks are sound frames over other bytes: only the hash can tell.
+    // The compressed chunks are sound frames, so only the hash can reveal the wrong record.
     let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
     let env = br#"{"env_version":1,"components":[]}"#;
     let file = Builder::new([
@@ -544,7 +550,7 @@ fn readers_and_latents_are_shared_and_latents_outlive_their_reader() {
         let values = std::thread::spawn(move || rows.read::<f32>().unwrap().into_owned()).join().unwrap();
         assert_eq!(values, noise(3, 24)[4..12]);
     }
-    // An open file stays readable when its name goes.
+    // An open file stays readable after its name is removed.
     let latent = Reader::open(&path).unwrap().latent("single").unwrap();
     drop(folder);
     assert_eq!(*latent.read::<f32>().unwrap(), noise(3, 24));
@@ -611,14 +617,14 @@ fn a_file_that_shrinks_under_its_reader_is_an_error() {
                 assert_eq!(error.fault(), Fault::Integrity);
             }
         }
-        // What was read when the file was opened stays.
+        // Contents read at opening remain available.
         assert_eq!(reader.metadata().unwrap(), metadata());
         std::fs::write(&path, [&file[..], b"more"].concat()).unwrap();
         assert_eq!(*latent.read::<f32>().unwrap(), noise(3, 24));
     }
 }
 
-/// Something writes to the file all the time: what is read is what was stored, or an error.
+/// Another thread keeps writing to the file. A read returns the original values or an error.
 #[test]
 fn a_file_that_is_rewritten_under_its_reader_gives_no_other_values() {
     for file in [raw_file(), file_in_parts()] {
@@ -629,7 +635,7 @@ fn a_file_that_is_rewritten_under_its_reader_gives_no_other_values() {
         let (done, mut read, mut refused, mut wrong) = (AtomicBool::new(false), 0, 0, None);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                // Each is cut to nothing first.
+                // Each write truncates the file first.
                 for bytes in [&file[..], &other, &file[..40]].iter().cycle() {
                     std::fs::write(&path, bytes).unwrap();
                     if done.load(Ordering::Relaxed) {
@@ -652,7 +658,7 @@ fn a_file_that_is_rewritten_under_its_reader_gives_no_other_values() {
     }
 }
 
-/// Bytes that are `first` in all calls but those of the range, in which they are `second`.
+/// Bytes that are `second` in the calls of the range `turn`, and `first` in all others.
 struct Fickle {
     first: Vec<u8>,
     second: Vec<u8>,
@@ -699,7 +705,7 @@ fn bytes_that_grow_shorter_are_an_error() {
     }
 }
 
-/// With `check_hashes`, what is verified is what is returned.
+/// With `check_hashes`, the returned bytes are those that were verified.
 #[test]
 fn bytes_that_change_between_two_looks_do_not_pass_unverified() {
     let good = raw_file();
@@ -828,7 +834,7 @@ fn reading_can_be_cancelled_between_blocks() {
         });
         assert!(matches!(report.chunks()[0].error, Some(Error::Cancelled)), "{compression:?}: {report:?}");
         assert!((1..SIZE).contains(&checked.into_inner()), "{compression:?}");
-        // What is not known is no damage.
+        // An unchecked chunk does not count as damaged.
         assert!(report.damaged().next().is_none() && !report.is_ok());
         assert!(matches!(reader.verify(), Err(Error::Cancelled)));
     }
@@ -860,10 +866,11 @@ fn all_that_reads_values_can_be_cancelled() {
     assert!(borrowed.latent("half").unwrap().read::<f16>().is_ok(), "nothing is read");
 }
 
-/// Rows that are larger than what is read at a time, in the midst of a chunk: each way of storing them has its own way to them.
+/// Rows larger than one read, in the middle of a chunk. Each kind of storage finds them
+/// differently.
 #[test]
 fn large_rows_come_from_the_right_places() {
-    const ROW: usize = (8 << 18) + 1; // 8 MiB and a bit
+    const ROW: usize = (8 << 18) + 1; // 8 MiB and one value
     let values = noise(7, 2 * ROW);
     for compression in [Compression::Raw, Compression::Zstd, Compression::Shuffled] {
         let options = WriteOptions::new().compression(compression).level(-7).part_size(None);
@@ -884,13 +891,13 @@ fn large_rows_come_from_the_right_places() {
     }
 }
 
-/// Damage that was found is told, wherever what was not checked any more lies.
+/// Damage is reported instead of the cancellation, whatever the position of the unchecked chunk.
 #[test]
 fn damage_is_told_before_a_cancelled_check() {
     let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
     let chunks = ["a", "b", "c"].map(|key| Chunk::latent(key, &[6], &noise(1, 6)).record(flip));
     let asked = AtomicUsize::new(0);
-    // Twice for each chunk, of which the second says no.
+    // Only the first call cancels, so one chunk stays unchecked.
     let options = ReadOptions::new().cancel_when(move || asked.fetch_add(1, Ordering::Relaxed) < 1);
     let reader = options.from_bytes(Builder::new(chunks).build()).unwrap();
     let report = in_pool(1, || reader.verify_chunks(|_| {}));
@@ -898,7 +905,7 @@ fn damage_is_told_before_a_cancelled_check() {
     assert!(matches!(report.into_result(), Err(Error::Hash { .. })));
 }
 
-/// What could not be checked is no damage, and not sound either.
+/// A chunk that could not be checked is neither damaged nor sound.
 #[test]
 fn what_could_not_be_checked_is_told_apart_from_damage() {
     let flip = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
@@ -921,7 +928,7 @@ fn what_could_not_be_checked_is_told_apart_from_damage() {
 
 #[test]
 fn a_frame_may_end_anywhere_between_two_reads() {
-    // Nearly incompressible: one bit of sixteen is always 0, which keeps them finite.
+    // Nearly incompressible: one of sixteen bits is always 0, which keeps the values finite.
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
     let values: Vec<f16> =
         noise(7, 150_000).iter().map(|value| f16::from_bits(value.to_bits() as u16 & 0xbfff)).collect();
@@ -931,7 +938,8 @@ fn a_frame_may_end_anywhere_between_two_reads() {
         let size = open(bytes.clone()).chunks()[0].stored_size();
         (bytes, size)
     };
-    // A file is read in blocks of this size: of frames that end just behind one, some have their checksum on either side.
+    // Files are read in blocks of this size. Some frames that end just after a block have their
+    // checksum split across the boundary.
     const BLOCK: u64 = 256 << 10;
     let (_, size) = file(values.len());
     let near = usize::try_from(values.len() as u64 * BLOCK / size).unwrap();

@@ -1,4 +1,4 @@
-//! Files with other metadata: everything else is as it was.
+//! Files rewritten with other metadata: everything else stays the same.
 
 use std::fs;
 use std::path::Path;
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::support::{Builder, Chunk, all_ways, data, environment, metadata, noise, write};
 
-/// Metadata that is not that of any file here.
+/// Metadata that differs from that of all files here.
 fn other() -> Metadata {
     let model = Metadata::builder("another model", "9").date("2026-11-24T00:00:00+00:00");
     model.prompt("other \"words\"\n🐈").tag("new").build().unwrap()
 }
 
-/// The records as they are spelled.
+/// The JSON text of the records.
 fn records(reader: &Reader) -> String {
     let part = |text: &str, name: &str| {
         let mut members: Extra = serde_json::from_str(text).unwrap();
@@ -24,7 +24,7 @@ fn records(reader: &Reader) -> String {
     part(&part(reader.manifest_json(), "gen5_metadata"), "chunks")
 }
 
-/// Asserts that `path` is the file `before` with other metadata and nothing else changed.
+/// Asserts that `path` is the file `before` with other metadata and no other change.
 fn assert_rewritten(before: &Reader, path: &Path) {
     let bytes = fs::read(path).unwrap();
     for (way, reader) in all_ways(path) {
@@ -126,7 +126,7 @@ fn kinds_of_1_1_and_unknown_chunks_are_carried() {
     }
 }
 
-/// What 1.0 can say is said in 1.0, whatever the file had before.
+/// The lowest version that can hold the contents is written, even if the original had a higher one.
 #[test]
 fn the_lowest_version_is_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -185,7 +185,7 @@ fn members_that_nobody_knows_stay_as_they_are_spelled() {
         assert!(text.contains(kept), "{kept} is not in {text}");
     }
 
-    // Metadata that is no JSON is what is to be mended; what stays has to be some.
+    // Invalid JSON in the replaced metadata may be repaired; the kept members must be valid JSON.
     let file = builder().replace("\"seed\":7", "\"seed\":NaN").build();
     let before = Reader::from_bytes(file).unwrap();
     before.metadata().unwrap_err();
@@ -230,7 +230,7 @@ fn what_has_to_be_compatible_is_refused_if_it_is_not() {
     assert!(!path.exists());
 }
 
-/// More than is copied at a time, to and fro.
+/// The values exceed the size of one copied block.
 #[test]
 fn large_files_are_copied_block_by_block() {
     let folder = tempfile::tempdir().unwrap();

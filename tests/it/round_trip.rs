@@ -1,4 +1,4 @@
-//! Any set of latents, written with any options, reads back equal, in every way of reading.
+//! Any set of latents, written with any options, reads back equal in every way.
 
 use gen5::metadata::Extra;
 use gen5::{
@@ -14,7 +14,7 @@ struct Sample {
     shape: Vec<usize>,
     dtype: Dtype,
     streamed: bool,
-    /// Sizes in which a stream is pushed.
+    /// The sizes of a stream's pushes.
     pushes: Vec<usize>,
     seed: u32,
     extra: bool,
@@ -65,8 +65,8 @@ fn options() -> impl Strategy<Value = WriteOptions> {
         })
 }
 
-/// Values over the whole range that float16 has, infinities and quiet NaNs included: those that survive a conversion to
-/// float32 and back bit by bit. For bfloat16 the bits that it has no place for are zero.
+/// Values over the whole range of float16, including infinities and those NaNs that survive a
+/// conversion to float32 and back. For bfloat16, the bits that it cannot hold are zero.
 fn values(sample: &Sample) -> Vec<f16> {
     let len: usize = sample.shape.iter().product();
     let mask = if sample.dtype == Dtype::BF16 { 0xfff8 } else { 0xffff };
@@ -116,7 +116,7 @@ fn stream<T: Element>(writer: &mut Writer<'_>, key: String, sample: &Sample, ext
     stream.finish().unwrap();
 }
 
-/// `values` cut into pieces of these sizes, over and over.
+/// Cuts `values` into pieces of these sizes, repeated as needed.
 fn pushed<'a, T>(mut values: &'a [T], sizes: &'a [usize]) -> impl Iterator<Item = &'a [T]> {
     sizes.iter().cycle().map_while(move |&size| {
         let (piece, rest) = values.split_at(size.min(values.len()));
@@ -186,7 +186,7 @@ proptest! {
         }
         check(&ReadOptions::new().check_hashes(true).from_bytes(bytes.clone()).unwrap(), &samples, float16);
 
-        // The same input gives the same bytes: on one thread, on three, and pushed in other sizes.
+        // The same input gives the same bytes on one thread, on three, and with other pushes.
         let mut other_pushes = samples.clone();
         other_pushes.iter_mut().for_each(|sample| sample.pushes = vec![17]);
         for threads in [1, 3] {

@@ -1,4 +1,4 @@
-//! Metadata is accepted just when the reference's schema, which is draft-07, accepts it.
+//! Metadata is accepted if and only if the reference's draft-07 schema accepts it.
 
 use std::cell::Cell;
 
@@ -13,7 +13,7 @@ fn text() -> impl Strategy<Value = Value> {
     prop_oneof![Just(json!("")), Just(json!("7")), any::<String>().prop_map(Value::from)]
 }
 
-/// Numbers that both sides read alike: those that fit an `i64`, a `u64` or a `f64`.
+/// Numbers that both sides parse to the same value: those that fit an `i64`, a `u64` or an `f64`.
 fn number() -> impl Strategy<Value = Value> {
     let edges =
         [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 30.0, 1e19, 1e300, -1e300, 5e-324, 9_007_199_254_740_994.0];
@@ -27,7 +27,7 @@ fn number() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Values that seldom are what a member asks for.
+/// Values that seldom fit a member.
 fn odd() -> impl Strategy<Value = Value> {
     let fixed = vec![
         json!(null),
@@ -51,7 +51,7 @@ fn odd() -> impl Strategy<Value = Value> {
     prop_oneof![prop::sample::select(fixed), text(), number(), number()]
 }
 
-/// An object with the members of `required`, and now and then those of `optional`.
+/// An object with the members of `required`, and sometimes those of `optional`.
 fn object(
     required: Vec<(&'static str, BoxedStrategy<Value>)>,
     optional: Vec<(&'static str, BoxedStrategy<Value>)>,
@@ -105,7 +105,7 @@ fn model_info() -> BoxedStrategy<Value> {
     object(required, vec![("generation_settings", settings), ("hardware_info", hardware)])
 }
 
-/// A change of one value somewhere in another: it is taken out, or becomes `Some`.
+/// A change to one value inside another: it is replaced if `Some`, otherwise removed.
 type Mutation = (prop::sample::Index, Option<Value>);
 
 /// Every place in `value`, as JSON pointers.
@@ -171,7 +171,7 @@ fn metadata_is_accepted_just_when_the_schema_accepts_it() {
     assert!(valid.get() > 500 && invalid.get() > 500, "{} valid, {} invalid", valid.get(), invalid.get());
 }
 
-/// What draft-07 says of numbers, spelled out: these are where implementations differ.
+/// The rules of draft-07 for numbers, in which implementations differ.
 #[test]
 fn numbers_are_those_of_draft_07() {
     let schema: Value = serde_json::from_slice(&std::fs::read(data("schema.json")).unwrap()).unwrap();

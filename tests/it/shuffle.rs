@@ -1,4 +1,4 @@
-//! Byte shuffle: the bytes in the file are those of the format, and whoever reads does not notice.
+//! Byte shuffle: the stored bytes follow the format, and readers return the original values.
 
 use gen5::chunk::Digest;
 use gen5::{
@@ -15,14 +15,14 @@ fn shuffle() -> WriteOptions {
     WriteOptions::new().compression(Compression::Shuffled).sync(false)
 }
 
-/// An element whose bytes all tell its place; never NaN nor infinite.
+/// Finite elements in which every byte depends on the position.
 trait Sample: Element {
     fn sample(at: usize) -> Self;
-    /// What stands in chunk headers for these, shuffled.
+    /// The flags of shuffled chunks with these elements.
     const FLAGS: &[u8; 4];
 }
 
-/// Bits that change with the place, the lowest slowest.
+/// Bits that vary with the position.
 fn mixed(at: usize) -> u32 {
     (at as u32).wrapping_mul(2_654_435_761) ^ (at as u32 >> 7)
 }
@@ -55,7 +55,8 @@ fn samples<T: Sample>(len: usize) -> Vec<T> {
     (0..len).map(T::sample).collect()
 }
 
-/// Each chunk's stored frame holds its header and the shuffle of its payload, which starts where the part does.
+/// Checks that each frame contains the chunk's header and its shuffled payload. Each part is
+/// shuffled separately.
 fn check_stored<T: Sample>(file: &[u8], payload: &[u8]) {
     let reader = open(file.to_vec());
     assert_eq!(reader.version(), Version::V1_1);
@@ -94,7 +95,7 @@ fn stored_as_the_format_says<T: Sample>() {
         .unwrap();
         assert!(streamed == file, "{len}");
     }
-    // In parts of a bit over a block, of which each starts anew.
+    // Parts slightly larger than a block; each is shuffled from its own start.
     let values = samples::<T>(5 * (block + 7));
     let options = shuffle().part_size(Some((MIB + 100) as u64));
     let (file, summary) = write(options, |writer| writer.latent("x", &[5, block + 7], &values)).unwrap();
@@ -117,7 +118,7 @@ fn float32_is_stored_as_the_format_says() {
     stored_as_the_format_says::<f32>();
 }
 
-/// Checks everything that can be read of `x`, `rows` rows of it, against what a raw file gives.
+/// Compares everything readable of `x`, which has `rows` rows, with the same latent in a raw file.
 fn same_as_raw<T: Sample + PartialEq>(reader: &Reader, raw: &Reader, rows: usize, what: &str) {
     let (latent, expected) = (reader.latent("x").unwrap(), raw.latent("x").unwrap());
     assert_eq!((latent.shape(), latent.dtype()), (expected.shape(), expected.dtype()));
@@ -190,9 +191,9 @@ fn a_payload_that_was_not_shuffled_is_reported() {
     let plain = Builder::new([chunk().compressed()]).minor(1).build();
     let others = [
         plain,
-        // Shuffled as if its elements were of two bytes.
+        // Shuffled as if elements had two bytes.
         Builder::new([chunk().shuffled(2)]).minor(1).build(),
-        // The header shuffled, too.
+        // The header is shuffled too.
         Builder::new([chunk().stored(|bytes| *bytes = shuffled(bytes, 4)).compressed()]).minor(1).build(),
     ];
     for (number, file) in others.into_iter().enumerate() {
@@ -213,7 +214,7 @@ fn a_payload_that_was_not_shuffled_is_reported() {
 fn the_levels_are_those_that_are_documented() {
     const LEN: usize = 500_000;
     let noise: Vec<f16> = noise(1, LEN).into_iter().map(f16::from_f32).collect();
-    // Values in which there is something to be found by looking longer.
+    // Values that compress better at higher levels.
     let quantised: Vec<f16> =
         noise.iter().map(|value| f16::from_f32((value.to_f32() * 4.0).round() / 4.0)).collect();
     let file = |options: WriteOptions, values: &[f16]| {
@@ -225,7 +226,7 @@ fn the_levels_are_those_that_are_documented() {
     assert!(file(zstd(), &quantised) == file(zstd().level(3), &quantised));
     assert!(file(zstd(), &quantised) != file(zstd().level(5), &quantised));
     assert!(file(shuffle(), &noise).len() < file(zstd(), &noise).len());
-    // Levels below 0 still code bytes by how often they occur.
+    // Negative levels still use entropy coding.
     let fastest = file(zstd().level(-100), &noise).len();
     assert!(fastest < 2 * LEN * 93 / 100, "{fastest} bytes");
 }
@@ -253,7 +254,7 @@ fn the_bytes_depend_neither_on_threads_nor_on_the_way_in() {
             assert!(in_pool(threads, || write(options(), streams).unwrap().0) == expected, "{pushed}");
         }
     }
-    // Rounded on the way in, it is what was rounded before.
+    // Rounding float32 values while writing gives the same bytes as writing rounded values.
     let rounded =
         write(options().dtype(Dtype::F16), |writer| writer.latent("h", &[90, 1000], &values)).unwrap().0;
     let plain = write(options(), |writer| writer.latent("h", &[90, 1000], &half)).unwrap().0;
@@ -261,7 +262,8 @@ fn the_bytes_depend_neither_on_threads_nor_on_the_way_in() {
     check_stored::<f16>(&rounded, half.as_bytes());
 }
 
-/// Byte groups that share a block of zstd would share its statistics, and nothing would be won.
+/// If byte groups shared a block of zstd, they would also share its statistics, and shuffling would
+/// gain nothing.
 #[test]
 fn small_latents_shrink_as_large_ones_do() {
     let values: Vec<f16> = noise(5, 4 * 64 * 64).into_iter().map(f16::from_f32).collect();

@@ -1,5 +1,5 @@
-//! What a writer may be put through by the code around it: several threads, panics, sinks that do as they like, calls that
-//! are refused in between. A file that is finished with success is whole.
+//! Difficult conditions for a writer: several threads, panics, unusual sinks, and refused calls in
+//! between. A file that finishes successfully is sound.
 
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,7 +56,7 @@ fn refused_calls_beside_a_stream_cost_it_nothing() {
         let stream = reader.latent("stream").unwrap().read::<f32>().unwrap().into_owned();
         assert!(stream.chunks(2500).all(|read| read == row));
         assert_eq!(reader.latent("beside").unwrap().read::<f32>().unwrap(), bad);
-        // What was taken back in their midst is gone.
+        // The bytes of refused calls are overwritten with zeros.
         let file = std::fs::read(&path).unwrap();
         let mut end = 32;
         for chunk in reader.chunks() {
@@ -67,7 +67,8 @@ fn refused_calls_beside_a_stream_cost_it_nothing() {
     }
 }
 
-/// A file at `path` with, or without, a large call that is refused after much of it was written.
+/// Writes a file to `path`, optionally with a large call that is refused after much of it was
+/// written.
 fn with_refusal(path: &Path, options: WriteOptions, refused: bool) -> Vec<u8> {
     let mut writer = options.create(path).unwrap();
     writer.latent("first", &[1000], &noise(1, 1000)).unwrap();
@@ -124,7 +125,8 @@ fn a_panic_in_the_callers_code_spoils_the_file() {
     }
 }
 
-/// The chunks of a file are limited, and so a call can be refused after its first windows were written.
+/// The number of chunks in a file is limited, so a call can fail after its first windows were
+/// written.
 #[test]
 fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
     let values = noise(1, 150_000);
@@ -135,7 +137,7 @@ fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
         writer.latent("c", &[3], &values[..3])
     };
     let (file, _) = write(zstd(4), fill).unwrap();
-    // What was written of them cannot be cut off in memory; it is gone all the same.
+    // Their bytes cannot be cut off in memory, so they are zeroed.
     let first = usize::try_from(Reader::from_bytes(file.clone()).unwrap().chunks()[0].offset()).unwrap();
     assert!(first > 3 << 18 && file[32..first].iter().all(|byte| *byte == 0), "{first}");
     let folder = tempfile::tempdir().unwrap();
@@ -150,7 +152,7 @@ fn calls_refused_for_their_number_of_chunks_leave_a_whole_file() {
     }
 }
 
-/// What cannot be cut off is not written before all of it is known to be good.
+/// If written bytes cannot be removed, a call writes nothing before it has checked all values.
 #[test]
 fn nothing_of_a_refused_call_is_written_where_it_would_stay() {
     let writes = AtomicU64::new(0);
@@ -168,7 +170,7 @@ fn nothing_of_a_refused_call_is_written_where_it_would_stay() {
     writer.finish(&metadata()).unwrap();
 }
 
-/// A sink that has work of its own done by rayon, in the middle of a write.
+/// A sink that uses rayon in the middle of a write.
 struct Parallel(Cursor<Vec<u8>>);
 
 impl Write for Parallel {
@@ -243,14 +245,15 @@ fn what_readers_refuse_by_default_is_not_written() {
 #[test]
 #[cfg(feature = "image")]
 fn an_image_too_large_to_be_decoded_is_stored_and_noted() {
-    let image = include_bytes!("../data/huge.png"); // its header tells of 30,000 x 30,000 pixels
+    let image = include_bytes!("../data/huge.png"); // its header claims 30,000 x 30,000 pixels
     let (file, summary) = write(WriteOptions::new(), |writer| writer.image(image)).unwrap();
     assert_eq!(summary.notes.len(), 1);
     assert!(summary.notes[0].starts_with("the image is stored unchecked"), "{:?}", summary.notes);
     assert_eq!(Reader::from_bytes(file).unwrap().image().unwrap().unwrap(), &image[..]);
 }
 
-/// Reading rows one by one takes time in proportion to their number, however many parts they lie in.
+/// The time to read rows one by one must be proportional to their number, not to the number of
+/// parts.
 #[test]
 fn rows_of_many_parts_are_found_without_a_walk() {
     let rows = 20_000;

@@ -1,5 +1,5 @@
-//! Version 1.1: cuts and flipped bits of a large header, which files the writer makes 1.1, and files over 4 GiB. What is
-//! refused is in the corpus.
+//! Version 1.1: cuts and flipped bits in a large header, the files for which the writer chooses
+//! 1.1, and files over 4 GiB. The corpus covers refused files.
 
 use gen5::chunk::Digest;
 use gen5::error::Place;
@@ -16,7 +16,7 @@ fn float32<'a>(key: &str) -> Chunk<'a> {
     Chunk::latent(key, &[2, 3], &VALUES)
 }
 
-/// A file whose header is that of a large one.
+/// A file with the header of a large file.
 fn large<'a>() -> Builder<'a> {
     Builder::new([float32("a"), float32("b").compressed()]).minor(1).large()
 }
@@ -52,7 +52,7 @@ fn no_bit_of_a_large_header_is_without_meaning() {
     }
 }
 
-/// Version by header, manifest and reader, which have to agree.
+/// The version of a file. Its header, manifest and reader must agree.
 fn version_of((file, _): &(Vec<u8>, Summary)) -> Version {
     let reader = open(file.clone());
     reader.verify().unwrap();
@@ -132,7 +132,7 @@ fn what_was_refused_does_not_make_a_file_1_1() {
     assert_eq!(version_of(&kept.unwrap()), Version::V1_1);
 }
 
-/// A file over 4 GiB that takes a few pages on the disk: what was never written is a hole.
+/// A file over 4 GiB that takes only a few pages on disk, since the unwritten rest is a hole.
 #[cfg(target_os = "linux")]
 mod sparse {
     use std::fs::File;
@@ -141,13 +141,14 @@ mod sparse {
 
     use super::*;
 
-    /// A bit over 4 GiB of float32, and a chunk that nobody knows of the least size that its header cannot tell.
+    /// A little over 4 GiB of float32, and an unknown chunk of the smallest size that its header
+    /// cannot hold.
     const SHAPE: [usize; 2] = [(1 << 15) + 1, 1 << 15];
     const BIG: u64 = SHAPE[0] as u64 * SHAPE[1] as u64 * 4;
     const LEAST: u64 = u32::MAX as u64;
     const OFFSETS: [u64; 3] = [52, 64 + BIG, 64 + BIG + 12 + LEAST];
 
-    /// `told` are the sizes in the headers of the first two chunks.
+    /// Writes the file. `told` are the sizes in the headers of the first two chunks.
     fn write_sparse(path: &Path, told: [u32; 2]) {
         let file = File::create(path).unwrap();
         let header = |kind: &[u8; 4], flags: &[u8; 4], size: u32| {
@@ -178,7 +179,7 @@ mod sparse {
             record(2, "LATN", "F32", behind.len() as u64, hash, float32("behind", &[6])),
         ];
         let meta = move |manifest: &mut Value| manifest["gen5_metadata"]["chunks"] = json!(records);
-        // The table and the header of a small file, put where they belong in this one.
+        // The table and header of a small file, moved to their places in this one.
         let count = |manifest: &mut Value| manifest["gen5_metadata"]["file_info"]["chunk_count"] = json!(3);
         let small = Builder::new([]).minor(1).large().manifest(|manifest| {
             meta(manifest);
@@ -190,7 +191,7 @@ mod sparse {
         put(&table.to_le_bytes(), 24);
     }
 
-    /// Both ways in, where 8 GiB can be mapped.
+    /// Readers in both ways; with 32-bit addresses, only by opening.
     fn readers(path: &Path) -> Vec<Reader> {
         let opened = Reader::open(path).unwrap();
         #[cfg(target_pointer_width = "64")]
@@ -241,7 +242,7 @@ mod sparse {
         assert_eq!((unknown.len() as u64, unknown.last()), (LEAST, Some(&b'e')));
     }
 
-    /// The size modulo 2^32, as a careless writer leaves it.
+    /// The sizes modulo 2^32, as a careless writer would store them.
     #[test]
     fn payloads_whose_chunk_headers_tell_another_size_are_refused() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Writing: what is refused and leaves no trace, streams, and what the bytes of every file have in common.
+//! Writing: refused calls leave no trace, streams, and properties that all files share.
 
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
@@ -18,8 +18,8 @@ fn zstd(part_size: Option<u64>) -> WriteOptions {
     WriteOptions::new().compression(Compression::Zstd).part_size(part_size)
 }
 
-/// Ways to store latents: raw, raw because they are too small to be tried, compressed, in parts of 64 bytes, the same
-/// shuffled.
+/// Ways to store latents: raw, raw because they are too small to compress, compressed, in parts of
+/// 64 bytes, and shuffled in such parts.
 fn ways() -> [(&'static str, WriteOptions); 5] {
     [
         ("raw", WriteOptions::new().compression(Compression::Raw)),
@@ -42,7 +42,7 @@ fn read(reader: &Reader, key: &str) -> Vec<f32> {
     reader.latent(key).unwrap().read::<f32>().unwrap().into_owned()
 }
 
-/// The bytes between the chunks, and before the table.
+/// The gaps before each chunk and before the table.
 fn gaps(file: &[u8]) -> Vec<&[u8]> {
     let reader = open(file.to_vec());
     let table = u32::from_le_bytes(file[8..12].try_into().unwrap()) as usize;
@@ -172,7 +172,7 @@ fn what_does_not_fit_is_refused_and_the_writer_goes_on() {
                 assert!(matches!(error, Error::Argument { .. }), "{way} {shape:?}: {error}");
                 assert_eq!(error.fault(), Fault::Caller);
             }
-            // Slices of 4 GiB, which are too large for a compressed chunk.
+            // Slices of 4 GiB are too large for a compressed chunk.
             #[cfg(target_pointer_width = "64")]
             if !is_raw(way) {
                 let error = writer.latent("x", &[2, 1 << 30], &values).unwrap_err();
@@ -293,7 +293,7 @@ fn a_value_that_float16_cannot_hold_is_named_by_its_place_in_the_latent() {
             stream.finish()
         })
         .unwrap();
-        // As float32 it is a value like any other.
+        // The value is valid as float32.
         write(options, |writer| writer.latent("x", &[300], &values)).unwrap();
     }
 }
@@ -507,14 +507,15 @@ fn a_damaged_image_is_refused_and_an_unknown_one_noted() {
         "{}",
         summary.notes[0]
     );
-    // Encoded images seldom shrink, and are stored compressed only if they do.
+    // Encoded images are stored compressed only if that makes them smaller, which is rare.
     assert!(!reader.chunks()[0].is_compressed());
     let flat = [&unknown[..], &[0; 4096]].concat();
     let (file, _) = write(WriteOptions::new(), |writer| writer.image(&flat)).unwrap();
     assert!(open(file).chunks()[0].is_compressed());
 }
 
-/// A JPEG of one pixel that says that it is of 12,000 x 12,000: 432 MB of pixels, and a decoder may take four times that.
+/// A one-pixel JPEG that claims 12,000 x 12,000 pixels: 432 MB, and a decoder may take four times
+/// that.
 #[cfg(feature = "image")]
 #[test]
 fn an_image_that_takes_too_much_memory_to_decode_is_stored_unchecked() {
@@ -563,7 +564,7 @@ fn options_out_of_range_are_refused() {
 #[test]
 fn values_of_raw_latents_are_aligned_and_gaps_are_zero() {
     for alignment in [4, 64, 4096, 1 << 21] {
-        // What was there before shows where nothing was written.
+        // The old content shows which bytes were not written.
         let mut out = Cursor::new(vec![0xff; 20 << 20]);
         let mut writer = WriteOptions::new().alignment(alignment).to_writer(&mut out).unwrap();
         writer.latent("a", &[3], &noise(1, 3)).unwrap();
@@ -618,7 +619,8 @@ fn every_file_knows_its_length_and_every_frame_its_size_and_checksum() {
         let table = u32::from_le_bytes(file[8..12].try_into().unwrap()) as usize;
         let compressed = reader.chunks().iter().filter(|chunk| chunk.is_compressed());
         for at in compressed.map(|chunk| chunk.offset() as usize).chain([table]) {
-            // RFC 8878, 3.1.1.1.1: content size in two bits or a single segment, and the checksum's bit.
+            // RFC 8878, 3.1.1.1.1: a content size in two bits or a single segment, and the checksum
+            // bit.
             let descriptor = file[at + 4];
             assert_eq!(file[at..at + 4], [0x28, 0xb5, 0x2f, 0xfd], "file {n}");
             assert!(descriptor & 0b1110_0000 != 0 && descriptor & 0b100 != 0, "file {n}: {descriptor:#010b}");
@@ -689,7 +691,7 @@ fn a_file_that_cannot_be_written_at_offsets_is_refused() {
     assert_eq!(fs::read(&path).unwrap(), b"precious");
 }
 
-/// A sink that takes some bytes, and then fails for good.
+/// A sink that accepts some bytes, and then fails permanently.
 struct Failing {
     inner: Cursor<Vec<u8>>,
     left: usize,
@@ -717,7 +719,7 @@ impl Seek for Failing {
     }
 }
 
-/// Calls of every kind, with what each of them came to.
+/// Makes calls of every kind and returns their results.
 fn every_call(options: WriteOptions, sink: &mut Failing) -> Vec<gen5::Result<()>> {
     let mut results = Vec::new();
     let mut writer = match options.to_writer(sink) {
@@ -774,7 +776,7 @@ fn a_sink_that_fails_at_any_byte_is_an_error_and_the_end() {
                 assert!(error.to_string().contains("write"), "{error}");
                 assert_eq!(error.fault(), Fault::Io);
             }
-            // The header comes last, and its place was zero before: its last zeros may be missing, nothing else.
+            // The header is written last over zeros, so only its trailing zeros may be missing.
             let missing = written - left;
             let complete = missing < 32 && whole[32 - missing..32].iter().all(|&byte| byte == 0);
             let torn = sink.inner.into_inner();
@@ -788,7 +790,7 @@ fn a_sink_that_fails_at_any_byte_is_an_error_and_the_end() {
     }
 }
 
-/// A sink that takes few bytes at a time, and is interrupted at every other call.
+/// A sink that accepts few bytes at a time, and is interrupted at every other call.
 struct Halting {
     inner: Cursor<Vec<u8>>,
     calls: usize,
@@ -827,7 +829,7 @@ fn short_and_interrupted_writes_are_gone_on_with() {
     }
 }
 
-/// A sink without a position.
+/// A sink that cannot seek.
 struct Pipe;
 
 impl Write for Pipe {
@@ -945,7 +947,7 @@ fn the_summary_says_how_each_latent_is_stored() {
     }
 }
 
-/// Where a shape can claim what no file has room for.
+/// Shapes that exceed the largest file; they exist only with 64-bit addresses.
 #[cfg(target_pointer_width = "64")]
 mod beyond {
     use super::*;
@@ -961,7 +963,7 @@ mod beyond {
         assert_eq!(read(&open(file), "x"), [1.0]);
     }
 
-    /// A sink that keeps nothing.
+    /// A sink that discards all bytes.
     struct Nowhere;
 
     impl Write for Nowhere {
@@ -1018,7 +1020,7 @@ fn of_two_streams_the_one_that_is_not_finished_is_told() {
     assert!(matches!(&error, Error::Incomplete { key: Some(key), .. } if key == "second"), "{error:?}");
 }
 
-/// A sink in memory, each of whose writes is noticed.
+/// A sink in memory that calls a function at each write.
 pub(crate) struct Watched<F: FnMut()>(pub(crate) Cursor<Vec<u8>>, pub(crate) F);
 
 impl<F: FnMut()> Write for Watched<F> {
@@ -1038,7 +1040,7 @@ impl<F: FnMut()> Seek for Watched<F> {
     }
 }
 
-/// The caller's code may itself use rayon, or need its thread.
+/// The caller's code may use rayon, or depend on its thread.
 #[test]
 fn a_sink_of_the_callers_is_written_to_from_the_callers_thread() {
     let values = noise(1, 1 << 20);
@@ -1057,7 +1059,8 @@ fn a_sink_of_the_callers_is_written_to_from_the_callers_thread() {
     }
 }
 
-/// Space is set aside for a raw stream as its shape says, and nothing is behind the last byte that can be counted.
+/// A raw stream reserves the space of its whole shape, so the next chunk would start past the last
+/// countable byte.
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn what_would_lie_past_all_that_can_be_counted_is_refused() {

@@ -40,7 +40,7 @@ fn write(path: &Path, options: WriteOptions) {
     writer.finish(&Metadata::builder("m", "1").prompt("p").build().unwrap()).unwrap();
 }
 
-/// Writes 1 GiB of noise, which zstd cannot compress: the frames take as much memory as the parts.
+/// Writes 1 GiB of noise, which zstd cannot compress: the frames are as large as the parts.
 fn write_noise(path: &Path) {
     let options = WriteOptions::new().compression(Compression::Zstd).level(1).sync(false);
     let mut writer = options.create(path).unwrap();
