@@ -1,19 +1,22 @@
-"""Ours against the Python packages, in turn: the reference ``gen5`` 0.1.0, safetensors and numpy.
+"""Compares this crate with Python packages, in turn: the reference ``gen5`` 0.1.0, safetensors and numpy.
 
     cargo bench --no-run --bench against_python
     PYTHON benches/against_python.py [--quick] [--pairs N]
 
-PYTHON is the interpreter of an environment that has the reference; ``.ci/reference`` makes one and prints its path.
-The rows of safetensors need ``pip install safetensors`` there, and are left out without it.
+PYTHON is the interpreter of an environment that has the reference; ``.ci/reference`` makes one and
+prints its path. The rows of safetensors need ``pip install safetensors`` there, and are omitted
+without it.
 
-Four float32 latents of standard normal noise, 64 MiB each, are written and read by each side, both to and from the page
-cache. Each side is warmed up once; then they take turns, ours first, and the ratio is the median of the ratios of the
-pairs. Ours runs in a process of its own, ``against_python.rs``, which is told what to do and times itself, on all cores;
-Python is timed in this one, in which nothing else runs. All that is read is compared with what was written, and files are
-removed, outside what is timed.
+Each side writes and reads four float32 latents of standard normal noise, 64 MiB each, in the page
+cache. Each side is warmed up once; then both are timed in turn, ours first. The ratio is the median
+of the ratios of the pairs. Ours is a separate process, ``against_python.rs``, which receives
+commands and times itself, on all cores. Python is timed in this process, which runs nothing else at
+that time. All values read are compared with those written, and files are removed, outside the
+measured time.
 
-Both sides read what the reference wrote, or each its own format's file. Reading puts all values into memory that the
-program owns, without comparing hashes, which the reference does not.
+Both sides read a file of the reference, or each reads a file of its own format. Reading copies all
+values into memory that the program owns. Hashes are not compared, since the reference does not
+compare them.
 """
 
 from __future__ import annotations
@@ -48,14 +51,14 @@ Job = Callable[[Path], object]
 
 
 class Ours:
-    """The process that does our side."""
+    """The process that runs our side."""
 
     def __init__(self) -> None:
         command = ["cargo", "bench", "--quiet", "--bench", "against_python"]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, *words: object) -> float:
-        """Has a command done, and returns the seconds that it took."""
+        """Runs a command and returns the seconds that it took."""
         assert self.process.stdin and self.process.stdout
         print(*words, sep="\t", file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
@@ -71,7 +74,7 @@ class Ours:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the reference's debugging output off standard output, and its warnings off standard error."""
+    """Suppresses the reference's debugging output and warnings."""
     with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -120,7 +123,7 @@ class Table:
         self.rows: list[str] = []
 
     def row(self, scenario: str, goal: float | None, ours: Callable[[], float], against: Callable[[], float]) -> None:
-        """Measures in turn, and adds what came of it."""
+        """Measures both sides in turn and adds a row with the result."""
         ours(), against()
         pairs = [(ours(), against()) for _ in range(self.pairs)]
         ratio = statistics.median(theirs / mine for mine, theirs in pairs)
@@ -130,7 +133,7 @@ class Table:
         self.rows.append(f"| {scenario} | {speeds[0]} | {speeds[1]} | {ratio:.3f} | {told[0]} | {told[1]} |")
 
     def write(self, scenario: str, goal: float | None, command: str, job: Job, suffix: str) -> None:
-        """Writing to a new file each time; ours is read back."""
+        """Measures writing to a new file each time; ours is read back."""
         our_file, their_file = self.folder / "ours.gen5", self.folder / f"theirs{suffix}"
 
         def ours() -> float:
@@ -148,7 +151,7 @@ class Table:
         self.row(scenario, goal, ours, against)
 
     def read(self, scenario: str, goal: float | None, our_file: Path, job: Job, their_file: Path) -> None:
-        """Reading files that were written before."""
+        """Measures reading existing files."""
 
         def against() -> float:
             seconds, read = timed(job, their_file)
@@ -170,7 +173,7 @@ def measure(table: Table) -> None:
     raw, zstd = folder / "raw.gen5", folder / "zstd.gen5"
     for path, compressed in [(raw, False), (zstd, True)]:
         timed(encode(latents, compressed), path)
-    # What ours writes decodes there, with the same values.
+    # The reference decodes our files to the same values.
     for command in ["raw", "zstd"]:
         table.ours(command, folder / "check.gen5")
         _, decoded = timed(decode, folder / "check.gen5")

@@ -1,14 +1,15 @@
-//! Ours, for `against_python.py`, which starts it: does what it is told on standard input, one command a line, and answers
-//! each with a line, the seconds that it took. So neither the start of a process nor a build is in any number.
+//! This crate's side of `against_python.py`, which starts it. It reads commands from standard
+//! input, one a line, and answers each with the seconds that it took. The numbers therefore include
+//! neither a build nor the start of a process.
 //!
-//! | command | what it does |
+//! | command | effect |
 //! |---|---|
-//! | `values PATH AXIS...` | takes the float32 values in PATH, of latents of this shape, one after another |
+//! | `values PATH AXIS...` | loads float32 values from PATH, of consecutive latents of this shape |
 //! | `raw PATH` | writes them as a GEN5 file |
 //! | `zstd PATH` | writes them compressed |
-//! | `read PATH` | reads all latents of a GEN5 file into memory of their own, and panics unless they are these values |
+//! | `read PATH` | reads all latents of a GEN5 file into new memory; panics unless equal |
 //!
-//! Files are not synced, since Python's are not either, and have the environment, as the reference's have.
+//! Files are not synced, as Python's are not, and contain the environment, as the reference's do.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::io::BufRead;
@@ -18,7 +19,7 @@ use std::time::Instant;
 use gen5::{Array, Capture, Compression, Metadata, Reader, WriteOptions};
 
 fn main() {
-    // Kept from file to file, and with them the memory for compressed chunks.
+    // Reused for all files, so the memory for compressed chunks is reused too.
     let options = WriteOptions::new().sync(false);
     let (mut shape, mut latents) = (Vec::new(), Vec::new());
     for line in std::io::stdin().lock().lines() {
@@ -60,7 +61,7 @@ fn write(path: &Path, options: WriteOptions, shape: &[usize], latents: &[Vec<f32
         .enumerate()
         .map(|(index, values)| Array::new(format!("latent_{index}"), shape, values));
     writer.latents(arrays).unwrap();
-    // The reference is inside Python already, and looks at what it has loaded there.
+    // The reference already runs inside Python, and inspects the modules loaded there.
     writer.environment(&Capture::new().no_python().run().environment).unwrap();
     let metadata =
         Metadata::builder("model", "1").prompt("a lighthouse at dusk").tag("benchmark").build().unwrap();

@@ -1,9 +1,10 @@
-//! The main job on a batch of real size: write latents with image, metadata and environment, map the file, borrow
-//! slices, read rows, verify, and say how fast each of these was.
+//! The main job on a batch of real size: writes latents with image, metadata and environment, maps
+//! the file, borrows slices, reads rows, verifies, and prints the speed of each step.
 //!
-//! `cargo run --release --example quickstart [-- MEGABYTES]`, 256 by default. The file is removed in the end.
+//! `cargo run --release --example quickstart [-- MEGABYTES]`, 256 by default. The files are removed
+//! at the end.
 
-#![allow(unsafe_code, clippy::print_stdout)] // mapping asks for a promise; results are printed
+#![allow(unsafe_code, clippy::print_stdout)] // mapping is unsafe; results are printed
 
 use std::error::Error;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use gen5::metadata::GenerationSettings;
 use gen5::{Array, Compression, Environment, Metadata, Reader, WriteOptions, f16};
 
-/// Channels, height and width of one latent: that of an image of 1024 x 1024 pixels.
+/// Channels, height and width of a latent for an image of 1024 x 1024 pixels.
 const LATENT: [usize; 3] = [4, 128, 128];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -22,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("batch.gen5");
 
-    // Half of the bytes are noise and half the latents that came of it; a trajectory of ten steps comes on top.
+    // Half of the bytes are noise, and half are the final latents. A trajectory of ten steps is
+    // added to these.
     let latent_len: usize = LATENT.iter().product();
     let batch = (megabytes * 1_000_000 / 2 / (latent_len * size_of::<f32>())).max(4);
     let shape = [&[batch][..], &LATENT].concat();
@@ -33,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         size(2 * noise.len() * size_of::<f32>())
     );
 
-    // Write. The trajectory is pushed step by step, as a sampler would.
+    // Write. The trajectory is pushed step by step, as in a sampler.
     let start = Instant::now();
     let mut writer = WriteOptions::new().create(&path)?;
     writer.latents([
@@ -67,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Map, and borrow.
     let start = Instant::now();
-    // SAFETY: the file is in a folder of this program's own, and nothing changes it while it is mapped.
+    // SAFETY: the file is in a folder of this program, and nothing changes it while it is mapped.
     let reader = unsafe { Reader::map(&path)? };
     let latent = reader.latent("initial_noise")?;
     let values: &[f32] = latent.as_slice()?;
@@ -89,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let verified = reader.verify()?;
     report("verify every chunk", start, usize::try_from(verified.payload_size())?);
 
-    // The same noise, compressed in parts, and read back.
+    // Compress the same noise in parts, and read it back.
     let packed = folder.path().join("packed.gen5");
     let start = Instant::now();
     let options = WriteOptions::new().compression(Compression::Zstd).level(1).sync(false);
@@ -107,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Standard normal values: Box-Muller on numbers of SplitMix64 (Steele, Lea and Flood, 2014).
+/// Standard normal values: Box-Muller on SplitMix64 (Steele, Lea and Flood, 2014).
 fn normal(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed;
     let mut uniform = || {
@@ -126,7 +128,7 @@ fn normal(seed: u64, len: usize) -> Vec<f32> {
     values
 }
 
-/// A small PNG of a dusk.
+/// A small PNG of a sky at dusk.
 fn picture() -> Result<Vec<u8>, Box<dyn Error>> {
     let dusk = image::RgbImage::from_fn(256, 256, |_, y| {
         let y = u8::try_from(y).unwrap_or(u8::MAX);

@@ -1,7 +1,7 @@
-//! What the benchmarks share: values, the files they are in, and where these lie.
+//! Shared by the benchmarks: values, files of them, and their folder.
 //!
-//! Files are made in the folder for temporary files, so that they are in the page cache; `TMPDIR` names another. On a
-//! `tmpfs` (`TMPDIR=/dev/shm`) no disk has a part in any number.
+//! Files are created in the folder for temporary files, and so are in the page cache; `TMPDIR`
+//! names another folder. On a `tmpfs` (`TMPDIR=/dev/shm`), no disk influences the numbers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,14 +15,14 @@ use zerocopy::IntoBytes;
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
 
-/// Channels, height and width: a latent of float32 is a batch of as many of these as make its size.
+/// Channels, height and width. A latent of float32 is a batch of these, of the requested size.
 const ROW: [usize; 3] = [4, 8, 8];
 
-/// Values that are made one after another; blocks are made side by side.
+/// The number of values generated sequentially; blocks are generated in parallel.
 const NOISE_BLOCK: usize = 1 << 16;
 
-/// Standard normal values, the same for the same seed on any machine with the same `libm`: Box-Muller on numbers of
-/// SplitMix64 (Steele, Lea and Flood, 2014), each block from a seed of its own.
+/// Standard normal values: Box-Muller on SplitMix64 (Steele, Lea and Flood, 2014), with a separate
+/// seed for each block. The same seed gives the same values on any machine with the same `libm`.
 pub(crate) fn normal(seed: u64, len: usize) -> Vec<f32> {
     let mut values = vec![0.0; len];
     values.par_chunks_mut(NOISE_BLOCK).enumerate().for_each(|(block, values)| {
@@ -65,12 +65,12 @@ impl Batch<f32> {
         }
     }
 
-    /// The same rounded to float16, in half the bytes.
+    /// The same latents rounded to float16, in half the bytes.
     pub(crate) fn to_float16(&self) -> Batch<f16> {
         self.to(f16::from_f32)
     }
 
-    /// The same as another type.
+    /// The same latents as another type.
     pub(crate) fn to<T: Element>(&self, round: fn(f32) -> T) -> Batch<T> {
         let round = |values: &Vec<f32>| values.par_iter().map(|&value| round(value)).collect();
         let values = self.values.iter().map(round).collect();
@@ -79,7 +79,7 @@ impl Batch<f32> {
 }
 
 impl<T: Element> Batch<T> {
-    /// Bytes of all values.
+    /// The size of all values in bytes.
     pub(crate) fn size(&self) -> usize {
         self.values.iter().map(|values| size_of_val(&**values)).sum()
     }
@@ -93,7 +93,7 @@ impl<T: Element> Batch<T> {
         writer.finish(&metadata()).unwrap()
     }
 
-    /// Panics unless the file at `path` has just these latents with just these values.
+    /// Panics unless the file at `path` has exactly these latents.
     pub(crate) fn assert_stored(&self, path: &Path) {
         let reader = map(path);
         assert_eq!(reader.latents().len(), self.keys.len());
@@ -104,14 +104,14 @@ impl<T: Element> Batch<T> {
         });
     }
 
-    /// Buffers to read into, whose pages are there already.
+    /// Buffers to read into, whose pages are already mapped.
     pub(crate) fn warm_buffers(&self) -> Vec<Vec<T>> {
         let mut buffers = vec![vec![T::default(); self.values[0].len()]; self.keys.len()];
         clear(&mut buffers);
         buffers
     }
 
-    /// Panics unless `buffers` have just these values.
+    /// Panics unless `buffers` hold exactly these values.
     pub(crate) fn assert_read(&self, buffers: &[Vec<T>]) {
         assert_eq!(buffers.len(), self.values.len());
         buffers.par_iter().zip(&self.values).for_each(|(buffer, values)| {
@@ -119,19 +119,20 @@ impl<T: Element> Batch<T> {
         });
     }
 
-    /// Reads all latents into `buffers`, side by side.
+    /// Reads all latents into `buffers` in parallel.
     pub(crate) fn load_into(&self, reader: &Reader, buffers: &mut [Vec<T>]) {
         let keys = self.keys.iter().map(String::as_str);
         reader.load_into(keys.zip(buffers.iter_mut().map(Vec::as_mut_slice))).unwrap();
     }
 }
 
-/// Overwrites what was read before, so that only a new read can make `buffers` right.
+/// Overwrites `buffers`, so that only a new read can fill them correctly.
 pub(crate) fn clear<T: Element>(buffers: &mut [Vec<T>]) {
     buffers.par_iter_mut().for_each(|buffer| buffer.fill(T::default()));
 }
 
-/// The sum by blocks, in lanes that become vector registers: addition is never what it waits for.
+/// The sum, by blocks and in lanes that become vector registers, so that addition is never the
+/// bottleneck.
 pub(crate) fn sum(values: &[f32]) -> f64 {
     const LANES: usize = 32;
     let mut total = 0.0;
@@ -146,13 +147,13 @@ pub(crate) fn sum(values: &[f32]) -> f64 {
     total
 }
 
-/// What the writing benchmarks start from. Nothing is synced: that would measure the disk.
+/// The base options of the writing benchmarks. They do not sync, which would measure the disk.
 pub(crate) fn write_options() -> WriteOptions {
     WriteOptions::new().sync(false)
 }
 
 pub(crate) fn map(path: &Path) -> Reader {
-    // SAFETY: files of the benchmarks are in a folder of their own, and none is changed once it is written.
+    // SAFETY: the benchmarks have a separate folder, and do not change a file after writing it.
     unsafe { Reader::map(path) }.unwrap()
 }
 
@@ -160,7 +161,7 @@ fn metadata() -> Metadata {
     Metadata::builder("Stable Diffusion 3", "3.0").prompt("a lighthouse at dusk").build().unwrap()
 }
 
-/// A folder for files, which goes away with them.
+/// A folder for files, removed when dropped.
 pub(crate) struct Scratch {
     folder: TempDir,
     files: AtomicUsize,
@@ -173,9 +174,10 @@ impl Scratch {
         Self { folder: tempfile::tempdir().unwrap(), files, last }
     }
 
-    /// A path at which nothing was before. The file at the path that was given before is removed now: outside of what is
-    /// timed, and so that its memory is there for the next. A virtual machine may hand memory back to its host after some
-    /// seconds, and gets it again at a tenth of the speed at which files are written.
+    /// A new path. This call also removes the file at the path that the previous call returned:
+    /// outside the measured time, and early enough to free its memory for the next file. A virtual
+    /// machine may return memory to its host after some seconds, and gets it back at a tenth of the
+    /// speed of writing a file.
     pub(crate) fn fresh(&self) -> PathBuf {
         let path = self.path();
         if let Some(last) = self.last.lock().unwrap().replace(path.clone()) {
@@ -184,12 +186,13 @@ impl Scratch {
         path
     }
 
-    /// A path at which nothing was before, for a file that stays as long as the folder.
+    /// A new path for a file that stays until the folder is removed.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join(format!("{}.gen5", self.files.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// The path of a new file of these latents, which stays as long as the folder.
+    /// Writes these latents to a new file that stays until the folder is removed, and returns its
+    /// path.
     pub(crate) fn stored<T: Element>(&self, batch: &Batch<T>, options: WriteOptions) -> PathBuf {
         let path = self.path();
         batch.write(options, &path);

@@ -1,4 +1,4 @@
-//! Two sides timed in turn, and the table of what came of it.
+//! Times two sides in turn, and tabulates the results.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::common::MIB;
 
-/// How much is measured.
+/// The extent of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
-    /// How often each side is timed.
+    /// The number of times each side is timed.
     pub(crate) pairs: usize,
-    /// What sizes are divided by.
+    /// The divisor of all sizes.
     pub(crate) divisor: usize,
 }
 
@@ -20,13 +20,14 @@ impl Run {
     pub(crate) const FULL: Self = Self { pairs: 9, divisor: 1 };
     pub(crate) const QUICK: Self = Self { pairs: 5, divisor: 8 };
 
-    /// Bytes to measure with, where a full run takes so many MiB.
+    /// The size in bytes that corresponds to `mib` MiB of a full run.
     pub(crate) fn size(self, mib: usize) -> usize {
         mib * MIB / self.divisor
     }
 
-    /// Times both sides in turn: ours, the other, ours, the other. Each closure returns the time of what counts, and
-    /// prepares, checks and cleans up around it. The first round of each is not counted.
+    /// Times both sides in turn: ours, the other, ours, the other. Each closure returns the time of
+    /// the relevant part, and prepares, checks and cleans up outside it. The first round of each is
+    /// a warm-up.
     pub(crate) fn in_turn(
         self,
         mut ours: impl FnMut() -> Duration,
@@ -45,28 +46,28 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     (start.elapsed(), result)
 }
 
-/// Seconds of both sides, ours first.
+/// The seconds of both sides, ours first.
 pub(crate) struct Pairs(Vec<[f64; 2]>);
 
 impl Pairs {
-    /// Each side's median speed in taking care of so many bytes, and how many times the speed of the other ours is.
+    /// Each side's median speed for `bytes` bytes, and the ratio of our speed to the other's.
     pub(crate) fn speeds(&self, bytes: usize) -> Outcome {
         let speed = |seconds: f64| format!("{:.2} GB/s", bytes as f64 / seconds / 1e9);
         self.outcome(speed, |[ours, against]| against / ours)
     }
 
-    /// Each side's median time for one of `repeats`, and how many times the speed of the other ours is.
+    /// Each side's median time for one of `repeats`, and the ratio of our speed to the other's.
     pub(crate) fn speeds_of(&self, repeats: u32) -> Outcome {
         self.outcome(|seconds| milliseconds(seconds / f64::from(repeats)), |[ours, against]| against / ours)
     }
 
-    /// Each side's median time for one of `repeats`, and how many times the time of the other ours takes.
+    /// Each side's median time for one of `repeats`, and the ratio of our time to the other's.
     pub(crate) fn times_of(&self, repeats: u32) -> Outcome {
         self.outcome(|seconds| milliseconds(seconds / f64::from(repeats)), |[ours, against]| ours / against)
     }
 
-    /// The ratio is the median of the ratios of the pairs: what slows the machine down for a while slows down both
-    /// sides of a pair.
+    /// The ratio is the median over the pairs, since a temporary slowdown of the machine affects
+    /// both sides of a pair.
     fn outcome(&self, show: impl Fn(f64) -> String, ratio: impl Fn([f64; 2]) -> f64) -> Outcome {
         let ratios: Vec<f64> = self.0.iter().map(|pair| ratio(*pair)).collect();
         let [ours, against] = [0, 1].map(|side| show(median(self.0.iter().map(|pair| pair[side]))));
@@ -87,16 +88,16 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
 }
 
-/// What a comparison gave.
+/// The result of a comparison.
 pub(crate) struct Outcome {
     pub(crate) ours: String,
     pub(crate) against: String,
     pub(crate) ratio: f64,
-    /// The least and the greatest ratio of a pair; `None` for what is no time.
+    /// The least and greatest ratio of a pair; `None` unless times are compared.
     pub(crate) range: Option<(f64, f64)>,
 }
 
-/// What a ratio is held against.
+/// The threshold for a ratio.
 #[derive(Clone, Copy)]
 pub(crate) enum Goal {
     AtLeast(f64),
@@ -121,12 +122,12 @@ impl fmt::Display for Goal {
     }
 }
 
-/// A rayon pool: what is measured runs in one of known size, on both sides.
+/// A rayon pool. Both sides run in pools of known size.
 pub(crate) fn pool(threads: usize) -> ThreadPool {
     ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
 }
 
-/// The comparisons that were made.
+/// The table of comparisons.
 pub(crate) struct Table {
     pub(crate) run: Run,
     filter: String,
@@ -135,12 +136,12 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A table of the scenarios whose names have `filter` in them, measured on `threads` threads.
+    /// A table of the scenarios whose names contain `filter`, measured on `threads` threads.
     pub(crate) fn new(run: Run, filter: String, threads: usize) -> Self {
         Self { run, filter, pool: pool(threads), rows: Vec::new() }
     }
 
-    /// Measures one scenario, unless it is filtered out: `measure` runs on a thread of the pool.
+    /// Measures one scenario on a thread of the pool, unless it is filtered out.
     pub(crate) fn row(&mut self, scenario: &str, goal: Goal, measure: impl FnOnce() -> Outcome + Send) {
         if !scenario.contains(&self.filter) {
             return;

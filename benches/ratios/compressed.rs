@@ -1,4 +1,4 @@
-//! Compressed latents, against zstd alone: one-shot calls, in contexts and buffers that are warm.
+//! Compressed latents, against one-shot calls of zstd alone, with warm contexts and buffers.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -15,10 +15,10 @@ use super::common::{Batch, KIB, MIB, Scratch, clear, write_options};
 use super::compare::{Goal, Outcome, Run, Table, timed};
 use super::peers;
 
-/// The type and size that every chunk starts with, inside its frame.
+/// The size of the chunk header at the start of every frame's content.
 const CHUNK_HEADER: usize = 12;
 
-/// Parts that a single latent is cut into, on both sides.
+/// The number of parts of a single latent, on both sides.
 pub(crate) const PARTS: usize = 4;
 
 pub(crate) fn rows(table: &mut Table) {
@@ -58,11 +58,11 @@ fn size(bytes: usize) -> String {
     if bytes < MIB { format!("{} KiB", bytes / KIB) } else { format!("{} MiB", bytes / MIB) }
 }
 
-/// Ours writes a file; the other side compresses the same values in as many parts as ours has, with `all` hashes them and
-/// writes the frames to a new file, too.
+/// Ours writes a file. The other side compresses the same values in equally many parts; with `all`
+/// it also hashes them and writes the frames to a new file.
 fn write(run: Run, all: bool) -> Outcome {
     let batch = Batch::noise(1, run.size(256));
-    // Kept from file to file, and with them the memory for frames, as the other side keeps its own.
+    // Reused for all files, so the memory for frames is reused, as on the other side.
     let (scratch, options) = (Scratch::new(), options(run));
     let ours = || {
         let path = scratch.fresh();
@@ -97,11 +97,12 @@ fn write(run: Run, all: bool) -> Outcome {
     run.in_turn(ours, plain).speeds(batch.size())
 }
 
-/// Ours has the file mapped already, the other side its frames in memory. Both fill buffers whose pages are there.
+/// Our file is already mapped, and the other side has its frames in memory. Both fill buffers whose
+/// pages are already mapped.
 fn read(run: Run, batch: &Batch<f32>, check: bool) -> Outcome {
     let scratch = Scratch::new();
     let path = scratch.stored(batch, options(run));
-    // SAFETY: the file is in a folder of this program's own, and is not changed once it is written.
+    // SAFETY: the file is in a folder of this program, which does not change it after writing.
     let reader = unsafe { ReadOptions::new().check_hashes(check).map(&path) }.unwrap();
     let mut buffers = batch.warm_buffers();
     let ours = || {
@@ -122,7 +123,7 @@ fn read(run: Run, batch: &Batch<f32>, check: bool) -> Outcome {
     run.in_turn(ours, plain).speeds(batch.size())
 }
 
-/// A compressed chunk as it is in the file, and room for what it holds.
+/// A compressed chunk as stored, and a buffer for its content.
 struct Frame {
     bytes: Vec<u8>,
     sha256: [u8; 32],
@@ -130,7 +131,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Those of all chunks.
+    /// The frames of all chunks.
     fn of(path: &Path, reader: &Reader) -> Vec<Self> {
         let file = File::open(path).unwrap();
         let chunks = reader.chunks().iter();
@@ -155,7 +156,7 @@ pub(crate) fn options(run: Run) -> WriteOptions {
     write_options().compression(Compression::Zstd).level(peers::LEVEL).part_size(part_size(run))
 }
 
-/// What cuts a single latent of the size measured here into [`PARTS`] parts.
+/// The part size that cuts a single latent into [`PARTS`] parts.
 pub(crate) fn part_size(run: Run) -> Option<u64> {
     Some((run.size(256) / PARTS) as u64)
 }

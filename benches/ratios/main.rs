@@ -1,17 +1,18 @@
-//! Ours against a limit of the machine, or against a peer, in turn and in one run.
+//! Compares this crate with a limit of the machine or with a peer, in turn and in one run.
 //!
 //! ```sh
 //! cargo bench --bench ratios                  # all, some minutes
-//! cargo bench --bench ratios -- --quick       # at a eighth of the sizes and fewer pairs
-//! cargo bench --bench ratios -- "write 1"     # the scenarios with this in their names
+//! cargo bench --bench ratios -- --quick       # an eighth of the sizes, fewer pairs
+//! cargo bench --bench ratios -- "write 1"     # scenarios with this in their names
 //! ```
 //!
-//! Each side is warmed up once and then timed in turn, ours first. A ratio is the median of the ratios of the pairs, as
-//! how many times the speed of the other ours is, unless the scenario says "size" or "times the time". Every round's
-//! result is checked, outside what is timed: sums, values, hashes.
+//! Each side is warmed up once; then both are timed in turn, ours first. A ratio is the median over
+//! the pairs of our speed divided by the other's, unless the scenario says "size" or "times the
+//! time". Sums, values or hashes of every round are checked outside the measured time.
 //!
-//! Everything runs in pools of [`THREADS`] threads, where "one thread" is not said. Values are standard normal noise.
-//! What is written goes to a new file each time, unsynced on both sides, and is removed outside what is timed.
+//! All scenarios run in pools of [`THREADS`] threads, unless they say "one thread". Values are
+//! standard normal noise. Written files are new each time, not synced on either side, and removed
+//! outside the measured time.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "../common/mod.rs"]
@@ -26,7 +27,7 @@ mod threads;
 
 use compare::{Run, Table};
 
-/// What the goals were set for.
+/// The number of threads that the goals assume.
 const THREADS: usize = 2;
 
 fn main() {
@@ -34,7 +35,7 @@ fn main() {
     for argument in std::env::args().skip(1) {
         match &*argument {
             "--quick" => run = Run::QUICK,
-            "--bench" => {} // says that cargo has called
+            "--bench" => {} // added by cargo
             _ if argument.starts_with('-') => {
                 eprintln!("usage: cargo bench --bench ratios -- [--quick] [SCENARIO]");
                 std::process::exit(2);

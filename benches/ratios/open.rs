@@ -1,4 +1,4 @@
-//! Opening files of many latents. What opening made is dropped in the time of both sides.
+//! Opening files of many latents. Both sides include the time to drop the result.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use zerocopy::IntoBytes;
 use super::common::{Batch, KIB, Scratch, map, write_options};
 use super::compare::{Goal, Table, timed};
 
-/// How often a file is opened in one timing.
+/// The number of opens in one timing.
 const REPEATS: u32 = 20;
 
 pub(crate) fn rows(table: &mut Table) {
@@ -34,25 +34,25 @@ pub(crate) fn rows(table: &mut Table) {
     });
 }
 
-/// Maps the file and makes its records.
+/// Maps the file and parses its records.
 fn open(path: &Path, count: usize) -> Duration {
     let once = || assert_eq!(map(path).latents().len(), count);
     timed(|| (0..REPEATS).for_each(|_| once())).0
 }
 
-/// Maps the file and makes its records: those of `deserialize` are private, so that `tensors` gives those that a
-/// program can use, as ours are.
+/// Maps the file and parses its records. `deserialize` keeps its records private, so `tensors` is
+/// called to get usable ones, as ours are.
 fn open_safetensors(path: &Path, count: usize) -> Duration {
     let once = || {
         let file = std::fs::File::open(path).unwrap();
-        // SAFETY: the file is in a folder of this program's own, and is not changed once it is written.
+        // SAFETY: the file is in a folder of this program, which does not change it after writing.
         let bytes = unsafe { Mmap::map(&file) }.unwrap();
         assert_eq!(SafeTensors::deserialize(&bytes).unwrap().tensors().len(), count);
     };
     timed(|| (0..REPEATS).for_each(|_| once())).0
 }
 
-/// A file of the same latents as safetensors writes it.
+/// Writes the same latents with safetensors.
 fn safetensors(scratch: &Scratch, batch: &Batch<f32>) -> PathBuf {
     let tensors = batch.keys.iter().zip(&batch.values).map(|(key, values)| {
         (key, TensorView::new(Dtype::F32, batch.shape.clone(), values.as_bytes()).unwrap())

@@ -1,4 +1,4 @@
-//! What ours is held against: each does one job with nothing around it.
+//! The peers: each does one job and nothing more.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -15,17 +15,17 @@ use super::common::{KIB, MIB};
 /// The level at which both sides compress.
 pub(crate) const LEVEL: i32 = 3;
 
-/// The hash of each of the slices, one after another on this thread.
+/// Hashes the slices one after another on this thread.
 pub(crate) fn hash<'a>(slices: impl IntoIterator<Item = &'a [u8]>) -> Vec<[u8; 32]> {
     slices.into_iter().map(|bytes| Sha256::digest(bytes).into()).collect()
 }
 
-/// The hash of each of the slices, side by side.
+/// Hashes the slices in parallel.
 pub(crate) fn hash_side_by_side(slices: &[&[u8]]) -> Vec<[u8; 32]> {
     slices.par_iter().map(|bytes| Sha256::digest(bytes).into()).collect()
 }
 
-/// Writes all to a new file, in blocks of 1 MiB, on this thread.
+/// Writes all slices to a new file, in blocks of 1 MiB, on this thread.
 pub(crate) fn write_new<'a>(path: &Path, slices: impl IntoIterator<Item = &'a [u8]>) {
     let file = File::create_new(path).unwrap();
     let mut at = 0;
@@ -35,17 +35,18 @@ pub(crate) fn write_new<'a>(path: &Path, slices: impl IntoIterator<Item = &'a [u
     }
 }
 
-/// Fills each buffer from its offset, side by side.
+/// Fills each buffer from its offset, in parallel.
 pub(crate) fn read_side_by_side(file: &File, offsets: &[u64], buffers: &mut [&mut [u8]]) {
     let jobs = offsets.par_iter().zip(buffers.par_iter_mut());
     jobs.for_each(|(&offset, buffer)| file.read_exact_at(buffer, offset).unwrap());
 }
 
-/// Looks for NaN and infinity in `len` values, none of which there is: the same few over and over, which are in cache.
+/// Searches `len` finite values for NaN and infinity. The same few are searched repeatedly, so they
+/// stay in cache.
 pub(crate) fn check_finite_in_cache(values: &[f32], len: usize) {
     let mut cached = values[..64 * KIB / size_of::<f32>()].to_vec();
     for _ in 0..len / cached.len() {
-        // The compiler must not think that it has seen these values before.
+        // The compiler must not assume that the values are the same each time.
         let block = std::hint::black_box(&mut cached);
         assert!(block.iter().fold(true, |finite, value| finite & value.is_finite()));
     }
@@ -56,20 +57,21 @@ thread_local! {
     static ENCODER: RefCell<Compressor<'static>> = RefCell::new(compressor());
 }
 
-/// Frames as ours are: with a checksum and the size of their content.
+/// A compressor for frames like ours: with a checksum and the content size.
 fn compressor() -> Compressor<'static> {
     let mut compressor = Compressor::new(LEVEL).unwrap();
     compressor.set_parameter(CParameter::ChecksumFlag(true)).unwrap();
     compressor
 }
 
-/// Decompresses one frame in one call, in a context that is kept for the thread.
+/// Decompresses one frame in one call, with this thread's context.
 pub(crate) fn decompress(frame: &[u8], content: &mut [u8]) {
     let size = DECODER.with_borrow_mut(|decoder| decoder.decompress_to_buffer(frame, content)).unwrap();
     assert_eq!(size, content.len());
 }
 
-/// Compresses into one frame in one call, in a context that is kept for the thread. Returns the size of the frame.
+/// Compresses into one frame in one call, with this thread's context. Returns the size of the
+/// frame.
 pub(crate) fn compress(content: &[u8], frame: &mut [u8]) -> usize {
     ENCODER.with_borrow_mut(|encoder| encoder.compress_to_buffer(content, frame)).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Raw latents: nothing is compressed, so that copying and hashing are all there is to do.
+//! Raw latents: the only work is copying and hashing, since nothing is compressed.
 
 use std::fs::File;
 use std::path::Path;
@@ -54,12 +54,12 @@ fn raw() -> WriteOptions {
     write_options().compression(Compression::Raw)
 }
 
-/// Where the values of each latent are in the file.
+/// The offset of each latent's values in the file.
 fn offsets(reader: &Reader) -> Vec<u64> {
     reader.chunks().iter().map(|chunk| chunk.offset() + chunk.stored_size() - chunk.payload_size()).collect()
 }
 
-/// Both sides map the same file afresh, and unmap it, in each timing.
+/// In each timing, both sides map and unmap the same file.
 fn map_and_sum(run: Run) -> Outcome {
     let batch = Batch::noise(1, run.size(256));
     let (scratch, expected) = (Scratch::new(), sum(&batch.values[0]));
@@ -73,7 +73,8 @@ fn map_and_sum(run: Run) -> Outcome {
     let plain = || {
         let (took, found) = timed(|| {
             let file = File::open(&path).unwrap();
-            // SAFETY: the file is in a folder of this program's own, and is not changed once it is written.
+            // SAFETY: the file is in a folder of this program, which does not change it after
+            // writing.
             let bytes = unsafe { Mmap::map(&file) }.unwrap();
             sum(<[f32]>::ref_from_bytes(&bytes[start..start + batch.size()]).unwrap())
         });
@@ -83,7 +84,7 @@ fn map_and_sum(run: Run) -> Outcome {
     run.in_turn(ours, plain).speeds(batch.size())
 }
 
-/// Both sides map the same file afresh, and unmap it, in each timing.
+/// In each timing, both sides map and unmap the same file.
 fn verify(run: Run) -> Outcome {
     let batch = Batch::noise(8, run.size(512) / 8);
     let scratch = Scratch::new();
@@ -99,7 +100,8 @@ fn verify(run: Run) -> Outcome {
     let plain = || {
         let (took, found) = timed(|| {
             let file = File::open(&path).unwrap();
-            // SAFETY: the file is in a folder of this program's own, and is not changed once it is written.
+            // SAFETY: the file is in a folder of this program, which does not change it after
+            // writing.
             let bytes = unsafe { Mmap::map(&file) }.unwrap();
             let start = |start: &u64| usize::try_from(*start).unwrap();
             let slices: Vec<&[u8]> =
@@ -112,7 +114,8 @@ fn verify(run: Run) -> Outcome {
     run.in_turn(ours, plain).speeds(batch.size())
 }
 
-/// The time that ours takes to write a file, from creating to publishing it. What is in it is compared with `expected`.
+/// The time to write a file, from creating to publishing it. The file is then compared with
+/// `expected`.
 fn time_write<G: Element, E: Element>(
     scratch: &Scratch,
     batch: &Batch<G>,
@@ -125,8 +128,9 @@ fn time_write<G: Element, E: Element>(
     took
 }
 
-/// The bound of two cores: each byte is hashed once and written once, which one thread does one after the other, and two
-/// threads in half the time. Values that ours checks are checked in the bound too, as fast as that goes in cache.
+/// The bound for two cores: each byte is hashed and written once, which two threads can do in half
+/// the time of one. If ours checks for finite values, the bound does too, at the speed of values in
+/// cache.
 fn write_many(run: Run, non_finite: NonFinite) -> Outcome {
     let batch = Batch::noise(8, run.size(512) / 8);
     let scratch = Scratch::new();
@@ -152,8 +156,8 @@ fn assert_written(path: &Path, size: usize) {
     assert_eq!(std::fs::metadata(path).unwrap().len(), size as u64);
 }
 
-/// A single hash cannot be computed by two threads, so that it is the limit, and writing and checking have to hide
-/// behind it. Ours checks values, as it does by default.
+/// Two threads cannot share one hash, so hashing is the limit, and writing and checking must
+/// overlap with it. Ours checks for finite values, as by default.
 fn write_one(run: Run) -> Outcome {
     let batch = Batch::noise(1, run.size(512));
     let scratch = Scratch::new();
@@ -161,7 +165,7 @@ fn write_one(run: Run) -> Outcome {
     run.in_turn(ours, || time_hash(&batch)).speeds(batch.size())
 }
 
-/// As [`write_one`]; the hash is that of the bytes that are written, which are half of those given.
+/// Like [`write_one`]. The hash covers the written bytes, half of those given.
 fn write_one_as_float16(run: Run) -> Outcome {
     let batch = Batch::noise(1, run.size(512));
     let (scratch, half) = (Scratch::new(), batch.to_float16());
@@ -169,7 +173,7 @@ fn write_one_as_float16(run: Run) -> Outcome {
     run.in_turn(ours, || time_hash(&half)).speeds(half.size())
 }
 
-/// What trying the values costs that then stay raw: both sides write the same.
+/// The cost of trying compression on values that stay raw: both sides write the same file.
 fn write_tried(run: Run) -> Outcome {
     let batch = Batch::noise(1, run.size(64));
     let scratch = Scratch::new();
@@ -183,7 +187,7 @@ fn time_hash<T: Element>(batch: &Batch<T>) -> Duration {
     took
 }
 
-/// Both sides have the file open, and read it into the same buffers, whose pages are there already.
+/// Both sides have the file open, and read into the same buffers, whose pages are already mapped.
 fn read(run: Run) -> Outcome {
     let batch = Batch::noise(8, run.size(512) / 8);
     let scratch = Scratch::new();

@@ -1,4 +1,5 @@
-//! Byte shuffle at its default level, against our own compression at level 3 without it: noise.
+//! Byte shuffle of noise at its default level, against this crate's compression without it at level
+//! 3.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::common::{Batch, Scratch, clear, map, write_options};
 use super::compare::{Goal, Outcome, Run, Table, timed};
 use super::compressed;
 
-/// Goals of one dtype.
+/// The goals of one dtype.
 #[derive(Clone, Copy)]
 struct Goals {
     write: f64,
@@ -27,7 +28,7 @@ pub(crate) fn rows(table: &mut Table) {
     });
 }
 
-/// The rows of one dtype; `noise` makes one latent of it.
+/// Adds the rows of one dtype; `noise` returns one latent of it.
 fn rows_of<T: Element>(table: &mut Table, goals: Goals, noise: impl Fn() -> Batch<T> + Sync) {
     let run = table.run;
     let what = format!("1 {} latent of {} MiB, shuffled and compressed", T::DTYPE, 256 / run.divisor);
@@ -54,7 +55,7 @@ fn write<T: Element>(run: Run, batch: &Batch<T>) -> Outcome {
     run.in_turn(|| time(&shuffled), || time(&plain)).speeds(batch.size())
 }
 
-/// Both files are mapped already, and read into the same buffer.
+/// Both files are already mapped, and read into the same buffer.
 fn read<T: Element>(run: Run, batch: &Batch<T>) -> Outcome {
     let scratch = Scratch::new();
     let stored = |options| map(&scratch.stored(batch, options));

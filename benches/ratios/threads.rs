@@ -21,7 +21,7 @@ pub(crate) fn rows(table: &mut Table) {
     table.row(&name, GOAL, || decompress(run));
 }
 
-/// Times `work`, which is told the pool it is to use, with two threads and with one.
+/// Times `work` with pools of two threads and of one.
 fn two_against_one(run: Run, size: usize, work: impl FnMut(&ThreadPool) -> Duration) -> Outcome {
     let (one, two) = (pool(1), pool(2));
     let work = std::cell::RefCell::new(work);

@@ -1,5 +1,5 @@
-//! `open`: mapping a file of many small latents and making its records. Bytes are those of the table's
-//! text, which is all that is read.
+//! `open`: mapping a file of many small latents and parsing its records. Throughput is in bytes of
+//! the table's text, which is all that is read.
 
 use criterion::{BenchmarkId, Criterion};
 use gen5::Reader;
@@ -19,7 +19,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("open", count), |bencher| {
             bencher.iter(|| assert_eq!(Reader::open(&path).unwrap().latents().len(), count));
         });
-        // Keys are sorted when the first is looked up.
+        // Keys are sorted at the first lookup.
         let last = format!("latent_{:05}", count - 1);
         group.bench_function(BenchmarkId::new("map_and_look_up", count), |bencher| {
             bencher.iter(|| assert_eq!(map(&path).latent(&last).unwrap().index(), count - 1));

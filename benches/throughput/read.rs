@@ -1,4 +1,5 @@
-//! `read`: values from a file, borrowed and summed, or read into buffers whose pages are there already.
+//! `read`: values from a file, borrowed and summed, or read into buffers whose pages are already
+//! mapped.
 
 use criterion::{BenchmarkId, Criterion};
 use gen5::{ReadOptions, Reader, f16};

@@ -1,4 +1,4 @@
-//! `verify`: every hash of a file. Bytes are those of the values.
+//! `verify`: every hash of a file. Throughput is in bytes of the values.
 
 use criterion::{BenchmarkId, Criterion};
 use gen5::Reader;

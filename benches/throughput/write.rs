@@ -1,5 +1,5 @@
-//! `write`: from values in memory to a published file, unsynced. Each iteration writes a new file, which is removed
-//! outside what is timed.
+//! `write`: from values in memory to a published file, not synced. Each iteration writes a new file
+//! and removes it outside the measured time.
 
 use criterion::{BatchSize, BenchmarkId, Criterion};
 use gen5::Dtype;

@@ -1,15 +1,15 @@
-//! A file as a sampler leaves it, made without a model: an image, the noise it began with, every step on the way, and
-//! the latent it ends in. The pictures in the documentation are made from it.
+//! Writes a file like that of a sampler, without a model: an image, the initial noise, every step
+//! of the trajectory, and the final latent. The pictures in the documentation are made from it.
 //!
-//! `cargo run --release --example trajectory [-- FILE.gen5]`, `trajectory.gen5` by default. A file that is there is
-//! replaced.
+//! `cargo run --release --example trajectory [-- FILE.gen5]`, `trajectory.gen5` by default. An
+//! existing file is replaced.
 //!
-//! The scene is drawn by a formula. Its latent is the one of least norm that the linear preview of Stable Diffusion 1.5
-//! shows as that scene, and the steps are what a DDIM sampler that predicts the noise perfectly goes through. So this is a
-//! synthetic run, and says so in its metadata.
+//! The scene is drawn by a formula. Its latent is the one of least norm that the linear preview of
+//! Stable Diffusion 1.5 shows as that scene, and the steps are those of a DDIM sampler that
+//! predicts the noise perfectly. The metadata says that the run is synthetic.
 
 #![allow(clippy::print_stdout)] // results are printed
-#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // colours are made of numbers in range
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // colours are computed from numbers in range
 
 mod scene;
 
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut writer = WriteOptions::new().create(&path)?;
     writer.latent("initial_noise", &shape, &noise)?;
-    // A sampler pushes each step as it comes: whole trajectories need not fit into memory.
+    // Each step is pushed when it is ready, so a whole trajectory need not fit into memory.
     let mut trajectory =
         writer.stream::<f16>("trajectory", &[usize::from(STEPS) + 1, shape[1], shape[2], shape[3]])?;
     for step in 0..=STEPS {
@@ -68,17 +68,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The share of the signal at time `t` of the noise, from 0 to 1: the product of `1 - beta` over the 1,000 steps of
-/// Stable Diffusion's schedule, whose betas grow from 0.00085 to 0.012 linearly in their roots.
+/// The share of the signal at time `t` of the noise, from 0 to 1: the product of `1 - beta` over
+/// the 1,000 steps of Stable Diffusion's schedule, in which the square roots of the betas grow
+/// linearly from those of 0.00085 to 0.012.
 fn signal(t: f32) -> f32 {
     let (first, last) = (0.00085_f32.sqrt(), 0.012_f32.sqrt());
     let betas = (0..1000_u16).map(|step| (first + (last - first) * f32::from(step) / 999.0).powi(2));
     betas.take((t * 1000.0).round() as usize).map(|beta| 1.0 - beta).product()
 }
 
-/// The scene in [channel, row, column] order.
+/// The latent of the scene in [channel, row, column] order.
 fn latent_of_scene() -> Vec<f32> {
-    // The pseudo-inverse of the factors of the preview (channels by red, green, blue): ComfyUI, latent_formats.py, SD15.
+    // The pseudo-inverse of the preview's factors (channels by red, green, blue) in ComfyUI: `SD15`
+    // in latent_formats.py.
     const OF_COLOUR: [[f32; 3]; CHANNELS] = [
         [1.0426, -0.3538, 0.2639],
         [0.0828, 2.2725, -1.0109],
@@ -94,7 +96,7 @@ fn latent_of_scene() -> Vec<f32> {
     OF_COLOUR.into_iter().flat_map(of_channel).collect()
 }
 
-/// Standard normal values: Box-Muller on numbers of SplitMix64 (Steele, Lea and Flood, 2014).
+/// Standard normal values: Box-Muller on SplitMix64 (Steele, Lea and Flood, 2014).
 fn normal(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed;
     let mut uniform = || {

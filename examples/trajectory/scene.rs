@@ -5,16 +5,16 @@ use image::{Rgb, RgbImage};
 /// Red, green and blue, from 0 to 1.
 type Colour = [f32; 3];
 
-/// Where the sea meets the sky.
+/// The height of the horizon between sea and sky.
 const HORIZON: f32 = 0.64;
 
-/// The middle of the sun.
+/// The centre of the sun.
 const SUN: (f32, f32) = (0.27, 0.615);
 
-/// The lamp of the lighthouse.
+/// The position of the lighthouse's lamp.
 const LAMP: (f32, f32) = (0.72, 0.235);
 
-/// The scene in pixels, `side` by `side` of them.
+/// The scene as `side` by `side` pixels.
 pub(crate) fn scene(side: u32) -> RgbImage {
     // Each pixel is the mean of nine points.
     let points = [-1.0 / 3.0, 0.0, 1.0 / 3.0];
@@ -29,7 +29,7 @@ pub(crate) fn scene(side: u32) -> RgbImage {
     })
 }
 
-/// The colour at a point, right and down from 0 to 1.
+/// The colour at a point; both coordinates go from 0 to 1, right and down.
 fn colour(x: f32, y: f32) -> Colour {
     if let Some(tower) = tower(x, y) {
         return tower;
@@ -51,7 +51,7 @@ fn sky(x: f32, y: f32) -> Colour {
     let glow = 0.75 * (-from_sun * from_sun / 0.045).exp();
     let lit = add(sky, scale([1.0, 0.62, 0.25], glow));
     let sun = mix([1.0, 0.93, 0.72], lit, smooth(0.052, 0.058, from_sun));
-    // Hills in the distance, hidden where the sun is by its light.
+    // Distant hills, hidden by the sun's light near the sun.
     mix(
         sun,
         mix([0.33, 0.23, 0.38], sun, 0.35 * glow),
@@ -61,7 +61,7 @@ fn sky(x: f32, y: f32) -> Colour {
 
 fn sea(x: f32, y: f32) -> Colour {
     let depth = (y - HORIZON) / (1.0 - HORIZON);
-    // Waves grow towards the viewer, and mirror a sky that they bend.
+    // Waves grow towards the viewer, and distort the reflected sky.
     let wave = (90.0 / (depth + 0.12) + 14.0 * (x * 7.0).sin()).sin() * (x * 31.0 + 60.0 * depth).sin();
     let mirrored = sky(x + 0.01 * wave, HORIZON * (1.0 - 0.9 * depth) - 0.05 * wave * depth);
     let water = scale(mix(mirrored, [0.05, 0.11, 0.24], 0.30 + 0.45 * depth), 0.9 + 0.10 * wave);
@@ -71,7 +71,7 @@ fn sea(x: f32, y: f32) -> Colour {
     add(water, scale([1.0, 0.66, 0.30], 0.8 * path))
 }
 
-/// Where the rock begins, which the lighthouse stands on.
+/// The top edge of the rock under the lighthouse.
 fn cliff(x: f32) -> f32 {
     let rise = smooth(0.50, 0.66, x) * 0.30 + smooth(0.86, 1.02, x) * 0.05;
     0.90 - rise + 0.010 * (x * 41.0).sin() + 0.006 * (x * 97.0).sin() + 0.5 * smooth(0.52, 0.44, x)
@@ -81,12 +81,12 @@ fn rock(x: f32, y: f32) -> Colour {
     let below = (y - cliff(x)).max(0.0);
     let grain = (x * 91.0 + 9.0 * (y * 13.0).sin()).sin() * (y * 67.0 + 7.0 * (x * 17.0).sin()).sin();
     let stone = mix([0.25, 0.17, 0.23], [0.05, 0.05, 0.11], smooth(0.0, 0.30, below));
-    // The edge that looks to the sun is lit.
+    // The edge that faces the sun is lit.
     let edge = smooth(0.02, 0.0, below) * smooth(0.80, 0.50, x);
     add(scale(stone, 1.0 + 0.10 * grain), scale([0.75, 0.38, 0.20], 0.6 * edge))
 }
 
-/// The colour of the lighthouse, where it is.
+/// The colour of the lighthouse, or `None` beside it.
 fn tower(x: f32, y: f32) -> Option<Colour> {
     let (across, foot) = (x - LAMP.0, 0.625);
     let lit = |half: f32| 1.05 - 0.55 * smooth(-half, half, across); // the sun is on the left
@@ -111,18 +111,18 @@ fn tower(x: f32, y: f32) -> Option<Colour> {
     }
 }
 
-/// The light of the lamp in the air.
+/// The lamp's light in the air.
 fn beam(x: f32, y: f32) -> Colour {
     let (right, down) = (x - LAMP.0, y - LAMP.1);
     let far = right.hypot(down);
-    // Two beams, a little downwards to the left and upwards to the right.
+    // Two beams, slightly downwards to the left and upwards to the right.
     let off = (down + 0.16 * right).abs() / (0.012 + 0.11 * far);
     let cone = (-off * off).exp() * (-far * 2.0).exp();
     let halo = (-far * far / 0.0035).exp();
     scale([1.0, 0.90, 0.62], 0.55 * cone + 0.65 * halo)
 }
 
-/// From 0 to 1 while `at` goes from one edge to the other.
+/// A smooth step from 0 to 1 while `at` goes from one edge to the other.
 fn smooth(from: f32, to: f32, at: f32) -> f32 {
     let t = ((at - from) / (to - from)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
@@ -140,7 +140,7 @@ fn scale(colour: Colour, by: f32) -> Colour {
     colour.map(|part| part * by)
 }
 
-/// `one` where `share` is 0, `other` where it is 1.
+/// A blend of `one`, at `share` 0, and `other`, at `share` 1.
 fn mix(one: Colour, other: Colour, share: f32) -> Colour {
     std::array::from_fn(|part| one[part] + (other[part] - one[part]) * share)
 }
