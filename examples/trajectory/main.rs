@@ -22,7 +22,7 @@ use image::{ImageFormat, Rgb};
 
 use crate::scene::scene;
 
-/// Height and width of the latent; the image has eight times as many pixels.
+/// Height and width of the latent; the image is eight times as high and wide.
 const SIDE: u16 = 64;
 
 /// Channels of the latent.

@@ -32,7 +32,7 @@ pub(crate) enum Values {
     F32(Vec<f32>),
 }
 
-/// How a file is written.
+/// The options with which a file is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     compression: Compression,
@@ -260,7 +260,7 @@ fn open<'w>(writer: &mut Writer<'w>, latent: &'w Latent) -> Box<dyn Open + 'w> {
     }
 }
 
-/// Pushes some values to each stream in turn, and finishes those that have all of theirs.
+/// Pushes some values to each stream in turn, and finishes the streams that have all their values.
 fn advance<'w>(random: &mut Random, streams: Vec<Box<dyn Open + 'w>>) -> Vec<Box<dyn Open + 'w>> {
     let mut open = Vec::new();
     for mut stream in streams {

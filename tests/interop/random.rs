@@ -156,7 +156,7 @@ impl Random {
         escaped
     }
 
-    /// Members that the format does not know, often none.
+    /// Members that the format does not know, often an empty set.
     pub(crate) fn extra(&mut self) -> Extra {
         let mut extra = Extra::new();
         while self.chance(30) {

@@ -19,7 +19,7 @@ pub(crate) fn model_info() -> Value {
     })
 }
 
-/// How a zstd frame is made.
+/// The parameters of a zstd frame.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameStyle {
     pub(crate) checksum: bool,
