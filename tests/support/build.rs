@@ -327,8 +327,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The order in which writers store the members of records. A reader parses records in this order
-/// without a copy.
+/// The order in which writers store the members of records.
 const ORDER: [&str; 12] = [
     "index",
     "type",
