@@ -1,4 +1,4 @@
-//! What `pack` stores of the machine. Cards are those of a library that stands in for NVIDIA's.
+//! The parts of the machine that `pack` stores. A stand-in for NVIDIA's library provides the cards.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn folder() -> Folder {
     folder
 }
 
-/// Of the file that was packed: `hardware_info`, and the texts of the environment's components.
+/// The `hardware_info` of the packed file, and the texts of its environment's components.
 fn stored(folder: &Folder) -> (Value, Option<Vec<String>>) {
     let reader = Reader::open(folder.path("x.gen5")).unwrap();
     let model_info: Value = serde_json::from_str(reader.model_info_json()).unwrap();
@@ -93,7 +93,8 @@ mod nvidia {
     use super::*;
     use crate::fake_nvml::library;
 
-    /// The command, in a process that finds the library there, and no interpreter, since these tests are not about them.
+    /// The command in a process that loads NVIDIA's library from `libraries` and finds no Python
+    /// interpreter.
     fn gen5(folder: &Folder, libraries: &Path) -> Command {
         let mut gen5 = Command::new(env!("CARGO_BIN_EXE_gen5"));
         gen5.current_dir(folder.path("")).env("LD_LIBRARY_PATH", libraries);
@@ -101,7 +102,8 @@ mod nvidia {
         gen5
     }
 
-    /// Packs while this call of the library fails. Returns NVIDIA's cards, of the environment and of the hardware.
+    /// Packs while the library call `failing` fails. Returns NVIDIA's cards as the environment and
+    /// as the hardware list them.
     fn cards(folder: &Folder, libraries: &Path, failing: &str) -> (Vec<String>, Value) {
         let words = PACK.map(|word| word.replace("@/", ""));
         let ran = gen5(folder, libraries).args(words).env("FAKE_NVML_FAIL", failing).output().unwrap();
@@ -119,7 +121,7 @@ mod nvidia {
     const A100: &str = "name=gpu;model=NVIDIA A100-SXM4-80GB";
     const T4: &str = "name=gpu;model=NVIDIA T4";
 
-    /// What there is when nothing fails.
+    /// The expected cards when no call fails.
     fn all() -> (Vec<String>, Value) {
         let lines = [A100, T4].map(|model| format!("{model};driver=535.129.01"));
         let hardware = json!([
@@ -129,7 +131,7 @@ mod nvidia {
         (lines.to_vec(), hardware)
     }
 
-    /// What there is when these members of these cards are not told.
+    /// The expected cards when `member` is unknown for the cards of these positions.
     fn without(member: &str, cards: &[usize]) -> (Vec<String>, Value) {
         let (mut lines, mut hardware) = all();
         for &card in cards {
@@ -141,7 +143,7 @@ mod nvidia {
         (lines, hardware)
     }
 
-    /// What there is when these cards are not told.
+    /// The expected cards when only these can be read.
     fn only(cards: &[usize]) -> (Vec<String>, Value) {
         let (lines, hardware) = all();
         let lines = cards.iter().map(|&card| lines[card].clone()).collect();
@@ -211,7 +213,7 @@ mod nvidia {
         fs::create_dir(&libraries).unwrap();
         fs::write(libraries.join("libnvidia-ml.so.1"), "no library").unwrap();
         let (lines, hardware) = cards(&folder, &libraries, "");
-        // The linker may go on to a true one.
+        // The dynamic linker may find a real library elsewhere.
         assert_eq!(lines.len(), hardware.as_array().unwrap().len());
     }
 }

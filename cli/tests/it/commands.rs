@@ -1,4 +1,4 @@
-//! Each command as a script sees it: results, messages, exit codes, files.
+//! Commands as a script sees them: results, messages, exit codes and files.
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +11,12 @@ use crate::support::{Folder, PNG, json_lines, names};
 
 const MODEL: [&str; 4] = ["--model-name", "SD", "--model-version", "3.0"];
 
-/// `words`, with the model that every file needs.
+/// Appends the model options that every `pack` needs to `words`.
 fn with_model<'a>(words: &[&'a str]) -> Vec<&'a str> {
     words.iter().copied().chain(MODEL).collect()
 }
 
-/// Whether the operating system is among the components of an environment.
+/// Whether an environment contains a component for the operating system.
 fn has_os(components: &Value) -> bool {
     components.as_array().unwrap().iter().any(|component| component["component_id"] == "os")
 }
@@ -217,7 +217,7 @@ fn usage_errors_exit_with_2_before_anything_is_written() {
     assert!(set("seed=1").contains("--set steps="));
     pack(&with_model(&[&["@/x.gen5", "--level", "23"], &latent[..]].concat()));
     assert_eq!(folder.names(), ["a.npy"]);
-    // These are printed by clap itself.
+    // clap reports these errors.
     for words in [&["pack", "@/x.gen5"][..], &["nonsense"], &["info"], &["info", "--nonsense", "x"]] {
         assert_eq!(folder.run(words).code, 2, "{words:?}");
     }
@@ -261,7 +261,7 @@ fn nothing_is_overwritten_without_force() {
     assert_eq!(Reader::open(folder.path("run.gen5")).unwrap().latents().len(), 1);
 
     fs::create_dir(folder.path("out")).unwrap();
-    folder.ok(&["unpack", "@/run.gen5", "-o", "@/out"]); // empty, so nothing can be lost
+    folder.ok(&["unpack", "@/run.gen5", "-o", "@/out"]); // the folder is empty, so nothing is lost
     fs::write(folder.path("out/mine.txt"), "mine").unwrap();
     fs::write(folder.path("out/index.json"), "old").unwrap();
     let refused = folder.run(&["unpack", "@/run.gen5", "-o", "@/out"]);
@@ -297,7 +297,7 @@ fn planted_links_are_not_followed() {
     assert!(names(&folder.path("elsewhere")).is_empty());
 }
 
-/// A file with latents of these keys.
+/// Writes a file with one latent for each key.
 fn with_keys(path: &Path, keys: &[&str]) {
     let mut writer = WriteOptions::new().create(path).unwrap();
     for (index, key) in (0_u16..).zip(keys) {
@@ -438,7 +438,7 @@ fn damage_is_told_chunk_by_chunk_and_exits_with_3() {
     assert_eq!(folder.run(&["info", "@/text.gen5"]).code, 3);
 }
 
-/// The byte at the middle of a chunk of this type.
+/// The position of a byte in the middle of the first chunk of type `kind`.
 fn middle_of(path: &Path, kind: gen5::chunk::ChunkType) -> usize {
     let reader = Reader::open(path).unwrap();
     let record = reader.chunks().iter().find(|record| record.kind() == kind).unwrap();
@@ -450,7 +450,8 @@ fn a_damaged_image_or_environment_does_not_hide_the_rest() {
     let folder = Folder::new();
     folder.sample("run.gen5");
     let whole = fs::read(folder.path("run.gen5")).unwrap();
-    // This small image is stored raw, and its start tells what it is: that its middle is damaged is for `verify` to say.
+    // `info` recognizes this small raw image by its first bytes, so only `verify` finds the damage
+    // in the middle.
     for (kind, seen) in [(gen5::chunk::ChunkType::IMAGE, false), (gen5::chunk::ChunkType::ENVIRONMENT, true)]
     {
         let mut bytes = whole.clone();
@@ -478,7 +479,7 @@ fn an_altered_environment_is_unpacked_as_it_is_and_told() {
     writer.finish(&gen5::Metadata::builder("m", "1").build().unwrap()).unwrap();
     assert_eq!(folder.run(&["unpack", "@/x.gen5", "-o", "@/fine"]).code, 0);
 
-    // What the digest covers is altered before the file is written, so that the chunk's own hash is right.
+    // The text is altered before the chunk is hashed, so only the component's digest is wrong.
     let altered = altered_environment();
     fs::write(folder.path("altered.gen5"), altered).unwrap();
     let ran = folder.run(&["unpack", "@/altered.gen5", "-o", "@/out"]);
@@ -489,7 +490,7 @@ fn an_altered_environment_is_unpacked_as_it_is_and_told() {
     assert_eq!(folder.run(&["verify", "@/altered.gen5"]).code, 3);
 }
 
-/// A file by hand: an environment whose text is not the one its digest is of.
+/// Builds a file whose environment has a component with the digest of another text.
 fn altered_environment() -> Vec<u8> {
     let digest = gen5::chunk::Digest::of(b"name=torch;version=2");
     let payload = json!({"env_version": 1, "components": [{
@@ -525,7 +526,8 @@ fn altered_environment() -> Vec<u8> {
     file
 }
 
-/// A zstd frame (RFC 8878) of one raw block: magic, a single segment with four bytes of content size, the block.
+/// A zstd frame (RFC 8878) with one raw block: magic, a single-segment header with a content size
+/// of four bytes, then the block.
 fn raw_frame(content: &[u8]) -> Vec<u8> {
     let size = u32::try_from(content.len()).unwrap();
     let block = (size << 3 | 1).to_le_bytes();
@@ -563,7 +565,7 @@ fn prose_keeps_what_emoji_need() {
     assert!(folder.ok(&["info", "@/x.gen5"]).contains(&format!("prompt       {shown}\n")));
     folder.ok(&["report", "@/x.gen5", "-o", "@/x.html", "--no-environment-check"]);
     assert!(fs::read_to_string(folder.path("x.html")).unwrap().contains(shown));
-    // What is told apart is not prose.
+    // `diff` escapes the joiner, because it shows values that must be distinguishable.
     write("y.gen5", &prompt.replace('\u{200d}', ""));
     let ran = folder.run(&["diff", "@/x.gen5", "@/y.gen5"]);
     assert!(ran.code == 4 && ran.out.contains("👩\\u{200d}"), "{ran:?}");
@@ -639,7 +641,7 @@ fn files_of_the_reference_are_shown_checked_and_taken_apart() {
     assert!(single.ends_with("  raw, misaligned"), "{single}");
 }
 
-/// What is over a limit is not damaged: another machine, or another program, may read it.
+/// A chunk over a limit is not damaged: another machine or program may be able to read it.
 #[test]
 fn what_could_not_be_checked_is_told_as_that() {
     let folder = Folder::new();

@@ -1,11 +1,11 @@
-//! `completions` and `man`: what shells and manuals know of the commands.
+//! `completions` and `man`: shell completions and manual pages for all commands.
 
 use std::fs;
 use std::process::Command;
 
 use crate::support::Folder;
 
-/// The names of all commands, as help lists them.
+/// The names of all commands, from the help.
 fn commands() -> Vec<String> {
     let ran = Command::new(env!("CARGO_BIN_EXE_gen5")).arg("-h").output().unwrap();
     let help = String::from_utf8(ran.stdout).unwrap();

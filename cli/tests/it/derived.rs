@@ -1,4 +1,4 @@
-//! Files for ComfyUI and sd-scripts made of latents that are from elsewhere: unscaled as these programs take them.
+//! Files for ComfyUI and sd-scripts made from other latents, unscaled as these programs expect.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::foreign::{fixture, npy_of, npy_of_ints, npz, tensors, write_npz};
 use crate::support::{Folder, Ran, names};
 
-/// A file of one latent of some channels, all with one value, that came from a model.
+/// Packs a latent with this many channels, all of one value, from this model.
 fn latent(folder: &Folder, model: &str, channels: usize, value: f32) {
     folder.npy("x.npy", &[channels, 2, 2], &vec![value; channels * 4]);
     pack(folder, model, &["--latent", "@/x.npy"]);
@@ -49,7 +49,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
-/// The values of the latent in the file that was made for ComfyUI.
+/// The latent's values in the file for ComfyUI.
 fn of_comfyui(folder: &Folder) -> Vec<f32> {
     let (tensors, _) = tensors(&folder.path("out/latents/x.latent"));
     let (_, shape, bytes) = &tensors["latent_tensor"];
@@ -57,7 +57,7 @@ fn of_comfyui(folder: &Folder) -> Vec<f32> {
     floats(bytes)
 }
 
-/// And in the one for sd-scripts.
+/// The latent's values in the file for sd-scripts.
 fn of_kohya(folder: &Folder, name: &str) -> Vec<f32> {
     let arrays: BTreeMap<_, _> = npz(&folder.path(&format!("out/latents/{name}.npz")));
     let latents = arrays.iter().find(|(name, _)| name.starts_with("latents")).unwrap();
@@ -67,7 +67,7 @@ fn of_kohya(folder: &Folder, name: &str) -> Vec<f32> {
 #[test]
 fn latents_are_unscaled_as_the_models_scale_them() {
     let folder = Folder::new();
-    // Twice the factor is 2, and the shift more.
+    // The values are twice the factor, so unscaling gives 2 plus the model's shift.
     for (model, name, channels, scaled, unscaled) in [
         ("sd15", "v1-5-pruned", 4, 2.0 * 0.18215, 2.0),
         ("sdxl", "SDXL", 4, 2.0 * 0.13025, 2.0),
@@ -84,7 +84,7 @@ fn latents_are_unscaled_as_the_models_scale_them() {
             assert!(ran.code == 0 && ran.messages.starts_with(&said), "{ran:?}");
             assert_eq!(of_comfyui(&folder), vec![unscaled; channels * 4]);
             assert_eq!(unpack(&folder, "kohya", &["--unscale", asked]).code, 0);
-            // sd-scripts scales those of FLUX.1 before it caches them.
+            // sd-scripts scales latents of FLUX.1 before it caches them.
             let expected = if model == "flux" { scaled } else { unscaled };
             assert_eq!(of_kohya(&folder, "x"), vec![expected; channels * 4]);
         }
@@ -114,7 +114,7 @@ fn latents_are_as_they_are_unless_it_is_asked_for() {
     assert_eq!(of_comfyui(&folder), [0.5; 16]);
     let ran = unpack(&folder, "kohya", &[]);
     assert!(ran.messages.contains("and kohya sd-scripts takes latents unscaled"), "{ran:?}");
-    // They are unscaled already.
+    // `--unscale none` declares that they are already unscaled.
     assert_eq!(unpack(&folder, "comfyui", &["--unscale", "none"]).messages, "");
     assert_eq!(of_comfyui(&folder), [0.5; 16]);
 }
@@ -220,7 +220,7 @@ fn what_cannot_be_unscaled_is_refused() {
                 .into()
         )
     );
-    // A name that tells of other channels is no better than none.
+    // A model name that implies another number of channels is as good as none.
     for (model, channels) in [("SDXL", 16), ("FLUX.1-dev", 4), ("Stable Diffusion", 4)] {
         latent(&folder, model, channels, 1.0);
         let (code, said) = refused("comfyui", "auto");

@@ -1,4 +1,4 @@
-//! Text in images: samples of every form, every container, and hostile ones.
+//! Text embedded in images: samples of each program and container, and hostile input.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::images::{
 };
 use crate::support::names;
 
-/// What AUTOMATIC1111 writes, with letters outside of ASCII.
+/// Text as AUTOMATIC1111 writes it, with letters outside ASCII.
 const A1111: &str =
     "a café, 夜\nNegative prompt: rain\nSteps: 20, Sampler: Euler a, CFG scale: 7.50, Seed: 9";
 
@@ -22,7 +22,8 @@ fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/image_text")
 }
 
-/// The texts of a sample: the file is one, under the keyword of the table, or an object of several.
+/// The texts of a sample. With a keyword, the file is that one text; otherwise it is a JSON object
+/// of texts.
 fn sample(name: &str, keyword: Option<&str>) -> Vec<(String, String)> {
     let content = fs::read_to_string(data().join(name)).unwrap();
     match keyword {
@@ -64,7 +65,7 @@ fn samples_say_what_the_table_says() {
     }
 }
 
-/// What is found in an image that has A1111's text under this keyword, and nothing else.
+/// Checks that an image contains A1111's text under this keyword, and no other text.
 fn finds_a1111(image: &[u8], keyword: &str) {
     let found = embedded::read(image);
     assert_eq!(found.problems, [""; 0]);
@@ -117,7 +118,7 @@ fn exif_is_read_in_either_order_and_every_encoding() {
             }
         }
     }
-    // Without a zero byte, the order is that of the structure.
+    // Without a zero byte, the text has the byte order of the TIFF structure.
     let exif = tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, &Order::Big.utf16("夜港"))]);
     assert_eq!(embedded::read(&jpeg_with_exif(&exif)).texts[0].text, "夜港");
 }
@@ -164,7 +165,7 @@ fn malformed_chunks_are_told_and_others_read() {
         png_chunk(b"iTXt", b"k\0\x02\0\0\0x"),
         png_chunk(b"iTXt", b"k\0\0\0no end"),
         png_chunk(b"zTXt", b"k\0\0no stream"),
-        // A stream that is cut short gives no text, not half of it.
+        // A truncated stream gives no text, not half of it.
         png_chunk(b"zTXt", &[b"k\0\0", &deflated(A1111.as_bytes())[..20]].concat()),
         png_chunk(b"eXIf", b"II\x2b\0"),
     ];
@@ -203,7 +204,7 @@ fn bombs_and_large_texts_are_not_read() {
         assert_eq!((found.texts.len(), found.problems.len()), (0, 3), "{:?}", found.problems);
         assert!(found.problems[0].contains("16 MiB of text"), "{:?}", found.problems);
     }
-    // Half of the room, twice, and once more.
+    // Two texts of almost half the limit each fit, a third one does not.
     let half = vec![b' '; embedded::MAX_TEXT_BYTES / 2 - 10];
     let found = embedded::read(&png_with(&vec![text("a", &half); 3], &[]));
     assert_eq!((found.texts.len(), found.problems.len()), (2, 1));
@@ -236,12 +237,12 @@ fn a_field_of_exif_is_read_once() {
 
 #[test]
 fn exif_that_loops_or_lies_ends() {
-    // The Exif directory is the first one, which points at itself.
+    // The Exif pointer leads back to the first directory.
     let mut circle = tiff(Order::Little, &[(USER_COMMENT, UNDEFINED, A1111.as_bytes())], &[]);
     let pointer = 8 + 2 + 12 + 8;
     circle[pointer..pointer + 4].copy_from_slice(&8_u32.to_le_bytes());
     finds_a1111(&jpeg_with_exif(&circle), "UserComment");
-    // A count of 2^32 - 1, and one over the end.
+    // A count of 2^32 - 1, and one that reaches past the end.
     for count in [u32::MAX, 1000] {
         let mut lie = tiff(Order::Little, &[(USER_COMMENT, UNDEFINED, A1111.as_bytes())], &[]);
         lie[14..18].copy_from_slice(&count.to_le_bytes());
@@ -249,7 +250,7 @@ fn exif_that_loops_or_lies_ends() {
         assert_eq!((found.texts.len(), found.problems.len()), (0, 1), "{:?}", found.problems);
         assert!(found.problems[0].contains("UserComment lies outside"), "{:?}", found.problems);
     }
-    // A directory of 65,535 entries of which one is there.
+    // A directory that claims 65,535 entries and holds one.
     let mut many = tiff(Order::Little, &[(0x010f, ASCII, b"me\0")], &[]);
     many[8..10].copy_from_slice(&u16::MAX.to_le_bytes());
     let found = embedded::read(&jpeg_with_exif(&many));
@@ -264,7 +265,7 @@ fn json_that_is_too_deep_is_kept_as_text() {
             embedded::read(&png(&[("prompt", &deep), ("parameters", &deep), ("invokeai_metadata", &deep)]));
         assert_eq!((found.texts.len(), found.generation), (3, None));
     }
-    // A part that is too deep does not take the rest with it.
+    // A value that is nested too deeply does not discard the others.
     let deep = format!(
         r#"{{"positive_prompt": "a", "steps": 5, "app_version": "4", "x": {}{}}}"#,
         "[".repeat(100_000),
@@ -274,7 +275,7 @@ fn json_that_is_too_deep_is_kept_as_text() {
     assert_eq!((found.steps, found.more.len()), (Some(5), 1));
 }
 
-/// Text in which all that parsers look for is frequent.
+/// Text that often contains the words and characters the parsers look for.
 fn text_like_theirs() -> impl Strategy<Value = String> {
     let pieces = "Steps: 20, |Seed: 7, |Sampler: |Negative prompt: |Template: |<lora:|prompt:|\"class_type\": |\
         \"inputs\": |\"KSampler\"|\\[\"1\", 0\\]|\"positive_prompt\": |\"uc\": |\"image\": |\"base_model\": |\
@@ -282,7 +283,7 @@ fn text_like_theirs() -> impl Strategy<Value = String> {
     proptest::string::string_regex(&format!("({pieces}){{0,60}}")).unwrap()
 }
 
-/// An image of each kind with this text, and with these bytes instead of a text that is right.
+/// Images of each kind, some with valid text and some with arbitrary bytes in its place.
 fn images(text_inside: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
     let exif = tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, text_inside.as_bytes())]);
     vec![
@@ -294,7 +295,7 @@ fn images(text_inside: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Metadata that has all that was found, and what is required besides.
+/// Metadata with everything that was found, completed with the required members.
 fn metadata_with(found: &Generation) -> gen5::Result<gen5::Metadata> {
     let mut settings = found.settings()?;
     for (name, value) in [("seed", "1"), ("steps", "1"), ("sampler", "\"s\"")] {
@@ -320,7 +321,7 @@ fn settings_are_valid_whatever_the_names_are() {
     assert_eq!(found.settings().unwrap().iter().collect::<Vec<_>>(), [("sampler", "\"7\"")]);
 }
 
-/// Texts of a megabyte whose parts could be looked at again and again.
+/// Texts of a megabyte that a careless parser would scan repeatedly.
 #[test]
 fn text_that_is_made_to_take_long_does_not() {
     let spaces = format!("Steps: {}{}\nTemplate: x", "a,".repeat(100_000), " ".repeat(1_000_000));
@@ -352,13 +353,13 @@ proptest! {
         let original = embedded::read(&images(A1111, A1111.as_bytes()).swap_remove(which));
         let found = embedded::read(&image);
         prop_assert!(found.texts.len() <= original.texts.len());
-        // A PNG's chunks have sums, so what is read of it is what it was.
+        // A PNG's chunks have checksums, so only original texts may come out.
         let is_png = which < 2;
         let made_up = found.texts.iter().find(|text| is_png && !original.texts.contains(text));
         prop_assert!(made_up.is_none(), "{:?}", made_up);
     }
 
-    /// Nothing is made up: the text that was kept has every value.
+    /// Every value that was found occurs in the text.
     #[test]
     fn values_are_found_again_in_the_text(
         prompt in "[a-z ,:()]{1,40}[a-z]",

@@ -1,4 +1,4 @@
-//! `env`, `fingerprint`, and what `unpack` and `info` say of another environment.
+//! `env`, `fingerprint`, and the environment check of `unpack` and `info`.
 
 use std::fs;
 
@@ -88,7 +88,7 @@ fn the_same_environment_is_the_same() {
     );
 }
 
-/// A file may leave out more than a machine, on either side.
+/// A file may omit components that a machine has, so either file may lack some.
 #[test]
 fn what_one_of_two_files_does_not_say_is_no_difference() {
     let folder = Folder::new();
@@ -213,7 +213,7 @@ fn fingerprints_are_printed_as_checksums_are() {
     let one: Value = serde_json::from_str(&folder.ok(&["fingerprint", "--json", "@/a.gen5"])).unwrap();
     assert_eq!(one, json!({"path": "@/a.gen5", "fingerprint": a}));
 
-    // As `docs/provenance.md` defines it, from the bytes.
+    // The definition of `docs/provenance.md`, computed from the bytes.
     let bytes = fs::read(folder.path("a.gen5")).unwrap();
     let table = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
     assert_eq!(a, Digest::of(&[&bytes[..32], &bytes[table..]].concat()).to_string());

@@ -1,4 +1,4 @@
-//! Many files: folders, patterns, standard input, and what is told of files that are not there.
+//! Many files: folders, patterns, standard input, and missing files.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::process::Command;
 
 use crate::support::{Folder, json_lines};
 
-/// A folder with files of the same content: two below `runs`, one hidden, a temporary, and one that is no GEN5 file.
+/// A folder with five copies of a file, among them hidden and temporary ones, and a file of another
+/// format.
 fn folder() -> Folder {
     let folder = Folder::new();
     fs::create_dir_all(folder.path("runs/b")).unwrap();
@@ -29,7 +30,7 @@ fn data() -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/no_image.gen5")).unwrap()
 }
 
-/// The second columns of lines.
+/// The second column of each line.
 fn paths(lines: &str) -> Vec<&str> {
     lines.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect()
 }
@@ -227,7 +228,7 @@ fn a_destination_is_refused_before_the_work() {
     assert_eq!(folder.names(), ["folder.html"]);
 }
 
-/// What makes one file, without what it is called, and how that has to end.
+/// Commands that make one file, up to the output's name, and the extension it must have.
 const MAKERS: [(&[&str], &str); 2] = [
     (&["report", "@/run.gen5", "--force", "--no-environment-check", "-o"], "html"),
     (&["render", "@/run.gen5", "--force", "-o"], "png"),
@@ -284,7 +285,8 @@ fn a_picture_or_page_may_have_the_longest_name() {
     }
 }
 
-/// A pattern that stands behind `-o` by a slip names a file first, and those to be read after it.
+/// If `-o` is followed by a pattern by mistake, its first match becomes the output and the others
+/// the inputs.
 #[test]
 fn a_page_is_no_gen5_file_and_a_folder_is_not_standard_output() {
     let folder = Folder::new();

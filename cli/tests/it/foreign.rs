@@ -1,5 +1,5 @@
-//! What tests of foreign files need: files that numpy and safetensors wrote, made by `data/layouts/make.py`, and what their
-//! libraries read of others.
+//! Support for tests of other formats: files written by numpy and safetensors
+//! (`data/layouts/make.py`), and readers that use those libraries.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -22,14 +22,14 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layouts").join(name)
 }
 
-/// Packs `words` into `x.gen5`; returns what was said.
+/// Packs `words` into `x.gen5`. Returns the messages.
 pub fn pack(folder: &Folder, words: &[&str]) -> String {
     let ran = folder.run(&[&["pack", "@/x.gen5", "--force"], words, &MODEL].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
     ran.messages
 }
 
-/// Unpacks `x.gen5` into a new folder; returns the folder and what was said.
+/// Unpacks `x.gen5` into a new folder. Returns the folder and the messages.
 pub fn unpack(folder: &Folder, format: &str) -> (PathBuf, String) {
     let out = format!("@/{format}");
     let ran = folder.run(&["unpack", "@/x.gen5", "-o", &out, "--format", format]);
@@ -37,7 +37,7 @@ pub fn unpack(folder: &Folder, format: &str) -> (PathBuf, String) {
     (folder.path(format), ran.messages)
 }
 
-/// The members of a `.npz` file: names and `.npy` files, byte for byte.
+/// The members of an `.npz` file: their names and bytes, each a `.npy` file.
 pub fn npz(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut zip = ZipArchive::new(File::open(path).unwrap()).unwrap();
     let mut members = BTreeMap::new();
@@ -72,7 +72,8 @@ pub fn values(folder: &Folder, key: &str) -> Vec<f32> {
     Reader::open(folder.path("x.gen5")).unwrap().latent(key).unwrap().read_as::<f32>().unwrap()
 }
 
-/// Rows of a folder: twelve arrays, called so that the order of their letters is another.
+/// Creates the folder `in` with twelve arrays, whose numeric order differs from the alphabetical
+/// one.
 pub fn rows(folder: &Folder) {
     fs::create_dir(folder.path("in")).unwrap();
     for n in 0..12_u8 {
@@ -80,7 +81,7 @@ pub fn rows(folder: &Folder) {
     }
 }
 
-/// A `.npy` file of an array that has one value everywhere.
+/// A `.npy` file whose values are all `value`.
 pub fn npy_of(dtype: Dtype, shape: &[usize], value: f32) -> Vec<u8> {
     let mut file = Vec::new();
     write_header(&mut file, dtype, shape).unwrap();
@@ -92,7 +93,7 @@ pub fn npy_of(dtype: Dtype, shape: &[usize], value: f32) -> Vec<u8> {
     file
 }
 
-/// One of so many zeros of int64.
+/// A `.npy` file of `count` int64 zeros.
 pub fn npy_of_ints(count: usize) -> Vec<u8> {
     let mut file = Vec::new();
     write_header(&mut file, Type::Other(Other::Int(8)), &[count]).unwrap();
@@ -100,7 +101,7 @@ pub fn npy_of_ints(count: usize) -> Vec<u8> {
     file
 }
 
-/// Writes a `.npz` file of arrays, each given as a `.npy` file.
+/// Writes an `.npz` file with these `.npy` files.
 pub fn write_npz(path: &Path, arrays: &[(&str, Vec<u8>)]) {
     let mut zip = ZipWriter::new(File::create(path).unwrap());
     for (name, npy) in arrays {

@@ -1,12 +1,12 @@
-//! Files that were made to deceive or to break a reader, through every command that reads one.
+//! Files made to deceive or break a reader, tried with every command that reads a file.
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::Folder;
 
-/// The commands, with `IN` for the file, and the exit codes of a file that is sound, whose latent is damaged, and whose table
-/// is.
+/// Commands, with `IN` for the file, and their exit codes for each `Fault`: a sound file, a damaged
+/// latent, a damaged table.
 const COMMANDS: [(&str, [u8; 3]); 20] = [
     ("verify IN", [0, 3, 3]),
     ("info IN", [0, 0, 3]),
@@ -24,14 +24,14 @@ const COMMANDS: [(&str, [u8; 3]); 20] = [
     ("repack IN @/o.gen5", [0, 3, 3]),
     ("merge IN @/good.gen5 -o @/o.gen5", [0, 3, 3]),
     ("split IN -o @/o", [0, 3, 3]),
-    // No latent of the one has a counterpart in the other, so no values are read.
+    // The files have no latent in common, so `diff` reads no values.
     ("diff IN @/good.gen5", [4, 4, 3]),
     ("diff @/good.gen5 IN", [4, 4, 3]),
     ("fingerprint IN", [0, 0, 3]),
     ("set IN tags=a", [0, 0, 3]),
 ];
 
-/// Which of the exit codes a file has.
+/// The kind of damage; it selects an exit code in `COMMANDS`.
 #[derive(Clone, Copy)]
 enum Fault {
     None,
@@ -39,9 +39,10 @@ enum Fault {
     Table,
 }
 
-/// What each file of `data/hostile` is.
+/// The files of `data/hostile` and their damage.
 const FILES: [(&str, Fault); 6] = [
-    // Frames of which zstd's decoders make two contents: the hash is that of the one that only some of them give.
+    // zstd decoders disagree about the contents of these frames. The hash is that of the contents
+    // only some of them return.
     ("matches_beyond_the_window_0.gen5", Fault::Latent),
     ("matches_beyond_the_window_1.gen5", Fault::Latent),
     ("matches_beyond_the_window_2.gen5", Fault::Latent),

@@ -1,4 +1,4 @@
-//! `ls` and `cat`: latents for pipes.
+//! `ls` and `cat`, the commands that print latents for scripts.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,7 +12,7 @@ fn metadata() -> Metadata {
     Metadata::builder("SD", "3").date("2026-11-22").build().unwrap()
 }
 
-/// A file with latents of every dtype, raw, compressed, shuffled and in parts.
+/// Writes a file with raw latents of float16, bfloat16 and float32.
 fn sample(folder: &Folder, name: &str) {
     let options = WriteOptions::new().compression(Compression::Raw);
     let mut writer = options.create(folder.path(name)).unwrap();
@@ -23,7 +23,8 @@ fn sample(folder: &Folder, name: &str) {
     writer.finish(&metadata()).unwrap();
 }
 
-/// A file with one latent of 64 rows, in parts of 16 rows each.
+/// Writes a file with one latent of 64 rows in parts of 16 rows each. Returns the bytes of its
+/// values.
 fn in_parts(folder: &Folder, name: &str, compression: Compression) -> Vec<u8> {
     let values: Vec<f32> = (0..64 * 1024_u32).map(|n| (n % 7) as f32).collect();
     let options = WriteOptions::new().compression(compression).part_size(Some(64 << 10));
@@ -35,7 +36,7 @@ fn in_parts(folder: &Folder, name: &str, compression: Compression) -> Vec<u8> {
 
 #[test]
 fn keys_that_differ_look_different() {
-    // Of each line nothing but the key can be seen to differ.
+    // Lines differ only in the key.
     let keys = [
         "a",
         "a ",
@@ -73,7 +74,8 @@ fn keys_that_differ_look_different() {
         writer.latent(key, &[1], &[1.0_f32]).unwrap();
     }
     writer.finish(&metadata()).unwrap();
-    // A space is seen between other characters.
+    // Keeps the visible characters of a text. A space counts as visible only between other
+    // characters.
     let seen = |text: &str| {
         let is_seen = |c: &char| {
             !c.is_control() && !"\u{a0}\u{ad}\u{2800}\u{3000}\u{3164}\u{fe0f}\u{200d}".contains(*c)
@@ -183,7 +185,7 @@ fn arrays_are_those_that_unpack_writes() {
     assert!(bytes.ends_with(&3.0_f32.to_le_bytes()));
 }
 
-/// More values of bfloat16 than are widened at a time, to the last of them.
+/// A latent longer than the block of values that is widened at a time.
 #[test]
 fn long_latents_of_bfloat16_are_widened_whole() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Layouts of the ecosystem, in and out again.
+//! Files of other programs: packed, and unpacked to the same contents.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::foreign::{
 };
 use crate::support::{Folder, names};
 
-/// Packs `a.npy` into `x.gen5`, and says that its latents are from these files.
+/// Packs `a.npy` into `x.gen5` and sets its `source_files`.
 fn pack_with_sources(folder: &Folder, sources: &Value) {
     pack(folder, &["--latent", "@/a.npy"]);
     folder.ok(&["set", "--quiet", "@/x.gen5", &format!("source_files={sources}")]);
@@ -56,7 +56,7 @@ fn arrays_come_from_standard_input() {
             input,
         )
     };
-    // Known by what they are, and with all that is kept of them.
+    // The layout is recognized from the bytes, and the complete file can be restored.
     for (file, key, layout) in [
         ("ComfyUI_00001_.latent", "latent_tensor", "latent"),
         ("old.latent", "latent_tensor", "latent"),
@@ -66,7 +66,7 @@ fn arrays_come_from_standard_input() {
         let bytes = fs::read(fixture(file)).unwrap();
         let ran = pack(&["-"], &bytes);
         assert_eq!(ran.code, 0, "{file}");
-        // One that was saved scaled is unscaled.
+        // An old `.latent` file holds scaled values, which `pack` unscales.
         assert_eq!(values(&folder, key)[1] == 0.125, file != "old.latent", "{file}");
         let (out, said) = unpack(&folder, "original");
         assert_eq!((said.as_str(), names(&out.join("latents"))), ("", [format!("stdin.{layout}")].into()));
@@ -137,11 +137,12 @@ fn latents_that_were_saved_scaled_are_unscaled() {
     let unscaled: Vec<f32> = eighths(128).iter().map(|value| value * (1.0_f32 / 0.18215)).collect();
     let close = |a: f32, b: f32| (a - b).abs() <= b.abs() * f32::EPSILON;
     assert!(values(&folder, "latent_tensor").iter().zip(&unscaled).all(|(a, b)| close(*a, *b)));
-    // Under another name it is what it is, since only .latent files were ever saved so.
+    // With another extension the values stay as they are, since only `.latent` files were ever
+    // saved scaled.
     fs::copy(old, folder.path("old.safetensors")).unwrap();
     assert_eq!(pack(&folder, &["--latent", "@/old.safetensors"]), "");
     assert_eq!(values(&folder, "latent_tensor"), eighths(128));
-    // One that is picked is unscaled, too.
+    // Picking the array by name also unscales it.
     pack(&folder, &["--latent", &format!("z={old}:latent_tensor")]);
     assert!(close(values(&folder, "z")[1], unscaled[1]));
 }
@@ -173,7 +174,7 @@ fn latents_that_were_saved_scaled_come_back_scaled() {
             fs::remove_dir_all(out).unwrap();
         }
     }
-    // Of float32 the last bit may be another, and what ComfyUI makes of it is the same.
+    // With float32 the last bit may differ, but ComfyUI reads the same values.
     let latent = |dtype, bytes: &[u8]| {
         let view = TensorView::new(dtype, vec![1, 4, 8, 16], bytes).unwrap();
         fs::write(folder.path("a.latent"), serialize([("latent_tensor", view)], None).unwrap()).unwrap();
@@ -187,7 +188,7 @@ fn latents_that_were_saved_scaled_come_back_scaled() {
     let read = found["latent_tensor"].2.as_chunks::<4>().0.iter();
     let read: Vec<f32> = read.map(|bytes| f32::from_le_bytes(*bytes) * (1.0_f32 / 0.18215)).collect();
     assert_eq!(read, values(&folder, "latent_tensor"));
-    // What would be read as other values is marked as not scaled.
+    // If scaling would change the values, they are written unscaled and marked so.
     latent(Tensor::F16, &half[0x3000 * 2..0x3200 * 2]);
     folder.ok(&["repack", "@/x.gen5", "@/x.gen5", "--force", "--quiet", "--dtype", "bfloat16"]);
     fs::remove_dir_all(out).unwrap();
@@ -229,7 +230,7 @@ fn musubi_caches_come_back() {
     let file = fixture("sea_00000-005_0064x0032_wan.safetensors");
     let said = pack(&folder, &["--latent", &format!("video={}", file.display())]);
     assert!(said.contains("latents of bfloat16"), "{said}");
-    // The latent has the key that was given, its companions go by their own names.
+    // The given key renames only the latent; its companions keep their own names.
     let keys: Vec<_> = folder
         .ok(&["ls", "@/x.gen5"])
         .lines()
@@ -249,7 +250,7 @@ fn musubi_caches_come_back() {
     );
     let (tensors, _) = tensors(&out.join("latents/sea_00000-005_0064x0032_wan.latent"));
     assert_eq!(tensors["latent_tensor"].1, [1, 16, 2, 4, 8]);
-    // No cache of a video, and no other program's either.
+    // The file holds a video, which sd-scripts does not cache.
     let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/no", "--format", "kohya"]);
     assert_eq!(ran.code, 1);
     assert!(ran.messages.contains("there is nothing to be written as a file of kohya sd-scripts"), "{ran:?}");
@@ -404,7 +405,7 @@ fn a_damaged_image_is_found_beside_rows() {
     }
 }
 
-/// A file of rows from a folder, a latent with a mask, and one that came with nothing.
+/// Packs rows from a folder, a latent with a mask, and a plain latent into `x.gen5`.
 fn sourced(folder: &Folder) {
     rows(folder);
     folder.npy("lone.npy", &[4], &[9.0; 4]);
@@ -417,7 +418,8 @@ fn sources(folder: &Folder, name: &str) -> Value {
     serde_json::from_str::<Value>(reader.model_info_json()).unwrap()["source_files"].clone()
 }
 
-/// Unpacks a file, in which all files are that `x.gen5` was packed of, or all but the one with a mask.
+/// Checks that unpacking restores the files that `x.gen5` was packed from: all of them, or all but
+/// the one with a mask.
 fn come_back(folder: &Folder, name: &str, masked: bool) {
     let ran = folder.run(&["unpack", &format!("@/{name}"), "-o", "@/back", "--format", "original"]);
     assert_eq!(ran.code, 0, "{name}: {ran:?}");
@@ -447,7 +449,7 @@ fn sources_follow_their_latents() {
     folder.ok(&["merge", "--prefix", "@/x.gen5", "-o", "@/prefixed.gen5"]);
     come_back(&folder, "prefixed.gen5", true);
 
-    // Of what is left out nothing is told any more, and what gets its key is not taken for it.
+    // Dropping a latent drops its sources. A new latent with the same key does not inherit them.
     let ran = folder.run(&["repack", "@/x.gen5", "@/less.gen5", "--drop", "batch"]);
     let note = "gen5: @/x.gen5: 12 files left out of source_files: not all latents of a file stay whole, and together\n";
     assert_eq!((ran.code, &*ran.messages), (0, note));
@@ -466,7 +468,8 @@ fn sources_of_parts_are_put_together_again() {
     sourced(&folder);
     let all = sources(&folder, "x.gen5");
     let rows = Value::Array(all.as_array().unwrap().iter().skip(1).cloned().collect());
-    // By key, the masked latent is in one file, and its mask in another; by few rows both are cut.
+    // Splitting by key separates the masked latent from its mask. Splitting into few rows cuts
+    // both.
     for (words, expected) in
         [(&[][..], &rows), (&["--rows", "1"], &rows), (&["--rows", "5"], &rows), (&["--rows", "99"], &all)]
     {
@@ -510,7 +513,7 @@ fn sources_of_stacked_files_are_all_there() {
     folder.ok(&["merge", "--stack", "@/c.gen5", "@/none.gen5", "@/d.gen5", "-o", "@/x.gen5"]);
     let merged = Reader::open(folder.path("x.gen5")).unwrap();
     let model_info: Value = serde_json::from_str(merged.model_info_json()).unwrap();
-    // Metadata that differ in their sources alone are the same.
+    // Files whose metadata differ only in `source_files` count as having the same metadata.
     assert_eq!(model_info["merged_from"][2].get("model_info"), None);
     let (out, said) = unpack(&folder, "original");
     assert_eq!(said, "gen5: 1 latent written as .npy: no source file is recorded\n");
@@ -519,12 +522,12 @@ fn sources_of_stacked_files_are_all_there() {
         let again = fs::read(out.join(format!("latents/img{n}-2.npy"))).unwrap();
         assert_eq!(again, fs::read(folder.path(&format!("more/img{n}.npy"))).unwrap());
     }
-    // Rows that are from no file are made into files of their own, too.
+    // Rows without a source file also become files.
     let (out, _) = unpack(&folder, "comfyui");
     let made = names(&out.join("latents"));
     assert!(made.len() == 17 && made.contains(&"x.latent".to_owned()), "{made:?}");
 
-    // A latent of one row is, stacked, a row.
+    // Stacking turns a latent with a single row into one row.
     pack("@/one.gen5", &["--latent", "x=@/one.latent"]);
     folder.ok(&["merge", "--stack", "@/one.gen5", "@/one.gen5", "-o", "@/x.gen5", "--force"]);
     fs::remove_dir_all(folder.path("original")).unwrap();
@@ -581,7 +584,8 @@ fn sources_that_are_not_understood_stay_where_latents_do() {
     }
 }
 
-/// A file of one latent `x` of three rows, whose `source_files` are these rows, each as ComfyUI's.
+/// Writes a file with a latent `x` of three rows, whose `source_files` name a ComfyUI file for each
+/// of `rows`.
 fn with_rows(folder: &Folder, name: &str, rows: &[usize]) {
     let source = |row: &usize| {
         json!({"file": format!("row{row}.latent"), "layout": "comfyui", "arrays": [
@@ -632,7 +636,8 @@ fn more_files_than_anybody_wants_are_refused() {
     assert_eq!(folder.names(), ["a.gen5"]);
 }
 
-/// The latents of one file are told of by what comes with it; others of the same keys have nothing to do with that.
+/// `source_files` describes the latents of one file. It does not apply to other latents with the
+/// same keys.
 #[test]
 fn metadata_from_elsewhere_brings_no_sources() {
     let folder = Folder::new();
@@ -653,13 +658,13 @@ fn metadata_from_elsewhere_brings_no_sources() {
         reader.model_info_json().contains("source_files")
     };
     assert!(!has_sources("b.gen5"));
-    // They are its own.
+    // This metadata comes from the same file.
     let ran = folder.run(&[&["set", "@/a.gen5"], &given[..]].concat());
     assert_eq!((ran.code, ran.messages.as_str()), (0, ""));
     assert!(has_sources("a.gen5"));
 }
 
-/// A file of some KiB would become gigabytes.
+/// Without a limit, a file of some KiB would expand to gigabytes.
 #[test]
 fn what_each_file_would_repeat_is_bounded() {
     let folder = Folder::new();

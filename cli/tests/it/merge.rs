@@ -12,7 +12,7 @@ fn metadata(prompt: &str) -> Metadata {
     Metadata::builder("SD", "3").date("2026-11-22").prompt(prompt).build().unwrap()
 }
 
-/// A file of latents of float32: key, shape, and the value of all elements.
+/// Writes a file with float32 latents, given as key, shape and the value of all elements.
 fn file(folder: &Folder, name: &str, prompt: &str, latents: &[(&str, &[usize], f32)]) {
     let mut writer = WriteOptions::new().create(folder.path(name)).unwrap();
     for &(key, shape, value) in latents {
@@ -63,7 +63,7 @@ fn all_latents_of_all_files_are_there() {
     ]);
     assert_eq!(model_info(&folder, "c.gen5"), expected);
 
-    // What was merged before keeps all it says.
+    // An input that was itself merged keeps its whole record.
     folder.ok(&["merge", "@/c.gen5", "-o", "@/d.gen5"]);
     let again = model_info(&folder, "d.gen5");
     assert_eq!(again["merged_from"][0]["model_info"], model_info(&folder, "c.gen5"));
@@ -135,7 +135,7 @@ fn what_does_not_fit_is_not_stacked() {
     assert!(told(["@/a.gen5", "@/half.gen5"]).contains("1x3 of float16 in @/half.gen5"));
     assert!(told(["@/scalar.gen5", "@/scalar.gen5"]).contains("scalar"));
     assert!(told(["@/twice.gen5", "@/a.gen5"]).contains("several times"));
-    // Beside others it may be there as often as it is.
+    // Without `--stack`, a key that occurs twice is kept twice.
     folder.ok(&["merge", "@/twice.gen5", "-o", "@/m.gen5"]);
     assert_eq!(keys(&folder, "m.gen5"), ["x", "x"]);
 }
@@ -197,7 +197,7 @@ fn records_of_stacked_latents_are_kept() {
     assert_eq!(x.chunks().next().unwrap().unknown().get("more"), Some("\"same\""));
 }
 
-/// More than a process may open on many systems, unless it asks for it.
+/// More files than a process may open by default on many systems.
 #[test]
 fn files_may_be_many() {
     let folder = Folder::new();
@@ -225,7 +225,7 @@ fn damage_leaves_nothing() {
     assert_eq!(folder.names(), ["a.gen5", "b.gen5"]);
 }
 
-/// Python writes NaN, which is no JSON.
+/// Python writes NaN, which is not valid JSON.
 #[test]
 fn metadata_that_are_no_json_are_kept_as_text() {
     let folder = Folder::new();

@@ -16,7 +16,7 @@ fn folder(names: &[&str]) -> Folder {
     folder
 }
 
-/// What is looked at, file by file: none of them is a GEN5 file, which is said of each.
+/// The files that were read. None is a GEN5 file, so each gets a message.
 fn looked_at(ran: &Ran) -> Vec<&str> {
     ran.messages.lines().map(|line| line.split(": ").nth(1).unwrap().trim_start_matches("@/")).collect()
 }
@@ -123,7 +123,7 @@ fn links_are_followed_and_each_folder_is_looked_through_once() {
     use std::os::unix::fs::symlink;
 
     let folder = folder(&["real/x.gen5", "outside/y.gen5"]);
-    // Each folder has two links to the next: 2^40 paths lead to the last one.
+    // Each folder links twice to the next one, so 2^40 paths lead to the last.
     for level in 0..40 {
         let inner = folder.path(&format!("chain/{level:02}"));
         fs::create_dir_all(&inner).unwrap();
@@ -159,11 +159,11 @@ fn what_cannot_be_looked_at_is_told_and_the_rest_is_found() {
         assert_eq!(ran.messages.matches("@/a/gone.gen5: No such file").count(), 1, "{ran:?}");
         assert!(ran.messages.contains("@/a/x.gen5: ") && ran.messages.contains("@/b/y.gen5: "), "{ran:?}");
     }
-    // A shell passes over what leads nowhere, too.
+    // Like a shell, the pattern skips matches that do not exist.
     assert_eq!(looked_at(&folder.run(&["verify", "@/*/y.gen5"])), ["b/y.gen5"]);
 }
 
-/// Folders in folders whose paths become longer than the system takes.
+/// Nested folders whose paths exceed the system's limit.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_folder_that_cannot_be_looked_into_is_told() {

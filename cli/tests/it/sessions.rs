@@ -1,9 +1,9 @@
-//! The sessions in `tests/cmd/*.md`: what is typed, what comes of it, the exit code. Each runs in a folder of its own with the
-//! files of `tests/data`, in the order of its lines.
+//! Runs the sessions in `tests/cmd/*.md`: commands, their output and their exit codes.
+//! Each session runs in its own folder with copies of the files of `tests/data`.
 //!
 //! ```sh
-//! cargo test -p gen5-cli --test it sessions -- trycmd=ls                    # those with ls in their name
-//! TRYCMD=overwrite cargo test -p gen5-cli --test it sessions && git diff    # what is printed now is what is expected
+//! cargo test -p gen5-cli --test it sessions -- trycmd=ls                    # sessions with ls in their name
+//! TRYCMD=overwrite cargo test -p gen5-cli --test it sessions && git diff    # accept the current output
 //! ```
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! `gen5 set`: other metadata, everything else as it was.
+//! `gen5 set` changes metadata and keeps everything that it does not name.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::Folder;
 
 const SETTINGS: &str = "generation_settings";
 
-/// A file with two latents, settings, an image and an environment, and nothing else in the folder.
+/// A folder that contains only `run.gen5`: two latents, settings, an image and an environment.
 fn sample() -> Folder {
     let folder = Folder::new();
     folder.sample("run.gen5");
@@ -116,7 +116,7 @@ fn members_are_taken_out() {
     assert_eq!(model_info(&folder, "run.gen5"), expected);
 }
 
-/// A setting goes by its name alone if the file has it, so that it does not stand twice.
+/// A bare name means an existing setting of that name, so that it is not stored twice.
 #[test]
 fn settings_that_are_no_members_of_the_format_are_found() {
     let folder = sample();
@@ -126,7 +126,7 @@ fn settings_that_are_no_members_of_the_format_are_found() {
     expected["generation_settings"]["clip_skip"] = json!(3);
     expected["generation_settings"].as_object_mut().unwrap().remove("note").unwrap();
     assert_eq!(model_info(&folder, "run.gen5"), expected);
-    // One outside comes first then.
+    // A member outside the settings takes precedence.
     folder.ok(&["set", "@/run.gen5", "rating=1", "generation_settings.rating=2"]);
     folder.ok(&["set", "@/run.gen5", "rating=3"]);
     expected["rating"] = json!(3);
@@ -134,7 +134,7 @@ fn settings_that_are_no_members_of_the_format_are_found() {
     assert_eq!(model_info(&folder, "run.gen5"), expected);
 }
 
-/// Python writes NaN, which is no JSON.
+/// Python writes NaN, which is not valid JSON.
 #[test]
 fn metadata_that_is_no_json_can_be_mended() {
     let folder = Folder::new();
@@ -182,7 +182,7 @@ fn metadata_can_be_edited_as_a_file() {
     assert_eq!(model_info(&folder, "run.gen5")["model_name"], "SDXL");
 }
 
-/// A file whose metadata lack what they must have: it is not the command line that is wrong.
+/// If a file's metadata lack a required member, the file is at fault, not the command line.
 #[test]
 fn a_file_whose_metadata_lack_a_member_is_at_fault() {
     let folder = Folder::new();
@@ -212,7 +212,7 @@ fn a_file_whose_metadata_lack_a_member_is_at_fault() {
         let ran = folder.run(&["set", "@/run.gen5", "prompt=x"]);
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.messages.starts_with(&format!("gen5: @/run.gen5: {problem}")), "{ran:?}");
-        // So is a file that has them.
+        // The same holds for a `--metadata` file.
         fs::write(folder.path("own.json"), model_info.to_string()).unwrap();
         let ran = folder.run(&["set", "@/run.gen5", "--metadata", "@/own.json"]);
         assert_eq!(ran.code, 1, "{ran:?}");
@@ -222,10 +222,10 @@ fn a_file_whose_metadata_lack_a_member_is_at_fault() {
         assert_eq!(ran.code, 0, "its chunks are as they were: {ran:?}");
     }
 
-    // As the message says.
+    // The message suggests this.
     file(&without(SETTINGS, "steps"));
     folder.ok(&["set", "@/run.gen5", "steps=20"]);
-    // What the command line takes out, or does not give, is its own mistake.
+    // If the command line removes a required member or omits it, the command line is at fault.
     for words in [["--unset", "steps"], ["--unset", "generation_settings.steps"], ["--unset", "model_name"]] {
         let ran = folder.run(&[&["set", "@/run.gen5"], &words[..]].concat());
         assert_eq!(ran.code, 2, "{ran:?}");
@@ -237,7 +237,7 @@ fn a_file_whose_metadata_lack_a_member_is_at_fault() {
     assert_eq!((ran.code, &*ran.messages), (2, &*format!("gen5: {steps}\n")));
 }
 
-/// The same of `pack`.
+/// `pack` makes the same distinction.
 #[test]
 fn metadata_for_pack_that_lack_a_member_are_at_fault() {
     let folder = Folder::new();

@@ -1,9 +1,9 @@
-//! Shapes whose axes say nothing of how much there is.
+//! Shapes with huge axes and few or no values.
 
 use crate::library::{Builder, Chunk};
 use crate::support::Folder;
 
-/// Axes of any length beside one of length 0, and very many of length 1.
+/// Shapes with huge axes and one of length 0, and with very many axes of length 1.
 const SHAPES: [&[usize]; 11] = [
     &[1 << 62, 0],
     &[0, 1 << 62],
@@ -18,7 +18,7 @@ const SHAPES: [&[usize]; 11] = [
     &[1; 64],
 ];
 
-/// Every command that looks at values or shapes. `%` is the file, `@` a folder with a copy of it.
+/// All commands that use values or shapes. `%` is the file, `@` a folder with a copy of it.
 const COMMANDS: [&str; 24] = [
     "info %",
     "info --json %",
@@ -59,7 +59,7 @@ fn an_axis_of_any_length_costs_nothing_where_there_are_no_values() {
             }
             let line = line.replace('%', "@/file.gen5");
             let (code, _, said) = folder.run_for_bytes(&line.split(' ').collect::<Vec<_>>());
-            // Rows that are not there, values that a layout does not have, and axes that overflow are refused.
+            // Missing rows, values that a layout cannot hold, and overflowing axes are refused.
             assert!(code <= 2, "{line}, {shape:?}: {code} {said}");
         }
     }

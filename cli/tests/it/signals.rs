@@ -1,5 +1,5 @@
-//! How commands end when they are interrupted. What is not done at once is cut off in its midst, for which files are big
-//! enough that take a while.
+//! How commands end when they are interrupted. Files are large enough that the signal arrives while
+//! the command still runs.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -16,29 +16,29 @@ use crate::support::{Folder, names};
 
 const ENDED: &str = "gen5: interrupted\n";
 
-/// The command, with signals as they are at a terminal: tests that run in the background of a script ignore some of them, and
-/// processes inherit that.
+/// A `gen5` command with the default signal handling of a terminal. A script's background jobs
+/// ignore some signals, and their child processes inherit that.
 fn gen5() -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal=INT,TERM,HUP", env!("CARGO_BIN_EXE_gen5")]);
     command
 }
 
-/// A file that is this header and zeros, which take no room on the disk.
+/// Creates a sparse file: a header followed by zeros.
 fn sparse(path: PathBuf, header: &[u8], mebibytes: usize) {
     let file = File::create(path).unwrap();
     file.write_all_at(header, 0).unwrap();
     file.set_len(header.len() as u64 + ((mebibytes as u64) << 20)).unwrap();
 }
 
-/// A batch of so many images of a MiB.
+/// Writes `a.npy`, a batch of `images` images of 1 MiB each.
 fn npy(folder: &Folder, images: usize) {
     let mut header = Vec::new();
     gen5_cli::convert::npy::write_header(&mut header, Dtype::F32, &[images, 4, 256, 256]).unwrap();
     sparse(folder.path("a.npy"), &header, images);
 }
 
-/// A cache of musubi-tuner with so many frames of a MiB.
+/// Writes `m.safetensors`, a musubi-tuner cache of `frames` frames of 1 MiB each.
 fn musubi(folder: &Folder, frames: usize) {
     let header = serde_json::json!({
         "__metadata__": {"architecture": "wan", "format_version": "1.0.1"},
@@ -70,7 +70,8 @@ fn start(folder: &Folder, words: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
-/// All that is in a folder, and for files what changes if they are written or replaced: inode, length and time.
+/// All paths in a folder. Files come with their inode, length and modification time, which change
+/// when a file is written or replaced.
 fn content(folder: &Path) -> Vec<String> {
     let told = |entry: walkdir::DirEntry| {
         let (path, metadata) = (entry.path().display(), entry.metadata().unwrap());
@@ -82,8 +83,8 @@ fn content(folder: &Path) -> Vec<String> {
     WalkDir::new(folder).sort_by_file_name().into_iter().map(Result::unwrap).map(told).collect()
 }
 
-/// Runs a command, and sends it a signal as soon as there is something in the folder that was not there before: twice at
-/// once, as `timeout` does.
+/// Runs a command and sends it a signal as soon as a new entry appears in the folder. Sends the
+/// signal twice, as `timeout` does.
 fn interrupt(folder: &Folder, words: &[&str], signal: Signal) -> (ExitStatus, String) {
     let count = || WalkDir::new(folder.path(".")).into_iter().flatten().count();
     let before = count();
@@ -106,16 +107,16 @@ fn signals_end_a_command_that_cleans_up() {
     npy(&folder, 4096);
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let (status, messages) = interrupt(&folder, &PACK, signal);
-        // As a shell has to see it, which else goes on with its loop.
+        // The exit status must name the signal. Otherwise a shell continues its loop.
         assert_eq!(status.signal(), Some(signal.as_raw()), "{messages}");
         assert!(messages.ends_with(ENDED), "{messages}");
         assert_eq!(folder.names(), ["a.npy"], "{signal:?}");
     }
 }
 
-/// Has nothing where commands write, or something.
+/// Removes the outputs of the commands, or creates old ones if `there`.
 fn prepare(folder: &Folder, there: bool) {
-    // They may not be there.
+    // The outputs may not exist.
     let _ = (fs::remove_file(folder.path("y.gen5")), fs::remove_dir_all(folder.path("out")));
     if there {
         fs::write(folder.path("y.gen5"), "old").unwrap();
@@ -124,7 +125,7 @@ fn prepare(folder: &Folder, there: bool) {
     }
 }
 
-/// Each command, once where nothing is yet and once where something is already.
+/// Each command runs once with no output in place and once with old output.
 #[test]
 fn an_interrupted_command_leaves_everything_as_it_was() {
     let folder = Folder::new();
@@ -152,7 +153,8 @@ fn an_interrupted_command_leaves_everything_as_it_was() {
     for there in [false, true] {
         let force = if there { &["--jobs=1", "--force"][..] } else { &["--jobs=1"] };
         for words in table {
-            // On a busy machine all can be done when the signal comes, which says nothing.
+            // On a busy machine the command may finish before the signal arrives. Such a run proves
+            // nothing and is repeated.
             let cut_off = (0..20).find_map(|_| {
                 prepare(&folder, there);
                 let before = content(&folder.path("."));
@@ -167,7 +169,7 @@ fn an_interrupted_command_leaves_everything_as_it_was() {
     }
 }
 
-/// What takes long is reading and hashing one file, with nothing written in between.
+/// These commands spend their time reading and hashing one file, without writing in between.
 #[test]
 fn reading_stops_too() {
     let folder = Folder::new();
@@ -193,7 +195,7 @@ fn reading_stops_too() {
 #[test]
 fn a_command_that_writes_nothing_ends_at_once() {
     let folder = Folder::new();
-    // All wait for standard input.
+    // All of these wait for standard input.
     for words in [&["info", "-"][..], &["set", "-", "tags=x"], &["report", "-", "-o", "x.html"]] {
         let mut child = gen5();
         child.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir(folder.path("."));
@@ -202,7 +204,7 @@ fn a_command_that_writes_nothing_ends_at_once() {
     }
 }
 
-/// Sends a signal to a process that waits.
+/// Checks that a process is still waiting, then that a signal ends it.
 #[track_caller]
 fn ends_at_once(mut child: Child, words: &[&str]) {
     std::thread::sleep(Duration::from_millis(200));
@@ -222,7 +224,7 @@ fn ends_at_once(mut child: Child, words: &[&str]) {
     assert_eq!(status.signal(), Some(2), "{words:?}: {status:?}");
 }
 
-/// More than a pipe holds is written to standard output, and nobody reads it.
+/// The command blocks because it writes more than a pipe's capacity and nothing reads the pipe.
 #[test]
 fn a_command_that_nobody_reads_ends_at_once() {
     let folder = Folder::new();
@@ -237,11 +239,10 @@ fn a_command_that_nobody_reads_ends_at_once() {
     }
 }
 
-/// How long a command may take to end, on a machine that does much else: a second is what it has, and what it takes
-/// without others.
+/// The time a command may take to end. The goal is one second; a busy machine gets more.
 const SOON: Duration = Duration::from_secs(3);
 
-/// Waits for the end of a process, to which a signal was just sent, and tells how long that took.
+/// Waits for a process that was just sent a signal. Returns its status and messages.
 fn ends_soon(mut child: Child, words: &[&str]) -> (ExitStatus, String) {
     let sent = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -255,7 +256,8 @@ fn ends_soon(mut child: Child, words: &[&str]) -> (ExitStatus, String) {
     (ran.status, String::from_utf8(ran.stderr).unwrap())
 }
 
-/// Whatever a command is at, with few and with many threads: nothing is left of it, or all of it is there.
+/// Wherever the signal arrives, with few or many threads, the command leaves all of its output or
+/// none.
 #[test]
 fn a_signal_ends_every_command_soon() {
     let folder = Folder::new();
@@ -292,7 +294,7 @@ fn a_signal_ends_every_command_soon() {
                 let (status, messages) = ends_soon(child, words);
                 let was_done = status.success();
                 assert!(was_done || status.signal() == Some(15), "{words:?}: {status:?} {messages}");
-                // Pages of the manual are published one by one.
+                // `man` publishes its pages one at a time.
                 if !was_done && words[0] != "man" {
                     assert_eq!(folder.names(), before, "{words:?} --jobs {jobs}");
                 }
@@ -305,8 +307,8 @@ fn a_signal_ends_every_command_soon() {
     }
 }
 
-/// An interpreter that does not answer is waited for, and nothing asks for signals meanwhile. The page that is begun is
-/// taken away all the same.
+/// `gen5` waits for an interpreter that does not answer, and no code checks for signals meanwhile.
+/// The unfinished page is still removed.
 #[test]
 fn a_signal_ends_what_does_not_look_for_one() {
     use std::os::unix::fs::PermissionsExt;

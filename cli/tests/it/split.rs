@@ -1,4 +1,4 @@
-//! `gen5 split`: a file taken apart, and put together again.
+//! `gen5 split`, and merging its parts again.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn model_info(folder: &Folder, name: &str) -> Value {
     serde_json::from_str(open(folder, name).model_info_json()).unwrap()
 }
 
-/// A file with latents of all types, of ten rows, seven, and such as have none that count.
+/// Writes a file with latents of all dtypes: with ten rows, with seven, and without rows.
 fn sample(folder: &Folder, name: &str) {
     let single: Vec<f32> = (0..1000).map(|n| (n as f32 * 0.37).sin()).collect();
     let half: Vec<f16> = single.iter().take(700).map(|&value| f16::from_f32(value)).collect();
@@ -108,7 +108,7 @@ fn each_part_says_what_it_is() {
     assert_eq!(lines("parts/run-1.gen5"), second);
     assert_eq!(lines("parts/run-2.gen5"), [entry("single", &[2, 4, 25]), entry("brain", &[2, 100])]);
 
-    // A part of a part says both.
+    // Splitting a part records both splits.
     folder.ok(&["split", "@/parts/run-1.gen5", "-o", "@/deeper"]);
     let deeper = model_info(&folder, "deeper/half.gen5");
     let expected = json!({
@@ -199,7 +199,8 @@ fn damage_leaves_nothing() {
     }
 }
 
-/// Else the parts would grow with the square of the files that were merged.
+/// Each part keeps only its own entries. Otherwise the parts would grow with the square of the
+/// number of merged files.
 #[test]
 fn a_part_tells_of_what_it_was_merged_from_alone() {
     let folder = Folder::new();
@@ -226,7 +227,7 @@ fn a_part_tells_of_what_it_was_merged_from_alone() {
     assert_eq!(told("keys/x.gen5"), [("a.gen5".to_owned(), json!([x([0, 2])])), b()]);
     assert_eq!(told("keys/p.gen5"), [("a.gen5".to_owned(), json!([{"index": 1, "key": "p"}]))]);
 
-    // What is not understood is in no part.
+    // Entries of an unknown form are left out of all parts.
     for origins in ["7", "[{}]", r#"[{"latents":[{"index":-1}]}]"#] {
         folder.ok(&["set", "--quiet", "@/a.gen5", &format!("merged_from={origins}")]);
         let ran = folder.run(&["split", "@/a.gen5", "-o", "@/odd", "--rows", "1"]);
@@ -252,7 +253,7 @@ fn too_many_files_are_a_slip() {
     assert_eq!(folder.names(), ["a.gen5"]);
 }
 
-/// A file of so many rows, with an image, an environment and metadata of 100 KB each.
+/// Writes a file with this many rows, and an image, an environment and metadata of 100 KB each.
 fn repeated(folder: &Folder, name: &str, rows: usize) {
     let mut writer = WriteOptions::new().create(folder.path(name)).unwrap();
     writer.latent("x", &[rows], &vec![0.5_f32; rows]).unwrap();
@@ -262,7 +263,7 @@ fn repeated(folder: &Folder, name: &str, rows: usize) {
     writer.finish(&metadata).unwrap();
 }
 
-/// What is the same for all files is not written out for each of very many, and every way out that the message names is one.
+/// `split` refuses to copy shared data into very many files. Each remedy in its message works.
 #[test]
 fn what_all_files_repeat_is_bounded() {
     let folder = Folder::new();
@@ -285,7 +286,7 @@ fn what_all_files_repeat_is_bounded() {
     for (way, files) in [("--latents-only", 20), ("--rows 2", 10), ("--room 6", 20)] {
         assert!(said.contains(&format!("{way} ")), "{said}");
         let words = [vec!["--room", "3", "--rows", "1"], way.split(' ').collect()].concat();
-        // Of an option that is given twice clap would refuse both.
+        // clap refuses an option that is given twice, so the remedy replaces the first one.
         let words: Vec<&str> = match way.split_once(' ') {
             Some((option, _)) => {
                 let at = words.iter().position(|word| *word == option).unwrap();
@@ -310,7 +311,7 @@ fn latents_only_leaves_out_what_is_none() {
     part.verify().unwrap();
 }
 
-/// One entry of `merged_from` can be of every part.
+/// A single entry of `merged_from` can apply to every part.
 #[test]
 fn merged_from_is_bounded_too() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! How latents are stored: what is asked for, what their values decide, and what newer versions add.
+//! How latents are stored: the options, the effect of the values, and features of newer versions.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::Folder;
 
-/// Packs with a model and a fixed date, so that the same latents give the same bytes.
+/// Packs with a model and a fixed date, so that equal latents give equal bytes.
 fn pack(folder: &Folder, words: &[&str]) -> crate::support::Ran {
     let fixed = ["--model-name", "SD", "--model-version", "3", "--date", "2026-11-22", "--no-environment"];
     let ran = folder.run(&[&["pack"], words, &fixed].concat());
@@ -18,7 +18,7 @@ fn pack(folder: &Folder, words: &[&str]) -> crate::support::Ran {
     ran
 }
 
-/// Values that do not shrink: the multiples of the golden ratio, without their integers.
+/// Values that do not compress: the fractional parts of multiples of the golden ratio.
 fn noise(len: usize) -> Vec<f32> {
     (0..len as u64)
         .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 23) as f32 - 1.0)
@@ -93,7 +93,8 @@ fn values_decide_and_the_choice_is_told() {
     assert_eq!(told(&["@/noise.npy"], &["--compress", "zstd"]), "compressed");
 }
 
-/// Small arrays are written whole, large ones streamed: raw ones side by side, compressed ones in parts.
+/// Small arrays are written whole. Large ones are streamed, raw ones concurrently and compressed
+/// ones in parts.
 #[test]
 fn the_same_latents_give_the_same_file_with_any_number_of_jobs() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! What several tests need: a folder with inputs, and a way to run a command.
+//! A folder with inputs, and ways to run a command in it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,10 +9,10 @@ use gen5_cli::Streams;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder that commands work in; it goes away with this.
+/// A temporary folder for commands. Dropping it removes the folder.
 pub struct Folder(TempDir);
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: u8,
@@ -29,20 +29,20 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Runs `gen5` with these words, in which `@` stands for the folder.
+    /// Runs `gen5` with these words, replacing `@` with the folder's path.
     pub fn run(&self, words: &[&str]) -> Ran {
         let (code, out, messages) = self.run_for_bytes(words);
         Ran { code, out: self.text(out), messages }
     }
 
-    /// The same for a command whose results are no text: exit code, results, messages.
+    /// Like `run`, for results that are not text. Returns the exit code, results and messages.
     pub fn run_for_bytes(&self, words: &[&str]) -> (u8, Vec<u8>, String) {
         let (mut out, mut messages) = (Vec::new(), Vec::new());
         let code = gen5_cli::run(self.words(words), &mut out, &mut messages);
         (code, out, self.text(messages))
     }
 
-    /// Runs `gen5` as on a terminal.
+    /// Runs `gen5` with all streams on a terminal.
     pub fn run_on_terminal(&self, words: &[&str]) -> Ran {
         let (mut out, mut messages) = (Vec::new(), Vec::new());
         let streams = Streams {
@@ -56,7 +56,7 @@ impl Folder {
         Ran { code, out: self.text(out), messages: self.text(messages) }
     }
 
-    /// Runs `gen5` with something on standard input.
+    /// Runs `gen5` with this standard input.
     pub fn run_with_input(&self, words: &[&str], mut input: &[u8]) -> Ran {
         let (mut out, mut messages) = (Vec::new(), Vec::new());
         let streams = Streams {
@@ -70,7 +70,7 @@ impl Folder {
         Ran { code, out: self.text(out), messages: self.text(messages) }
     }
 
-    /// Runs `gen5` with these arguments as they are.
+    /// Runs `gen5` with these arguments unchanged.
     pub fn run_args(&self, args: &[OsString]) -> Ran {
         let (mut out, mut messages) = (Vec::new(), Vec::new());
         let args = std::iter::once("gen5".into()).chain(args.iter().cloned());
@@ -86,24 +86,24 @@ impl Folder {
             .collect()
     }
 
-    /// What was written, with `@` for the folder, whose name is another one each time.
+    /// The output as text. The folder's path, which varies between runs, becomes `@`.
     fn text(&self, bytes: Vec<u8>) -> String {
         String::from_utf8(bytes).unwrap().replace(self.0.path().to_str().unwrap(), "@")
     }
 
-    /// Runs what has to succeed; returns the results.
+    /// Runs a command that must succeed without messages. Returns its results.
     pub fn ok(&self, words: &[&str]) -> String {
         let ran = self.run(words);
         assert_eq!((ran.code, ran.messages.as_str()), (0, ""), "{words:?}: {ran:?}");
         ran.out
     }
 
-    /// Writes an array of float32 as numpy does.
-    /// The object that is printed by what has to succeed.
+    /// Runs a command that must succeed. Returns the JSON object that it prints.
     pub fn json_of(&self, words: &[&str]) -> Value {
         serde_json::from_str(&self.ok(words)).unwrap()
     }
 
+    /// Writes a float32 array as a `.npy` file.
     pub fn npy(&self, name: &str, shape: &[usize], values: &[f32]) -> PathBuf {
         let mut file = Vec::new();
         gen5_cli::convert::npy::write_header(&mut file, Dtype::F32, shape).unwrap();

@@ -1,4 +1,4 @@
-//! Chunks of unknown types: no command passes over them in silence.
+//! Chunks of unknown types: each command keeps them, lists them or reports that it leaves them out.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::library::{Builder, Chunk};
 use crate::support::{Folder, names};
 
-/// Payloads of chunks of unknown types, and a latent between them.
+/// Payloads of unknown chunks.
 const MASK: &[u8] = b"a mask";
 const ODD: &[u8] = b"odd";
 
@@ -28,7 +28,7 @@ fn folder() -> Folder {
     folder
 }
 
-/// What is said of them, escaped.
+/// The description of these chunks in messages, with the type escaped.
 const WHAT: &str = r"3 chunks of unknown types ../\x1b and MASK";
 
 #[test]
@@ -84,7 +84,7 @@ fn unpack_writes_unknown_chunks_under_safe_names() {
     }
 }
 
-/// Whether they are written or left out.
+/// They are checked whether `unpack` writes them or leaves them out.
 #[test]
 fn unpack_checks_unknown_chunks() {
     let folder = folder();
@@ -101,7 +101,7 @@ fn unpack_checks_unknown_chunks() {
     }
 }
 
-/// A latent whose record is damaged, so that it is a chunk of an unknown type.
+/// A latent whose record has a damaged type looks like a chunk of an unknown type.
 #[test]
 fn a_latent_whose_type_is_damaged_does_not_vanish() {
     let folder = Folder::new();
@@ -131,7 +131,7 @@ fn other_commands_carry_unknown_chunks_or_say_that_they_do_not() {
         let ran = folder.run(words);
         assert_eq!((ran.code, ran.messages.contains(note)), (0, true), "{words:?}: {ran:?}");
     }
-    // A latent that was asked for is all that is shown.
+    // With `--latent`, the other chunks are left out on purpose, so there is no note.
     assert_eq!(folder.run(&["show", "@/run.gen5", "--latent", "x", "--json"]).messages, "");
 
     let report = ["report", "@/run.gen5", "-o", "@/run.html", "--no-environment-check", "--json"];
@@ -162,7 +162,7 @@ fn other_commands_carry_unknown_chunks_or_say_that_they_do_not() {
     for name in ["repacked.gen5", "set.gen5", "merged.gen5", "parts/x.gen5"] {
         assert_eq!(unknown(name), all, "{name}");
     }
-    // What merge leaves out it says.
+    // `merge` reports the chunks that it leaves out.
     fs::write(folder.path("y.gen5"), Builder::new([Chunk::latent("y", &[1], &[1.0])]).build()).unwrap();
     let ran = folder.run(&["merge", "@/y.gen5", "@/run.gen5", "-o", "@/merged.gen5", "--force"]);
     assert!(ran.code == 0 && ran.messages.contains("chunks of unknown types"), "{ran:?}");

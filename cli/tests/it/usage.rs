@@ -1,14 +1,14 @@
-//! What is printed instead of running a command: help, and what is wrong with the command line.
+//! Help, and the messages for an invalid command line.
 
 use std::ffi::OsString;
 
 use crate::support::{Folder, Ran};
 
-/// What steers a terminal or is not seen, in arguments of every kind that clap repeats.
+/// Terminal escapes and invisible characters, for every kind of argument that clap repeats.
 const HOSTILE: [&str; 5] =
     ["\u{1b}]0;PWN\u{7}", "\u{1b}[31mred", "\u{202e}txt", "\u{9b}2J\u{200b}\u{3164}", "two\nlines\r"];
 
-/// Arguments with `*` for a hostile text.
+/// Arguments with `*` in place of a hostile text.
 const WORDS: [&[&str]; 17] = [
     &["*"],
     &["help", "*"],
@@ -45,7 +45,7 @@ fn arguments_are_escaped_in_complaints_of_every_kind() {
             let is_unsafe =
                 |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202e}' | '\u{200b}' | '\u{3164}');
             assert!(!ran.messages.contains(is_unsafe), "{words:?}: {ran:?}");
-            // Of an option of one letter, only that is repeated.
+            // Of a short option, clap repeats only the letter.
             let first = hostile.chars().next().unwrap().to_string();
             let repeated = if words == ["verify", "-*"] { &first } else { hostile };
             let shown = gen5_picture::text::escape(repeated);
@@ -54,7 +54,8 @@ fn arguments_are_escaped_in_complaints_of_every_kind() {
     }
 }
 
-/// The environment of the tests decides whether there are colours. Where there are any, they are clap's own.
+/// Whether output has colours depends on the environment of the tests. Any colours must be clap's
+/// own.
 #[test]
 fn colours_of_complaints_are_not_those_of_arguments() {
     for words in WORDS {
