@@ -1,4 +1,4 @@
-//! The binary itself: what only a process has.
+//! The binary as a process: pipes, redirections, signals and environment variables.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -39,7 +39,8 @@ fn a_closed_pipe_ends_quietly() {
     folder.sample("run.gen5");
     let path = folder.path("run.gen5");
     for words in [&["info"][..], &["info", "--json"], &["verify", "--json"], &["ls"], &["ls", "--json"]] {
-        // Far more than a pipe holds, so that writing goes on after the reader has gone.
+        // The output far exceeds a pipe's capacity, so the command still writes after the reader
+        // closes it.
         let mut child = gen5()
             .args(words)
             .args(std::iter::repeat_n(&path, 500))
@@ -120,7 +121,7 @@ fn results_that_cannot_be_written_are_a_failure() {
     assert_eq!(ran.status.code(), Some(1));
 }
 
-/// Commands that print, each in another way.
+/// Commands that print in different ways.
 #[cfg(unix)]
 const PRINTERS: [&[&str]; 17] = [
     &["info", "run.gen5"],
@@ -142,7 +143,7 @@ const PRINTERS: [&[&str]; 17] = [
     &["--version"],
 ];
 
-/// Runs a command in the folder by a shell, with these redirections.
+/// Runs a command in the folder through a shell, with these redirections.
 #[cfg(unix)]
 fn redirected(folder: &Folder, words: &[&str], redirections: &str) -> std::process::Output {
     let command = format!("exec \"$0\" \"$@\" {redirections}");
@@ -168,7 +169,7 @@ fn results_that_cannot_go_anywhere_are_a_failure() {
         }
         let ran = redirected(&folder, words, ">/dev/null");
         assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), &b""[..]), "{words:?}");
-        // As programs have it that start others without output.
+        // Some programs open standard output for reading and writing when they discard it.
         let ran = redirected(&folder, words, "1<>/dev/null");
         assert_eq!(ran.status.code(), Some(0), "{words:?}");
     }
@@ -225,7 +226,7 @@ fn no_more_of_standard_input_is_kept_than_can_be_a_file() {
     let array =
         ["pack", "x.gen5", "--latent", "k=-", "--model-name=SD", "--model-version=3", "--no-environment"];
     let endless = |words: &[&str], before: &str| {
-        // In units of 512 bytes: a little more than the largest table that is read.
+        // The limit, in units of 512 bytes, is slightly above the largest table that is read.
         let command = format!("cat {before} /dev/zero | (ulimit -f 300000; exec \"$0\" \"$@\")");
         let mut shell = Command::new("sh");
         shell.args(["-c", &command, env!("CARGO_BIN_EXE_gen5")]).args(words).current_dir(folder.path("."));
@@ -242,7 +243,7 @@ fn no_more_of_standard_input_is_kept_than_can_be_a_file() {
         let (code, messages) = endless(words, "run.gen5");
         assert!(code == Some(3) && messages.contains("the length of the file"), "{words:?}: {messages}");
     }
-    // Headers of a file of 4 GiB, of a large file with an early table, and of a file that exceeds the limit.
+    // Headers of a 4 GiB file, of a large file with an early table, and of a file over the limit.
     let small = [&b"GEN5\x01\0\0\0"[..], &[255; 16], &[0; 8]].concat();
     let large = |table: u64| {
         let sizes = [u32::MAX, 0, 2, u32::MAX].map(u32::to_le_bytes).concat();
@@ -267,7 +268,7 @@ fn no_more_of_standard_input_is_kept_than_can_be_a_file() {
     assert!(ran.status.success(), "{ran:?}");
 }
 
-/// Variables that decide how a command speaks and works, with values that no program has a use for.
+/// Sets environment variables that affect commands to meaningless values.
 #[test]
 #[cfg(unix)]
 fn variables_of_the_environment_are_harmless() {
@@ -343,7 +344,7 @@ fn threads_are_bounded_and_not_needed() {
     }
     let messages = verify("100000", "");
     assert!(messages.starts_with("gen5: RAYON_NUM_THREADS is 100000, and "), "{messages}");
-    // Room for the stacks of a few.
+    // Enough memory for the stacks of a few threads.
     let messages = verify("500", "ulimit -v 300000;");
     assert!(
         messages.starts_with("gen5: works on one thread, since more could not be started: "),
@@ -363,7 +364,7 @@ fn what_is_done_at_once_shows_no_bar_on_a_terminal() {
     let folder = Folder::new();
     folder.sample("run.gen5");
     let command = format!("{} verify {}", env!("CARGO_BIN_EXE_gen5"), folder.path("run.gen5").display());
-    // It gives the command a terminal of its own.
+    // `script` runs the command on a new terminal.
     let ran =
         Command::new("script").args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
     let shown = String::from_utf8(ran.stdout).unwrap();

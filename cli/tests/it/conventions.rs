@@ -1,4 +1,4 @@
-//! What holds for every command: how much it says, and colours.
+//! Conventions of all commands: verbosity and colours.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ fn gen5() -> Command {
     command
 }
 
-/// What a command prints to either stream, with this in the environment.
+/// The output of a command on both streams, with these environment variables.
 fn printed(folder: &Folder, words: &[&str], environment: &[(&str, &str)]) -> String {
     let ran =
         gen5().args(words).current_dir(folder.path(".")).envs(environment.iter().copied()).output().unwrap();
@@ -58,7 +58,7 @@ fn quiet_is_without_notes_and_verbose_has_more() {
             "3",
             "--force",
         ];
-        // Of one date, whose digits would change the size.
+        // A fixed date, because its digits would change the size.
         let fixed = ["--no-environment", "--compress", "shuffled", "--date", "2026-11-22"];
         folder.run(&[&words[..], &fixed, more].concat())
     };

@@ -1,4 +1,4 @@
-//! Arrays of `.npy`, `.npz` and `.safetensors` files, good and bad.
+//! Arrays of `.npy`, `.npz` and `.safetensors` files, valid and invalid.
 
 use std::fs;
 use std::io::{Cursor, Read, Write};
@@ -23,7 +23,7 @@ fn npy_file(dtype: Dtype, shape: &[usize], values: &[u8]) -> Vec<u8> {
     file
 }
 
-/// As long as the C-order header, so that it can take its place.
+/// Changes the header to Fortran order. The replacement has the same length.
 fn fortran(mut file: Vec<u8>) -> Vec<u8> {
     let at = file.windows(7).position(|bytes| bytes == b"False, ").unwrap();
     file.splice(at..at + 7, *b"True , ");
@@ -46,7 +46,7 @@ fn safetensors_file(tensors: &[(&str, Type, &[usize], &[u8])]) -> Vec<u8> {
     safetensors::serialize(views, None).unwrap()
 }
 
-/// A `.safetensors` file with this header and so many bytes of values.
+/// A `.safetensors` file with this header and `values` bytes of values.
 fn raw_safetensors(header: &str, values: usize) -> Vec<u8> {
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend_from_slice(header.as_bytes());
@@ -78,7 +78,7 @@ fn keys(arrays: &[LatentArray]) -> Vec<&str> {
     arrays.iter().map(|array| array.key.as_str()).collect()
 }
 
-/// The error of finding or reading the arrays; it must name the file.
+/// The error from finding or reading the arrays. Checks that it names the file.
 fn error(path: &Path) -> String {
     let error =
         all(path).and_then(|found| found.iter().map(values).collect::<Result<Vec<_>, _>>()).unwrap_err();
@@ -111,7 +111,7 @@ fn a_npy_file_is_one_array() {
 #[test]
 fn fortran_order_becomes_c_order() {
     let folder = TempDir::new().unwrap();
-    // [[0, 1, 2], [3, 4, 5]] lies as 0 3 1 4 2 5.
+    // [[0, 1, 2], [3, 4, 5]] is stored as 0 3 1 4 2 5.
     let columns: Vec<u8> =
         [0.0_f32, 3.0, 1.0, 4.0, 2.0, 5.0].into_iter().flat_map(f32::to_le_bytes).collect();
     let file = fortran(npy_file(Dtype::F32, &[2, 3], &columns));
@@ -200,7 +200,7 @@ fn one_key_is_for_one_array() {
     assert_eq!(keys(&arrays(&arg(Some("k"), &path, None)).unwrap()), ["k"]);
 }
 
-/// The positions of a signature.
+/// The positions at which a signature occurs.
 fn find_all(bytes: &[u8], signature: &[u8]) -> Vec<usize> {
     (0..bytes.len()).filter(|&at| bytes[at..].starts_with(signature)).collect()
 }
@@ -278,7 +278,7 @@ fn safetensors_files_give_their_arrays_in_order() {
     ]);
     let path = save(&folder, "x.safetensors", &bytes);
     let found = all(&path).unwrap();
-    // The crate writes by alignment and name.
+    // The safetensors crate orders tensors by alignment and name.
     assert_eq!(keys(&found), ["a", "z", "b"]);
     assert_eq!(values(&found[0]).unwrap(), floats(6));
     assert_eq!((found[2].dtype, &found[2].shape[..]), (Dtype::F16, &[2, 1][..]));

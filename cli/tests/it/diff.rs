@@ -1,4 +1,4 @@
-//! `diff`: two files held against each other.
+//! `diff` compares two files.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn create(folder: &Folder, name: &str, compression: Compression) -> Writer<'stat
     options.non_finite(NonFinite::Keep).create(folder.path(name)).unwrap()
 }
 
-/// Writes a file with this one latent.
+/// Writes a file with one latent.
 fn latent<T: Element>(folder: &Folder, name: &str, compression: Compression, shape: &[usize], values: &[T]) {
     let mut writer = create(folder, name, compression);
     writer.latent("noise", shape, values).unwrap();
@@ -84,7 +84,8 @@ fn latents_are_compared_by_value_however_they_are_stored() {
         latent(&folder, &format!("{position}.gen5"), compression, &[256, 1024], &values);
     }
     for (one, other) in [("0", "1"), ("1", "0"), ("1", "2"), ("2", "0"), ("2", "2")] {
-        // The raw one is in one chunk, the others in parts.
+        // The raw latent is in one chunk and the others in parts, so comparing them reads the
+        // values.
         let was_read = [one, other].contains(&"0");
         let by_record = if was_read { "" } else { " by recorded hashes, which gen5 verify checks" };
         let (one, other) = (format!("@/{one}.gen5"), format!("@/{other}.gen5"));
@@ -226,8 +227,8 @@ fn what_cannot_be_compared_is_told() {
     assert!(json_of(&ran)["latents"][0]["error"].as_str().unwrap().starts_with("@/b.gen5: "));
 }
 
-/// A file put together by hand: two latents without a key, one that has a key and a member of its own, and a chunk of a type
-/// that nobody knows.
+/// Builds a file with two latents without a key, one with a key and an extra member, and a chunk of
+/// an unknown type.
 fn by_hand(folder: &Folder, name: &str, values: [u8; 2], note: &str, unknown: &[u8], member: Value) {
     let nameless = |value: u8| {
         let payload = [0, 0, value, 63];

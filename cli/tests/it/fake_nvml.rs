@@ -1,4 +1,4 @@
-//! A library that stands in for NVIDIA's.
+//! A stand-in for NVIDIA's library.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::Folder;
 
-/// Compiles the stand-in into a folder of its own, for `LD_LIBRARY_PATH`.
+/// Compiles the stand-in into a separate folder, for `LD_LIBRARY_PATH`.
 pub fn library(folder: &Folder, flags: &[&str]) -> PathBuf {
     let libraries = folder.path("lib");
     fs::create_dir_all(&libraries).unwrap();

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::support::{Folder, json_lines};
 
-/// A folder with five copies of a file, among them hidden and temporary ones, and a file of another
-/// format.
+/// A folder with copies of one file: visible, hidden, in a hidden folder, and partially written. It
+/// also has a file of another format.
 fn folder() -> Folder {
     let folder = Folder::new();
     fs::create_dir_all(folder.path("runs/b")).unwrap();

@@ -43,7 +43,7 @@ fn a_folder_becomes_one_batch_and_comes_back_as_files() {
         );
         fs::remove_dir_all(out).unwrap();
     }
-    // As files of another layout they are called as they were.
+    // In another layout, the files keep their names.
     let (out, _) = unpack(&folder, "kohya");
     assert_eq!(names(&out.join("latents")).len(), 12);
     assert!(
@@ -82,7 +82,7 @@ fn what_is_of_several_files_is_told_apart() {
     let all = names(&out.join("latents"));
     assert_eq!(all.len(), 14);
     assert!(all.contains(&"img1-2.npy".to_owned()) && all.contains(&"cat.npz".to_owned()), "{all:?}");
-    // Those that are caches come back, those that are none are made.
+    // Existing caches are restored, and caches are made from the other files.
     let (out, said) = unpack(&folder, "kohya");
     assert!(said.contains("gen5: original_size and crop_ltrb are those of an uncropped image"), "{said}");
     assert_eq!(names(&out.join("latents")).len(), 14);
@@ -106,7 +106,7 @@ fn caches_of_a_folder_come_back_with_all_that_they_have() {
     let (out, _) = unpack(&folder, "original");
     assert_eq!(names(&out.join("latents")), ["a_0064x0032_sdxl.npz", "b_0064x0032_sdxl.npz"]);
     assert_eq!(npz(&out.join("latents/b_0064x0032_sdxl.npz")), npz(&fixture("cat_0064x0032_sdxl.npz")));
-    // What others do not have is a latent of its own.
+    // Arrays that other files lack become separate latents.
     fs::copy(fixture("dog_flux.npz"), folder.path("in/dog_flux.npz")).unwrap();
     pack(&folder, &["--from", "@/in"]);
     let joined = ["latents 2x4x4x8", "latents_flipped 2x4x4x8", "alpha_mask 2x32x64"];
@@ -158,7 +158,7 @@ fn folders_that_cannot_be_taken_are_refused() {
         "1 other passed over, as folders, hidden files, other extensions and caches of text encoders are";
     assert_eq!(refused(&["--from", "@/empty"]), format!("{none}; {others}\n"));
     assert!(refused(&["--from", "@/gone"]).starts_with("gen5: could not look into @/gone: "));
-    // The first that is wrong, in the order of the files.
+    // The error names the first invalid file in their order.
     assert!(refused(&["--from", "@/in"]).starts_with("gen5: @/in/img3.npy is "));
     fs::remove_file(folder.path("in/img3.npy")).unwrap();
     fs::remove_file(folder.path("in/img10.npy")).unwrap();
@@ -169,7 +169,7 @@ fn folders_that_cannot_be_taken_are_refused() {
     );
 }
 
-/// The key and the shape of each latent.
+/// The key and shape of each latent.
 fn shapes(folder: &Folder) -> Vec<String> {
     let latents = Reader::open(folder.path("x.gen5")).unwrap();
     latents
@@ -178,7 +178,7 @@ fn shapes(folder: &Folder) -> Vec<String> {
         .collect()
 }
 
-/// Writes a cache of kohya's, with a mask in pixels.
+/// Writes a cache of sd-scripts, with a mask of the image's size in pixels.
 fn cache(path: &Path, [height, width]: [usize; 2], value: f32) {
     let arrays = [
         ("latents", npy_of(Dtype::F32, &[4, height, width], value)),
@@ -240,14 +240,15 @@ fn keys_of_batches_say_what_sets_them_apart() {
         fs::remove_dir_all(folder.path("in")).unwrap();
         shapes(&folder)
     };
-    // Videos of two lengths have one height and width.
+    // Videos of two lengths with the same height and width.
     let videos: [(&str, &[usize]); 4] =
         [("a", &[2, 1, 4, 4]), ("b", &[2, 3, 4, 4]), ("c", &[2, 1, 4, 4]), ("d", &[2, 3, 4, 4])];
     assert_eq!(made(&videos), ["latents/2x1x4x4 2x2x1x4x4", "latents/2x3x4x4 2x2x3x4x4"]);
-    // What is alone needs no telling apart, and its name is no other's.
+    // A key gets a suffix only where several arrays would share it. It never clashes with another
+    // key.
     let named: [(&str, &[usize]); 4] = [("a", &[5]), ("b", &[5]), ("c", &[1, 5]), ("latents", &[])];
     assert_eq!(made(&named), ["latents/5 2x5", "c 1x5", "latents scalar"]);
-    // One file is a batch of one.
+    // A single file makes a batch of one.
     assert_eq!(made(&[("a", &[2, 2])]), ["latents 1x2x2"]);
 
     fs::create_dir(folder.path("in")).unwrap();

@@ -1,4 +1,4 @@
-//! Captures with an NVIDIA library that hangs or crashes. A stand-in plays that library.
+//! Captures with an NVIDIA library that hangs or crashes. A stand-in replaces the library.
 
 use std::fs;
 use std::io::Read;
@@ -14,16 +14,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::fake_nvml::library;
 use crate::support::Folder;
 
-/// How long the library may take.
+/// The time limit for calls of the library.
 const LIMIT: Duration = Duration::from_secs(5);
-/// How much longer a command may take on a machine that is busy.
+/// Extra time for a command on a busy machine.
 const SLACK: Duration = Duration::from_secs(20);
 
 const HANGS: &str = "gen5: NVIDIA GPUs are left out: the NVIDIA library did not answer within 5s; check the driver, or \
     skip GPUs with --no-gpus\n";
 
-/// A folder with a file of this machine, which has the cards of the stand-in, and with that
-/// library.
+/// A folder with a stand-in for NVIDIA's library, and a file made on this machine with the cards of
+/// that library.
 struct Scene {
     folder: Folder,
     libraries: PathBuf,
@@ -45,14 +45,14 @@ impl Scene {
         command.args(["--default-signal=INT,TERM,HUP", env!("CARGO_BIN_EXE_gen5")]).args(words);
         command.current_dir(self.folder.path(".")).env("LD_LIBRARY_PATH", &self.libraries);
         command.env("PATH", "/usr/bin:/bin").stdout(Stdio::piped()).stderr(Stdio::piped());
-        // These tests are not about interpreters.
+        // These tests do not cover interpreters.
         if STARTS_PYTHON.contains(&words[0]) {
             command.arg("--no-python");
         }
         command
     }
 
-    /// How many of NVIDIA's cards a file has.
+    /// The number of NVIDIA cards in a file's environment.
     fn cards(&self, name: &str) -> usize {
         let environment = Reader::open(self.folder.path(name)).unwrap().environment().unwrap().unwrap();
         environment
@@ -68,7 +68,7 @@ const STARTS_PYTHON: [&str; 5] = ["pack", "unpack", "report", "env", "info"];
 const PACK: [&str; 6] =
     ["pack", "x.gen5", "--latent=noise.npy", "--model-name=SD", "--model-version=3", "--force"];
 
-/// A command that runs, and is killed if the test fails before it ends.
+/// A running command. Dropping it kills the process, in case the test fails first.
 struct Running {
     child: Child,
     start: Instant,
@@ -79,13 +79,13 @@ impl Running {
         Self { start: Instant::now(), child: command.spawn().unwrap() }
     }
 
-    /// Sends a signal, from which on time is counted.
+    /// Sends a signal and restarts the clock.
     fn signal(&mut self, signal: Signal) {
         self.start = Instant::now();
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// How the command ended, with its messages and how long it took.
+    /// Waits for the command. Returns its status, messages and duration.
     #[track_caller]
     fn ended(mut self, limit: Duration) -> (ExitStatus, String, Duration) {
         let status = loop {
@@ -104,18 +104,18 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may already have ended.
         let _ = (self.child.kill(), self.child.wait());
     }
 }
 
-/// The state of a process, `None` if it is gone.
+/// The state of a process, or `None` if it no longer exists.
 fn state(number: &str) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Waits until processes are gone, or until whoever is their parent now may reap them.
+/// Waits until each process is gone or is a zombie that waits for its parent.
 #[track_caller]
 fn assert_gone(numbers: &str) {
     let deadline = Instant::now() + SLACK;
@@ -138,7 +138,7 @@ fn whatever_call_of_the_library_hangs_the_file_is_written_and_nothing_is_left() 
         ("nvmlDeviceGetHandleByIndex_v2", false),
         ("nvmlDeviceGetName", false),
         ("nvmlDeviceGetMemoryInfo_v2", false),
-        // By then everything is known.
+        // The capture is complete before these calls.
         ("nvmlShutdown", true),
         ("dlclose", true),
     ];
@@ -231,10 +231,10 @@ fn a_signal_ends_a_command_that_waits_for_the_library() {
     }
 }
 
-/// Set in the process that a test starts of itself.
+/// The variable that marks the process a test starts from its own binary.
 const INNER: &str = "GEN5_TEST_HANGING";
 
-/// The library's own captures, which load NVIDIA's on a thread.
+/// The library's captures load NVIDIA's library on a thread.
 #[test]
 fn a_thread_that_hangs_is_left_behind_once() {
     if std::env::var_os(INNER).is_some() {
@@ -269,6 +269,6 @@ fn capture_often() {
         assert!(again.notes.iter().any(|one| one.starts_with(note)), "{:?}", again.notes);
     }
     assert!(start.elapsed() < SLACK / 2, "{:?}: each has waited", start.elapsed());
-    // Those of other questions may be about to end.
+    // Threads of other queries may still be ending.
     assert!(threads() <= one + 2, "{one} threads became {}", threads());
 }

@@ -1,4 +1,4 @@
-//! What `pack` does with the text in an image.
+//! `pack` with images that contain text.
 
 use std::fs;
 
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::images::{Order, UNDEFINED, USER_COMMENT, png, png_with, text, tiff};
 use crate::support::{Folder, PNG};
 
-/// Runs `pack` with this image and further words; returns the messages, and `model_info` if it succeeded.
+/// Runs `pack` with this image and further arguments. Returns the exit code, the messages, and
+/// `model_info` on success.
 fn pack(folder: &Folder, name: &str, image: &[u8], more: &[&str]) -> (u8, String, Value) {
     folder.npy("a.npy", &[1], &[1.0]);
     fs::write(folder.path(name), image).unwrap();
@@ -58,7 +59,7 @@ fn pack_reads_jpeg_and_webp() {
     use image::ImageEncoder;
     use image::codecs::{jpeg::JpegEncoder, webp::WebPEncoder};
 
-    /// A whole image of two by two pixels, with this Exif.
+    /// Encodes an image of two by two pixels with this Exif.
     fn whole(mut encoder: impl ImageEncoder, exif: Vec<u8>) {
         encoder.set_exif_metadata(exif).unwrap();
         encoder.write_image(&[128; 12], 2, 2, image::ExtendedColorType::Rgb8).unwrap();
@@ -96,7 +97,7 @@ fn what_is_given_comes_first() {
     let folder = Folder::new();
     let image = png(&[("parameters", FULL)]);
     let flags = ["--prompt", "mine", "--tag", "t", "--model-name", "m", "--set", "seed=1", "--set", "size=2"];
-    // The hash is that of another model.
+    // The hash in the text belongs to another model, so it does not serve as the version.
     let (code, messages, _) = pack(&folder, "out.png", &image, &flags);
     assert_eq!(code, 2);
     assert!(messages.contains("the model's version is missing"), "{messages}");
@@ -118,7 +119,7 @@ fn what_is_given_comes_first() {
         (&json!(1), &json!(2), &json!(20))
     );
 
-    // Unpacked metadata is complete, and stays what it is.
+    // Unpacked metadata is complete and stays unchanged.
     folder.ok(&["unpack", "@/x.gen5", "-o", "@/run"]);
     let (_, messages, again) = pack(&folder, "out.png", &image, &["--metadata", "@/run/metadata.json"]);
     assert_eq!(again, info);
@@ -151,10 +152,10 @@ fn settings_that_are_not_complete_are_kept_apart() {
     );
     assert_eq!(info["image_settings"], json!({"steps": 20, "sampler": "Euler"}));
     assert_eq!((&info["version"], info.get("generation_settings")), (&json!("unknown"), None));
-    // With the one that is missing they are complete.
+    // The missing setting makes them complete.
     let (_, _, info) = pack(&folder, "out.png", &image, &["--set", "seed=5"]);
     assert_eq!(info["generation_settings"], json!({"seed": 5, "steps": 20, "sampler": "Euler"}));
-    // Whoever gives settings is told which are missing.
+    // With explicit settings, missing ones are an error.
     let (code, messages, _) = pack(&folder, "out.png", &image, &["--set", "eta=0"]);
     assert!(code == 2 && messages.contains("--set seed="), "{messages}");
 }
@@ -190,7 +191,7 @@ fn a_problem_with_text_is_a_note() {
 #[test]
 fn the_largest_text_can_be_packed() {
     let folder = Folder::new();
-    // Each of its characters takes six bytes in JSON, and it is stored as text, as the prompt, and once more.
+    // JSON needs six bytes for each character, and the file stores the text several times.
     let large = "\u{1}".repeat(embedded::MAX_TEXT_BYTES / 6 - 200);
     let text = format!("{large}\nSteps: 20, Sampler: Euler, Seed: 1, Model: m");
     let (code, messages, info) = pack(&folder, "out.png", &png(&[("parameters", &text)]), &[]);

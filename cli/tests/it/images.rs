@@ -1,4 +1,4 @@
-//! Images with text in them, put together by hand.
+//! Builders for images that contain text.
 
 use std::io::Read;
 
@@ -18,7 +18,7 @@ pub fn png_chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     [&length[..], &covered, &crc].concat()
 }
 
-/// The PNG of one pixel with these chunks in front of its IDAT, and these behind.
+/// The PNG of one pixel with chunks added before and after its IDAT.
 pub fn png_with(before: &[Vec<u8>], after: &[Vec<u8>]) -> Vec<u8> {
     let (header, rest) = PNG.split_at(8 + 25);
     let end = rest.len() - 12;
@@ -51,7 +51,7 @@ pub fn deflated(bytes: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// The order of bytes in Exif.
+/// The byte order of Exif.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Order {
     Little,
@@ -67,7 +67,7 @@ impl Order {
         if self == Self::Big { value.to_be_bytes() } else { value.to_le_bytes() }
     }
 
-    /// UTF-16 in this order, behind the mark of a UserComment.
+    /// A UserComment: the mark for Unicode, then UTF-16 in this order.
     pub fn utf16(self, text: &str) -> Vec<u8> {
         let units = text.encode_utf16().flat_map(|unit| self.u16(unit));
         b"UNICODE\0".iter().copied().chain(units).collect()
@@ -83,7 +83,7 @@ pub const UNDEFINED: u16 = 7;
 /// The tag of a UserComment.
 pub const USER_COMMENT: u16 = 0x9286;
 
-/// A TIFF structure with fields in its first directory, and in the Exif directory.
+/// A TIFF structure with fields in its first directory and in its Exif directory.
 pub fn tiff(order: Order, first: &[Field<'_>], exif: &[Field<'_>]) -> Vec<u8> {
     let start = 8;
     let size = |entries: usize| u32::try_from(2 + 12 * entries + 4).unwrap();
@@ -120,13 +120,13 @@ pub fn tiff(order: Order, first: &[Field<'_>], exif: &[Field<'_>]) -> Vec<u8> {
     bytes
 }
 
-/// A JPEG's segment.
+/// A segment of a JPEG.
 pub fn segment(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
     [&[0xff, kind][..], &length, body].concat()
 }
 
-/// The skeleton of a JPEG: JFIF, these segments, and a scan.
+/// A minimal JPEG: JFIF, these segments, and a scan.
 pub fn jpeg(segments: &[Vec<u8>]) -> Vec<u8> {
     let jfif = segment(0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
     let scan = [&segment(0xda, &[1, 1, 0, 0, 63, 0])[..], &[0x12, 0x34, 0xff, 0xd9]].concat();
@@ -143,7 +143,7 @@ pub fn webp_chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     [&kind[..], &length, body, padding].concat()
 }
 
-/// The skeleton of a WebP: VP8X, image data of an odd size, and these chunks.
+/// A minimal WebP: VP8X, image data of odd size, and these chunks.
 pub fn webp(chunks: &[Vec<u8>]) -> Vec<u8> {
     let chunks =
         [&b"WEBP"[..], &webp_chunk(b"VP8X", &[8; 10]), &webp_chunk(b"VP8L", &[1; 7]), &chunks.concat()]

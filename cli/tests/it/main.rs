@@ -1,4 +1,4 @@
-//! The command line from outside, in one binary.
+//! Tests of the command line through its public interface, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 mod binary;

@@ -1,4 +1,4 @@
-//! The program under a limit for its memory: it ends as it says that it does, and is never ended for it.
+//! The program under a memory limit. It must end with a documented exit code and never abort.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,8 @@ use crate::support::Folder;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_gen5");
 
-/// Every command. `%` is the file, `@` a folder with a copy of it, a small file, and the file's metadata.
+/// All commands. `%` is the file; `@` is a folder with a copy of it, a small file, and the file's
+/// metadata.
 const COMMANDS: [&str; 22] = [
     "pack @/out.gen5 --latent a=@/a.npy --metadata @/model_info.json --no-environment",
     "unpack % -o @/out --no-environment-check --format safetensors",
@@ -36,7 +37,7 @@ const COMMANDS: [&str; 22] = [
     "man -o @/out",
 ];
 
-/// Tables of some MiB.
+/// The size of the text that fills a table.
 const TEXT: usize = 2 << 20;
 
 #[test]
@@ -61,7 +62,8 @@ fn no_command_is_ended_by_a_limit_for_what_it_may_take() {
         for copy in ["file.gen5", "same.gen5"] {
             fs::write(folder.path(copy), &file).unwrap();
         }
-        // Two files are in memory at once. The program itself counts too, which has debug information.
+        // The limit allows for two files in memory. The program counts as well, and has debug
+        // information.
         let program = fs::metadata(PROGRAM).unwrap().len();
         let kilobytes = (budget::memory(2 * TEXT as u64) + program) / 1024;
         for line in COMMANDS {
@@ -73,7 +75,7 @@ fn no_command_is_ended_by_a_limit_for_what_it_may_take() {
             let script = format!("ulimit -v {kilobytes}; exec \"$0\" --jobs 2 \"$@\"");
             let mut command = Command::new("sh");
             command.args(["-c", &script, PROGRAM]).args(line.split(' '));
-            // Memory that glibc reserves for each thread, and does not use, would count.
+            // glibc reserves memory for each thread that would count without being used.
             let ran = command.env("MALLOC_ARENA_MAX", "1").output().unwrap();
             let said = String::from_utf8_lossy(&ran.stderr);
             assert!(

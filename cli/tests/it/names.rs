@@ -1,4 +1,5 @@
-//! Names of files and folders that are any bytes: as arguments of every command, and beside what is asked for.
+//! File names of arbitrary bytes, as arguments of every command and as neighbours of the named
+//! files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -8,8 +9,8 @@ use std::process::Command;
 
 use crate::support::{Folder, PNG};
 
-/// Names without an extension: not UTF-8, of several lines, with escape sequences, with characters that have a meaning
-/// in patterns, keys or shells, or that are not seen.
+/// Names without an extension: invalid UTF-8, several lines, escape sequences, characters with a
+/// meaning in patterns, keys or shells, and invisible characters.
 const NAMES: [&[u8]; 17] = [
     b"caf\xe9",
     b"\xff\xfe\x80",
@@ -30,8 +31,8 @@ const NAMES: [&[u8]; 17] = [
     "ü雪🐈\u{200d}".as_bytes(),
 ];
 
-/// A command, the extension of what it reads, that of what it writes, and what it returns. `IN` and `OUT` stand for
-/// paths of any name, `ARRAYS` for such a file or folder of arrays with a key.
+/// A command, the extension of its input, that of its output, and its exit code. `IN` and `OUT` are
+/// paths with any name; `ARRAYS` is a file or folder of arrays with a key.
 type Case = (&'static [&'static str], &'static str, &'static str, u8);
 
 const CASES: [Case; 28] = [
@@ -65,13 +66,13 @@ const CASES: [Case; 28] = [
     (&["pack", "OUT", "--environment", "IN", "--from", "ARRAYS"], ".env", ".gen5", 0),
 ];
 
-/// A path in the folder, of this name or, where that is too long, its beginning.
+/// A path in the folder with this name, truncated to the system's limit.
 fn path(folder: &Folder, stem: &[u8], extension: &str) -> PathBuf {
     let stem = &stem[..stem.len().min(255 - extension.len())];
     folder.path("").join(OsString::from_vec([stem, extension.as_bytes()].concat()))
 }
 
-/// Nothing that was printed steers a terminal or is not seen.
+/// Checks that output has no control or invisible characters.
 #[track_caller]
 fn is_harmless(args: &[OsString], printed: &str) {
     let is_unsafe = |c: char| {
@@ -126,7 +127,7 @@ fn every_command_reads_and_writes_files_of_any_name() {
             let is_written = !writes.is_empty();
             assert_eq!(written.exists() && written != read, is_written, "{args:?}: {ran:?}");
             for path in [read, written, arrays] {
-                // Not each of them is there, and some are folders.
+                // Some do not exist, and some are folders.
                 let _ = (fs::remove_file(&path), fs::remove_dir_all(&path));
             }
         }
@@ -184,7 +185,7 @@ fn bytes_that_are_no_text_are_told_apart() {
     }
 }
 
-/// As a shell gives them in the working folder, where a name can be like an option or like standard input.
+/// A shell expands patterns to bare names, which may look like an option or like standard input.
 #[test]
 fn names_that_start_with_a_dash_are_files_after_two_dashes() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! What `gen5_picture` sees in latents, and what `render` and `show` make of it.
+//! How `gen5_picture` reads latents, and the output of `render` and `show`.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Folder, json_lines};
 
-/// Values that are different ones everywhere.
+/// Values that are all different.
 fn ramp(count: usize) -> Vec<f32> {
     (0..count).map(|at| at as f32 * 0.25 - 7.0).collect()
 }
@@ -55,7 +55,7 @@ fn planes_are_the_values_where_they_belong() {
 
 #[test]
 fn packed_tokens_come_out_as_channels() {
-    // 16x16 tokens of 2x2 pixels: the value tells channel, y and x.
+    // 16x16 tokens of 2x2 pixels. Each value encodes its channel, y and x.
     let value = |channel: usize, y: usize, x: usize| (channel * 10_000 + y * 100 + x) as f32;
     let mut values = Vec::new();
     for token in 0..256 {
@@ -97,7 +97,7 @@ fn large_planes_become_means_of_squares() {
     let plane = &scan.items[0].planes[0];
     assert_eq!((plane.width(), plane.height()), (4, 3));
     assert_eq!(plane.value(0, 0), (values[0] + values[1] + values[7] + values[8]) / 4.0);
-    // At the right and at the bottom there is one value to a pixel.
+    // Pixels at the right and bottom edges average fewer values.
     assert_eq!(plane.value(3, 2), values[34]);
     assert_eq!(plane.value(3, 0), (values[6] + values[13]) / 2.0);
 }
@@ -193,7 +193,7 @@ fn every_dtype_gives_the_same() {
     assert!((counts.iter().sum::<f64>() - 1024.0).abs() < 1e-6);
 }
 
-/// A file of latents, and an image if there is one.
+/// Writes a file with latents and an optional image.
 fn file(folder: &Folder, name: &str, latents: &[(&str, &[usize], Vec<f32>)], image: Option<&[u8]>) {
     let options = WriteOptions::new().non_finite(gen5::NonFinite::Keep).compression(Compression::Raw);
     let mut writer = options.create(folder.path(name)).unwrap();
@@ -218,7 +218,7 @@ fn pixels_of(picture: &RgbImage, color: Rgb<u8>) -> usize {
 #[test]
 fn a_sheet_has_the_colours_of_its_values() {
     let folder = Folder::new();
-    // Left half -1, right half 1; the third channel has NaN at one place.
+    // The left half is -1, the right half 1. The third channel has one NaN.
     let mut values: Vec<f32> = (0..4 * 8 * 8).map(|at| if at % 8 < 4 { -1.0 } else { 1.0 }).collect();
     values[2 * 64 + 5] = f32::NAN;
     file(&folder, "a.gen5", &[("x", &[1, 4, 8, 8], values)], None);
@@ -226,7 +226,8 @@ fn a_sheet_has_the_colours_of_its_values() {
     let sheet = picture(&folder, "a.png");
     assert_eq!(out, format!("@/a.png: {}x{}, 1 latent\n", sheet.width(), sheet.height()));
     assert_eq!(sheet.width(), 1200);
-    // Each value is a square of so many pixels. The key to the colours has a bar of NaN, and a few more of the others.
+    // Each value is a square of equal pixels. The colour key has a bar for NaN, and a few pixels of
+    // the other colours.
     let nan = pixels_of(&sheet, NAN_COLOR) - 96 * 10;
     let side = nan.isqrt();
     assert!(side * side == nan && side > 4, "{nan}");
@@ -245,8 +246,8 @@ fn a_sheet_has_previews() {
     folder.ok(&["render", "@/a.gen5", "-o", "@/auto.png", "--width", "400"]);
     folder.ok(&["render", "@/a.gen5", "-o", "@/sd15.png", "--preview", "sd15", "--width", "400"]);
     folder.ok(&["render", "@/a.gen5", "-o", "@/none.png", "--preview", "none", "--width", "400"]);
-    // By hand from the published factors, as in the tests of `preview`; of sd15 red is 0.3512 - 0.65 - 0.14145 = -0.44025,
-    // green -0.677, blue -0.01125, and there is no bias.
+    // Computed from the published factors, as in the tests of `preview`. For sd15 red is 0.3512 -
+    // 0.65 - 0.14145 = -0.44025, green -0.677, blue -0.01125, without a bias.
     let (sdxl, sd15) = (Rgb([255, 187, 153]), Rgb([71, 41, 126]));
     let count = |name: &str, color| pixels_of(&picture(&folder, name), color);
     assert!(count("auto.png", sdxl) > 10_000 && count("sd15.png", sd15) > 10_000);
@@ -427,7 +428,7 @@ fn a_page_may_be_narrow() {
 #[test]
 fn statistics_are_told_to_programs() {
     let folder = Folder::new();
-    // Two images of two channels: 0, 1, 2, 3 and 4 to 7 in the first, the same and 100 more in the second.
+    // Two images of four channels: 0 to 7 in the first, 100 to 107 in the second.
     let mut values: Vec<f32> = (0..16).map(|at| (at % 8 + at / 8 * 100) as f32).collect();
     let latents: [(&str, &[usize], Vec<f32>); 2] =
         [("x", &[2, 4, 2, 1], values.clone()), ("", &[3], vec![1.0, 2.0, 6.0])];
@@ -436,7 +437,8 @@ fn statistics_are_told_to_programs() {
     let x = &shown["latents"][0];
     assert_eq!((&shown["path"], &x["shape"]), (&json!("@/a.gen5"), &json!([1, 4, 2, 1])));
     assert_eq!(x["read_as"], "image × channel × height × width");
-    // The deviation of eight numbers in a row is that of the uniform distribution on them, the root of (8² - 1) / 12.
+    // Eight consecutive integers deviate by sqrt((8² - 1) / 12), like a uniform distribution over
+    // them.
     let std = (63.0_f64 / 12.0).sqrt();
     assert!((x["std"].as_f64().unwrap() - std).abs() < 1e-12, "{x}");
     assert_eq!(
@@ -497,7 +499,7 @@ fn show_sends_what_each_protocol_asks_for() {
         assert_eq!((code, messages.as_str()), (0, ""));
         String::from_utf8(out).unwrap()
     };
-    // The image and the latent's tiles.
+    // One for the image, one for the latent's tiles.
     assert_eq!(shown("kitty").matches("\x1b_Ga=T,f=100,q=2,").count(), 2);
     assert_eq!(shown("iterm2").matches("\x1b]1337;File=inline=1;").count(), 2);
     assert_eq!(shown("sixel").matches("\x1bP0;1;0q\"1;1;").count(), 2);
@@ -507,7 +509,7 @@ fn show_sends_what_each_protocol_asks_for() {
     assert!((30..=60).contains(&widest), "{widest}");
     let palette = shown("blocks256");
     assert!(!palette.contains("\x1b[38;2;") && palette.contains("\x1b[38;5;"));
-    // Text comes between, and nothing else steers the terminal.
+    // The text between the pictures contains no other escape sequences.
     for text in ["x  float32 · 1 × 4 × 8 × 8 · 1.0 KiB", "preview sdxl, guessed from 4 channels"] {
         assert!(blocks.contains(text), "{text}");
     }
@@ -550,7 +552,8 @@ fn what_comfyui_saved_is_scaled_for_its_preview() {
 #[test]
 fn a_cache_of_musubi_tuner_is_read_as_it_says() {
     let folder = Folder::new();
-    // As many frames as channels, which without the cache's word would be images.
+    // The frames equal the channels in number, so without the cache's layout the axes would be read
+    // as images.
     let shape = [16, 16, 6, 4];
     let source = serde_json::json!([{"file": "a.safetensors", "layout": "musubi", "arrays": [
         {"name": "latents_16x6x4_float32", "dtype": "float32", "shape": shape, "key": "x"},
@@ -568,7 +571,7 @@ fn a_cache_of_musubi_tuner_is_read_as_it_says() {
     assert!(y.contains("read as image × channel × height × width;"), "{y}");
     let page = folder.ok(&["report", "@/a.gen5", "-o", "-", "--no-environment-check"]);
     assert!(page.contains("Axes taken as channel × frame × height × width."), "{page}");
-    // Its rows are channels, which are no pictures.
+    // Its rows are channels, not pictures.
     let shown = folder.ok(&["show", "@/a.gen5", "--protocol", "blocks", "--latent", "x", "--rows", "0..2"]);
     assert!(shown.contains("looked at whole"), "{shown}");
 }

@@ -1,5 +1,5 @@
-//! Several processes that change one file, or make one folder, at once. What takes no time is cut off in its midst, for
-//! which some files are large enough.
+//! Several processes change one file or create one folder at the same time. Some files are large,
+//! so that another process can interfere with a command.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -23,7 +23,7 @@ fn start(folder: &Folder, words: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
-/// Runs commands side by side, and returns how each has ended.
+/// Runs commands concurrently and returns their outputs.
 fn at_once<'w>(folder: &Folder, commands: impl IntoIterator<Item = Vec<&'w str>>) -> Vec<Output> {
     let children: Vec<Child> = commands.into_iter().map(|words| start(folder, &words)).collect();
     children.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
@@ -33,8 +33,8 @@ fn said(ran: &Output) -> String {
     String::from_utf8_lossy(&ran.stderr).into_owned()
 }
 
-/// A file of which a part takes a while to be read: latents of zeros, which take time to be hashed, or a gap, which is copied
-/// alone.
+/// Writes a file that takes a while to process. Hashing its latents of zeros takes time; `set` only
+/// copies, for which a gap is enough.
 fn large(path: &Path, latents: &[&str], mebibytes: usize, gap: usize) {
     let values = vec![0.0; mebibytes << 18];
     let chunk = |key| Chunk::latent(key, &[2, values.len() / 2], &values);
@@ -43,7 +43,7 @@ fn large(path: &Path, latents: &[&str], mebibytes: usize, gap: usize) {
     fs::write(path, Builder::new(chunks).build()).unwrap();
 }
 
-/// Waits for a command to be in its midst: until a temporary of it is in a folder. If it is done before, there is none.
+/// Waits until a command's temporary file appears in the folder, or until the command ends.
 fn until_it_writes(child: &mut Child, folder: &Path) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_begun = || names(folder).iter().any(|name| name.ends_with(".gen5-partial"));
@@ -75,7 +75,7 @@ fn changes_that_many_processes_make_at_once_are_all_there() {
     assert_eq!(folder.names(), ["run.gen5"]);
 }
 
-/// `repack`, `merge` and `set -o` may write the file that they read.
+/// `repack`, `merge` and `set -o` may write to their input file.
 #[test]
 fn commands_that_write_the_file_that_they_read_wait_for_each_other() {
     let folder = Folder::new();
@@ -105,7 +105,7 @@ fn commands_that_write_the_file_that_they_read_wait_for_each_other() {
     }
 }
 
-/// What another program does to a file.
+/// A change that another program makes to a file.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Replace,
@@ -147,13 +147,14 @@ fn a_file_that_another_program_changes_meanwhile_is_not_replaced() {
     let repack = ["repack", "run.gen5", "run.gen5", "--force", "--jobs=1"];
     let merge = ["merge", "other.gen5", "run.gen5", "-o", "run.gen5", "--force", "--jobs=1"];
     let all = [Deed::Replace, Deed::Append, Deed::Cut, Deed::Remove];
-    // What is decoded and was cut is damaged.
+    // Commands that decode a truncated file report it as damaged, so `Cut` is left out.
     let some = [Deed::Replace, Deed::Append, Deed::Remove];
     for (words, file, deeds) in
         [(&set[..], "copied.gen5", &all[..]), (&repack, "hashed.gen5", &some), (&merge, "hashed.gen5", &some)]
     {
         for deed in deeds {
-            // On a busy machine all can be done when the other program comes, which says nothing.
+            // On a busy machine the command may finish before the change. Such a run proves nothing
+            // and is repeated.
             let in_time = (0..20).find_map(|_| {
                 fs::copy(folder.path(file), folder.path("run.gen5")).unwrap();
                 let mut child = start(&folder, words);
@@ -183,7 +184,7 @@ fn a_change_waits_for_who_has_the_file_locked() {
     holder.lock().unwrap();
     let words = ["set", "run.gen5", "x=1"];
 
-    // Ctrl-C ends it at once, since there is nothing to clean up.
+    // Ctrl-C ends it at once, since nothing needs cleanup.
     let mut child = start(&folder, &words);
     sleep(Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "it is to wait");
@@ -204,7 +205,7 @@ fn a_change_waits_for_who_has_the_file_locked() {
     assert_eq!(folder.names(), ["run.gen5"]);
 }
 
-/// Two files that are taken apart into different files.
+/// Two files that `split` turns into different files.
 fn two_files(folder: &Folder) {
     for (name, keys) in [("one.gen5", ["a", "b"]), ("two.gen5", ["b", "c"])] {
         let mut writer = WriteOptions::new().create(folder.path(name)).unwrap();
@@ -255,7 +256,7 @@ fn what_comes_while_a_folder_is_made_stays() {
     for words in [&["unpack", "--no-environment-check", "--jobs=1"][..], &["split", "--jobs=1"]] {
         let words = [words, &["large.gen5", "-o", "out"]].concat();
         for is_there in [false, true] {
-            // On a busy machine all can be done before something comes.
+            // On a busy machine the command may finish before the folder changes.
             let in_time = (0..20).find_map(|_| {
                 if is_there {
                     fs::create_dir(&out).unwrap();
@@ -282,7 +283,7 @@ fn what_comes_while_a_folder_is_made_stays() {
             assert_eq!(names(&out), ["index.json"], "{told}");
             assert_eq!(folder.names(), ["large.gen5", "out"], "{told}");
 
-            // As the message says.
+            // The message suggests `--force`.
             let again = start(&folder, &[&words[..], &["--force"]].concat());
             assert!(again.wait_with_output().unwrap().status.success(), "{told}");
             assert_ne!(fs::read_to_string(out.join("index.json")).unwrap(), "precious");
@@ -291,7 +292,8 @@ fn what_comes_while_a_folder_is_made_stays() {
     }
 }
 
-/// If the first part replaced the whole, and the second could not be moved, the second would be lost.
+/// If the first part replaced the input and moving the second part failed, the second would be
+/// lost.
 #[test]
 fn a_file_is_not_replaced_by_a_part_of_it() {
     let folder = Folder::new();
@@ -304,7 +306,7 @@ fn a_file_is_not_replaced_by_a_part_of_it() {
     assert_eq!(ran.messages, message);
     assert!(fs::read(folder.path("b.gen5")).unwrap() == before);
     assert_eq!(folder.names(), ["b.gen5", "two.gen5"]);
-    // Under another name it is another file.
+    // With another name, the input is a different file.
     folder.ok(&["split", "@/two.gen5", "-o", "@", "--force"]);
     assert_eq!(folder.names(), ["b.gen5", "c.gen5", "index.json", "two.gen5"]);
 }

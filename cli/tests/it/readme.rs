@@ -1,4 +1,4 @@
-//! The commands in the README, as a reader types them.
+//! Runs the commands of the README.
 
 use std::env;
 use std::fs;

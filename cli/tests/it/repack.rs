@@ -1,4 +1,4 @@
-//! `gen5 repack`: a file written anew, of which nothing is lost.
+//! `gen5 repack` rewrites a file without loss.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,14 +20,14 @@ fn open(folder: &Folder, name: &str) -> Reader {
     Reader::open(folder.path(name)).unwrap()
 }
 
-/// Files that other programs wrote, and those that are odd.
+/// The files of `tests/data`: those of other programs, and unusual ones.
 fn golden() -> Vec<PathBuf> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data"));
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "gen5")).collect()
 }
 
-/// A file with latents of every dtype, raw, compressed and shuffled.
+/// Writes a file with latents of every dtype, raw, compressed and shuffled.
 fn sample(folder: &Folder, name: &str) {
     let single: Vec<f32> = (0..3000).map(|n| (n as f32 * 0.37).sin()).collect();
     let half: Vec<f16> = single.iter().map(|&value| f16::from_f32(value)).collect();
@@ -46,7 +46,7 @@ fn sample(folder: &Folder, name: &str) {
     writer.finish(&metadata()).unwrap();
 }
 
-/// A file with what one can have and nobody can ask for.
+/// Writes a valid file with features that no option of `pack` produces.
 fn odd(folder: &Folder, name: &str) {
     let latent = |extra: Value| Chunk::raw("LATN", b"F32\0", &[0, 0, 128, 63], extra);
     let chunks = [
@@ -64,7 +64,7 @@ fn odd(folder: &Folder, name: &str) {
     fs::write(folder.path(name), file.replace("\"here\"", "NaN").build()).unwrap();
 }
 
-/// What a file holds that does not depend on where it lies and how it is compressed.
+/// The parts of a file's manifest that do not depend on position or compression.
 fn contents(reader: &Reader) -> Value {
     let text = reader.manifest_json().replace("NaN", "\"NaN\"");
     let mut manifest: Value = serde_json::from_str(&text).unwrap();
@@ -157,7 +157,7 @@ fn latents_are_renamed_and_left_out() {
     assert_eq!(keys(&["--rename", "#3=p=q", "--drop", "#0"]), ["a", "-", "p=q"]);
     assert_eq!(keys(&["--drop", "#0", "--drop", hostile]), ["a", "-"]);
     assert_eq!(keys(&["--only", "#2", "--only", "#0"]), ["a", "-"]);
-    // What is left is found by its key again, and may be cut.
+    // The remaining chunks are readable, and keys identify them again.
     let ran = folder.run(&["ls", "@/new.gen5"]);
     let note = "1 chunk of unknown type MASK, not listed; gen5 info shows such chunks";
     assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{ran:?}");
@@ -240,7 +240,7 @@ fn damage_leaves_nothing() {
     assert_eq!(folder.run(&["repack", "@/none.gen5", "@/new.gen5"]).code, 1);
 }
 
-/// All values of 16 bits, those that are not finite, too, and others that float16 has no finite value for.
+/// Writes all 16-bit values, including non-finite ones, and values that float16 cannot represent.
 fn all_kinds(folder: &Folder, name: &str) {
     let half: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
     let brain: Vec<bf16> = half.iter().map(|value| bf16::from_f32(value.to_f32())).collect();
@@ -330,7 +330,7 @@ fn a_file_of_1_1_becomes_one_of_1_0() {
     odd(&folder, "odd.gen5");
     let ran = folder.run(&["repack", "@/odd.gen5", "@/c.gen5", "--compatible"]);
     assert!(ran.code == 1 && ran.messages.contains("of type MASK"), "{ran:?}");
-    // Of 1.1 are told what makes them so.
+    // For a file of version 1.1, the message names the feature that needs it.
     let ran = folder.run(&["repack", "@/b.gen5", "@/c.gen5", "--dtype", "bfloat16"]);
     assert!(ran.messages.ends_with("cannot read: it has latents of bfloat16\n"), "{ran:?}");
 }
@@ -346,7 +346,7 @@ fn raw_latents_start_where_they_are_asked_to() {
     assert!(starts.clone().count() == 3 && starts.clone().all(|start| start % 4096 == 0));
 }
 
-/// Latents over 64 MiB go through block by block.
+/// Latents over 64 MiB are copied in blocks.
 #[test]
 fn large_latents_come_through_and_the_threads_do_not_show() {
     let folder = Folder::new();

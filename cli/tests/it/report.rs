@@ -1,4 +1,4 @@
-//! `report`: the page as text. What it is like in a browser is seen in `tests/browser`.
+//! `report`: the page as text. `tests/browser` tests it in a browser.
 
 use std::fs;
 use std::io::Cursor;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::Folder;
 
-/// Texts that would like to be more than that.
+/// Texts that try to escape from their context in HTML.
 const HOSTILE: [&str; 8] = [
     "</script><script>window.pwned = 1</script>",
     "<img src=x onerror=\"window.pwned = 1\">",
@@ -24,13 +24,13 @@ const HOSTILE: [&str; 8] = [
     "&lt;script&gt; &amp; &#60;",
 ];
 
-/// The page of these files, which has to be made without complaints.
+/// The page for these files. It must be made without messages.
 fn page(folder: &Folder, words: &[&str]) -> String {
     let words = [&["report", "--no-environment-check", "-o", "-"], words].concat();
     folder.ok(&words)
 }
 
-/// Writes a file in which each text is one of these.
+/// Writes a file that has `text` in place of every text.
 fn with_texts(folder: &Folder, name: &str, text: &str) {
     let mut extra = Extra::new();
     extra.insert(text, &json!({text: [text]})).unwrap();
@@ -100,7 +100,7 @@ fn texts_of_files_are_texts() {
             {
                 assert!(!page.contains(markup), "{text}: {markup}");
             }
-            // A quote inside an attribute would end it.
+            // A quotation mark inside an attribute would end it.
             assert!(!page.contains("\" onmouseover=\""), "{text}");
             let escaped =
                 text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
@@ -156,7 +156,7 @@ fn several_files_are_cards_and_one_that_is_damaged_is_one_too() {
     assert_eq!(page.matches("data-state=\"0\"").count(), 3);
     assert!(page.contains("1 of 4 chunks are not what was stored."), "{page}");
     assert!(page.contains("href=\"#file-4\"") && page.contains("id=\"file-4\""));
-    // What is damaged is not shown as if it were what was stored.
+    // A damaged latent is not shown as if it were intact.
     let (_, damaged) = page.split_once("id=\"file-2\"").unwrap();
     let (_, latent) = damaged.split_once("<h3>noise</h3>").unwrap();
     let (latent, _) = latent.split_once("<h3>").unwrap();
@@ -265,7 +265,7 @@ fn what_is_in_a_file_in_great_numbers_is_listed_in_part() {
 #[test]
 fn images_are_shown_as_they_are_to_be_seen() {
     let folder = Folder::new();
-    // Exif says that the left of these 40 x 8 pixels is the top.
+    // The Exif orientation makes the left edge of these 40 x 8 pixels the top.
     let mut image = Vec::new();
     let mut encoder = JpegEncoder::new(&mut image);
     let exif = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
@@ -276,7 +276,7 @@ fn images_are_shown_as_they_are_to_be_seen() {
     writer.finish(&Metadata::builder("m", "1").date("2026-11-24").build().unwrap()).unwrap();
     let page = page(&folder, &["@/a.gen5", "@/a.gen5"]);
     assert_eq!(page.matches("image/jpeg, 8 × 40, ").count(), 2);
-    // As it is stored, and as thumbnails, all of one form.
+    // Two full images and two thumbnails, all rotated.
     assert_eq!(page.matches("width=\"8\" height=\"40\"").count(), 4, "{page}");
     let shown = folder.run(&["show", "@/a.gen5"]).out;
     assert!(shown.contains("image 8 × 40"), "{shown}");
@@ -293,7 +293,7 @@ fn large_images_of_several_files_are_all_shown() {
         writer.image(&image).unwrap();
         writer.finish(&Metadata::builder("m", "1").date("2026-11-24").build().unwrap()).unwrap();
     }
-    // One after the other, since each takes more than a small one may.
+    // Each exceeds the limit of a small image, so they are decoded one after another.
     let page = page(&folder, &names);
     assert_eq!(page.matches("class=\"thumbnail\"").count(), 3);
     assert_eq!(page.matches("image/png, 2400 × 2400, ").count(), 3);

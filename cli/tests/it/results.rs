@@ -1,4 +1,4 @@
-//! `--json` of commands that write: what they tell of it, of failures too.
+//! `--json` of commands that write files, including failures.
 
 use std::fs;
 
@@ -59,7 +59,7 @@ fn a_gen5_file_is_told_as_it_is() {
         ] {
             assert_eq!(told[member], value, "{words:?}");
         }
-        // The latents are as `ls` has them.
+        // The latents equal the lines of `ls`.
         let listed = folder.ok(&["ls", "--json", "@/y.gen5"]);
         let mut listed = crate::support::json_lines(&listed);
         listed.iter_mut().for_each(|line| assert!(line.as_object_mut().unwrap().remove("path").is_some()));
@@ -138,7 +138,7 @@ fn pictures_and_pages_tell_what_is_damaged() {
     assert_eq!(parsed(&ran)["files"][0]["integrity"], "unchecked");
 }
 
-/// Whatever standard error tells of a file, with `--quiet` too, which has it told nowhere else.
+/// JSON repeats the notes of standard error. With `--quiet` they are only in the JSON.
 #[test]
 fn notes_are_there_also_if_nobody_else_is_told() {
     let folder = folder();

@@ -1,5 +1,5 @@
-//! The programs and libraries that commands start and load, as `SECURITY.md` lists them: never of
-//! the working folder.
+//! The programs and libraries that commands start and load, as `SECURITY.md` lists them. None comes
+//! from the working folder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use crate::fake_nvml::library;
 use crate::support::Folder;
 
-/// A folder with files to work on, `other.gen5` of one machine and `run.gen5`.
+/// A folder with an array and two files, `other.gen5` and `run.gen5`.
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.npy("noise.npy", &[2], &[0.0, 1.0]);
@@ -27,13 +27,13 @@ fn program(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The command in a working folder, with no more of an environment than this.
+/// Runs the command in a working folder with only these environment variables.
 fn gen5(folder: &Path, words: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut gen5 = Command::new(env!("CARGO_BIN_EXE_gen5"));
     gen5.args(words).current_dir(folder).env_clear().envs(environment.iter().copied()).output().unwrap()
 }
 
-/// What a command line starts and loads.
+/// The programs and libraries that a command line starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Started {
     python: bool,
@@ -110,7 +110,7 @@ fn only_these_commands_start_python_or_load_the_nvidia_library() {
         assert!(is_done, "{words:?}: {ran:?}");
         let found = Started { python: started.exists(), nvidia: loaded.exists() };
         assert_eq!(found, expected, "{words:?}");
-        // They may not be there.
+        // The marks may not exist.
         let _ = (fs::remove_file(&started), fs::remove_file(&loaded));
         commands.insert(words[0].to_owned());
     }
@@ -123,10 +123,10 @@ fn only_these_commands_start_python_or_load_the_nvidia_library() {
     assert_eq!(commands, all, "every command is tried");
 }
 
-/// The working folder of a stranger: whatever of it is run leaves a mark.
+/// An untrusted working folder. Each program or module in it leaves a mark when it runs.
 struct Stranger {
     folder: Folder,
-    /// The folder of a true interpreter, `python3`.
+    /// The folder of a real interpreter, `python3`.
     python: String,
 }
 
@@ -159,7 +159,7 @@ impl Stranger {
         }
     }
 
-    /// Modules that an interpreter may import before it runs anything.
+    /// Adds modules that an interpreter may import before it runs any code.
     fn add_modules(&self, version: &str) {
         let packages = format!("lib/python{version}/site-packages");
         let of_user = format!(".local/{packages}");
@@ -167,7 +167,7 @@ impl Stranger {
         for folder in [".", "lib", &library, &packages, &of_user] {
             for name in ["os", "site", "sitecustomize", "usercustomize", "encodings/__init__", "x"] {
                 let path = self.there().join(folder).join(name).with_extension("py");
-                // Without any module that may be this one.
+                // The text must not import a module that it replaces.
                 let text = format!(
                     "import posix\n\
                      mark = posix.open(b{:?}, posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND)\n\
@@ -187,11 +187,11 @@ impl Stranger {
         assert!(python.status().unwrap().success());
     }
 
-    /// Runs a command there. Returns its messages, and what of the folder was run.
+    /// Runs a command in the folder. Returns its messages and the marks.
     fn run(&self, words: &[&str], environment: &[(&str, &str)]) -> (String, Option<String>) {
         let ran = gen5(&self.there(), words, environment);
         let marked = fs::read_to_string(self.mark()).ok();
-        // It may not be there.
+        // There may be no mark.
         let _ = fs::remove_file(self.mark());
         let messages = String::from_utf8(ran.stderr).unwrap();
         assert!(matches!(ran.status.code(), Some(0 | 4)), "{words:?}: {messages}");
@@ -199,12 +199,11 @@ impl Stranger {
     }
 }
 
-/// Prints the folder and the version of an interpreter.
+/// Prints an interpreter's folder and version.
 const TELL: &str = "import os, sys; print(os.path.dirname(os.path.realpath(sys.executable))); \
     print('%d.%d' % sys.version_info[:2])";
 
-/// Compiles other code in the name of a module that is imported at the start, into the folder
-/// `cache`.
+/// Compiles different code under the name of a module imported at startup, into the folder `cache`.
 const COMPILE: &str = r#"import encodings.aliases as module, importlib.util, marshal, os, struct, sys
 sys.pycache_prefix = 'cache'
 state = os.stat(module.__file__)
@@ -264,13 +263,13 @@ fn no_program_of_the_working_folder_is_started() {
         for words in COMMANDS {
             let (messages, marked) = stranger.run(words, environment);
             assert_eq!(marked, None, "{words:?} with {environment:?}");
-            // Which machine the file is of is another matter.
+            // Other messages compare the environment, which is not tested here.
             let notes: String =
                 messages.split_inclusive('\n').filter(|line| line.contains("ignored")).collect();
             assert_eq!(notes, expected, "{words:?} with {environment:?}");
         }
     }
-    // Who names it gets it.
+    // An interpreter that is named explicitly is used.
     let (_, marked) = stranger.run(&["env", "--python", "./python3"], &[("PATH", python)]);
     assert_eq!(marked.as_deref(), Some("./python3\n"));
     let (messages, marked) = stranger.run(&["env", "--python", "python"], &[("PATH", ":/none")]);
