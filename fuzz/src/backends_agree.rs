@@ -1,4 +1,4 @@
-//! The ways in.
+//! The ways to open a file.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,13 +10,14 @@ use gen5::{Error, ReadOptions};
 use crate::content::{self, Content};
 use crate::trickle::with_short_reads;
 
-/// The bytes of a file give the same content, or the same error, from memory, by positioned reads, by such reads of one byte
-/// each (of large files, of a few), and mapped. What is accepted keeps what [`content`] holds of every file.
+/// Every way to read a file returns the same content or the same error: from memory, with
+/// positioned reads, with positioned reads of one byte (or, for large files, a few bytes) each, and
+/// mapped. An accepted file meets the invariants in [`content`].
 pub fn backends_agree(data: &[u8]) {
     let (file, path) = file_of(data);
     let options = || ReadOptions::new().limits(content::limits());
     let opened = options().open(&path);
-    // SAFETY: nobody else knows the file.
+    // SAFETY: nothing modifies the file while it is mapped.
     let mapped = unsafe { options().map(&path) };
     let ((trickled, content), reads) = with_short_reads(1 + data.len() / 1024, || {
         let reader = options().from_file(file);
@@ -36,7 +37,7 @@ pub fn backends_agree(data: &[u8]) {
     }
 }
 
-/// A file in memory, and a path by which it can be opened.
+/// Creates a file in memory. Returns it with a path that opens it.
 pub(crate) fn file_of(data: &[u8]) -> (File, PathBuf) {
     let file = rustix::fs::memfd_create("gen5", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
     let mut file = File::from(file);

@@ -10,10 +10,13 @@ use crate::build::{Builder, Chunk, chunk_bytes, frame_that_claims};
 use crate::content::{self, Content};
 use crate::other_decoders::Decoded;
 
-/// Bytes as the frame of a chunk whose record says what zstd makes of them, so that no later check hides an earlier one. It is
-/// accepted just where other decoders accept it, as one frame with its size whose matches stay in their window. Then
-/// it has the same content in all ways of reading, whatever was read before.
-/// The first byte says what kind of a latent it is, if it is one, and whether the record is to tell one byte more.
+/// Puts bytes into a chunk as its frame. The record matches zstd's result, so that every check is
+/// reached. The chunk is accepted only if the other decoders accept it as one frame with a declared
+/// size whose matches stay in the window. All ways of reading then return the same content,
+/// regardless of earlier reads.
+///
+/// The first byte selects the kind of latent, if it is one, and whether the record claims an
+/// additional byte.
 pub fn chunk_decode(data: &[u8]) {
     let Some((&kind, stored)) = data.split_first() else { return };
     let decoded = Decoded::of(stored);
@@ -52,8 +55,8 @@ pub fn chunk_decode(data: &[u8]) {
     }
 }
 
-/// Reads a file whose frame has a wide window, and one that is damaged: what a thread keeps for the next frame is another
-/// then.
+/// Reads a file whose frame has a wide window, and a damaged one. This changes the decoder state
+/// that a thread reuses for the next frame.
 fn read_another() {
     static FILES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| [false, true].map(another));
     for (file, is_sound) in FILES.iter().zip([true, false]) {
@@ -62,7 +65,7 @@ fn read_another() {
     }
 }
 
-/// A file with a frame of 96 KiB whose window has 32 KiB.
+/// A file with a frame of 96 KiB and a window of 32 KiB.
 fn another(is_damaged: bool) -> Vec<u8> {
     const WINDOW: u8 = 5 << 3;
     let payload: Vec<u8> = (0..3_u8).cycle().take(96 << 10).collect();
@@ -74,10 +77,10 @@ fn another(is_damaged: bool) -> Vec<u8> {
     Builder::new([chunk.stored(|stored| *stored = frame)]).build()
 }
 
-/// The flags of a chunk with this header, and what its record says of it.
+/// The flags of a chunk with this header, and the `extra` of its record.
 fn describe(kind: u8, header: &[u8], size: usize, is_latent: bool) -> Option<([u8; 4], Value)> {
     let flags: [u8; 4] = header.get(4..8)?.try_into().ok()?;
-    // A record has them as text.
+    // A record stores the flags as text.
     std::str::from_utf8(&flags).ok()?;
     if !is_latent {
         return Some((flags, json!({})));
@@ -97,12 +100,12 @@ fn is_shuffled(flags: &[u8; 4]) -> bool {
     [b"F16S", b"B16S", b"F32S"].contains(&flags)
 }
 
-/// Bytes of an element.
+/// The size of an element in bytes.
 fn element(flags: &[u8; 4]) -> usize {
     if [b"F32\0", b"F32S"].contains(&flags) { 4 } else { 2 }
 }
 
-/// The elements of a payload as format.md, section 12, regroups them, put back in order.
+/// The inverse of the byte shuffle in format.md, section 12.
 fn unshuffled(payload: &[u8], size: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(payload.len());
     for block in payload.chunks(1 << 20) {

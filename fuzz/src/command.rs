@@ -1,30 +1,31 @@
-//! The command line, run in this process.
+//! Runs the command line in this process.
 
 use std::ffi::OsString;
 
 use gen5_cli::Streams;
 
-/// What a command did.
+/// The result of a command.
 pub(crate) struct Ran {
     pub(crate) code: u8,
     pub(crate) out: String,
     pub(crate) messages: String,
 }
 
-/// Runs `gen5` with these words, and this on standard input.
+/// Runs `gen5` with these words and this standard input.
 pub(crate) fn gen5(words: &[&str], input: &[u8]) -> Ran {
     let (code, out, messages) = gen5_for_bytes(words, input);
     let out = String::from_utf8(out).expect("what is for people is text");
     Ran { code, out, messages }
 }
 
-/// The same for a command whose results are no text: exit code, results, messages.
+/// Like [`gen5`], for results that are not text. Returns the exit code, results and messages.
 pub(crate) fn gen5_for_bytes(words: &[&str], input: &[u8]) -> (u8, Vec<u8>, String) {
     let args: Vec<OsString> = ["gen5"].iter().chain(words).map(OsString::from).collect();
     gen5_args(&args, input, false)
 }
 
-/// The same for any arguments, the program's name first, and with streams that may be a terminal.
+/// Like [`gen5_for_bytes`], for any arguments, starting with the program's name. The output streams
+/// may be terminals.
 pub(crate) fn gen5_args(args: &[OsString], mut input: &[u8], on_terminal: bool) -> (u8, Vec<u8>, String) {
     let (mut out, mut messages) = (Vec::new(), Vec::new());
     let streams = Streams {

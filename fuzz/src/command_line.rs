@@ -1,4 +1,4 @@
-//! Whole command lines.
+//! Complete command lines.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,10 +12,12 @@ use serde_json::json;
 use crate::build::{Builder, Chunk};
 use crate::command::gen5_args;
 
-/// A command with any arguments, in a folder with files of any names and contents, ends with an exit code that is documented,
-/// prints nothing that steers a terminal, and writes nothing outside of its folder.
+/// Runs a command with arbitrary arguments in a folder of files with arbitrary names and contents.
+/// It ends with a documented exit code, prints no control characters to a terminal, and writes
+/// nothing outside its folder.
 ///
-/// Arguments may be anything but what starts an interpreter, asks for many threads or much memory, or leads out of the folder.
+/// Arguments that would start an interpreter, use many threads or much memory, or leave the folder
+/// are excluded.
 pub fn command_line(data: &[u8]) {
     let Ok(line) = Line::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let place = tempfile::tempdir().expect("a folder");
@@ -49,13 +51,13 @@ struct Line {
 
 #[derive(Arbitrary, Debug)]
 enum Word {
-    /// An option or value that some command knows.
+    /// An option or value of some command.
     Known(u8),
-    /// One of the files.
+    /// The path of a file.
     File(u8),
-    /// One of the files after a key.
+    /// A key followed by a file.
     Keyed(u8),
-    /// A pattern, or part of one, after the name of a folder.
+    /// A folder followed by a pattern or part of one.
     Below(Vec<u8>),
     Bytes(Vec<u8>),
 }
@@ -69,18 +71,19 @@ struct File {
 
 #[derive(Arbitrary, Debug)]
 enum Content {
-    /// A GEN5 file that says this, and has it for a key.
+    /// A GEN5 file with this text as its prompt and as a key.
     Gen5(String),
-    /// A GEN5 file, of which a byte is another one.
+    /// A GEN5 file with one byte changed.
     Damaged(u16, u8),
     Npy,
     Png,
     Folder,
-    /// Bytes after some that a format starts with.
+    /// A format's first bytes followed by arbitrary ones.
     Bytes(u8, Vec<u8>),
 }
 
-/// The commands, each with what keeps it from looking at this machine. `env` has two files, since it would do so otherwise.
+/// The commands, with arguments that keep them from examining this machine. `env` does not examine
+/// it when it has two files.
 const COMMANDS: [(&str, &[&str]); 19] = [
     ("cat", &[]),
     ("completions", &[]),
@@ -178,11 +181,11 @@ const KNOWN: [&str; 72] = [
     "npz",
 ];
 
-/// Words that would start an interpreter, or cost more than a fuzzer has.
+/// Parts of words that would start an interpreter or exceed the resources of a fuzzer.
 const LEFT_OUT: [&[u8]; 7] = [b"python", b"environment", b"jobs", b"level", b"width", b"room", b".."];
 
 impl Line {
-    /// Writes the files into a folder; returns their paths in it.
+    /// Writes the files into a folder. Returns their paths relative to it.
     fn write(&self, folder: &Path) -> Vec<PathBuf> {
         for (name, file) in ["a.gen5", "b.gen5"].into_iter().zip(&*GEN5) {
             fs::write(folder.join(name), file).expect("a file");
@@ -196,7 +199,7 @@ impl Line {
                 continue;
             }
             let path = Path::new(if file.is_inner { "inner" } else { "" }).join(name);
-            // One of the same name may be there, and not every name can be.
+            // Some names clash with others, and some are invalid.
             let _ = file.content.write(&folder.join(&path));
             paths.push(path);
         }
@@ -220,14 +223,14 @@ impl Line {
         args
     }
 
-    /// Whether results are text without colours: neither values, nor files, nor pictures.
+    /// Whether results are plain text, and not values, files or pictures.
     fn is_text(&self, args: &[OsString]) -> bool {
         let command = args.get(1).and_then(|command| command.to_str());
         !matches!(command, Some("cat" | "show")) && !args.iter().any(|word| word.as_bytes().ends_with(b"-"))
     }
 }
 
-/// Whether a word is one of a command, or of what is left out.
+/// Whether a word is a command's name or is excluded.
 fn is_left_out(word: &[u8]) -> bool {
     let has = |part: &[u8]| word.windows(part.len()).any(|window| window == part);
     let is_short = word.starts_with(b"-") && !word.starts_with(b"--");
@@ -236,7 +239,7 @@ fn is_left_out(word: &[u8]) -> bool {
         || (is_short && word.contains(&b'j'))
 }
 
-/// A name that leads nowhere else, as systems take it.
+/// A valid file name that stays in the folder.
 fn harmless(name: &[u8]) -> OsString {
     let name: Vec<u8> = name.iter().copied().filter(|byte| !matches!(byte, 0 | b'/')).take(255).collect();
     joined(&[if name.starts_with(b"..") { b"_" } else { b"" }, &name])
@@ -261,14 +264,15 @@ impl Content {
             Self::Folder => fs::create_dir(path),
             Self::Bytes(start, bytes) => {
                 let bytes = [STARTS[usize::from(*start) % STARTS.len()], bytes].concat();
-                // Decoders take a GiB for what a header claims, which a fuzzer has not.
+                // Image decoders allocate up to a GiB for the size in a header, which is too much
+                // for a fuzzer.
                 if is_image(&bytes) { Ok(()) } else { fs::write(path, bytes) }
             }
         }
     }
 }
 
-/// Beginnings of GEN5 files, arrays, archives and texts.
+/// First bytes of GEN5 files, arrays, archives and JSON texts.
 const STARTS: [&[u8]; 8] = [
     b"",
     b"GEN5\x01\0\0\0",
@@ -282,7 +286,7 @@ const STARTS: [&[u8]; 8] = [
 
 const PNG: &[u8] = include_bytes!("../../tests/data/pixel.png");
 
-/// Whether bytes start as those of an image that `image` decodes.
+/// Whether the `image` crate would decode bytes with this start.
 fn is_image(bytes: &[u8]) -> bool {
     let starts: [&[u8]; 7] = [b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II", b"MM", b"RIFF"];
     starts.iter().any(|start| bytes.starts_with(start))
@@ -295,10 +299,10 @@ fn npy() -> Vec<u8> {
     file
 }
 
-/// The files that are always there.
+/// The files that are present in every run.
 static GEN5: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| ["a", "b"].map(gen5));
 
-/// A file with two latents, an image and an environment, whose prompt is also a key.
+/// A file with two latents, an image and an environment. The prompt is also a key.
 fn gen5(prompt: &str) -> Vec<u8> {
     let environment = json!({"env_version": 1, "components": []}).to_string();
     let chunks = [
@@ -312,7 +316,7 @@ fn gen5(prompt: &str) -> Vec<u8> {
     Builder::new(chunks).manifest(with).build()
 }
 
-/// The working folder of the process, until this is dropped.
+/// Restores the working folder of the process when dropped.
 struct Working(PathBuf);
 
 impl Working {
@@ -338,7 +342,7 @@ fn names(folder: &Path) -> Vec<PathBuf> {
     names
 }
 
-/// Nothing steers a terminal but the colours of this program and of clap.
+/// Checks that output contains no control characters, except for the colours of gen5 and clap.
 fn is_harmless(args: &[OsString], printed: &str) {
     let plain = COLOURS.iter().fold(printed.to_owned(), |text, colour| text.replace(colour, ""));
     let steers = |character: char| {

@@ -1,4 +1,5 @@
-//! What a file holds, by every call that hands it out, and what has to hold of it whatever it is.
+//! The contents of a file through every call that returns them, and the invariants of all accepted
+//! files.
 
 use std::collections::HashMap;
 
@@ -6,15 +7,15 @@ use gen5::chunk::{ChunkRecord, ChunkType, Digest};
 use gen5::{Dtype, Element, Error, Latent, Limits, ReadOptions, Reader, bf16, f16};
 use zerocopy::IntoBytes;
 
-/// What a file may cost here: little, so that what is over it is noticed.
+/// Limits low enough for inputs to exceed them.
 pub(crate) fn limits() -> Limits {
     const LITTLE: u64 = 1 << 20;
     Limits::default().table_bytes(LITTLE).latent_bytes(LITTLE).image_bytes(LITTLE).environment_bytes(LITTLE)
 }
 
-/// `content` as a frame that stores it as it is, made in no time (RFC 8878, 3.1.1).
+/// A frame of raw blocks with this content, which is fast to create (RFC 8878, 3.1.1).
 pub(crate) fn frame_as_it_is(content: &[u8]) -> Vec<u8> {
-    // Content size in eight bytes, one segment: the window is the content.
+    // A single segment with a content size of eight bytes. The window is the content.
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0b1110_0000];
     frame.extend((content.len() as u64).to_le_bytes());
     let blocks = content.chunks(128 << 10);
@@ -27,7 +28,7 @@ pub(crate) fn frame_as_it_is(content: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What has to hold of a file that is accepted; `file` is what `reader` reads.
+/// Checks the invariants of an accepted file. `file` contains the bytes that `reader` reads.
 pub(crate) fn check(reader: &Reader, file: &[u8]) {
     check_places(reader, (file.len() - table_size(file)) as u64);
     check_keys(reader);
@@ -35,12 +36,13 @@ pub(crate) fn check(reader: &Reader, file: &[u8]) {
     check_payloads(reader, &checking.expect("it was accepted before"));
 }
 
-/// The size of the table, as the header of a file tells it that is small.
+/// The size of the table from the header of a small file.
 pub(crate) fn table_size(file: &[u8]) -> usize {
     file.get(12..16).and_then(|size| size.try_into().ok()).map_or(0, |size| u32::from_le_bytes(size) as usize)
 }
 
-/// Chunks lie between header and table, without sharing bytes, and each is where it says.
+/// Checks that chunks lie between header and table without overlaps, and that records match their
+/// chunks.
 pub(crate) fn check_places(reader: &Reader, table: u64) {
     let mut places: Vec<(u64, u64)> = Vec::new();
     for (position, record) in reader.chunks().iter().enumerate() {
@@ -61,7 +63,7 @@ pub(crate) fn check_places(reader: &Reader, table: u64) {
     }
 }
 
-/// Every latent is had by its position, and by its key if no other has it; its chunks make it up.
+/// Checks that positions and unique keys find every latent, and that its chunks have its size.
 pub(crate) fn check_keys(reader: &Reader) {
     let mut same: HashMap<String, usize> = HashMap::new();
     for key in reader.latents().filter_map(|latent| latent.key().map(str::to_owned)) {
@@ -80,14 +82,14 @@ pub(crate) fn check_keys(reader: &Reader) {
     }
 }
 
-/// A result whose error can be compared.
+/// A result with an error that can be compared.
 type Told<T> = Result<T, String>;
 
 fn told<T>(result: gen5::Result<T>) -> Told<T> {
     result.map_err(|error| error.to_string())
 }
 
-/// All that can be had of a file, or why it cannot.
+/// Everything that can be read from a file, or the errors.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Content {
     version: gen5::Version,
@@ -129,25 +131,25 @@ impl Content {
 }
 
 impl Content {
-    /// Whether the chunks are those of another file, damaged or not.
+    /// Whether the two files have equal chunks, including any damage.
     pub(crate) fn has_chunks_of(&self, other: &Self) -> bool {
         (&self.verified, &self.payloads, &self.latents) == (&other.verified, &other.payloads, &other.latents)
     }
 }
 
-/// Whether a latent is within the limit: one that is not costs time, and has no other way through the code.
+/// Whether a latent is within the limit. Larger ones take time and exercise no other code.
 fn fits(latent: &Latent) -> bool {
     latent.payload_size() <= limits().latent_bytes
 }
 
-/// The bytes of a latent, block by block.
+/// The bytes of a latent, written in blocks.
 fn written(latent: &Latent) -> gen5::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     latent.write_to(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The bytes of a latent as values: all at once, and into memory that is there.
+/// The bytes of a latent, read as values. Checks that all ways of reading values agree.
 fn read(latent: &Latent) -> gen5::Result<Vec<u8>> {
     fn as_values<T: Element>(latent: &Latent) -> gen5::Result<Vec<u8>> {
         let values = latent.read::<T>()?;
@@ -166,7 +168,8 @@ fn read(latent: &Latent) -> gen5::Result<Vec<u8>> {
     }
 }
 
-/// Whether an error is that of a chunk which is all there, and has other bytes, or means something else, than it should.
+/// Whether a chunk is readable despite this error: only its hash or the meaning of its contents is
+/// wrong.
 fn is_of_meaning(error: &Error) -> bool {
     matches!(
         error,
@@ -174,9 +177,10 @@ fn is_of_meaning(error: &Error) -> bool {
     )
 }
 
-/// What verifies can be read, and has the hash that is recorded; what does not is not read, unless only its hash, or the
-/// meaning of its text, is wrong. All ways of reading give the same. `checking` is the same file with
-/// [`gen5::ReadOptions::check_hashes`], which hands out what has its hash alone.
+/// Checks that payloads can be read if they verify, and that their hashes match. A payload that
+/// does not verify can only be read if just its hash or the meaning of its text is wrong. All ways
+/// of reading must agree. `checking` reads the same file with [`gen5::ReadOptions::check_hashes`],
+/// which also requires the hash to match.
 fn check_payloads(reader: &Reader, checking: &Reader) {
     let report = reader.verify_chunks(|_| {});
     let errors: Vec<Option<&Error>> = report.chunks().iter().map(|chunk| chunk.error.as_ref()).collect();
@@ -192,7 +196,7 @@ fn check_payloads(reader: &Reader, checking: &Reader) {
     }
 }
 
-/// Holds a payload against what verification says of it.
+/// Compares a payload with the result of its verification.
 fn check_payload(record: &ChunkRecord, error: Option<&Error>, reader: &Reader, checking: &Reader) {
     let what = format!("{record:?}, verified: {error:?}");
     let is_of_hash = |error: &Error| matches!(error, Error::Hash { .. });
@@ -213,7 +217,7 @@ fn check_payload(record: &ChunkRecord, error: Option<&Error>, reader: &Reader, c
     }
 }
 
-/// Holds the ways of reading a latent, and its rows, against each other.
+/// Compares the ways of reading a latent and its rows.
 fn check_latent(latent: &Latent, is_whole: bool) {
     let whole = written(latent);
     assert_eq!(whole.is_ok(), is_whole, "{:?}", whole.err());

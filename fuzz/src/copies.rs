@@ -1,4 +1,4 @@
-//! What is accepted can be written again, and means the same.
+//! Accepted files can be rewritten without a change of meaning.
 
 use std::io::Cursor;
 
@@ -11,15 +11,15 @@ use crate::backends_agree::file_of;
 use crate::command::gen5_for_bytes;
 use crate::content::{Content, limits};
 
-/// A file of the same content, by the library and by `repack`, and one with the same metadata, are accepted, and are what this
-/// one is. `file` is what `reader` reads.
+/// Copies an accepted file through the library and `repack`, and rewrites it with the same metadata.
+/// Each result is accepted and equals the original. `file` contains the bytes that `reader` reads.
 pub(crate) fn check(reader: &Reader, file: &[u8]) {
     let is_json = reader.metadata().is_ok();
     let fits = reader.chunks().iter().all(|record| record.payload_size() <= limits().latent_bytes);
     if fits && reader.verify().is_ok() {
         match carried(reader) {
             Ok(file) => is_the_same(reader, &Reader::from_bytes(file).expect("what was carried can be read")),
-            // What is beside `model_info` has to be JSON.
+            // The writer requires metadata to be valid JSON.
             Err(Error::Metadata { .. }) if !is_json => {}
             Err(error) => panic!("{error}"),
         }
@@ -41,7 +41,7 @@ pub(crate) fn check(reader: &Reader, file: &[u8]) {
     }
 }
 
-/// A file of everything that another holds, latents first.
+/// Writes the contents of a file into a new one, latents first.
 fn carried(reader: &Reader) -> gen5::Result<Vec<u8>> {
     let mut out = Cursor::new(Vec::new());
     let mut writer = WriteOptions::new().non_finite(NonFinite::Keep).to_writer(&mut out)?;
@@ -63,7 +63,7 @@ fn write<T: Element>(writer: &mut Writer<'_>, latent: &Latent) -> gen5::Result<(
     writer.latent(Entry::from(latent), latent.shape(), &latent.read::<T>()?)
 }
 
-/// A latent: key, shape, dtype, further members, and bytes.
+/// The key, shape, dtype, further members and bytes of each latent.
 fn latents(reader: &Reader) -> Vec<impl PartialEq + std::fmt::Debug> {
     let latents = reader.latents().map(|latent| {
         let mut bytes = Vec::new();
@@ -71,14 +71,14 @@ fn latents(reader: &Reader) -> Vec<impl PartialEq + std::fmt::Debug> {
         let key = latent.key().map(str::to_owned);
         let mut extra = latent.extra().cloned().unwrap_or_default();
         if key.is_some() {
-            extra.remove("key"); // of a part, whose own key may be no text
+            extra.remove("key"); // the key of a part may not be text
         }
         (key, latent.shape().to_vec(), latent.dtype(), extra, bytes)
     });
     latents.collect()
 }
 
-/// A chunk that is no latent: type, further members, and payload.
+/// The type, compression, further members and payload of each chunk that is not a latent.
 fn others(reader: &Reader) -> Vec<impl PartialEq + std::fmt::Debug> {
     let others = reader.chunks().iter().filter(|record| record.kind() != ChunkType::LATENT).map(|record| {
         let payload = reader.payload(record.index()).expect("it was verified").into_owned();

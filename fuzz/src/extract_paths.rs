@@ -1,4 +1,4 @@
-//! Names in a file, as names of files.
+//! Names in a file that become file names.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::build::{Builder, Chunk};
 use crate::command::gen5;
 
-/// Every key gives the name of a file right in the folder, on every system, and no two the same, also where case makes no
-/// difference; the same keys give the same names. A file with these keys, and with these names of files that it was packed of,
-/// is unpacked into the folder alone, or refused with nothing left.
+/// Every key becomes a file name that is valid on every system and stays in the folder. Names are
+/// unique, ignoring case, and equal keys give equal names. A file with these keys and
+/// `source_files` is either unpacked entirely into its folder or refused, with nothing left over.
 pub fn extract_paths(data: &[u8]) {
     let Ok(names) = Names::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let files = file_names(names.keys.iter().map(Option::as_deref), "npy");
@@ -33,7 +33,7 @@ struct Names {
     sources: Vec<Source>,
 }
 
-/// A file that a latent is said to be from.
+/// An entry of `source_files`.
 #[derive(Arbitrary, Debug)]
 struct Source {
     file: String,
@@ -91,7 +91,8 @@ impl Names {
         self.is_indexed(&folder, format);
     }
 
-    /// The index tells of files that are there, and of every latent by its true key, unless the format has no place for it.
+    /// Checks that every file in the index exists. For formats that can hold any latent, also checks
+    /// that each key is in the index.
     fn is_indexed(&self, folder: &Path, format: &str) {
         let index = fs::read(folder.join("index.json")).expect("an index");
         let index: Vec<Value> = serde_json::from_slice(&index).expect("a list");
@@ -108,7 +109,7 @@ impl Names {
     }
 }
 
-/// The names of the files right in a folder, which has only such, and the folder of latents.
+/// The names of the files in a folder. Its only subfolder may be `latents`.
 fn files(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder") {
@@ -122,7 +123,7 @@ fn files(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Names that mean a file in this folder to every system, each another one.
+/// Checks that all names are distinct and valid file names on every system.
 fn are_harmless(names: &[String]) {
     let mut seen = HashSet::new();
     for name in names {
@@ -136,7 +137,7 @@ fn are_harmless(names: &[String]) {
     }
 }
 
-/// Whether Windows opens a device for this name, as its documentation has it: whatever follows a dot.
+/// Whether Windows opens a device for this name. Windows ignores everything after a dot.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
     let numbered = |kind: &str| {

@@ -1,4 +1,4 @@
-//! Text that generators put into their images.
+//! Text that image generators embed in their images.
 
 use gen5::Metadata;
 use gen5::metadata::{Extra, GenerationSettings, ModelInfo};
@@ -6,8 +6,9 @@ use gen5_cli::embedded::{
     self, Embedded, Generation, MAX_PROBLEMS, MAX_SETTINGS, MAX_TEXT_BYTES, MAX_TEXTS, Text,
 };
 
-/// The first byte says what the rest is: an image; or text, as in an image of any kind. What is found stays within its bounds,
-/// is the same each time and wherever the text comes from, and can be written into a file.
+/// The first byte selects how the rest is used: as an image, or as text in an image or outside one.
+/// The result stays within its bounds, does not depend on the source of the text, and can be stored
+/// in a file.
 pub fn image_text(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
     let found = match kind % 4 {
@@ -33,11 +34,11 @@ fn read(image: &[u8]) -> Embedded {
     found
 }
 
-/// Text by text, with a NUL between them, each its own keyword.
+/// Splits text at NULs into several texts with different keywords.
 fn texts(data: &[u8]) -> Vec<Text> {
     let texts = String::from_utf8_lossy(data);
     let text = |(at, text): (usize, &str)| {
-        // The names under which NovelAI has its texts, which it is known by.
+        // NovelAI's keywords, by which its texts are recognized.
         let keyword =
             ["Comment", "Description", "Software", "Source", "Title"].get(at).unwrap_or(&"parameters");
         Text { keyword: (*keyword).to_owned(), text: text.to_owned() }
@@ -45,7 +46,7 @@ fn texts(data: &[u8]) -> Vec<Text> {
     texts.split('\0').enumerate().map(text).collect()
 }
 
-/// What was understood is valid metadata, as `pack` needs it.
+/// Checks that the extracted values form valid metadata for `pack`.
 fn can_be_stored(generation: &Generation) {
     assert!(generation.tags.len() <= MAX_SETTINGS && generation.more.len() <= MAX_SETTINGS);
     let mut found = generation.settings().expect("every value has its form in JSON");
@@ -67,7 +68,7 @@ fn can_be_stored(generation: &Generation) {
     assert_eq!(stored.cfg_scale, generation.cfg_scale);
 }
 
-/// A PNG of these chunks, and an end.
+/// A PNG with these chunks and an IEND.
 fn png(chunks: &[Vec<u8>]) -> Vec<u8> {
     [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat(), &text_chunk(b"IEND", &[])].concat()
 }

@@ -1,7 +1,7 @@
-//! Fuzz targets of gen5. Each is a function of bytes that panics if what it looks at does not hold; whoever calls it, the
-//! fuzzer or a test that replays inputs, needs to know nothing else.
+//! Fuzz targets of gen5. Each is a function of bytes that panics if an invariant fails. The fuzzer
+//! and the tests call the same functions.
 //!
-//! What the targets hold is said in `README.md` beside this, and at each of them.
+//! `README.md` and the documentation of each target list the invariants.
 
 mod backends_agree;
 #[allow(dead_code, reason = "the tests build files with it, too, and each uses a part of it")]
@@ -31,7 +31,7 @@ pub use show_text::show_text;
 pub use structured_file::structured_file;
 pub use writer_ops::writer_ops;
 
-/// A target.
+/// A fuzz target.
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
@@ -47,8 +47,8 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("writer_ops", writer_ops),
 ];
 
-/// Has rayon work on the calling thread alone, so that the same input takes the same way each time. For the fuzzer; where
-/// several threads run targets, they would wait for this one.
+/// Makes rayon use only the calling thread, so that an input always runs the same way. Only the
+/// fuzzer calls this: tests that run targets on several threads would wait for one another.
 pub fn on_one_thread() {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
 }

@@ -1,33 +1,34 @@
-//! zstd frames decoded by others than the library: zstd's own decoder for whole frames, which the Python package calls,
+//! Other decoders of zstd frames: zstd's decoder for whole frames, which the Python package calls,
 //! and `ruzstd`, which shares no code with zstd.
 
 use ruzstd::decoding::errors::{DecodeBufferError, FrameDecoderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use zstd::zstd_safe::{get_dict_id_from_frame, get_frame_content_size};
 
-/// The widest window that `ruzstd` is asked to decode, since it takes memory for it at once.
+/// The largest window for `ruzstd`, which allocates it at once.
 const WIDEST: u64 = 8 << 20;
 
-/// Bytes of content at most.
+/// The largest content in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// What others make of a frame.
+/// The results of the other decoders.
 pub(crate) struct Decoded {
-    /// The content that zstd gives, if it is a single frame with its size and nothing around it.
+    /// The content from zstd, if the input is exactly one frame with a declared size.
     pub(crate) by_zstd: Option<Vec<u8>>,
     by_ruzstd: ByRuzstd,
 }
 
-/// What `ruzstd` makes of a frame, where each block sees one window of the bytes before it and no more.
+/// The result of `ruzstd`. It limits each block to one window of the preceding bytes.
 #[derive(Debug, PartialEq)]
 enum ByRuzstd {
     Content(Vec<u8>),
-    /// A match reaches back farther than that.
+    /// A match reaches back beyond the window.
     MatchTooFar,
-    /// Its literals are not as long as their streams. zstd does not look at that where addresses have 64 bits.
+    /// The literals differ in length from their streams. zstd does not check this on 64-bit
+    /// systems.
     LiteralsDamaged,
     Damaged,
-    /// It would take much memory or time.
+    /// Decoding would take too much memory or time.
     NotAsked,
 }
 
@@ -36,8 +37,9 @@ impl Decoded {
         Self { by_zstd: by_zstd(frame), by_ruzstd: by_ruzstd(frame) }
     }
 
-    /// Whether a reader has to give the content that zstd gives, or has to refuse the frame. `None` if `ruzstd` cannot say,
-    /// which has another content too where the streams of literals do not end where they should.
+    /// Whether a reader must accept the frame with zstd's content, or must refuse it. `None` if
+    /// `ruzstd` cannot decide. Its content may also differ if literal streams end at a wrong
+    /// position.
     pub(crate) fn is_right(&self) -> Option<bool> {
         let Some(content) = &self.by_zstd else { return Some(false) };
         match &self.by_ruzstd {
@@ -54,7 +56,7 @@ fn by_zstd(frame: &[u8]) -> Option<Vec<u8>> {
     if !frame.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || get_dict_id_from_frame(frame).is_some() {
         return None;
     }
-    // It takes several frames for one content, and none of no bytes.
+    // zstd also accepts several frames or an empty input.
     if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len()) {
         return None;
     }
@@ -81,7 +83,7 @@ fn by_ruzstd(frame: &[u8]) -> ByRuzstd {
             return ByRuzstd::NotAsked;
         }
     }
-    // zstd has looked at the checksum, and whether more follows.
+    // zstd has already checked the checksum and that nothing follows.
     ByRuzstd::Content(content)
 }
 

@@ -5,12 +5,13 @@ use gen5::{Metadata, Reader};
 
 use crate::content::{self, frame_as_it_is};
 
-/// What lies between the file header and the table: room for chunks.
+/// The bytes between the file header and the table, as space for chunks.
 const ROOM: usize = 72 << 10;
 
-/// The text of a manifest, in a file that is right in all else. The first byte is the minor version, the second is added to
-/// the number of records that the header tells. What is accepted lies in the file, and its text is kept; its metadata is
-/// that of the `model_info` it has. What is refused is the file's fault, and is told in few words.
+/// Uses the input as the manifest of an otherwise valid file. The first byte is the minor version;
+/// the second is added to the number of records in the header. For an accepted file, all chunks lie
+/// within it, the text is kept, and the metadata matches `model_info`. For a refused one, the error
+/// blames the file and is short.
 pub fn parse_table(data: &[u8]) {
     let Some((&[minor, more], text)) = data.split_first_chunk() else { return };
     let records = text.windows(7).filter(|window| window == b"\"index\"").count() as u32;
@@ -31,7 +32,7 @@ pub fn parse_table(data: &[u8]) {
     has_metadata(&reader);
 }
 
-/// Metadata is read as its text alone is, and comes back when it is written.
+/// Checks that metadata parses the same without the file, and survives a round trip.
 fn has_metadata(reader: &Reader) {
     let alone = Metadata::from_json(reader.model_info_json());
     let Ok(metadata) = reader.metadata() else { return };
@@ -46,7 +47,7 @@ fn has_metadata(reader: &Reader) {
     assert_eq!(again.metadata().ok(), Some(metadata));
 }
 
-/// A file of this table alone.
+/// A file that contains only this table.
 fn file(minor: u8, records: u32, text: &[u8]) -> Vec<u8> {
     let table = frame_as_it_is(&crate::build::chunk_bytes("META", b"0000", text));
     let mut file = vec![b'G', b'E', b'N', b'5', 1, minor, 0, 0];

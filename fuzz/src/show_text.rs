@@ -12,12 +12,13 @@ use crate::backends_agree::file_of;
 use crate::build::{Builder, Chunk};
 use crate::command::gen5;
 
-/// Bytes of a text that commands are tried with: there are a dozen of them, and it stands in thirty places.
+/// The maximum length of the text that commands are run with. There are a dozen commands, and the
+/// file repeats the text thirty times.
 const LONGEST_IN_FILE: usize = 500;
 
-/// Text that is shown has no character that steers a terminal, or reorders what is around it, and text without any stays
-/// what it is. JSON that is shown has none either, and means what it did. The first byte says whether the same is tried with all
-/// that commands show of a file which has this text in many places.
+/// Escaped text contains no characters that control a terminal or reorder other text. Text without
+/// such characters stays the same. Escaped JSON is equally harmless and keeps its meaning. The
+/// first byte says whether the commands are also run on a file that has the text in many places.
 pub fn show_text(data: &[u8]) {
     let Some((in_file, text)) = data.split_first() else { return };
     let text = String::from_utf8_lossy(text);
@@ -44,7 +45,7 @@ fn is_harmless_json(json: &str, value: &Value) {
     let mut shown = EscapeJson::new(Vec::new(), false);
     shown.write_all(json.as_bytes()).expect("there is room");
     let shown = String::from_utf8(shown.into_inner()).expect("text");
-    // Outside of strings ASCII controls can only be white space, which JSON may have.
+    // Outside of strings, JSON allows only white space among the ASCII controls.
     assert!(
         !shown.contains(|character| steers(character) && !matches!(character, '\n' | '\r' | '\t')),
         "{shown:?}"
@@ -52,7 +53,7 @@ fn is_harmless_json(json: &str, value: &Value) {
     assert_eq!(serde_json::from_str::<Value>(&shown).as_ref().ok(), Some(value), "{shown:?}");
 }
 
-/// Runs what shows texts of files on one that has this text wherever it has any, and on another.
+/// Runs the commands that show text, on a file filled with this text and on a plain one.
 fn is_shown_by_commands(text: &str) {
     let (hostile, plain) = (file(text), file("plain"));
     let ((_one, path), (_other, other)) = (file_of(&hostile), file_of(&plain));
@@ -71,7 +72,7 @@ fn is_shown_by_commands(text: &str) {
     ] {
         let ran = gen5(words, &hostile);
         for shown in [&ran.out, &ran.messages] {
-            // Lines end, and `ls` has tabs.
+            // Newlines end lines, and `ls` separates columns with tabs.
             let steers = |character| steers(character) && !matches!(character, '\n' | '\t');
             assert!(!shown.contains(steers), "{words:?}: {shown:?}");
         }
@@ -82,7 +83,7 @@ fn is_shown_by_commands(text: &str) {
     }
 }
 
-/// Whether a text is somewhere in JSON.
+/// Whether a JSON value contains this string.
 fn has(value: &Value, text: &str) -> bool {
     match value {
         Value::String(string) => string == text,
@@ -92,7 +93,7 @@ fn has(value: &Value, text: &str) -> bool {
     }
 }
 
-/// A file with a text in it wherever there can be any.
+/// A file that has `text` wherever it can have any.
 fn file(text: &str) -> Vec<u8> {
     let component = json!({
         "component_id": text, "cononical_str": text, "component_sha256_digest": Digest::of(text.as_bytes())
@@ -119,15 +120,16 @@ fn file(text: &str) -> Vec<u8> {
     Builder::new(chunks).manifest(with).build()
 }
 
-/// Whether Unicode has this as a control (Cc), a separator of lines or paragraphs (Zl, Zp), or with `Bidi_Control`.
+/// Whether Unicode classifies this as a control (Cc), a line or paragraph separator (Zl, Zp), or
+/// `Bidi_Control`.
 fn steers(character: char) -> bool {
     matches!(character,
         '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}'
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether nothing is seen of a character, or a gap: `Default_Ignorable_Code_Point`, Cf and Zs of Unicode 16.0, and a few
-/// blank glyphs.
+/// Whether a character is invisible or blank: `Default_Ignorable_Code_Point`, Cf and Zs of Unicode
+/// 16.0, and a few blank glyphs.
 fn hides(character: char) -> bool {
     matches!(character,
         '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{1680}' | '\u{17b4}' | '\u{17b5}'

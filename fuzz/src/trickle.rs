@@ -1,27 +1,27 @@
-//! A system whose reads give a byte or a few at a time, and are interrupted now and then.
+//! Positioned reads that return only a few bytes and are sometimes interrupted.
 
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 
 thread_local! {
-    /// Bytes of a read at most, and how many reads there were.
+    /// The maximum number of bytes for each read, and the number of reads so far.
     static SHORT: Cell<Option<(usize, u64)>> = const { Cell::new(None) };
 }
 
-/// Runs with every positioned read of this thread giving at most so many bytes, each third one failing with EINTR. Returns how
-/// many there were, too.
+/// Runs a function while positioned reads of this thread return at most `most` bytes, and every
+/// third one fails with EINTR. Also returns the number of reads.
 pub(crate) fn with_short_reads<T>(most: usize, run: impl FnOnce() -> T) -> (T, u64) {
     SHORT.set(Some((most, 0)));
     let result = run();
     (result, SHORT.take().map_or(0, |(_, reads)| reads))
 }
 
-/// Stands in for the C library's function, which the standard library calls for positioned reads.
+/// Replaces the C library's function, which the standard library calls for positioned reads.
 ///
 /// # Safety
 ///
-/// As for `pread64`: `buffer` has room for `count` bytes, and `file` is open.
+/// The same as for `pread64`: `buffer` has room for `count` bytes, and `file` is open.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn pread64(file: i32, buffer: *mut c_void, count: usize, offset: i64) -> isize {
     let short = SHORT.get();
@@ -31,7 +31,8 @@ unsafe extern "C" fn pread64(file: i32, buffer: *mut c_void, count: usize, offse
     if interrupted {
         return failed(rustix::io::Errno::INTR);
     }
-    // SAFETY: the caller says that the buffer has room for as many bytes, and that the file is open.
+    // SAFETY: the caller guarantees that the buffer has room for `count` bytes and that the file is
+    // open.
     let (file, buffer) = unsafe {
         (
             BorrowedFd::borrow_raw(file),

@@ -1,5 +1,6 @@
-//! Every input that is kept goes through its target: the corpora, which fuzzing grew from files that are known, and the inputs
-//! that once found something. A failure names the input: `regressions/TARGET/NAME`, or `NAME` in `corpora/TARGET.tar.gz`.
+//! Runs all stored inputs through their targets: the corpora, which fuzzing grew from known files,
+//! and inputs that once caused a failure. A failure names the input: `regressions/TARGET/NAME`, or
+//! `NAME` in `corpora/TARGET.tar.gz`.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,7 +14,7 @@ fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The inputs of a target, each with what it is called.
+/// The inputs of a target with their names.
 fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let mut inputs = Vec::new();
     let corpus = File::open(folder().join("corpora").join(format!("{target}.tar.gz")))
@@ -44,7 +45,7 @@ fn replay(target: &str) {
     assert!(failed.is_empty(), "{target} fails with {failed:?}");
 }
 
-/// A corpus or regression under another name would be replayed by nobody.
+/// A corpus or regression with a name that is not a target would never run.
 #[test]
 fn all_that_is_kept_is_of_a_target() {
     for kept in ["corpora", "regressions"] {

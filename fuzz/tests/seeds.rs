@@ -1,5 +1,9 @@
-//! What fuzzing starts from: `GEN5_CORPUS=folder cargo test --test seeds -- --ignored write_seeds` makes inputs for the targets of
-//! the files in `folder`, where `write_corpus` has put the bad ones, and of the test data, and puts them into `corpus/`.
+//! Writes the initial inputs for fuzzing into `corpus/`. The inputs come from the test data and from
+//! a folder that `write_corpus` filled with invalid files:
+//!
+//! ```sh
+//! GEN5_CORPUS=folder cargo test --test seeds -- --ignored write_seeds
+//! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,10 +21,11 @@ fn files(folder: impl AsRef<Path>) -> Vec<PathBuf> {
     files
 }
 
-/// Bytes of an input at most, as `.ci/fuzz` has it; the fuzzer would cut longer ones.
+/// The maximum length of an input in bytes, as in `.ci/fuzz`. The fuzzer would truncate longer
+/// ones.
 const LONGEST: usize = 32 << 10;
 
-/// Keeps an input of a target, under a name that its bytes give.
+/// Stores an input of a target under a name derived from its bytes.
 fn keep(target: &str, input: &[u8]) {
     if input.len() > LONGEST {
         return;
@@ -31,7 +36,7 @@ fn keep(target: &str, input: &[u8]) {
     fs::write(folder.join(&name[..16]), input).unwrap();
 }
 
-/// The text of a file's manifest, where its header says that it is and zstd can decode it.
+/// The text of a file's manifest, if the header locates it and zstd can decode it.
 fn manifest(file: &[u8]) -> Option<Vec<u8>> {
     let word = |at: usize| Some(u32::from_le_bytes(file.get(at..at + 4)?.try_into().ok()?) as usize);
     let table = file.get(word(8)?..)?;
@@ -48,7 +53,7 @@ fn write_seeds() {
     for path in all.iter().filter(|path| path.extension().is_some_and(|extension| extension == "gen5")) {
         let file = fs::read(path).unwrap();
         keep("backends_agree", &file);
-        // These take any bytes as choices to make.
+        // These targets interpret arbitrary bytes as a series of choices.
         for target in ["command_line", "structured_file", "writer_ops"] {
             file.chunks(1000).take(2).for_each(|choices| keep(target, choices));
         }

@@ -1,5 +1,5 @@
-//! Chromium without a window, driven by its own protocol (DevTools) through a pipe: JSON each way, with a NUL behind
-//! each message. That needs neither a port nor a driver program nor a library.
+//! Headless Chromium, controlled through a pipe with its own protocol (DevTools). Requests and
+//! answers are JSON, each ended by a NUL. No port, driver or library is needed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,20 +10,21 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long an answer may take, on a machine that is busy.
+/// The time limit for an answer, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program reads from descriptor 3 and writes to descriptor 4, which are our ends of its standard streams here.
+/// Chromium reads requests from descriptor 3 and writes answers to descriptor 4. The shell connects
+/// them to its standard input and output.
 const START: &str = r#"exec "$0" "$@" 3<&0 4>&1 >/dev/null 2>&1 </dev/null"#;
 
-/// A browser with one page. It ends with this.
+/// A browser with one page. Dropping it closes the browser.
 pub struct Browser {
     process: Child,
     requests: ChildStdin,
     messages: Receiver<Value>,
     session: Option<String>,
     last_id: u64,
-    /// What the page did meanwhile.
+    /// Events that arrived while waiting for an answer.
     events: Vec<Value>,
     _profile: TempDir,
 }
@@ -77,7 +78,7 @@ impl Browser {
         browser
     }
 
-    /// Asks for something, and waits for the answer.
+    /// Sends a request and waits for the answer.
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
         let mut request = json!({"id": self.last_id, "method": method});
@@ -101,7 +102,7 @@ impl Browser {
         next.unwrap_or_else(|_| panic!("no answer to {what}: is chromium installed, or named by CHROMIUM?"))
     }
 
-    /// Opens a file, and waits until all of it is there.
+    /// Opens a file and waits until the page is loaded.
     pub fn open(&mut self, path: &Path) {
         self.events.clear();
         self.call("Page.navigate", json!({"url": format!("file://{}", path.display())}));
@@ -111,12 +112,12 @@ impl Browser {
         }
     }
 
-    /// What has happened of one kind since the page was opened.
+    /// The events of one kind since the page was opened.
     pub fn happened<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Value> {
         self.events.iter().filter(move |event| event["method"] == method).map(|event| &event["params"])
     }
 
-    /// The value of an expression in the page, a promise's if it is one.
+    /// The value of an expression in the page. Promises are awaited.
     pub fn eval(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let mut answer = self.call("Runtime.evaluate", params);
@@ -136,7 +137,7 @@ impl Browser {
         panic!("{condition} did not come true");
     }
 
-    /// Presses a key, and lets go of it.
+    /// Presses and releases a key.
     pub fn press(&mut self, key: &str) {
         let code = match key {
             "Tab" => 9,
@@ -156,24 +157,25 @@ impl Browser {
         self.call("Input.dispatchKeyEvent", params);
     }
 
-    /// Types text where the focus is.
+    /// Types text into the focused element.
     pub fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// Gives the page another size.
+    /// Changes the size of the page.
     pub fn resize(&mut self, width: u32, height: u32) {
         let params = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": true});
         self.call("Emulation.setDeviceMetricsOverride", params);
     }
 
-    /// Lets the system be `light` or `dark`.
+    /// Sets the system's colour scheme to `light` or `dark`.
     pub fn prefer(&mut self, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// What the browser complained of: scripts that failed, what the policy forbade, messages of the console.
+    /// The problems that the browser reported: failed scripts, violations of the policy, and
+    /// console messages.
     pub fn complaints(&self) -> Vec<&Value> {
         let kinds = ["Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"];
         kinds.into_iter().flat_map(|kind| self.happened(kind)).collect()
@@ -182,7 +184,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // It closes when it is asked to; if it does not hear that any more, it is ended.
+        // Asks the browser to close, and kills it if it does not.
         let _ = self.requests.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
         for _ in 0..50 {
             if matches!(self.process.try_wait(), Ok(Some(_))) {

@@ -1,5 +1,5 @@
-//! Pages of `gen5 report` in Chromium, as those who look at them use them. It takes a browser, so plain `cargo test`
-//! leaves it out:
+//! Pages of `gen5 report` in Chromium, used with keyboard and mouse. These tests need a browser, so
+//! plain `cargo test` leaves them out:
 //!
 //! ```sh
 //! cargo test --test browser
@@ -23,11 +23,11 @@ use serde_json::{Value, json};
 use crate::chromium::Browser;
 use crate::support::{Folder, PNG};
 
-/// A prompt that would like to be a program, with what steers and deceives.
+/// A prompt with markup that would run scripts, and with control and invisible characters.
 const HOSTILE: &str = "</script><script>window.pwned = 1</script><img src=x onerror=\"window.pwned = 1\">\
     \" onfocus=\"window.pwned = 1\" autofocus x=\"<svg onload=window.pwned=1>\u{202e}gpj\u{1b}[31m\u{0}\u{2066}🏳️‍🌈";
 
-/// Steps of the trajectory.
+/// The number of steps in the trajectory.
 const STEPS: usize = 12;
 
 /// Writes a file with an image, noise and a trajectory.
@@ -55,14 +55,14 @@ fn write(folder: &Folder, name: &str, seed: u64, prompt: &str) {
     writer.finish(&metadata).unwrap();
 }
 
-/// A page of one file whose texts are hostile.
+/// The page of one file whose texts are hostile.
 fn single(folder: &Folder) -> PathBuf {
     write(folder, "a.gen5", 42, HOSTILE);
     folder.ok(&["report", "@/a.gen5", "-o", "@/a.html"]);
     folder.path("a.html")
 }
 
-/// A page of ten files, one of them damaged, one no file.
+/// The page of ten files, one damaged and one not in the format.
 fn gallery(folder: &Folder) -> PathBuf {
     let names: Vec<String> = (0..9).map(|at| format!("run-{at}.gen5")).collect();
     for (seed, name) in (0..).zip(&names) {
@@ -79,7 +79,7 @@ fn gallery(folder: &Folder) -> PathBuf {
     folder.path("all.html")
 }
 
-/// Nothing went wrong, and nothing but the page itself was asked for.
+/// Checks that the page caused no errors and requested only itself.
 fn assert_quiet(browser: &mut Browser) {
     assert_eq!(browser.eval("typeof window.pwned"), "undefined");
     assert_eq!(browser.complaints(), Vec::<&Value>::new());
@@ -92,7 +92,7 @@ fn assert_quiet(browser: &mut Browser) {
     assert_eq!(elsewhere, 1, "{requests:?}");
 }
 
-/// Text of the page that is seen, and is hard to read.
+/// Finds visible text with too little contrast.
 const PALE: &str = r#"(() => {
   const channels = (color) => {
     const [red, green, blue, alpha = 1] = color.match(/[\d.]+/g).map(Number);
@@ -132,7 +132,8 @@ fn assert_readable(browser: &mut Browser) {
     assert_eq!(found["pale"], json!([]));
 }
 
-/// What assistive technology is told: what can be used or seen has a name, headings are in order, landmarks are there.
+/// Checks the accessibility tree: controls and images have names, headings are in order, and
+/// landmarks exist.
 fn assert_accessible(browser: &mut Browser) {
     let tree = browser.call("Accessibility.getFullAXTree", json!({}));
     let nodes = tree["nodes"].as_array().unwrap();
@@ -163,7 +164,7 @@ fn assert_accessible(browser: &mut Browser) {
     let levels: Vec<u64> = levels.as_array().unwrap().iter().filter_map(Value::as_u64).collect();
     let steps = levels.windows(2).all(|pair| pair[1] <= pair[0] + 1);
     assert!(steps && levels.iter().filter(|level| **level == 1).count() == 1, "{levels:?}");
-    // What changes is told once: the count of cards, where there are some.
+    // At most one element announces changes: the count of cards.
     let told =
         browser.eval("document.querySelectorAll('output, [role=status], [role=alert], [aria-live]').length");
     assert!(told.as_u64().unwrap() <= 1, "{told}");
@@ -243,7 +244,7 @@ fn the_slider_moves_by_keyboard_through_the_steps() {
     assert_quiet(&mut browser);
 }
 
-/// The cards that are seen, by name, and what is said of them.
+/// The names of the visible cards, and the text of the count.
 const CARDS: &str = "(() => ({
   names: [...document.querySelectorAll('.card')].filter(card => card.checkVisibility())
     .map(card => card.querySelector('h2').textContent.replace(/run-|.gen5/g, '')).join(' '),
@@ -313,7 +314,7 @@ fn a_card_opens_and_the_way_back_leads_to_it() {
     browser.press("Tab");
     assert_eq!(browser.eval("document.activeElement.hash"), "#file-3");
     browser.press("Enter");
-    // The browser itself moves the focus, before the page hears of it and names the file.
+    // The browser moves the focus before the page handles the new address and changes its title.
     let arrived = |name: &str, id: &str| {
         format!(
             "document.title === '{name} · 10 files · gen5 report' && document.activeElement.id === '{id}'"
@@ -323,12 +324,12 @@ fn a_card_opens_and_the_way_back_leads_to_it() {
     assert_eq!((browser.eval(open), browser.eval(cards)), (json!("file-3"), json!(false)));
     assert_accessible(&mut browser);
 
-    // The way past what comes first does not close it.
+    // The skip link does not close the open file.
     browser.eval("document.querySelector('.skip').click()");
     assert_eq!(browser.eval("[document.activeElement.id, location.hash]"), json!(["main", "#file-3"]));
     assert_eq!(browser.eval(open), "file-3");
 
-    // The next of those that are found.
+    // The next file among those that match the filter.
     browser.eval("[...document.querySelectorAll('.next')].find(link => link.checkVisibility()).click()");
     browser.wait(&arrived("run-3.gen5", "file-5"));
     browser.eval("history.back()");
@@ -339,7 +340,7 @@ fn a_card_opens_and_the_way_back_leads_to_it() {
     assert_eq!(browser.eval(cards), true);
     assert_eq!(browser.eval(CARDS), json!({"names": "1 3 5 7", "count": "4 of 10 files"}));
 
-    // A file that the filter hides has none beside it.
+    // A file hidden by the filter has no previous or next file.
     browser.eval("location.hash = '#file-4'");
     browser.wait("document.activeElement.id === 'file-4'");
     let beside = "[...document.querySelectorAll('#file-4 :is(.previous, .next)')].map(link => link.hidden)";
@@ -364,7 +365,7 @@ fn light_and_dark_can_be_read_and_chosen() {
         papers.push(browser.eval(paper));
     }
     assert_ne!(papers[0], papers[1]);
-    // The system is dark; the button leads to light, dark, and back to the system.
+    // The system is dark. The button cycles through light, dark, and the system's scheme.
     for (words, expected) in [("light", 0), ("dark", 1), ("as the system", 1)] {
         browser.eval("document.querySelector('#theme').click()");
         assert_eq!(browser.eval("document.querySelector('#theme').textContent"), format!("Theme: {words}"));

@@ -13,7 +13,7 @@ pub(crate) static MEMORY: Memory = Memory(PeakAlloc);
 pub(crate) struct Memory(PeakAlloc);
 
 impl Memory {
-    /// Bytes that are allocated now.
+    /// Bytes currently allocated.
     pub(crate) fn now(&self) -> usize {
         self.0.current_usage()
     }
@@ -23,7 +23,7 @@ impl Memory {
         self.0.reset_peak_usage();
     }
 
-    /// The maximum of allocated bytes since the start.
+    /// The peak of allocated bytes since the start.
     pub(crate) fn most(&self) -> usize {
         self.0.peak_usage()
     }
@@ -38,12 +38,13 @@ unsafe impl GlobalAlloc for Memory {
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: It was allocated with this layout here, so with this piece there.
+        // SAFETY: `alloc` got this layout, so the inner allocator got this piece.
         unsafe { self.0.dealloc(at, piece(layout)) }
     }
 }
 
-/// The size that `malloc` takes for a layout. If it overflows, the layout stays, and allocation fails.
+/// The size of the block that `malloc` uses for a layout. On overflow the layout stays the same,
+/// and allocation fails.
 fn piece(layout: Layout) -> Layout {
     let size = layout.size().checked_add(8).and_then(|size| size.checked_next_multiple_of(16));
     size.and_then(|size| Layout::from_size_align(size.max(32), layout.align()).ok()).unwrap_or(layout)

@@ -1,4 +1,4 @@
-//! Small files whose tables have much text, of every kind that commands read.
+//! Small files with very long tables, of every kind that commands read.
 
 use gen5::Reader;
 use gen5::chunk::Digest;
@@ -6,37 +6,37 @@ use serde_json::json;
 
 use crate::support::{Builder, Chunk};
 
-/// A file, and what it is called.
+/// A file and its name.
 pub(crate) struct Bomb {
     pub(crate) name: &'static str,
     pub(crate) file: Vec<u8>,
-    /// Bytes of its text: that of the table, and that of the environment.
+    /// Bytes of text in its table and environment.
     pub(crate) text: usize,
     /// Whether it has very many latents.
     pub(crate) is_crowd: bool,
 }
 
-/// A file with one latent, and a prompt that takes its place on a picture.
+/// A file with one latent and a prompt that fills its space on a picture.
 pub(crate) fn plain() -> Vec<u8> {
     Builder::new([latent()]).replace(r#""prompt":"p""#, &format!(r#""prompt":"{}""#, "x".repeat(700))).build()
 }
 
-/// A file with as many latents as a picture has room for.
+/// A file with the maximum number of latents on a picture.
 pub(crate) fn crowd() -> Vec<u8> {
     records(48 * RECORD, |index, _| {
         chunk(json!({"shape": [1], "dtype": "float32", "key": format!("k{index}")}))
     })
 }
 
-/// Bytes of a record, about.
+/// The approximate size of a record in bytes.
 const RECORD: usize = 250;
 
-/// One text as often as it takes to make so many bytes, with commas between.
+/// Repeats an element, separated by commas, up to `text` bytes.
 fn list(text: usize, element: &str) -> String {
     vec![element; text / (element.len() + 1)].join(",")
 }
 
-/// Members of different names, each with this value.
+/// Members with distinct names that all have this value.
 fn members(text: usize, value: &str) -> String {
     let count = text / (value.len() + 8);
     (0..count).map(|number| format!("\"{number:x}\":{value}")).collect::<Vec<_>>().join(",")
@@ -46,7 +46,7 @@ fn latent<'a>() -> Chunk<'a> {
     Chunk::latent("a", &[2, 2], &[0.0; 4])
 }
 
-/// A file in whose table this text is in the place of that one.
+/// A file in whose table `from` is replaced by `to`.
 fn replaced(from: &str, to: &str) -> Vec<u8> {
     Builder::new([latent()]).replace(from, to).build()
 }
@@ -56,7 +56,7 @@ fn with(members: &str) -> Vec<u8> {
     replaced("\"prompt\"", &format!("{members},\"prompt\""))
 }
 
-/// A file with as many records as come to so many bytes of text.
+/// A file whose records take about `text` bytes of text.
 fn records(text: usize, of: impl Fn(usize, usize) -> Chunk<'static>) -> Vec<u8> {
     let count = (text / RECORD).min(262_144);
     Builder::new((0..count).map(|index| of(index, count))).build()
@@ -67,7 +67,7 @@ fn chunk(extra: serde_json::Value) -> Chunk<'static> {
     Chunk::raw("LATN", b"F32\0", &[0; 4], extra)
 }
 
-/// Files with about so many bytes of text, one of each kind that commands read.
+/// Files with about `text` bytes of text, one of each kind that commands read.
 pub(crate) fn bombs(text: usize, is_wanted: impl Fn(&str) -> bool) -> Vec<Bomb> {
     let (list, members) = (|element: &str| list(text, element), |value: &str| members(text, value));
     let records = |of: fn(usize, usize) -> Chunk<'static>| records(text, of);
@@ -158,7 +158,7 @@ pub(crate) fn bombs(text: usize, is_wanted: impl Fn(&str) -> bool) -> Vec<Bomb> 
     let bomb = |&(name, make): &(&'static str, &dyn Fn() -> Vec<u8>)| {
         let file = make();
         let reader = Reader::from_bytes(file.clone());
-        // A file that is refused counts with the requested text.
+        // For a file that cannot be opened, the requested size counts.
         let (text, is_crowd) = reader.map_or((text, false), |reader| {
             let environment = reader.environment_json().unwrap().map_or(0, |json| json.len());
             (reader.manifest_json().len() + environment, reader.latents().len() > 1)

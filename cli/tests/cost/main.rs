@@ -1,5 +1,5 @@
-//! What commands allocate for files that are made to cost much, counted by the allocator. It counts for the whole process, so
-//! there is one test, which runs one command after the other.
+//! The memory that commands allocate for files made to be costly. The allocator counts for the
+//! whole process, so a single test runs all commands in sequence.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod allocator;
@@ -17,9 +17,9 @@ use tempfile::TempDir;
 use crate::allocator::MEMORY;
 use crate::bombs::{Bomb, bombs, crowd, plain};
 
-/// Every command that reads a GEN5 file or metadata, with the options that make it read or write something else of it. `%` is
-/// the file, `@` a folder: `@/plain.gen5` is a small file, `@/same.gen5` a copy of the file, and `@/model_info.json` its
-/// metadata.
+/// Commands that read a GEN5 file or metadata, with the options that affect their inputs or
+/// outputs. `%` is the file and `@` a folder: `@/plain.gen5` is a small file, `@/same.gen5` a copy
+/// of the file, and `@/model_info.json` its metadata.
 const COMMANDS: [&str; 36] = [
     "info %",
     "info --json %",
@@ -62,26 +62,27 @@ const COMMANDS: [&str; 36] = [
 /// Bytes of text in a table.
 const TEXT: usize = 64 << 10;
 
-/// Those of the largest tables that are read.
+/// Bytes of text in the largest tables that are read.
 const LARGEST: usize = 125 << 20;
 
-/// How many times its text a table may take: the bound that `gen5::Limits` names.
+/// The memory that a table may take, as a multiple of its text. This is the bound that
+/// `gen5::Limits` documents.
 const TIMES: usize = 8;
 
-/// A text in the place of a number is repeated by the parser's error, six times as long where all of it is escaped; here the
-/// buffer counts twice while it grows.
+/// The multiple for a text in place of a number. The parser's error repeats it, with escapes that
+/// make it six times as long, and a growing buffer counts twice.
 const TIMES_OF_AN_ERROR: usize = 13;
 
-/// Buffers that grow with the text, up to a bound.
+/// The size of buffers that grow with the text up to a bound.
 const BESIDE: usize = 128 << 10;
 
-/// Tags are as many as `Limits::tags` at most, 24 bytes each and an allocation.
+/// The size of `Limits::tags` tags at 24 bytes each, with their allocations.
 const TAGS: usize = 16 << 20;
 
-/// Members that differ are listed up to a number.
+/// The size of a list of different members, which has a bound.
 const LISTED: usize = 4 << 20;
 
-/// A folder with a file, and what commands need beside it.
+/// A folder with a file and the other inputs of the commands.
 struct Scene {
     folder: TempDir,
     file: PathBuf,
@@ -101,7 +102,7 @@ impl Scene {
         Self { folder, file }
     }
 
-    /// Removes the results of a command.
+    /// Removes a command's results.
     fn clear(&self) {
         for entry in fs::read_dir(self.folder.path()).unwrap() {
             let path = entry.unwrap().path();
@@ -112,7 +113,7 @@ impl Scene {
         }
     }
 
-    /// Runs a command. Returns its exit code, the most that it had allocated at one time, and what it said.
+    /// Runs a command. Returns its exit code, its peak allocation, and its messages.
     fn run(&self, line: &str) -> (u8, usize, String) {
         let word = |word: &str| match word {
             "%" => self.file.clone().into(),
@@ -128,16 +129,17 @@ impl Scene {
     }
 }
 
-/// An array of one zero.
+/// A `.npy` file with one zero.
 fn npy() -> Vec<u8> {
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }";
     let header = format!("{header:<117}\n");
     [b"\x93NUMPY\x01\0v\0".as_slice(), header.as_bytes(), &[0; 4]].concat()
 }
 
-/// Runs all commands on these files.
+/// Runs all commands on these files and checks their memory.
 fn hold(bombs: impl IntoIterator<Item = Bomb>) {
-    // What they take for files that cost nothing; the first time, some things are made that stay.
+    // The usual cost of each command, measured with files that are cheap to read. The first run
+    // also makes some allocations that persist.
     Scene::of(&plain()).run(COMMANDS[0]);
     let usual = [plain(), crowd()].map(|file| COMMANDS.map(|line| Scene::of(&file).run(line).1));
     for Bomb { name, file, text, is_crowd } in bombs {
@@ -164,7 +166,7 @@ fn no_command_takes_more_than_eight_times_the_text_of_a_table() {
     headers_of_arrays();
 }
 
-/// Files with large tables are looked at one by one, however many are named.
+/// Files with large tables are read one at a time, regardless of their number.
 fn many_files() {
     let tags = format!("[{}]", vec!["\"a\""; 150_000].join(","));
     let file = support::Builder::new([]).replace(r#"["t"]"#, &tags).build();
@@ -177,7 +179,7 @@ fn many_files() {
     }
 }
 
-/// Files of arrays with long headers. A parsed header takes at most 40 times its text.
+/// Array files with long headers. A parsed header takes at most 40 times its text.
 fn headers_of_arrays() {
     const TIMES: usize = 40;
 
@@ -207,7 +209,7 @@ fn headers_of_arrays() {
     }
 }
 
-/// Some minutes, with optimization.
+/// Takes some minutes with optimization.
 #[test]
 #[ignore = "takes minutes, and a GiB of memory"]
 fn the_largest_tables_cost_no_more() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::scene::{LEFT, Scene, said};
 
-/// Where hashes are compared once for all that is read piece by piece, that is behind the reading.
+/// These commands read values in blocks and compare hashes at the end.
 #[test]
 fn what_is_changed_while_it_is_taken_apart_is_not_published() {
     for words in
@@ -16,7 +16,7 @@ fn what_is_changed_while_it_is_taken_apart_is_not_published() {
         let scene = Scene::of("split");
         scene.reset();
         let (file, out) = (scene.folder.path("in.gen5"), scene.there().join("out"));
-        // When the draft is there, the file is open, and none of its values was read.
+        // When the draft folder exists, the file is open, but none of its values has been read.
         let mut command = std::process::Command::new("strace");
         command.args(["-f", "-o", "/dev/null", "-e", "trace=mkdir", "-e", "inject=mkdir:delay_exit=2000000"]);
         command.arg(env!("CARGO_BIN_EXE_gen5")).args(words).arg(&file).arg("-o").arg(&out);
@@ -36,8 +36,8 @@ fn what_is_changed_while_it_is_taken_apart_is_not_published() {
     }
 }
 
-/// Between the look of `set` at its file and its rename, which are a second apart here: `pack --force` waits for it, so that
-/// what it writes is not lost.
+/// `set` reads a file and renames its result over it a second later. Meanwhile `pack --force`
+/// waits, so that its output is not lost.
 #[test]
 fn nothing_comes_between_a_look_at_a_file_and_its_replacement() {
     let [set, pack] = ["set", "pack"].map(Scene::of);

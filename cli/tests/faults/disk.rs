@@ -1,8 +1,9 @@
-//! What a disk may hold after the loss of power.
+//! A model of a disk's possible contents after a loss of power.
 //!
-//! Promised is what was synced: the bytes of a file by its `fsync`, the names in a folder by that of the folder. Of all else
-//! any part may be there: writes in any order, of each any sectors, files of any of the lengths that they had, any of
-//! the names. That is more than file systems do; with ext4 a file's `fsync` keeps its name, too.
+//! Only synced data is guaranteed: the bytes of a file by its `fsync`, the names in a folder by an
+//! `fsync` of the folder. Any subset of the other changes may survive: writes in any order, any
+//! sectors of each write, any of a file's lengths, and any of the names. Real file systems
+//! guarantee more; on ext4, for example, the `fsync` of a file also keeps its name.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,10 @@ use crate::Random;
 
 const SECTOR: usize = 512;
 
-/// Which file, whatever its name.
+/// Identifies a file regardless of its name.
 pub type Inode = usize;
 
-/// A change, in the order in which a program made it.
+/// A change to a folder or file. Changes are recorded in the order of the system calls.
 #[derive(Clone, Debug)]
 pub enum Change {
     Write { file: Inode, at: usize, bytes: Vec<u8> },
@@ -25,7 +26,7 @@ pub enum Change {
     SyncFolder,
 }
 
-/// A folder: files that were on the disk at the start, under their names, and what was done since.
+/// The files and names of a folder at the start, and the changes made since.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     pub files: Vec<Vec<u8>>,
@@ -33,12 +34,12 @@ pub struct Recording {
     pub changes: Vec<Change>,
 }
 
-/// Files by their names.
+/// File contents by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 impl Recording {
-    /// What may be found if the power goes after `done` changes. Of what is not promised each part is there with this
-    /// likelihood.
+    /// A possible state after a loss of power that follows the first `done` changes. Each change
+    /// that is not guaranteed survives with this probability.
     pub fn lose_power(&self, done: usize, likelihood: f64, random: &mut Random) -> Files {
         let mut files: BTreeMap<Inode, File> =
             self.files.iter().cloned().enumerate().map(|(inode, bytes)| (inode, File::of(bytes))).collect();
@@ -80,7 +81,7 @@ fn rename(names: &mut BTreeMap<String, Inode>, change: &Change) {
     }
 }
 
-/// The bytes of a file: those that are promised, and what was done to them since.
+/// The guaranteed bytes of a file, and the changes since the last sync.
 #[derive(Default)]
 struct File<'c> {
     synced: Vec<u8>,
@@ -103,7 +104,7 @@ impl File<'_> {
     }
 
     fn lose_power(mut self, likelihood: f64, random: &mut Random) -> Vec<u8> {
-        // In any order.
+        // Pending changes reach the disk in any order.
         for at in (1..self.pending.len()).rev() {
             self.pending.swap(at, random.below(at + 1));
         }

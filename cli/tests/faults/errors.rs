@@ -1,4 +1,4 @@
-//! Each system call that touches the destination fails, or what is read.
+//! Makes each system call fail that touches the destination or an input.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -13,8 +13,8 @@ const ERRORS: [(&str, &str); 4] = [
     ("EINTR", "Interrupted system call (os error 4)"),
 ];
 
-/// Whether a command cannot do without a call. Without others it can: those that look for leftovers, and those that lock,
-/// which open nothing through a link.
+/// Whether a command fails without this call. Commands can do without the calls that look for
+/// leftovers, and those that open a file without following links to lock it.
 fn is_needed(call: &Call) -> bool {
     match &*call.name {
         "read" | "pread64" | "write" | "pwrite64" | "fsync" | "ftruncate" | "fchmod" | "mkdir" => true,
@@ -24,7 +24,7 @@ fn is_needed(call: &Call) -> bool {
     }
 }
 
-/// Lets a call fail, and looks at what is left. Returns whether the command has succeeded all the same.
+/// Makes a call fail and checks the files afterwards. Returns whether the command succeeded anyway.
 fn fail(scene: &Scene, target: &Target, (error, reason): (&str, &str), times: &str) -> bool {
     let Target { call, nth } = target;
     scene.reset();
@@ -36,7 +36,7 @@ fn fail(scene: &Scene, target: &Target, (error, reason): (&str, &str), times: &s
     assert!(injected.arguments.contains(&scene.place()), "{what}");
 
     let (state, left) = scene.state(&what);
-    // What cannot be opened cannot be emptied.
+    // A folder that cannot be opened cannot be emptied.
     let cannot_clean_up =
         times == "+" && scene.before.is_empty() && matches!(&*call.name, "openat" | "statx");
     assert!(left == 0 || cannot_clean_up && left == 1, "{} leaves {left}, {what}", scene.name);
@@ -46,13 +46,13 @@ fn fail(scene: &Scene, target: &Target, (error, reason): (&str, &str), times: &s
             assert!(said(&ran).is_empty(), "{}, {what}", scene.name);
             return true;
         }
-        // Where every write fails, nothing can be said.
+        // If every write fails, the error cannot be printed either.
         Some(1) if times == "+" && call.name == "write" => assert_eq!(state, State::Before, "{what}"),
         Some(1) => {
             let message = said(&ran);
             assert!(message.starts_with("gen5: ") && message.lines().count() == 1, "{what}");
             assert!(message.contains(&scene.place()) && message.contains(reason), "{what}");
-            // The last step: the folder, when the new file is there.
+            // The sync of the folder is the last step, when the new file is in place.
             let is_there =
                 message.contains("the file is there, complete, but may not survive a power failure");
             assert_eq!(state, if is_there { State::After } else { State::Before }, "{}, {what}", scene.name);
@@ -76,7 +76,7 @@ fn all_fail(name: &'static str) {
             continue;
         }
         for error in ERRORS {
-            // What is interrupted is tried again, so that no end of that would be no end.
+            // Interrupted calls are retried. Endless interruptions would therefore never end.
             let for_long = if error.0 == "EINTR" { format!("..{}", target.nth + 2) } else { "+".into() };
             for times in ["", &for_long] {
                 let succeeded = fail(&scene, target, error, times);
@@ -105,7 +105,7 @@ fn an_error_of_any_call_of_other_commands_leaves_what_was_there() {
     ["set", "merge", "render", "unpack", "split"].into_iter().for_each(all_fail);
 }
 
-/// What is moved into a folder that is there comes file by file.
+/// Files are moved one by one into an existing folder.
 #[test]
 fn in_a_folder_that_is_there_each_file_is_the_old_or_the_new_one() {
     let scene = Scene::of("unpack --force");
@@ -126,14 +126,14 @@ fn in_a_folder_that_is_there_each_file_is_the_old_or_the_new_one() {
                 assert!(is_whole, "{fault} at rename {nth}: {name}");
             }
             assert_eq!(tree.keys().any(|name| name.contains(LEFT)), is_killed, "{fault} at rename {nth}");
-            // The next takes away what was left, and completes the rest.
+            // The next run removes the leftovers and completes the folder.
             assert!(scene.command(&[]).output().unwrap().status.success());
             assert_eq!(scene.tree(), scene.after, "{fault} at rename {nth}");
         }
     }
 }
 
-/// Lets all calls of some names fail, and looks at what is left. Returns the exit code.
+/// Makes all calls of some names fail and checks the files. Returns the exit code.
 fn refuse_all(scene: &Scene, names: &str, error: &str) -> Option<i32> {
     let inject = format!("inject={names}:error={error}");
     let (ran, calls) = strace(scene, &["-e", &format!("trace={names}"), "-e", &inject]);
@@ -144,7 +144,7 @@ fn refuse_all(scene: &Scene, names: &str, error: &str) -> Option<i32> {
     ran.status.code()
 }
 
-/// Some file systems have neither a rename that replaces nothing nor links.
+/// Some file systems support neither links nor a rename that fails if the name exists.
 #[test]
 fn where_nothing_keeps_a_name_it_is_taken_first() {
     for (name, calls) in
@@ -158,7 +158,7 @@ fn where_nothing_keeps_a_name_it_is_taken_first() {
     }
 }
 
-/// The same where an empty folder is there, into which file after file is moved.
+/// An empty folder already exists, so files are moved into it one by one.
 #[test]
 fn where_nothing_keeps_a_name_files_are_moved_all_the_same() {
     let scene = Scene::of("unpack, without --force");
@@ -169,7 +169,7 @@ fn where_nothing_keeps_a_name_files_are_moved_all_the_same() {
     }
 }
 
-/// Files that were moved into an empty folder are taken back when another cannot be.
+/// If moving a file into an empty folder fails, the files moved before are removed.
 #[test]
 fn in_an_empty_folder_there_are_all_files_or_none() {
     let scene = Scene::of("unpack, without --force");
@@ -189,8 +189,8 @@ fn in_an_empty_folder_there_are_all_files_or_none() {
     }
 }
 
-/// Some file systems, and some sandboxes, let nobody change permissions. A file that was private stays so, and one that
-/// others could read is its owner's alone.
+/// Some file systems and sandboxes forbid changes of permissions. A private file stays private, and
+/// a readable one becomes readable only by its owner.
 #[test]
 fn where_permissions_cannot_be_changed_nobody_gains_any() {
     for name in ["pack", "set", "render"] {
@@ -216,7 +216,7 @@ fn where_permissions_cannot_be_changed_nobody_gains_any() {
     }
 }
 
-/// Some file systems cannot rename in a way that replaces nothing.
+/// Some file systems do not support a rename that fails if the name exists.
 #[test]
 fn where_a_name_cannot_be_kept_by_renaming_it_is_by_a_link() {
     let scene = Scene::of("pack, new");
@@ -228,7 +228,7 @@ fn where_a_name_cannot_be_kept_by_renaming_it_is_by_a_link() {
     }
 }
 
-/// Some file systems cannot sync a folder, and say so.
+/// Some file systems cannot sync a folder and return an error.
 #[test]
 fn a_folder_that_cannot_be_synced_is_no_error() {
     let scene = Scene::of("pack");
@@ -239,7 +239,7 @@ fn a_folder_that_cannot_be_synced_is_no_error() {
     }
 }
 
-/// As on some file systems of networks.
+/// Some network file systems have no locks.
 #[test]
 fn where_there_are_no_locks_nothing_is_taken_away() {
     let scene = Scene::of("pack");

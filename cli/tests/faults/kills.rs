@@ -1,4 +1,4 @@
-//! SIGKILL, at each system call and at moments by chance.
+//! SIGKILL at each system call, and at random times.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
@@ -10,13 +10,13 @@ use crate::strace::{Target, calls, strace};
 
 const KILLED: Option<i32> = Some(9);
 
-/// What was found after many kills.
+/// The states found after many kills.
 #[derive(Debug, Default)]
 struct Found {
     runs: usize,
     before: usize,
     after: usize,
-    /// How often a temporary was left, which the next run has to take away.
+    /// The number of runs that left a temporary file. The next run must remove it.
     left: usize,
 }
 
@@ -41,7 +41,7 @@ fn killed_at_each_call(name: &'static str) {
         scene.restore();
         let inject = format!("inject={}:signal=KILL:when={nth}", call.name);
         let (ran, _) = strace(&scene, &["-e", &format!("trace={}", call.name), "-e", &inject]);
-        // Not each call comes each time: those that wait for other threads, for one.
+        // Some calls, such as waits for other threads, do not occur in every run.
         if ran.status.success() {
             spared += 1;
             continue;
@@ -65,14 +65,14 @@ fn others_that_are_killed_at_any_call_leave_the_old_or_the_new() {
 }
 
 fn killed_by_chance(name: &'static str, kills: usize) {
-    // 1 MiB, so that most of the time is that of writing.
+    // With 1 MiB of values, most of the time goes into writing.
     let scene = Scene::with_values(name, 1 << 18);
     scene.reset();
     let start = Instant::now();
     for _ in 0..3 {
         assert!(scene.command(&[]).output().unwrap().status.success());
     }
-    // A little longer than it takes, so that some are not killed.
+    // Slightly longer than a run takes, so that some runs finish.
     let longest = start.elapsed() / 3 + Duration::from_millis(5);
     let (mut random, mut found, mut finished) = (Random(6), Found::default(), 0);
     while found.runs - finished < kills {
@@ -96,7 +96,7 @@ fn a_pack_that_is_killed_at_any_moment_leaves_the_old_file_or_the_new_one() {
     killed_by_chance(SIDE_BY_SIDE, 100);
 }
 
-/// Each takes away what those left that were killed, and nothing of those that live.
+/// Each writer removes the leftovers of killed ones, but not the files of those that still run.
 #[test]
 fn writers_beside_others_that_are_killed_finish() {
     let scene = Scene::of("pack");

@@ -1,6 +1,6 @@
-//! What is left when writing fails, or ends in its midst: system calls that return an error, full disks, limits, SIGKILL, and
-//! the loss of power. It takes Linux with strace, a C compiler and either root or user namespaces, so plain `cargo test`
-//! leaves it out:
+//! Files after failed or interrupted writes: system calls that return errors, full disks, limits,
+//! SIGKILL, and loss of power. These tests need Linux with strace, a C compiler, and either root or
+//! user namespaces, so plain `cargo test` leaves them out:
 //!
 //! ```sh
 //! cargo test --test faults
@@ -22,7 +22,7 @@ mod strace;
 #[path = "../it/support.rs"]
 mod support;
 
-/// Numbers that are the same in each run (SplitMix64).
+/// A generator of the same numbers in each run (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -38,7 +38,7 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    /// Whether something of this likelihood happens.
+    /// Returns true with this probability.
     fn happens(&mut self, likelihood: f64) -> bool {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64 <= likelihood
     }

@@ -1,4 +1,4 @@
-//! The loss of power at any moment, on what a run is recorded to have done.
+//! Simulates a loss of power at each point of a recorded run.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use crate::disk::{Change, Recording};
 use crate::scene::Scene;
 use crate::strace::{Call, strace};
 
-/// States that are tried for each moment of a run.
+/// The number of states tried at each point of a run.
 const STATES: usize = 400;
 
 const CHANGES: &str = "trace=openat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,fallocate,copy_file_range,\
     sendfile,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir";
 
-/// Runs the command of a scene, and tells what it did to the folder of the destination.
+/// Runs the command of a scene and records its changes to the destination folder.
 fn record(scene: &Scene, more: &[&str]) -> Recording {
     scene.reset();
     let mut recording = Recording::default();
@@ -21,7 +21,7 @@ fn record(scene: &Scene, more: &[&str]) -> Recording {
         recording.names.insert(name.clone(), recording.files.len());
         recording.files.push(bytes.clone());
     }
-    // All of the bytes, in hexadecimal digits.
+    // strace prints all of the bytes, in hexadecimal.
     let options = ["-xx", "-s", "100000000", "-e", CHANGES];
     let (ran, calls) = strace(scene, &[&options[..], more].concat());
     assert!(ran.status.success(), "{ran:?}");
@@ -35,7 +35,7 @@ fn record(scene: &Scene, more: &[&str]) -> Recording {
     recording
 }
 
-/// The change that a call has made to the folder, in which files have these names now.
+/// The change that a call made to the folder. `running` maps the current names to files.
 fn change(
     call: &Call,
     there: &str,
@@ -44,7 +44,7 @@ fn change(
 ) -> Option<Change> {
     let texts: Vec<Vec<u8>> = texts(&call.arguments);
     let name_of = |text: &Vec<u8>| String::from_utf8_lossy(text).strip_prefix(there).map(str::to_owned);
-    // The path of the descriptor comes first; for openat it is that of the folder that is worked in.
+    // The descriptor's path comes first. For `openat` it is the working folder.
     let first = texts.first().and_then(name_of);
     let number = |nth_from_end: usize| {
         call.arguments.rsplit(", ").nth(nth_from_end).unwrap().parse::<usize>().unwrap()
@@ -88,7 +88,7 @@ fn change(
             running.remove(&name)?;
             Some(Change::Remove { name })
         }
-        // What the model does not know may not be there.
+        // The model must cover every call that names a file in the folder.
         other => match texts.iter().find_map(name_of) {
             Some(_) => panic!("{other}: {call:?}"),
             None => None,
@@ -96,7 +96,7 @@ fn change(
     }
 }
 
-/// The texts among arguments: in quotes, or the paths of descriptors in angle brackets.
+/// The texts among the arguments: in quotes, or as paths of descriptors in angle brackets.
 fn texts(arguments: &str) -> Vec<Vec<u8>> {
     let parts = arguments.split(['"', '<', '>']).filter(|part| part.starts_with("\\x"));
     let bytes = |part: &str| {
@@ -105,7 +105,8 @@ fn texts(arguments: &str) -> Vec<Vec<u8>> {
     parts.map(bytes).collect()
 }
 
-/// Loses power at each moment of a run, in many ways. Returns how many states there were, or what is wrong with one.
+/// Simulates losses of power at each point of a run. Returns the number of states, or a description
+/// of the first wrong one.
 fn try_all(scene: &Scene, recording: &Recording) -> Result<usize, String> {
     let (name, new) = scene.after.first_key_value().unwrap();
     let old = scene.before.get(name);
@@ -113,7 +114,7 @@ fn try_all(scene: &Scene, recording: &Recording) -> Result<usize, String> {
     let mut states = 0;
     for done in 0..=recording.changes.len() {
         for state in 0..STATES {
-            // None of it, all of it, and anything between.
+            // None, all, or some of the changes survive.
             let likelihood = [0.0, 1.0, 0.5, 0.9, 0.99][state % 5];
             let files = recording.lose_power(done, likelihood, &mut random);
             states += 1;
@@ -144,12 +145,12 @@ fn the_loss_of_power_leaves_the_old_file_or_the_new_one() {
     }
 }
 
-/// The model can fail: it finds each sync that is left out, and a file that is written to where it is.
+/// Tests the model itself: it detects each omitted sync, and a file that is overwritten in place.
 #[test]
 fn the_loss_of_power_is_noticed_where_syncs_are_left_out() {
     let scene = Scene::of("pack");
     for (nth, expected) in [(1, "Rename"), (2, "Rename")] {
-        // strace says that it was done, and does not do it.
+        // strace reports success without making the call.
         let recording = record(&scene, &["-e", &format!("inject=fsync:retval=0:when={nth}")]);
         let problem = try_all(&scene, &recording).unwrap_err();
         assert!(problem.contains(expected), "without sync {nth}: {problem}");

@@ -1,4 +1,4 @@
-//! Disks that are full, and limits for files.
+//! Full disks, and limits for the size of files.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,8 @@ use crate::support::Folder;
 
 const STEP: usize = 4096;
 
-/// Runs the test of this name anew, in a namespace of its own, in which it may mount. Whether this is that.
+/// Whether the test may mount file systems. If not, runs the test of this name again in a new
+/// namespace and returns false.
 fn is_in_namespace(name: &str) -> bool {
     const MARK: &str = "GEN5_TEST_MAY_MOUNT";
     if std::env::var_os(MARK).is_some() {
@@ -42,7 +43,7 @@ fn mount(kind: &str, options: &str, at: &Path) {
     assert!(ran.status.success(), "{ran:?}");
 }
 
-/// A scene whose destination is on a file system of its own.
+/// A scene with its destination on a separate file system.
 fn mounted(name: &'static str, kind: &str, options: &str) -> Scene {
     let folder = Folder::new();
     fs::create_dir(folder.path("disk")).unwrap();
@@ -91,7 +92,7 @@ fn a_full_disk_leaves_what_was_there() {
     }
 }
 
-/// Said before values are read.
+/// The error comes before most of the values are read.
 #[test]
 fn a_disk_that_cannot_be_written_to_is_told_before_the_work() {
     if !is_in_namespace("room::a_disk_that_cannot_be_written_to_is_told_before_the_work") {
@@ -119,7 +120,7 @@ fn a_disk_that_cannot_be_written_to_is_told_before_the_work() {
     }
 }
 
-/// A limit for the length of a file (`ulimit -f`) comes with a signal that would end the process.
+/// A limit for file sizes (`ulimit -f`) also sends a signal, which ends a process by default.
 #[test]
 fn a_limit_for_files_leaves_what_was_there() {
     for name in NAMES.into_iter().chain([SIDE_BY_SIDE]) {
@@ -160,7 +161,8 @@ fn results_over_a_limit_are_an_error() {
     assert!(said(&ran).ends_with("could not write the results: File too large (os error 27)\n"), "{ran:?}");
 }
 
-/// ramfs, which is not among the file systems that are known, has locks; a network's would have them, too.
+/// Leftovers are only removed on known local file systems. ramfs is not one of them, although it
+/// has locks, as a network file system may.
 #[test]
 fn on_a_file_system_that_is_not_known_nothing_is_taken_away() {
     if !is_in_namespace("room::on_a_file_system_that_is_not_known_nothing_is_taken_away") {

@@ -1,4 +1,4 @@
-//! A command, what it works on, and what is at its destination before and after.
+//! A command with its inputs, and the contents of its destination before and after.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -8,37 +8,37 @@ use std::process::{Command, Output};
 
 use crate::support::Folder;
 
-/// Files by their paths.
+/// File contents by path.
 pub type Tree = BTreeMap<String, Vec<u8>>;
 
-/// The names of the scenes in which all of the destination appears in one step.
+/// The names of the scenes whose destination is published in one step.
 pub const NAMES: [&str; 9] =
     ["pack", "pack, new", "pack --compress", "repack", "set", "merge", "render", "unpack", "split"];
 
-/// The scene in which several threads write to one file. The order of its calls is not always the same.
+/// The scene in which several threads write to one file. The order of its calls varies.
 pub const SIDE_BY_SIDE: &str = "pack, side by side";
 
-/// What makes a file that is the same each time.
+/// Options that make the output of `pack` reproducible.
 const MODEL: [&str; 7] =
     ["--model-name", "SD", "--model-version", "3", "--date", "2026-11-24", "--no-environment"];
 
-/// The mode of files that were there before, which is not that of new ones.
+/// The mode of existing files. It differs from that of new files.
 const MODE: u32 = 0o600;
 
-/// How the names of what was left behind end.
+/// The suffix of temporary files and folders.
 pub const LEFT: &str = ".gen5-partial";
 
-/// A command in a folder of its own.
+/// A command with a separate folder.
 pub struct Scene {
     pub name: &'static str,
     pub folder: Folder,
     words: Vec<String>,
-    /// What is at the destination before, and after an undisturbed run.
+    /// The contents of the destination before, and after an undisturbed run.
     pub before: Tree,
     pub after: Tree,
 }
 
-/// What a command left of its destination.
+/// The state of the destination after a command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum State {
     Before,
@@ -51,14 +51,14 @@ impl Scene {
         Self::with_values(name, 8000)
     }
 
-    /// The same with another number of values.
+    /// The same scene with another number of values.
     pub fn with_values(name: &'static str, values: usize) -> Self {
         let folder = Folder::new();
         fs::create_dir(folder.path("there")).unwrap();
         Self::in_folder(name, folder, values)
     }
 
-    /// The same in a folder that has `there` for destinations already.
+    /// The same scene in a folder that already contains `there`.
     pub fn in_folder(name: &'static str, folder: Folder, values: usize) -> Self {
         let wave: Vec<f32> = (0..values).map(|at| (at as f32 * 0.37).sin()).collect();
         folder.npy("a.npy", &[values], &wave);
@@ -78,7 +78,7 @@ impl Scene {
         scene
     }
 
-    /// Where all of it is, as paths show it.
+    /// The path of the scene's folder.
     pub fn place(&self) -> String {
         self.folder.path("").to_str().unwrap().trim_end_matches('/').to_owned()
     }
@@ -88,7 +88,7 @@ impl Scene {
         self.folder.path("there")
     }
 
-    /// Puts there what was there before, and nothing else.
+    /// Empties the destination and restores its initial contents.
     pub fn reset(&self) {
         for entry in fs::read_dir(self.there()).unwrap() {
             let path = entry.unwrap().path();
@@ -102,7 +102,7 @@ impl Scene {
         }
     }
 
-    /// Puts there what was there before, beside what was left behind.
+    /// Restores the initial contents of the destination, and keeps leftovers.
     pub fn restore(&self) {
         if self.before.is_empty() {
             _ = fs::remove_dir_all(self.there().join("out"));
@@ -113,8 +113,8 @@ impl Scene {
         }
     }
 
-    /// The command, run by another one. It works on one thread, so that its calls come in the same order each time; but for
-    /// [`SIDE_BY_SIDE`].
+    /// The command, run by the program `by`. It works on one thread, so that its calls always come
+    /// in the same order, except for [`SIDE_BY_SIDE`].
     pub fn command(&self, by: &[&str]) -> Command {
         let mut words = by.iter().map(ToString::to_string).collect::<Vec<_>>();
         words.push(env!("CARGO_BIN_EXE_gen5").into());
@@ -122,7 +122,7 @@ impl Scene {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env("RAYON_NUM_THREADS", if self.name == SIDE_BY_SIDE { "4" } else { "1" });
         command.current_dir("/");
-        // Cargo's, in which libraries would be looked for.
+        // Cargo sets this, which would add searches for libraries.
         command.env_remove("LD_LIBRARY_PATH");
         command
     }
@@ -133,7 +133,8 @@ impl Scene {
         tree
     }
 
-    /// What is at the destination, with the mode that it had, and how many temporaries are beside it.
+    /// The state of the destination, and the number of temporary files in it. Checks that modes are
+    /// unchanged.
     #[track_caller]
     pub fn state(&self, what: &str) -> (State, usize) {
         let names = crate::support::names(&self.there());
@@ -152,7 +153,7 @@ impl Scene {
         (state, left)
     }
 
-    /// Runs the command to its end, after which all is as if nothing had been before.
+    /// Runs the command again, and checks that it succeeds and leaves nothing over.
     #[track_caller]
     pub fn recovers(&self) {
         self.restore();
@@ -162,7 +163,8 @@ impl Scene {
     }
 }
 
-/// The words of a command, in which `@` stands for the folder, and what is at its destination before.
+/// The arguments of a command, with `@` for the folder, and the initial contents of its
+/// destination.
 fn script<'a>(name: &str, old: &'a [u8]) -> (Vec<&'static str>, Vec<(&'static str, &'a [u8])>) {
     let pack = |how, latents: &[&'static str]| {
         let latents = latents.iter().flat_map(|latent| ["--latent", latent]).collect::<Vec<_>>();
@@ -175,7 +177,7 @@ fn script<'a>(name: &str, old: &'a [u8]) -> (Vec<&'static str>, Vec<(&'static st
     let there = vec![("x.gen5", old)];
     match name {
         "pack" => (force(pack("none", &["b=@/a.npy"])), vec![("x.gen5", b"old")]),
-        // It comes to its name by another call: one that replaces nothing.
+        // A new file is published by a call that does not replace an existing one.
         "pack, new" => (pack("none", &["b=@/a.npy"]), Vec::new()),
         "pack --compress" => (force(pack("zstd", &["@/a.npy"])), there),
         SIDE_BY_SIDE => {
@@ -211,7 +213,7 @@ fn sizes(tree: &Tree) -> BTreeMap<&str, usize> {
     tree.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect()
 }
 
-/// What a process said on standard error.
+/// The messages of a process on standard error.
 pub fn said(ran: &Output) -> String {
     String::from_utf8_lossy(&ran.stderr).into_owned()
 }

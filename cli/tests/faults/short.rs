@@ -1,11 +1,11 @@
-//! Reads and writes that take a part of what they are given, or are interrupted.
+//! Reads and writes that transfer only part of their bytes, or are interrupted.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::scene::{NAMES, Scene, State, said};
 
-/// Compiles what stands between a process and the system.
+/// Compiles the library that intercepts system calls.
 fn library(folder: &Path) -> PathBuf {
     let library = folder.join("short.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/short.c");
@@ -18,8 +18,8 @@ fn library(folder: &Path) -> PathBuf {
     library
 }
 
-/// Runs a command whose calls are short: all of them, or one. Returns how many calls there were, how many of them were cut,
-/// and how many interrupted.
+/// Runs a command with all calls cut short, or only one. Returns the numbers of calls, of cut
+/// calls, and of interrupted calls.
 fn run(scene: &Scene, library: &Path, only: Option<usize>) -> [usize; 3] {
     scene.reset();
     let mut command = scene.command(&[]);
@@ -47,7 +47,7 @@ fn one_short_call_is_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
     for scene in ["pack", "repack"].map(Scene::of) {
-        // None is there with this number.
+        // No call has the number 0, so this run only counts calls.
         let [calls, ..] = run(&scene, &library, Some(0));
         let cut: usize = (1..=calls).map(|call| run(&scene, &library, Some(call))[1]).sum();
         assert!(cut > 10, "{}: {cut}", scene.name);

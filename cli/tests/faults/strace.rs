@@ -1,4 +1,4 @@
-//! System calls as strace tells of them, and as it lets them fail.
+//! System calls that strace reports, and that it makes fail.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,15 +6,15 @@ use std::process::Output;
 
 use crate::scene::Scene;
 
-/// A system call that has returned.
+/// A completed system call.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub thread: u32,
     pub name: String,
-    /// As strace writes them; descriptors with their path.
+    /// The arguments as strace prints them. Descriptors come with their paths.
     pub arguments: String,
     pub result: String,
-    /// Whether strace has made up the result.
+    /// Whether strace made up the result.
     pub is_injected: bool,
 }
 
@@ -34,7 +34,7 @@ fn parse(text: &str) -> Vec<Call> {
         let (thread, line) = line.trim_start().split_once(' ').unwrap();
         let thread = thread.parse().unwrap();
         let line = line.trim_start();
-        // Another thread's call came between.
+        // A call of another thread interrupted this line.
         if let Some(start) = line.strip_suffix(" <unfinished ...>") {
             unfinished.insert(thread, start.to_owned());
             continue;
@@ -44,7 +44,7 @@ fn parse(text: &str) -> Vec<Call> {
             Some((_, end)) => format!("{}{end}", unfinished.remove(&thread).unwrap()),
             None => line.to_owned(),
         };
-        // Signals and ends of threads are no calls.
+        // Lines about signals and ended threads are not calls.
         let Some((call, result)) = line.rsplit_once(" = ") else { continue };
         let Some((name, arguments)) = call.split_once('(') else { continue };
         calls.push(Call {
@@ -58,13 +58,14 @@ fn parse(text: &str) -> Vec<Call> {
     calls
 }
 
-/// A call of an undisturbed run: the how-manyth of its name it is in its thread, as strace counts.
+/// A call of an undisturbed run. `nth` counts the calls of the same name in its thread, as strace
+/// does.
 pub struct Target {
     pub call: Call,
     pub nth: usize,
 }
 
-/// The calls of an undisturbed run. They are those of the main thread, since all that matters is done by that.
+/// The calls of an undisturbed run. Only the main thread touches the destination.
 pub fn calls(scene: &Scene, options: &[&str]) -> Vec<Target> {
     scene.reset();
     let (ran, calls) = strace(scene, options);
@@ -84,13 +85,13 @@ pub fn calls(scene: &Scene, options: &[&str]) -> Vec<Target> {
     own.into_iter().map(|call| Target { nth: count(&call), call }).collect()
 }
 
-/// The calls of an undisturbed run that touch the destination or what is read, but for those that only clean up. Not what
-/// `render` reads: it shows what cannot be read as such.
+/// The calls of an undisturbed run that touch the destination or an input, except those that only
+/// clean up. For `render`, inputs are left out, because it shows unreadable latents as such.
 pub fn targets(scene: &Scene) -> Vec<Target> {
     let place = if scene.name == "render" { scene.there() } else { scene.place().into() };
     let mut targets = calls(scene, &["-e", "trace=%file,%desc"]);
     let cleans_up = |name: &str| matches!(name, "close" | "unlink" | "unlinkat" | "rmdir" | "execve");
-    // Messages go into a pipe.
+    // Standard error is a pipe.
     let says = |call: &Call| call.arguments.split(',').next().is_some_and(|first| first.contains("<pipe:["));
     let touches = |call: &Call| call.arguments.contains(place.to_str().unwrap()) && !says(call);
     targets.retain(|target| touches(&target.call) && !cleans_up(&target.call.name));

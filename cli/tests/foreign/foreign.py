@@ -1,8 +1,8 @@
-"""The libraries' side of the tests: numpy, safetensors and torch write files, and compare files.
+"""Writes and compares files with numpy, safetensors and torch for the tests.
 
-    python foreign.py make DIR           write files of every layout into DIR, and print their names
-    python foreign.py compare DIR OTHER  hold each file in DIR against that in OTHER; print the names of those that are equal
-    python foreign.py derived DIR        check what was made of DIR/made/plain.npy, unscaled, in DIR/comfyui and DIR/kohya
+    python foreign.py make DIR           write files of every layout into DIR, print their names
+    python foreign.py compare DIR OTHER  compare the files in DIR and OTHER, print the names of equal ones
+    python foreign.py derived DIR        check the files in DIR/comfyui and DIR/kohya, made from DIR/made/plain.npy
 """
 
 import json
@@ -62,7 +62,7 @@ def names(folder):
 
 
 def read(path):
-    """All arrays of a file, each as its dtype, its shape and its bytes, and the texts beside them."""
+    """The dtype, shape and bytes of all arrays of a file, and its metadata texts."""
     if path.suffix == ".npy":
         arrays, texts = {"": np.load(path)}, {}
     elif path.suffix == ".npz":

@@ -1,6 +1,7 @@
-//! Files that numpy, safetensors and torch write, packed and unpacked again, and read by them.
+//! Files written by numpy, safetensors and torch: packed, unpacked, and read by these libraries.
 //!
-//! Plain `cargo test` leaves this out, since it needs a Python that has them, such as that of the reference:
+//! Plain `cargo test` leaves these tests out, since they need a Python with the libraries, such as the
+//! reference environment:
 //!
 //! ```sh
 //! GEN5_REFERENCE_PYTHON=reference/bin/python cargo test -p gen5-cli --test foreign
@@ -11,10 +12,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-/// Names the Python interpreter.
+/// The environment variable that names the Python interpreter.
 const INTERPRETER: &str = "GEN5_REFERENCE_PYTHON";
 
-/// Runs a command of `foreign.py`; returns what it printed.
+/// Runs a command of `foreign.py` and returns its output.
 fn python(words: &[&Path]) -> String {
     let Some(interpreter) = std::env::var_os(INTERPRETER) else {
         panic!("{INTERPRETER} is not set. It names a Python that has numpy, safetensors and torch");
@@ -26,7 +27,7 @@ fn python(words: &[&Path]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs `gen5`, which has to succeed.
+/// Runs a `gen5` command that must succeed.
 fn gen5(words: &[&str]) {
     let (mut out, mut messages) = (Vec::new(), Vec::new());
     let args = std::iter::once("gen5").chain(words.iter().copied()).map(OsString::from);
@@ -36,7 +37,7 @@ fn gen5(words: &[&str]) {
 
 const MODEL: [&str; 5] = ["--model-name", "x", "--model-version", "1", "--no-environment"];
 
-/// Each file, packed alone and unpacked, is read by its own library as the file that it was.
+/// Packs and unpacks each file alone. Its library reads the same contents from the result.
 #[test]
 fn files_come_back_as_their_libraries_read_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +73,8 @@ fn files_come_back_as_their_libraries_read_them() {
     assert_eq!(python(&["compare".as_ref(), &made, &back]), files);
 }
 
-/// A folder of all of them becomes one file, and comes back, also after its latents were float32.
+/// Packs all files as one folder and unpacks them, also after their latents were converted to
+/// float32.
 #[test]
 fn a_folder_comes_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -97,7 +99,7 @@ fn a_folder_comes_back() {
     }
 }
 
-/// What is made of other latents is what ComfyUI and sd-scripts expect.
+/// Files made from other latents match the expectations of ComfyUI and sd-scripts.
 #[test]
 fn derived_files_are_as_their_programs_expect() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,10 @@
 //! Each session runs in its own folder with copies of the files of `tests/data`.
 //!
 //! ```sh
-//! cargo test -p gen5-cli --test it sessions -- trycmd=ls                    # sessions with ls in their name
-//! TRYCMD=overwrite cargo test -p gen5-cli --test it sessions && git diff    # accept the current output
+//! # Runs the sessions with ls in their names.
+//! cargo test -p gen5-cli --test it sessions -- trycmd=ls
+//! # Accepts the current output.
+//! TRYCMD=overwrite cargo test -p gen5-cli --test it sessions && git diff
 //! ```
 
 use std::fs;

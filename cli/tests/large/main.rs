@@ -1,4 +1,5 @@
-//! The memory that `gen5` takes for files of 8 GiB. As the crate's tests of the same name, left out by plain `cargo test`:
+//! The memory that `gen5` needs for files of 8 GiB. Like the library's test of the same name, it is
+//! left out of plain `cargo test`:
 //!
 //! ```sh
 //! cargo test --release --test large
@@ -23,13 +24,14 @@ use crate::room::Room;
 const THREADS: u64 = 2;
 const MIB: u64 = 1 << 20;
 
-/// As for the library: 64 MiB, 32 for the program and zstd's contexts, and two parts of 64 MiB for each thread.
+/// The limit for the library: 64 MiB, 32 MiB for the program and zstd's contexts, and two parts of
+/// 64 MiB for each thread.
 const LIMIT: u64 = (64 + 32 + THREADS * 2 * 64) * MIB;
 
-/// 4 GiB of float32.
+/// The shape of a float32 array of 4 GiB.
 const SHAPE: [usize; 2] = [1024, 1 << 20];
 
-/// A .npy file of zeros, which takes a page on the disk.
+/// Writes a sparse `.npy` file of zeros.
 fn sparse_npy(path: &Path) {
     let mut header = Vec::new();
     gen5_cli::convert::npy::write_header(&mut header, Dtype::F32, &SHAPE).unwrap();
@@ -38,14 +40,14 @@ fn sparse_npy(path: &Path) {
     file.set_len(header.len() as u64 + (4 << 30)).unwrap();
 }
 
-/// The most memory that a process had so far, in bytes; `None` when it has ended.
+/// The peak memory of a process so far, in bytes, or `None` if it has ended.
 fn peak_of(child: &Child) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024)
 }
 
-/// Runs `gen5` with these words in `folder`, and looks at its memory until it ends.
+/// Runs `gen5` in `folder` and monitors its memory until it ends.
 fn run(folder: &Path, words: &[&str]) {
     let start = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_gen5"))
@@ -86,16 +88,16 @@ fn working_on_8_gib_takes_the_memory_of_a_few_parts() {
     }
     std::fs::remove_dir_all(folder.join("out")).unwrap();
 
-    // Raw: over 4 GiB in one file.
+    // A raw file of over 4 GiB.
     run(folder, &[&["pack", "raw.gen5", "--compress", "none"], &model[..], &latents].concat());
     run(folder, &["verify", "raw.gen5"]);
 
-    // Raw and whole against compressed and in parts: all values are read.
+    // Comparing a raw latent with a compressed one in parts reads all values.
     run(folder, &["diff", "x.gen5", "raw.gen5"]);
     run(folder, &["cat", "x.gen5", "a", "--npy"]);
     run(folder, &["cat", "raw.gen5", "a", "--rows", "512.."]);
 
-    // Anew: compressed and in parts to raw and whole, raw to compressed, and apart and together again.
+    // Converts raw latents to compressed ones and the reverse, then splits and merges the file.
     run(folder, &["repack", "raw.gen5", "zstd.gen5", "--compress", "zstd"]);
     std::fs::remove_file(folder.join("raw.gen5")).unwrap();
     run(folder, &["repack", "x.gen5", "half.gen5", "--compress", "none", "--dtype", "float16"]);

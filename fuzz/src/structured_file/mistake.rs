@@ -1,36 +1,36 @@
-//! What can be wrong with a file.
+//! The mistakes that a file may contain.
 
 use arbitrary::Arbitrary;
 use serde_json::{Value, json};
 
-/// One thing that is wrong. Chunks, members and places are counted round.
+/// A single mistake. Indices of chunks, members and positions wrap around.
 #[derive(Arbitrary, Clone, Debug)]
 pub(super) enum Mistake {
-    /// A byte of a payload, whose hash is right again.
+    /// Changes a byte of a payload, and updates the hash.
     Payload { chunk: u8, at: u16, byte: u8 },
-    /// A byte of a chunk's own header.
+    /// Changes a byte of a chunk's header.
     Head { chunk: u8, at: u8, byte: u8 },
-    /// A byte of a chunk as it is stored.
+    /// Changes a byte of a stored chunk.
     Stored { chunk: u8, at: u16, byte: u8 },
-    /// A chunk is stored with some bytes less or more, and its record says so.
+    /// Adds or removes stored bytes of a chunk, and updates its record.
     Resized { chunk: u8, by: i8 },
-    /// A member of a record, or of its `extra`, or of a part.
+    /// Changes a member of a record, of its `extra`, or of a part.
     Member { chunk: u8, member: u8, value: Json },
-    /// A number of a record is another.
+    /// Adds to a number in a record.
     Nudged { chunk: u8, member: u8, by: i8 },
-    /// A member is that of another record.
+    /// Copies a member from another record.
     Taken { chunk: u8, from: u8, member: u8 },
-    /// A record is not there.
+    /// Removes a record.
     Missing { chunk: u8 },
-    /// A record is there twice.
+    /// Duplicates a record.
     Twice { chunk: u8 },
-    /// A member of the manifest beside the records.
+    /// Changes a member of the manifest outside the records.
     Manifest { member: u8, value: Json },
-    /// A token in the manifest's text.
+    /// Replaces a token in the manifest's text.
     Token { at: u16, token: u8, instead: u8 },
-    /// A byte of the table as it is stored.
+    /// Changes a byte of the stored table.
     Table { at: u16, byte: u8 },
-    /// A byte of the file header.
+    /// Changes a byte of the file header.
     Header { at: u8, byte: u8 },
 }
 
@@ -88,7 +88,7 @@ const OF_MANIFEST: [&str; 14] = [
     "/gen5_metadata/model_info/generation_settings/steps",
 ];
 
-/// Numbers where types end.
+/// Numbers at the limits of integer types.
 const EDGES: [u64; 10] = [
     31,
     32,
@@ -102,7 +102,7 @@ const EDGES: [u64; 10] = [
     u64::MAX,
 ];
 
-/// What is put into the manifest's text.
+/// Tokens to insert into the manifest's text.
 const TOKENS: [&str; 16] = [
     "NaN",
     "-Infinity",
@@ -122,7 +122,7 @@ const TOKENS: [&str; 16] = [
     "\\",
 ];
 
-/// Which chunk of how many.
+/// The index of a chunk and the number of chunks.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
     pub(super) index: usize,
@@ -135,7 +135,7 @@ impl Position {
     }
 }
 
-/// Each makes the mistake if it is one of these, and else nothing.
+/// Each method applies the mistakes of its kind and ignores the others.
 impl Mistake {
     pub(super) fn make_in_payload(&self, of: Position, payload: &mut [u8]) {
         if let Self::Payload { chunk, at, byte } = self
@@ -169,7 +169,7 @@ impl Mistake {
         }
     }
 
-    /// As the header counts records, it has to follow those that are there.
+    /// Also updates the header's count of records after a record was removed or duplicated.
     pub(super) fn make_in_header(&self, of: usize, header: &mut [u8]) {
         match self {
             Self::Header { at, byte } => put(header, u16::from(*at), *byte),
@@ -247,7 +247,7 @@ impl Json {
     }
 }
 
-/// Makes positions and number of the records those that they are.
+/// Updates the indices and the count of the records.
 fn count_again(manifest: &mut Value) {
     let records = manifest.pointer_mut("/gen5_metadata/chunks").and_then(Value::as_array_mut);
     let Some(records) = records else { return };
@@ -256,7 +256,7 @@ fn count_again(manifest: &mut Value) {
     set(manifest, "/gen5_metadata/file_info/chunk_count", json!(count));
 }
 
-/// Sets what a pointer names, if that which it is in is there.
+/// Sets the member at a JSON pointer if its parent exists.
 fn set(value: &mut Value, pointer: &str, to: Value) {
     let Some((parent, name)) = pointer.rsplit_once('/') else {
         *value = to;

@@ -1,4 +1,4 @@
-//! Files that are nearly right.
+//! Almost valid files.
 
 mod mistake;
 mod model;
@@ -12,9 +12,9 @@ use self::model::{Content, Piece, pieces};
 use crate::build::{Builder, FrameStyle, frame};
 use crate::{content, copies};
 
-/// A file of any content that the format has, right in all, and up to three things that are wrong with it; whatever depends on
-/// these is right again, so that a mistake is come to and not stopped before. Without mistakes it is read as it was meant. With
-/// them, what is accepted keeps what [`content`] and [`copies`] hold of every file.
+/// Builds a valid file of arbitrary contents, then adds up to three mistakes. Data that depends on
+/// a mistake is updated, so that earlier checks do not hide it. A file without mistakes is read as
+/// built. A file with mistakes, if accepted, meets the invariants in [`content`] and [`copies`].
 pub fn structured_file(data: &[u8]) {
     let Ok(file) = File::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let pieces = pieces(&file.contents);
@@ -33,7 +33,7 @@ pub fn structured_file(data: &[u8]) {
     }
 }
 
-/// What a file is made of.
+/// The description of a file.
 #[derive(Arbitrary, Debug)]
 struct File {
     minor: bool,
@@ -67,7 +67,7 @@ impl File {
         if self.large { builder.large().build() } else { builder.build() }
     }
 
-    /// Holds a file without mistakes against what it was made of.
+    /// Compares a file without mistakes with its description.
     fn is_what(&self, reader: &Reader, pieces: &[Piece]) {
         reader.verify().expect("it is right");
         for (index, piece) in pieces.iter().enumerate() {

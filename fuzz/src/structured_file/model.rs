@@ -1,4 +1,4 @@
-//! What a file can be made of.
+//! The possible contents of a file.
 
 use arbitrary::Arbitrary;
 use gen5::chunk::Digest;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::mistake::{Mistake, Position};
 use crate::build::Chunk;
 
-/// A latent, or another chunk.
+/// A latent or another chunk.
 #[derive(Arbitrary, Debug)]
 pub(super) enum Content {
     Latent {
@@ -19,7 +19,7 @@ pub(super) enum Content {
         seed: u8,
         gap: u8,
     },
-    /// A latent in parts of so many rows.
+    /// A latent in parts with these numbers of rows.
     Parts {
         name: u8,
         rows: [u8; 3],
@@ -43,7 +43,7 @@ pub(super) enum Key {
     Any(String),
 }
 
-/// The type of elements.
+/// The element type.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(super) enum Dtype {
     F32,
@@ -51,7 +51,7 @@ pub(super) enum Dtype {
     BF16,
 }
 
-/// How a chunk is stored.
+/// The storage of a chunk.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
 pub(super) enum Storage {
     Raw,
@@ -66,19 +66,19 @@ pub(super) struct Piece {
     pub(super) payload: Vec<u8>,
     pub(super) extra: Value,
     storage: Storage,
-    /// Bytes of an element.
+    /// The size of an element in bytes.
     element: usize,
-    /// Bytes before it that belong to none.
+    /// The number of unused bytes before the chunk.
     gap: usize,
 }
 
 impl Piece {
-    /// Whether version 1.0 does not have it.
+    /// Whether the chunk requires version 1.1.
     pub(super) fn is_newer(&self) -> bool {
         self.storage == Storage::Shuffled || &self.flags == b"BF16"
     }
 
-    /// The chunk as it is stored, with those of the mistakes that are about this one.
+    /// The stored chunk with the mistakes that affect it.
     pub(super) fn chunk<'a>(&self, at: Position, mistakes: &[Mistake]) -> Chunk<'a> {
         let mut payload = self.payload.clone();
         mistakes.iter().for_each(|mistake| mistake.make_in_payload(at, &mut payload));
@@ -140,7 +140,7 @@ impl Dtype {
     }
 }
 
-/// The chunks of these contents: of what can be there once, the first alone.
+/// The chunks for these contents. If a chunk may only occur once, the first one is used.
 pub(super) fn pieces(contents: &[Content]) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut names = Vec::new();
@@ -152,7 +152,7 @@ pub(super) fn pieces(contents: &[Content]) -> Vec<Piece> {
                 let shape = &shape[..usize::from(*axes % 5)];
                 let key = key.as_ref().map(|key| match key {
                     Key::Some(name) => format!("k{}", name % 4),
-                    // A latent in parts has a name that no other has.
+                    // The name of a latent in parts must be unique.
                     Key::Any(key) => key.replace('p', "q"),
                 });
                 let latent = Piece::latent(key.as_deref(), *dtype, *storage, shape, *seed);
@@ -178,7 +178,7 @@ pub(super) fn pieces(contents: &[Content]) -> Vec<Piece> {
     pieces
 }
 
-/// The parts of a latent, each of so many rows.
+/// The parts of a latent with these numbers of rows.
 fn parts(name: &str, rows: &[usize], seed: u8, storage: Storage) -> Vec<Piece> {
     let whole = [rows.iter().sum(), 2];
     let part = |(index, own): (usize, &usize)| {
@@ -194,7 +194,7 @@ fn parts(name: &str, rows: &[usize], seed: u8, storage: Storage) -> Vec<Piece> {
     rows.iter().enumerate().map(part).collect()
 }
 
-/// Bytes that zstd has something to do with.
+/// Bytes that compress.
 fn values(seed: u8, size: usize) -> Vec<u8> {
     (0..size).map(|at| (at / 3) as u8 ^ seed).collect()
 }

@@ -1,11 +1,11 @@
-//! What a file has to hold.
+//! The expected contents of a written file.
 
 use gen5::{Dtype, Environment, Metadata, Reader};
 
 /// A PNG of one pixel.
 pub(super) const IMAGE: &[u8] = include_bytes!("../../../tests/data/pixel.png");
 
-/// A latent that the file has.
+/// An expected latent.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) key: String,
@@ -14,7 +14,7 @@ pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What the file has.
+/// The expected contents.
 #[derive(Debug, Default)]
 pub(super) struct All {
     pub(super) latents: Vec<Held>,
@@ -23,7 +23,7 @@ pub(super) struct All {
 }
 
 impl All {
-    /// Holds a file against it.
+    /// Checks that a file has these contents.
     pub(super) fn is_in(&self, reader: &Reader) {
         reader.verify().expect("what was written is sound");
         assert_eq!(reader.latents().len(), self.latents.len());

@@ -1,4 +1,4 @@
-//! Writing, on a sink that may fail.
+//! Writing to a sink that may fail.
 
 mod held;
 mod script;
@@ -15,9 +15,10 @@ use self::held::{All, IMAGE, metadata};
 use self::script::{Call, Options, Script, Spec, is_odd};
 use self::sink::Sink;
 
-/// Calls to a writer in any order, right ones and wrong ones. Each right one succeeds, each wrong one is refused and leaves no
-/// trace, and the file that is finished holds what the right ones gave. The sink writes short, is interrupted, and may fail for
-/// good at any call to it: then that call of the writer fails with this error, every later one says that it did, and no file is
+/// Calls a writer in any order, with valid and invalid arguments. Valid calls succeed. Invalid
+/// calls are refused without a trace, and the finished file holds the contents of the valid ones.
+/// The sink makes short writes, is interrupted, and may fail permanently at any call. In that case
+/// the writer's call returns the error, all later calls report the failure, and no file is
 /// finished.
 pub fn writer_ops(data: &[u8]) {
     let Ok(script) = Script::arbitrary_take_rest(Unstructured::new(data)) else { return };
@@ -28,14 +29,14 @@ pub fn writer_ops(data: &[u8]) {
     all.is_in(&reader.expect("what was finished can be read"));
 }
 
-/// A stream that is open.
+/// An open stream.
 struct Open<'w> {
     writer: Streaming<'w>,
     spec: Spec,
     pushed: usize,
 }
 
-/// A stream of any type.
+/// A stream of any element type.
 enum Streaming<'w> {
     F32(LatentStream<'w, f32>),
     F16(LatentStream<'w, f16>),
@@ -76,18 +77,18 @@ fn brains(values: &[f32]) -> Vec<bf16> {
     values.iter().copied().map(bf16::from_f32).collect()
 }
 
-/// A writer's life.
+/// The state of a test run with one writer.
 struct Run<'s, 'w> {
     options: &'s Options,
     /// Whether the sink has failed.
     has_failed: &'s AtomicBool,
-    /// Whether a call has told so.
+    /// Whether a call has already reported the failure.
     is_told: bool,
     all: All,
-    /// The keys that are taken.
+    /// The keys in use.
     keys: HashSet<String>,
     streams: Vec<Open<'w>>,
-    /// Whether a stream has come to its end without all its values.
+    /// Whether a stream was dropped, or finished without all of its values.
     is_incomplete: bool,
 }
 
@@ -97,7 +98,7 @@ impl<'s, 'w> Run<'s, 'w> {
         Self { options, has_failed, is_told: false, all, keys, streams, is_incomplete: false }
     }
 
-    /// What is in the file, if it was finished.
+    /// Makes the calls. Returns the expected contents if the file was finished.
     fn go(mut self, calls: &[Call], sink: &'w mut Sink) -> Option<All> {
         let started = self.options.write_options().to_writer(sink);
         let mut writer = self.told(started, false)?;
@@ -135,7 +136,7 @@ impl<'s, 'w> Run<'s, 'w> {
         }
     }
 
-    /// Writes latents in one call: all or none.
+    /// Writes latents in one call, which writes either all or none.
     fn write(&mut self, writer: &mut Writer<'w>, specs: &[Spec]) {
         let options = self.options;
         let mut keys = self.keys.clone();
@@ -156,7 +157,7 @@ impl<'s, 'w> Run<'s, 'w> {
         }
     }
 
-    /// Takes one of the streams that are open.
+    /// Removes one of the open streams.
     fn take(&mut self, stream: u8) -> Option<Open<'w>> {
         let count = self.streams.len();
         (count > 0).then(|| self.streams.swap_remove(usize::from(stream) % count))
@@ -186,7 +187,8 @@ impl<'s, 'w> Run<'s, 'w> {
         }
     }
 
-    /// Holds the result of a call against what it has to be: that of one which is wrong or is not, unless the sink has failed.
+    /// Checks the result of a call. Unless the sink has failed, the call succeeds if it is valid
+    /// and fails if `is_wrong`.
     fn told<T>(&mut self, result: gen5::Result<T>, is_wrong: bool) -> Option<T> {
         let was_told = self.is_told;
         self.is_told = self.has_failed.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What is written, and how.
+//! The calls of a test run and their arguments.
 
 use arbitrary::Arbitrary;
 use gen5::{Compression, Dtype, Element, Entry, NonFinite, Version, WriteOptions, bf16, f16};
@@ -6,7 +6,7 @@ use gen5::{Compression, Dtype, Element, Entry, NonFinite, Version, WriteOptions,
 use super::held::Held;
 use super::sink::Fault;
 
-/// Calls, and what may go wrong meanwhile.
+/// Options, calls, and a fault of the sink.
 #[derive(Arbitrary, Debug)]
 pub(super) struct Script {
     pub(super) options: Options,
@@ -14,7 +14,7 @@ pub(super) struct Script {
     pub(super) fault: Fault,
 }
 
-/// What [`WriteOptions`] are set to; numbers are counted round.
+/// Settings of [`WriteOptions`]. Numbers wrap around.
 #[derive(Arbitrary, Debug)]
 pub(super) struct Options {
     compression: u8,
@@ -31,7 +31,7 @@ pub(super) struct Options {
 pub(super) enum Call {
     Latents(Vec<Spec>),
     Stream(Spec),
-    /// So many values to one of the streams that are open.
+    /// Pushes this many values to one of the open streams.
     Push {
         stream: u8,
         count: u8,
@@ -51,7 +51,7 @@ pub(super) enum Call {
 #[derive(Arbitrary, Clone, Debug)]
 pub(super) struct Spec {
     key: u8,
-    /// The type of the values, and that they are stored as, if it is another.
+    /// The type of the values, and the type to store them as, if different.
     given: u8,
     stored: Option<u8>,
     compression: Option<u8>,
@@ -61,7 +61,7 @@ pub(super) struct Spec {
     odd: Odd,
 }
 
-/// What is odd about values.
+/// The kind of invalid values, if any.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
 pub(super) enum Odd {
     Nothing,
@@ -69,7 +69,7 @@ pub(super) enum Odd {
     Infinite,
     /// Too large for float16.
     Large,
-    /// Fewer than the shape asks for.
+    /// Fewer values than the shape requires.
     Fewer,
 }
 
@@ -91,7 +91,7 @@ impl Options {
             .alignment(4 << (self.alignment % 12))
             .part_size(self.part_size.map(|size| u64::from(size) + 1))
             .max_version(if self.compatible { Version::V1_0 } else { Version::V1_1 });
-        // Higher levels take megabytes of tables, and have no other way through the code.
+        // Higher levels allocate megabytes of tables and exercise no other code.
         self.level.map_or(options.clone(), |level| options.level(i32::from(level % 8)))
     }
 }
@@ -129,7 +129,7 @@ impl Spec {
         }
     }
 
-    /// Values that all types hold exactly, but for the odd one.
+    /// Values that all types represent exactly, except for an invalid one.
     pub(super) fn values(&self) -> Vec<f32> {
         let count = self.shape().iter().product::<usize>();
         let mut values: Vec<f32> =
@@ -151,7 +151,7 @@ impl Spec {
         values
     }
 
-    /// The same for a stream, of which fewer values may be pushed at any time.
+    /// The same latent for a stream, where pushing fewer values is always valid.
     pub(super) fn streamed(&self) -> Self {
         let odd = if self.odd == Odd::Fewer { Odd::Nothing } else { self.odd };
         Self { odd, ..self.clone() }
@@ -169,21 +169,21 @@ impl Spec {
             && match self.odd {
                 Odd::Nothing => false,
                 Odd::Nan | Odd::Infinite => !options.keep,
-                // As float16 it was infinite before.
+                // As float16, the value is already infinite.
                 Odd::Large if is_infinite => !options.keep,
                 Odd::Large => becomes_infinite,
                 Odd::Fewer => true,
             }
     }
 
-    /// Whether version 1.0 has to hold it, and cannot.
+    /// Whether version 1.0 is required but cannot hold it.
     pub(super) fn is_too_new(&self, options: &Options) -> bool {
         let is_newer =
             self.stored(options) == Dtype::BF16 || self.compression(options) == Compression::Shuffled;
         options.compatible && is_newer
     }
 
-    /// What the file holds of it.
+    /// The latent as the file should hold it.
     pub(super) fn held(&self, options: &Options) -> Held {
         fn stored<T: Element>(values: &[f32], convert: impl Fn(f32) -> T) -> Vec<u8> {
             values.iter().flat_map(|value| convert(*value).as_bytes().to_vec()).collect()
@@ -202,7 +202,7 @@ impl Spec {
     }
 }
 
-/// Whether a value is none of those that all types hold.
+/// Whether a value is one that not all types represent exactly.
 pub(super) fn is_odd(value: f32) -> bool {
     !value.is_finite() || value > 1e6
 }

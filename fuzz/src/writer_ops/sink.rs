@@ -1,4 +1,4 @@
-//! A place for bytes that may fail.
+//! A byte sink that may fail.
 
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::sync::Arc;
@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arbitrary::Arbitrary;
 
-/// When the sink fails: never, once, or from then on.
+/// The faults of a sink: it may fail once, permanently, or not at all.
 #[derive(Arbitrary, Clone, Debug)]
 pub(super) struct Fault {
     after: Option<u8>,
     once: bool,
-    /// Writes take so many bytes at most, and each third call is interrupted.
+    /// If set, a write accepts at most this number of bytes plus one, and some writes are
+    /// interrupted.
     short: Option<u8>,
     full: bool,
 }
 
-/// Bytes in memory, with faults.
+/// A sink in memory with faults.
 pub(super) struct Sink {
     out: Cursor<Vec<u8>>,
     fault: Fault,
@@ -25,13 +26,13 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// An empty one, and what tells whether it has failed.
+    /// An empty sink, and a flag that is set when it fails.
     pub(super) fn new(fault: Fault) -> (Self, Arc<AtomicBool>) {
         let failed = Arc::new(AtomicBool::new(false));
         (Self { out: Cursor::new(Vec::new()), fault, calls: 0, failed: Arc::clone(&failed) }, failed)
     }
 
-    /// What was written.
+    /// The written bytes.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.out.into_inner()
     }

@@ -1,14 +1,14 @@
 """Reports the versions of packages as one line of JSON, without importing any of them.
 
-A program prints the line. In an interpreter that is running already, `answer(packages)` returns it.
+Run as a program, it prints the line. In a running interpreter, `answer(packages)` returns it.
 
-They are found in files, with modules that are loaded anyway: importlib.metadata would find most, and takes half as long to
-be imported as all of this.
+It reads the versions from files, and uses only modules that Python loads at startup. Importing
+importlib.metadata, which would find most versions, takes half as long as this whole script.
 """
 
 import sys
 
-# The working folder, from where the next import would come first.
+# The working folder, which imports would search first.
 if __name__ == "__main__" and sys.path and sys.path[0] == "":
     del sys.path[0]
 
@@ -16,7 +16,8 @@ import os
 
 
 def literals(path):
-    """The top-level names of a module that stand for text or None. Names keep their indentation, so that others differ."""
+    """The top-level names of a module with a string or None as value. Nested names differ, since they
+    keep their indentation."""
     try:
         with open(path, "rb") as file:
             lines = file.read(1 << 16).decode("utf-8", "replace").splitlines()
@@ -37,7 +38,7 @@ def literals(path):
 
 
 def folder(package):
-    """Where a package would be imported from."""
+    """The folder a package would be imported from, or None."""
     for finder in sys.meta_path:
         try:
             spec = finder.find_spec(package, None)
@@ -49,7 +50,7 @@ def folder(package):
 
 
 def stated_version(record):
-    """The version in what an installer has left: a .dist-info, or an .egg-info that is a folder or a file."""
+    """The version in an installer's record: a .dist-info folder, or an .egg-info folder or file."""
     for path in (os.path.join(record, "METADATA"), os.path.join(record, "PKG-INFO"), record):
         try:
             with open(path, "rb") as file:
@@ -65,7 +66,8 @@ def stated_version(record):
 
 
 def installed(wanted):
-    """The versions of these distributions. The first folder of the path that has one counts; in it, the latest record."""
+    """The versions of these distributions. The first folder in sys.path that has a record wins, and in
+    it the newest record."""
     found = {}
     for entry in sys.path:
         records = {}
@@ -86,7 +88,7 @@ def installed(wanted):
 
 
 def json(value):
-    """JSON text of what is found here; text that would need an escape is no version, and null."""
+    """The value as JSON. Text that would need escapes is not a version and becomes null."""
     if isinstance(value, dict):
         return "{%s}" % ",".join('"%s":%s' % (name, json(value[name])) for name in value)
     if value is None or not all(" " <= c <= "~" and c not in '"\\' for c in value):
@@ -114,4 +116,4 @@ def answer(wanted):
 
 if __name__ == "__main__":
     os.write(1, ("\n%s%s\n" % (sys.argv[1], answer(sys.argv[2:]))).encode("ascii"))
-    os._exit(0)  # without Python's clean-up, which takes longer than the answer
+    os._exit(0)  # skips Python's cleanup, which takes longer than the answer

@@ -3,10 +3,10 @@
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const one = (selector, inside = document) => inside.querySelector(selector);
 
-// What scripts are for is seen only where they run.
+// The HTML hides the controls, since they need scripts.
 for (const element of all("#theme, .controls, .control, .copy")) element.hidden = false;
 
-// Light, dark, or as the system has it.
+// The colour scheme: light, dark, or the system's.
 const themes = { "": "as the system", light: "light", dark: "dark" };
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
@@ -36,10 +36,10 @@ for (const trajectory of all(".trajectory")) {
     }
   };
   slider.addEventListener("input", show);
-  show(); // also where a browser has kept the slider's place over a reload
+  show(); // a browser may restore the slider's position after a reload
 }
 
-// The prompt, as it is shown. Where the clipboard is out of reach it is selected, to be copied by hand.
+// Copies the prompt as shown. If the clipboard is not available, selects it for manual copying.
 for (const button of all(".copy")) {
   const text = one(".text", button.parentElement);
   button.addEventListener("click", async () => {
@@ -54,7 +54,7 @@ for (const button of all(".copy")) {
   });
 }
 
-// All files: filter and order.
+// The gallery: filter and order.
 const gallery = one(".gallery");
 if (gallery) {
   const list = one(".cards");
@@ -65,7 +65,7 @@ if (gallery) {
   const sort = one("#sort");
   const title = document.title;
 
-  // A card is found by what it shows, and by path, prompt, settings and the names of latents in full.
+  // The filter searches a card's text, and the full path, prompt, settings and latent names of its file.
   const known = ":is(h1, .path, .prompt .text, .tags, .pairs, .latent h3)";
   const textOf = (card) => card.text ??= [card.element, ...all(known, document.getElementById(card.id))]
     .map((element) => element.textContent).join("\n").toLowerCase();
@@ -84,7 +84,7 @@ if (gallery) {
     size: (a, b) => Number(value(b)) - Number(value(a)),
     state: (a, b) => Number(value(a)) - Number(value(b)),
   };
-  // Digits are compared as numbers, so seeds of 64 bits are, too.
+  // Runs of digits are compared as numbers, which also works for 64-bit seeds.
   const byText = new Intl.Collator("en", { numeric: true });
   const order = () => {
     const compare = orders[sort.value] ?? ((a, b) => byText.compare(value(a), value(b)));
@@ -92,7 +92,7 @@ if (gallery) {
     list.append(...cards.map((card) => card.element));
   };
 
-  // The address says which file is open, so going back works; the one before and the next are those of the cards.
+  // The address names the open file, so the browser's history works. Previous and next follow the cards' order.
   let last = null;
   const open = () => {
     const shown = cards.filter((card) => !card.element.hidden);
@@ -101,12 +101,12 @@ if (gallery) {
     const isFile = article?.classList.contains("file") ?? false;
     document.title = isFile ? `${one("h1", article).textContent} · ${title}` : title;
     if (!isFile) {
-      // Back among the cards, where one was.
+      // Back in the gallery, focus the card of the last file.
       if (last) one(".open", last.element).focus();
       return;
     }
     last = cards.find((card) => card.id === article.id);
-    // A file that the filter hides has none beside it.
+    // A file hidden by the filter has no previous or next file.
     const beside = at < 0 ? [] : [shown[at - 1], shown[at + 1]];
     for (const [position, selector] of [".previous", ".next"].entries()) {
       const link = one(selector, article);
@@ -118,7 +118,7 @@ if (gallery) {
     scrollTo(0, 0);
   };
 
-  // Its address would close the file that is open.
+  // Following the skip link would change the address and close the open file.
   one(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     one("main").focus();

@@ -1,8 +1,10 @@
-"""Writes the files of this folder, as the programs that have these layouts do: with numpy's and safetensors' own writers.
+"""Writes the files of this folder with numpy and safetensors, as the programs with these layouts do.
 
-    python make.py FOLDER      needs numpy, safetensors and ml_dtypes; the files here are by numpy 2.4.6, safetensors 0.8.0
+    python make.py FOLDER      needs numpy, safetensors and ml_dtypes
 
-The values are n / 8 for n = 0, 1, 2, …, which all of the types hold exactly.
+The files here were written with numpy 2.4.6 and safetensors 0.8.0.
+
+The values are n / 8 for n = 0, 1, 2, …, which all of the types represent exactly.
 """
 
 import json
