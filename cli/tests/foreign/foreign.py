@@ -1,8 +1,8 @@
 """Writes and compares files with numpy, safetensors and torch for the tests.
 
     python foreign.py make DIR           write files of every layout into DIR, print their names
-    python foreign.py compare DIR OTHER  compare the files in DIR and OTHER, print the names of equal ones
-    python foreign.py derived DIR        check the files in DIR/comfyui and DIR/kohya, made from DIR/made/plain.npy
+    python foreign.py compare DIR OTHER  compare files in DIR and OTHER, print names of equal ones
+    python foreign.py derived DIR        check DIR/comfyui and DIR/kohya, made from made/plain.npy
 """
 
 import json

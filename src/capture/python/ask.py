@@ -16,8 +16,10 @@ import os
 
 
 def literals(path):
-    """The top-level names of a module with a string or None as value. Nested names differ, since they
-    keep their indentation."""
+    """The top-level names of a module with a string or None as value.
+
+    Nested names keep their indentation, so they do not match.
+    """
     try:
         with open(path, "rb") as file:
             lines = file.read(1 << 16).decode("utf-8", "replace").splitlines()
@@ -66,8 +68,10 @@ def stated_version(record):
 
 
 def installed(wanted):
-    """The versions of these distributions. The first folder in sys.path that has a record wins, and in
-    it the newest record."""
+    """The versions of these distributions.
+
+    The first folder in sys.path that has a record wins, and in it the newest record.
+    """
     found = {}
     for entry in sys.path:
         records = {}
