@@ -293,7 +293,7 @@ fn large_images_of_several_files_are_all_shown() {
         writer.image(&image).unwrap();
         writer.finish(&Metadata::builder("m", "1").date("2026-11-24").build().unwrap()).unwrap();
     }
-    // Each image needs more memory than files read in parallel may use, so they are read in turn.
+    // Images share a memory budget. These large ones wait for it instead of being left out.
     let page = page(&folder, &names);
     assert_eq!(page.matches("class=\"thumbnail\"").count(), 3);
     assert_eq!(page.matches("image/png, 2400 × 2400, ").count(), 3);
