@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::element::{Dtype, Element, Sealed, Values};
+use crate::element::{Dtype, Element, Values, convert};
 
 impl Dtype {
     /// Converts the bytes of values of this dtype to float32, which represents them exactly. The
@@ -19,7 +19,7 @@ impl Dtype {
         values.resize(count, 0.0);
         let whole = bytes.get(..count * self.size()).unwrap_or_default();
         if let Some(narrow) = Values::from_bytes(self, whole) {
-            f32::convert(narrow, values);
+            convert(narrow, values);
         }
     }
 
@@ -34,11 +34,11 @@ impl Dtype {
     pub fn narrow(self, values: &[f32], bytes: &mut Vec<u8>) {
         fn fill<T: Element>(values: &[f32], bytes: &mut [u8]) {
             if let Ok(narrow) = <[T]>::mut_from_bytes(bytes) {
-                return T::convert(Values::F32(values), narrow);
+                return convert(Values::F32(values), narrow);
             }
             // The bytes are not aligned.
             let mut narrow = vec![T::default(); values.len()];
-            T::convert(Values::F32(values), &mut narrow);
+            convert(Values::F32(values), &mut narrow);
             bytes.copy_from_slice(narrow.as_bytes());
         }
         bytes.resize(values.len() * self.size(), 0);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, IntoBytes};
 
 /// The type of a latent's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub enum Dtype {
 
 impl Dtype {
     /// All dtypes.
-    pub const ALL: [Self; 3] = [Self::F16, Self::BF16, Self::F32];
+    pub const ALL: &'static [Self] = &[Self::F16, Self::BF16, Self::F32];
 
     /// Returns the size of one element in bytes.
     pub const fn size(self) -> usize {
@@ -66,7 +66,8 @@ impl Dtype {
     /// Returns the dtype that these chunk header flags encode, and whether the bytes are shuffled.
     pub(crate) fn from_flags(flags: [u8; 4]) -> Option<(Self, bool)> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .flat_map(|dtype| [(dtype, false), (dtype, true)])
             .find(|(dtype, shuffled)| dtype.flags(*shuffled) == flags)
     }
@@ -79,27 +80,18 @@ impl fmt::Display for Dtype {
 }
 
 mod sealed {
-    use super::Values;
+    use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-    /// The part of [`Element`](super::Element) that only this crate uses.
-    pub trait Sealed: Sized {
-        /// Returns `values` with their type as a run-time value.
-        fn erase(values: &[Self]) -> Values<'_>;
+    /// Closes [`Element`](super::Element), and makes its values bytes.
+    pub trait Sealed: FromBytes + IntoBytes + Immutable + KnownLayout {}
 
-        /// Returns `values` if they have this type and its alignment.
-        fn typed(values: Values<'_>) -> Option<&[Self]>;
-
-        /// Converts values into `to`, which has the same length, rounding to nearest, ties to even.
-        fn convert(values: Values<'_>, to: &mut [Self]);
-    }
+    impl Sealed for half::f16 {}
+    impl Sealed for half::bf16 {}
+    impl Sealed for f32 {}
 }
 
-pub(crate) use sealed::Sealed;
-
 /// A type of latent elements: [`struct@f16`], [`struct@bf16`] or [`f32`]. This trait is sealed.
-pub trait Element:
-    Sealed + Copy + Default + fmt::Debug + Send + Sync + FromBytes + IntoBytes + Immutable + KnownLayout + 'static
-{
+pub trait Element: sealed::Sealed + Copy + Default + fmt::Debug + Send + Sync + 'static {
     /// The dtype of these values.
     const DTYPE: Dtype;
 
@@ -129,28 +121,6 @@ impl Element for f16 {
     }
 }
 
-impl Sealed for f16 {
-    fn erase(values: &[Self]) -> Values<'_> {
-        Values::F16(values)
-    }
-
-    fn typed(values: Values<'_>) -> Option<&[Self]> {
-        match values {
-            Values::F16(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    fn convert(values: Values<'_>, to: &mut [Self]) {
-        match values {
-            Values::F16(values) => to.copy_from_slice(values),
-            Values::BF16(values) => by_way_of_f32(values, to),
-            Values::F32(values) => to.convert_from_f32_slice(values),
-            Values::Unaligned(values) => values.convert(to),
-        }
-    }
-}
-
 impl Element for bf16 {
     const DTYPE: Dtype = Dtype::BF16;
 
@@ -161,28 +131,6 @@ impl Element for bf16 {
 
     fn is_finite(self) -> bool {
         Self::is_finite(self)
-    }
-}
-
-impl Sealed for bf16 {
-    fn erase(values: &[Self]) -> Values<'_> {
-        Values::BF16(values)
-    }
-
-    fn typed(values: Values<'_>) -> Option<&[Self]> {
-        match values {
-            Values::BF16(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    fn convert(values: Values<'_>, to: &mut [Self]) {
-        match values {
-            Values::F16(values) => by_way_of_f32(values, to),
-            Values::BF16(values) => to.copy_from_slice(values),
-            Values::F32(values) => to.convert_from_f32_slice(values),
-            Values::Unaligned(values) => values.convert(to),
-        }
     }
 }
 
@@ -198,27 +146,49 @@ impl Element for f32 {
     }
 }
 
-impl Sealed for f32 {
-    fn erase(values: &[Self]) -> Values<'_> {
-        Values::F32(values)
-    }
+/// Returns `values` with their type as a run-time value.
+pub(crate) fn erase<T: Element>(values: &[T]) -> Values<'_> {
+    // Values of a type are always aligned for it.
+    Values::from_bytes(T::DTYPE, values.as_bytes()).unwrap_or(Values::F32(&[]))
+}
 
-    fn typed(values: Values<'_>) -> Option<&[Self]> {
-        match values {
-            Values::F32(values) => Some(values),
-            _ => None,
-        }
+/// Converts values into `to`, which has the same length, rounding to nearest, ties to even.
+pub(crate) fn convert<T: Element>(values: Values<'_>, to: &mut [T]) {
+    let bytes = to.as_mut_bytes();
+    // One of the types is `T`, so its view of the bytes is aligned.
+    match T::DTYPE {
+        Dtype::F16 => _ = <[f16]>::mut_from_bytes(bytes).map(|to| convert_to_f16(values, to)),
+        Dtype::BF16 => _ = <[bf16]>::mut_from_bytes(bytes).map(|to| convert_to_bf16(values, to)),
+        Dtype::F32 => _ = <[f32]>::mut_from_bytes(bytes).map(|to| convert_to_f32(values, to)),
     }
+}
 
-    fn convert(values: Values<'_>, to: &mut [Self]) {
-        match values {
-            Values::F16(values) => widen(values, to),
-            Values::BF16(values) => {
-                to.iter_mut().zip(values).for_each(|(to, value)| *to = Element::to_f32(*value));
-            }
-            Values::F32(values) => to.copy_from_slice(values),
-            Values::Unaligned(values) => values.convert(to),
+fn convert_to_f16(values: Values<'_>, to: &mut [f16]) {
+    match values {
+        Values::F16(values) => to.copy_from_slice(values),
+        Values::BF16(values) => by_way_of_f32(values, to),
+        Values::F32(values) => to.convert_from_f32_slice(values),
+        Values::Unaligned(values) => values.convert(to),
+    }
+}
+
+fn convert_to_bf16(values: Values<'_>, to: &mut [bf16]) {
+    match values {
+        Values::F16(values) => by_way_of_f32(values, to),
+        Values::BF16(values) => to.copy_from_slice(values),
+        Values::F32(values) => to.convert_from_f32_slice(values),
+        Values::Unaligned(values) => values.convert(to),
+    }
+}
+
+fn convert_to_f32(values: Values<'_>, to: &mut [f32]) {
+    match values {
+        Values::F16(values) => widen(values, to),
+        Values::BF16(values) => {
+            to.iter_mut().zip(values).for_each(|(to, value)| *to = Element::to_f32(*value));
         }
+        Values::F32(values) => to.copy_from_slice(values),
+        Values::Unaligned(values) => values.convert(to),
     }
 }
 
@@ -256,9 +226,9 @@ where
     }
 }
 
-/// Values of one of the types. It is public only because [`Element`]'s supertrait names it.
+/// Values of one of the types.
 #[derive(Clone, Copy)]
-pub enum Values<'a> {
+pub(crate) enum Values<'a> {
     F16(&'a [f16]),
     BF16(&'a [bf16]),
     F32(&'a [f32]),
@@ -267,7 +237,7 @@ pub enum Values<'a> {
 
 /// Values whose bytes do not have the alignment of their type.
 #[derive(Clone, Copy)]
-pub struct UnalignedValues<'a> {
+pub(crate) struct UnalignedValues<'a> {
     dtype: Dtype,
     bytes: &'a [u8],
 }
@@ -295,10 +265,10 @@ impl UnalignedValues<'_> {
         }
     }
 
-    fn convert<T: Sealed>(self, to: &mut [T]) {
+    fn convert<T: Element>(self, to: &mut [T]) {
         self.find(|start, block| {
             if let Some(to) = to.get_mut(start..start + block.len()) {
-                T::convert(block, to);
+                convert(block, to);
             }
             None::<()>
         });
@@ -410,7 +380,7 @@ impl<'a> Values<'a> {
     {
         fn fill<T: Element>(values: Values<'_>, to: &mut Vec<T>) {
             to.resize(values.len(), T::default());
-            T::convert(values, to);
+            convert(values, to);
         }
         if self.dtype() == dtype {
             return self;
@@ -482,15 +452,16 @@ mod tests {
     #[test]
     fn names_and_flags_are_pinned() {
         let table: Vec<_> = Dtype::ALL
+            .iter()
             .map(|dtype| (dtype.name(), dtype.flags(false), dtype.flags(true), dtype.size()))
-            .into();
+            .collect();
         let expected = [
             ("float16", *b"F16\0", *b"F16S", 2),
             ("bfloat16", *b"BF16", *b"B16S", 2),
             ("float32", *b"F32\0", *b"F32S", 4),
         ];
         assert_eq!(table, expected);
-        for dtype in Dtype::ALL {
+        for dtype in Dtype::ALL.iter().copied() {
             for shuffled in [false, true] {
                 assert_eq!(Dtype::from_flags(dtype.flags(shuffled)), Some((dtype, shuffled)));
             }
@@ -530,7 +501,7 @@ mod tests {
             (f32::NAN, false),
         ] {
             values[LANE_BLOCK + 1] = value;
-            f16::convert(Values::F32(&values), &mut half);
+            convert::<f16>(Values::F32(&values), &mut half);
             let made = value.is_finite() && half[LANE_BLOCK + 1].is_infinite();
             assert_eq!(made, overflows, "{value}");
             let expected = overflows.then_some((LANE_BLOCK + 1, value));
@@ -539,7 +510,7 @@ mod tests {
         let mut brain = [bf16::ZERO];
         for (bits, overflows) in [(0x7f7f_7fff, false), (0x7f7f_8000, true), (0xff7f_ffff, true)] {
             let value = f32::from_bits(bits);
-            bf16::convert(Values::F32(&[value]), &mut brain);
+            convert::<bf16>(Values::F32(&[value]), &mut brain);
             assert_eq!(brain[0].is_infinite(), overflows, "{value}");
             let expected = overflows.then_some((0, value));
             assert_eq!(Values::F32(&[value]).first_overflow(Dtype::BF16), expected, "{value}");
@@ -555,8 +526,8 @@ mod tests {
         let brain: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
         let mut to_brain = vec![bf16::ZERO; half.len()];
         let mut to_half = vec![f16::ZERO; brain.len()];
-        bf16::convert(Values::F16(&half), &mut to_brain);
-        f16::convert(Values::BF16(&brain), &mut to_half);
+        convert::<bf16>(Values::F16(&half), &mut to_brain);
+        convert::<f16>(Values::BF16(&brain), &mut to_half);
         for at in 0..half.len() {
             let expected = bf16::from_f32(Element::to_f32(half[at]));
             assert!(to_brain[at] == expected || (to_brain[at].is_nan() && expected.is_nan()));
@@ -572,8 +543,8 @@ mod tests {
         let brain: Vec<bf16> = every.iter().copied().map(bf16::from_bits).collect();
         let mut of_half = vec![0.0_f32; half.len()];
         let mut of_brain = vec![0.0_f32; brain.len()];
-        f32::convert(Values::F16(&half), &mut of_half);
-        f32::convert(Values::BF16(&brain), &mut of_brain);
+        convert::<f32>(Values::F16(&half), &mut of_half);
+        convert::<f32>(Values::BF16(&brain), &mut of_brain);
         for (at, bits) in every.iter().copied().enumerate() {
             assert_eq!(of_brain[at].to_bits(), u32::from(bits) << 16, "{bits:#x}");
             assert_eq!(Element::to_f32(brain[at]).to_bits(), u32::from(bits) << 16, "{bits:#x}");
@@ -593,8 +564,8 @@ mod tests {
         let all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
         let mut wide = vec![0.0_f32; all.len()];
         let mut back = vec![f16::ZERO; all.len()];
-        f32::convert(Values::F16(&all), &mut wide);
-        f16::convert(Values::F32(&wide), &mut back);
+        convert::<f32>(Values::F16(&all), &mut wide);
+        convert::<f16>(Values::F32(&wide), &mut back);
         for (before, after) in all.iter().zip(&back) {
             assert!(before.to_bits() == after.to_bits() || (before.is_nan() && after.is_nan()));
         }
@@ -605,7 +576,7 @@ mod tests {
         let mut values: Vec<f32> = (0..10_000_u16).map(f32::from).collect();
         values[9_000] = f32::NAN;
         values[8_000] = 1e6;
-        for dtype in Dtype::ALL {
+        for dtype in Dtype::ALL.iter().copied() {
             let mut scratch = Scratch::default();
             let aligned = Values::F32(&values).converted(dtype, &mut scratch);
             let mut bytes = vec![0];
@@ -621,7 +592,7 @@ mod tests {
                 assert_eq!(position(unaligned.first_non_finite()), position(aligned.first_non_finite()));
                 assert_eq!(unaligned.first_overflow(Dtype::F16), aligned.first_overflow(Dtype::F16));
                 let (mut one, mut two) = (Scratch::default(), Scratch::default());
-                for to in Dtype::ALL {
+                for to in Dtype::ALL.iter().copied() {
                     let range = 5_000..9_500;
                     let converted = unaligned.slice(range.clone()).converted(to, &mut one);
                     let expected = aligned.slice(range).converted(to, &mut two);

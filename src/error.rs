@@ -35,6 +35,7 @@ pub enum Error {
     // ---- I/O ----
     /// The operating system, or the caller's reader or writer, returned an error.
     #[error(fmt = fmt_io)]
+    #[non_exhaustive]
     Io {
         /// The failed action, with the path if there is one: `open batch.gen5`.
         action: String,
@@ -45,6 +46,7 @@ pub enum Error {
     },
     /// The file to replace has changed since it was read. Nothing was written.
     #[error("{}", gen5_publish::Error::Outdated { path: path.clone(), change })]
+    #[non_exhaustive]
     Outdated {
         /// The path of the file.
         path: PathBuf,
@@ -55,6 +57,7 @@ pub enum Error {
     // ---- format: the file is not valid ----
     /// The file does not start like a GEN5 file.
     #[error("not a GEN5 file: {problem}")]
+    #[non_exhaustive]
     NotGen5 {
         /// The start of the file, or its length if it is too short.
         problem: String,
@@ -63,18 +66,21 @@ pub enum Error {
     #[error(
         "GEN5 version {version} is not supported: this build reads 1.0 and 1.1; a newer gen5 may read it"
     )]
+    #[non_exhaustive]
     UnsupportedVersion {
         /// The header's version.
         version: Version,
     },
     /// The header has flag bits that this build does not support.
     #[error("the file header has unknown flags {flags:#06x}: a newer gen5 may read this file")]
+    #[non_exhaustive]
     UnsupportedFlags {
         /// The header's flags.
         flags: u16,
     },
     /// A value in the header, the table or a record is not valid.
     #[error("{place}: {member} is {found}, expected {expected}")]
+    #[non_exhaustive]
     Value {
         /// The place of the value.
         place: Place,
@@ -87,6 +93,7 @@ pub enum Error {
     },
     /// The chunk table or the environment is not valid JSON, or not the expected JSON.
     #[error("{place}: {problem}")]
+    #[non_exhaustive]
     Json {
         /// The place of the JSON text.
         place: Place,
@@ -95,6 +102,7 @@ pub enum Error {
     },
     /// A zstd frame is damaged, or is not allowed by this format.
     #[error("{place}: {problem}")]
+    #[non_exhaustive]
     Frame {
         /// The place of the frame.
         place: Place,
@@ -103,6 +111,7 @@ pub enum Error {
     },
     /// A chunk's own header contradicts its record in the table.
     #[error("{place}: the record says {what} {record}, the chunk itself {chunk}")]
+    #[non_exhaustive]
     Contradiction {
         /// The place of the chunk.
         place: Place,
@@ -118,6 +127,7 @@ pub enum Error {
         "{second} overlaps {first}, which ends at {first_end}; the Python package writes such files when one \
          `chunk_records` list is used for two of them: write it again with a fresh list"
     )]
+    #[non_exhaustive]
     Overlap {
         /// The chunk that starts first.
         first: Box<Place>,
@@ -128,6 +138,7 @@ pub enum Error {
     },
     /// The file has a second image or a second environment.
     #[error("{second}: a file has at most one such chunk, and {first} is one already")]
+    #[non_exhaustive]
     SecondChunk {
         /// The first one.
         first: Box<Place>,
@@ -136,6 +147,7 @@ pub enum Error {
     },
     /// The parts of a latent do not make up the whole.
     #[error("{place}: the parts of latent {of:?} do not fit together: {problem}")]
+    #[non_exhaustive]
     Parts {
         /// The part at which the problem was found.
         place: Place,
@@ -148,6 +160,7 @@ pub enum Error {
     // ---- integrity: the file was valid once ----
     /// The payload differs from the one that was written.
     #[error("{place}: the payload is damaged: its SHA-256 is {found}, recorded is {expected}")]
+    #[non_exhaustive]
     Hash {
         /// The place of the chunk.
         place: Place,
@@ -160,6 +173,7 @@ pub enum Error {
     #[error(
         "{place}: component {id:?} was altered: the SHA-256 of its text is {found}, recorded is {expected}"
     )]
+    #[non_exhaustive]
     ComponentDigest {
         /// The place of the environment.
         place: Place,
@@ -172,6 +186,7 @@ pub enum Error {
     },
     /// The file changed during reading.
     #[error("the file changed while it was read: it had {expected} bytes, reading stopped at {found}")]
+    #[non_exhaustive]
     Changed {
         /// Its length when it was opened.
         expected: u64,
@@ -180,6 +195,7 @@ pub enum Error {
     },
     /// A part of the file has changed since the file was opened.
     #[error("{place}: it was changed since the file was opened")]
+    #[non_exhaustive]
     Rewritten {
         /// The place that has changed.
         place: Place,
@@ -188,6 +204,7 @@ pub enum Error {
     // ---- limits ----
     /// The file exceeds one of the [`Limits`](crate::Limits).
     #[error("{place}: {found} {unit} are over the limit of {limit} (`Limits::{name}`)")]
+    #[non_exhaustive]
     Limit {
         /// The place that exceeds the limit.
         place: Place,
@@ -202,6 +219,7 @@ pub enum Error {
     },
     /// There is not enough memory.
     #[error("no memory for {what}: {bytes} bytes could not be allocated")]
+    #[non_exhaustive]
     Memory {
         /// The purpose of the memory.
         what: String,
@@ -212,6 +230,7 @@ pub enum Error {
     // ---- caller ----
     /// The file has no latent with this key.
     #[error("no latent is called {}; {hint}", quote(key))]
+    #[non_exhaustive]
     NoSuchLatent {
         /// The requested key.
         key: String,
@@ -223,6 +242,7 @@ pub enum Error {
         "{count} latents are called {}: take one by position with `latent_at`, the first is {first}",
         quote(key)
     )]
+    #[non_exhaustive]
     AmbiguousKey {
         /// The requested key.
         key: String,
@@ -233,6 +253,7 @@ pub enum Error {
     },
     /// The requested type is not the type of the values.
     #[error("latent {latent} is {stored}, not {asked}: `read_as` converts")]
+    #[non_exhaustive]
     Dtype {
         /// The name of the latent.
         latent: String,
@@ -243,6 +264,7 @@ pub enum Error {
     },
     /// The values cannot be borrowed from the file.
     #[error("latent {latent} cannot be borrowed: {reason}")]
+    #[non_exhaustive]
     NotBorrowable {
         /// The name of the latent.
         latent: String,
@@ -251,6 +273,7 @@ pub enum Error {
     },
     /// An argument is not valid, such as a position, a range or a buffer.
     #[error("{what}: expected {expected}, found {found}")]
+    #[non_exhaustive]
     Argument {
         /// The argument.
         what: String,
@@ -261,12 +284,14 @@ pub enum Error {
     },
     /// Another latent already has this key.
     #[error("the key {} is used twice: keys of latents are unique in a file", quote(key))]
+    #[non_exhaustive]
     DuplicateKey {
         /// The key.
         key: String,
     },
     /// A value is NaN or infinite.
     #[error("latent {}: element {index} is {value}; allow it with `WriteOptions::non_finite`", latent_name(key.as_deref()))]
+    #[non_exhaustive]
     NonFinite {
         /// The latent's key, or `None` if it has none.
         key: Option<String>,
@@ -279,6 +304,7 @@ pub enum Error {
     #[error(
         "latent {latent}: element {index} is {value}, which {dtype} would turn into infinity; keep its dtype"
     )]
+    #[non_exhaustive]
     Overflow {
         /// The name of the latent.
         latent: String,
@@ -295,6 +321,7 @@ pub enum Error {
          stream",
         latent_name(key.as_deref())
     )]
+    #[non_exhaustive]
     Incomplete {
         /// The latent's key, or `None` if it has none.
         key: Option<String>,
@@ -305,6 +332,7 @@ pub enum Error {
     },
     /// The metadata is not valid.
     #[error("metadata: {member} is {found}, expected {expected}")]
+    #[non_exhaustive]
     Metadata {
         /// The member, as a path below `model_info`: `generation_settings.steps`.
         member: String,
@@ -315,12 +343,14 @@ pub enum Error {
     },
     /// The image cannot be decoded.
     #[error("the image is damaged, or is not an image: {problem}")]
+    #[non_exhaustive]
     Image {
         /// The decoder's message.
         problem: String,
     },
     /// The format cannot express something this large.
     #[error("{what} is too large: {problem}")]
+    #[non_exhaustive]
     TooLarge {
         /// The object that is too large: `the file`, or a latent.
         what: String,
@@ -329,9 +359,14 @@ pub enum Error {
     },
     /// The file cannot be finished, because an earlier call failed.
     #[error("the file cannot be finished, since an earlier write failed: {cause}")]
+    #[non_exhaustive]
     WriterFailed {
-        /// The error of that call.
+        /// The text of that call's error.
         cause: String,
+        /// Whose fault that error was.
+        fault: Fault,
+        /// The kind of the system's error, if it was one.
+        kind: Option<io::ErrorKind>,
     },
     /// The function set with [`WriteOptions::cancel_when`](crate::WriteOptions::cancel_when) or
     /// [`ReadOptions::cancel_when`](crate::ReadOptions::cancel_when) returned true.
@@ -369,9 +404,8 @@ impl Error {
     /// Returns whose fault the error is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Io { .. } | Self::Outdated { .. } | Self::Memory { .. } | Self::WriterFailed { .. } => {
-                Fault::Io
-            }
+            Self::WriterFailed { fault, .. } => *fault,
+            Self::Io { .. } | Self::Outdated { .. } | Self::Memory { .. } => Fault::Io,
             Self::NotGen5 { .. }
             | Self::UnsupportedVersion { .. }
             | Self::UnsupportedFlags { .. }
@@ -445,6 +479,7 @@ impl Error {
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             Self::Io { source, .. } => Some(source.kind()),
+            Self::WriterFailed { kind, .. } => *kind,
             _ => None,
         }
     }
@@ -486,6 +521,16 @@ impl Error {
         let action = format!("{verb} {}", path.display());
         let path = path.to_owned();
         move |source| Self::Io { action, path: Some(path), source }
+    }
+}
+
+/// The kind is that of the system's error, if there is one. The error is inside, and
+/// [`get_ref`](io::Error::get_ref) returns it.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        // Callers repeat a call that was interrupted, and this one must not be repeated.
+        let kind = error.io_kind().filter(|kind| *kind != io::ErrorKind::Interrupted);
+        Self::new(kind.unwrap_or(io::ErrorKind::Other), error)
     }
 }
 

@@ -13,14 +13,14 @@ impl FromStr for Dtype {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let dtype = Self::ALL.into_iter().find(|dtype| dtype.name() == name);
+        let dtype = Self::ALL.iter().copied().find(|dtype| dtype.name() == name);
         dtype.ok_or_else(|| Error::argument("dtype", "float16, bfloat16 or float32", format!("{name:?}")))
     }
 }
 
 impl Compression {
     /// All values.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Raw, Self::Zstd, Self::Shuffled];
+    pub const ALL: &'static [Self] = &[Self::Auto, Self::Raw, Self::Zstd, Self::Shuffled];
 
     /// Returns the name: `auto`, `raw`, `zstd` or `shuffled`.
     pub const fn name(self) -> &'static str {
@@ -44,7 +44,7 @@ impl FromStr for Compression {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let compression = Self::ALL.into_iter().find(|compression| compression.name() == name);
+        let compression = Self::ALL.iter().copied().find(|compression| compression.name() == name);
         compression
             .ok_or_else(|| Error::argument("compression", "auto, raw, zstd or shuffled", format!("{name:?}")))
     }
@@ -72,10 +72,10 @@ mod tests {
     #[test]
     fn names_come_back() {
         for dtype in Dtype::ALL {
-            assert_eq!(dtype.to_string().parse::<Dtype>().unwrap(), dtype);
+            assert_eq!(dtype.to_string().parse::<Dtype>().unwrap(), *dtype);
         }
         for compression in Compression::ALL {
-            assert_eq!(compression.to_string().parse::<Compression>().unwrap(), compression);
+            assert_eq!(compression.to_string().parse::<Compression>().unwrap(), *compression);
         }
         for version in [Version::V1_0, Version::V1_1, Version { major: 0, minor: 255 }] {
             assert_eq!(version.to_string().parse::<Version>().unwrap(), version);

@@ -184,8 +184,12 @@ impl Environment {
         Ok(Self::new(components))
     }
 
-    /// Returns the chunk's payload.
-    pub(crate) fn to_json(&self) -> Result<String> {
+    /// Returns the JSON text that a file stores, which [`from_json`](Self::from_json) reads.
+    ///
+    /// # Errors
+    ///
+    /// No error is currently possible.
+    pub fn to_json(&self) -> Result<String> {
         #[derive(Serialize)]
         struct Stored<'a> {
             env_version: u64,

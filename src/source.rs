@@ -152,8 +152,9 @@ impl Source {
 /// effects. If one of them replaces the file at that moment, a second check rejects it.
 fn open_regular(path: &Path) -> Result<(File, Metadata)> {
     let failed = || Error::io_at("open", path);
-    if !std::fs::metadata(path).map_err(failed())?.is_file() {
-        return Err(failed()(not_a_file()));
+    let there = std::fs::metadata(path).map_err(failed())?;
+    if !there.is_file() {
+        return Err(failed()(not_a_file(&there)));
     }
     let file = open_without_waiting(path).map_err(failed())?;
     let there = regular_metadata(&file).map_err(failed())?;
@@ -204,11 +205,12 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
 /// Returns the metadata of a regular file.
 fn regular_metadata(file: &File) -> io::Result<Metadata> {
     let metadata = file.metadata()?;
-    if metadata.is_file() { Ok(metadata) } else { Err(not_a_file()) }
+    if metadata.is_file() { Ok(metadata) } else { Err(not_a_file(&metadata)) }
 }
 
-fn not_a_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; copy it into one first")
+fn not_a_file(there: &Metadata) -> io::Error {
+    let kind = if there.is_dir() { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
+    io::Error::new(kind, "not a regular file; copy it into one first")
 }
 
 /// Does nothing on systems without a suitable call.

@@ -101,9 +101,11 @@ impl Version {
     /// possible.
     pub const V1_0: Self = Self { major: 1, minor: 0 };
 
-    /// The highest version that this crate reads and writes. It adds files of 4 GiB or more,
-    /// bfloat16 and byte shuffle.
+    /// The version with files of 4 GiB or more, bfloat16 and byte shuffle.
     pub const V1_1: Self = Self { major: 1, minor: 1 };
+
+    /// The highest version that this crate reads and writes.
+    pub const LATEST: Self = Self::V1_1;
 }
 
 impl fmt::Display for Version {

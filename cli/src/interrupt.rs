@@ -192,11 +192,29 @@ mod tests {
 
     use super::{Interrupted, ignored, io, is_cause};
 
+    /// A file that an interruption ends.
+    struct Interrupts;
+
+    impl io::Write for Interrupts {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::other(Interrupted))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl io::Seek for Interrupts {
+        fn seek(&mut self, _: io::SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
     #[test]
     fn an_interruption_is_known_below_what_is_said_of_it() {
         let stopped = Err::<(), _>(io::Error::other(Interrupted)).context("could not write x").unwrap_err();
-        let error = io::Error::other(Interrupted);
-        let in_library = gen5::Error::Io { action: "write latent x".into(), path: None, source: error };
+        let in_library = gen5::WriteOptions::new().to_writer(Interrupts).unwrap_err();
         assert!(
             is_cause(&stopped) && is_cause(&in_library.into()) && is_cause(&gen5::Error::Cancelled.into())
         );

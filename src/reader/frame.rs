@@ -207,7 +207,7 @@ impl<'a> WholeFrame<'a> {
         mut self,
         payload: &mut [u8],
         check_header: impl FnOnce(&ChunkHeader) -> Result<()>,
-        mut each: impl FnMut(&[u8]),
+        mut each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         // The first block holds the header and the start of the payload, so it needs memory of its
         // own. All others are decoded in place.
@@ -224,11 +224,11 @@ impl<'a> WholeFrame<'a> {
 
         let (start, _) = payload.split_at_mut(values.len().min(payload.len()));
         start.copy_from_slice(values.split_at(start.len()).0);
-        each(start);
+        each(start)?;
         let mut at = start.len();
         while self.decoder.wanted() > 0 {
             let decoded = self.decode(head, payload, at)?;
-            each(payload.get(at..at + decoded).unwrap_or_default());
+            each(payload.get(at..at + decoded).unwrap_or_default())?;
             at += decoded;
         }
         if at < payload.len() {

@@ -59,6 +59,20 @@ impl Latent {
         Self { inner: Arc::clone(inner), index, shape_of_rows: None, bytes: 0..size }
     }
 
+    /// Returns the same latent or rows with a function that cancels reads, as
+    /// [`Reader::with_cancel`](crate::Reader::with_cancel) does for a reader.
+    pub fn with_cancel(&self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let options = self.inner.options.clone().cancel_when(cancelled);
+        Self { inner: self.inner.with_options(options), ..self.clone() }
+    }
+
+    /// Returns the same latent or rows with a function that reads call, as
+    /// [`Reader::with_progress`](crate::Reader::with_progress) does for a reader.
+    pub fn with_progress(&self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        let options = self.inner.options.clone().progress(progress);
+        Self { inner: self.inner.with_options(options), ..self.clone() }
+    }
+
     fn entry(&self) -> Option<&LatentEntry> {
         self.inner.layout.latents.get(self.index)
     }

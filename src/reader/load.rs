@@ -5,7 +5,7 @@ use std::fmt;
 
 use half::{bf16, f16};
 use rayon::prelude::*;
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::{Inner, Latent, Reader};
 use crate::element::{Dtype, Element, Values};
@@ -72,7 +72,7 @@ impl<'r> Loaded<'r> {
     /// [`Error::Dtype`](crate::Error::Dtype) if `T` is not their dtype.
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
         self.latent.expect_dtype::<T>()?;
-        Ok(T::typed(self.values()).unwrap_or_default())
+        Ok(<[T]>::ref_from_bytes(self.as_bytes()).unwrap_or_default())
     }
 
     /// Returns the bytes of the values, in C order and little-endian.
@@ -102,8 +102,8 @@ impl Reader {
     /// that must be read exceed [`Limits::latent_bytes`](crate::Limits::latent_bytes) in total;
     /// [`Error::Memory`](crate::Error::Memory); and the error of the first latent with a damaged
     /// chunk.
-    pub fn load(&self, keys: &[&str]) -> Result<Vec<Loaded<'_>>> {
-        self.load_latents(keys.iter().map(|key| self.latent(key)).collect::<Result<_>>()?)
+    pub fn load<K: AsRef<str>>(&self, keys: &[K]) -> Result<Vec<Loaded<'_>>> {
+        self.load_latents(keys.iter().map(|key| self.latent(key.as_ref())).collect::<Result<_>>()?)
     }
 
     /// Returns all latents with their values, in file order, as [`load`](Self::load) does.
@@ -179,8 +179,8 @@ impl Reader {
     /// # Errors
     ///
     /// The errors of [`latent`](Self::latent).
-    pub fn prefetch(&self, keys: &[&str]) -> Result<()> {
-        keys.iter().try_for_each(|key| self.latent(key).map(|latent| latent.prefetch()))
+    pub fn prefetch<K: AsRef<str>>(&self, keys: &[K]) -> Result<()> {
+        keys.iter().try_for_each(|key| self.latent(key.as_ref()).map(|latent| latent.prefetch()))
     }
 }
 

@@ -11,6 +11,7 @@ mod open;
 mod payload;
 mod values;
 mod verify;
+mod watch;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,6 +29,7 @@ pub use open::ReadOptions;
 pub use verify::{ChunkReport, VerifyReport};
 
 use self::open::Table;
+use self::watch::Watch;
 use crate::element::Element;
 use crate::error::{Error, Place, Result};
 use crate::excerpt::quote;
@@ -71,6 +73,17 @@ impl Deref for Inner {
 
     fn deref(&self) -> &OpenFile {
         &self.file
+    }
+}
+
+impl Inner {
+    fn watch(&self) -> Watch<'_> {
+        Watch { cancelled: &self.options.cancelled, progress: &self.options.progress }
+    }
+
+    /// The same file with other options.
+    fn with_options(&self, options: ReadOptions) -> Arc<Self> {
+        Arc::new(Self { file: Arc::clone(&self.file), options })
     }
 }
 
@@ -174,7 +187,8 @@ impl Reader {
     /// It is cheap: the file is not opened again, and its table is shared. So each thread can have
     /// a reader that is cancelled on its own.
     pub fn with_cancel(&self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.with_options(self.inner.options.clone().cancel_when(cancelled))
+        let options = self.inner.options.clone().cancel_when(cancelled);
+        Self { inner: self.inner.with_options(options) }
     }
 
     /// Returns a reader of the same open file whose reads call this function, as
@@ -192,11 +206,8 @@ impl Reader {
     /// # Ok::<(), gen5::Error>(())
     /// ```
     pub fn with_progress(&self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.with_options(self.inner.options.clone().progress(progress))
-    }
-
-    fn with_options(&self, options: ReadOptions) -> Self {
-        Self { inner: Arc::new(Inner { file: Arc::clone(&self.inner.file), options }) }
+        let options = self.inner.options.clone().progress(progress);
+        Self { inner: self.inner.with_options(options) }
     }
 
     /// Returns the version of the format.
@@ -282,10 +293,12 @@ impl Reader {
         let record = self.record(index)?;
         let inner = &self.inner;
         let check = inner.options.check_hashes;
-        match payload::borrow_payload(&inner.source, record, check, Ok)? {
+        inner.options.cancelled.check()?;
+        match payload::borrow_payload(&inner.source, record, check, inner.watch(), Ok)? {
             Some(payload) => Ok(Cow::Borrowed(payload)),
             None => {
-                payload::read_payload(&inner.source, record, &inner.options.limits, check).map(Cow::Owned)
+                let limits = &inner.options.limits;
+                payload::read_payload(&inner.source, record, limits, check, inner.watch()).map(Cow::Owned)
             }
         }
     }

@@ -54,20 +54,20 @@ impl ReadOptions {
         self
     }
 
-    /// Sets a function that is polled, from several threads, to cancel reads of latent values and
-    /// verification.
+    /// Sets a function that is polled, from several threads, to cancel reads of latents and other
+    /// chunks, and verification.
     ///
-    /// It is called between blocks of a few megabytes, or before each compressed chunk that is read
-    /// in one piece. Once it returns true, these calls return [`Error::Cancelled`], and
-    /// [`Reader::verify_chunks`] reports that error for each chunk not yet checked. Borrowing takes
-    /// no time and does not call it.
+    /// It is called between blocks of at most a few megabytes. Once it returns true, these calls
+    /// return [`Error::Cancelled`], and [`Reader::verify_chunks`] reports that error for each chunk
+    /// not yet checked. Borrowing takes no time and does not call it, unless
+    /// [`check_hashes`](Self::check_hashes) requires a hash.
     pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.cancelled = Cancelled::when(cancelled);
         self
     }
 
     /// Sets a function that is called at intervals, from several threads, with the number of bytes
-    /// of latent values that were read since its last call. These can include values of a call that
+    /// of payloads that were read or verified since its last call. These can include values of a call that
     /// fails in the end. Borrowed values are not read, so they do not count.
     pub fn progress(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.progress = Progress::to(progress);

@@ -6,7 +6,8 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::frame::{Frame, Owner, WholeFrame};
 use super::memory::allocate;
-use crate::codec::{Digest, Hasher, SHUFFLE_BLOCK, unshuffle};
+use super::watch::Watch;
+use crate::codec::{Hasher, SHUFFLE_BLOCK, unshuffle};
 use crate::error::{Error, FrameProblem, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
@@ -16,6 +17,9 @@ use crate::wire::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkType, NO_FLAGS, size_in_h
 /// Bytes to read, decode or hash at a time. A block is small enough to be still in cache when it is
 /// hashed.
 const BLOCK: usize = 512 << 10;
+
+/// Bytes between two calls of the caller's functions.
+const WATCHED_BLOCK: usize = 8 << 20;
 
 /// Decompresses the chunk table and returns its JSON text.
 pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) -> Result<Vec<u8>> {
@@ -30,7 +34,7 @@ pub(crate) fn read_table(source: &Source, offset: u64, size: u64, limit: u64) ->
     };
     let mut text = allocate(text_size, "the chunk table")?;
     let check = |header: &_| check_header(header, ChunkType::MANIFEST, NO_FLAGS, text_size, owner);
-    frame.read(&mut text, check, |_| ())?;
+    frame.read(&mut text, check, |_| Ok(()))?;
     Ok(text)
 }
 
@@ -264,6 +268,7 @@ pub(crate) fn read_payload(
     record: &ChunkRecord,
     limits: &Limits,
     check_hash: bool,
+    watch: Watch<'_>,
 ) -> Result<Vec<u8>> {
     let (name, limit) = match record.kind {
         ChunkType::IMAGE => ("image_bytes", limits.image_bytes),
@@ -274,7 +279,7 @@ pub(crate) fn read_payload(
         return Err(Error::limit(record.place(), name, "bytes", limit, record.payload_size));
     }
     let mut payload = allocate(record.payload_size, &record.place().to_string())?;
-    read_payload_into(source, record, check_hash, &mut payload)?;
+    read_payload_into(source, record, check_hash, watch, &mut payload)?;
     Ok(payload)
 }
 
@@ -283,11 +288,15 @@ pub(crate) fn read_payload_into(
     source: &Source,
     record: &ChunkRecord,
     check_hash: bool,
+    watch: Watch<'_>,
     payload: &mut [u8],
 ) -> Result<()> {
     if !record.compressed || record.is_shuffled() {
         let mut reader = PayloadReader::open(source, record, check_hash)?;
-        reader.read_exact(payload)?;
+        for block in payload.chunks_mut(WATCHED_BLOCK) {
+            reader.read_exact(block)?;
+            watch.add(block.len())?;
+        }
         return reader.finish();
     }
     let mut hasher = check_hash.then(Hasher::default);
@@ -295,6 +304,7 @@ pub(crate) fn read_payload_into(
         if let Some(hasher) = &mut hasher {
             hasher.update(block);
         }
+        watch.add(block.len())
     };
     let owner = Owner::Chunk(record);
     let frame = WholeFrame::open(source, record.offset..record.end(), owner)?;
@@ -312,6 +322,7 @@ pub(crate) fn borrow_payload<'a, V>(
     source: &'a Source,
     record: &ChunkRecord,
     check_hash: bool,
+    watch: Watch<'_>,
     view: impl FnOnce(&'a [u8]) -> Result<V>,
 ) -> Result<Option<V>> {
     if record.compressed {
@@ -324,7 +335,12 @@ pub(crate) fn borrow_payload<'a, V>(
     check_chunk_header(&header, record)?;
     let seen = view(payload)?;
     if check_hash {
-        record.check_digest(Digest::of(payload))?;
+        let mut hasher = Hasher::default();
+        for block in payload.chunks(WATCHED_BLOCK) {
+            hasher.update(block);
+            watch.cancelled.check()?;
+        }
+        record.check_digest(hasher.finish())?;
     }
     Ok(Some(seen))
 }

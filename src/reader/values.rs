@@ -11,7 +11,7 @@ use super::Inner;
 use super::latent::{Latent, Segment};
 use super::memory::{allocate, zeroed};
 use super::payload::{PayloadReader, borrow_payload, read_payload_into};
-use crate::element::{Dtype, Element};
+use crate::element::{Dtype, Element, convert, erase};
 use crate::error::{Error, NotBorrowable, Result};
 
 /// Bytes that one task reads when several tasks read a raw latent together.
@@ -33,6 +33,16 @@ impl Latent {
     /// damaged chunk.
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
         self.borrow_from(&self.inner)
+    }
+
+    /// Returns the bytes of the values as a slice of the file, without copying. Unlike
+    /// [`as_slice`](Self::as_slice), they need no alignment.
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`as_slice`](Self::as_slice), except [`Error::Dtype`].
+    pub fn as_bytes(&self) -> Result<&[u8]> {
+        self.borrow_with(&self.inner, Ok)
     }
 
     /// Returns the values, borrowed from `inner`, which is this latent's own or another handle of
@@ -74,7 +84,8 @@ impl Latent {
                 None => Err(Error::Changed { expected: end, found: payload.len() as u64 }),
             }
         };
-        let values = borrow_payload(&inner.source, segment.record, inner.options.check_hashes, part)?;
+        let values =
+            borrow_payload(&inner.source, segment.record, inner.options.check_hashes, inner.watch(), part)?;
         values.ok_or_else(|| self.not_borrowable(NotBorrowable::NotMapped))
     }
 
@@ -93,15 +104,19 @@ impl Latent {
     /// and `None` otherwise. Other programs can then read them from there. For no values, the range
     /// is empty.
     ///
-    /// The chunk's own header is checked, which reads 12 bytes.
+    /// The chunk's own header is checked, which reads 12 bytes. Its hash is not, even with
+    /// [`check_hashes`](crate::ReadOptions::check_hashes).
     ///
     /// # Errors
     ///
-    /// [`Error::Contradiction`] if the chunk's header does not match its record; [`Error::Io`].
+    /// [`Error::Contradiction`] if the chunk's header does not match its record;
+    /// [`Error::Changed`] if the file is shorter now; [`Error::Io`].
     pub fn raw_range(&self) -> Result<Option<Range<u64>>> {
+        if self.is_empty() {
+            return Ok(Some(0..0));
+        }
         let mut segments = self.segments();
         match (segments.next(), segments.next()) {
-            (None, _) => Ok(Some(0..0)),
             (Some(Segment { record, skip, len }), None) if !record.is_compressed() => {
                 PayloadReader::open(&self.inner.source, record, false)?;
                 let start = record.payload_offset() + skip;
@@ -120,7 +135,8 @@ impl Latent {
             (Some(Segment { record, skip, len }), None) if !record.is_compressed() => {
                 let start = record.payload_offset() + skip;
                 let bytes = inner.source.borrow(start..start + len).ok().flatten();
-                bytes.is_some_and(|bytes| bytes.as_ptr().addr().is_multiple_of(self.dtype().size()))
+                let is_aligned = |bytes: &[u8]| bytes.as_ptr().addr().is_multiple_of(self.dtype().size());
+                bytes.is_some_and(|bytes| bytes.is_empty() || is_aligned(bytes))
             }
             _ => false,
         }
@@ -243,13 +259,13 @@ impl Latent {
             let stored = if latent.lies_in(&latent.inner) { 0 } else { latent.payload_size() };
             latent.check_limit(stored.saturating_add(latent.size_as(T::DTYPE)))?;
             let values = latent.read::<S>()?;
-            let values = S::erase(&values);
+            let values = erase(&values);
             if let Some((index, value)) = values.first_overflow(T::DTYPE) {
                 let latent = latent.name();
                 return Err(Error::Overflow { latent, index: index as u64, value, dtype: T::DTYPE });
             }
             let mut converted = latent.allocate::<T>()?;
-            T::convert(values, &mut converted);
+            convert(values, &mut converted);
             Ok(converted)
         }
         if T::DTYPE == self.dtype() {
@@ -375,9 +391,7 @@ impl Latent {
         cancelled.check()?;
         let progress = &self.inner.options.progress;
         if segment.record.is_compressed() && segment.len == segment.record.payload_size() {
-            read_payload_into(source, segment.record, check, buffer)?;
-            progress.add(segment.len);
-            return Ok(());
+            return read_payload_into(source, segment.record, check, self.inner.watch(), buffer);
         }
         let mut payload = PayloadReader::open(source, segment.record, check)?;
         if segment.record.is_compressed() || check || buffer.len() <= READ_TASK {

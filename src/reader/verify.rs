@@ -125,8 +125,9 @@ impl Reader {
     /// Checks every chunk as [`verify`](Self::verify) does, and reports on each.
     ///
     /// `progress` is called from several threads at intervals, with the number of payload bytes
-    /// checked since its last call.
-    #[must_use = "what is damaged is told by the report alone"]
+    /// checked since its last call. So is the function of
+    /// [`ReadOptions::progress`](crate::ReadOptions::progress).
+    #[must_use = "only the report says which chunks are damaged"]
     pub fn verify_chunks(&self, progress: impl Fn(u64) + Sync) -> VerifyReport {
         let chunks = self
             .chunks()
@@ -145,14 +146,14 @@ fn verify_chunk(inner: &Inner, record: &ChunkRecord, progress: &(impl Fn(u64) + 
     let cancelled = &inner.options.cancelled;
     cancelled.check()?;
     if record.kind() == ChunkType::ENVIRONMENT {
-        let json = read_payload(&inner.source, record, &inner.options.limits, true)?;
+        let json = read_payload(&inner.source, record, &inner.options.limits, true, inner.watch())?;
         progress(record.payload_size());
         return Environment::read(&json, &record.place()).map(|_| ());
     }
     let mut payload = PayloadReader::open(&inner.source, record, true)?;
     payload.blocks(record.payload_size(), |block| {
         progress(block.len() as u64);
-        cancelled.check()
+        inner.watch().add(block.len())
     })?;
     payload.finish()
 }

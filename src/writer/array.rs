@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::entry::Entry;
 use super::options::{Compression, Storage, WriteOptions};
-use crate::element::{Dtype, Element, Values, element_count};
+use crate::element::{Dtype, Element, Values, element_count, erase};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::manifest::{ChunkRecord, Extra, LatentRecord, Part, row_axis};
@@ -27,7 +27,7 @@ impl<'a> Array<'a> {
     /// Creates an array from a key or entry, a shape, and values in C order, outermost axis first.
     /// An empty shape means a scalar.
     pub fn new<T: Element>(entry: impl Into<Entry>, shape: &[usize], values: &'a [T]) -> Self {
-        Self { entry: entry.into(), shape: shape.to_vec(), values: T::erase(values) }
+        Self { entry: entry.into(), shape: shape.to_vec(), values: erase(values) }
     }
 
     /// Creates an array of a dtype that is known only at run time, from the bytes of its values in
@@ -36,9 +36,8 @@ impl<'a> Array<'a> {
     /// ```
     /// use gen5::{Array, Dtype};
     ///
-    /// let bytes = std::fs::read("Cargo.toml")?;
-    /// let array = Array::from_bytes("noise", Dtype::F16, &[2, 4], &bytes[..16])?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// let array = Array::from_bytes("noise", Dtype::F16, &[2], &[0x00, 0x3c, 0x00, 0xc0])?; // 1 and -2
+    /// # Ok::<(), gen5::Error>(())
     /// ```
     ///
     /// # Errors

@@ -55,12 +55,13 @@ impl<'w> ByteStream<'w> {
     }
 
     /// Adds the next bytes. [`write`](Write::write) does the same, with the error inside an
-    /// [`io::Error`].
+    /// [`io::Error`]. As for [`LatentStream::push`](crate::LatentStream::push), pieces of 64 KiB or
+    /// more are faster.
     ///
     /// # Errors
     ///
     /// The same errors as [`LatentStream::push`](crate::LatentStream::push). If a value is
-    /// rejected, none of the bytes is added, except those that complete a value of the call before.
+    /// rejected, none of the bytes is added.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         if bytes.len() as u64 > self.remaining() {
             return Err(self.stream.too_many("bytes", self.remaining(), bytes.len()));
@@ -68,26 +69,22 @@ impl<'w> ByteStream<'w> {
         let size = self.dtype.size();
         let missing = if self.partial.is_empty() { 0 } else { size - self.partial.len() };
         let (completing, bytes) = bytes.split_at(missing.min(bytes.len()));
-        if !completing.is_empty() {
-            let value = [&self.partial, completing].concat();
-            if value.len() == size {
-                self.push_values(&value)?;
-                self.partial.clear();
-            } else {
-                self.partial = value;
-            }
+        let first = [&self.partial, completing].concat();
+        if !first.is_empty() && first.len() < size {
+            self.partial = first;
+            return Ok(());
         }
         let (whole, partial) = bytes.split_at(bytes.len() - bytes.len() % size);
-        self.push_values(whole)?;
-        self.partial.extend_from_slice(partial);
-        Ok(())
-    }
-
-    fn push_values(&mut self, bytes: &[u8]) -> Result<()> {
-        match Values::from_bytes(self.dtype, bytes) {
-            Some(values) if values.len() > 0 => self.stream.push(values),
-            _ => Ok(()),
+        let pieces = [&first, whole].into_iter().filter_map(|bytes| Values::from_bytes(self.dtype, bytes));
+        let pieces: Vec<Values<'_>> = pieces.filter(|values| values.len() > 0).collect();
+        if let [first, rest] = *pieces {
+            // Nothing is added unless all of it is valid.
+            self.stream.check(first, 0)?;
+            self.stream.check(rest, 1)?;
         }
+        pieces.into_iter().try_for_each(|values| self.stream.push(values))?;
+        self.partial = partial.to_vec();
+        Ok(())
     }
 
     /// Finishes the latent after all its bytes were pushed.
@@ -102,7 +99,7 @@ impl<'w> ByteStream<'w> {
 
 impl Write for ByteStream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.push(bytes).map_err(io::Error::other)?;
+        self.push(bytes)?;
         Ok(bytes.len())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::stream::Stream;
-use crate::element::Element;
+use crate::element::{Element, erase};
 use crate::error::Result;
 
 /// A latent of known shape whose values arrive in pieces, so it can be larger than memory.
@@ -66,7 +66,7 @@ impl<'w, T: Element> LatentStream<'w, T> {
     /// file cannot be finished, and further calls return
     /// [`Error::WriterFailed`](crate::Error::WriterFailed).
     pub fn push(&mut self, values: &[T]) -> Result<()> {
-        self.stream.push(T::erase(values))
+        self.stream.push(erase(values))
     }
 
     /// Finishes the latent after all its values were pushed.

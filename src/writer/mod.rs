@@ -266,6 +266,7 @@ impl<'w> Writer<'w> {
 
     fn open_stream(&mut self, entry: Entry, dtype: Dtype, shape: &[usize]) -> Result<Stream<'w>> {
         self.session.check_usable()?;
+        let _guard = self.session.guard();
         let options = &self.session.options;
         let decided = entry.compression_or(options).storage();
         // If the values decide, plan as if they shrink.
@@ -288,6 +289,7 @@ impl<'w> Writer<'w> {
     /// this one is over 1 GiB; [`Error::TooLarge`]; [`Error::Io`].
     pub fn image(&mut self, encoded: &[u8]) -> Result<()> {
         self.session.check_usable()?;
+        let _guard = self.session.guard();
         let single = Single::new(ChunkType::IMAGE, encoded);
         single.check(&self.session)?;
         let note = check_image(encoded)?;
@@ -309,6 +311,7 @@ impl<'w> Writer<'w> {
     /// Stores a chunk that is not a latent.
     pub(crate) fn single(&mut self, single: Single<'_>) -> Result<()> {
         self.session.check_usable()?;
+        let _guard = self.session.guard();
         single.check(&self.session)?;
         single.write(&self.session)
     }

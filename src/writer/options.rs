@@ -127,7 +127,7 @@ impl Default for WriteOptions {
             non_finite: NonFinite::Refuse,
             alignment: 64,
             part_size: Some(DEFAULT_PART_SIZE),
-            max_version: Version::V1_1,
+            max_version: Version::LATEST,
             sync: true,
             progress: Progress::default(),
             cancelled: Cancelled::default(),
@@ -197,7 +197,8 @@ impl WriteOptions {
         self
     }
 
-    /// Sets the highest version that the file may have. The default is [`Version::V1_1`]. A file
+    /// Sets the highest version that the file may have. The default is
+    /// [`Version::LATEST`]. A file
     /// always has the lowest version that can express it.
     ///
     /// The Python package `gen5` reads [`Version::V1_0`]. With it, anything that needs version 1.1
@@ -264,7 +265,8 @@ impl WriteOptions {
     ///
     /// The file is written from its start, at offsets, from several threads; nothing else may write
     /// to it meanwhile. After an error its contents are unspecified. [`sync`](Self::sync) has no
-    /// effect.
+    /// effect. It must not be the file of a reader that is still in use, since its contents are
+    /// discarded at once.
     ///
     /// # Errors
     ///

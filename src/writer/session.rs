@@ -12,7 +12,7 @@ use super::array::Plan;
 use super::buffers::Filled;
 use super::options::WriteOptions;
 use super::sink::Sink;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::limits::Limits;
 use crate::manifest::ChunkRecord;
 use crate::wire::{CHUNK_HEADER_SIZE, FILE_HEADER_SIZE, FileHeader, Version};
@@ -52,8 +52,15 @@ pub(super) struct State {
     /// compress in parallel.
     pub(super) waiting: Vec<Waiting>,
     /// The reason why the file can no longer be finished.
-    failed: Option<String>,
+    failed: Option<Failure>,
     pub(super) notes: Vec<String>,
+}
+
+/// The reason why a file can no longer be finished.
+struct Failure {
+    cause: String,
+    fault: Fault,
+    kind: Option<io::ErrorKind>,
 }
 
 /// A stream that is not finished.
@@ -88,8 +95,10 @@ impl State {
             Some(payload - CHUNK_HEADER_SIZE)
         };
         let offset = alignment.map_or(Some(start), align);
-        let Some(end) = offset.and_then(|offset| offset.checked_add(stored_size)) else {
-            let problem = format!("a chunk of {stored_size} bytes behind its {start} would end past 2^64");
+        let end = offset.and_then(|offset| offset.checked_add(stored_size));
+        let Some(end) = end.filter(|end| i64::try_from(*end).is_ok()) else {
+            let problem =
+                format!("a chunk of {stored_size} bytes after the first {start} would end past 2^63");
             return Err(Error::TooLarge { what: "the file".into(), problem });
         };
         if end > self.end {
@@ -162,7 +171,9 @@ impl<'w> Session<'w> {
     /// Returns an error if an earlier write failed.
     pub(super) fn check_usable(&self) -> Result<()> {
         match &self.state().failed {
-            Some(cause) => Err(Error::WriterFailed { cause: cause.clone() }),
+            Some(Failure { cause, fault, kind }) => {
+                Err(Error::WriterFailed { cause: cause.clone(), fault: *fault, kind: *kind })
+            }
             None => Ok(()),
         }
     }
@@ -179,7 +190,11 @@ impl<'w> Session<'w> {
 
     /// Records the reason why the file can no longer be finished. Only the first reason is kept.
     pub(super) fn fail(&self, error: &Error) {
-        self.state().failed.get_or_insert_with(|| format!("{error:#}"));
+        self.state().failed.get_or_insert_with(|| Failure {
+            cause: format!("{error:#}"),
+            fault: error.fault(),
+            kind: error.io_kind(),
+        });
     }
 
     /// Returns an error if the caller has cancelled, and records it.
@@ -262,7 +277,11 @@ pub(super) struct PanicGuard<'s, 'w> {
 impl Drop for PanicGuard<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() && !self.panicking {
-            self.session.state().failed.get_or_insert_with(|| "a panic in the caller's code".into());
+            self.session.state().failed.get_or_insert_with(|| Failure {
+                cause: "a panic in the caller's code".into(),
+                fault: Fault::Caller,
+                kind: None,
+            });
         }
     }
 }

@@ -103,6 +103,12 @@ impl<'w> Stream<'w> {
         )
     }
 
+    /// Returns an error if values that follow the next `skipped` ones must not be written.
+    pub(super) fn check(&self, values: Values<'_>, skipped: usize) -> Result<()> {
+        let input = self.input(values);
+        Input { first: input.first + skipped, ..input }.check(&self.session.options)
+    }
+
     /// Returns the next values as input for checking and conversion.
     fn input<'a>(&'a self, values: Values<'a>) -> Input<'a> {
         let payload = Payload::Values(values);

@@ -87,7 +87,7 @@ fn ambiguous() -> Vec<Case> {
     });
     let check = |reader: &Reader| {
         match reader.latent("x").unwrap_err() {
-            Error::AmbiguousKey { key, count: 2, first: 0 } => assert_eq!(key, "x"),
+            Error::AmbiguousKey { key, count: 2, first: 0, .. } => assert_eq!(key, "x"),
             other => panic!("{other:?}"),
         }
         for (index, value) in [1.0, 3.0, 2.0, 4.0, 5.0].into_iter().enumerate() {

@@ -375,7 +375,7 @@ fn a_large_push_whose_last_value_is_refused_takes_nothing() {
 #[test]
 fn the_keys_of_parts_are_free_again_when_a_stream_stays_raw() {
     let taken = |error: Error, key: &str| {
-        assert!(matches!(error, Error::DuplicateKey { key: ref found } if found == key), "{error}");
+        assert!(matches!(error, Error::DuplicateKey { key: ref found, .. } if found == key), "{error}");
     };
     let (noise, zeros) = (noise(1, LEN), vec![0.0_f32; LEN]);
     let (file, summary) = write(in_parts(), |writer| {

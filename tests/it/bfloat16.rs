@@ -128,7 +128,7 @@ fn what_would_become_infinite_is_refused() {
         let mut values = vec![1.0_f32; 5001];
         values[at] = value;
         match read_as_brain(&values).unwrap_err() {
-            Error::Overflow { latent, index, value: found, dtype: Dtype::BF16 } => {
+            Error::Overflow { latent, index, value: found, dtype: Dtype::BF16, .. } => {
                 assert_eq!((&*latent, index, found), ("\"x\"", at as u64, value));
             }
             other => panic!("{other}"),

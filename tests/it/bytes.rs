@@ -188,3 +188,63 @@ fn raw_values_lie_where_the_range_says() {
         }
     }
 }
+
+/// Nothing of a refused piece is taken, not even the bytes that complete a value.
+#[test]
+fn a_refused_piece_leaves_the_stream_as_it_was() {
+    let [one, two] = [1.0_f32, 2.0].map(f32::to_le_bytes);
+    let (file, _) = write(WriteOptions::new(), |writer| {
+        let mut stream = writer.stream_bytes("x", Dtype::F32, &[3])?;
+        stream.push(&one[..2])?;
+        let refused = [&one[2..], &f32::NAN.to_le_bytes()].concat();
+        let error = stream.push(&refused).unwrap_err();
+        assert!(matches!(error, Error::NonFinite { index: 1, .. }), "{error}");
+        assert_eq!(stream.remaining(), 10);
+        stream.push(&[&one[2..], &two[..], &two[..]].concat())?;
+        stream.finish()
+    })
+    .unwrap();
+    assert_eq!(*open(file).latent("x").unwrap().read::<f32>().unwrap(), [1.0, 2.0, 2.0]);
+}
+
+/// `io::copy` and its kin look at the kind.
+#[test]
+fn an_io_error_of_a_stream_keeps_its_kind() {
+    let error = std::io::Error::from(Reader::open("no such folder/x.gen5").unwrap_err());
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(error.get_ref().unwrap().downcast_ref::<Error>().is_some());
+    assert_eq!(std::io::Error::from(Error::Cancelled).kind(), std::io::ErrorKind::Other);
+}
+
+#[test]
+fn empty_latents_are_borrowed_and_lie_nowhere() {
+    for options in options() {
+        let (file, _) = write(options, |writer| writer.latent::<f32>("x", &[3, 0, 2], &[])).unwrap();
+        // One of two neighbours is not aligned.
+        for shift in [0, 1] {
+            let reader = Reader::from_bytes(Shifted::new(&file, shift)).unwrap();
+            let latent = reader.latent("x").unwrap();
+            assert_eq!(latent.is_borrowable(), latent.as_slice::<f32>().is_ok());
+            assert_eq!(latent.raw_range().unwrap(), Some(0..0));
+            assert!(latent.read_bytes().unwrap().is_empty());
+        }
+    }
+}
+
+/// A file in memory at another alignment.
+struct Shifted {
+    bytes: Vec<u8>,
+    shift: usize,
+}
+
+impl Shifted {
+    fn new(file: &[u8], shift: usize) -> Self {
+        Self { bytes: [&vec![0; shift], file].concat(), shift }
+    }
+}
+
+impl AsRef<[u8]> for Shifted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[self.shift..]
+    }
+}

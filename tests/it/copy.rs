@@ -145,7 +145,7 @@ fn a_key_is_shared_only_by_those_that_did_so_before() {
     let before = open(odd());
     let shared = || Entry::from(&before.latent_at(0).unwrap());
     let is_duplicate = |result: gen5::Result<()>| {
-        assert!(matches!(result, Err(Error::DuplicateKey { key }) if key == "a"));
+        assert!(matches!(result, Err(Error::DuplicateKey { key, .. }) if key == "a"));
     };
     write(WriteOptions::new(), |writer| {
         writer.latent(shared(), &[1], &values)?;
@@ -216,7 +216,7 @@ fn values_are_stored_as_the_type_that_is_asked_for() {
     let brain: Vec<bf16> = single.iter().map(|&value| bf16::from_f32(value)).collect();
     let shape = [single.len()];
     let options = || WriteOptions::new().non_finite(gen5::NonFinite::Keep).part_size(Some(4096));
-    for to in Dtype::ALL {
+    for to in Dtype::ALL.iter().copied() {
         for compression in [Compression::Auto, Compression::Raw, Compression::Zstd, Compression::Shuffled] {
             let entry = |name: &str| Entry::new(name).dtype(to).compression(compression);
             let (file, summary) = write(options(), |writer| {

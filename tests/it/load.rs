@@ -72,7 +72,7 @@ fn latents_of_any_dtype_are_loaded_in_order_and_borrowed_where_they_can_be() {
         }
         let twice = reader.load(&["brain", "raw", "brain"]).unwrap();
         assert_eq!(twice[0].as_bytes(), twice[2].as_bytes());
-        assert!(reader.load(&[]).unwrap().is_empty());
+        assert!(reader.load::<&str>(&[]).unwrap().is_empty());
         reader.prefetch(&KEYS).unwrap();
         reader.latent("parts").unwrap().rows(1..2).unwrap().prefetch();
         for error in [reader.load(&["raw", "x"]).unwrap_err(), reader.prefetch(&["x"]).unwrap_err()] {

@@ -39,6 +39,9 @@ fn a_reader_is_cancelled_alone() {
         assert_eq!(free.latent(key).unwrap().read::<f32>().unwrap().len(), 5000);
     }
     assert!(matches!(cancelled.verify(), Err(Error::Cancelled)));
+    assert!(matches!(cancelled.payload(0), Err(Error::Cancelled)));
+    let latent = reader.latent("parts").unwrap();
+    assert!(matches!(latent.with_cancel(|| true).read::<f32>(), Err(Error::Cancelled)));
     reader.verify().unwrap();
 }
 
@@ -66,6 +69,13 @@ fn reads_report_each_byte_once() {
     }
     reader.load_all().unwrap();
     assert_eq!(reported(), 40_000);
+    reader.verify().unwrap();
+    assert_eq!(reported(), 40_000);
+    let counter = Arc::new(AtomicU64::new(0));
+    let own = Arc::clone(&counter);
+    let rows = reader.latent("raw").unwrap().rows(0..2).unwrap();
+    rows.with_progress(move |bytes| _ = own.fetch_add(bytes, Ordering::Relaxed)).read::<f32>().unwrap();
+    assert_eq!((reported(), counter.load(Ordering::Relaxed)), (0, 8));
     let counter = Arc::clone(&count);
     let options = ReadOptions::new().progress(move |bytes| _ = counter.fetch_add(bytes, Ordering::Relaxed));
     options.from_bytes(file()).unwrap().latent("parts").unwrap().read::<f32>().unwrap();
@@ -166,4 +176,49 @@ fn a_version_that_nothing_writes_is_refused() {
         assert_eq!(error.to_string(), format!("max_version: expected 1.0 or 1.1, found {version}"));
     }
     assert!(WriteOptions::new().max_version(Version::V1_0).to_writer(io::Cursor::new(Vec::new())).is_ok());
+}
+
+/// One chunk of a latent is read in one piece, and still stops.
+#[test]
+fn one_large_chunk_is_cancelled_within() {
+    let values = noise(5, 3 << 20);
+    let options = WriteOptions::new().compression(Compression::Zstd).level(1).part_size(None);
+    let (file, _) = write(options, |writer| writer.latent("x", &[3 << 20], &values)).unwrap();
+    let calls = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&calls);
+    let reader = open(file).with_cancel(move || counter.fetch_add(1, Ordering::Relaxed) >= 10);
+    let error = reader.latent("x").unwrap().read::<f32>().unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error}");
+    assert!(calls.load(Ordering::Relaxed) < 20);
+}
+
+#[test]
+fn a_hash_that_is_checked_on_borrowing_can_be_cancelled() {
+    let (file, _) =
+        write(WriteOptions::new(), |writer| writer.latent("x", &[5000], &noise(3, 5000))).unwrap();
+    let reader = ReadOptions::new().check_hashes(true).cancel_when(|| true).from_bytes(file).unwrap();
+    assert!(matches!(reader.latent("x").unwrap().as_slice::<f32>(), Err(Error::Cancelled)));
+}
+
+/// A cancelled writer is the caller's doing, also in later calls.
+#[test]
+fn what_ended_a_writer_is_known_later() {
+    let options = WriteOptions::new().cancel_when(|| true);
+    let error = options.to_writer(io::Cursor::new(Vec::new())).unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error}");
+    let calls = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&calls);
+    let options = WriteOptions::new().cancel_when(move || counter.fetch_add(1, Ordering::Relaxed) > 0);
+    let mut writer = options.to_writer(io::Cursor::new(Vec::new())).unwrap();
+    assert!(matches!(writer.latent("a", &[1], &[1.0_f32]), Err(Error::Cancelled)));
+    let later = writer.latent("b", &[1], &[1.0_f32]).unwrap_err();
+    assert!(matches!(later, Error::WriterFailed { .. }), "{later}");
+    assert_eq!(later.fault(), gen5::error::Fault::Caller);
+}
+
+#[test]
+fn an_environment_is_json_and_back() {
+    let environment = crate::support::environment();
+    let json = environment.to_json().unwrap();
+    assert_eq!(gen5::Environment::from_json(&json).unwrap(), environment);
 }

@@ -608,7 +608,7 @@ fn a_file_that_shrinks_under_its_reader_is_an_error() {
             ];
             for error in errors.map(Result::unwrap_err) {
                 match error {
-                    Error::Changed { expected, found } => {
+                    Error::Changed { expected, found, .. } => {
                         assert_eq!(expected, file.len() as u64);
                         assert!(found <= end, "{found}");
                     }

@@ -149,8 +149,8 @@ pub(crate) fn tell(error: &Error) -> String {
     };
     match error {
         Error::NotGen5 { .. } => "NotGen5".into(),
-        Error::UnsupportedVersion { version } => format!("UnsupportedVersion {version}"),
-        Error::UnsupportedFlags { flags } => format!("UnsupportedFlags {flags:#x}"),
+        Error::UnsupportedVersion { version, .. } => format!("UnsupportedVersion {version}"),
+        Error::UnsupportedFlags { flags, .. } => format!("UnsupportedFlags {flags:#x}"),
         Error::Value { member, .. } => format!("Value {place} {member}"),
         Error::Json { .. } => format!("Json {place}"),
         Error::Frame { problem: FrameProblem::Damaged { .. }, .. } => format!("Frame {place} Damaged"),

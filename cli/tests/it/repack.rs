@@ -272,7 +272,7 @@ fn values_are_converted_as_half_does_it() {
     let folder = Folder::new();
     all_kinds(&folder, "a.gen5");
     let before = open(&folder, "a.gen5");
-    for dtype in Dtype::ALL {
+    for dtype in Dtype::ALL.iter().copied() {
         let name = dtype.name();
         let convert = |value: f32| match dtype {
             Dtype::F16 => f16::from_f32(value).to_f32(),

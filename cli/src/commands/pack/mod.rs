@@ -127,7 +127,7 @@ fn environment(
 /// Rewords an error whose remedy has a different name here than in the library.
 fn in_own_words(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref() {
-        Some(gen5::Error::NonFinite { key, index, value }) => {
+        Some(gen5::Error::NonFinite { key, index, value, .. }) => {
             anyhow::anyhow!(
                 "latent {:?}: element {index} is {value}; --allow-non-finite keeps such values",
                 key.as_deref().unwrap_or_default()
