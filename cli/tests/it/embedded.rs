@@ -379,3 +379,63 @@ proptest! {
         prop_assert_eq!((generation.steps, generation.seed), (Some(u64::from(steps)), Some(seed)));
     }
 }
+
+/// A sampler of ComfyUI with everything that a node can feed.
+fn graph_of(case: &Value) -> Value {
+    let mut graph = json!({
+        "s": {"class_type": "KSampler", "inputs": {
+            "seed": 1, "steps": 2, "cfg": 3, "sampler_name": "x", "scheduler": "y", "denoise": 1,
+            "model": ["m", 0], "positive": ["p", 0], "negative": ["q", 0], "latent_image": ["z", 0],
+        }},
+        "m": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "base.safetensors"}},
+        "q": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["m", 1]}},
+        "o": {"class_type": "SaveImage", "inputs": {"images": ["s", 0]}},
+    });
+    for (id, node) in case["nodes"].as_object().unwrap() {
+        graph[id] = json!({"class_type": node[0], "inputs": node[1]});
+    }
+    let link = json!(["n", case.get("output").cloned().unwrap_or(json!(0))]);
+    match case["feeds"].as_str().unwrap() {
+        "text" => {
+            graph["encode"] =
+                json!({"class_type": "CLIPTextEncode", "inputs": {"text": link, "clip": ["m", 1]}});
+            graph["s"]["inputs"]["positive"] = json!(["encode", 0]);
+        }
+        input => graph["s"]["inputs"][input] = link,
+    }
+    graph
+}
+
+/// Each node gives the right value, or none: that of no other node, and no part of it.
+#[test]
+fn nodes_of_comfyui_give_the_right_value_or_none() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/comfyui_nodes.json");
+    let cases: Vec<Value> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let classes: BTreeSet<String> = cases
+        .iter()
+        .flat_map(|case| case["nodes"].as_object().unwrap().values())
+        .map(|node| node[0].to_string())
+        .collect();
+    assert!(classes.len() >= 60, "{}", classes.len());
+    for case in &cases {
+        let found = embedded::comfyui::parse(&graph_of(case).to_string()).unwrap_or_else(|| panic!("{case}"));
+        let value = match case["feeds"].as_str().unwrap() {
+            "text" | "positive" => json!(found.prompt),
+            "steps" => json!(found.steps),
+            "cfg" => json!(found.cfg_scale),
+            "seed" => json!(found.seed),
+            "sampler_name" => json!(found.sampler),
+            "scheduler" => json!(found.scheduler),
+            "model" => json!(found.model_name),
+            other => panic!("{other}"),
+        };
+        let same = match (value.as_f64(), case["expected"].as_f64()) {
+            (Some(value), Some(expected)) => value == expected,
+            _ => value == case["expected"],
+        };
+        assert!(same, "{case}: {value}");
+        if let Some(tags) = case.get("tags") {
+            assert_eq!(json!(found.tags), *tags, "{case}");
+        }
+    }
+}
