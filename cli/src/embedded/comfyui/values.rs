@@ -71,7 +71,9 @@ impl<'a> Graph<'a> {
         }
         let text = texts.join(&separator);
         // Tidying would change such a text.
-        let is_tidy = !["  ", " ,", ",,"].iter().any(|untidy| text.contains(untidy));
+        let has_spaces = text.as_bytes().windows(2).any(|pair| pair.iter().all(u8::is_ascii_whitespace));
+        let is_tidy =
+            text.trim() == text && !has_spaces && ![" ,", ",,"].iter().any(|untidy| text.contains(untidy));
         (is_tidy || !join.tidies).then_some(text).filter(|text| self.has_room(text.len()))
     }
 
