@@ -9,6 +9,8 @@ mod encode;
 mod end;
 mod entry;
 mod input;
+#[cfg(feature = "image")]
+mod jpeg;
 mod latent_stream;
 mod options;
 mod pipeline;
@@ -285,7 +287,7 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::Image`] if it is damaged; [`Error::Argument`] if the file already has an image or
+    /// [`Error::Image`] if it is damaged or cut short; [`Error::Argument`] if the file already has an image or
     /// this one is over 1 GiB; [`Error::TooLarge`]; [`Error::Io`].
     pub fn image(&mut self, encoded: &[u8]) -> Result<()> {
         self.session.check_usable()?;

@@ -3,6 +3,8 @@
 
 use super::buffers::Filled;
 use super::encode::compress_whole;
+#[cfg(feature = "image")]
+use super::jpeg::is_complete;
 use super::options::Storage;
 use super::pipeline::flush_waiting;
 use super::session::Session;
@@ -100,21 +102,28 @@ impl<'a> Single<'a> {
 /// Decodes an image to check it. Returns a note if this cannot decide whether it is valid.
 #[cfg(feature = "image")]
 pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
-    use image::ImageError;
+    use image::{ImageError, ImageFormat};
 
-    let unknown = "the image is stored unchecked: no decoder here knows its format";
-    match image::guess_format(encoded) {
-        Ok(format) if format.reading_enabled() => match decode(encoded, format) {
-            Ok(_) => Ok(None),
-            // If the decoder does not support the image, or not within its memory limit, the image
-            // may still be valid.
-            Err(error @ (ImageError::Limits(_) | ImageError::Unsupported(_))) => {
-                Ok(Some(format!("the image is stored unchecked: {error}")))
-            }
-            Err(error) => Err(Error::Image { problem: error.to_string() }),
-        },
-        _ => Ok(Some(unknown.into())),
+    let format = match image::guess_format(encoded) {
+        Ok(format) if format.reading_enabled() => format,
+        _ => return Ok(Some("the image is stored unchecked: no decoder here knows its format".into())),
+    };
+    let note = match decode(encoded, format) {
+        Ok(_) => None,
+        // If the decoder does not support the image, or not within its memory limit, the image may
+        // still be valid.
+        Err(error @ (ImageError::Limits(_) | ImageError::Unsupported(_))) => {
+            Some(format!("the image is stored unchecked: {error}"))
+        }
+        Err(error) => return Err(Error::Image { problem: error.to_string() }),
+    };
+    // The decoder fills in the missing rest of a JPEG.
+    if format == ImageFormat::Jpeg && !is_complete(encoded) {
+        let problem = "the JPEG is cut short, since its end marker is missing; use a complete copy, for \
+                       example by downloading it again";
+        return Err(Error::Image { problem: problem.into() });
     }
+    Ok(note)
 }
 
 /// Decodes an image within 1 GiB of memory, including the encoded image.

@@ -514,6 +514,35 @@ fn a_damaged_image_is_refused_and_an_unknown_one_noted() {
     assert!(open(file).chunks()[0].is_compressed());
 }
 
+/// Decoders fill in the rest of a JPEG, so that they accept one that is cut short.
+#[cfg(feature = "image")]
+#[test]
+fn a_jpeg_without_its_end_is_refused() {
+    let mut jpeg = Vec::new();
+    let picture = image::RgbImage::from_fn(64, 48, |x, y| {
+        image::Rgb([x * 4, y * 5, x * y].map(|value| u8::try_from(value % 256).unwrap()))
+    });
+    picture.write_to(&mut Cursor::new(&mut jpeg), image::ImageFormat::Jpeg).unwrap();
+    // A thumbnail in Exif with its own end, and fill bytes before a marker.
+    let exif = b"\xff\xe1\0\x0cExif\0\0\xff\xd8\xff\xd9";
+    let whole = [&jpeg[..2], exif, b"\xff\xff", &jpeg[2..]].concat();
+    let scan = whole.windows(2).position(|marker| marker == [0xff, 0xda]).unwrap();
+    for length in (scan..whole.len()).step_by(7).chain(whole.len() - 2..whole.len()) {
+        let result = write(WriteOptions::new(), |writer| writer.image(&whole[..length]));
+        let error = result.map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::Image { .. }), "{error}");
+    }
+    let error = write(WriteOptions::new(), |writer| writer.image(&whole[..whole.len() - 2]));
+    let message = error.map(|_| ()).unwrap_err().to_string();
+    assert!(message.contains("cut short") && message.contains("complete copy"), "{message}");
+    for more in [&b""[..], b"\0", b"trailer", &jpeg] {
+        let image = [&whole[..], more].concat();
+        let (file, summary) = write(WriteOptions::new(), |writer| writer.image(&image)).unwrap();
+        assert_eq!(open(file).image().unwrap().as_deref(), Some(&image[..]));
+        assert!(summary.notes.is_empty(), "{:?}", summary.notes);
+    }
+}
+
 /// A one-pixel JPEG that claims 12,000 x 12,000 pixels: 432 MB, and a decoder may take four times
 /// that.
 #[cfg(feature = "image")]

@@ -3,27 +3,45 @@
 //! Only the first directory and the Exif directory are read, each once, so a file cannot cause a
 //! loop. A field's bytes are sliced and never allocated by the count that the file claims.
 
-use super::{TextCollector, utf8_or_latin1};
+use super::TextCollector;
+use super::encoding::{japanese, unicode, utf8_or_latin1, utf16};
 
-/// The fields that generators write, and their names. UserComment belongs in the Exif directory,
-/// but Pillow writes it where its caller does, often in the first.
-const FIELDS: [(u16, &str); 6] = [
-    (0x010d, "DocumentName"),
-    (0x010e, "ImageDescription"),
-    (0x010f, "Make"),
-    (0x0110, "Model"),
-    (0x0131, "Software"),
-    (USER_COMMENT, "UserComment"),
+/// The fields with text, and their names. UserComment belongs in the Exif directory, but Pillow
+/// writes it where its caller does, often in the first. Windows shows and edits the fields whose
+/// names start with XP.
+const FIELDS: [(u16, &str, Encoding); 10] = [
+    (0x010d, "DocumentName", Encoding::Plain),
+    (0x010e, "ImageDescription", Encoding::Plain),
+    (0x010f, "Make", Encoding::Plain),
+    (0x0110, "Model", Encoding::Plain),
+    (0x0131, "Software", Encoding::Plain),
+    (0x9286, "UserComment", Encoding::Labelled),
+    (0x9c9b, "XPTitle", Encoding::Utf16),
+    (0x9c9c, "XPComment", Encoding::Utf16),
+    (0x9c9e, "XPKeywords", Encoding::Utf16),
+    (0x9c9f, "XPSubject", Encoding::Utf16),
 ];
 
-const USER_COMMENT: u16 = 0x9286;
+/// How a field encodes text.
+#[derive(Clone, Copy)]
+enum Encoding {
+    /// UTF-8 or Latin-1.
+    Plain,
+    /// As the first eight bytes say.
+    Labelled,
+    /// Little-endian UTF-16, in structures of either byte order.
+    Utf16,
+}
+
+/// The prefix of Exif in JPEG, which some writers also add elsewhere.
+pub(super) const PREFIX: &[u8] = b"Exif\0\0";
 
 /// The field with the offset of the Exif directory.
 const EXIF_DIRECTORY: u16 = 0x8769;
 
-/// Reads the text of a TIFF structure; problems call it `place`.
-pub(crate) fn read(tiff: &[u8], place: &str, found: &mut TextCollector) {
-    let Some((tiff, first)) = Tiff::new(tiff) else {
+/// Reads the text of a TIFF structure, with or without the prefix; problems call it `place`.
+pub(crate) fn read(exif: &[u8], place: &str, found: &mut TextCollector) {
+    let Some((tiff, first)) = Tiff::new(exif.strip_prefix(PREFIX).unwrap_or(exif)) else {
         return found.problem(format!("{place} is no valid Exif; not read"));
     };
     let mut seen = Vec::new();
@@ -81,15 +99,17 @@ impl<'a> Tiff<'a> {
             if tag == EXIF_DIRECTORY {
                 exif = exif.or(self.u32(at + 8));
             }
-            let Some((_, name)) = FIELDS.iter().find(|(known, name)| *known == tag && !seen.contains(name))
-            else {
-                continue;
-            };
+            let field = FIELDS.iter().find(|(known, name, _)| *known == tag && !seen.contains(name));
+            let Some((_, name, encoding)) = field else { continue };
             seen.push(name);
             match self.value(at) {
                 Some(value) if !found.may_fit(value, place) => {}
                 Some(value) => {
-                    let text = if tag == USER_COMMENT { self.comment(value) } else { utf8_or_latin1(value) };
+                    let text = match encoding {
+                        Encoding::Plain => utf8_or_latin1(value),
+                        Encoding::Labelled => self.labelled(value),
+                        Encoding::Utf16 => utf16(value, false),
+                    };
                     // Zero bytes end the text, and NovelAI also writes some before it.
                     found.keep(name, text.trim_matches('\0'), place);
                 }
@@ -116,36 +136,15 @@ impl<'a> Tiff<'a> {
         self.bytes.get(start..start.checked_add(count)?)
     }
 
-    /// The text of a UserComment. Its first eight bytes specify the encoding, unless the writer
-    /// omitted them.
-    fn comment(self, value: &[u8]) -> String {
+    /// The text of a UserComment. Its first eight bytes are the label of the encoding, unless the
+    /// writer omitted them. Without a mark or a plausible order, UTF-16 has the order of the
+    /// structure.
+    fn labelled(self, value: &[u8]) -> String {
         match value.split_first_chunk() {
-            Some((b"UNICODE\0", text)) => self.utf16(text),
-            Some((b"ASCII\0\0\0" | b"JIS\0\0\0\0\0" | b"\0\0\0\0\0\0\0\0", text)) => utf8_or_latin1(text),
+            Some((b"UNICODE\0", text)) => unicode(text, self.big_endian),
+            Some((b"JIS\0\0\0\0\0", text)) => japanese(text),
+            Some((b"ASCII\0\0\0" | b"\0\0\0\0\0\0\0\0", text)) => utf8_or_latin1(text),
             _ => utf8_or_latin1(value),
         }
-    }
-
-    /// Decodes UTF-16. The byte order follows the byte order mark, then the zero bytes of Latin
-    /// letters, then the structure; the structure comes last because piexif always writes
-    /// big-endian.
-    fn utf16(self, bytes: &[u8]) -> String {
-        let (big_endian, bytes) = match bytes {
-            [0xfe, 0xff, bytes @ ..] => (true, bytes),
-            [0xff, 0xfe, bytes @ ..] => (false, bytes),
-            _ => {
-                let zeros =
-                    |first: usize| bytes.iter().skip(first).step_by(2).filter(|&&byte| byte == 0).count();
-                let big_endian = match zeros(0).cmp(&zeros(1)) {
-                    std::cmp::Ordering::Greater => true,
-                    std::cmp::Ordering::Less => false,
-                    std::cmp::Ordering::Equal => self.big_endian,
-                };
-                (big_endian, bytes)
-            }
-        };
-        let unit = |bytes| if big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
-        let units = bytes.as_chunks().0.iter().copied().map(unit);
-        char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
     }
 }

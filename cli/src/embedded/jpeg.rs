@@ -1,6 +1,7 @@
 //! The text of a JPEG: Exif in APP1, and COM.
 
-use super::{TextCollector, exif, utf8_or_latin1};
+use super::encoding::utf8_or_latin1;
+use super::{TextCollector, exif};
 
 /// Start of image, and the first byte of the next marker.
 pub(super) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
@@ -11,17 +12,17 @@ pub(super) fn read(image: &[u8], found: &mut TextCollector) {
     loop {
         let at = image.len() - rest.len();
         let Some((kind, body, behind)) = segment(rest) else {
-            return found.problem(format!("cut short or damaged at byte {at}; text behind it is missing"));
+            return found.problem(format!("cut short or damaged at byte {at}; any text after it is missing"));
         };
         let place = format!("text at byte {at}");
         match (kind, body) {
             // The scan, or the end.
             (0xda | 0xd9, _) => return,
-            (0xe1, [b'E', b'x', b'i', b'f', 0, 0, tiff @ ..]) => {
+            (0xe1, body) if body.starts_with(exif::PREFIX) => {
                 if !found.count() {
                     return;
                 }
-                exif::read(tiff, &place, found);
+                exif::read(body, &place, found);
             }
             (0xfe, comment) => {
                 if !found.count() {

@@ -7,6 +7,7 @@
 
 pub mod a1111;
 pub mod comfyui;
+mod encoding;
 mod exif;
 pub mod fooocus;
 mod generation;
@@ -17,6 +18,7 @@ pub mod novelai;
 mod png;
 mod webp;
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use flate2::bufread::ZlibDecoder;
@@ -90,10 +92,31 @@ pub fn read(image: &[u8]) -> Embedded {
 /// Texts are recognised by their content and not by their keyword, because programs that convert
 /// images move text to other places.
 pub fn understand(texts: &[Text]) -> Option<Generation> {
+    let texts = &*normalized(texts);
     let parsers: [fn(&str) -> Option<Generation>; 4] =
         [invokeai::parse, fooocus::parse, a1111::parse, comfyui::parse];
     novelai::read(texts)
         .or_else(|| parsers.iter().find_map(|parse| texts.iter().find_map(|text| parse(&text.text))))
+}
+
+/// The texts as the parsers expect them: without zero bytes around them, without a byte order mark,
+/// and with lines that end in `\n`. They are copied only if one of them differs.
+fn normalized(texts: &[Text]) -> Cow<'_, [Text]> {
+    let is_normal =
+        |text: &Text| !text.text.contains('\r') && without_marks(&text.text).len() == text.text.len();
+    if texts.iter().all(is_normal) {
+        return Cow::Borrowed(texts);
+    }
+    let normal = |text: &Text| Text {
+        keyword: text.keyword.clone(),
+        text: without_marks(&text.text).replace("\r\n", "\n").replace('\r', "\n"),
+    };
+    texts.iter().map(normal).collect()
+}
+
+fn without_marks(text: &str) -> &str {
+    let text = text.trim_matches('\0');
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Collects texts within the limits.
@@ -137,8 +160,8 @@ impl TextCollector {
         }
     }
 
-    /// Whether the decoded text may fit into the remaining room: in every encoding it takes at
-    /// least half the bytes. If it cannot fit, it is not decoded.
+    /// Whether the decoded text may fit into the remaining room: apart from escape sequences, it
+    /// takes at least half the bytes in every encoding. If it cannot fit, it is not decoded.
     fn may_fit(&mut self, bytes: &[u8], place: &str) -> bool {
         let fits = bytes.len() / 2 <= self.room;
         if !fits {
@@ -147,18 +170,27 @@ impl TextCollector {
         fits
     }
 
-    /// Keeps a text, if there is room; problems call it `place`.
-    fn keep(&mut self, keyword: &str, text: &str, place: &str) {
+    /// Keeps a text, if there is room, and returns whether there is; problems call it `place`.
+    fn keep(&mut self, keyword: &str, text: &str, place: &str) -> bool {
         if text.is_empty() {
-            return;
+            return true;
         }
         match self.room.checked_sub(size_as_json(keyword).saturating_add(size_as_json(text))) {
             Some(left) => {
                 self.room = left;
                 self.texts.push(Text { keyword: keyword.to_owned(), text: text.to_owned() });
+                true
             }
-            None => self.problem(format!("{place} {TOO_LONG}")),
+            None => {
+                self.problem(format!("{place} {TOO_LONG}"));
+                false
+            }
         }
+    }
+
+    /// Counts bytes towards the limit that were decompressed or decoded and not kept as text.
+    fn spend(&mut self, bytes: usize) {
+        self.room = self.room.saturating_sub(bytes);
     }
 
     /// Records a problem with some text.
@@ -171,7 +203,8 @@ impl TextCollector {
     }
 
     /// Inflates a zlib stream. Its output counts towards the limit even if it is useless, so that
-    /// many zip bombs cost no more than one.
+    /// many zip bombs cost no more than one. The caller keeps or [spends](Self::spend) what this
+    /// returns.
     fn inflate(&mut self, stream: &[u8], place: &str) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let bound = self.room.saturating_add(1);
@@ -181,7 +214,7 @@ impl TextCollector {
             Ok(_) => TOO_LONG,
             Err(_) => "cannot be decompressed; not read",
         };
-        self.room = self.room.saturating_sub(bytes.len());
+        self.spend(bytes.len());
         self.problem(format!("{place} {problem}"));
         None
     }
@@ -198,23 +231,6 @@ fn size_as_json(text: &str) -> usize {
         _ => 0,
     };
     text.bytes().map(|byte| 1 + escapes(byte)).sum::<usize>().saturating_add(2)
-}
-
-/// Decodes UTF-8, or otherwise Latin-1, which many formats require and few writers use. Damaged
-/// UTF-8 is still kept if it has more non-ASCII letters than damaged places, which does not happen
-/// by chance in Latin-1.
-fn utf8_or_latin1(bytes: &[u8]) -> String {
-    let mut letters = 0;
-    let mut damages = 0;
-    for chunk in bytes.utf8_chunks() {
-        letters += chunk.valid().chars().filter(|letter| !letter.is_ascii()).count();
-        damages += usize::from(!chunk.invalid().is_empty());
-    }
-    if damages == 0 || letters > damages {
-        String::from_utf8_lossy(bytes).into_owned()
-    } else {
-        bytes.iter().copied().map(char::from).collect()
-    }
 }
 
 #[cfg(test)]
@@ -255,10 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn text_is_utf8_or_latin1() {
-        assert_eq!(utf8_or_latin1("Zürich 猫".as_bytes()), "Zürich 猫");
-        assert_eq!(utf8_or_latin1(b"Z\xfcrich"), "Zürich");
-        let damaged = ["夜の".as_bytes(), b"\xff", "港".as_bytes()].concat();
-        assert_eq!(utf8_or_latin1(&damaged), "夜の\u{fffd}港");
+    fn text_is_copied_only_to_make_it_normal() {
+        let text = |text: &str| Text { keyword: "k".into(), text: text.into() };
+        let normal = [text("a\nb"), text(""), text("a\u{feff}\0b")];
+        assert!(matches!(normalized(&normal), Cow::Borrowed(_)));
+        let texts = [text("\u{feff}a\rb"), text("a\r\nb\r\r\nc\n"), text("\0\0a\0"), text("a")];
+        let texts: Vec<String> = normalized(&texts).iter().map(|text| text.text.clone()).collect();
+        assert_eq!(texts, ["a\nb", "a\nb\n\nc\n", "a", "a"]);
     }
 }

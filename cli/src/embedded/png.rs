@@ -1,8 +1,10 @@
-//! The text chunks of a PNG: tEXt, zTXt and iTXt, and eXIf.
+//! The text chunks of a PNG: tEXt, zTXt, iTXt, eXIf, and ComfyUI's comf.
 
 use crc32fast::hash;
+use data_encoding::HEXLOWER_PERMISSIVE;
 
-use super::{TextCollector, exif, utf8_or_latin1};
+use super::encoding::utf8_or_latin1;
+use super::{TextCollector, exif};
 
 /// The first bytes of every PNG.
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -13,7 +15,7 @@ pub(super) fn read(image: &[u8], found: &mut TextCollector) {
     while let Some(chunk) = Chunk::first_of(rest) {
         match chunk.kind {
             b"IEND" => return,
-            b"tEXt" | b"zTXt" | b"iTXt" | b"eXIf" => {
+            b"tEXt" | b"zTXt" | b"iTXt" | b"eXIf" | b"comf" => {
                 if !found.count() {
                     return;
                 }
@@ -28,7 +30,7 @@ pub(super) fn read(image: &[u8], found: &mut TextCollector) {
         }
         rest = chunk.rest;
     }
-    found.problem(format!("cut short at byte {}; text behind it is missing", image.len() - rest.len()));
+    found.problem(format!("cut short at byte {}; any text after it is missing", image.len() - rest.len()));
 }
 
 /// One chunk, and the rest after it.
@@ -66,7 +68,7 @@ impl<'a> Chunk<'a> {
             return found.problem(format!("{place} has no keyword; not read"));
         };
         let content = match (self.kind, content) {
-            (b"tEXt", text) => Some((false, text)),
+            (b"tEXt" | b"comf", text) => Some((false, text)),
             // The byte is the compression method; only one exists.
             (b"zTXt", content) => content.strip_prefix(&[0]).map(|stream| (true, stream)),
             (_, content) => international(content),
@@ -78,17 +80,55 @@ impl<'a> Chunk<'a> {
         match content {
             Some((false, text)) => {
                 if found.may_fit(text, place) {
-                    found.keep(&keyword, &utf8_or_latin1(text), place);
+                    keep(&keyword, text, place, found);
                 }
             }
             Some((true, stream)) => {
-                if let Some(text) = found.inflate(stream, place) {
-                    found.keep(&keyword, &utf8_or_latin1(&text), place);
+                if let Some(text) = found.inflate(stream, place)
+                    && !keep(&keyword, &text, place, found)
+                {
+                    found.spend(text.len());
                 }
             }
             None => found.problem(format!("{place} is malformed; not read")),
         }
     }
+}
+
+/// Keeps the text of a chunk, or the text in the Exif that ImageMagick spells as one; returns
+/// whether the bytes were kept as text.
+fn keep(keyword: &str, text: &[u8], place: &str, found: &mut TextCollector) -> bool {
+    if let Some(kind) = keyword.strip_prefix("Raw profile type ")
+        && (kind.eq_ignore_ascii_case("exif") || kind.eq_ignore_ascii_case("APP1"))
+    {
+        match profile(text) {
+            // XMP is also a profile of this name.
+            Some(profile) if kind.eq_ignore_ascii_case("APP1") && !profile.starts_with(exif::PREFIX) => {}
+            Some(profile) => {
+                exif::read(&profile, place, found);
+                return false;
+            }
+            None => {
+                found.problem(format!("{place} is malformed; not read"));
+                return false;
+            }
+        }
+    }
+    found.keep(keyword, &utf8_or_latin1(text), place)
+}
+
+/// The bytes of a profile: a line with its name, a line with its length, and lines of hexadecimal
+/// digits.
+fn profile(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.trim_ascii_start();
+    let (_name, text) = text.split_at(text.iter().position(|&byte| byte == b'\n')?);
+    let text = text.trim_ascii_start();
+    let (length, text) = text.split_at(text.iter().position(u8::is_ascii_whitespace)?);
+    let length: usize = str::from_utf8(length).ok()?.parse().ok()?;
+    let digits: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let mut bytes = HEXLOWER_PERMISSIVE.decode(&digits).ok()?;
+    (length <= bytes.len()).then(|| bytes.truncate(length))?;
+    Some(bytes)
 }
 
 /// Whether the text of an iTXt chunk is compressed, and the text itself, which follows the language

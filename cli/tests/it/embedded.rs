@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::images::{
-    ASCII, Order, UNDEFINED, USER_COMMENT, deflated, itxt, jpeg, jpeg_with_exif, png, png_chunk, png_with,
-    segment, text, tiff, webp, webp_chunk, ztxt,
+    ASCII, BYTE, Order, UNDEFINED, USER_COMMENT, deflated, itxt, jpeg, jpeg_with_exif, png, png_chunk,
+    png_with, profile, segment, text, tiff, webp, webp_chunk, ztxt,
 };
 use crate::support::names;
 
@@ -65,6 +65,41 @@ fn samples_say_what_the_table_says() {
     }
 }
 
+/// Images as programs write them, with the values that are expected; `null` is a value that must be
+/// absent.
+#[test]
+fn cases_of_real_images_come_out_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/image_cases");
+    let table = fs::read_to_string(folder.join("cases.jsonl")).unwrap();
+    let mut files: BTreeSet<String> = names(&folder).into_iter().collect();
+    assert!(files.remove("cases.jsonl"));
+    for line in table.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let id = case["id"].as_str().unwrap();
+        let file = case["file"].as_str().unwrap();
+        files.remove(file);
+        let Embedded { texts, generation, .. } = embedded::read(&fs::read(folder.join(file)).unwrap());
+        let found = generation.as_ref().map_or(Value::Null, as_json);
+        let expected = case["expected"].as_object().unwrap();
+        for (member, of_found) in [("prompt", "prompt"), ("model_name", "model"), ("tags", "tags")] {
+            if let Some(value) = expected.get(member) {
+                assert_eq!(&found[of_found], value, "{id}: {member}");
+            }
+        }
+        for (name, value) in expected.get("settings").and_then(Value::as_object).into_iter().flatten() {
+            let setting = &found["settings"][name];
+            // A float that is whole equals the integer.
+            let is_equal = setting == value
+                || setting.as_f64().zip(value.as_f64()).is_some_and(|(setting, value)| setting == value);
+            assert!(is_equal, "{id}: {name} is {setting} in place of {value}");
+        }
+        for keyword in expected.get("image_text_has").and_then(Value::as_array).into_iter().flatten() {
+            assert!(texts.iter().any(|text| text.keyword == *keyword), "{id}: {keyword}");
+        }
+    }
+    assert_eq!(files, BTreeSet::new(), "every image is in the table");
+}
+
 /// Checks that an image contains A1111's text under this keyword, and no other text.
 fn finds_a1111(image: &[u8], keyword: &str) {
     let found = embedded::read(image);
@@ -80,12 +115,63 @@ fn chunks_of_a_png_are_read_wherever_they_stand() {
         ztxt("parameters", A1111.as_bytes()),
         itxt(("parameters", A1111), false),
         itxt(("parameters", A1111), true),
+        png_chunk(b"comf", &[b"parameters\0", A1111.as_bytes()].concat()),
     ] {
         finds_a1111(&png_with(std::slice::from_ref(&chunk), &[]), "parameters");
         finds_a1111(&png_with(&[], &[chunk]), "parameters");
     }
     let exif = tiff(Order::Little, &[], &[(USER_COMMENT, UNDEFINED, &Order::Little.utf16(A1111))]);
-    finds_a1111(&png_with(&[png_chunk(b"eXIf", &exif)], &[]), "UserComment");
+    let with_prefix = [b"Exif\0\0", &exif[..]].concat();
+    for exif in [exif, with_prefix] {
+        finds_a1111(&png_with(&[png_chunk(b"eXIf", &exif)], &[]), "UserComment");
+        for (keyword, name) in [
+            ("Raw profile type exif", "exif"),
+            ("Raw profile type EXIF", "exif"),
+            ("Raw profile type APP1", "app1"),
+        ] {
+            let spelled = profile(name, &exif);
+            let is_exif = name == "exif" || exif.starts_with(b"Exif");
+            for chunk in [text(keyword, &spelled), ztxt(keyword, &spelled)] {
+                let image = png_with(&[chunk], &[]);
+                if is_exif {
+                    finds_a1111(&image, "UserComment");
+                } else {
+                    assert_eq!(embedded::read(&image).texts[0].keyword, keyword);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn profiles_that_are_not_exif_are_text_or_reported() {
+    let xmp = profile("app1", b"http://ns.adobe.com/xap/1.0/\0<x/>");
+    let found = embedded::read(&png_with(&[ztxt("Raw profile type APP1", &xmp)], &[]));
+    assert_eq!((found.texts.len(), found.problems), (1, vec![]));
+    assert_eq!(found.texts[0].text.as_bytes(), xmp);
+
+    let exif = tiff(Order::Big, &[(0x010f, ASCII, b"maker\0")], &[]);
+    let whole = profile("exif", &exif);
+    let longer = [&whole[..], b"00\n00"].concat();
+    let found = embedded::read(&png_with(&[ztxt("Raw profile type exif", &longer)], &[]));
+    assert_eq!((found.texts.len(), found.problems), (1, vec![]));
+    let broken: [&[u8]; 7] = [
+        b"",
+        b"\nexif\n",
+        b"\nexif\n99999999999999999999999\n00\n",
+        b"\nexif\n-1\n00\n",
+        b"\nexif\n2\n000\n",
+        b"\nexif\n2\nxx00\n",
+        &whole[..whole.len() - 3],
+    ];
+    for content in broken {
+        let found = embedded::read(&png_with(&[ztxt("Raw profile type exif", content)], &[]));
+        assert_eq!((found.texts.len(), found.problems.len()), (0, 1), "{content:?}");
+        assert!(found.problems[0].ends_with("is malformed; not read"), "{:?}", found.problems);
+    }
+    let other = profile("exif", b"no Exif");
+    let found = embedded::read(&png_with(&[text("Raw profile type exif", &other)], &[]));
+    assert_eq!((found.texts.len(), found.problems.len()), (0, 1), "{:?}", found.problems);
 }
 
 #[test]
@@ -106,6 +192,11 @@ fn exif_is_read_in_either_order_and_every_encoding() {
         utf8,
         undefined,
         [A1111.as_bytes(), b"\0\0"].concat(),
+        // UTF-8, as Exif 3.0 requires, and under a label of another encoding.
+        [b"UNICODE\0", A1111.as_bytes()].concat(),
+        [b"UNICODE\0", A1111.as_bytes(), b"\0\0\0"].concat(),
+        [b"JIS\0\0\0\0\0", A1111.as_bytes(), b"\0"].concat(),
+        [&Order::Little.utf16(A1111)[..], &[0; 4]].concat(),
     ];
     for order in [Order::Little, Order::Big] {
         for comment in &comments {
@@ -121,6 +212,97 @@ fn exif_is_read_in_either_order_and_every_encoding() {
     // Without a zero byte, the text has the byte order of the TIFF structure.
     let exif = tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, &Order::Big.utf16("夜港"))]);
     assert_eq!(embedded::read(&jpeg_with_exif(&exif)).texts[0].text, "夜港");
+}
+
+#[test]
+fn comments_without_zero_bytes_have_the_order_that_gives_text() {
+    let text = "夜晚的港口，远处有一座灯塔";
+    for structure in [Order::Little, Order::Big] {
+        for order in [Order::Little, Order::Big] {
+            let exif = tiff(structure, &[], &[(USER_COMMENT, UNDEFINED, &order.utf16(text))]);
+            assert_eq!(embedded::read(&jpeg_with_exif(&exif)).texts[0].text, text);
+        }
+        // ISO-2022-JP and Shift-JIS.
+        for spelled in [&b"JIS\0\0\0\0\0\x1b$BLk$N9A\x1b(B"[..], b"JIS\0\0\0\0\0\x96\xe9\x82\xcc\x8d`"] {
+            let exif = tiff(structure, &[], &[(USER_COMMENT, UNDEFINED, spelled)]);
+            assert_eq!(embedded::read(&jpeg_with_exif(&exif)).texts[0].text, "夜の港");
+        }
+    }
+}
+
+#[test]
+fn fields_of_windows_are_little_endian() {
+    // The zero byte of the last letter, a second zero byte, and none.
+    for end in [&[0, 0][..], &[0], &[]] {
+        for order in [Order::Little, Order::Big] {
+            for (tag, keyword) in
+                [(0x9c9b, "XPTitle"), (0x9c9c, "XPComment"), (0x9c9e, "XPKeywords"), (0x9c9f, "XPSubject")]
+            {
+                let value = [&Order::Little.utf16(A1111)[8..], end].concat();
+                let exif = tiff(order, &[(tag, BYTE, &value)], &[]);
+                finds_a1111(&jpeg_with_exif(&exif), keyword);
+                // Even where the other order is text as well: 一 is N.
+                let value = &Order::Little.utf16("一")[8..];
+                let exif = tiff(order, &[(tag, BYTE, value)], &[]);
+                assert_eq!(embedded::read(&jpeg_with_exif(&exif)).texts[0].text, "一");
+            }
+        }
+    }
+}
+
+#[test]
+fn marks_and_line_ends_do_not_keep_text_from_being_understood() {
+    for text in [
+        format!("\u{feff}{A1111}"),
+        A1111.replace('\n', "\r"),
+        A1111.replace('\n', "\r\n"),
+        format!("\u{feff}{}\r", A1111.replace('\n', "\r")),
+    ] {
+        let comment = [b"ASCII\0\0\0", text.as_bytes()].concat();
+        let labelled = [b"UNICODE\0", text.as_bytes()].concat();
+        for image in [
+            png(&[("parameters", &text)]),
+            jpeg_with_exif(&tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, &comment)])),
+            jpeg_with_exif(&tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, &labelled)])),
+        ] {
+            let found = embedded::read(&image);
+            assert_eq!(found.texts[0].text, text, "it is kept as it is");
+            let plain = embedded::read(&png(&[("parameters", A1111)]));
+            assert_eq!(found.generation, plain.generation, "{text:?}");
+            assert!(found.generation.is_some());
+        }
+    }
+    let graph = format!("\u{feff}{}\0", fs::read_to_string(data().join("comfyui_default.json")).unwrap());
+    assert!(embedded::read(&png(&[("prompt", &graph)])).generation.is_some());
+}
+
+#[test]
+fn a_webp_ends_where_its_header_says() {
+    let exif = tiff(Order::Little, &[], &[(USER_COMMENT, UNDEFINED, A1111.as_bytes())]);
+    let image = webp(&[webp_chunk(b"EXIF", &exif)]);
+    for more in [&b"\0"[..], b"more than a chunk's header", &webp_chunk(b"EXIF", &exif)] {
+        finds_a1111(&[&image[..], more].concat(), "UserComment");
+    }
+    // The header says more than there is, though every chunk is whole.
+    let mut longer = image.clone();
+    let size = u32::try_from(image.len()).unwrap();
+    longer[4..8].copy_from_slice(&size.to_le_bytes());
+    let found = embedded::read(&longer);
+    assert_eq!(found.problems, [format!("cut short at byte {size}; any text after it is missing")]);
+    assert_eq!(found.generation.unwrap().seed, Some(9));
+    let found = embedded::read(&image[..image.len() - 20]);
+    assert_eq!((found.texts.len(), found.problems.len()), (0, 1));
+    assert!(found.problems[0].starts_with("cut short at byte "), "{:?}", found.problems);
+    // A chunk that is longer than the image.
+    let mut damaged = image.clone();
+    damaged[16] = 0xff;
+    damaged[18] = 0xff;
+    let found = embedded::read(&damaged);
+    assert_eq!(found.problems, ["damaged at byte 12; any text after it is missing"]);
+    for size in [0, 3, u32::MAX] {
+        damaged[4..8].copy_from_slice(&u32::to_le_bytes(size));
+        assert!(embedded::read(&damaged).texts.is_empty());
+    }
 }
 
 #[test]
@@ -204,6 +386,15 @@ fn bombs_and_large_texts_are_not_read() {
         assert_eq!((found.texts.len(), found.problems.len()), (0, 3), "{:?}", found.problems);
         assert!(found.problems[0].contains("16 MiB of text"), "{:?}", found.problems);
     }
+    // Decompressed text that does not fit as JSON, or is a profile, also takes its room.
+    let control = vec![1; embedded::MAX_TEXT_BYTES / 2];
+    let spelled = profile("exif", &vec![0; embedded::MAX_TEXT_BYTES / 4]);
+    for chunk in [ztxt("a", &control), ztxt("Raw profile type exif", &spelled)] {
+        let start = std::time::Instant::now();
+        let found = embedded::read(&png_with(&vec![chunk; 900], &[text("parameters", &[b' '; 9_000_000])]));
+        assert_eq!((found.texts.len(), found.problems.len()), (0, embedded::MAX_PROBLEMS + 1));
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    }
     // Two texts of almost half the limit each fit, a third one does not.
     let half = vec![b' '; embedded::MAX_TEXT_BYTES / 2 - 10];
     let found = embedded::read(&png_with(&vec![text("a", &half); 3], &[]));
@@ -286,12 +477,20 @@ fn text_like_theirs() -> impl Strategy<Value = String> {
 /// Images of each kind, some with valid text and some with arbitrary bytes in its place.
 fn images(text_inside: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
     let exif = tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, text_inside.as_bytes())]);
+    let labelled = |label: &[u8; 8], text: &[u8]| {
+        tiff(Order::Big, &[], &[(USER_COMMENT, UNDEFINED, &[&label[..], text].concat())])
+    };
     vec![
         png_with(&[text("parameters", bytes), png_chunk(b"zTXt", bytes), png_chunk(b"iTXt", bytes)], &[]),
         png(&[("Comment", text_inside), ("Software", "NovelAI")]),
         jpeg_with_exif(&exif),
         jpeg_with_exif(bytes),
         webp(&[webp_chunk(b"EXIF", bytes)]),
+        png_with(&[png_chunk(b"comf", bytes), text("Raw profile type exif", bytes)], &[]),
+        png_with(&[text("Raw profile type APP1", &profile("app1", bytes))], &[]),
+        jpeg_with_exif(&tiff(Order::Little, &[(0x9c9c, BYTE, bytes)], &[])),
+        jpeg_with_exif(&labelled(b"UNICODE\0", bytes)),
+        jpeg_with_exif(&labelled(b"JIS\0\0\0\0\0", bytes)),
     ]
 }
 

@@ -51,6 +51,15 @@ pub fn deflated(bytes: &[u8]) -> Vec<u8> {
     stream
 }
 
+/// A profile as ImageMagick spells it as text: name, length and lines of hexadecimal digits.
+pub fn profile(name: &str, profile: &[u8]) -> Vec<u8> {
+    let lines: Vec<String> = profile
+        .chunks(36)
+        .map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n")
+        .collect();
+    format!("\n{name}\n{:8}\n{}", profile.len(), lines.concat()).into_bytes()
+}
+
 /// The byte order of Exif.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Order {
@@ -77,6 +86,7 @@ impl Order {
 /// A field of Exif: tag, type, bytes.
 pub type Field<'a> = (u16, u16, &'a [u8]);
 
+pub const BYTE: u16 = 1;
 pub const ASCII: u16 = 2;
 pub const UNDEFINED: u16 = 7;
 
