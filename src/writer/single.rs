@@ -119,7 +119,7 @@ pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
     };
     // The decoder fills in the missing rest of a JPEG.
     if format == ImageFormat::Jpeg && !is_complete(encoded) {
-        let problem = "the JPEG is cut short, since its end marker is missing; use a complete copy, for \
+        let problem = "the JPEG is cut short (its end marker is missing); use a complete copy, for \
                        example by downloading it again";
         return Err(Error::Image { problem: problem.into() });
     }

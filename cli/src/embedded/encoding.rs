@@ -90,17 +90,17 @@ fn characters(bytes: &[u8], big_endian: bool) -> impl Iterator<Item = char> {
 /// ideographs become characters from everywhere, many of them rare or without a meaning.
 fn plausibility(bytes: &[u8], big_endian: bool) -> i64 {
     let value = |character| match character {
-        '\t' | '\n' | '\r' | ' '..='~' => 3,
+        // ASCII, and emoji, which take two units.
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{1f000}'..='\u{1faff}' => 2,
         '\0' => 0,
-        // Alphabets and general punctuation, kana, ideographs, Hangul, full-width forms, emoji.
+        // Alphabets and general punctuation, kana, ideographs, Hangul, full-width forms.
         '\u{a0}'..='\u{206f}'
         | '\u{3000}'..='\u{30ff}'
         | '\u{4e00}'..='\u{9fff}'
         | '\u{ac00}'..='\u{d7a3}'
-        | '\u{ff00}'..='\u{ffef}'
-        | '\u{1f000}'..='\u{1faff}' => 1,
+        | '\u{ff00}'..='\u{ffef}' => 1,
         // Control characters, half a surrogate pair, private use.
-        '\0'..'\u{a0}' | '\u{e000}'..='\u{f8ff}' | char::REPLACEMENT_CHARACTER.. => -2,
+        '\0'..'\u{a0}' | '\u{e000}'..='\u{f8ff}' | char::REPLACEMENT_CHARACTER..='\u{ffff}' => -2,
         _ => 0,
     };
     characters(bytes, big_endian).map(value).sum()

@@ -133,7 +133,8 @@ fn what_is_given_comes_first() {
 fn a_jpeg_that_is_cut_short_is_refused() {
     let folder = Folder::new();
     let image = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/image_cases/d08.jpg")).unwrap();
-    let (code, messages, _) = pack(&folder, "out.jpg", &image, &["--model-name", "m"]);
+    let (code, messages, _) =
+        pack(&folder, "out.jpg", &image, &["--model-name", "m", "--model-version", "1"]);
     assert_ne!(code, 0);
     for words in ["@/out.jpg: the image is damaged", "cut short", "use a complete copy"] {
         assert!(messages.contains(words), "{messages}");
