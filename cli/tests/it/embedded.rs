@@ -93,6 +93,14 @@ fn cases_of_real_images_come_out_right() {
                 || setting.as_f64().zip(value.as_f64()).is_some_and(|(setting, value)| setting == value);
             assert!(is_equal, "{id}: {name} is {setting} in place of {value}");
         }
+        if let Some(prompts) = expected.get("prompt_one_of").and_then(Value::as_array) {
+            assert!(prompts.contains(&found["prompt"]), "{id}: {}", found["prompt"]);
+        }
+        let one_of = expected.get("setting_one_of").and_then(Value::as_object);
+        for (name, values) in one_of.into_iter().flatten() {
+            let setting = &found["settings"][name];
+            assert!(values.as_array().unwrap().contains(setting), "{id}: {name} is {setting}");
+        }
         for keyword in expected.get("image_text_has").and_then(Value::as_array).into_iter().flatten() {
             assert!(texts.iter().any(|text| text.keyword == *keyword), "{id}: {keyword}");
         }
