@@ -1,5 +1,5 @@
-//! The format of AUTOMATIC1111's web UI, which Forge, SD.Next and many others also write: the
-//! prompt, the negative prompt, and a last line of `Name: value` pairs.
+//! The format of AUTOMATIC1111's web UI, which Forge, SD.Next, stable-diffusion.cpp and many others
+//! also write: the prompt, the negative prompt, and a block of `Name: value` pairs.
 //!
 //! ```text
 //! a lighthouse at dusk, <lora:storm:0.8>
@@ -9,195 +9,179 @@
 //!
 //! Values with a comma, a colon or a newline are quoted as JSON strings; some are plain JSON.
 
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
-use super::generation::snake_case;
-use super::{Generation, MAX_SETTINGS, json};
+use super::pairs::{
+    self, Block, NEGATIVE, NEGATIVE_TEMPLATE, SEPARATORS, SpelledValue, TEMPLATE, is_template, lines,
+};
+use super::{Generation, civitai, json, loras, sdcpp};
+use crate::embedded::generation::snake_case;
 
-/// Parses text of this format, recognised by a line of pairs or at least a negative prompt.
+/// Parses text of this format, recognised by a block of pairs or at least a negative prompt.
 pub fn parse(text: &str) -> Option<Generation> {
-    let lines: Vec<&str> = text.trim().lines().collect();
-    let line_of_pairs = find_pairs(&lines);
-    let (prompts, rest) = lines.split_at(line_of_pairs.unwrap_or(lines.len()));
-    let negative = prompts.iter().position(|line| line.trim_start().starts_with(NEGATIVE));
-    if line_of_pairs.is_none() && negative.is_none() {
+    let text = with_newlines(text);
+    let text = text.trim();
+    if is_xml(text) {
         return None;
     }
+    let block = pairs::find(text, !is_json(text)).ok()?;
+    let (prompt, negative) = match &block {
+        Some(Block { before, has_own_line, .. }) => split_prompts(before, *has_own_line),
+        None => split_at_line(text).map(|(prompt, negative)| (Some(prompt), Some(negative)))?,
+    };
     let mut generation = Generation::new("AUTOMATIC1111");
-    let (prompt, negative) = prompts.split_at(negative.unwrap_or(prompts.len()));
-    generation.prompt = Some(prompt.join("\n")).filter(|prompt| !prompt.is_empty());
-    generation.take_text("negative_prompt", without_label(&negative.join("\n"), NEGATIVE));
-    if let Some((pairs, templates)) = rest.split_first() {
-        for (name, value) in Pairs(pairs).take(MAX_SETTINGS) {
-            take(&mut generation, name, &value);
-        }
-        take_templates(&mut generation, templates);
+    generation.prompt = prompt.filter(|prompt| !prompt.is_empty()).map(str::to_owned);
+    if let Some(negative) = negative {
+        generation.take_text("negative_prompt", negative);
     }
-    take_loras_of_prompt(&mut generation);
+    if let Some(Block { pairs, after, .. }) = &block {
+        take_pairs(&mut generation, pairs);
+        take_templates(&mut generation, after);
+    }
+    loras::take_of_prompt(&mut generation);
+    civitai::complete(&mut generation);
     if let Some(program) = program(&generation) {
         generation.generator = program.to_owned();
     }
     Some(generation)
 }
 
-const NEGATIVE: &str = "Negative prompt:";
-
-/// The label of templates, which the Dynamic Prompts extension appends to the pairs. Each can have
-/// several lines.
-const TEMPLATE: &str = "Template:";
-const NEGATIVE_TEMPLATE: &str = "Negative Template:";
-
-/// The line of pairs: the last one, or the last before templates.
-fn find_pairs(lines: &[&str]) -> Option<usize> {
-    let last = lines.len().checked_sub(1)?;
-    if lines.get(last).is_some_and(|line| has_pairs(line)) {
-        return Some(last);
-    }
-    let before_template =
-        |pair: &[&str]| matches!(pair, [line, next] if is_template(next) && has_pairs(line));
-    lines.windows(2).rposition(before_template)
-}
-
-fn is_template(line: &str) -> bool {
-    line.starts_with(TEMPLATE) || line.starts_with(NEGATIVE_TEMPLATE)
-}
-
-/// Whether a line has pairs, rather than being a prompt with colons. It must have numeric steps or
-/// a numeric seed, and either at least three pairs or the steps first.
-fn has_pairs(line: &str) -> bool {
-    let mut pairs = 0;
-    let mut numbers = false;
-    let mut steps_first = false;
-    for (name, value) in Pairs(line).take(MAX_SETTINGS) {
-        let is_integer = matches!(value, SpelledValue::Plain(text) if is_integer(text));
-        numbers |= is_integer && matches!(name, "Steps" | "Seed");
-        steps_first |= pairs == 0 && is_integer && name == "Steps";
-        pairs += 1;
-    }
-    steps_first || (numbers && pairs >= 3)
-}
-
-/// Whether a text is an integer of 64 bits, signed or not.
-fn is_integer(text: &str) -> bool {
-    text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok()
-}
-
-/// A value as spelled.
-#[derive(Clone, Debug, PartialEq)]
-enum SpelledValue<'a> {
-    /// A quoted value, unquoted.
-    Quoted(String),
-    /// An array or object.
-    Json(&'a str),
-    /// Any other value.
-    Plain(&'a str),
-}
-
-/// The pairs of a line, as names and values.
-struct Pairs<'a>(&'a str);
-
-impl<'a> Iterator for Pairs<'a> {
-    type Item = (&'a str, SpelledValue<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.0.is_empty() {
-            if let Some((name, behind)) = split_name(self.0) {
-                let (value, rest) = split_value(behind.trim_start());
-                self.0 = rest;
-                return Some((name, value));
-            }
-            self.0 = self.0.split_once(',').map_or("", |(_, rest)| rest);
-        }
-        None
+/// The text without a byte order mark, with `\n` as line breaks.
+fn with_newlines(text: &str) -> Cow<'_, str> {
+    let text = text.trim_start_matches('\u{feff}');
+    if text.contains('\r') {
+        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
-/// Maximum length of a name in bytes.
-const MAX_NAME: usize = 100;
-
-/// Splits off the name of the first pair; the rest starts after the colon.
-fn split_name(text: &str) -> Option<(&str, &str)> {
-    let (name, behind) = text.split_at(text.find([',', ':', '"'])?);
-    let behind =
-        behind.strip_prefix(':').filter(|behind| behind.is_empty() || behind.starts_with([' ', '"']))?;
-    let name = name.trim();
-    let is_name = name.starts_with(char::is_alphanumeric) && name.len() <= MAX_NAME;
-    is_name.then_some((name, behind))
+/// Whether the text is a packet of XMP or other XML.
+fn is_xml(text: &str) -> bool {
+    ["<?xpacket", "<?xml", "<x:xmpmeta"].iter().any(|start| text.starts_with(start))
 }
 
-/// Splits off the first value; the rest starts after its comma.
-fn split_value(text: &str) -> (SpelledValue<'_>, &str) {
-    if text.starts_with('"') {
-        let (quoted, rest) = text.split_at(json::string_length(text));
-        if let (Some(rest), Ok(value)) = (behind_comma(rest), serde_json::from_str(quoted)) {
-            return (SpelledValue::Quoted(value), rest);
-        }
-    }
-    if text.starts_with(['{', '[']) {
-        let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-        if let Some(Ok(value)) = values.next()
-            && let Some(rest) = text.get(values.byte_offset()..).and_then(behind_comma)
-        {
-            return (SpelledValue::Json(value.get()), rest);
-        }
-    }
-    // A comma only ends the value if another pair follows, so that a comma that should have been
-    // quoted is kept.
-    let end = text.match_indices(',').map(|(at, _)| at).find(|at| {
-        let rest = text.get(at + 1..).unwrap_or_default();
-        rest.trim_start().is_empty() || split_name(rest).is_some()
-    });
-    let (value, rest) = text.split_at(end.unwrap_or(text.len()));
-    (SpelledValue::Plain(value.trim()), rest.strip_prefix(',').unwrap_or(rest))
+/// Whether the text is JSON, or one of ComfyUI's texts in Exif. Its strings may quote whole texts of
+/// this format.
+fn is_json(text: &str) -> bool {
+    let labels = ["prompt:", "Prompt:", "workflow:", "Workflow:"];
+    let text = labels.iter().find_map(|label| text.strip_prefix(label)).unwrap_or(text).trim_start();
+    let inner = text.trim_start_matches(|start: char| matches!(start, '{' | '[') || start.is_whitespace());
+    inner.len() < text.len() && inner.starts_with('"')
 }
 
-/// The text after the comma that ends a value, if it ends here.
-fn behind_comma(rest: &str) -> Option<&str> {
-    let rest = rest.trim_start();
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(',') }
-}
-
-/// Adds a pair to the result.
-fn take(generation: &mut Generation, name: &str, value: &SpelledValue<'_>) {
-    let name = match snake_case(name) {
-        name if name == "schedule_type" => "scheduler".to_owned(),
-        name => name,
+/// Splits prompts into the prompt and the negative prompt. Neither is known if there are several
+/// places to split one line.
+fn split_prompts(text: &str, has_own_line: bool) -> (Option<&str>, Option<&str>) {
+    let text = if has_own_line {
+        let text = text.trim_end_matches([' ', '\t']);
+        text.strip_suffix('\n').unwrap_or(text)
+    } else {
+        without_separator(text)
     };
-    match value {
-        SpelledValue::Json(object) if name == "hashes" => {
-            let hashes = json::object(object).unwrap_or_default();
-            let loras = hashes.iter().filter_map(|(name, _)| name.strip_prefix("lora:"));
-            loras.take(MAX_SETTINGS).for_each(|lora| generation.tag(lora));
-        }
-        SpelledValue::Quoted(hashes) if name == "lora_hashes" => {
-            let loras = hashes.split(", ").filter_map(|lora| lora.split_once(':'));
-            loras.take(MAX_SETTINGS).for_each(|(lora, _)| generation.tag(lora));
-        }
-        SpelledValue::Plain(hash) if name == "lora_hashes" => {
-            generation.tag(hash.split_once(':').map_or("", |(lora, _)| lora));
-        }
-        _ => {}
+    if let Some((prompt, negative)) = split_at_line(text) {
+        return (Some(prompt), Some(negative));
     }
-    match value {
-        SpelledValue::Quoted(text) => generation.take_text(&name, text),
-        SpelledValue::Json(value) => generation.take(&name, value),
-        SpelledValue::Plain(text) if json::is_number(text) && !is_of_text(&name) => {
-            generation.take(&name, text);
+    if has_own_line {
+        return (Some(text), None);
+    }
+    let labels = |is_separator: fn(char) -> bool| {
+        let ends = move |at: &usize| text.get(..*at).is_some_and(|before| before.ends_with(is_separator));
+        text.match_indices(NEGATIVE).map(|(at, _)| at).filter(ends)
+    };
+    let only =
+        |mut labels: Box<dyn Iterator<Item = usize> + '_>| labels.next().filter(|_| labels.next().is_none());
+    let label = only(Box::new(labels(|before| SEPARATORS.contains(&before))))
+        .or_else(|| only(Box::new(labels(|before| before == '.'))));
+    match label.and_then(|at| text.split_at_checked(at)) {
+        Some((prompt, negative)) => {
+            (Some(without_separator(prompt)), Some(without_label(negative, NEGATIVE)))
         }
-        SpelledValue::Plain(text) => generation.take_text(&name, text),
+        None if text.contains(NEGATIVE) => (None, None),
+        None => (Some(text), None),
+    }
+}
+
+/// Splits prompts at the line that starts with the label of the negative prompt.
+fn split_at_line(text: &str) -> Option<(&str, &str)> {
+    let (at, _) = lines(text).find(|(_, line)| line.starts_with(NEGATIVE))?;
+    let (prompt, negative) = text.split_at_checked(at)?;
+    let prompt = prompt.trim_end_matches([' ', '\t']);
+    Some((prompt.strip_suffix('\n').unwrap_or(prompt), without_label(negative, NEGATIVE)))
+}
+
+/// The text before a label on the same line, without the characters that replace the line break.
+fn without_separator(text: &str) -> &str {
+    if let Some(text) = text.strip_suffix('.') {
+        return text;
+    }
+    let text = text.trim_end();
+    text.strip_suffix([',', ';']).unwrap_or(text)
+}
+
+/// Adds the pairs of the block.
+fn take_pairs(generation: &mut Generation, pairs: &[(&str, SpelledValue<'_>)]) {
+    let is_sdcpp = sdcpp::wrote(pairs);
+    for (name, value) in pairs {
+        loras::take_of_pair(generation, name, value);
+        let name = match snake_case(name) {
+            name if name == "schedule_type" => "scheduler".to_owned(),
+            name if is_sdcpp => sdcpp::setting(name),
+            name => name,
+        };
+        take(generation, &name, value);
+    }
+    if is_sdcpp {
+        sdcpp::complete(generation, pairs);
+    }
+    // The hash of the model is in `Hashes` if the line has no pair for it.
+    let hashes = pairs.iter().find_map(|(name, value)| match value {
+        SpelledValue::Json(hashes) if *name == "Hashes" => json::object(hashes),
+        _ => None,
+    });
+    if let Some(hash) = hashes.as_ref().and_then(|hashes| hashes.get("model")) {
+        generation.take("model_hash", hash);
+    }
+    loras::take_of_additional_networks(generation);
+}
+
+/// Adds a pair.
+fn take(generation: &mut Generation, name: &str, value: &SpelledValue<'_>) {
+    match value {
+        SpelledValue::Quoted(text) => generation.take_text(name, text),
+        SpelledValue::Json(value) => generation.take(name, value),
+        SpelledValue::Plain(text) if json::is_number(text) && !is_of_text(name) => {
+            generation.take(name, text);
+        }
+        SpelledValue::Plain(text) if is_main(name) && has_more_text(text) => {}
+        SpelledValue::Plain(text) => generation.take_text(name, text),
     }
 }
 
 /// Whether values of a name are text even if they look like numbers, such as the hash `6848217`.
 fn is_of_text(name: &str) -> bool {
-    ["hash", "version", "model"].iter().any(|word| name.contains(word))
+    let has = |words: [&str; 3]| words.iter().any(|word| name.contains(word));
+    has(["hash", "version", "model"]) && !has(["strength", "weight", "confidence"])
 }
 
-fn take_templates(generation: &mut Generation, lines: &[&str]) {
-    let negative = lines.iter().position(|line| line.starts_with(NEGATIVE_TEMPLATE));
-    let (template, negative) = lines.split_at(negative.unwrap_or(lines.len()));
-    generation.take_text("template", without_label(&template.join("\n"), TEMPLATE));
-    generation.take_text("negative_template", without_label(&negative.join("\n"), NEGATIVE_TEMPLATE));
+/// Whether a setting has a field, so that a value with other text at its end would be wrong.
+fn is_main(name: &str) -> bool {
+    matches!(name, "sampler" | "scheduler" | "model" | "model_hash")
+}
+
+/// Whether other text follows a value that is not quoted: A1111 quotes values with colons.
+fn has_more_text(value: &str) -> bool {
+    value.contains(": ") || value.contains("{\"")
+}
+
+/// Adds the templates in the text after the block.
+fn take_templates(generation: &mut Generation, after: &str) {
+    let Some((start, _)) = lines(after).find(|(_, line)| is_template(line)) else { return };
+    let templates = after.get(start..).unwrap_or_default();
+    let negative = lines(templates).find(|(_, line)| line.starts_with(NEGATIVE_TEMPLATE));
+    let (template, negative) = templates.split_at(negative.map_or(templates.len(), |(at, _)| at));
+    generation.take_text("template", without_label(template.trim_end(), TEMPLATE));
+    generation.take_text("negative_template", without_label(negative, NEGATIVE_TEMPLATE));
 }
 
 /// The text after a label and one space.
@@ -205,17 +189,6 @@ fn without_label<'a>(text: &'a str, label: &str) -> &'a str {
     let text = text.trim_start();
     let text = text.strip_prefix(label).unwrap_or(text);
     text.strip_prefix(' ').unwrap_or(text)
-}
-
-/// Adds the names of LoRAs in the prompt: `<lora:NAME:WEIGHT>`.
-fn take_loras_of_prompt(generation: &mut Generation) {
-    let prompt = generation.prompt.take();
-    for piece in prompt.as_deref().unwrap_or_default().split("<lora:").skip(1).take(MAX_SETTINGS) {
-        if let Some((lora, _)) = piece.split_once([':', '>']) {
-            generation.tag(lora);
-        }
-    }
-    generation.prompt = prompt;
 }
 
 /// The program that wrote the text, if another one identifies itself.
@@ -228,7 +201,9 @@ fn program(generation: &Generation) -> Option<&'static str> {
         () if forge => Some("Forge"),
         () if version.starts_with("Fooocus") => Some("Fooocus"),
         () if version.starts_with("ComfyUI") => Some("ComfyUI"),
+        () if version.starts_with(sdcpp::GENERATOR) => Some(sdcpp::GENERATOR),
         () if text("app") == "SD.Next" => Some("SD.Next"),
+        () if civitai::generated(generation) => Some(civitai::GENERATOR),
         () => None,
     }
 }
@@ -238,51 +213,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pairs(line: &str) -> Vec<(&str, SpelledValue<'_>)> {
-        Pairs(line).collect()
-    }
-
-    #[test]
-    fn values_are_quoted_json_or_plain() {
-        use SpelledValue::{Json, Plain, Quoted};
-        let line = r#"Steps: 20, Lora hashes: "a: b, c: d", Hashes: {"vae": "x, y: z"}, Size: 512x768, Styles: "[\"a\"]","#;
-        assert_eq!(
-            pairs(line),
-            [
-                ("Steps", Plain("20")),
-                ("Lora hashes", Quoted("a: b, c: d".into())),
-                ("Hashes", Json(r#"{"vae": "x, y: z"}"#)),
-                ("Size", Plain("512x768")),
-                ("Styles", Quoted("[\"a\"]".into())),
-            ]
-        );
-        assert_eq!(
-            pairs("Model: sea, calm, Date: 2024-01-01T10:11:12Z, , VAE: \"open, X: {a, Y:"),
-            [
-                ("Model", Plain("sea, calm")),
-                ("Date", Plain("2024-01-01T10:11:12Z,")),
-                ("VAE", Plain("\"open")),
-                ("X", Plain("{a")),
-                ("Y", Plain("")),
-            ]
-        );
-        assert_eq!(pairs(", ,, no pair, 3:4"), []);
-    }
-
-    #[test]
-    fn a_prompt_with_colons_is_no_line_of_pairs() {
-        for line in ["Steps: carved in stone, Sampler: quilt, Seed: apple", "a: 1, b: 2, c: 3", "Seed: 5", ""]
-        {
-            assert!(!has_pairs(line), "{line}");
-            assert!(parse(line).is_none(), "{line}");
-        }
-        for line in
-            ["Steps: 20", "Steps: 1, Seed: 2", "Sampler: Euler a, Seed: 18446744073709551615, Size: 8x8"]
-        {
-            assert!(has_pairs(line), "{line}");
-        }
-    }
-
     #[test]
     fn hashes_stay_text() {
         let found =
@@ -290,6 +220,67 @@ mod tests {
         assert_eq!(found.model_hash.as_deref(), Some("6848217"));
         let more: Vec<_> = found.more.iter().collect();
         assert_eq!(more, [("foo_hash", "\"1e10\""), ("clip_skip", "2"), ("version", "\"1.10\"")]);
+    }
+
+    /// Prompt and negative prompt.
+    fn prompts(text: &str) -> (Option<String>, Option<String>) {
+        let found = parse(text).unwrap();
+        (found.prompt, found.negative_prompt)
+    }
+
+    #[test]
+    fn prompts_are_split_at_lines_or_at_their_replacement() {
+        const PAIRS: &str = "Steps: 2, Sampler: Euler, Seed: 5";
+        let own_line = format!("\n{PAIRS}");
+        let inline = format!(" {PAIRS}");
+        let dot = format!(".{PAIRS}");
+        let comma = format!(", {PAIRS}");
+        for (before, pairs, prompt, negative) in [
+            ("a\nNegative prompt: b", &own_line, Some("a"), Some("b")),
+            ("a Negative prompt: b", &own_line, Some("a Negative prompt: b"), None),
+            ("a Negative prompt: b", &inline, Some("a"), Some("b")),
+            ("a, Negative prompt: b", &comma, Some("a"), Some("b")),
+            ("a,.Negative prompt: b.", &dot, Some("a,"), Some("b.")),
+            ("a\nNegative prompt: b", &comma, Some("a"), Some("b")),
+            ("Negative prompt: b", &inline, None, Some("b")),
+            ("a. Dusk.", &inline, Some("a. Dusk."), None),
+            ("a", &dot, Some("a"), None),
+            // Which label is the right one cannot be known, unless a dot replaces the line break.
+            ("a Negative prompt: b Negative prompt: c", &inline, None, None),
+            ("a Negative prompt: b.Negative prompt: c", &dot, Some("a Negative prompt: b"), Some("c")),
+        ] {
+            let expected = (prompt.map(str::to_owned), negative.map(str::to_owned));
+            assert_eq!(prompts(&format!("{before}{pairs}")), expected, "{before}{pairs}");
+        }
+    }
+
+    #[test]
+    fn line_breaks_are_those_of_any_system() {
+        let text = "a\nb\nNegative prompt: c\nSteps: 12.0, Sampler: Euler, Seed: 5";
+        for text in
+            [text.to_owned(), format!("\u{feff}{text}"), text.replace('\n', "\r\n"), text.replace('\n', "\r")]
+        {
+            let found = parse(&text).unwrap();
+            assert_eq!((found.prompt.as_deref(), found.steps), (Some("a\nb"), Some(12)));
+            assert_eq!((found.negative_prompt.as_deref(), found.seed), (Some("c"), Some(5)));
+        }
+    }
+
+    #[test]
+    fn text_inside_json_or_xml_is_not_read() {
+        for (open, close) in [("{\"a\": \"", "\"}"), ("prompt:{ \"a\": \"", "\"}"), ("<?xpacket ?>\n", "")] {
+            assert_eq!(parse(&format!("{open}a Steps: 2, Sampler: Euler, Seed: 5{close}")), None);
+        }
+        let found = parse("{red|blue} boat Steps: 2, Sampler: Euler, Seed: 5").unwrap();
+        assert_eq!(found.prompt.as_deref(), Some("{red|blue} boat"));
+    }
+
+    #[test]
+    fn a_value_with_other_text_is_left_out() {
+        let found = parse("a Steps: 2, Sampler: Euler, Seed: 5, Model: coast.Template: a boat").unwrap();
+        assert_eq!((found.model_name, found.seed), (None, Some(5)));
+        let found = parse("a\nSteps: 2 or so, Sampler: Euler, Seed: 5, Size: 8x8, Model: coast").unwrap();
+        assert_eq!((found.steps, found.model_name.as_deref()), (None, Some("coast")));
     }
 
     /// A value as A1111 spells it.
@@ -304,7 +295,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            prompt in "[^\\r\\s]([^\\r]{0,80}[^\\r\\s])?",
+            prompt in "[^\\r\\s\u{feff}]([^\\r]{0,80}[^\\r\\s])?",
             negative in proptest::option::of("[^\\r\\s]([^\\r]{0,80}[^\\r\\s])?"),
             (steps, seed) in (1_u64.., any::<u64>()),
             sampler in "[A-Za-z+][A-Za-z0-9+ ,:]{0,20}[A-Za-z+]",
@@ -325,8 +316,27 @@ mod tests {
             prop_assert_eq!(found.more.get("own_name").and_then(json::text), Some(value));
         }
 
+        /// On one line, what is found is what was written.
         #[test]
-        fn any_text_is_read_or_left(text in "(Steps: [0-9]|Seed: [0-9]|[,:\"{}\\[\\]\\\\\n ]|Template: |Negative prompt: |<lora:|\\PC){0,40}") {
+        fn one_line_is_read_right(
+            prompt in "[a-zS][a-z ,.:S]{0,40}[a-z]",
+            negative in proptest::option::of("[a-z][a-z ,.:]{0,40}[a-z]"),
+            separator in prop::sample::select(vec![" ", ", ", ".", "\n"]),
+            (steps, seed) in (1_u64.., any::<u64>()),
+        ) {
+            let mut text = prompt.clone();
+            if let Some(negative) = &negative {
+                text += &format!("{separator}{NEGATIVE} {negative}");
+            }
+            text += &format!("{separator}Steps: {steps}, Sampler: Euler, Seed: {seed}, Size: 8x8");
+            let found = parse(&text).unwrap();
+            prop_assert_eq!(found.prompt, Some(prompt));
+            prop_assert_eq!(found.negative_prompt, negative);
+            prop_assert_eq!((found.steps, found.seed), (Some(steps), Some(seed)));
+        }
+
+        #[test]
+        fn any_text_is_read_or_left(text in "(Steps: [0-9]|Seed: [0-9]|Sampler: a|Size: 8|[,.:\"{}\\[\\]\\\\\n\r ]|Template: |Negative prompt: |<lora:|<lyco:|\\PC){0,40}") {
             if let Some(found) = parse(&text) {
                 prop_assert!(found.settings().is_ok());
             }

@@ -73,16 +73,28 @@ impl Generation {
         }
     }
 
-    /// Adds a setting without a field, within the limit.
+    /// Adds a setting without a field, within the limit. A value that the schema would reject under a
+    /// name gets a suffix for its type: `eta_text`, `guidance_number`, `precision_value`.
     fn set(&mut self, name: &str, value: &str) {
         let fits = match name {
-            "" => false,
             "eta" => json::is_number(value) && json::number(value).is_some(),
             "guidance" | "precision" => value.starts_with('"'),
             "deterministic" => matches!(value, "true" | "false"),
-            _ => !matches!(value, "null" | "\"\""),
+            _ => true,
         };
-        if fits && self.more.len() < MAX_SETTINGS && self.more.get(name).is_none() && json::is_plain(value) {
+        let other = match value {
+            _ if fits => name.to_owned(),
+            _ if json::is_number(value) => format!("{name}_number"),
+            _ if value.starts_with('"') => format!("{name}_text"),
+            _ => format!("{name}_value"),
+        };
+        let name = other.as_str();
+        let is_empty = name.is_empty() || matches!(value, "null" | "\"\"");
+        if !is_empty
+            && self.more.len() < MAX_SETTINGS
+            && self.more.get(name).is_none()
+            && json::is_plain(value)
+        {
             // It was checked to be JSON, so this cannot fail.
             let _ = self.more.insert_json(name, value);
         }
@@ -98,6 +110,19 @@ impl Generation {
         {
             self.tags.push(name.to_owned());
         }
+    }
+
+    /// The main values that were not found, as users know them.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let known = [
+            ("prompt", self.prompt.is_some()),
+            ("seed", self.seed.is_some()),
+            ("steps", self.steps.is_some()),
+            ("sampler", self.sampler.is_some()),
+            ("model", self.model_name.is_some()),
+        ];
+        known.into_iter().filter(|(_, is_known)| !is_known).map(|(name, _)| name).collect()
     }
 
     /// The members of GEN5's `generation_settings`.
@@ -204,10 +229,9 @@ mod tests {
             ("steps", "0"),
             ("seed", "-1"),
             ("cfg_scale", "-7"),
-            ("eta", "\"abc\""),
-            ("guidance", "3.5"),
-            ("precision", "16"),
-            ("deterministic", "\"yes\""),
+            ("eta", "null"),
+            ("guidance", "null"),
+            ("precision", "\"\""),
             ("sampler", "{}"),
             ("Sampler", "[1]"),
             ("a", "null"),
@@ -224,6 +248,43 @@ mod tests {
         generation.take("Precision", "\"fp16\"");
         generation.take("deterministic", "true");
         assert_eq!(generation.settings().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_value_of_another_type_than_the_schemas_gets_another_name() {
+        let mut generation = Generation::new("x");
+        for (name, value) in [
+            ("eta", "\"abc\""),
+            ("Guidance", "3.5"),
+            ("precision", "16"),
+            ("deterministic", "\"yes\""),
+            ("guidance", "[1]"),
+            ("eta", "-1"),
+        ] {
+            generation.take(name, value);
+        }
+        let more: Vec<_> = generation.more.iter().collect();
+        assert_eq!(
+            more,
+            [
+                ("eta_text", "\"abc\""),
+                ("guidance_number", "3.5"),
+                ("precision_number", "16"),
+                ("deterministic_text", "\"yes\""),
+                ("guidance_value", "[1]"),
+                ("eta_number", "-1"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_main_values_are_missed() {
+        let mut generation = Generation::new("x");
+        assert_eq!(generation.missing(), ["prompt", "seed", "steps", "sampler", "model"]);
+        for (name, value) in [("prompt", "\"\""), ("seed", "0"), ("sampler", "\"a\""), ("model", "\"b\"")] {
+            generation.take(name, value);
+        }
+        assert_eq!(generation.missing(), ["steps"]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn document(text: &str) -> Option<Value> {
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     // Most text is not JSON, and need not be searched for bare words.
-    let text = text.trim();
+    let text = text.trim_start_matches('\u{feff}').trim();
     if !text.starts_with('{') {
         return None;
     }

@@ -1,21 +1,31 @@
 //! The text that generators embed in images, and the generation parameters in it.
 //!
 //! [`read`] finds text in PNG, JPEG and WebP, and understands the formats of AUTOMATIC1111 (with
-//! Forge, SD.Next and other programs that write the same format), ComfyUI, InvokeAI, NovelAI and
-//! Fooocus. Images are untrusted: for any bytes, the image's size and the constants here bound time
-//! and memory, nothing panics, and problems in a text are reported next to the rest of the result.
+//! Forge, SD.Next, stable-diffusion.cpp, Civitai and other programs that write the same format),
+//! ComfyUI, InvokeAI, NovelAI, Fooocus, Fooocus-MRE, SwarmUI, Draw Things and Easy Diffusion. A value
+//! that is not certain is left out. Images are untrusted: for any bytes, the image's size and the
+//! constants here bound time and memory, nothing panics, and problems in a text are reported next to
+//! the rest of the result.
 
 pub mod a1111;
+mod civitai;
 pub mod comfyui;
+pub mod drawthings;
+pub mod easydiffusion;
 mod encoding;
 mod exif;
 pub mod fooocus;
+pub mod fooocus_mre;
 mod generation;
 pub mod invokeai;
 mod jpeg;
 mod json;
+mod loras;
 pub mod novelai;
+mod pairs;
 mod png;
+mod sdcpp;
+pub mod swarmui;
 mod webp;
 
 use std::borrow::Cow;
@@ -93,9 +103,17 @@ pub fn read(image: &[u8]) -> Embedded {
 /// images move text to other places.
 pub fn understand(texts: &[Text]) -> Option<Generation> {
     let texts = &*normalized(texts);
-    let parsers: [fn(&str) -> Option<Generation>; 4] =
-        [invokeai::parse, fooocus::parse, a1111::parse, comfyui::parse];
+    let parsers: [fn(&str) -> Option<Generation>; 7] = [
+        invokeai::parse,
+        swarmui::parse,
+        fooocus_mre::parse,
+        fooocus::parse,
+        drawthings::parse,
+        a1111::parse,
+        comfyui::parse,
+    ];
     novelai::read(texts)
+        .or_else(|| easydiffusion::read(texts))
         .or_else(|| parsers.iter().find_map(|parse| texts.iter().find_map(|text| parse(&text.text))))
 }
 

@@ -97,6 +97,10 @@ fn fill(model_info: &mut Extra, generation: &Generation, place: &str) -> Result<
             generation.generator
         ));
     }
+    let missing = generation.missing();
+    if !missing.is_empty() {
+        notes.push(format!("{} text without {}", generation.generator, missing.join(", ")));
+    }
     Ok(notes)
 }
 

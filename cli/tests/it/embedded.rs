@@ -476,7 +476,10 @@ fn json_that_is_too_deep_is_kept_as_text() {
 
 /// Text that often contains the words and characters the parsers look for.
 fn text_like_theirs() -> impl Strategy<Value = String> {
-    let pieces = "Steps: 20, |Seed: 7, |Sampler: |Negative prompt: |Template: |<lora:|prompt:|\"class_type\": |\
+    let pieces = "Steps: 20, |[ .\n]Steps: 3, Sampler: a, Seed: 8|Size: 8x8, |<lyco:a|Hashes: \\{\"lora:|LoRA networks: \"|\
+        Version: stable-diffusion.cpp|Civitai resources: \\[\\{\"type\": |\"checkpoint\"|\"modelName\": |\
+        \"sui_image_params\": |\"loras\": |\"c\": |\"v2\": |\"real_prompt\": |\"cfg\": |\"l1\": |<exif:UserComment|&quot;|\
+        \"use_stable_diffusion_model\": |\"num_inference_steps\": |\"use_lora_model\": |\"lora_alpha\": |\r|Seed: 7, |Sampler: |Negative prompt: |Template: |<lora:|prompt:|\"class_type\": |\
         \"inputs\": |\"KSampler\"|\\[\"1\", 0\\]|\"positive_prompt\": |\"uc\": |\"image\": |\"base_model\": |\
         \"Comment\": |\"steps\": |\"seed\": |\"Sampler\": |\"eta\": |Guidance: |Eta: |\"deterministic\": |[{}\\[\\]\",:0-9 \\\\\n-]|NaN|\\PC";
     proptest::string::string_regex(&format!("({pieces}){{0,60}}")).unwrap()
@@ -525,7 +528,9 @@ fn settings_are_valid_whatever_the_names_are() {
         "precision": [], "deterministic": 1, "Sampler": {}, "scheduler": 7, "model": {"name": {}}}"#;
     let found = embedded::read(&png(&[("invokeai_metadata", text)])).generation.unwrap();
     metadata_with(&found).unwrap();
-    assert_eq!(found.settings().unwrap().iter().collect::<Vec<_>>(), [("sampler", "\"7\"")]);
+    let settings = found.settings().unwrap();
+    let others = [("eta_text", "\"c\""), ("guidance_number", "1"), ("deterministic_number", "1")];
+    assert_eq!(settings.iter().collect::<Vec<_>>(), [&[("sampler", "\"7\"")], &others[..]].concat());
 }
 
 /// Texts of a megabyte that a careless parser would scan repeatedly.
@@ -535,14 +540,89 @@ fn text_that_is_made_to_take_long_does_not() {
     let comment = format!("{{{}\"steps\":1,\"sampler\":\"x\"}}", "\"a\":1,".repeat(150_000));
     let mut texts = vec![("Comment", comment.as_str())];
     texts.extend([("x", "{}"); 900]);
-    for image in [png(&[("parameters", &spaces)]), png(&texts)] {
+    let repeated = |piece: &str| piece.repeat(2_000_000 / piece.len());
+    let hostile = [
+        repeated("Steps: 1 "),
+        repeated("Steps: 1,\n"),
+        repeated(" Steps: 1, Sampler: a, Seed: 2,"),
+        repeated("\nSteps: 1, Sampler: a, Seed: 2, a: \"\\\""),
+        repeated("Seed: 2,\nSampler: a, Size: \""),
+        repeated("Negative prompt: "),
+        repeated("\nNegative prompt: .Negative prompt:"),
+        repeated("<lora:a:<lyco:b"),
+        format!("Steps: 1, Seed: 2, a: {}", repeated("[\",A: [")),
+        format!("Steps: 1, Seed: 2, Hashes: {{{}\"a\": 1}}", repeated("\"lora:a\": \"b\",")),
+        format!("Steps: 1, Sampler: a, Seed: 2, {}", repeated("AddNet Model 1: a, ")),
+        format!("<exif:UserComment>{{{}", repeated("&quot;&amp;{")),
+        format!("{{\"c\": {}", repeated("{\"v2\": ")),
+        format!("{{\"sui_image_params\": {{\"seed\": 1, \"loras\": \"{}\"}}}}", repeated("a,")),
+    ];
+    let mut images = vec![png(&[("parameters", &spaces)]), png(&texts)];
+    images.extend(hostile.iter().map(|text| png(&[("parameters", text)])));
+    let lists = repeated("'a', ");
+    let lists = [
+        ("use_stable_diffusion_model", "a"),
+        ("guidance_scale", "1"),
+        ("use_lora_model", &format!("[{lists}")),
+    ];
+    images.push(png(&lists));
+    for image in images {
         let start = std::time::Instant::now();
         embedded::read(&image);
         assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
     }
 }
 
+/// Texts whose keywords are names of settings.
+fn separate_texts() -> impl Strategy<Value = Vec<Text>> {
+    let keywords = [
+        "prompt",
+        "seed",
+        "use_stable_diffusion_model",
+        "num_inference_steps",
+        "guidance_scale",
+        "use_lora_model",
+        "lora_alpha",
+        "sampler_name",
+        "eta",
+        "guidance",
+        "Stable Diffusion model",
+        "Steps",
+        "LoRA model",
+        "Prompt",
+    ];
+    let text = "(['\"\\[\\],\\\\ ]|None|1|0|a|[0-9.]{1,4}|\\PC){0,20}";
+    let text = (prop::sample::select(keywords.to_vec()), proptest::string::string_regex(text).unwrap());
+    prop::collection::vec(text.prop_map(|(keyword, text)| Text { keyword: keyword.into(), text }), 0..12)
+}
+
 proptest! {
+    #[test]
+    fn settings_in_separate_texts_are_valid(texts in separate_texts()) {
+        if let Some(generation) = Embedded::of(&texts).generation {
+            prop_assert!(metadata_with(&generation).is_ok(), "{:?}", metadata_with(&generation));
+        }
+    }
+
+    /// Objects of the formats that are JSON, with any values.
+    #[test]
+    fn settings_of_any_object_are_valid(
+        marks in prop::sample::select(vec![
+            r#""c": "a", "uc": "b""#, r#""real_prompt": "a", "base_model": "b""#,
+            r#""use_stable_diffusion_model": "a""#, r#""sui_image_params": {"seed": 1}"#,
+        ]),
+        values in prop::collection::vec((
+            "seed|steps|sampler|scale|cfg|l1|w1|lora|loras|v2|eta|model|num_inference_steps|lora_alpha|use_lora_model|sui_models",
+            r#"1|0.5|-1|"a"|""|null|true|\[\]|\["a",1\]|\[\{"model":"a","weight":0\}\]|\{"seed":2,"loras":\[\{"file":"b"\}\]\}"#,
+        ), 0..8),
+    ) {
+        let values: Vec<String> = values.iter().map(|(name, value)| format!(", \"{name}\": {value}")).collect();
+        let texts = [Text { keyword: "UserComment".into(), text: format!("{{{marks}{}}}", values.concat()) }];
+        if let Some(generation) = Embedded::of(&texts).generation {
+            prop_assert!(metadata_with(&generation).is_ok(), "{:?}", metadata_with(&generation));
+        }
+    }
+
     #[test]
     fn whatever_is_in_an_image_is_read_or_told(inside in text_like_theirs(), bytes: Vec<u8>) {
         for image in images(&inside, &bytes) {

@@ -161,7 +161,8 @@ fn settings_that_are_not_complete_are_kept_apart() {
     assert_eq!(
         messages,
         "gen5: @/out.png: prompt and model from AUTOMATIC1111's text\n\
-         gen5: @/out.png: 2 settings from AUTOMATIC1111's text kept as image_settings, since seed is missing\n"
+         gen5: @/out.png: 2 settings from AUTOMATIC1111's text kept as image_settings, since seed is missing\n\
+         gen5: @/out.png: AUTOMATIC1111 text without seed\n"
     );
     assert_eq!(info["image_settings"], json!({"steps": 20, "sampler": "Euler"}));
     assert_eq!((&info["version"], info.get("generation_settings")), (&json!("unknown"), None));
@@ -171,6 +172,24 @@ fn settings_that_are_not_complete_are_kept_apart() {
     // With explicit settings, missing ones are an error.
     let (code, messages, _) = pack(&folder, "out.png", &image, &["--set", "eta=0"]);
     assert!(code == 2 && messages.contains("--set seed="), "{messages}");
+}
+
+#[test]
+fn main_values_that_were_not_found_are_reported() {
+    let folder = Folder::new();
+    let model = ["--model-name", "m", "--model-version", "1", "--set", "seed=5", "--set", "sampler=a"];
+    let image = png(&[("parameters", "a\nNegative prompt: b\nSteps: 20, CFG scale: 7, Size: 8x8")]);
+    let (code, messages, _) = pack(&folder, "photo.png", &image, &model);
+    assert_eq!(code, 0, "{messages}");
+    assert!(
+        messages.ends_with("gen5: @/photo.png: AUTOMATIC1111 text without seed, sampler, model\n"),
+        "{messages}"
+    );
+    let swarm = r#"{"sui_image_params": {"seed": 1, "steps": 2, "sampler": "euler", "model": "m"}}"#;
+    let (_, messages, _) = pack(&folder, "photo.png", &png(&[("parameters", swarm)]), &[]);
+    assert!(messages.ends_with("gen5: @/photo.png: SwarmUI text without prompt\n"), "{messages}");
+    let (_, messages, _) = pack(&folder, "photo.png", &png(&[("parameters", FULL)]), &[]);
+    assert!(!messages.contains("without"), "{messages}");
 }
 
 #[test]
