@@ -120,6 +120,9 @@ impl<'a> Search<'_, 'a> {
         if node.class.contains("ZeroOut") {
             return Ok(());
         }
+        if nodes::adds_texts(node) {
+            return Err(Unknown);
+        }
         if let Some(guidance) = node.input("guidance") {
             self.guidance = self.guidance.or_else(|| self.graph.number(guidance));
         }

@@ -44,6 +44,9 @@ pub(super) struct Join {
 
 /// The input that a node passes on through an output.
 pub(super) fn pick(node: Node<'_>, output: u64) -> Option<Pick> {
+    if adds_texts(node) {
+        return None;
+    }
     let output = usize::try_from(output).ok()?;
     if let Some((_, picks)) = PICKS.iter().find(|(class, _)| *class == node.class) {
         return picks.get(output).copied().flatten();
@@ -52,6 +55,17 @@ pub(super) fn pick(node: Node<'_>, output: u64) -> Option<Pick> {
         return None;
     }
     reroute(node).or_else(|| either(node))
+}
+
+/// Whether a node changes its texts by others that the graph does not have or that have inputs of
+/// their own.
+pub(super) fn adds_texts(node: Node<'_>) -> bool {
+    let inputs: &[&str] = match node.class {
+        "easy stylesSelector" => &["select_styles"],
+        "ttN pipeLoader_v2" => &["prepend_positive", "prepend_negative"],
+        _ => &[],
+    };
+    inputs.iter().filter_map(|name| node.input(name)).any(|input| input.as_str() != Some(""))
 }
 
 /// A reroute has one input, and passes it on.
@@ -64,8 +78,13 @@ fn reroute(node: Node<'_>) -> Option<Pick> {
 
 fn either(node: Node<'_>) -> Option<Pick> {
     let condition = ["switch", "boolean", "cond"].into_iter().find(|name| node.input(name).is_some())?;
-    let has_both = node.input("on_true").is_some() || node.input("on_false").is_some();
-    has_both.then_some(Pick::Either { condition, on_true: "on_true", on_false: "on_false" })
+    match (node.input("on_true"), node.input("on_false")) {
+        (None, None) => None,
+        // ComfyUI's own switch gives out the only input that it has.
+        (Some(_), None) if node.class == "ComfySwitchNode" => Some(Pick::Input("on_true")),
+        (None, Some(_)) if node.class == "ComfySwitchNode" => Some(Pick::Input("on_false")),
+        _ => Some(Pick::Either { condition, on_true: "on_true", on_false: "on_false" }),
+    }
 }
 
 /// How a node joins texts to this output.
@@ -121,6 +140,10 @@ pub(super) fn constant<'a>(node: Node<'a>, output: u64) -> Option<&'a Value> {
     let mut inputs =
         node.inputs().filter(|(name, input)| !input.is_null() && *name != "control_after_generate");
     let (name, value) = inputs.next()?;
+    // This node leaves out lines with `#`, and fills in what stands in brackets.
+    if node.class == "Text Multiline" && value.as_str().is_some_and(|text| text.contains(['#', '['])) {
+        return None;
+    }
     let is_constant = output == 0 && inputs.next().is_none() && NAMES.contains(&name);
     (is_constant && Link::of(value).is_none()).then_some(value)
 }
@@ -188,6 +211,7 @@ const PICKS: &[(&str, &[Option<Pick>])] = &[
     ("Scheduler Selector", &[input("scheduler"), input("scheduler")]),
     ("Scheduler Selector (Image Saver)", &[input("scheduler"), input("scheduler")]),
     ("Seed Generator", &[input("seed")]),
+    ("Seed Generator (Image Saver)", &[input("seed")]),
     // sdxl_prompt_styler
     ("SDXLPromptStyler", &[input("text_positive"), input("text_negative")]),
     // ComfyUI_tinyterraNodes
@@ -232,7 +256,7 @@ const JOINS: &[(&str, Join)] = &[
         },
     ),
     ("easy promptConcat", plain(&["prompt1", "prompt2"], Some("separator"), "")),
-    ("ttN concat", plain(&["text1", "text2", "text3"], Some("delimiter"), "")),
+    ("ttN concat", plain(&["text1", "text2", "text3"], Some("delimiter"), ",")),
 ];
 
 const POLARITIES: &[(&str, [u64; 2])] = &[
@@ -244,6 +268,7 @@ const POLARITIES: &[(&str, [u64; 2])] = &[
     ("Context Switch Big (rgthree)", [4, 5]),
     ("Efficient Loader", [1, 2]),
     ("KSampler (Efficient)", [1, 2]),
+    ("easy fullLoader", [4, 5]),
     ("easy pipeOut", [2, 3]),
     ("ttN pipeLoader_v2", [2, 3]),
 ];
