@@ -1,6 +1,7 @@
 //! The threads that a command uses.
 
 use std::error::Error;
+use std::thread;
 
 use anyhow::{Context as _, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -38,11 +39,18 @@ fn start(output: &mut Output<'_>) -> Result<Option<ThreadPool>> {
     if rayon::current_thread_index().is_some() {
         return Ok(None);
     }
-    match ThreadPoolBuilder::new().num_threads(asked(output)).build_global() {
+    let mut started = Vec::new();
+    let pool = ThreadPoolBuilder::new().num_threads(asked(output)).spawn_handler(|thread| {
+        started.push(thread::Builder::new().spawn(|| thread.run())?);
+        Ok(())
+    });
+    match pool.build_global() {
         // An earlier command in this process may have started them.
         Ok(()) => Ok(None),
         Err(error) if error.source().is_none() => Ok(None),
         Err(error) => {
+            // Those that started end now. The command needs the memory of their stacks.
+            started.into_iter().for_each(|thread| drop(thread.join()));
             output.note(&format!("works on one thread, since more could not be started: {error}"));
             let pool = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
             pool.map(Some).context("could not work on a single thread")

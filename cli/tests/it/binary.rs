@@ -344,8 +344,9 @@ fn threads_are_bounded_and_not_needed() {
     }
     let messages = verify("100000", "");
     assert!(messages.starts_with("gen5: RAYON_NUM_THREADS is 100000, and "), "{messages}");
-    // Enough memory for the stacks of a few threads.
-    let messages = verify("500", "ulimit -v 300000;");
+    // Enough memory for the stacks of a few threads, which are so large that the command still has
+    // enough of its own when one more does not fit.
+    let messages = verify("500", "ulimit -v 700000; export RUST_MIN_STACK=200000000;");
     assert!(
         messages.starts_with("gen5: works on one thread, since more could not be started: "),
         "{messages}"
