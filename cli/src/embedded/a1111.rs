@@ -9,22 +9,19 @@
 //!
 //! Values with a comma, a colon or a newline are quoted as JSON strings; some are plain JSON.
 
-use std::borrow::Cow;
-
-use super::pairs::{
-    self, Block, NEGATIVE, NEGATIVE_TEMPLATE, SEPARATORS, SpelledValue, TEMPLATE, is_template, lines,
-};
+use super::block::{self, Block, NEGATIVE, SEPARATORS, lines};
+use super::pairs::{NEGATIVE_TEMPLATE, SpelledValue, TEMPLATE, is_template};
 use super::{Generation, civitai, json, loras, sdcpp};
 use crate::embedded::generation::snake_case;
 
-/// Parses text of this format, recognised by a block of pairs or at least a negative prompt.
+/// Parses text of this format with `\n` as line breaks, recognized by a block of pairs or at least a
+/// negative prompt.
 pub fn parse(text: &str) -> Option<Generation> {
-    let text = with_newlines(text);
     let text = text.trim();
     if is_xml(text) {
         return None;
     }
-    let block = pairs::find(text, !is_json(text)).ok()?;
+    let block = block::find(text, !is_json(text)).ok()?;
     let (prompt, negative) = match &block {
         Some(Block { before, has_own_line, .. }) => split_prompts(before, *has_own_line),
         None => split_at_line(text).map(|(prompt, negative)| (Some(prompt), Some(negative)))?,
@@ -44,16 +41,6 @@ pub fn parse(text: &str) -> Option<Generation> {
         generation.generator = program.to_owned();
     }
     Some(generation)
-}
-
-/// The text without a byte order mark, with `\n` as line breaks.
-fn with_newlines(text: &str) -> Cow<'_, str> {
-    let text = text.trim_start_matches('\u{feff}');
-    if text.contains('\r') {
-        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
-    } else {
-        Cow::Borrowed(text)
-    }
 }
 
 /// Whether the text is a packet of XMP or other XML.
@@ -251,18 +238,6 @@ mod tests {
         ] {
             let expected = (prompt.map(str::to_owned), negative.map(str::to_owned));
             assert_eq!(prompts(&format!("{before}{pairs}")), expected, "{before}{pairs}");
-        }
-    }
-
-    #[test]
-    fn line_breaks_are_those_of_any_system() {
-        let text = "a\nb\nNegative prompt: c\nSteps: 12.0, Sampler: Euler, Seed: 5";
-        for text in
-            [text.to_owned(), format!("\u{feff}{text}"), text.replace('\n', "\r\n"), text.replace('\n', "\r")]
-        {
-            let found = parse(&text).unwrap();
-            assert_eq!((found.prompt.as_deref(), found.steps), (Some("a\nb"), Some(12)));
-            assert_eq!((found.negative_prompt.as_deref(), found.seed), (Some("c"), Some(5)));
         }
     }
 

@@ -42,7 +42,7 @@ const EXIF_DIRECTORY: u16 = 0x8769;
 /// Reads the text of a TIFF structure, with or without the prefix; problems call it `place`.
 pub(crate) fn read(exif: &[u8], place: &str, found: &mut TextCollector) {
     let Some((tiff, first)) = Tiff::new(exif.strip_prefix(PREFIX).unwrap_or(exif)) else {
-        return found.problem(format!("{place} is no valid Exif; not read"));
+        return found.problem(format!("{place} is not valid Exif; not read"));
     };
     let mut seen = Vec::new();
     if let Some(second) = tiff.directory(first, place, &mut seen, found) {
@@ -114,7 +114,9 @@ impl<'a> Tiff<'a> {
                     found.keep(name, text.trim_matches('\0'), place);
                 }
                 None => {
-                    found.problem(format!("{place}: {name} lies outside of Exif or is no text; not read"));
+                    found.problem(format!(
+                        "{place}: {name} lies outside the Exif data or is not text; not read"
+                    ));
                 }
             }
         }

@@ -8,6 +8,7 @@
 //! the rest of the result.
 
 pub mod a1111;
+mod block;
 mod civitai;
 pub mod comfyui;
 pub mod drawthings;
@@ -99,7 +100,7 @@ pub fn read(image: &[u8]) -> Embedded {
 /// The parameters in the texts of one image, from the first format that matches a text, the most
 /// specific format first.
 ///
-/// Texts are recognised by their content and not by their keyword, because programs that convert
+/// Texts are recognized by their content and not by their keyword, because programs that convert
 /// images move text to other places.
 pub fn understand(texts: &[Text]) -> Option<Generation> {
     let texts = &*normalized(texts);
@@ -239,7 +240,7 @@ impl TextCollector {
 }
 
 /// The problem reported for text over the limit.
-const TOO_LONG: &str = "is over what is read of one image (16 MiB of text); not read";
+const TOO_LONG: &str = "exceeds the limit on the text of one image (16 MiB); not read";
 
 /// Size of text as a JSON string in bytes.
 fn size_as_json(text: &str) -> usize {

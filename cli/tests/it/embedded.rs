@@ -337,6 +337,18 @@ fn of_several_texts_the_one_that_is_understood_counts() {
 }
 
 #[test]
+fn line_breaks_are_those_of_any_system() {
+    let text = "a\nb\nNegative prompt: c\nSteps: 12.0, Sampler: Euler, Seed: 5";
+    for text in
+        [text.to_owned(), format!("\u{feff}{text}"), text.replace('\n', "\r\n"), text.replace('\n', "\r")]
+    {
+        let found = embedded::understand(&[Text { keyword: "parameters".into(), text }]).unwrap();
+        assert_eq!((found.prompt.as_deref(), found.steps), (Some("a\nb"), Some(12)));
+        assert_eq!((found.negative_prompt.as_deref(), found.seed), (Some("c"), Some(5)));
+    }
+}
+
+#[test]
 fn a_chunk_with_a_wrong_crc_is_not_read() {
     let mut chunk = text("parameters", A1111.as_bytes());
     chunk[20] ^= 1;
@@ -392,7 +404,7 @@ fn bombs_and_large_texts_are_not_read() {
     for chunk in [ztxt("a", &bomb), text("a", &bomb), itxt(("a", str::from_utf8(&bomb).unwrap()), true)] {
         let found = embedded::read(&png_with(&vec![chunk; 3], &[]));
         assert_eq!((found.texts.len(), found.problems.len()), (0, 3), "{:?}", found.problems);
-        assert!(found.problems[0].contains("16 MiB of text"), "{:?}", found.problems);
+        assert!(found.problems[0].contains("(16 MiB)"), "{:?}", found.problems);
     }
     // Decompressed text that does not fit as JSON, or is a profile, also takes its room.
     let control = vec![1; embedded::MAX_TEXT_BYTES / 2];
