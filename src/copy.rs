@@ -62,12 +62,12 @@ impl<'r> ChunkCopy<'r> {
         let own = reader.chunks().get(chunk.index());
         let record = own.filter(|own| own.offset() == chunk.offset() && own.sha256() == chunk.sha256());
         let Some(record) = record else {
-            let found = format!("{}, which it does not have", chunk.place());
+            let found = format!("{}, which this reader does not have", chunk.place());
             return Err(Error::argument("record of a chunk", "one of this reader", found));
         };
         if record.kind() == ChunkType::LATENT {
             let found = record.place().to_string();
-            return Err(Error::argument("record of a chunk", "one that is no latent", found));
+            return Err(Error::argument("record of a chunk", "one that is not a latent", found));
         }
         let payload = reader.payload(record.index())?;
         // The reader may not check hashes, and a damaged payload must not get a new, matching hash.

@@ -124,8 +124,9 @@ pub enum Error {
     },
     /// Two chunks overlap.
     #[error(
-        "{second} overlaps {first}, which ends at {first_end}; the Python package writes such files when one \
-         `chunk_records` list is used for two of them: write it again with a fresh list"
+        "{second} overlaps {first}, which ends at {first_end}; the Python package writes such \
+         files when one `chunk_records` list is used for two files: write it again with a fresh \
+         list"
     )]
     #[non_exhaustive]
     Overlap {
@@ -137,7 +138,7 @@ pub enum Error {
         second: Box<Place>,
     },
     /// The file has a second image or a second environment.
-    #[error("{second}: a file has at most one such chunk, and {first} is one already")]
+    #[error("{second}: a file has at most one such chunk, and {first} already is one")]
     #[non_exhaustive]
     SecondChunk {
         /// The first one.
@@ -159,7 +160,7 @@ pub enum Error {
 
     // ---- integrity: the file was valid once ----
     /// The payload differs from the one that was written.
-    #[error("{place}: the payload is damaged: its SHA-256 is {found}, recorded is {expected}")]
+    #[error("{place}: the payload is damaged: its SHA-256 is {found}, but {expected} is recorded")]
     #[non_exhaustive]
     Hash {
         /// The place of the chunk.
@@ -171,7 +172,8 @@ pub enum Error {
     },
     /// A component of the environment does not match its digest.
     #[error(
-        "{place}: component {id:?} was altered: the SHA-256 of its text is {found}, recorded is {expected}"
+        "{place}: component {id:?} was altered: the SHA-256 of its text is {found}, but \
+         {expected} is recorded"
     )]
     #[non_exhaustive]
     ComponentDigest {
@@ -185,7 +187,7 @@ pub enum Error {
         found: Box<str>,
     },
     /// The file changed during reading.
-    #[error("the file changed while it was read: it had {expected} bytes, reading stopped at {found}")]
+    #[error("the file changed during reading: it had {expected} bytes, but reading stopped at {found}")]
     #[non_exhaustive]
     Changed {
         /// Its length when it was opened.
@@ -194,7 +196,7 @@ pub enum Error {
         found: u64,
     },
     /// A part of the file has changed since the file was opened.
-    #[error("{place}: it was changed since the file was opened")]
+    #[error("{place}: it has changed since the file was opened")]
     #[non_exhaustive]
     Rewritten {
         /// The place that has changed.
@@ -239,7 +241,7 @@ pub enum Error {
     },
     /// Several latents have this key.
     #[error(
-        "{count} latents are called {}: take one by position with `latent_at`, the first is {first}",
+        "{count} latents are called {}: choose one by position with `latent_at`; the first is {first}",
         quote(key)
     )]
     #[non_exhaustive]
@@ -252,7 +254,7 @@ pub enum Error {
         first: usize,
     },
     /// The requested type is not the type of the values.
-    #[error("latent {latent} is {stored}, not {asked}: `read_as` converts")]
+    #[error("latent {latent} is {stored}, not {asked}: use `read_as` to convert it")]
     #[non_exhaustive]
     Dtype {
         /// The name of the latent.
@@ -283,7 +285,7 @@ pub enum Error {
         found: String,
     },
     /// Another latent already has this key.
-    #[error("the key {} is used twice: keys of latents are unique in a file", quote(key))]
+    #[error("the key {} is used twice: keys must be unique in a file", quote(key))]
     #[non_exhaustive]
     DuplicateKey {
         /// The key.
@@ -358,7 +360,7 @@ pub enum Error {
         problem: String,
     },
     /// The file cannot be finished, because an earlier call failed.
-    #[error("the file cannot be finished, since an earlier write failed: {cause}")]
+    #[error("the file cannot be finished because an earlier write failed: {cause}")]
     #[non_exhaustive]
     WriterFailed {
         /// The text of that call's error.
@@ -629,13 +631,13 @@ pub enum FrameProblem {
         found: String,
     },
     /// The data starts with a skippable frame, which the reference implementation cannot read.
-    #[error("a skippable zstd frame stands in front")]
+    #[error("it starts with a skippable zstd frame")]
     Skippable,
     /// The frame does not record its content size.
-    #[error("the zstd frame carries no content size")]
+    #[error("the zstd frame does not record its content size")]
     NoContentSize,
     /// The frame needs a dictionary.
-    #[error("the zstd frame asks for dictionary {id}")]
+    #[error("the zstd frame needs dictionary {id}")]
     Dictionary {
         /// The dictionary's ID.
         id: u32,
@@ -687,6 +689,6 @@ pub enum NotBorrowable {
         alignment: usize,
     },
     /// The bytes of the file are not in memory.
-    #[error("the file is not mapped; `Reader::map` maps it, `read` copies")]
+    #[error("the file is not mapped; `Reader::map` maps it, and `read` copies the values")]
     NotMapped,
 }

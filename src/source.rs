@@ -42,7 +42,7 @@ impl Source {
 
     /// Uses a file that is already open, for positioned reads.
     pub(crate) fn of_file(file: File) -> Result<Self> {
-        let there = regular_metadata(&file).map_err(Error::io("look at the file"))?;
+        let there = regular_metadata(&file).map_err(Error::io("inspect the file"))?;
         let original = Some(Arc::new(Original::new(None, Identity::of(&there), None)));
         Ok(Self { kind: Kind::File { file, path: None }, len: there.len(), original })
     }
@@ -210,7 +210,7 @@ fn regular_metadata(file: &File) -> io::Result<Metadata> {
 
 fn not_a_file(there: &Metadata) -> io::Error {
     let kind = if there.is_dir() { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
-    io::Error::new(kind, "not a regular file; copy it into one first")
+    io::Error::new(kind, "not a regular file; copy it to a regular file first")
 }
 
 /// Does nothing on systems without a suitable call.

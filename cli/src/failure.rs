@@ -74,7 +74,7 @@ pub(crate) fn usage_error(problem: impl Into<String>) -> anyhow::Error {
 pub(crate) fn of_file(error: gen5::Error, path: &Path) -> anyhow::Error {
     match &error {
         gen5::Error::Io { source, .. } => match likely_file(path, source) {
-            Some(name) => anyhow::anyhow!("{error:#}; is {name} meant?"),
+            Some(name) => anyhow::anyhow!("{error:#}; did you mean {name}?"),
             None => error.into(),
         },
         _ => anyhow::Error::from(error).context(shown(path)),

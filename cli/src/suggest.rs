@@ -37,7 +37,7 @@ pub(crate) fn likely_file(path: &Path, cause: &io::Error) -> Option<String> {
 /// suggests a similar name.
 pub(crate) fn of_path(cause: io::Error, path: &Path, failed: String) -> anyhow::Error {
     match likely_file(path, &cause) {
-        Some(name) => anyhow::anyhow!("{failed}: {cause}; is {} meant?", escape(&name)),
+        Some(name) => anyhow::anyhow!("{failed}: {cause}; did you mean {}?", escape(&name)),
         None => anyhow::Error::new(cause).context(failed),
     }
 }

@@ -51,7 +51,7 @@ fn start(output: &mut Output<'_>) -> Result<Option<ThreadPool>> {
         Err(error) => {
             // Those that started end now. The command needs the memory of their stacks.
             started.into_iter().for_each(|thread| drop(thread.join()));
-            output.note(&format!("works on one thread, since more could not be started: {error}"));
+            output.note(&format!("works on one thread because more could not be started: {error}"));
             let pool = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
             pool.map(Some).context("could not work on a single thread")
         }
@@ -64,7 +64,7 @@ fn asked(output: &mut Output<'_>) -> usize {
     let most = most_threads();
     match asked {
         Some(asked) if asked > most => {
-            output.note(&format!("{VARIABLE} is {asked}, and {most} threads are the most that are started"));
+            output.note(&format!("{VARIABLE} is {asked}, but at most {most} threads are started"));
             most
         }
         _ => 0,

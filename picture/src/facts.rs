@@ -13,7 +13,7 @@ pub fn describe_file(reader: &Reader, image: Option<&Thumbnail>) -> (Vec<String>
     let mut about = vec![size];
     about.extend(image.map(|image| format!("image {} × {}", image.width, image.height)));
     let Ok(metadata) = reader.metadata() else {
-        return (vec![about.join("  ·  "), "its metadata is not as the format has it".into()], String::new());
+        return (vec![about.join("  ·  "), "its metadata is not valid".into()], String::new());
     };
     let model = metadata.model_info();
     let name = format!("{} {}", model.model_name, model.version);

@@ -106,7 +106,7 @@ impl Hints<'_> {
             return Some((height, width, None));
         }
         let side = tokens.isqrt();
-        (side * side == tokens && side > 1).then_some((side, side, Some("taken to be square")))
+        (side * side == tokens && side > 1).then_some((side, side, Some("assumed to be square")))
     }
 }
 
@@ -349,7 +349,7 @@ fn video(shape: &[usize], hints: Hints<'_>) -> Option<Layout> {
     let mut axes = items(outer, hints);
     let frame = Axis { name: "frame", len: *frames, role: Role::Item };
     axes.extend([channel(channels), frame, down(height), right(width)]);
-    let note = (*frames == 1 && !hints.is_video).then_some("taken to be one frame of a video");
+    let note = (*frames == 1 && !hints.is_video).then_some("assumed to be one frame of a video");
     is_video.then_some(Layout { axes, note })
 }
 
@@ -421,9 +421,9 @@ mod tests {
             (&[50, 1, 4, 128, 128], "", "step × image × channel × height × width"),
             (&[50, 2, 16, 128, 128], "", "step × image × channel × height × width"),
             (&[50, 4, 4, 128, 128], "steps", "step × image × channel × height × width"),
-            (&[1, 4096, 64], "", "image × token × 16 channels of 2x2, taken to be square"),
-            (&[4096, 64], "", "token × 16 channels of 2x2, taken to be square"),
-            (&[20, 1, 4096, 64], "steps", "step × image × token × 16 channels of 2x2, taken to be square"),
+            (&[1, 4096, 64], "", "image × token × 16 channels of 2x2, assumed to be square"),
+            (&[4096, 64], "", "token × 16 channels of 2x2, assumed to be square"),
+            (&[20, 1, 4096, 64], "steps", "step × image × token × 16 channels of 2x2, assumed to be square"),
             (&[64, 64], "", "height × width"),
             (&[4, 1, 64, 64], "mask", "image × channel × height × width"),
             (&[1, 1, 64, 64], "mask", "image × channel × height × width"),
@@ -440,9 +440,9 @@ mod tests {
         const VIDEO: &str = "channel × frame × height × width";
         const VIDEOS: &str = "image × channel × frame × height × width";
         const STEPS: &str = "step × channel × frame × height × width";
-        const FRAME: &str = "channel × frame × height × width, taken to be one frame of a video";
-        const FRAMES: &str = "image × channel × frame × height × width, taken to be one frame of a video";
-        const STEP: &str = "step × channel × frame × height × width, taken to be one frame of a video";
+        const FRAME: &str = "channel × frame × height × width, assumed to be one frame of a video";
+        const FRAMES: &str = "image × channel × frame × height × width, assumed to be one frame of a video";
+        const STEP: &str = "step × channel × frame × height × width, assumed to be one frame of a video";
         let table: [(&str, &[usize], &str, &str); 22] = [
             ("", &[16, 1, 60, 104], "", FRAME),
             ("", &[48, 1, 44, 80], "", FRAME),

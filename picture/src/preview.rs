@@ -276,8 +276,8 @@ fn guess_by_channels(channels: usize, model: &str) -> Option<Guess> {
     }
     let preview = [Sd15, Flux].into_iter().find(|preview| preview.channels() == channels)?;
     let why = match against {
-        None => format!("{channels} channels, and nothing else to go by"),
-        Some(part) => format!("{channels} channels, against \"{part}\" in the model's name"),
+        None => format!("{channels} channels alone"),
+        Some(part) => format!("{channels} channels, despite \"{part}\" in the model's name"),
     };
     Some(Guess { preview, why, by_name: false })
 }
@@ -325,8 +325,8 @@ mod tests {
     fn a_guess_says_what_speaks_for_it_and_against() {
         let why = |channels, model| guess_by_channels(channels, model).unwrap().why;
         assert_eq!(why(4, "SDXL"), "4 channels, and \"xl\" in the model's name");
-        assert_eq!(why(16, "SDXL"), "16 channels, against \"xl\" in the model's name");
-        assert_eq!(why(16, ""), "16 channels, and nothing else to go by");
+        assert_eq!(why(16, "SDXL"), "16 channels, despite \"xl\" in the model's name");
+        assert_eq!(why(16, ""), "16 channels alone");
     }
 
     #[test]

@@ -128,8 +128,7 @@ impl ColorKey {
     pub fn words(self) -> String {
         let tiles = "Colours end three standard deviations from the channel’s mean, or at its smallest and largest value.";
         let infinite = "Infinite values have the colours of the ends.";
-        let preview =
-            "Previews are channels times published factors, near what the decoder would make of them.";
+        let preview = "Previews are channels times published factors, close to the decoder's output.";
         let has_tiles = self.signed || self.rising;
         let words = [(has_tiles, tiles), (self.infinite, infinite), (self.preview, preview)];
         words

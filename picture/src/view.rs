@@ -185,7 +185,7 @@ impl View {
         };
         let mut notes = vec![format!("read as {}", scan.layout.description())];
         if self.is_whole {
-            notes.push("looked at whole, since its rows are no pictures".into());
+            notes.push("shown as a whole, because its rows are not pictures".into());
         }
         if scan.values == 0 {
             notes.push("it has no values".into());
@@ -204,7 +204,7 @@ impl View {
     pub fn picture_notes(&self) -> Vec<String> {
         let Some(scan) = self.scan.as_ref().ok().filter(|scan| scan.values > 0) else { return Vec::new() };
         if scan.items.is_empty() {
-            return vec!["none of its pictures is small enough to be shown".into()];
+            return vec!["none of its pictures is small enough to show".into()];
         }
         let mut notes = Vec::new();
         let layout = &scan.layout;
@@ -226,10 +226,10 @@ impl View {
             None => format!("preview {}", preview.name()),
         }));
         notes.extend(self.unfit.map(|preview| {
-            format!("no preview {}, which is of {} channels", preview.name(), preview.channels())
+            format!("no preview {}, which needs {} channels", preview.name(), preview.channels())
         }));
         if self.preview.is_some() && self.scaling == Scaling::Decoder {
-            notes.push("values scaled for it, since they are as a decoder takes them".into());
+            notes.push("values scaled for it, because they are in the decoder's scale".into());
         }
         notes
     }

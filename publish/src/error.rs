@@ -25,8 +25,8 @@ pub enum Error {
     },
     /// The file to replace has changed since it was read. Nothing was written.
     #[error(
-        "could not replace {}: another program has {change} it since it was read, so nothing was written; start again \
-         from what is there now",
+        "could not replace {}: another program has {change} it since it was read, so nothing was \
+         written; start again from the current file",
         path.display()
     )]
     Outdated {

@@ -44,7 +44,7 @@ use crate::temporary::{Kind, Temporaries};
 /// assert_eq!(std::fs::read(&path)?, b"noise and a lighthouse");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "what is not published is gone"]
+#[must_use = "without `publish`, everything is deleted"]
 pub struct Draft {
     file: Own<NamedTempFile>,
     /// Dropped after the file.
@@ -96,7 +96,7 @@ impl Draft {
     pub fn start(path: &Path, replace: Replace, sync: bool) -> Result<Self> {
         let failed = || Error::io_at("create", path);
         let invalid = |problem: &str| failed()(io::Error::new(ErrorKind::InvalidInput, problem));
-        let no_file = || invalid("something that is no regular file is there");
+        let no_file = || invalid("the path exists, but is not a regular file");
         // Such a path would name a folder, whatever its last component is.
         let text = path.to_string_lossy();
         let before_dot = text.strip_suffix('.').filter(|before| !before.ends_with('.'));
@@ -118,7 +118,7 @@ impl Draft {
             Ok(_) if matches!(replace, Replace::Nothing) => return Err(failed()(already_there())),
             Ok(there) if there.is_symlink() => {
                 let linked = fs::canonicalize(path)
-                    .map_err(|_| invalid("a symbolic link is there that leads nowhere"))?;
+                    .map_err(|_| invalid("the path is a symbolic link to a missing file"))?;
                 if !linked.is_file() {
                     return Err(no_file());
                 }
@@ -165,7 +165,7 @@ impl Draft {
         match fs::symlink_metadata(&target) {
             // It may have appeared since the start.
             Ok(there) if !there.is_file() => {
-                let problem = "something that is no regular file is there";
+                let problem = "the path exists, but is not a regular file";
                 return Err(failed()(io::Error::new(ErrorKind::InvalidInput, problem)));
             }
             Ok(there) => inherit(file.as_file(), &there).map_err(failed())?,
@@ -293,7 +293,7 @@ pub(crate) fn without_path(error: io::Error) -> io::Error {
 }
 
 fn already_there() -> io::Error {
-    io::Error::new(ErrorKind::AlreadyExists, "it is there already")
+    io::Error::new(ErrorKind::AlreadyExists, "it already exists")
 }
 
 pub(crate) fn folder_of(path: &Path) -> &Path {

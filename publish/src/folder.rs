@@ -32,7 +32,7 @@ use crate::temporary::{Kind, Lock, Temporaries};
 /// assert!(path.join("notes.txt").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "what is not published is gone"]
+#[must_use = "without `publish`, everything is deleted"]
 pub struct DraftFolder {
     folder: Own<TempDir>,
     /// Dropped after the folder, which is locked as long as it exists.
@@ -95,7 +95,7 @@ impl DraftFolder {
         renamed.map_err(|error| {
             let error = match error.kind() {
                 ErrorKind::AlreadyExists if self.is_inside => already(""),
-                ErrorKind::AlreadyExists => already(", put there by another program meanwhile"),
+                ErrorKind::AlreadyExists => already(", created by another program in the meantime"),
                 _ => error,
             };
             Error::io_at("finish", &self.name)(error)
@@ -137,7 +137,7 @@ impl fmt::Debug for DraftFolder {
 }
 
 fn already(more: &str) -> io::Error {
-    io::Error::new(ErrorKind::AlreadyExists, format!("it is there already{more}"))
+    io::Error::new(ErrorKind::AlreadyExists, format!("it already exists{more}"))
 }
 
 /// Returns the metadata of the path itself, without following a link, if available.
@@ -156,7 +156,7 @@ struct Contents {
 impl Contents {
     fn of(folder: &Path) -> Result<Self> {
         let mut contents = Self::default();
-        contents.add(folder, Path::new("")).map_err(Error::io_at("look into", folder))?;
+        contents.add(folder, Path::new("")).map_err(Error::io_at("list", folder))?;
         Ok(contents)
     }
 
@@ -240,7 +240,7 @@ impl Moves<'_> {
             TempPath::try_from_path(from).and_then(|from| Known::publish(|| rename_new_file(from, &to)));
         renamed
             .map_err(|error| match error.kind() {
-                ErrorKind::AlreadyExists => already(", put there by another program meanwhile"),
+                ErrorKind::AlreadyExists => already(", created by another program in the meantime"),
                 _ => error,
             })
             .map_err(self.failed("write", file))?;
@@ -255,8 +255,8 @@ impl Moves<'_> {
 
 /// Returns the error for an existing file or folder that is in the way.
 fn not(kind: ErrorKind) -> io::Error {
-    let what = if kind == ErrorKind::IsADirectory { "a folder" } else { "no folder" };
-    io::Error::new(kind, format!("it is there already, and is {what}"))
+    let what = if kind == ErrorKind::IsADirectory { "a folder" } else { "not a folder" };
+    io::Error::new(kind, format!("it already exists, and is {what}"))
 }
 
 impl Drop for Moves<'_> {

@@ -52,7 +52,7 @@ impl Original {
                 _ => "replaced",
             },
             Err(error) if error.kind() == ErrorKind::NotFound => "removed",
-            Err(error) => return Err(Error::io_at("look at", path)(error)),
+            Err(error) => return Err(Error::io_at("inspect", path)(error)),
         };
         Err(Error::Outdated { path: path.to_owned(), change })
     }

@@ -35,7 +35,7 @@ impl Target<'_> {
             }
             Self::Open(file) => {
                 refuse_appending(&file)?;
-                file.set_len(0).map_err(Error::io("empty the file that is to be written"))?;
+                file.set_len(0).map_err(Error::io("truncate the file"))?;
                 Ok((file, None))
             }
         }

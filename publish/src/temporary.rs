@@ -106,7 +106,7 @@ fn until_claimed<T>(mut make: impl FnMut() -> io::Result<Option<T>>) -> io::Resu
             return Ok(made);
         }
     }
-    Err(io::Error::other("other processes take away what is made there"))
+    Err(io::Error::other("other processes keep removing the new temporary files"))
 }
 
 /// A lock on a folder.

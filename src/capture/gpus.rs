@@ -111,7 +111,7 @@ impl Gpus {
             // The caller already knows.
             Silence::Cancelled => return,
             Silence::TooLate(limit) => format!("{source} did not answer within {limit:?}"),
-            silence => format!("asking {source} failed: {silence}"),
+            silence => format!("querying {source} failed: {silence}"),
         };
         self.notes.push(format!("{what} are left out: {why}; check the driver, or skip GPUs with --no-gpus"));
     }

@@ -268,7 +268,9 @@ impl Capture {
 /// Returns a note if the host is left out.
 fn note_on_host(host: &Result<Host, Silence>) -> Option<String> {
     let silence = host.as_ref().err().filter(|silence| !matches!(silence, Silence::Cancelled))?;
-    Some(format!("operating system, processor and memory are left out: asking the system failed: {silence}"))
+    Some(format!(
+        "operating system, processor and memory are left out: querying the system failed: {silence}"
+    ))
 }
 
 impl Default for Capture {
@@ -329,8 +331,8 @@ mod tests {
         };
         let failed = |problem: &str| {
             [format!(
-                "NVIDIA GPUs are left out: asking the NVIDIA library failed: {problem}; check the driver, or skip GPUs with \
-                 --no-gpus"
+                "NVIDIA GPUs are left out: querying the NVIDIA library failed: {problem}; check \
+                 the driver, or skip GPUs with --no-gpus"
             )]
         };
         for program in ["cargo", "./cargo", ""] {
@@ -339,7 +341,7 @@ mod tests {
         }
         #[cfg(unix)]
         for (answer, problem) in [
-            ("gen5-gpus: []", "its answer makes no sense"),
+            ("gen5-gpus: []", "its answer is not valid"),
             ("", "it ended without an answer (exit status: 0)"),
         ] {
             assert_eq!(notes("/bin/sh", &["-c", &format!("echo '{answer}'")]), failed(problem));

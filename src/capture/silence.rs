@@ -26,8 +26,8 @@ impl fmt::Display for Silence {
             Self::NotStarted(error) => write!(f, "it could not be started: {error}"),
             Self::Ended(Some(status)) => write!(f, "it ended without an answer ({status})"),
             Self::Ended(None) => f.write_str("it closed its output without an answer"),
-            Self::TooMuch => write!(f, "no answer in the first {MAX_OUTPUT} bytes that it printed"),
-            Self::Nonsense => f.write_str("its answer makes no sense"),
+            Self::TooMuch => write!(f, "it printed no answer in its first {MAX_OUTPUT} bytes"),
+            Self::Nonsense => f.write_str("its answer is not valid"),
             Self::TooLate(limit) => write!(f, "it did not answer within {limit:?}"),
             Self::Cancelled => f.write_str("the capture was cancelled"),
         }

@@ -139,7 +139,8 @@ impl Claims<'_> {
         // For larger chunks, only the record has the size, and only if they are raw.
         let may_be_larger = !self.compressed && file.version >= Version::V1_1;
         if self.payload_size > MAX_PAYLOAD && !may_be_larger {
-            let expected = format!("at most {MAX_PAYLOAD}, which is all that its chunk header can say");
+            let expected =
+                format!("at most {MAX_PAYLOAD}, the largest size that its chunk header can express");
             return refuse("uncompressed_size", expected, self.payload_size.to_string());
         }
         let whole = self.payload_size.saturating_add(CHUNK_HEADER_SIZE);
@@ -168,7 +169,7 @@ pub(crate) struct LatentMembers<'a> {
 }
 
 /// A description of valid shapes for error messages.
-const SHAPE: &str = "a list of axis lengths, integers from 0 that memory can address";
+const SHAPE: &str = "a list of axis lengths: integers of 0 or more that memory can address";
 
 impl<'a> LatentMembers<'a> {
     /// Takes the member if it is one of these, and returns whether it is.
@@ -203,12 +204,18 @@ impl<'a> LatentMembers<'a> {
             return Err(refuse(record, "flags", expected, &flags()));
         };
         if version < Version::V1_1 && dtype.needs_1_1(shuffled) {
-            let expected =
-                "F16 or F32, since bfloat16 and byte shuffle are of version 1.1, and the file of 1.0";
+            let expected = "F16 or F32, because bfloat16 and byte shuffle need version 1.1, and the file \
+                 has version 1.0";
             return Err(refuse(record, "flags", expected, &flags()));
         }
         if shuffled && !record.compressed {
-            return Err(refuse(record, "flags", "those of no shuffle, since the chunk is raw", &flags()));
+            return Err(refuse(
+                record,
+                "flags",
+                "flags without byte shuffle, because the chunk is \
+                raw",
+                &flags(),
+            ));
         }
         match &self.dtype {
             Some(name) if name == dtype.name() => {}

@@ -68,7 +68,7 @@ pub(crate) struct Count(pub(crate) u64);
 impl Count {
     pub(crate) fn to_usize<E: de::Error>(self) -> Result<usize, E> {
         usize::try_from(self.0)
-            .map_err(|_| E::custom(format_args!("{} is over what memory can address", self.0)))
+            .map_err(|_| E::custom(format_args!("{} is more than memory can address", self.0)))
     }
 }
 

@@ -142,7 +142,7 @@ fn refuse_parts_of_a_plain_key(records: &[ChunkRecord]) -> Result<()> {
         plain.contains(part.of.as_str()).then_some((record, part))
     });
     match clash {
-        Some((record, part)) => Err(misfit(record, part, "a latent of that name is there already".into())),
+        Some((record, part)) => Err(misfit(record, part, "an undivided latent has the same key".into())),
         None => Ok(()),
     }
 }
@@ -166,11 +166,12 @@ fn order_parts(parts: &mut [usize], records: &[ChunkRecord]) -> Result<()> {
 
     let axis_before = first.shape.get(..first.axis);
     let Some(&length) = first.shape.get(first.axis) else {
-        let problem = format!("axis {} of a latent with {} axes", first.axis, first.shape.len());
+        let problem =
+            format!("it is cut along axis {}, but the latent has {} axes", first.axis, first.shape.len());
         return Err(misfit(first_record, first, problem));
     };
     if axis_before.is_none_or(|axes| axes.iter().any(|&len| len != 1)) {
-        let problem = format!("cut along axis {}, before which an axis is longer than 1", first.axis);
+        let problem = format!("it is cut along axis {}, but an earlier axis is longer than 1", first.axis);
         return Err(misfit(first_record, first, problem));
     }
 
@@ -179,11 +180,14 @@ fn order_parts(parts: &mut [usize], records: &[ChunkRecord]) -> Result<()> {
         let refuse = |problem: String| Err(misfit(record, part, problem));
         if part.index != position {
             let missing = format!("part {position} is missing");
-            let twice = format!("part {} is there twice", part.index);
+            let twice = format!("part {} occurs twice", part.index);
             return refuse(if part.index < position { twice } else { missing });
         }
         if latent.dtype != first_latent.dtype {
-            return refuse(format!("{} here, {} in part 0", latent.dtype, first_latent.dtype));
+            return refuse(format!(
+                "its dtype is {}, but that of part 0 is {}",
+                latent.dtype, first_latent.dtype
+            ));
         }
         if (part.count, part.axis, &part.shape) != (first.count, first.axis, &first.shape) {
             return refuse("its count, axis or whole shape differs from that of part 0".into());
@@ -197,19 +201,22 @@ fn order_parts(parts: &mut [usize], records: &[ChunkRecord]) -> Result<()> {
             *axis = slices;
         }
         if slices == 0 || latent.shape != expected {
-            return refuse(format!("its shape {:?} is not some slices of {:?}", latent.shape, first.shape));
+            return refuse(format!(
+                "its shape {:?} is not a range of slices of {:?}",
+                latent.shape, first.shape
+            ));
         }
         match next_start.checked_add(slices) {
             Some(next) => next_start = next,
-            None => return refuse(format!("it ends behind slice {}", usize::MAX)),
+            None => return refuse(format!("it ends after slice {}", usize::MAX)),
         }
     }
     if parts.len() != first.count {
-        let problem = format!("{} of {} parts are there", parts.len(), first.count);
+        let problem = format!("the file has {} of {} parts", parts.len(), first.count);
         return Err(misfit(first_record, first, problem));
     }
     if next_start != length {
-        let problem = format!("they hold {next_start} slices of {length}");
+        let problem = format!("they hold {next_start} of {length} slices");
         return Err(misfit(first_record, first, problem));
     }
     Ok(())

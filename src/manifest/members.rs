@@ -136,7 +136,7 @@ impl<'p, 't> ObjectMembers<'p, 't> {
                 self.unfit |= value.is_infinite() || is_inexact_integer(text);
                 Ok(Some(value))
             }
-            _ => Err(self.refuse(name, "a number from 0 up", &shorten(text))),
+            _ => Err(self.refuse(name, "a number of 0 or more", &shorten(text))),
         }
     }
 
@@ -150,7 +150,7 @@ impl<'p, 't> ObjectMembers<'p, 't> {
                 self.unfit = true;
                 Ok(Some(minimum))
             }
-            _ => Err(self.refuse(name, &format!("an integer from {minimum} up"), &shorten(text))),
+            _ => Err(self.refuse(name, &format!("an integer of {minimum} or more"), &shorten(text))),
         }
     }
 
@@ -188,7 +188,7 @@ fn refuse(member: &str, expected: &str, found: &str) -> Error {
 fn parse_string(text: &str) -> Result<String, (&'static str, String)> {
     serde_json::from_str(text).map_err(|_| {
         let is_string = text.starts_with('"');
-        (if is_string { "text that is Unicode (no lone surrogate)" } else { "a string" }, shorten(text))
+        (if is_string { "Unicode text without a lone surrogate" } else { "a string" }, shorten(text))
     })
 }
 

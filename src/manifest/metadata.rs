@@ -191,7 +191,7 @@ fn check_finite(model_info: &ModelInfo) -> Result<()> {
         .chain(gpus.map(|(index, gpu)| (format!("hardware_info.gpu[{index}].memory_gb"), gpu.memory_gb)));
     match numbers.find_map(|(member, number)| Some((member, number.filter(|number| !number.is_finite())?))) {
         Some((member, number)) => {
-            let expected = "a finite number from 0 up".into();
+            let expected = "a finite number of 0 or more".into();
             Err(Error::Metadata { member, expected, found: number.to_string() })
         }
         None => Ok(()),

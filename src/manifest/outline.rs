@@ -54,7 +54,7 @@ impl Outline {
     pub(crate) fn of(manifest: &Manifest) -> Result<(Self, &str)> {
         let malformed = |error: serde_json::Error| Error::Metadata {
             member: "the manifest".into(),
-            expected: "valid JSON beside `model_info`".into(),
+            expected: "valid JSON outside `model_info`".into(),
             found: format!("not JSON ({})", shorten_error(&error)),
         };
         // `model_info` need not be JSON.

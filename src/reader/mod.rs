@@ -277,9 +277,9 @@ impl Reader {
             .map(quote)
             .collect();
         match self.inner.names().len().saturating_sub(keys.len()) {
-            0 if keys.is_empty() => "the file has no latent with a key".into(),
-            0 => format!("there are {}", keys.join(", ")),
-            more => format!("there are {} and {more} more", keys.join(", ")),
+            0 if keys.is_empty() => "the file has no latents with keys".into(),
+            0 => format!("the file has {}", keys.join(", ")),
+            more => format!("the file has {} and {more} more", keys.join(", ")),
         }
     }
 

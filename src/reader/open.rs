@@ -183,7 +183,7 @@ fn read_header(source: &Source, limits: &Limits) -> Result<Table> {
         });
     }
     if length < FILE_HEADER_SIZE {
-        let problem = format!("it has {length} bytes, and the file header alone has {FILE_HEADER_SIZE}");
+        let problem = format!("it has {length} bytes, but the file header alone has {FILE_HEADER_SIZE}");
         return Err(Error::NotGen5 { problem });
     }
     source.read_exact_at(header.as_mut_bytes(), 0)?;
@@ -215,7 +215,7 @@ fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
         return Err(Error::UnsupportedFlags { flags });
     }
     if is_large && header.version() < Version::V1_1 {
-        return refuse("flags", "0, since large files are of version 1.1".into(), flags.into());
+        return refuse("flags", "0, because large files have version 1.1".into(), flags.into());
     }
     let file_size = header.file_size.get();
     let table_size = header.chunk_table_size.get();
@@ -236,9 +236,9 @@ fn find_table(header: &FileHeader, length: u64) -> Result<(u64, u64)> {
         }
         if u64::from(file_size) != length {
             let hint = if length < u64::from(file_size) {
-                "is it cut short? Copy or download it again".to_owned()
+                "it may be cut short: copy or download it again".to_owned()
             } else {
-                format!("was something added? Cut off what is behind byte {file_size}")
+                format!("something may have been appended: remove everything after byte {file_size}")
             };
             return refuse(
                 "file_size",

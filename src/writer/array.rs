@@ -108,7 +108,7 @@ impl Plan {
         let limits = Limits::default();
         if shape.len() as u64 > limits.rank {
             let what = format!("shape of latent {}", entry.name());
-            let expected = format!("at most {} axes, as readers expect", limits.rank);
+            let expected = format!("at most {} axes, the default limit of readers", limits.rank);
             return Err(Error::argument(what, expected, shape.len().to_string()));
         }
         let dtype = entry.stored_dtype(given, options);
@@ -143,15 +143,15 @@ impl Plan {
             } else if largest > LARGEST_COMPRESSED {
                 let what = format!("latent {}", plan.entry.name());
                 let problem = format!(
-                    "one chunk of it has {largest} bytes, and a compressed one holds at most {LARGEST_COMPRESSED}; \
-                     cut it into parts, or store it raw"
+                    "one of its chunks has {largest} bytes, but a compressed chunk holds at most \
+                     {LARGEST_COMPRESSED}; cut it into parts, or store it raw"
                 );
                 return Err(Error::TooLarge { what, problem });
             }
         }
         if plan.chunk_count() as u64 > limits.chunks {
-            let what = format!("part size, which cuts latent {}", plan.entry.name());
-            let expected = format!("at most {} parts, as readers expect", limits.chunks);
+            let what = format!("part size for latent {}", plan.entry.name());
+            let expected = format!("at most {} parts, the default limit of readers", limits.chunks);
             return Err(Error::argument(what, expected, plan.chunk_count().to_string()));
         }
         Ok(plan)
@@ -359,7 +359,8 @@ mod tests {
         assert_eq!((slices.storage, slices.chunk_count()), (Storage::Raw, 1));
         let notes = [Storage::Zstd, Storage::Raw].map(|wanted| super::super::note_if_raw(&slices, wanted));
         assert!(
-            notes[0].as_ref().is_some_and(|note| note.contains("\"k\" would shrink")) && notes[1].is_none()
+            notes[0].as_ref().is_some_and(|note| note.contains("\"k\" is compressible"))
+                && notes[1].is_none()
         );
         assert!(auto(&[1 << 32], Storage::Raw).is_ok());
         let overflow = auto(&[usize::MAX, 3], Storage::Raw);

@@ -85,7 +85,7 @@ impl Pool {
     /// Returns a buffer of at least `size` bytes. A buffer with its own pages is a little larger,
     /// so that a part's buffer can also hold its frame, which can be longer.
     pub(super) fn take(&self, size: usize) -> Result<Buffer> {
-        let failed = || Error::Memory { what: "a chunk that is to be compressed".into(), bytes: size as u64 };
+        let failed = || Error::Memory { what: "a chunk to compress".into(), bytes: size as u64 };
         if size < LEAST_PAGES {
             let mut bytes = Vec::new();
             bytes.try_reserve_exact(size).map_err(|_| failed())?;

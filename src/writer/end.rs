@@ -109,7 +109,7 @@ fn stored_table(session: &Session<'_>, json: &str) -> Result<Filled> {
     if json.len() as u64 + CHUNK_HEADER_SIZE > limit {
         return Err(Error::argument(
             "manifest",
-            format!("at most {limit} bytes, as readers expect"),
+            format!("at most {limit} bytes, the default limit of readers"),
             format!("{} bytes", json.len()),
         ));
     }

@@ -125,7 +125,7 @@ impl Entry {
         match OWN_MEMBERS.into_iter().find(|name| self.extra.get(name).is_some()) {
             Some(name) if !self.copied => {
                 let what = format!("extra members of latent {}", self.name());
-                let expected = "other names than shape, dtype, key and part";
+                let expected = "names other than shape, dtype, key and part";
                 Err(Error::argument(what, expected, format!("{name:?}")))
             }
             _ => Ok(()),

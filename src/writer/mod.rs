@@ -75,7 +75,7 @@ use crate::wire::{ChunkType, Version};
 /// assert_eq!(summary.latents[0].shape, [2, 2]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "without `finish` there is no file"]
+#[must_use = "without `finish`, no file is made"]
 pub struct Writer<'w> {
     session: Arc<Session<'w>>,
     pub(crate) draft: Option<Draft>,
@@ -378,8 +378,8 @@ impl<'w> Writer<'w> {
 fn note_if_raw(plan: &Plan, wanted: Storage) -> Option<String> {
     (plan.storage == Storage::Raw && wanted != Storage::Raw).then(|| {
         format!(
-            "latent {} would shrink, and is stored raw all the same: a slice of it has 4 GiB or more, which no \
-             compressed chunk holds",
+            "latent {} is compressible but stored raw: a slice of it has 4 GiB or more, too much \
+             for a compressed chunk",
             plan.entry.name()
         )
     })

@@ -85,7 +85,7 @@ impl State {
         if self.chunks >= most {
             return Err(Error::argument(
                 "chunks of a file",
-                format!("at most {most}, as readers expect"),
+                format!("at most {most}, the default limit of readers"),
                 "one more",
             ));
         }
@@ -288,6 +288,7 @@ impl Drop for PanicGuard<'_, '_> {
 
 /// Returns the error for a file of at least this size.
 pub(super) fn too_large_for_1_0(bytes: u64) -> Error {
-    let problem = format!("it would have {bytes} bytes or more, and one of version 1.0 has less than 4 GiB");
+    let problem =
+        format!("it would have {bytes} bytes or more, but a file of version 1.0 must be smaller than 4 GiB");
     Error::TooLarge { what: "the file".into(), problem }
 }

@@ -62,7 +62,7 @@ impl<'a> Single<'a> {
         }
         let size = self.record.payload_size;
         if size > most {
-            let expected = format!("at most {most} bytes, as readers expect");
+            let expected = format!("at most {most} bytes, the default limit of readers");
             return Err(Error::argument(what, expected, format!("{size} bytes")));
         }
         Ok(())
@@ -106,7 +106,7 @@ pub(super) fn check_image(encoded: &[u8]) -> Result<Option<String>> {
 
     let format = match image::guess_format(encoded) {
         Ok(format) if format.reading_enabled() => format,
-        _ => return Ok(Some("the image is stored unchecked: no decoder here knows its format".into())),
+        _ => return Ok(Some("the image is stored unchecked: this build cannot decode its format".into())),
     };
     let note = match decode(encoded, format) {
         Ok(_) => None,

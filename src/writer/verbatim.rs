@@ -36,7 +36,7 @@ impl Writer<'_> {
             let found = if needs_1_1 {
                 "one with chunks of version 1.1".into()
             } else {
-                format!("one of {end} bytes before its table")
+                format!("one with {end} bytes before its table")
             };
             return Err(Error::argument("the file", "one that version 1.0 can express", found));
         }

@@ -34,7 +34,7 @@ fn altered() -> Vec<Case> {
     damaged(
         "E1",
         [
-            ("that of another text", with_digest(&other), told, &*format!("recorded is {other}")),
+            ("that of another text", with_digest(&other), told, &*format!("but {other} is recorded")),
             ("empty", with_digest(""), told, "\"os\" was altered"),
             ("not hexadecimal", with_digest(&"g".repeat(64)), told, "\"os\" was altered"),
         ],

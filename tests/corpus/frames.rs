@@ -70,7 +70,7 @@ fn tables() -> Vec<Case> {
                 "of the table",
                 table(|meta| frame(meta, NO_SIZE)),
                 "Frame table NoContentSize",
-                "no content size",
+                "does not record its content size",
             )],
         ),
         refused(
@@ -306,7 +306,7 @@ fn chunks() -> Vec<Case> {
                 "of a chunk",
                 with_chunk(frame(&plain, NO_SIZE)),
                 &*told(FrameProblem::NoContentSize),
-                "no content size",
+                "does not record its content size",
             )],
         ),
         damaged(

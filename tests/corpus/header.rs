@@ -105,7 +105,7 @@ fn length() -> Vec<Case> {
     let behind = refused(
         "H7",
         [
-            ("a byte", glued(b"x"), "Value header file_size", "was something added?"),
+            ("a byte", glued(b"x"), "Value header file_size", "something may have been appended"),
             (
                 "a byte that the header counts",
                 glued_and_counted(b"x"),

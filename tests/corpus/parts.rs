@@ -35,7 +35,7 @@ fn misfits() -> Vec<Case> {
         [
             ("the first alone", Builder::new([first()]).build(), "Parts chunk 0 at 32", "1 of 2 parts"),
             ("the second alone", Builder::new([late()]).build(), "Parts chunk 0 at 32", "part 0 is missing"),
-            ("an index twice", part("index", json!(0)), "Parts chunk 1 at 60", "part 0 is there twice"),
+            ("an index twice", part("index", json!(0)), "Parts chunk 1 at 60", "part 0 occurs twice"),
             ("an index left out", part("index", json!(2)), "Parts chunk 1 at 60", "part 1 is missing"),
             (
                 "a huge index",
@@ -65,13 +65,13 @@ fn misfits() -> Vec<Case> {
                 "too short a whole",
                 both(|r| r["extra"]["part"]["shape"] = json!([5])),
                 "Parts chunk 0 at 32",
-                "6 slices of 5",
+                "6 of 5 slices",
             ),
             (
                 "too long a whole",
                 both(|r| r["extra"]["part"]["shape"] = json!([7])),
                 "Parts chunk 0 at 32",
-                "6 slices of 7",
+                "6 of 7 slices",
             ),
             (
                 "a whole of no axes",
@@ -95,13 +95,13 @@ fn misfits() -> Vec<Case> {
                 "a part of other rank",
                 parts(|r| r["extra"]["shape"] = json!([1, 2])),
                 "Parts chunk 1 at 60",
-                "not some slices",
+                "not a range of slices",
             ),
             (
                 "another dtype",
                 Builder::new([first(), halves]).build(),
                 "Parts chunk 1 at 60",
-                "float16 here, float32",
+                "its dtype is float16, but that of part 0 is float32",
             ),
             (
                 "a cut that is not contiguous",
@@ -112,7 +112,7 @@ fn misfits() -> Vec<Case> {
                     record["extra"]["part"]["axis"] = json!(1);
                 }),
                 "Parts chunk 0 at 32",
-                "before which an axis is longer than 1",
+                "an earlier axis is longer than 1",
             ),
             (
                 "a part of no slices",
@@ -123,13 +123,13 @@ fn misfits() -> Vec<Case> {
                 ])
                 .build(),
                 "Parts chunk 1 at 60",
-                "not some slices",
+                "not a range of slices",
             ),
             (
                 "a plain key",
                 Builder::new([first(), late(), raw("x")]).build(),
                 "Parts chunk 0 at 32",
-                "is there already",
+                "an undivided latent has the same key",
             ),
             ("of is missing", part("of", json!(null)), "Value chunk 1 at 60 extra.part", "of, index, count"),
             (
@@ -142,7 +142,7 @@ fn misfits() -> Vec<Case> {
                 "a shape of text",
                 part("shape", json!("6")),
                 "Value chunk 1 at 60 extra.part.shape",
-                "integers from 0",
+                "integers of 0 or more",
             ),
             ("a whole of 65 axes", part("shape", json!(vec![1; 65])), "Limit chunk 1 at 60 rank", "65"),
         ],

@@ -77,8 +77,9 @@ fn overlaps() -> Vec<Case> {
                 "wholly, as a list used twice has it",
                 second(32),
                 "Overlap chunk 1 at 32",
-                "chunk 0 (LATN \"a\") at offset 32, which ends at 68; the Python package writes such files when one \
-                 `chunk_records` list is used for two of them: write it again with a fresh list",
+                "chunk 0 (LATN \"a\") at offset 32, which ends at 68; the Python package writes \
+                 such files when one `chunk_records` list is used for two files: write it again \
+                 with a fresh list",
             ),
             (
                 "listed out of order",
@@ -147,7 +148,7 @@ fn hashes() -> Vec<Case> {
 fn shapes() -> Vec<Case> {
     let shape = |shape: Value| extra("shape", shape);
     let member = "Value chunk 0 at 32 extra.shape";
-    let integers = "a list of axis lengths, integers from 0 that memory can address";
+    let integers = "a list of axis lengths: integers of 0 or more that memory can address";
     // With 32-bit addresses, such an axis is refused before the product is computed.
     let product = if cfg!(target_pointer_width = "64") { "24 bytes" } else { integers };
     refused(
@@ -224,9 +225,9 @@ fn kinds_of_1_1() -> Vec<Case> {
     refused(
         "R11",
         [
-            ("raw B16S", raw(NEW[1]), flags, "since the chunk is raw"),
-            ("raw F16S", raw(NEW[2]), flags, "since the chunk is raw"),
-            ("raw F32S", raw(NEW[3]), flags, "since the chunk is raw"),
+            ("raw B16S", raw(NEW[1]), flags, "because the chunk is raw"),
+            ("raw F16S", raw(NEW[2]), flags, "because the chunk is raw"),
+            ("raw F32S", raw(NEW[3]), flags, "because the chunk is raw"),
             ("BF16 float16", with("float16", b"BF16", 2), dtype, "expected bfloat16"),
             ("B16S float16", with("float16", b"B16S", 2), dtype, "expected bfloat16"),
             ("F16S bfloat16", with("bfloat16", b"F16S", 2), dtype, "expected float16"),
@@ -245,7 +246,7 @@ fn kinds_of_1_1() -> Vec<Case> {
 fn what_1_0_has_not() -> Vec<Case> {
     let case = |kind: Kind| {
         let name = String::from_utf8_lossy(kind.1);
-        let words = "version 1.1, and the file of 1.0";
+        let words = "version 1.1, and the file has version 1.0";
         refused("R12", [(&*name, Builder::new([new_kind(kind)]).build(), "Value chunk 0 at 32 flags", words)])
     };
     NEW.into_iter().flat_map(case).collect()

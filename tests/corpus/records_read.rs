@@ -40,7 +40,7 @@ fn hashes() -> Vec<Case> {
     let other = |record: &mut serde_json::Value| record["hash"] = json!(Digest::of(b"another payload"));
     let one = |chunk: Chunk<'_>| Builder::new([raw("a"), chunk]).minor(1).build();
     let told = "Hash chunk 1 at 68";
-    let expected = format!("recorded is {}", Digest::of(b"another payload"));
+    let expected = format!("but {} is recorded", Digest::of(b"another payload"));
     let image = || Chunk::raw("DATA", b"0000", PNG, json!({}));
     let environment = || Chunk::raw("ENVC", b"0000", environment_json().as_bytes(), json!({}));
     let unknown = || Chunk::raw("MASK", b"v2\0\0", b"nobody knows", json!({}));

@@ -218,7 +218,7 @@ mod unix {
         let (folder, path) = folder();
         let draft = Draft::create(&path).unwrap();
         symlink("elsewhere", &path).unwrap();
-        assert!(format!("{:#}", draft.publish().unwrap_err()).contains("no regular file is there"));
+        assert!(format!("{:#}", draft.publish().unwrap_err()).contains("not a regular file"));
         assert_eq!(fs::read_link(&path).unwrap().to_str(), Some("elsewhere"));
         assert_eq!(names(folder.path()), ["x.gen5"]);
     }
@@ -279,7 +279,7 @@ mod unix {
         let (folder, path) = folder();
         symlink("nowhere.gen5", &path).unwrap();
         let error = WriteOptions::new().create(&path).unwrap_err();
-        assert!(format!("{error:#}").contains("a symbolic link is there that leads nowhere"), "{error}");
+        assert!(format!("{error:#}").contains("the path is a symbolic link to a missing file"), "{error}");
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
         assert_eq!(names(folder.path()), ["x.gen5"]);
     }
@@ -289,7 +289,7 @@ mod unix {
         let (folder, path) = folder();
         symlink(".", &path).unwrap();
         let error = WriteOptions::new().create(&path).unwrap_err();
-        assert!(format!("{error:#}").contains("something that is no regular file is there"), "{error}");
+        assert!(format!("{error:#}").contains("the path exists, but is not a regular file"), "{error}");
         assert_eq!(names(folder.path()), ["x.gen5"]);
     }
 }
@@ -341,7 +341,7 @@ fn a_new_folder_replaces_nothing() {
         let inode = fs::symlink_metadata(&path).map(|there| format!("{there:?}")).unwrap();
         let error = draft.publish().unwrap_err();
         assert_eq!(inode, fs::symlink_metadata(&path).map(|there| format!("{there:?}")).unwrap(), "{what}");
-        let message = "out: it is there already, put there by another program meanwhile";
+        let message = "out: it already exists, created by another program in the meantime";
         assert!(format!("{error:#}").ends_with(message), "{what}: {error}");
         assert_eq!(names(folder.path()), ["out"], "{what}");
         if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
@@ -422,7 +422,7 @@ fn files_that_were_moved_are_taken_back_when_something_is_in_the_way_of_others()
         });
         if is_mine {
             let error = moved.unwrap_err();
-            let message = "out/z: it is there already, put there by another program meanwhile";
+            let message = "out/z: it already exists, created by another program in the meantime";
             assert!(format!("{error:#}").ends_with(message), "{error}");
             assert_eq!((names(&path), &*fs::read(&mine).unwrap()), (vec!["z".into()], &b"precious"[..]));
             return;

@@ -317,12 +317,12 @@ fn rows_that_are_not_there_are_refused() {
 fn a_latent_that_is_not_there_is_told_with_those_that_are() {
     let error = open(raw_file()).latent("singel").unwrap_err();
     assert!(matches!(error, Error::NoSuchLatent { ref key, .. } if key == "singel"));
-    assert!(error.to_string().ends_with("there are \"single\", \"half\", \"scalar\""), "{error}");
+    assert!(error.to_string().ends_with("the file has \"single\", \"half\", \"scalar\""), "{error}");
     let many: Vec<String> = (0..9).map(|n| format!("k{n}")).collect();
     let reader = open(Builder::new(many.iter().map(|key| Chunk::latent(key, &[], &[0.0]))).build());
     assert!(reader.latent("k").unwrap_err().to_string().ends_with("\"k4\" and 4 more"));
     let error = open(Builder::new([]).build()).latent("x").unwrap_err();
-    assert!(error.to_string().contains("no latent with a key"), "{error}");
+    assert!(error.to_string().contains("no latents with keys"), "{error}");
 }
 
 #[track_caller]

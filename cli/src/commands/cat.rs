@@ -44,7 +44,7 @@ pub(crate) struct CatArgs {
 
 pub(crate) fn run(args: &CatArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
-    output.refuse_terminal("a latent is binary, and would upset the terminal", "")?;
+    output.refuse_terminal("a latent is binary, and would garble the terminal", "")?;
     let reader = input.open_with(ReadOptions::new().check_hashes(true), &args.file)?;
     let whole = find(&reader, &args.key, &args.file)?;
     let latent = match args.rows {

@@ -104,7 +104,7 @@ pub(crate) fn run(args: &EnvArgs, context: &mut Context<'_>) -> Result<()> {
         None => ("current", "this machine".into()),
     };
     if comparison.is_same() {
-        writeln!(output.out, "{file}: the environment is that of {other}")?;
+        writeln!(output.out, "{file}: the environment matches that of {other}")?;
     } else {
         writeln!(output.out, "{file}: {} ({side}: {other})", comparison.summary())?;
     }
@@ -145,7 +145,7 @@ fn show(captured: &Captured, json: bool, output: &mut Output<'_>) -> Result<()> 
     let environment = environment.components().iter().map(|component| ("environment", describe(component)));
     let mut took = format!("in {} ms", milliseconds(timings.total));
     if let Some(start) = timings.nvml_start {
-        took += &format!("; NVML took {} ms of these to start", milliseconds(start));
+        took += &format!("; starting NVML took {} ms of this", milliseconds(start));
     }
     for (name, text) in
         environment.chain([("hardware", Members::of(hardware).to_string()), ("captured", took)])

@@ -107,7 +107,7 @@ struct ChunkInfo {
 
 #[derive(Serialize)]
 struct ImageInfo {
-    /// The media type, recognised by the first bytes; null if unknown.
+    /// The media type, recognized by the first bytes; null if unknown.
     media_type: Option<&'static str>,
     #[serde(flatten)]
     chunk: ChunkInfo,
@@ -400,7 +400,7 @@ fn write_metadata(reader: &Reader, writer: &mut FactWriter<'_>) -> Result<()> {
     let metadata = match reader.metadata() {
         Ok(metadata) => metadata,
         Err(error) => {
-            writer.write("metadata", [format!("not as the format has it ({error:#}); as stored:")])?;
+            writer.write("metadata", [format!("not valid ({error:#}); as stored:")])?;
             return writer.write("", [reader.model_info_json()]);
         }
     };

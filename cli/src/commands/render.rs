@@ -77,9 +77,9 @@ pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
     let is_png = |extension: &OsStr| extension.eq_ignore_ascii_case("png");
     if is_dash(&args.output) {
         output.refuse_json()?;
-        output.refuse_terminal("a picture is binary, and would upset the terminal", ", or use gen5 show")?;
+        output.refuse_terminal("a picture is binary, and would garble the terminal", ", or use gen5 show")?;
     } else if !args.output.extension().is_some_and(is_png) {
-        let problem = format!("{} has to end in .png, which is what is written", shown(&args.output));
+        let problem = format!("{} must end in .png, the format of the picture", shown(&args.output));
         return Err(usage_error(problem));
     }
     let reader = input.open(&args.file)?;
@@ -99,8 +99,7 @@ pub(crate) fn run(args: &RenderArgs, context: &mut Context<'_>) -> Result<()> {
     }
     if sheet.has_boxes {
         let hint = "gen5 info and gen5 report show them";
-        output
-            .note(&format!("{}: boxes stand for characters that the fonts lack; {hint}", shown(&args.file)));
+        output.note(&format!("{}: boxes replace characters that the fonts lack; {hint}", shown(&args.file)));
     }
     let mut damaged = Vec::new();
     for error in sheet.damaged {

@@ -153,7 +153,7 @@ pub(crate) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<()> {
         output.refuse_terminal("a page is for a browser, and would flood the terminal", "")?;
     } else if !args.output.extension().is_some_and(is_page) {
         // For example the first match of a pattern that the shell expanded after -o.
-        let problem = format!("{} has to end in .html, which is what is written", shown(&args.output));
+        let problem = format!("{} must end in .html, the format of the page", shown(&args.output));
         return Err(usage_error(problem));
     }
     let found = Files::find(&args.files)?.found;

@@ -112,7 +112,7 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
         })?;
         if [SOURCES, MERGED_FROM, PART_OF].contains(&name) {
             output.note(&format!(
-                "{name} is what gen5 itself goes by for where latents come from; --unset takes it out"
+                "{name} is where gen5 itself records the origins of latents; --unset removes it"
             ));
         }
         let is_new = model_info.get(name).is_none();
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
             && model_info.get(name).is_some()
             && let Some(meant) = likely_meant(name).filter(|meant| *meant != name)
         {
-            output.note(&format!("{name} is a member of its own now; was {meant} meant?"));
+            output.note(&format!("{name} is now a separate member; did you mean {meant}?"));
         }
     }
     let text = model_info.to_json()?;
@@ -144,7 +144,7 @@ pub(crate) fn run(args: &SetArgs, context: &mut Context<'_>) -> Result<()> {
     let version = written.version;
     if written.version > reader.version() {
         output.note(&format!(
-            "{} is of version {version} now, which the Python package gen5 cannot read: it has 4 GiB or more",
+            "{} now has version {version}, which the Python package gen5 cannot read: it has 4 GiB or more",
             shown(path)
         ));
     }
@@ -212,8 +212,8 @@ fn unset_member(model_info: &mut Extra, name: &str) -> Result<()> {
         None => {
             let meant = suggest::likely_meant(name, model_info.iter().map(|(known, _)| known));
             let hint = match meant {
-                Some(meant) => format!("; is {} meant?", escape(meant)),
-                None => " (one in an object is OBJECT.NAME)".to_owned(),
+                Some(meant) => format!("; did you mean {}?", escape(meant)),
+                None => " (write a member of an object as OBJECT.NAME)".to_owned(),
             };
             Err(usage_error(format!("--unset {name}: the file has no such member{hint}")))
         }

@@ -50,8 +50,8 @@ impl LatentArg {
             }
             _ => (None, file_and_member(text)),
         };
-        ensure!(!path.is_empty(), "\"{}\" names no file", quoted(text));
-        ensure!(member != Some(OsStr::new("")), "\"{}\" has no array name behind the :", quoted(text));
+        ensure!(!path.is_empty(), "\"{}\" does not name a file", quoted(text));
+        ensure!(member != Some(OsStr::new("")), "\"{}\" has no array name after the :", quoted(text));
         let member = member.map(|name| {
             let name = name.to_str().map(str::to_owned);
             name.with_context(|| format!("\"{}\" has an array name that is not UTF-8", quoted(text)))
@@ -129,7 +129,7 @@ impl FolderArg {
             Some((key, path)) if !Path::new(text).is_dir() => (Some(key_of(key, text)?), path),
             _ => (None, text),
         };
-        ensure!(!path.is_empty(), "\"{}\" names no folder", quoted(text));
+        ensure!(!path.is_empty(), "\"{}\" does not name a folder", quoted(text));
         Ok(Self { key, path: path.into() })
     }
 }

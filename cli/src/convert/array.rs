@@ -81,8 +81,8 @@ impl ArrayEntry {
         let size = self.size;
         ensure!(
             size <= most,
-            "{name} is {}, which GEN5 has no latents of, and too large to be kept beside them ({size} bytes, at most \
-             {most} of a file); pick the arrays that are wanted, as FILE:NAME",
+            "{name} is {}, which latents cannot be, and too large to keep with them ({size} \
+             bytes, at most {most} for a file); select arrays as FILE:NAME",
             self.kind.name()
         );
         let mut bytes = Vec::new();
@@ -194,7 +194,7 @@ impl LatentArray {
         };
         let shape: Vec<usize> = std::iter::once(arrays.len()).chain(row.iter().copied()).collect();
         let size = dtype.size_of_array(&shape);
-        let size = size.with_context(|| format!("{name} comes to a size over 2^64 bytes"))?;
+        let size = size.with_context(|| format!("{name} has a total size over 2^64 bytes"))?;
         Ok(Self { key, dtype, shape, size, name, values: ArraySource::Stack(arrays) })
     }
 }

@@ -53,7 +53,7 @@ pub fn read(arg: &FolderArg) -> Result<Folder> {
         let why = match others {
             0 => String::new(),
             others => format!(
-                "; {} passed over, as folders, hidden files, other extensions and caches of text encoders are",
+                "; {} skipped, such as folders, hidden files, other extensions and caches of text encoders",
                 count(others, "other")
             ),
         };
@@ -77,7 +77,7 @@ fn arg_for(path: &Path) -> LatentArg {
 
 /// The array files in natural order, and the number of other files.
 fn list(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
-    let failed = || format!("could not look into {}", shown(folder));
+    let failed = || format!("could not list {}", shown(folder));
     let mut paths = Vec::new();
     let mut others = 0;
     for entry in fs::read_dir(folder).map_err(|error| of_path(error, folder, failed()))? {

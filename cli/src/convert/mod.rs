@@ -54,7 +54,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// The kind of a file, recognised by its first bytes. The header of `.safetensors` follows its
+    /// The kind of a file, recognized by its first bytes. The header of `.safetensors` follows its
     /// length.
     fn of_content(input: &InputFile) -> Result<Option<Self>> {
         let mut start = Vec::new();
@@ -153,8 +153,8 @@ pub fn find(arg: &LatentArg, input: &InputFile) -> Result<ArrayFile> {
             take(arg, layout, entries, &texts, is_scaled)?
         }
         None => bail!(
-            "{} is no .npy, .npz, .safetensors or .latent file, going by {by}; save it as one first, for example \
-             numpy.save(\"x.npy\", tensor.cpu().numpy())",
+            "{} is not a .npy, .npz, .safetensors or .latent file, judging by {by}; save it as \
+             one first, for example numpy.save(\"x.npy\", tensor.cpu().numpy())",
             input.name()
         ),
     };
@@ -222,7 +222,7 @@ fn take(
 /// The array of a `.npy` file.
 fn npy_entry(arg: &LatentArg, input: &InputFile) -> Result<ArrayEntry> {
     let name = input.name();
-    ensure!(arg.member.is_none(), "{name} is one array; no other can be picked of it");
+    ensure!(arg.member.is_none(), "{name} is one array; no other can be selected in it");
     let key = match &arg.key {
         Some(key) => key.clone(),
         None => {
@@ -251,7 +251,7 @@ fn select(names: &[&str], layout: FileLayout, arg: &LatentArg) -> Result<Vec<usi
         let position = position.with_context(|| {
             let what = format!("{file} has no array {}", escape(member));
             match likely_meant(member, names.iter().copied()) {
-                Some(meant) => format!("{what}; is {} meant?", escape(meant)),
+                Some(meant) => format!("{what}; did you mean {}?", escape(meant)),
                 None => format!("{what}; it holds {}", list(names)),
             }
         })?;

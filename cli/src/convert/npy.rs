@@ -108,7 +108,7 @@ impl Fields {
                 _ => return Err(format!("its member {} is unknown", shown(key))),
             };
             if known.is_some() {
-                return Err(format!("its member {} is there twice", shown(key)));
+                return Err(format!("its member {} occurs twice", shown(key)));
             }
         }
         let fortran_order = match order.ok_or("'fortran_order' is missing")? {
@@ -208,7 +208,7 @@ fn refusal(descr: &[u8]) -> String {
             "values of two unnamed bytes, perhaps bfloat16".to_owned(),
             "array.view(ml_dtypes.bfloat16).astype(\"float32\")",
         ),
-        (_, Some('O'), _) => format!("Python objects ('{shown}'): {ACCEPTED}, and no pickles are read"),
+        (_, Some('O'), _) => format!("Python objects ('{shown}'): {ACCEPTED}, and pickles are not read"),
         (_, Some('S' | 'a' | 'U'), _) => format!("text ('{shown}'): {ACCEPTED}"),
         (_, Some('m' | 'M'), _) => format!("times ('{shown}'): {ACCEPTED}"),
         _ => format!("values of the dtype '{shown}': {ACCEPTED}"),
@@ -434,7 +434,7 @@ mod tests {
             assert!(read_text(bad).unwrap_err().starts_with("x.npy has no valid header: "), "{bad}");
         }
         assert!(
-            read_text(&good.replace('}', ", 'shape': (2,)}")).unwrap_err().contains("'shape' is there twice")
+            read_text(&good.replace('}', ", 'shape': (2,)}")).unwrap_err().contains("'shape' occurs twice")
         );
         assert!(read_text(&good.replace('}', ", 'x': 1}")).unwrap_err().contains("'x' is unknown"));
         assert!(read(&framed(4, good.as_bytes())).unwrap_err().contains("version 4.0"));

@@ -26,7 +26,7 @@ impl<'a> Archive<'a> {
     pub(super) fn open(input: &'a InputFile) -> Result<Self> {
         let (file, _) = input.open()?;
         let zip = ZipArchive::new(file).map_err(|error| invalid(input, &error))?;
-        ensure!(!zip.has_duplicate_names(), "{} has several members of one name", input.name());
+        ensure!(!zip.has_duplicate_names(), "{} has several members with the same name", input.name());
         let mut members = Vec::new();
         for index in 0..zip.len() {
             let entry = zip.by_index_data(index).map_err(|error| invalid(input, &error))?;

@@ -46,7 +46,7 @@ impl<R: Read> Exact<R> {
         loop {
             match self.inner.read(&mut [0]) {
                 Ok(0) => return Ok(()),
-                Ok(_) => return Err(self.corrupt("there are more bytes than its shape says")),
+                Ok(_) => return Err(self.corrupt("it has more bytes than its shape requires")),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.named(&error)),
             }
@@ -71,7 +71,7 @@ impl<R: Read> Read for Exact<R> {
         }
         let count = self.inner.read(buf).map_err(|error| self.named(&error))?;
         if count == 0 {
-            let problem = format!("it ends {} bytes before its values do", self.left);
+            let problem = format!("it is {} bytes too short for its values", self.left);
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{}: {problem}", self.name)));
         }
         // `wanted` is at most `left`, so this does not saturate.
@@ -245,11 +245,11 @@ mod tests {
         assert_eq!(exact(b"", 0, Tail::End).unwrap(), b"");
         assert_eq!(
             exact(b"abcd", 6, Tail::End).unwrap_err().to_string(),
-            "x.npy: it ends 2 bytes before its values do"
+            "x.npy: it is 2 bytes too short for its values"
         );
         for length in [0, 3] {
             let error = exact(b"abcd", length, Tail::End).unwrap_err();
-            assert_eq!(error.to_string(), "x.npy: there are more bytes than its shape says");
+            assert_eq!(error.to_string(), "x.npy: it has more bytes than its shape requires");
         }
     }
 

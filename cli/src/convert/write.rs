@@ -139,7 +139,10 @@ fn write_safetensors<V>(
     for piece in &sorted {
         let name = &piece.name;
         let end = start.checked_add(size(piece)?).context("the values are over 2^64 bytes")?;
-        let dtype = piece.kind.tensor().with_context(|| format!("{} has no type there", escape(name)))?;
+        let dtype = piece
+            .kind
+            .tensor()
+            .with_context(|| format!("{} has a type that .safetensors files do not have", escape(name)))?;
         header.push((name, HeaderMember::Tensor { dtype, shape: &piece.shape, data_offsets: [start, end] }));
         ensure!(names.insert(name), "two tensors would be called {}", escape(name));
         start = end;

@@ -27,7 +27,7 @@ pub(crate) fn find(reader: &Reader, key: &str, path: &Path) -> Result<Latent> {
         let likely = likely_meant(key, latents.iter().filter_map(Latent::key));
         match likely.filter(|_| matches!(error, gen5::Error::NoSuchLatent { .. })) {
             Some(likely) => {
-                anyhow::anyhow!("{}: no latent is called {key:?}; is {likely:?} meant?", shown(path))
+                anyhow::anyhow!("{}: no latent is called {key:?}; did you mean {likely:?}?", shown(path))
             }
             None => of_file(error, path),
         }

@@ -128,7 +128,7 @@ impl<'a> Inputs<'a> {
         };
         read.map_err(|error| of_path(error, path, failed()))?;
         if bytes.len() as u64 > most {
-            bail!("{} has more than {}, the most that {what} may have", shown(path), human_size(most));
+            bail!("{} has more than {}, the limit on {what}", shown(path), human_size(most));
         }
         Ok(bytes)
     }
@@ -170,7 +170,8 @@ impl<'a> Inputs<'a> {
 /// The refusal of standard input that is larger than a temporary file may be.
 fn too_large() -> String {
     format!(
-        "standard input has more than {}, the most that is kept in a temporary file; save it to a file, and name that",
+        "standard input has more than {}, the limit on temporary files; save it to a file, and \
+         name that file",
         human_size(MOST_KEPT)
     )
 }

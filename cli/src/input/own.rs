@@ -33,7 +33,7 @@ pub(crate) fn open_own(
     let open = |longest| input.open_with(options.clone().lock(longest), path);
     match open(PATIENCE.0) {
         Err(error) if is_time_out(&error) => {
-            output.note(&format!("{}: waiting for another program that changes it", shown(path)));
+            output.note(&format!("{}: waiting for another program that is changing it", shown(path)));
             open(PATIENCE.1)
         }
         opened => opened,

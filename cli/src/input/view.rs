@@ -63,7 +63,7 @@ fn check_preview(preview: Preview, layouts: &[(&Latent, Layout)]) -> Result<()> 
     if !layouts.is_empty() && !layouts.iter().any(|(_, layout)| preview.fits(layout)) {
         let name = preview.name();
         let channels = preview.channels();
-        bail!("--preview {name} is for latents of {channels} channels, and there is none to be shown");
+        bail!("--preview {name} is for latents of {channels} channels, and there are none to show");
     }
     Ok(())
 }

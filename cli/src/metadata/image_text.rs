@@ -54,7 +54,7 @@ impl ImageText {
             notes.extend(fill(model_info, generation, place)?);
         } else if !texts.is_empty() {
             let pieces = count(texts.len(), "piece");
-            notes.push(format!("{pieces} of text kept as {place}; no generator's form was recognized"));
+            notes.push(format!("{pieces} of text kept as {place}; no generator's format was recognized"));
         }
         if !texts.is_empty() && !self.is_kept && model_info.get(TEXTS).is_none() {
             model_info.insert(TEXTS, &by_keyword(texts)?)?;
@@ -80,7 +80,7 @@ fn fill(model_info: &mut Extra, generation: &Generation, place: &str) -> Result<
         Settings::Filled(0) => {}
         Settings::Filled(settings) => taken.push(count(settings, "setting")),
         Settings::Loose(settings, missing) => notes.push(format!(
-            "{} from {}'s text kept as {LOOSE_SETTINGS}, since {missing} is missing",
+            "{} from {}'s text kept as {LOOSE_SETTINGS}, because {missing} is missing",
             count(settings, "setting"),
             generation.generator
         )),
@@ -93,7 +93,7 @@ fn fill(model_info: &mut Extra, generation: &Generation, place: &str) -> Result<
         notes.insert(0, format!("{taken} from {}'s text", generation.generator));
     } else if notes.is_empty() {
         notes.push(format!(
-            "{}'s text kept as {place}; nothing was missing that it tells",
+            "{}'s text kept as {place}; the metadata already had everything in it",
             generation.generator
         ));
     }

@@ -197,12 +197,15 @@ pub(crate) fn stored_model_info(reader: &Reader, path: &Path, output: &mut Outpu
     let strict = without_bare_words(text);
     let model_info = members(&strict).with_context(|| {
         let file = shown(path);
-        format!("{file}: its metadata is no JSON object to be changed; `gen5 set --metadata FILE.json` replaces it")
+        format!(
+            "{file}: its metadata cannot be changed, because it is not a JSON object; `gen5 set \
+             --metadata FILE.json` replaces it"
+        )
     })?;
     if strict != text {
         let file = shown(path);
         output.note(&format!(
-            "{file}: NaN and Infinity in its metadata, for which JSON has no words, become null"
+            "{file}: NaN and Infinity in its metadata become null, because JSON cannot express them"
         ));
     }
     Ok(model_info)
@@ -214,9 +217,9 @@ pub(crate) fn read_model_info(path: &Path, inputs: &Inputs<'_>) -> Result<Extra>
     let parse = |text: &str| -> Result<Extra> {
         members(text).map_err(|error| {
             if text.trim_start().starts_with('{') {
-                anyhow::anyhow!("{} is no JSON object: {error}", shown(path))
+                anyhow::anyhow!("{} is not a JSON object: {error}", shown(path))
             } else {
-                anyhow::anyhow!("{} is no JSON object", shown(path))
+                anyhow::anyhow!("{} is not a JSON object", shown(path))
             }
         })
     };

@@ -29,9 +29,8 @@ const MAX_SOURCES: usize = 64 << 20;
 
 /// The sources recorded in `model_info`.
 pub(crate) fn sources(model_info: &Extra) -> Result<Vec<SourceFile>> {
-    SourceFile::list(model_info.get(SOURCES)).with_context(|| {
-        format!("{SOURCES}, which tells of the files that were packed, is not as it has to be")
-    })
+    SourceFile::list(model_info.get(SOURCES))
+        .with_context(|| format!("{SOURCES}, the record of the packed files, is not valid"))
 }
 
 /// Removes the records about latents from another file's metadata, since they do not apply here,
@@ -49,7 +48,7 @@ pub(crate) fn leave_out_foreign(model_info: &mut Extra, own: &Extra, from: &Path
     if !foreign.is_empty() {
         let from = shown(from);
         let members = foreign.join(", ");
-        output.note(&format!("{from}: left out, since it tells of the latents of another file: {members}"));
+        output.note(&format!("{from}: left out because it describes the latents of another file: {members}"));
     }
 }
 
@@ -59,7 +58,7 @@ pub(crate) fn take_sources(model_info: &mut Extra, path: &Path, output: &mut Out
     let sources = sources(model_info);
     model_info.remove(SOURCES);
     sources.unwrap_or_else(|error| {
-        output.note(&format!("{}: {error:#}; it is left out, since latents go elsewhere", shown(path)));
+        output.note(&format!("{}: {error:#}; it is left out because the latents are moved", shown(path)));
         Vec::new()
     })
 }
@@ -88,7 +87,8 @@ pub(crate) fn to_text(sources: &[SourceFile]) -> Result<String> {
     let text = serde_json::to_string(sources)?;
     ensure!(
         text.len() <= MAX_SOURCES,
-        "what the files say besides their latents comes to {}, and {} is what one file takes; pack them as several",
+        "the files have {} of data other than latents, but one file takes at most {}; pack them \
+         into several files",
         human_size(text.len() as u64),
         human_size(MAX_SOURCES as u64)
     );
@@ -100,7 +100,7 @@ pub(crate) fn note_lost(lost: usize, path: &Path, output: &mut Output<'_>) {
     if lost > 0 {
         let files = count(lost, "file");
         output.note(&format!(
-            "{}: {files} left out of {SOURCES}: not all latents of a file stay whole, and together",
+            "{}: {files} left out of {SOURCES}, because not all latents of a file stay whole and together",
             shown(path)
         ));
     }

@@ -23,7 +23,7 @@ impl FromStr for RowRange {
             .and_then(|(start, end)| Some(Self { start: number(start, Some(0))??, end: number(end, None)? }));
         match rows {
             Some(Self { start, end: Some(end) }) if end < start => {
-                Err(format!("it ends before it starts; is {end}..{start} meant?"))
+                Err(format!("it ends before it starts; did you mean {end}..{start}?"))
             }
             Some(rows) => Ok(rows),
             None => Err("expected A..B, A.. or ..B, such as 0..8".to_owned()),
@@ -53,7 +53,7 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(rows(text), Ok(expected), "{text}");
         }
-        assert_eq!(rows("3..1"), Err("it ends before it starts; is 1..3 meant?".to_owned()));
+        assert_eq!(rows("3..1"), Err("it ends before it starts; did you mean 1..3?".to_owned()));
         for text in ["1", "a..b", "1-2", "", "-1..", "1..2..3"] {
             assert_eq!(rows(text), Err("expected A..B, A.. or ..B, such as 0..8".to_owned()), "{text}");
         }

@@ -159,8 +159,8 @@ pub(crate) fn without_name(component: &Component) -> &str {
 /// The effect of a difference on pixels.
 pub(crate) fn meaning(severity: Severity) -> &'static str {
     match severity {
-        Severity::Note => "not said by one side, and no difference",
-        Severity::Low => "seldom changes pixels",
+        Severity::Note => "missing on one side, so not a difference",
+        Severity::Low => "rarely changes pixels",
         _ => "likely to change pixels",
     }
 }

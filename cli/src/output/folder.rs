@@ -18,14 +18,13 @@ pub(crate) fn check_destination(folder: &Path, force: bool) -> Result<()> {
     refuse_dash(folder)?;
     let there = match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        there => there.with_context(|| format!("could not look at {}", shown(folder)))?,
+        there => there.with_context(|| format!("could not inspect {}", shown(folder)))?,
     };
-    ensure!(there.is_dir(), "{} is there already, and is no folder", shown(folder));
-    let mut entries =
-        fs::read_dir(folder).with_context(|| format!("could not look into {}", shown(folder)))?;
+    ensure!(there.is_dir(), "{} already exists, and is not a folder", shown(folder));
+    let mut entries = fs::read_dir(folder).with_context(|| format!("could not list {}", shown(folder)))?;
     ensure!(
         force || entries.next().is_none(),
-        "{} has files already; --force replaces those of the same names",
+        "{} already has files; --force replaces those with the same names",
         shown(folder)
     );
     Ok(())
@@ -34,7 +33,7 @@ pub(crate) fn check_destination(folder: &Path, force: bool) -> Result<()> {
 /// Rejects `-`, which means standard output in other commands.
 pub(crate) fn refuse_dash(folder: &Path) -> Result<()> {
     if is_dash(folder) {
-        Err(usage_error("a folder cannot go to standard output; one called - is ./-"))
+        Err(usage_error("a folder cannot go to standard output; for one called -, write ./-"))
     } else {
         Ok(())
     }
@@ -77,7 +76,7 @@ impl<'a> OutputFolder<'a> {
         published.map_err(|error| match error {
             Error::Io { ref source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 anyhow::anyhow!(
-                    "{error:#}; choose another folder, or --force replaces files of the same names"
+                    "{error:#}; choose another folder, or use --force to replace files with the same names"
                 )
             }
             _ => error.into(),
@@ -91,7 +90,7 @@ impl<'a> OutputFolder<'a> {
         let inner = places.and_then(|(source, folder)| Some(source.strip_prefix(folder).ok()?.to_owned()));
         ensure!(
             inner.is_none_or(|inner| !self.path().join(inner).exists()),
-            "{} would be replaced by a file that is made of it; choose another folder",
+            "{} would be replaced by a file made from it; choose another folder",
             shown(source)
         );
         Ok(())

@@ -38,7 +38,7 @@ impl<'a> Destination<'a> {
     /// A new file at a path, which must end in `.gen5`, or standard output.
     pub(crate) fn of(asked: &'a Path, output: &Output<'_>) -> Result<Self> {
         if !is_dash(asked) && asked.extension().is_none_or(|extension| extension != "gen5") {
-            let problem = format!("{} has to end in .gen5, so that it is known for what it is", shown(asked));
+            let problem = format!("{} must end in .gen5", shown(asked));
             return Err(usage_error(problem));
         }
         Self::in_place_of(asked, output)
@@ -50,7 +50,7 @@ impl<'a> Destination<'a> {
             return Ok(Self { asked, spool: None });
         }
         output.refuse_json()?;
-        output.refuse_terminal("the file is binary, and would upset the terminal", "")?;
+        output.refuse_terminal("the file is binary, and would garble the terminal", "")?;
         // The header is written last, so the file cannot be streamed.
         let spool = tempfile::tempfile().context("could not create a temporary file")?;
         Ok(Self { asked, spool: Some(spool) })
@@ -108,7 +108,7 @@ impl<'a> Destination<'a> {
         let version = summary.version;
         if summary.version > Version::V1_0 {
             output.note(&format!(
-                "{} is of version {version}, which the Python package gen5 cannot read: it has {}",
+                "{} has version {version}, which the Python package gen5 cannot read: it has {}",
                 shown(self.asked),
                 newer_features(summary)
             ));

@@ -153,7 +153,7 @@ impl Output<'_> {
     pub(crate) fn refuse_json(&self) -> Result<()> {
         match self.json_path {
             Some(_) => Err(usage_error(
-                "--json tells of a file on standard output, where - has the file itself go: give it a name",
+                "--json prints a report on standard output, and - writes the file there too: name the file",
             )),
             None => Ok(()),
         }

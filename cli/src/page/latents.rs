@@ -41,7 +41,7 @@ pub(super) fn describe(latent: &Latent) -> model::ShownLatent {
             (false, false) => "raw",
         },
         parts: latent.chunks().count(),
-        values: Err("Its values were not looked at: the file has too many latents for a page.".into()),
+        values: Err("Its values were not read: the file has too many latents for a page.".into()),
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn values(
     let scan = scan_latent(latent, hints, &request(&layout))?;
     let colours = match previews {
         Previews::Off => None,
-        Previews::By(preview) => Some((preview, "as was asked for".to_owned())),
+        Previews::By(preview) => Some((preview, "as requested".to_owned())),
         Previews::Auto => guess_preview(&layout, hints.model).map(|guess| (guess.preview, guess.why)),
     };
     let colours = colours.filter(|(preview, _)| preview.fits(&layout));
@@ -127,7 +127,7 @@ fn notes(
     let scaled = if scaling == Scaling::Decoder { ", scaled for them" } else { "" };
     let colours = colours.map(|(preview, why)| format!("; colours of {} ({why}){scaled}", preview.name()));
     let mut notes =
-        vec![format!("Axes taken as {}{}.", scan.layout.description(), colours.unwrap_or_default())];
+        vec![format!("Axes read as {}{}.", scan.layout.description(), colours.unwrap_or_default())];
     let items = scan.layout.items();
     let channels = scan.layout.channels();
     if shown < items && scan.values > 0 {
@@ -137,10 +137,7 @@ fn notes(
         notes.push(format!("{CHANNELS} of {channels} channels are shown."));
     }
     if left_out > 0 {
-        notes.push(format!(
-            "{} left out, so that the page does not become too large.",
-            count(left_out, "picture")
-        ));
+        notes.push(format!("{} left out to keep the page small enough.", count(left_out, "picture")));
     }
     if scan.is_sample() {
         let read = scan.statistics.count();

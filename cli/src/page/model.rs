@@ -77,7 +77,7 @@ pub(crate) struct ShownEnvironment {
 
 /// The stored image.
 pub(crate) struct ShownImage {
-    /// Recognised by its first bytes.
+    /// Recognized by its first bytes.
     pub(crate) media_type: Option<&'static str>,
     pub(crate) size: u64,
     /// The embedded pictures, or the reason why there are none.

@@ -284,7 +284,7 @@ fn keep<T>(
     }
     if kept.len() < all {
         problems.push(format!(
-            "There is room for {} of {all} {what} in this page; gen5 info --json shows all.",
+            "There is room for {} of {all} {what} on this page; gen5 info --json shows all.",
             kept.len()
         ));
     }

@@ -259,7 +259,7 @@ fn no_more_of_standard_input_is_kept_than_can_be_a_file() {
         assert!(code == Some(1) && messages.contains(says), "{name}: {code:?} {messages}");
     }
     let (code, messages) = endless(&array, "");
-    assert!(code == Some(1) && messages.contains("going by its first bytes"), "{messages}");
+    assert!(code == Some(1) && messages.contains("judging by its first bytes"), "{messages}");
     let ran = Command::new("sh")
         .args(["-c", "cat run.gen5 | \"$0\" verify -", env!("CARGO_BIN_EXE_gen5")])
         .current_dir(folder.path("."))
@@ -343,12 +343,12 @@ fn threads_are_bounded_and_not_needed() {
         assert_eq!(verify(ignored, ""), "");
     }
     let messages = verify("100000", "");
-    assert!(messages.starts_with("gen5: RAYON_NUM_THREADS is 100000, and "), "{messages}");
+    assert!(messages.starts_with("gen5: RAYON_NUM_THREADS is 100000, but "), "{messages}");
     // Enough memory for the stacks of a few threads, which are so large that the command still has
     // enough of its own when one more does not fit.
     let messages = verify("500", "ulimit -v 700000; export RUST_MIN_STACK=200000000;");
     assert!(
-        messages.starts_with("gen5: works on one thread, since more could not be started: "),
+        messages.starts_with("gen5: works on one thread because more could not be started: "),
         "{messages}"
     );
     let most = std::thread::available_parallelism().unwrap().get().max(512);

@@ -193,12 +193,12 @@ mod nvidia {
         for line in [
             "environment  gpu model=NVIDIA A100-SXM4-80GB;driver=535.129.01\n",
             "environment  gpu model=NVIDIA T4;driver=535.129.01\n",
-            " ms; NVML took ",
+            " ms; starting NVML took ",
         ] {
             assert!(told.contains(line), "{line} is not in {told}");
         }
         cards(&folder, &libraries, "");
-        let same = "x.gen5: the environment is that of this machine\n";
+        let same = "x.gen5: the environment matches that of this machine\n";
         assert_eq!(env(&libraries, &["x.gen5"]), (Some(0), same.to_owned()));
         fs::remove_dir_all(&libraries).unwrap();
         let (code, told) = env(&libraries, &["x.gen5"]);

@@ -163,8 +163,11 @@ fn what_to_do_with_a_file_of_the_wrong_length_is_said() {
     let bytes = fs::read(folder.path("run.gen5")).unwrap();
     let size = bytes.len();
     for (bytes, hint) in [
-        (bytes[..size - 9].to_vec(), "is it cut short? Copy or download it again".to_owned()),
-        ([&bytes[..], b"more"].concat(), format!("was something added? Cut off what is behind byte {size}")),
+        (bytes[..size - 9].to_vec(), "it may be cut short: copy or download it again".to_owned()),
+        (
+            [&bytes[..], b"more"].concat(),
+            format!("something may have been appended: remove everything after byte {size}"),
+        ),
     ] {
         fs::write(folder.path("bad.gen5"), &bytes).unwrap();
         let ran = folder.run(&["info", "@/bad.gen5"]);
@@ -203,7 +206,7 @@ fn usage_errors_exit_with_2_before_anything_is_written() {
         assert_eq!(ran.code, 2, "{words:?}: {ran:?}");
         ran.messages
     };
-    assert!(pack(&with_model(&[&["@/x.bin"], &latent[..]].concat())).contains("has to end in .gen5"));
+    assert!(pack(&with_model(&[&["@/x.bin"], &latent[..]].concat())).contains("must end in .gen5"));
     assert!(pack(&["@/x.gen5", "--latent", "@/a.npy", "--model-name", "A"]).contains("--model-version"));
     assert!(pack(&["@/x.gen5", "--latent", "@/a.npy", "--model-version", "1"]).contains("--model-name"));
     let set = |setting: &str| pack(&with_model(&[&["@/x.gen5", "--set", setting], &latent[..]].concat()));
@@ -228,8 +231,8 @@ fn metadata_that_is_not_valid_is_refused_by_member() {
     let folder = Folder::new();
     folder.npy("a.npy", &[1], &[1.0]);
     for (text, complaint) in [
-        ("[]", "is no JSON object"),
-        ("{", "is no JSON object"),
+        ("[]", "is not a JSON object"),
+        ("{", "is not a JSON object"),
         (r#"{"tags": "cat"}"#, "metadata: tags is \"cat\""),
         (
             r#"{"generation_settings": {"seed": -1, "steps": 1, "sampler": ""}}"#,
@@ -544,7 +547,7 @@ fn unpacking_over_clashing_names_changes_nothing() {
     let ran = folder.run(&["unpack", "@/run.gen5", "-o", "@/out", "--force"]);
     assert_eq!(ran.code, 1);
     assert!(
-        ran.messages.contains("could not write @/out/index.json: it is there already, and is a folder"),
+        ran.messages.contains("could not write @/out/index.json: it already exists, and is a folder"),
         "{ran:?}"
     );
     assert_eq!(names(&folder.path("out")), ["index.json", "latents"]);

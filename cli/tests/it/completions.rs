@@ -74,10 +74,7 @@ fn pages_are_replaced_only_when_asked() {
     fs::write(folder.path("gen5-ls.1"), "mine").unwrap();
     let ran = folder.run(&["man", "-o", "@"]);
     assert_eq!((ran.code, folder.names()), (1, vec!["gen5-ls.1".to_owned()]));
-    assert_eq!(
-        ran.messages,
-        "gen5: could not create @/gen5-ls.1: it is there already; --force replaces it\n"
-    );
+    assert_eq!(ran.messages, "gen5: could not create @/gen5-ls.1: it already exists; --force replaces it\n");
     folder.ok(&["man", "-o", "@", "--force"]);
     assert!(fs::read_to_string(folder.path("gen5-ls.1")).unwrap().contains(".SH NAME"));
     assert_eq!(folder.run(&["man"]).code, 2);

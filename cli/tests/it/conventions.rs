@@ -63,7 +63,7 @@ fn quiet_is_without_notes_and_verbose_has_more() {
         folder.run(&[&words[..], &fixed, more].concat())
     };
     let (plain, quiet, verbose) = (pack(&[]), pack(&["-q"]), pack(&["-v"]));
-    assert!(plain.messages.contains("is of version 1.1"), "{plain:?}");
+    assert!(plain.messages.contains("has version 1.1"), "{plain:?}");
     assert_eq!((quiet.code, quiet.messages.as_str(), &quiet.out), (0, "", &plain.out));
     assert!(verbose.messages.contains("gen5: a: float32 4, "), "{verbose:?}");
     assert!(verbose.messages.lines().count() > plain.messages.lines().count() + 1, "{verbose:?}");

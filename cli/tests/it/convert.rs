@@ -145,10 +145,12 @@ fn a_file_that_changes_is_noticed() {
     let found = all(&path).unwrap();
     fs::write(&path, &file[..file.len() - 3]).unwrap();
     assert!(
-        values(&found[0]).unwrap_err().to_string().ends_with("x.npy: it ends 3 bytes before its values do")
+        values(&found[0]).unwrap_err().to_string().ends_with("x.npy: it is 3 bytes too short for its values")
     );
     fs::write(&path, [&file[..], b"xyz"].concat()).unwrap();
-    assert!(values(&found[0]).unwrap_err().to_string().ends_with("there are more bytes than its shape says"));
+    assert!(
+        values(&found[0]).unwrap_err().to_string().ends_with("it has more bytes than its shape requires")
+    );
 }
 
 fn two_members(method: CompressionMethod) -> Vec<u8> {
@@ -184,7 +186,7 @@ fn one_key_is_for_one_array() {
         )
     );
     let error = arrays(&arg(None, &path, Some("noise"))).unwrap_err().to_string();
-    assert_eq!(error, format!("{path_text} has no array noise; is z/noise meant?"));
+    assert_eq!(error, format!("{path_text} has no array noise; did you mean z/noise?"));
     let error = arrays(&arg(None, &path, Some("x"))).unwrap_err().to_string();
     assert_eq!(error, format!("{path_text} has no array x; it holds z/noise, a"));
 
@@ -264,7 +266,7 @@ fn bad_npz_files_are_refused() {
     for at in find_all(&twice, b"y.npy") {
         twice[at] = b'x';
     }
-    assert!(error(&save(&folder, "i.npz", &twice)).ends_with("has several members of one name"));
+    assert!(error(&save(&folder, "i.npz", &twice)).ends_with("has several members with the same name"));
 }
 
 #[test]
@@ -338,11 +340,9 @@ fn bad_safetensors_files_are_refused() {
 #[test]
 fn other_files_are_refused() {
     let folder = TempDir::new().unwrap();
-    assert!(
-        error(&save(&folder, "x.pt", b"")).contains(
-            "is no .npy, .npz, .safetensors or .latent file, going by its name; save it as one first"
-        )
-    );
+    assert!(error(&save(&folder, "x.pt", b"")).contains(
+        "is not a .npy, .npz, .safetensors or .latent file, judging by its name; save it as one first"
+    ));
     for name in ["gone.npy", "gone.npz", "gone.safetensors"] {
         assert!(error(&folder.path().join(name)).contains("cannot open"));
     }

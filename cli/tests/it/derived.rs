@@ -78,7 +78,7 @@ fn latents_are_unscaled_as_the_models_scale_them() {
         for asked in [model, "auto"] {
             let ran = unpack(&folder, "comfyui", &["--unscale", asked]);
             let said = match asked {
-                "auto" => format!("gen5: 1 latent unscaled as those of {model} are, going by "),
+                "auto" => format!("gen5: 1 latent unscaled as latents of {model}, judging by "),
                 _ => String::new(),
             };
             assert!(ran.code == 0 && ran.messages.starts_with(&said), "{ran:?}");
@@ -92,10 +92,10 @@ fn latents_are_unscaled_as_the_models_scale_them() {
     let ran = unpack(&folder, "comfyui", &["--unscale", "auto"]);
     assert_eq!(
         ran.messages,
-        "gen5: 1 latent unscaled as those of flux are, going by 16 channels, and \"flux\" in the model's name\n"
+        "gen5: 1 latent unscaled as latents of flux, judging by 16 channels, and \"flux\" in the model's name\n"
     );
     let ran = unpack(&folder, "kohya", &["--unscale", "flux"]);
-    let said = "gen5: 1 latent written as stored: kohya sd-scripts takes those of flux scaled\n";
+    let said = "gen5: 1 latent written as stored: kohya sd-scripts expects those of flux scaled\n";
     assert!(ran.messages.starts_with(said), "{ran:?}");
     let ran = unpack(&folder, "kohya", &[]);
     assert!(!ran.messages.contains("scale"), "{ran:?}");
@@ -108,12 +108,12 @@ fn latents_are_as_they_are_unless_it_is_asked_for() {
     let ran = unpack(&folder, "comfyui", &[]);
     assert_eq!(
         ran.messages,
-        "gen5: 1 latent written as stored, and ComfyUI takes latents unscaled, as a VAE gives them: if they are a \
-         sampler's, --unscale auto undoes the model's scale\n"
+        "gen5: 1 latent written as stored, but ComfyUI expects unscaled latents, as a VAE \
+         returns them: if they are from a sampler, --unscale auto undoes the model's scale\n"
     );
     assert_eq!(of_comfyui(&folder), [0.5; 16]);
     let ran = unpack(&folder, "kohya", &[]);
-    assert!(ran.messages.contains("and kohya sd-scripts takes latents unscaled"), "{ran:?}");
+    assert!(ran.messages.contains("but kohya sd-scripts expects unscaled latents"), "{ran:?}");
     // `--unscale none` declares that they are already unscaled.
     assert_eq!(unpack(&folder, "comfyui", &["--unscale", "none"]).messages, "");
     assert_eq!(of_comfyui(&folder), [0.5; 16]);
@@ -141,7 +141,7 @@ fn files_that_are_written_as_packed_are_not_unscaled() {
     let file = fixture("ComfyUI_00001_.latent");
     pack(&folder, "SDXL", &["--latent", file.to_str().unwrap()]);
     let ran = unpack(&folder, "comfyui", &["--unscale", "sdxl"]);
-    let said = "gen5: 1 file written as packed: --unscale is for latents of no such file\n";
+    let said = "gen5: 1 file written as packed: --unscale does not apply to their latents\n";
     assert_eq!((ran.code, ran.messages.as_str()), (0, said));
     assert!(!unpack(&folder, "comfyui", &["--unscale", "auto"]).messages.contains("as packed"));
 }
@@ -158,7 +158,10 @@ fn latents_that_never_were_scaled_stay_as_they_are() {
     assert!(ran.code == 0 && !ran.messages.contains("scale"), "{ran:?}");
     let (tensors, _) = tensors(&folder.path("out/latents/cat_0064x0032_sdxl.latent"));
     let ran = unpack(&folder, "comfyui", &["--unscale", "sdxl"]);
-    assert!(ran.messages.ends_with("gen5: 1 latent written as stored, since unscaled already\n"), "{ran:?}");
+    assert!(
+        ran.messages.ends_with("gen5: 1 latent written as stored, because already unscaled\n"),
+        "{ran:?}"
+    );
     let latents = &npz(&cache)["latents.npy"];
     assert!(latents.ends_with(&tensors["latent_tensor"].2));
 }
@@ -174,7 +177,7 @@ fn an_image_of_a_musubi_cache_is_one_frame() {
     fs::write(&file, serialize([("latents_1x2x2_float32", latent)], Some(texts.into())).unwrap()).unwrap();
     pack(&folder, "FLUX.1 Kontext", &["--latent", file.to_str().unwrap()]);
     let ran = unpack(&folder, "comfyui", &["--unscale", "auto"]);
-    assert!(ran.messages.contains("1 latent unscaled as those of flux are, going by 16 channels"), "{ran:?}");
+    assert!(ran.messages.contains("1 latent unscaled as latents of flux, judging by 16 channels"), "{ran:?}");
     let (tensors, _) = tensors(&folder.path("out/latents/cat_flux_kontext.latent"));
     assert_eq!(floats(&tensors["latent_tensor"].2), [2.1159; 64]);
 }
@@ -193,7 +196,7 @@ fn caches_of_flux_are_scaled_and_its_latents_from_comfyui_are_not() {
     fs::rename(file, folder.path("cat.latent")).unwrap();
     pack(&folder, "FLUX.1-dev", &["--latent", "@/cat.latent"]);
     let ran = unpack(&folder, "kohya", &[]);
-    let said = "gen5: 1 latent written unscaled, as stored, and kohya sd-scripts takes them scaled\n";
+    let said = "gen5: 1 latent written unscaled, as stored, but kohya sd-scripts expects them scaled\n";
     assert!(ran.code == 0 && ran.messages.starts_with(said), "{ran:?}");
     assert_eq!(of_kohya(&folder, "cat"), [2.1159; 64]);
 }
@@ -209,14 +212,15 @@ fn what_cannot_be_unscaled_is_refused() {
     };
     assert_eq!(
         refused("kohya", "sdxl"),
-        (1, "gen5: @/x.gen5: latent x has 16 channels, and those of sdxl have 4\n".into())
+        (1, "gen5: @/x.gen5: latent x has 16 channels, but those of sdxl have 4\n".into())
     );
     assert_eq!(
         refused("comfyui", "auto"),
         (
             1,
-            "gen5: @/x.gen5: latent x has 16 channels, and the model is \"Wan2.1\": that does not tell how it is scaled; \
-             --unscale sd15, sdxl, sd3 or flux does, and none has it written as it is\n"
+            "gen5: @/x.gen5: latent x has 16 channels, and the model is \"Wan2.1\", which does \
+             not determine its scale: give it with --unscale sd15, sdxl, sd3 or flux, or write it \
+             as stored with --unscale none\n"
                 .into()
         )
     );
@@ -224,10 +228,13 @@ fn what_cannot_be_unscaled_is_refused() {
     for (model, channels) in [("SDXL", 16), ("FLUX.1-dev", 4), ("Stable Diffusion", 4)] {
         latent(&folder, model, channels, 1.0);
         let (code, said) = refused("comfyui", "auto");
-        assert!(code == 1 && said.contains("that does not tell how it is scaled"), "{said}");
+        assert!(code == 1 && said.contains("which does not determine its scale"), "{said}");
     }
     let (code, said) = refused("original", "auto");
-    assert!(code == 2 && said.starts_with("gen5: --unscale is for --format comfyui and kohya;"), "{said}");
+    assert!(
+        code == 2 && said.starts_with("gen5: --unscale applies only to --format comfyui and kohya;"),
+        "{said}"
+    );
 }
 
 #[test]

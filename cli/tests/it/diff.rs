@@ -52,7 +52,7 @@ fn metadata_environment_and_image_are_compared() {
   metadata     generation_settings.seed: 42 → 43
   metadata     workflow.node: 42 → 43
   environment  1 difference, none likely to change pixels
-               seldom changes pixels:
+               rarely changes pixels:
                  Environment component 'python' differs:
                    First: P
                    Second: Q

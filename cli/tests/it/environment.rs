@@ -31,12 +31,12 @@ fn two_files_are_told_apart() {
   likely to change pixels:
     Environment component 'torch' missing in the second file
     Environment component 'cuda' missing in the first file
-  seldom changes pixels:
+  rarely changes pixels:
     Environment component 'python' differs:
       First: name=python;version=3.11
       Second: name=python;version=3.12
     Environment component 'os' missing in the second file
-  not said by one side, and no difference:
+  missing on one side, so not a difference:
     Environment component 'jax' missing in the first file
 ";
     assert_eq!((ran.code, &*ran.out, &*ran.messages), (4, expected, ""));
@@ -77,14 +77,14 @@ fn the_same_environment_is_the_same() {
     file(&folder, "a.gen5", &[A, B]);
     file(&folder, "b.gen5", &[B, ("cpu", "C"), A]);
     let told = folder.ok(&["env", "@/a.gen5", "@/b.gen5"]);
-    let expected = "@/a.gen5: the environment is that of @/b.gen5
-  not said by one side, and no difference:
+    let expected = "@/a.gen5: the environment matches that of @/b.gen5
+  missing on one side, so not a difference:
     Environment component 'cpu' missing in the first file
 ";
     assert_eq!(told, expected);
     assert_eq!(
         folder.ok(&["env", "@/a.gen5", "@/a.gen5"]),
-        "@/a.gen5: the environment is that of @/a.gen5\n"
+        "@/a.gen5: the environment matches that of @/a.gen5\n"
     );
 }
 
@@ -97,7 +97,9 @@ fn what_one_of_two_files_does_not_say_is_no_difference() {
     for (one, other) in [("@/rich.gen5", "@/bare.gen5"), ("@/bare.gen5", "@/rich.gen5")] {
         let told = folder.ok(&["env", one, other]);
         assert!(
-            told.starts_with(&format!("{one}: the environment is that of {other}\n  not said by")),
+            told.starts_with(&format!(
+                "{one}: the environment matches that of {other}\n  missing on one side"
+            )),
             "{told}"
         );
     }
@@ -107,7 +109,7 @@ fn what_one_of_two_files_does_not_say_is_no_difference() {
 fn a_file_packed_here_has_the_environment_of_here() {
     let folder = Folder::new();
     folder.sample("run.gen5");
-    let same = "@/run.gen5: the environment is that of this machine\n";
+    let same = "@/run.gen5: the environment matches that of this machine\n";
     assert_eq!(folder.ok(&["env", "@/run.gen5"]), same);
     let out = folder.ok(&["info", "--check-environment", "@/run.gen5"]);
     assert!(out.contains("\n  drift        none from this machine\n"), "{out}");
@@ -140,7 +142,7 @@ fn unpack_and_info_warn_when_asked_or_not_told_to_be_silent() {
     for line in lines {
         assert!(ran.messages.contains(line), "{line} is not in {}", ran.messages);
     }
-    assert!(!ran.messages.contains("not said by"), "{}", ran.messages);
+    assert!(!ran.messages.contains("missing on one side"), "{}", ran.messages);
     folder.ok(&["unpack", "@/elsewhere.gen5", "-o", "@/two", "--no-environment-check"]);
     folder.ok(&["unpack", "@/elsewhere.gen5", "-o", "@/three", "--quiet"]);
     let told: Value =

@@ -45,7 +45,7 @@ fn folders_are_gone_through_if_that_is_asked_for() {
     );
     let ran = folder.run(&["fingerprint", "@/runs", "@/runs/a.gen5"]);
     assert_eq!((ran.code, paths(&ran.out)), (1, vec!["@/runs/a.gen5"]));
-    assert_eq!(ran.messages, "gen5: @/runs is a folder; -r looks at all .gen5 files below it\n");
+    assert_eq!(ran.messages, "gen5: @/runs is a folder; -r reads all .gen5 files below it\n");
     fs::create_dir(folder.path("empty")).unwrap();
     let ran = folder.run(&["verify", "-r", "--json", "@/empty", "@/runs"]);
     assert_eq!((ran.code, ran.messages.as_str()), (1, "gen5: there is no .gen5 file below @/empty\n"));
@@ -86,7 +86,7 @@ fn a_name_that_is_a_pattern_is_a_file_where_there_is_one() {
     assert_eq!(ran.code, 1);
     let lines: Vec<&str> = ran.messages.lines().collect();
     assert_eq!(lines[0], "gen5: nothing matches @/runs/x*.gen5");
-    assert!(lines[1].contains("is there neither as a file nor, as a pattern, valid"), "{ran:?}");
+    assert!(lines[1].contains("is neither an existing file nor a valid pattern"), "{ran:?}");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn standard_input_is_a_file_once() {
         (&["ls", "-"], "z\tfloat16"),
         (&["fingerprint", "-"], ""),
         (&["diff", "-", "@/runs/a.gen5"], "- and @/runs/a.gen5 are the same"),
-        (&["env", "-", "@/runs/a.gen5"], "-: the environment is that of @/runs/a.gen5"),
+        (&["env", "-", "@/runs/a.gen5"], "-: the environment matches that of @/runs/a.gen5"),
         (&["unpack", "-", "-o", "@/out", "--no-environment-check"], "@/out: 1 latent"),
     ] {
         let ran = folder.run_with_input(command, &data);
@@ -138,10 +138,11 @@ fn what_is_not_there_brings_a_proposal() {
     let folder = folder();
     let ran = folder.run(&["info", "@/runs/aa.gen5"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.messages.ends_with("; is a.gen5 meant?\n"), "{ran:?}");
+    assert!(ran.messages.ends_with("; did you mean a.gen5?\n"), "{ran:?}");
     fs::write(folder.path("steps.gen5"), include_bytes!("../../../tests/data/zstd_f16.gen5")).unwrap();
     let ran = folder.run(&["cat", "@/steps.gen5", "inital_noise"]);
-    let expected = "gen5: @/steps.gen5: no latent is called \"inital_noise\"; is \"initial_noise\" meant?\n";
+    let expected =
+        "gen5: @/steps.gen5: no latent is called \"inital_noise\"; did you mean \"initial_noise\"?\n";
     assert_eq!((ran.code, ran.messages.as_str()), (1, expected));
 }
 
@@ -165,7 +166,7 @@ fn a_file_goes_to_standard_output() {
     assert_eq!((code, messages.as_str()), (0, ""));
     assert!(out == fs::read(folder.path("a.gen5")).unwrap(), "the same bytes");
     let ran = folder.run_on_terminal(&[&["pack", "-"], &words[..]].concat());
-    assert!(ran.code == 2 && ran.messages.contains("would upset the terminal"), "{ran:?}");
+    assert!(ran.code == 2 && ran.messages.contains("would garble the terminal"), "{ran:?}");
     let given = ["--image", "-", "--metadata", "-"];
     let ran = folder.run_with_input(&[&["pack", "@/b.gen5"], &words[..], &given].concat(), b"x");
     assert!(ran.code == 2 && ran.messages.contains("can be read once"), "{ran:?}");
@@ -189,7 +190,7 @@ fn what_changes_a_file_works_in_a_pipe() {
     assert_eq!(folder.names(), before);
     for words in [&["repack", "@/one.gen5", "-"][..], &["set", "@/one.gen5", "prompt=sea", "-o", "-"]] {
         let ran = folder.run_on_terminal(words);
-        assert!(ran.code == 2 && ran.messages.contains("would upset the terminal"), "{ran:?}");
+        assert!(ran.code == 2 && ran.messages.contains("would garble the terminal"), "{ran:?}");
     }
 }
 
@@ -218,7 +219,7 @@ fn a_destination_is_refused_before_the_work() {
         (&["report", "@/a.gen5", "-o", "@/no/x.html"][..], "could not create @/no/x.html: No such file"),
         (
             &["report", "@/a.gen5", "-o", "@/folder.html", "--force"],
-            "something that is no regular file is there",
+            "the path exists, but is not a regular file",
         ),
     ] {
         let ran = folder.run(words);
@@ -270,7 +271,7 @@ fn a_picture_or_page_does_not_replace_what_is_no_file() {
         let name = format!("x.{extension}");
         let _socket = std::os::unix::net::UnixListener::bind(folder.path(&name)).unwrap();
         let ran = folder.run(&[words, &[&*format!("@/{name}")]].concat());
-        assert!(ran.code == 1 && ran.messages.contains("no regular file"), "{ran:?}");
+        assert!(ran.code == 1 && ran.messages.contains("not a regular file"), "{ran:?}");
         assert!(!fs::symlink_metadata(folder.path(&name)).unwrap().is_file());
     }
     assert_eq!(folder.names(), ["run.gen5", "x.html", "x.png"]);
@@ -294,10 +295,10 @@ fn a_page_is_no_gen5_file_and_a_folder_is_not_standard_output() {
     folder.sample("b.gen5");
     let before = fs::read(folder.path("a.gen5")).unwrap();
     let ran = folder.run(&["report", "-f", "-o", "@/a.gen5", "@/b.gen5"]);
-    let problem = "gen5: @/a.gen5 has to end in .html, which is what is written\n";
+    let problem = "gen5: @/a.gen5 must end in .html, the format of the page\n";
     assert_eq!((ran.code, ran.messages.as_str()), (2, problem));
     assert!(fs::read(folder.path("a.gen5")).unwrap() == before);
-    let problem = "gen5: a folder cannot go to standard output; one called - is ./-\n";
+    let problem = "gen5: a folder cannot go to standard output; for one called -, write ./-\n";
     for words in
         [&["unpack", "@/a.gen5", "-o", "-"][..], &["split", "@/a.gen5", "-o", "-"], &["man", "-o", "-"]]
     {
@@ -312,7 +313,7 @@ fn what_has_no_end_is_refused() {
     let folder = Folder::new();
     folder.sample("run.gen5");
     let ran = folder.run(&["set", "@/run.gen5", "--metadata", "/dev/zero"]);
-    let message = "gen5: /dev/zero has more than 64.0 MiB, the most that a text may have\n";
+    let message = "gen5: /dev/zero has more than 64.0 MiB, the limit on a text\n";
     assert_eq!((ran.code, ran.messages.as_str()), (1, message));
 }
 
@@ -327,13 +328,13 @@ fn merge_takes_patterns_and_folders() {
     }
     let before = fs::read(folder.path("all.gen5")).unwrap();
     let ran = folder.run(&["merge", "--prefix", "--force", "-o", "@/all.gen5", "-r", "@/"]);
-    let message = "gen5: @/all.gen5 is to be written, and is among the files that were found; name the files, or write it \
-                   elsewhere\n";
+    let message = "gen5: the output @/all.gen5 is also among the files that were found; name the files, or \
+         write the output elsewhere\n";
     assert_eq!((ran.code, &*ran.messages), (1, message));
     assert!(fs::read(folder.path("all.gen5")).unwrap() == before);
     folder.ok(&["merge", "--prefix", "--force", "-o", "@/all.gen5", "@/all.gen5", "@/runs/a.gen5"]);
     for (files, error) in [
-        ("@/runs", "@/runs is a folder; -r looks at all .gen5 files below it"),
+        ("@/runs", "@/runs is a folder; -r reads all .gen5 files below it"),
         ("@/runs/x*.gen5", "nothing matches @/runs/x*.gen5"),
     ] {
         let ran = folder.run(&["merge", "-o", "@/x.gen5", "@/runs/a.gen5", files]);
@@ -363,8 +364,8 @@ fn pack_takes_patterns() {
     assert_eq!(keys(&["@/?.npy", "key=@/one1*"]), ["a", "b", "key"], "sorted, without the folder");
     assert_eq!(keys(&["@/one[1].npy"]), ["one[1]"], "a file of that name is that file");
     let ran = pack(&["key=@/?.npy"]);
-    let message = "gen5: key=@/?.npy: the pattern matches 2 files, too many for one key; --from key=@ makes one \
-                   latent of all files of the folder\n";
+    let message = "gen5: key=@/?.npy: the pattern matches 2 files, too many for one key; --from key=@ \
+         makes one latent of all files in the folder\n";
     assert_eq!((ran.code, &*ran.messages), (2, message));
     for none in ["@/x*.npy", "@/c*"] {
         assert_eq!(pack(&[none]).messages, format!("gen5: nothing matches {none}\n"));

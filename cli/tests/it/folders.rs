@@ -21,7 +21,7 @@ fn a_folder_becomes_one_batch_and_comes_back_as_files() {
     }
     fs::create_dir(folder.path("in/sub.npy")).unwrap();
     let said = pack(&folder, &["--from", "@/in"]);
-    assert_eq!(said, "gen5: @/in: 12 files as latents 12x1x2x3; 4 others passed over\n");
+    assert_eq!(said, "gen5: @/in: 12 files as latents 12x1x2x3; 4 others skipped\n");
     let expected: Vec<f32> = (0..12_u8).flat_map(|n| [f32::from(n); 6]).collect();
     assert_eq!(values(&folder, "latents"), expected);
 
@@ -84,7 +84,7 @@ fn what_is_of_several_files_is_told_apart() {
     assert!(all.contains(&"img1-2.npy".to_owned()) && all.contains(&"cat.npz".to_owned()), "{all:?}");
     // Existing caches are restored, and caches are made from the other files.
     let (out, said) = unpack(&folder, "kohya");
-    assert!(said.contains("gen5: original_size and crop_ltrb are those of an uncropped image"), "{said}");
+    assert!(said.contains("gen5: original_size and crop_ltrb assume an uncropped image"), "{said}");
     assert_eq!(names(&out.join("latents")).len(), 14);
     assert_eq!(npz(&out.join("latents/cat.npz")), npz(&fixture("cat_0064x0032_sdxl.npz")));
 }
@@ -155,9 +155,9 @@ fn folders_that_cannot_be_taken_are_refused() {
     assert_eq!(refused(&["--from", "@/empty"]), format!("{none}\n"));
     fs::write(folder.path("empty/a_te_outputs.npz"), "").unwrap();
     let others =
-        "1 other passed over, as folders, hidden files, other extensions and caches of text encoders are";
+        "1 other skipped, such as folders, hidden files, other extensions and caches of text encoders";
     assert_eq!(refused(&["--from", "@/empty"]), format!("{none}; {others}\n"));
-    assert!(refused(&["--from", "@/gone"]).starts_with("gen5: could not look into @/gone: "));
+    assert!(refused(&["--from", "@/gone"]).starts_with("gen5: could not list @/gone: "));
     // The error names the first invalid file in their order.
     assert!(refused(&["--from", "@/in"]).starts_with("gen5: @/in/img3.npy is "));
     fs::remove_file(folder.path("in/img3.npy")).unwrap();
@@ -165,7 +165,8 @@ fn folders_that_cannot_be_taken_are_refused() {
     let twice = refused(&["--from", "@/in", "@/in"]);
     assert_eq!(
         twice.lines().last().unwrap(),
-        "gen5: the key \"latents\" is used twice, by @/in and @/in: give another, as --latent KEY=FILE or --from KEY=DIR"
+        "gen5: the key \"latents\" is used twice, by @/in and @/in: give another key, as \
+         --latent KEY=FILE or --from KEY=DIR"
     );
 }
 

@@ -196,7 +196,8 @@ fn a_library_that_crashes_ends_no_command() {
     let ran = scene.command(&PACK).env("FAKE_NVML_CRASH", "nvmlInit_v2").output().unwrap();
     let messages = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(0), "{messages}");
-    let note = "gen5: NVIDIA GPUs are left out: asking the NVIDIA library failed: it ended without an answer (signal: 6";
+    let note = "gen5: NVIDIA GPUs are left out: querying the NVIDIA library failed: it ended without an \
+         answer (signal: 6";
     assert!(messages.starts_with(note), "{messages}");
     assert_eq!(scene.cards("x.gen5"), 0);
 }

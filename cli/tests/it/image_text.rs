@@ -125,7 +125,8 @@ fn what_is_given_comes_first() {
     assert_eq!(again, info);
     assert_eq!(
         messages,
-        "gen5: @/out.png: AUTOMATIC1111's text kept as image_text; nothing was missing that it tells\n"
+        "gen5: @/out.png: AUTOMATIC1111's text kept as image_text; the metadata already had \
+         everything in it\n"
     );
 }
 
@@ -161,7 +162,8 @@ fn settings_that_are_not_complete_are_kept_apart() {
     assert_eq!(
         messages,
         "gen5: @/out.png: prompt and model from AUTOMATIC1111's text\n\
-         gen5: @/out.png: 2 settings from AUTOMATIC1111's text kept as image_settings, since seed is missing\n\
+         gen5: @/out.png: 2 settings from AUTOMATIC1111's text kept as image_settings, because \
+         seed is missing\n\
          gen5: @/out.png: AUTOMATIC1111 text without seed\n"
     );
     assert_eq!(info["image_settings"], json!({"steps": 20, "sampler": "Euler"}));
@@ -214,7 +216,7 @@ fn a_problem_with_text_is_a_note() {
     assert_eq!(
         messages,
         "gen5: @/out.png: text chunk at byte 33 has a wrong CRC; not read\n\
-         gen5: @/out.png: 1 piece of text kept as image_text; no generator's form was recognized\n"
+         gen5: @/out.png: 1 piece of text kept as image_text; no generator's format was recognized\n"
     );
     assert_eq!((&info["image_text"], &info["prompt"]), (&json!({"Comment": "hello"}), &json!("")));
     assert_eq!(pack(&folder, "plain.png", PNG, &model).1, "", "without text there is nothing to say");

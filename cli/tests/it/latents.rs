@@ -204,7 +204,7 @@ fn a_terminal_gets_no_binary_values() {
     sample(&folder, "a.gen5");
     let ran = folder.run_on_terminal(&["cat", "@/a.gen5", "raw"]);
     assert_eq!((ran.code, &*ran.out), (2, ""));
-    assert!(ran.messages.contains("would upset the terminal"), "{}", ran.messages);
+    assert!(ran.messages.contains("would garble the terminal"), "{}", ran.messages);
     assert_eq!(folder.run_on_terminal(&["ls", "@/a.gen5"]).code, 0);
 }
 
@@ -217,7 +217,7 @@ fn what_is_not_there_is_told() {
         assert_eq!((ran.code, &*ran.out), (code, ""), "{words:?}: {ran:?}");
         ran.messages
     };
-    assert!(told(&["noise"], 1).contains("no latent is called \"noise\"; there are \"raw\""));
+    assert!(told(&["noise"], 1).contains("no latent is called \"noise\"; the file has \"raw\""));
     assert_eq!(
         told(&["#3"], 1),
         "gen5: @/a.gen5: there is no latent #3: it has 3 latents, counted from #0\n"

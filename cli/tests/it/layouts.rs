@@ -83,7 +83,12 @@ fn arrays_come_from_standard_input() {
         (&["a=-", "b=-"], &array, 2, "- is standard input, which can be read once"),
         (&["a=-"], b"PK", 1, "- is not a valid .npz (zip) file"),
         (&["a=-"], b"", 1, "- is empty"),
-        (&["a=-"], b"text", 1, "- is no .npy, .npz, .safetensors or .latent file, going by its first bytes"),
+        (
+            &["a=-"],
+            b"text",
+            1,
+            "- is not a .npy, .npz, .safetensors or .latent file, judging by its first bytes",
+        ),
         (&["a=-:plian"], &fs::read(fixture("plain.npz")).unwrap(), 1, "- has no array plian; it holds a, b"),
         (&["a=-:b"], &fs::read(fixture("plain.npz")).unwrap()[..200], 1, "- is not a valid .npz"),
     ] {
@@ -104,22 +109,22 @@ fn what_is_likely_meant_is_told() {
     for (words, said) in [
         (
             &["--latent", "@/nosie.npy"][..],
-            "cannot open @/nosie.npy: No such file or directory (os error 2); is noise.npy meant?",
+            "cannot open @/nosie.npy: No such file or directory (os error 2); did you mean noise.npy?",
         ),
         (
             &["--latent", "@/Noise.npy"],
-            "cannot open @/Noise.npy: No such file or directory (os error 2); is noise.npy meant?",
+            "cannot open @/Noise.npy: No such file or directory (os error 2); did you mean noise.npy?",
         ),
         (
             &["--from", "@/cahe"],
-            "could not look into @/cahe: No such file or directory (os error 2); is cache meant?",
+            "could not list @/cahe: No such file or directory (os error 2); did you mean cache?",
         ),
         (
             &["--latent", "@/noise.npy", "--image", "@/niose.npy"],
-            "could not read @/niose.npy: No such file or directory (os error 2); is noise.npy meant?",
+            "could not read @/niose.npy: No such file or directory (os error 2); did you mean noise.npy?",
         ),
-        (&["--latent", "@/two.npz:lta0001"], "@/two.npz has no array lta0001; is lat0001 meant?"),
-        (&["--latent", "@/two.npz:lat00"], "@/two.npz has no array lat00; is lat0000 meant?"),
+        (&["--latent", "@/two.npz:lta0001"], "@/two.npz has no array lta0001; did you mean lat0001?"),
+        (&["--latent", "@/two.npz:lat00"], "@/two.npz has no array lat00; did you mean lat0000?"),
         (&["--latent", "@/two.npz:x"], "@/two.npz has no array x; it holds lat0000, lat0001"),
     ] {
         let ran = folder.run(&[&["pack", "@/x.gen5"], words, &MODEL].concat());
@@ -195,8 +200,9 @@ fn latents_that_were_saved_scaled_come_back_scaled() {
     let (out, said) = unpack(&folder, "original");
     assert_eq!(
         said,
-        "gen5: latent latent_tensor is written unscaled as bfloat16, with latent_format_version_0: a.latent had it scaled \
-         as float16, from which its values would not all be the same\n"
+        "gen5: latent latent_tensor is written unscaled as bfloat16, with \
+         latent_format_version_0: a.latent had it scaled as float16, which would not preserve all \
+         its values\n"
     );
     let (found, _) = tensors(&out.join("latents/a.latent"));
     assert_eq!(found["latent_format_version_0"], (Tensor::F32, vec![0], Vec::new()));
@@ -246,14 +252,14 @@ fn musubi_caches_come_back() {
     let (passed_over, _) = said.split_once('\n').unwrap();
     assert_eq!(
         passed_over,
-        "gen5: 2 latents passed over: they go with others in files of another layout, as masks do"
+        "gen5: 2 latents skipped: they accompany other latents in files of another layout, as masks do"
     );
     let (tensors, _) = tensors(&out.join("latents/sea_00000-005_0064x0032_wan.latent"));
     assert_eq!(tensors["latent_tensor"].1, [1, 16, 2, 4, 8]);
     // The file holds a video, which sd-scripts does not cache.
     let ran = folder.run(&["unpack", "@/x.gen5", "-o", "@/no", "--format", "kohya"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.messages.contains("there is nothing to be written as a file of kohya sd-scripts"), "{ran:?}");
+    assert!(ran.messages.contains("there is nothing to write as a file of kohya sd-scripts"), "{ran:?}");
     assert!(!folder.path("no").exists());
 }
 
@@ -319,8 +325,8 @@ fn arrays_of_other_types_are_kept_of_known_layouts_alone_and_while_they_are_smal
     );
     assert_eq!(
         refused("@/large.npz"),
-        "gen5: @/large.npz:original_size is int64, which GEN5 has no latents of, and too large to be kept beside them \
-         (65544 bytes, at most 65536 of a file); pick the arrays that are wanted, as FILE:NAME\n"
+        "gen5: @/large.npz:original_size is int64, which latents cannot be, and too large to \
+         keep with them (65544 bytes, at most 65536 for a file); select arrays as FILE:NAME\n"
     );
     pack(&folder, &["--latent", "@/large.npz:latents"]);
     pack(&folder, &["--latent", "@/full.npz"]);
@@ -337,18 +343,18 @@ fn sources_that_lie_are_refused() {
     let kept =
         |dtype: &str, values: Value| json!({"name": "x", "dtype": dtype, "shape": [1], "values": values});
     let table = [
-        (json!([latent("x", json!([3, 2]))]), "latent a has the shape [2, 3] now, and it was [3, 2]"),
+        (json!([latent("x", json!([3, 2]))]), "latent a now has the shape [2, 3], not [3, 2]"),
         (
             json!([latent("x", json!([2, 3])), latent("y", json!([2, 3]))]),
-            "latent a is in two files, or twice in one",
+            "latent a occurs in two files, or twice in one",
         ),
         (json!([latent("x", json!([2, 3])), latent("x", json!([2, 3]))]), "two of its arrays are called x"),
-        (json!([latent("../x", json!([2, 3]))]), "no array of a file can be called ../x"),
-        (json!([kept("int8", json!([1, 2]))]), "x has 2 values, which are not those of its shape"),
-        (json!([kept("int8", json!([300]))]), "x: its values are not of the dtype int8"),
-        (json!([kept("\u{1b}[2J", json!([1]))]), "there is no dtype \\u{1b}[2J"),
+        (json!([latent("../x", json!([2, 3]))]), "../x is not a valid name for an array"),
+        (json!([kept("int8", json!([1, 2]))]), "x has 2 values, which does not match its shape"),
+        (json!([kept("int8", json!([300]))]), "x: its values do not have the dtype int8"),
+        (json!([kept("\u{1b}[2J", json!([1]))]), "unknown dtype \\u{1b}[2J"),
         (json!([{"name": "x", "dtype": "int8", "shape": [1]}]), "x has neither a latent's key nor values"),
-        (json!({}), "source_files, which tells of the files that were packed, is not as it has to be"),
+        (json!({}), "source_files, the record of the packed files, is not valid"),
     ];
     for (arrays, problem) in table {
         let sources = match arrays {
@@ -451,7 +457,8 @@ fn sources_follow_their_latents() {
 
     // Dropping a latent drops its sources. A new latent with the same key does not inherit them.
     let ran = folder.run(&["repack", "@/x.gen5", "@/less.gen5", "--drop", "batch"]);
-    let note = "gen5: @/x.gen5: 12 files left out of source_files: not all latents of a file stay whole, and together\n";
+    let note = "gen5: @/x.gen5: 12 files left out of source_files, because not all latents of a file \
+         stay whole and together\n";
     assert_eq!((ran.code, &*ran.messages), (0, note));
     folder.npy("batch.npy", &[12, 1, 2, 3], &[7.0; 72]);
     let words = ["pack", "@/other.gen5", "--latent", "@/batch.npy"];
@@ -551,13 +558,13 @@ fn sources_whose_latents_are_gone_are_passed_over() {
     };
     let note = "gen5: 1 latent written as .npy: no source file is recorded\n";
     for (arrays, problem) in [
-        (json!([array("a", None), array("b\u{1b}", None)]), "latent b\\u{1b} is not there"),
-        (json!([array("a", Some(2))]), "row 2 of latent a is not there"),
+        (json!([array("a", None), array("b\u{1b}", None)]), "latent b\\u{1b} is missing"),
+        (json!([array("a", Some(2))]), "row 2 of latent a is missing"),
     ] {
         let source = |file: &str| json!({"file": file, "layout": "npz", "arrays": arrays});
         pack_with_sources(&folder, &json!([source("one.npz"), source("two.npz")]));
         let (out, said) = unpack(&folder, "original");
-        assert_eq!(said, format!("gen5: one.npz (and 1 more): not written again, since {problem}\n{note}"));
+        assert_eq!(said, format!("gen5: one.npz (and 1 more): not restored, because {problem}\n{note}"));
         assert_eq!(names(&out.join("latents")), ["a.npy"]);
         assert_eq!(fs::read(out.join("latents/a.npy")).unwrap(), fs::read(folder.path("a.npy")).unwrap());
         fs::remove_dir_all(out).unwrap();
@@ -578,7 +585,7 @@ fn sources_that_are_not_understood_stay_where_latents_do() {
     ];
     for (words, name) in commands.iter().zip(["new.gen5", "new.gen5", "a.gen5"]) {
         let ran = folder.run(words);
-        let is_told = ran.messages.contains("is not as it has to be") && ran.messages.contains("left out");
+        let is_told = ran.messages.contains("is not valid") && ran.messages.contains("left out");
         assert!(ran.code == 0 && is_told, "{ran:?}");
         assert_eq!(sources(&folder, name), Value::Null);
     }
@@ -645,8 +652,8 @@ fn metadata_from_elsewhere_brings_no_sources() {
     folder.ok(&["unpack", "@/a.gen5", "-o", "@/out", "--no-environment-check"]);
     folder.npy("x.npy", &[3, 4, 2, 2], &[7.0; 48]);
     let given = ["--metadata", "@/out/metadata.json"];
-    let said =
-        "gen5: @/out/metadata.json: left out, since it tells of the latents of another file: source_files\n";
+    let said = "gen5: @/out/metadata.json: left out because it describes the latents of another file: \
+         source_files\n";
 
     let ran =
         folder.run(&[&["pack", "@/b.gen5", "--latent", "@/x.npy", "--no-environment"], &given[..]].concat());
@@ -683,8 +690,7 @@ fn what_each_file_would_repeat_is_bounded() {
     };
     write("x", 1 << 20);
     let ran = unpack("comfyui");
-    let refused =
-        "keys, prompt and workflow would be repeated for each file, which comes to more than 256.0 MiB";
+    let refused = "keys, prompt and workflow would be repeated in each file, more than 256.0 MiB in total";
     assert!(ran.code == 1 && ran.messages.contains(refused), "{ran:?}");
     assert_eq!(folder.names(), ["a.gen5"]);
     assert_eq!(unpack("kohya").code, 0);
@@ -736,7 +742,8 @@ fn what_no_longer_fits_its_type_is_told() {
     let (out, said) = unpack(&folder, "original");
     assert_eq!(
         said,
-        "gen5: latent a is written as float32: 0.safetensors had bfloat16, which does not hold all its values any more\n"
+        "gen5: latent a is written as float32: 0.safetensors had bfloat16, which can no longer \
+         hold all its values\n"
     );
     for (name, value) in [("0.safetensors", 1.0_f32), ("1.safetensors", 0.1)] {
         let (tensors, _) = tensors(&out.join("latents").join(name));

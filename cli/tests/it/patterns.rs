@@ -86,14 +86,13 @@ fn characters_of_patterns_mean_what_they_do_in_a_shell() {
     for (pattern, why) in [
         ("a**", "** matches folders, and must be a whole name, as in **/*.gen5"),
         ("***", "** matches folders, and must be a whole name, as in **/*.gen5"),
-        ("x[", "a [ needs its ] in the same name; [[] matches the character ["),
-        ("x[]", "a [ needs its ] in the same name; [[] matches the character ["),
-        ("x[!]", "a [ needs its ] in the same name; [[] matches the character ["),
-        ("[a/b]", "a [ needs its ] in the same name; [[] matches the character ["),
+        ("x[", "a [ needs a closing ] in the same name; [[] matches the character ["),
+        ("x[]", "a [ needs a closing ] in the same name; [[] matches the character ["),
+        ("x[!]", "a [ needs a closing ] in the same name; [[] matches the character ["),
+        ("[a/b]", "a [ needs a closing ] in the same name; [[] matches the character ["),
     ] {
         let ran = folder.run(&["verify", &format!("@/{pattern}")]);
-        let problem =
-            format!("gen5: @/{pattern} is there neither as a file nor, as a pattern, valid: {why}\n");
+        let problem = format!("gen5: @/{pattern} is neither an existing file nor a valid pattern: {why}\n");
         assert_eq!((ran.code, ran.messages), (1, problem));
     }
 }
@@ -155,7 +154,7 @@ fn what_cannot_be_looked_at_is_told_and_the_rest_is_found() {
     let gone = "No such file or directory (os error 2)";
     for words in [&["verify", "-r", "@/"][..], &["verify", "@/**/*.gen5"]] {
         let ran = folder.run(words);
-        assert!(ran.messages.contains(&format!("gen5: could not look at @/link: {gone}\n")), "{ran:?}");
+        assert!(ran.messages.contains(&format!("gen5: could not inspect @/link: {gone}\n")), "{ran:?}");
         assert_eq!(ran.messages.matches("@/a/gone.gen5: No such file").count(), 1, "{ran:?}");
         assert!(ran.messages.contains("@/a/x.gen5: ") && ran.messages.contains("@/b/y.gen5: "), "{ran:?}");
     }
@@ -178,7 +177,7 @@ fn a_folder_that_cannot_be_looked_into_is_told() {
     for words in [&["verify", "-r", "@/"][..], &["verify", "@/**/*.gen5"]] {
         let ran = folder.run(words);
         assert!(
-            ran.messages.contains("gen5: could not look at @/a/nnn")
+            ran.messages.contains("gen5: could not inspect @/a/nnn")
                 && ran.messages.contains(": File name too long"),
             "{ran:?}"
         );

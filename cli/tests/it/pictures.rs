@@ -260,11 +260,11 @@ fn previews_of_other_channels_are_refused_or_told() {
     file(&folder, "a.gen5", &[("x", &[4, 8, 8], ramp(256)), ("y", &[16, 4, 4], ramp(256))], None);
     let render = ["render", "@/a.gen5", "-o", "@/a.png", "--preview", "flux"];
     let shown = folder.ok(&["show", "@/a.gen5", "--protocol", "blocks", "--preview", "flux"]);
-    assert_eq!(shown.matches("no preview flux, which is of 16 channels").count(), 1, "{shown}");
+    assert_eq!(shown.matches("no preview flux, which needs 16 channels").count(), 1, "{shown}");
     folder.ok(&render);
     fs::remove_file(folder.path("a.png")).unwrap();
     let ran = folder.run(&[&render[..], &["--latent", "x"]].concat());
-    let said = "gen5: --preview flux is for latents of 16 channels, and there is none to be shown\n";
+    let said = "gen5: --preview flux is for latents of 16 channels, and there are none to show\n";
     assert_eq!((ran.code, ran.messages.as_str(), folder.path("a.png").exists()), (1, said, false));
 }
 
@@ -279,7 +279,8 @@ fn characters_that_the_fonts_lack_are_told() {
         writer.finish(&Metadata::builder("SD", "1").prompt(prompt).build().unwrap()).unwrap();
         let ran = folder.run(&["render", &path, "-o", &format!("@/{name}.png")]);
         let note = format!(
-            "gen5: {path}: boxes stand for characters that the fonts lack; gen5 info and gen5 report show them\n"
+            "gen5: {path}: boxes replace characters that the fonts lack; gen5 info and gen5 \
+             report show them\n"
         );
         assert_eq!((ran.code, ran.messages), (0, if is_told { note } else { String::new() }));
     }
@@ -293,13 +294,13 @@ fn the_picture_is_refused_where_it_would_harm() {
     let ran = folder.run(&["render", "@/a.gen5", "-o", "@/a.png", "--width", "400"]);
     assert_eq!(
         (ran.code, ran.messages.as_str()),
-        (1, "gen5: could not create @/a.png: it is there already; --force replaces it\n")
+        (1, "gen5: could not create @/a.png: it already exists; --force replaces it\n")
     );
     assert_eq!(fs::read(folder.path("a.png")).unwrap(), b"mine");
     let ran = folder.run(&["render", "@/a.gen5", "-o", "@/a.jpg"]);
     assert_eq!(
         (ran.code, ran.messages.as_str()),
-        (2, "gen5: @/a.jpg has to end in .png, which is what is written\n")
+        (2, "gen5: @/a.jpg must end in .png, the format of the picture\n")
     );
     let ran = folder.run_on_terminal(&["render", "@/a.gen5", "-o", "-"]);
     assert_eq!(ran.code, 2);
@@ -485,7 +486,8 @@ fn show_is_text_where_there_is_no_terminal() {
         "",
     ];
     assert_eq!((ran.code, ran.out), (0, text.join("\n")));
-    let note = "gen5: pictures are left out, since the output is no terminal; --protocol blocks writes them all the same\n";
+    let note = "gen5: pictures are left out because the output is not a terminal; --protocol blocks \
+         writes them anyway\n";
     assert_eq!(ran.messages, note);
 }
 
@@ -523,7 +525,7 @@ fn rows_are_of_latents_that_have_pictures_in_them() {
     writer.latent("last", &[1, 4, 16, 16], &vec![0.5_f32; 4 * 256]).unwrap();
     writer.finish(&Metadata::builder("SD", "1.5").build().unwrap()).unwrap();
     let shown = folder.ok(&["show", "@/a.gen5", "--protocol", "blocks", "--rows", "5..7"]);
-    assert!(shown.contains("looked at whole"), "{shown}");
+    assert!(shown.contains("shown as a whole"), "{shown}");
 }
 
 #[test]
@@ -541,7 +543,7 @@ fn what_comfyui_saved_is_scaled_for_its_preview() {
         writer.latent("x", &[1, 4, 16, 16], &vec![2.0_f32; 4 * 256]).unwrap();
         writer.finish(&Metadata::builder("SD", "1.5").extra(extra).build().unwrap()).unwrap();
     }
-    let scaled = "values scaled for it, since they are as a decoder takes them";
+    let scaled = "values scaled for it, because they are in the decoder's scale";
     for (name, is_scaled) in [("plain.gen5", false), ("saved.gen5", true)] {
         let path = format!("@/{name}");
         let shown = folder.ok(&["show", &path, "--protocol", "blocks"]);
@@ -570,8 +572,8 @@ fn a_cache_of_musubi_tuner_is_read_as_it_says() {
     assert!(x.contains("read as channel × frame × height × width\n"), "{x}");
     assert!(y.contains("read as image × channel × height × width;"), "{y}");
     let page = folder.ok(&["report", "@/a.gen5", "-o", "-", "--no-environment-check"]);
-    assert!(page.contains("Axes taken as channel × frame × height × width."), "{page}");
+    assert!(page.contains("Axes read as channel × frame × height × width."), "{page}");
     // Its rows are channels, not pictures.
     let shown = folder.ok(&["show", "@/a.gen5", "--protocol", "blocks", "--latent", "x", "--rows", "0..2"]);
-    assert!(shown.contains("looked at whole"), "{shown}");
+    assert!(shown.contains("shown as a whole"), "{shown}");
 }

@@ -200,7 +200,7 @@ fn a_change_waits_for_who_has_the_file_locked() {
     drop(holder);
     let ran = child.wait_with_output().unwrap();
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
-    assert_eq!(said(&ran), "gen5: run.gen5: waiting for another program that changes it\n");
+    assert_eq!(said(&ran), "gen5: run.gen5: waiting for another program that is changing it\n");
     assert_eq!(model_info(&folder.path("run.gen5"))["x"], 1);
     assert_eq!(folder.names(), ["run.gen5"]);
 }
@@ -277,8 +277,8 @@ fn what_comes_while_a_folder_is_made_stays() {
             let ran = in_time.expect("a folder that comes in time");
             let told = format!("{words:?}, {is_there}: {ran:?}");
             assert_eq!(ran.status.code(), Some(1), "{told}");
-            assert!(said(&ran).contains("it is there already"), "{told}");
-            assert!(said(&ran).contains("choose another folder, or --force"), "{told}");
+            assert!(said(&ran).contains("it already exists"), "{told}");
+            assert!(said(&ran).contains("choose another folder, or use --force"), "{told}");
             assert_eq!(fs::read_to_string(out.join("index.json")).unwrap(), "precious", "{told}");
             assert_eq!(names(&out), ["index.json"], "{told}");
             assert_eq!(folder.names(), ["large.gen5", "out"], "{told}");
@@ -302,7 +302,7 @@ fn a_file_is_not_replaced_by_a_part_of_it() {
     let before = fs::read(folder.path("b.gen5")).unwrap();
     let ran = folder.run(&["split", "@/b.gen5", "-o", "@", "--force"]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    let message = "gen5: @/b.gen5 would be replaced by a file that is made of it; choose another folder\n";
+    let message = "gen5: @/b.gen5 would be replaced by a file made from it; choose another folder\n";
     assert_eq!(ran.messages, message);
     assert!(fs::read(folder.path("b.gen5")).unwrap() == before);
     assert_eq!(folder.names(), ["b.gen5", "two.gen5"]);

@@ -169,8 +169,8 @@ fn latents_are_renamed_and_left_out() {
         assert!(!folder.names().contains(&"none.gen5".to_owned()));
         ran.messages
     };
-    assert!(told(&["--rename", "#2=a"], 1).contains("several latents of that key"));
-    assert!(told(&["--rename", "#2=b", "--rename", "#3=b"], 1).contains("several latents of that key"));
+    assert!(told(&["--rename", "#2=a"], 1).contains("several latents with that key"));
+    assert!(told(&["--rename", "#2=b", "--rename", "#3=b"], 1).contains("several latents with that key"));
     assert!(told(&["--rename", "#2=b", "--rename", "#2=c"], 2).contains("cannot be called both"));
     assert!(told(&["--rename", "#2=b", "--drop", "#2"], 2).contains("left out"));
     assert!(told(&["--rename", "a=b"], 1).contains("latents"), "it is ambiguous");

@@ -62,7 +62,7 @@ fn a_page_tells_what_a_file_holds() {
         "Stored image: image/png, 1 × 1, ",
         "alt=\"The stored image; its prompt: a \\u{1b}[31mcat\\u{202e}\"",
         "hashes verified",
-        "Every payload was hashed, and is what was stored.",
+        "Every payload was hashed and matches its record.",
         "It was not compared with a machine.",
         folder.ok(&["fingerprint", "@/a.gen5"]).split("  ").next().unwrap(),
     ] {
@@ -154,7 +154,7 @@ fn several_files_are_cards_and_one_that_is_damaged_is_one_too() {
     assert!(page.contains("<h1 id=\"title\">4 files</h1>"));
     assert_eq!(page.matches("<li class=\"card\"").count(), 4);
     assert_eq!(page.matches("data-state=\"0\"").count(), 3);
-    assert!(page.contains("1 of 4 chunks are not what was stored."), "{page}");
+    assert!(page.contains("1 of 4 chunks do not match their records."), "{page}");
     assert!(page.contains("href=\"#file-4\"") && page.contains("id=\"file-4\""));
     // A damaged latent is not shown as if it were intact.
     let (_, damaged) = page.split_once("id=\"file-2\"").unwrap();
@@ -169,7 +169,7 @@ fn a_page_is_replaced_only_by_force() {
     folder.sample("a.gen5");
     fs::write(folder.path("x.html"), "mine").unwrap();
     let ran = folder.run(&["report", "@/a.gen5", "-o", "@/x.html"]);
-    let message = "gen5: could not create @/x.html: it is there already; --force replaces it\n";
+    let message = "gen5: could not create @/x.html: it already exists; --force replaces it\n";
     assert_eq!((ran.code, &*ran.out, &*ran.messages), (1, "", message));
     assert_eq!(fs::read_to_string(folder.path("x.html")).unwrap(), "mine");
     folder.ok(&["report", "@/a.gen5", "-o", "@/x.html", "--force", "--no-environment-check"]);
@@ -236,10 +236,10 @@ fn long_texts_are_cut_and_much_is_left_out() {
     assert!(page.len() < 3 << 20, "{}", page.len());
     assert!(page.contains("p… (1.0 MiB in all; gen5 info --json shows it)"));
     assert!(
-        page.contains("There is room for 0 of 1 further members in this page; gen5 info --json shows all.")
+        page.contains("There is room for 0 of 1 further members on this page; gen5 info --json shows all.")
     );
-    assert!(page.contains("pictures left out, so that the page does not become too large."));
-    assert_eq!(page.matches("Its values were not looked at").count(), 20);
+    assert!(page.contains("pictures left out to keep the page small enough."));
+    assert_eq!(page.matches("Its values were not read").count(), 20);
 }
 
 #[test]
@@ -257,9 +257,9 @@ fn what_is_in_a_file_in_great_numbers_is_listed_in_part() {
     let page = page(&folder, &["@/a.gen5", "@/a.gen5", "--room", "1"]);
     assert!(page.len() < 4 << 20, "{}", page.len());
     assert!(
-        page.contains("There is room for 1000 of 1100 latents in this page; gen5 info --json shows all.")
+        page.contains("There is room for 1000 of 1100 latents on this page; gen5 info --json shows all.")
     );
-    assert!(page.contains(" of 3000 tags in this page; gen5 info --json shows all."));
+    assert!(page.contains(" of 3000 tags on this page; gen5 info --json shows all."));
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn notes_are_there_also_if_nobody_else_is_told() {
         let words = [&PACK[..7], &["@/y.gen5", "--compress=shuffled", "--force"], quiet].concat();
         let ran = folder.run(&words);
         let note =
-            "@/y.gen5 is of version 1.1, which the Python package gen5 cannot read: it has shuffled bytes";
+            "@/y.gen5 has version 1.1, which the Python package gen5 cannot read: it has shuffled bytes";
         let told = if quiet.is_empty() { format!("gen5: {note}\n") } else { String::new() };
         assert_eq!((ran.code, &ran.messages), (0, &told));
         assert_eq!(parsed(&ran)["notes"], json!([note]));
@@ -189,7 +189,7 @@ fn a_failure_is_told_too_but_for_wrong_usage() {
         &["report", "--json", "@/run.gen5", "-o", "-"],
     ];
     let message =
-        "gen5: --json tells of a file on standard output, where - has the file itself go: give it a name\n";
+        "gen5: --json prints a report on standard output, and - writes the file there too: name the file\n";
     for words in table {
         let ran = folder.run(words);
         assert_eq!((ran.code, &*ran.out, &*ran.messages), (2, "", message), "{words:?}");

@@ -83,10 +83,10 @@ fn what_is_set_as_it_was_is_no_change() {
 fn a_value_that_the_schema_refuses_is_wrong_usage() {
     let folder = sample();
     for (change, problem) in [
-        ("seed=-1", "metadata: generation_settings.seed is -1, expected an integer from 0 up"),
+        ("seed=-1", "metadata: generation_settings.seed is -1, expected an integer of 0 or more"),
         (
             "generation_settings.steps=2.5",
-            "metadata: generation_settings.steps is 2.5, expected an integer from 1 up",
+            "metadata: generation_settings.steps is 2.5, expected an integer of 1 or more",
         ),
         ("seed=x", "seed: \"x\" is not a number"),
     ] {
@@ -100,8 +100,7 @@ fn members_that_gen5_goes_by_are_told() {
     let folder = sample();
     let ran = folder.run(&["set", "@/run.gen5", "source_files=3"]);
     assert_eq!(ran.code, 0);
-    let note =
-        "gen5: source_files is what gen5 itself goes by for where latents come from; --unset takes it out\n";
+    let note = "gen5: source_files is where gen5 itself records the origins of latents; --unset removes it\n";
     assert_eq!(ran.messages, note);
 }
 
@@ -152,7 +151,7 @@ fn metadata_that_is_no_json_can_be_mended() {
 fn a_slip_is_told() {
     let folder = sample();
     let ran = folder.run(&["set", "@/run.gen5", "sed=1", "rating=5", "prompt=x", "steps=3"]);
-    assert_eq!(ran.messages, "gen5: sed is a member of its own now; was seed meant?\n", "{ran:?}");
+    assert_eq!(ran.messages, "gen5: sed is now a separate member; did you mean seed?\n", "{ran:?}");
     folder.ok(&["set", "@/run.gen5", "sed=2"]);
     assert_eq!(model_info(&folder, "run.gen5")["sed"], 2);
 }
@@ -166,7 +165,7 @@ fn another_file_is_written_and_this_one_kept() {
     assert_eq!(model_info(&folder, "new.gen5")["prompt"], "x");
     let ran = folder.run(&["set", "@/run.gen5", "prompt=y", "-o", "@/new.gen5"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.messages.contains("it is there already; --force replaces it"), "{}", ran.messages);
+    assert!(ran.messages.contains("it already exists; --force replaces it"), "{}", ran.messages);
     assert_eq!(model_info(&folder, "new.gen5")["prompt"], "x");
     folder.ok(&["set", "@/run.gen5", "prompt=y", "-o", "@/new.gen5", "--force"]);
     assert_eq!(model_info(&folder, "new.gen5")["prompt"], "y");
@@ -278,11 +277,15 @@ fn what_is_refused_leaves_the_file_as_it_is() {
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.messages.contains("generation_settings.steps is missing"), "{}", ran.messages);
     let ran = folder.run(&["set", "@/run.gen5", "--unset", "promtp"]);
-    assert_eq!(ran.messages, "gen5: --unset promtp: the file has no such member; is prompt meant?\n");
+    assert_eq!(ran.messages, "gen5: --unset promtp: the file has no such member; did you mean prompt?\n");
     let ran = folder.run(&["set", "@/run.gen5", "--unset", "rating"]);
     assert_eq!(
         (ran.code, &*ran.messages),
-        (2, "gen5: --unset rating: the file has no such member (one in an object is OBJECT.NAME)\n")
+        (
+            2,
+            "gen5: --unset rating: the file has no such member (write a member of an object as \
+            OBJECT.NAME)\n"
+        )
     );
     assert_eq!(folder.run(&["set", "@/run.gen5"]).code, 2);
     assert_eq!(fs::read(folder.path("run.gen5")).unwrap(), bytes);

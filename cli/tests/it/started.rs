@@ -229,11 +229,11 @@ fn no_program_of_the_working_folder_is_started() {
     let python = stranger.python.as_str();
     let remedy = "set an absolute path, or name the interpreter with --python";
     let is_relative = |name: &str, folder: &str| {
-        format!("gen5: {name} is ignored, since \"{folder}\" is a relative path; {remedy}\n")
+        format!("gen5: {name} is ignored because \"{folder}\" is a relative path; {remedy}\n")
     };
     let entry = |entry: &str| {
         format!(
-            "gen5: the entry \"{entry}\" of PATH is ignored, though it has \"python3\", since it is relative; {remedy}\n"
+            "gen5: the entry \"{entry}\" of PATH, which has \"python3\", is ignored because it is relative; {remedy}\n"
         )
     };
     let [empty_before, empty_behind, dot, bin, behind] = [
@@ -273,8 +273,8 @@ fn no_program_of_the_working_folder_is_started() {
     let (_, marked) = stranger.run(&["env", "--python", "./python3"], &[("PATH", python)]);
     assert_eq!(marked.as_deref(), Some("./python3\n"));
     let (messages, marked) = stranger.run(&["env", "--python", "python"], &[("PATH", ":/none")]);
-    let expected =
-        "gen5: Python at python: no folder of PATH has it; a path has a separator, as in ./python\n";
+    let expected = "gen5: Python at python: it is not in any folder of PATH; to give a path, include a \
+         separator, as in ./python\n";
     assert_eq!((messages.as_str(), marked), (expected, None));
 }
 
@@ -296,7 +296,7 @@ fn no_module_of_the_working_folder_is_imported() {
     let stranger = Stranger::new();
     let path = ("PATH", stranger.python.as_str());
     let note = |name: &str, value: &str| {
-        format!("gen5: relative paths in {name} are ignored: \"{value}\"; set absolute ones\n")
+        format!("gen5: relative paths in {name} are ignored: \"{value}\"; set absolute paths\n")
     };
     let cases = [
         ("PYTHONPATH", "", String::new()),

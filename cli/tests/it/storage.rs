@@ -38,7 +38,8 @@ fn bfloat16_is_kept_and_unpacked_as_float32() {
     let ran = pack(&folder, &["@/x.gen5", "--latent", "@/x.safetensors"]);
     assert_eq!(
         ran.messages,
-        "gen5: @/x.gen5 is of version 1.1, which the Python package gen5 cannot read: it has latents of bfloat16\n"
+        "gen5: @/x.gen5 has version 1.1, which the Python package gen5 cannot read: it has \
+         latents of bfloat16\n"
     );
     let reader = Reader::open(folder.path("x.gen5")).unwrap();
     let latent = reader.latent("b").unwrap();

@@ -58,9 +58,11 @@ impl Interpreter {
         match self {
             Self::None | Self::Answered(_) => {}
             Self::Given(name) if is_bare(name) => {
-                let problem = format!("Python at {}: no folder of PATH has it", name.display());
+                let problem = format!("Python at {}: it is not in any folder of PATH", name.display());
                 if !candidates.add_from_path(name.as_os_str(), true, variable) {
-                    candidates.notes.push(format!("{problem}; a path has a separator, as in ./python"));
+                    candidates
+                        .notes
+                        .push(format!("{problem}; to give a path, include a separator, as in ./python"));
                 }
             }
             Self::Given(path) => candidates.add(path.clone(), true),
@@ -88,7 +90,7 @@ impl Candidates {
             let folder = PathBuf::from(variable(name).filter(|folder| !folder.is_empty())?);
             if !folder.is_absolute() {
                 let folder = shown(&folder);
-                self.notes.push(format!("{name} is ignored, since {folder} is a relative path; {REMEDY}"));
+                self.notes.push(format!("{name} is ignored because {folder} is a relative path; {REMEDY}"));
                 return None;
             }
             Some(folder.join(program)).filter(|program| program.is_file())
@@ -107,7 +109,7 @@ impl Candidates {
             let folder = shown(folder);
             let name = shown(name.as_ref());
             format!(
-                "the entry {folder} of PATH is ignored, though it has {name}, since it is relative; {REMEDY}"
+                "the entry {folder} of PATH, which has {name}, is ignored because it is relative; {REMEDY}"
             )
         }));
         let there = found.program.is_some();
@@ -195,8 +197,8 @@ mod tests {
                 let ignored = found(&[(name, folder.as_ref())]);
                 assert_eq!(ignored.list, []);
                 let expected = format!(
-                    "{name} is ignored, since \"{folder}\" is a relative path; set an absolute path, or name the \
-                     interpreter with --python"
+                    "{name} is ignored because \"{folder}\" is a relative path; set an absolute \
+                     path, or name the interpreter with --python"
                 );
                 assert_eq!(ignored.notes, [expected]);
             }
@@ -226,7 +228,8 @@ mod tests {
             assert_eq!(none.list, []);
             assert_eq!(
                 none.notes,
-                ["Python at Cargo.toml: no folder of PATH has it; a path has a separator, as in ./python"]
+                ["Python at Cargo.toml: it is not in any folder of PATH; to give a path, include \
+                    a separator, as in ./python"]
             );
         }
     }

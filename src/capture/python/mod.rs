@@ -66,7 +66,7 @@ pub(super) fn ask(interpreter: &Interpreter, time: &TimeLimit) -> PythonAnswer {
                 break;
             }
             Err(Silence::Cancelled) => break,
-            Err(silence @ Silence::TooLate(_)) => format!("{silence}, and was ended"),
+            Err(silence @ Silence::TooLate(_)) => format!("{silence}, and was stopped"),
             Err(silence) if candidate.named || matches!(silence, Silence::Nonsense) => silence.to_string(),
             Err(_) => continue,
         };

@@ -51,7 +51,7 @@ impl Surroundings {
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let told = self.0.iter().filter_map(|change| Some((change.name, change.ignored.as_ref()?)));
         told.map(|(name, ignored)| {
-            format!("relative paths in {name} are ignored: {ignored}; set absolute ones")
+            format!("relative paths in {name} are ignored: {ignored}; set absolute paths")
         })
     }
 }

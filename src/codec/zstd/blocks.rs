@@ -109,7 +109,7 @@ impl BlockDecoder {
         // frame, and read out of bounds.
         let wanted = self.wanted();
         if wanted == 0 || input.len() != wanted || at > memory.len() {
-            return Err(damaged("more or less was decoded than the frame has"));
+            return Err(damaged("the decoded size differs from that of the frame"));
         }
         // A context that fails is not used again.
         let context = self.context.take().ok_or(NO_CONTEXT)?;

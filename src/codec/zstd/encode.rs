@@ -96,7 +96,7 @@ impl<'o> FrameEncoder<'o> {
                 return Ok(());
             }
             if before == (input.pos(), self.output.pos()) {
-                return Err("zstd's bound on the compressed size does not hold");
+                return Err("the compressed data exceeds zstd's own bound");
             }
         }
     }

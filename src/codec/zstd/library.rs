@@ -18,8 +18,8 @@ fn check_version(version: u32) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "the system's zstd library has version {}.{}, and this program needs {}.{}: build it without \
-         ZSTD_SYS_USE_PKG_CONFIG, which takes the library that comes with it",
+        "the system's zstd library has version {}.{}, but this program needs {}.{}: build it \
+         without ZSTD_SYS_USE_PKG_CONFIG to use the bundled library",
         found.0, found.1, expected.0, expected.1
     ))
 }
@@ -37,6 +37,6 @@ mod tests {
             assert_eq!(check_version(version).is_ok(), accepted, "{version}");
         }
         let refused = check_version(10_408).unwrap_err();
-        assert!(refused.starts_with("the system's zstd library has version 1.4, and this program needs 1.5"));
+        assert!(refused.starts_with("the system's zstd library has version 1.4, but this program needs 1.5"));
     }
 }

@@ -275,7 +275,7 @@ fn differences(report: &DiffReport) -> Vec<(&'static str, String)> {
     differences.extend(equal_latents(&report.latents).map(|text| ("latents", text)));
     if report.unlisted > 0 {
         differences
-            .push(("also", format!("{} differ, too, and are not listed", count(report.unlisted, "member"))));
+            .push(("also", format!("{} also differ, but are not listed", count(report.unlisted, "member"))));
     }
     let unequal = report.chunks.iter().filter_map(|chunk| Some((&chunk.kind, described(chunk.result)?)));
     differences.extend(unequal.map(|(kind, text)| ("chunk", format!("{kind}: {text}"))));

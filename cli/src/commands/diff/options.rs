@@ -35,6 +35,6 @@ pub(crate) struct DiffArgs {
 fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(tolerance) if (0.0..f64::INFINITY).contains(&tolerance) => Ok(tolerance),
-        _ => Err("expected a number from 0 on, such as 1e-3".into()),
+        _ => Err("expected a number of 0 or more, such as 1e-3".into()),
     }
 }

@@ -142,7 +142,7 @@ pub(crate) fn run(args: &MergeArgs, context: &mut Context<'_>) -> Result<()> {
         text = text.saturating_add(reader.manifest_json().len() as u64);
         ensure!(
             text <= MERGED_TEXT,
-            "{}: its table and those of the files before it come to more than {}; merge fewer files at a time",
+            "{}: its table and those of the files before it exceed {} together; merge fewer files at a time",
             shown(path),
             human_size(MERGED_TEXT)
         );
@@ -183,7 +183,8 @@ fn refuse_own_result(paths: &[PathBuf], args: &MergeArgs) -> Result<()> {
     let is_named = args.files.files.iter().any(is_output);
     ensure!(
         is_named || !paths.iter().any(is_output),
-        "{} is to be written, and is among the files that were found; name the files, or write it elsewhere",
+        "the output {} is also among the files that were found; name the files, or write the \
+         output elsewhere",
         shown(&args.output)
     );
     Ok(())
@@ -291,7 +292,7 @@ fn collision(parcel: &Parcel<'_>, input: &Input<'_>, args: &MergeArgs) -> anyhow
     let hint = if args.prefix {
         "`gen5 repack --rename` gives one of them another key"
     } else {
-        "--prefix puts the names of the files before the keys, --stack joins latents of one key"
+        "--prefix puts the file names before the keys, and --stack joins latents with the same key"
     };
     anyhow::anyhow!("the key {key:?} is used twice, in {there} and in {}; {hint}", shown(input.path))
 }
@@ -300,17 +301,17 @@ fn collision(parcel: &Parcel<'_>, input: &Input<'_>, args: &MergeArgs) -> anyhow
 fn join<'a>(parcel: &mut Parcel<'a>, latent: Latent, input: &Input<'a>) -> Result<[usize; 2]> {
     let key = latent.key().unwrap_or_default();
     if is_from(parcel, input) {
-        bail!("{}: the key {key:?} is there several times, so that it cannot be stacked", shown(input.path));
+        bail!("{}: several latents have the key {key:?}, so they cannot be stacked", shown(input.path));
     }
     let whole = (parcel.shape.split_first(), latent.shape().split_first());
     let (Some((&start, axes)), Some((&rows, others))) = whole else {
-        bail!("latent {key:?} is a scalar, which has no axis to be stacked along");
+        bail!("latent {key:?} is a scalar, which has no axis to stack along");
     };
     if axes != others || parcel.dtype() != latent.dtype() {
         let there = parcel.sources.first().map(|source| shown(source.path)).unwrap_or_default();
         bail!(
-            "latent {key:?} is {} of {} in {there} and {} of {} in {}; to be stacked, types and all axes but the first \
-             have to agree",
+            "latent {key:?} is {} of {} in {there} and {} of {} in {}; to stack them, their \
+             dtypes and all axes but the first must match",
             dimensions(&parcel.shape, "x"),
             parcel.dtype(),
             dimensions(latent.shape(), "x"),
@@ -354,8 +355,8 @@ fn model_info(
         size += merged_file.size();
         ensure!(
             size <= most,
-            "{}: what {MERGED_FROM} would say of it and of the files before it comes to more than {}, the most that the table \
-             of a file may have; merge fewer files",
+            "{}: the {MERGED_FROM} entries of it and of the files before it would exceed {}, the \
+             limit on a file's table; merge fewer files",
             shown(input.path),
             human_size(most)
         );
@@ -413,7 +414,7 @@ fn note_what_is_left(inputs: &[Input<'_>], output: &mut Output<'_>) {
                 more => format!(" (and of {more} more)"),
             };
             let kept = if in_first.iter().any(|(kind, _)| name_of(*kind) == name) {
-                format!("what {first} has is kept")
+                format!("the new file keeps that of {first}")
             } else {
                 format!("{first}, the first file, has none")
             };

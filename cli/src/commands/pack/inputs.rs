@@ -100,8 +100,8 @@ fn paths(arg: &LatentArg) -> Result<Vec<PathBuf>> {
         let files = count(paths.len(), "file");
         let folder = shown(folder_of(first));
         return Err(usage_error(format!(
-            "{key}={pattern}: the pattern matches {files}, too many for one key; --from {key}={folder} makes one latent of \
-             all files of the folder"
+            "{key}={pattern}: the pattern matches {files}, too many for one key; --from \
+             {key}={folder} makes one latent of all files in the folder"
         )));
     }
     Ok(paths)
@@ -116,7 +116,7 @@ fn note_found(found: &folder::Folder, path: &Path, output: &mut Output<'_>) {
     };
     let others = match found.others {
         0 => String::new(),
-        others => format!("; {} passed over", count(others, "other")),
+        others => format!("; {} skipped", count(others, "other")),
     };
     output.note(&format!("{}: {files} as {latents}{others}", shown(path)));
 }

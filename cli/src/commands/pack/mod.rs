@@ -83,7 +83,8 @@ fn refuse_repeated_keys(latents: &[LatentArray]) -> Result<()> {
             let key = &latent.key;
             let name = latent.name();
             bail!(
-                "the key {key:?} is used twice, by {other} and {name}: give another, as --latent KEY=FILE or --from KEY=DIR"
+                "the key {key:?} is used twice, by {other} and {name}: give another key, as \
+                 --latent KEY=FILE or --from KEY=DIR"
             );
         }
     }

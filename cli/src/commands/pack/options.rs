@@ -27,7 +27,7 @@ pub(crate) struct PackArgs {
     /// file (which can also be bfloat16) under their own names. KEY=FILE sets the key, and
     /// FILE:NAME selects a single array. FILE can be a pattern such as 'steps/*.npy', or - for
     /// standard input. ComfyUI's .latent files and the caches of kohya's sd-scripts and
-    /// musubi-tuner are recognised: their other data is also kept, and `unpack --format original`
+    /// musubi-tuner are recognized: their other data is also kept, and `unpack --format original`
     /// restores it
     #[arg(long = "latent", value_name = "[KEY=]FILE", required_unless_present = "folders", num_args = 1..,
         value_parser = OsStringValueParser::new().try_map(LatentArg::parse))]

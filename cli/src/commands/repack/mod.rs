@@ -87,7 +87,7 @@ fn refuse_incompatible_words(args: &RepackArgs) -> Result<()> {
         (_, Some(StoredType::Bfloat16)) => "--dtype bfloat16",
         _ => return Ok(()),
     };
-    Err(usage_error(format!("{words} makes a file of version 1.1, and --compatible is one of 1.0")))
+    Err(usage_error(format!("{words} needs version 1.1, but --compatible writes version 1.0")))
 }
 
 /// Whether to keep a chunk other than a latent.
@@ -166,7 +166,9 @@ fn refuse_clashes(parcels: &[Parcel<'_>], names: &[&str]) -> Result<()> {
     }
     match names.iter().find(|new| seen.get(*new).is_some_and(|&count| count > 1)) {
         Some(new) => {
-            bail!("--rename …={new}: the file would have several latents of that key; --drop leaves one out")
+            bail!(
+                "--rename …={new}: the file would have several latents with that key; --drop leaves one out"
+            )
         }
         None => Ok(()),
     }
@@ -240,7 +242,8 @@ fn refuse_what_does_not_fit(
     if size > u64::from(u32::MAX) {
         let size = human_size(size);
         bail!(
-            "{file}: a file of version 1.0 holds less than 4 GiB, and its raw latents come to {size}; --compress zstd may help"
+            "{file}: a file of version 1.0 holds less than 4 GiB, but its raw latents take \
+             {size}; --compress zstd may help"
         );
     }
     Ok(())

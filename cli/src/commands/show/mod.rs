@@ -68,12 +68,11 @@ pub(crate) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<()> {
     }
     if protocol.is_none() {
         let why = if output.is_terminal {
-            "going by TERM the terminal shows text alone"
+            "according to TERM, the terminal shows only text"
         } else {
-            "the output is no terminal"
+            "the output is not a terminal"
         };
-        output
-            .note(&format!("pictures are left out, since {why}; --protocol blocks writes them all the same"));
+        output.note(&format!("pictures are left out because {why}; --protocol blocks writes them anyway"));
     }
     Ok(())
 }

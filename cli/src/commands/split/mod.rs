@@ -305,8 +305,8 @@ fn count_of_files(reader: &Reader, args: &SplitArgs) -> Result<usize> {
             let count = reader.latents().len();
             ensure!(
                 count <= MADE_FILES,
-                "{file}: {count} latents would make as many files, and more than {MADE_FILES} are too many; gen5 repack \
-                 --only KEY takes some out into one"
+                "{file}: {count} latents would make as many files, but the limit is \
+                 {MADE_FILES}; gen5 repack --only KEY copies some into one file"
             );
             Ok(count)
         }
@@ -315,7 +315,8 @@ fn count_of_files(reader: &Reader, args: &SplitArgs) -> Result<usize> {
             let count = all.div_ceil(rows.get());
             ensure!(
                 count <= MADE_FILES,
-                "{file}: --rows {rows} makes {count} files, and more than {MADE_FILES} are too many; --rows {} makes fewer",
+                "{file}: --rows {rows} makes {count} files, but the limit is {MADE_FILES}; \
+                 --rows {} makes fewer",
                 all.div_ceil(MADE_FILES)
             );
             Ok(count)
@@ -335,14 +336,14 @@ fn refuse_repetition(common: &Common<'_>, shares: &Shares, files: usize, args: &
     let file = shown(&args.file);
     ensure!(
         shares.size() <= room,
-        "{file}: {} would repeat more than {} of {MERGED_FROM}, which --room allows; gen5 set --unset {MERGED_FROM} takes it \
-         out of the file",
+        "{file}: {} would repeat more than {} of {MERGED_FROM}, the limit of --room; gen5 set \
+         --unset {MERGED_FROM} removes it from the file",
         count(files, "file"),
         human_size(room)
     );
     let mut ways = Vec::new();
     if together(each - common.size_of_chunks()) <= room {
-        ways.push("--latents-only leaves image, environment and the like out".to_owned());
+        ways.push("--latents-only leaves out the image, the environment and the like".to_owned());
     }
     let most_files = usize::try_from((room - shares.size()) / each.max(1)).unwrap_or(usize::MAX);
     if let (Some(rows), 1..) = (args.rows, most_files) {
@@ -353,8 +354,8 @@ fn refuse_repetition(common: &Common<'_>, shares: &Shares, files: usize, args: &
     }
     ways.push(format!("--room {} allows it", together(each).div_ceil(MIB)));
     bail!(
-        "{file}: metadata, image, environment and chunks of unknown types, {}, would be in each of {}, {} together, and \
-         --room allows {}: {}",
+        "{file}: metadata, image, environment and chunks of unknown types, {}, would be in each \
+         of {}, {} in total, but --room allows {}: {}",
         human_size(each),
         count(files, "file"),
         human_size(together(each)),

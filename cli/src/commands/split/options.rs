@@ -56,7 +56,7 @@ pub(crate) struct SplitArgs {
 
 /// Parses the number of rows for each file.
 fn rows(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "expected how many rows a file is to have, from 1 on, such as 16".into())
+    text.parse().map_err(|_| "expected the number of rows in each file, 1 or more, such as 16".into())
 }
 
 /// How to divide latents among files.

@@ -77,7 +77,7 @@ impl Shares {
         {
             shares.parts.values_mut().for_each(|share| share.merged_files.clear());
             output.note(&format!(
-                "{}: {MERGED_FROM} is not as it has to be: {error:#}; it is left out",
+                "{}: {MERGED_FROM} is not valid: {error:#}; it is left out",
                 shown(&args.file)
             ));
         }

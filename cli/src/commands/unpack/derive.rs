@@ -19,8 +19,8 @@ use crate::embedded::members;
 use crate::names::NAMELESS;
 
 /// The note for derived kohya caches.
-pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb are those of an uncropped image of 8 pixels for \
-                                            each value of a latent: the file does not tell the true ones";
+pub(super) const SIZES_ARE_DERIVED: &str = "original_size and crop_ltrb assume an uncropped image of 8 pixels for \
+                                            each value of a latent: the file does not record the true ones";
 
 /// A latent or a row that becomes a file.
 pub(super) struct Unit<'a> {

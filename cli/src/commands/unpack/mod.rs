@@ -85,7 +85,8 @@ struct UnpackReport<'a> {
 pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
     let Context { input, output } = context;
     if args.unscale.is_some() && !matches!(args.format, Format::Comfyui | Format::Kohya) {
-        let problem = "--unscale is for --format comfyui and kohya; all else is written with the values that are stored";
+        let problem = "--unscale applies only to --format comfyui and kohya; other formats are written \
+             with the stored values";
         return Err(usage_error(problem));
     }
     check_destination(&args.output, args.force)?;
@@ -129,7 +130,7 @@ pub(crate) fn run(args: &UnpackArgs, context: &mut Context<'_>) -> Result<()> {
 
     let drift = match environment {
         Err(error) => {
-            output.note(&format!("environment.json is as it is stored, but {error:#}"));
+            output.note(&format!("environment.json is written as stored, but {error:#}"));
             output.remember(Status::of_library(&error));
             None
         }

@@ -33,7 +33,7 @@ pub(crate) struct UnpackArgs {
     /// kohya, whose programs expect latents as a VAE produces them (kohya: except those of FLUX.1).
     /// auto selects the model by its name and reports the choice; sd15 also suits Stable Diffusion
     /// 2, and sd3 also suits 3.5; none means that latents are already unscaled. Latents packed from
-    /// files of these programs are recognised as unscaled
+    /// files of these programs are recognized as unscaled
     #[arg(long, value_enum, value_name = "MODEL")]
     pub(crate) unscale: Option<PreviewArg>,
 

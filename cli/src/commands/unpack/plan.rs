@@ -107,7 +107,7 @@ fn is_member_name(name: &str) -> bool {
 
 /// The metadata by member.
 fn model_info(reader: &Reader) -> Result<Extra> {
-    members(&without_bare_words(reader.model_info_json())).context("the metadata is no JSON object")
+    members(&without_bare_words(reader.model_info_json())).context("the metadata is not a JSON object")
 }
 
 /// The metadata as texts: strings as they are, other values as JSON.
@@ -190,7 +190,7 @@ impl<'a> Planner<'a> {
             let files = count(wanted.len(), "file");
             self.plan
                 .notes
-                .push(format!("{files} written as packed: --unscale is for latents of no such file"));
+                .push(format!("{files} written as packed: --unscale does not apply to their latents"));
         }
         let left = self.left();
         match layout {
@@ -208,13 +208,13 @@ impl<'a> Planner<'a> {
                 }
             }
             Some(_) => self.plan.notes.push(format!(
-                "{} of no musubi-tuner cache passed over: a cache tells the model's architecture, and nothing else does",
+                "{} skipped: only a musubi-tuner cache records the model's architecture",
                 count(left.len(), "latent")
             )),
         }
         let layout = layout.map_or("any", FileLayout::name);
         let why = self.plan.notes.join("; ");
-        ensure!(!self.plan.files.is_empty(), "there is nothing to be written as a file of {layout}: {why}");
+        ensure!(!self.plan.files.is_empty(), "there is nothing to write as a file of {layout}: {why}");
         Ok(self.plan)
     }
 
@@ -228,7 +228,7 @@ impl<'a> Planner<'a> {
             ensure!(names.insert(&member.name), "two of its arrays are called {shown}");
             ensure!(
                 container == Container::Npy || is_member_name(&member.name),
-                "no array of a file can be called {shown}"
+                "{shown} is not a valid name for an array"
             );
             pieces.push(self.piece(source, member, container)?);
         }
@@ -238,7 +238,7 @@ impl<'a> Planner<'a> {
         if source.layout == FileLayout::Comfyui && is_unmarked && !pieces.iter().any(is_scaled) {
             pieces.push(marker());
         }
-        ensure!(container != Container::Npy || pieces.len() == 1, "a .npy file holds one array");
+        ensure!(container != Container::Npy || pieces.len() == 1, "a .npy file holds only one array");
         let texts = if source.metadata.is_empty() {
             Arc::clone(&self.no_texts)
         } else {
@@ -268,16 +268,16 @@ impl<'a> Planner<'a> {
         };
         let shown = escape(key);
         let latent =
-            *self.by_key.get(key.as_str()).with_context(|| format!("there is no latent {shown} for it"))?;
+            *self.by_key.get(key.as_str()).with_context(|| format!("the file has no latent {shown}"))?;
         ensure!(
             self.used.insert((latent.index(), member.row)),
-            "latent {shown} is in two files, or twice in one"
+            "latent {shown} occurs in two files, or twice in one"
         );
         let of_row = latent.shape().get(usize::from(member.row.is_some())..).unwrap_or_default();
         let long = |shape: &[usize]| shape.iter().copied().filter(|axis| *axis != 1).collect::<Vec<_>>();
         ensure!(
             long(of_row) == long(&shape),
-            "latent {shown} has the shape {of_row:?} now, and it was {shape:?}; --format npy takes it as it is"
+            "latent {shown} now has the shape {of_row:?}, not {shape:?}; --format npy writes it as it is"
         );
         let there = match member.kind()? {
             Type::Latent(there) => container.holds(there),
@@ -292,13 +292,14 @@ impl<'a> Planner<'a> {
                 let file = escape(&source.file);
                 let note = if is_scaled {
                     format!(
-                        "latent {shown} is written unscaled as {dtype}, with {}: {file} had it scaled as {there}, from \
-                         which its values would not all be the same",
+                        "latent {shown} is written unscaled as {dtype}, with {}: {file} had it \
+                         scaled as {there}, which would not preserve all its values",
                         comfyui::MARKER
                     )
                 } else {
                     format!(
-                        "latent {shown} is written as {dtype}: {file} had {there}, which does not hold all its values any more"
+                        "latent {shown} is written as {dtype}: {file} had {there}, which can no \
+                         longer hold all its values"
                     )
                 };
                 self.plan.notes.push(note);
@@ -382,21 +383,21 @@ impl<'a> Planner<'a> {
             derived.extend(files);
             ensure!(
                 self.plan.files.len() + derived.len() <= MADE_FILES,
-                "more than {MADE_FILES} files would be made; --format safetensors makes one"
+                "more than {MADE_FILES} files would be made; --format safetensors makes only one"
             );
             ensure!(
                 repeated <= REPEATED_BY_UNPACK,
-                "keys, prompt and workflow would be repeated for each file, which comes to more than {}; --format \
-                 safetensors has them once",
+                "keys, prompt and workflow would be repeated in each file, more than {} in \
+                 total; --format safetensors stores them once",
                 human_size(REPEATED_BY_UNPACK)
             );
         }
         for (latents, why) in [
-            (companions, "they go with others in files of another layout, as masks do"),
-            (no_images, "they are no images of channels, height and width"),
+            (companions, "they accompany other latents in files of another layout, as masks do"),
+            (no_images, "they are not images of channels, height and width"),
         ] {
             if !latents.is_empty() {
-                self.plan.notes.push(format!("{} passed over: {why}", count(latents.len(), "latent")));
+                self.plan.notes.push(format!("{} skipped: {why}", count(latents.len(), "latent")));
             }
         }
         self.plan.notes.extend(unscale.notes());
@@ -437,7 +438,7 @@ fn note_of_torn(torn: &[&SourceFile], by_key: &HashMap<&str, &Latent>) -> Option
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
-    Some(format!("{}{more}: not written again, since {what} {key} is not there", first.file))
+    Some(format!("{}{more}: not restored, because {what} {key} is missing", first.file))
 }
 
 fn container(layout: FileLayout) -> Container {

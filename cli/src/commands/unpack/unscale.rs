@@ -50,31 +50,32 @@ impl Unscale {
             Previews::By(model) => {
                 let name = model.name();
                 let channels = model.channels();
-                ensure!(channels == layout.channels(), "{}, and those of {name} have {channels}", has());
+                ensure!(channels == layout.channels(), "{}, but those of {name} have {channels}", has());
                 (model, None)
             }
             Previews::Auto => {
                 // The number of channels alone is too little evidence for changing values.
                 let guess = guess.filter(|guess| guess.by_name).with_context(|| {
                     format!(
-                        "{}, and the model is \"{}\": that does not tell how it is scaled; --unscale sd15, sdxl, sd3 or flux \
-                         does, and none has it written as it is",
+                        "{}, and the model is \"{}\", which does not determine its scale: give \
+                         it with --unscale sd15, sdxl, sd3 or flux, or write it as stored with \
+                         --unscale none",
                         has(),
                         escape(&self.model)
                     )
                 })?;
-                (guess.preview, Some(format!(", going by {}", guess.why)))
+                (guess.preview, Some(format!(", judging by {}", guess.why)))
             }
         };
         let name = model.name();
         let program = self.program.name();
         if self.takes_scaled(model) {
             let why = why.unwrap_or_default();
-            self.note(latent, format!("written as stored: {program} takes those of {name} scaled{why}"));
+            self.note(latent, format!("written as stored: {program} expects those of {name} scaled{why}"));
             return Ok(None);
         }
         if let Some(why) = why {
-            self.note(latent, format!("unscaled as those of {name} are{why}"));
+            self.note(latent, format!("unscaled as latents of {name}{why}"));
         }
         Ok(Some(model.normalization()))
     }
@@ -90,18 +91,18 @@ impl Unscale {
         let program = self.program.name();
         match (is_unscaled, takes_scaled) {
             (true, true) => {
-                self.note(latent, format!("written unscaled, as stored, and {program} takes them scaled"));
+                self.note(latent, format!("written unscaled, as stored, but {program} expects them scaled"));
             }
             (false, false) => {
                 let what = format!(
-                    "written as stored, and {program} takes latents unscaled, as a VAE gives them: if they are a sampler's, \
-                     --unscale auto undoes the model's scale"
+                    "written as stored, but {program} expects unscaled latents, as a VAE returns \
+                     them: if they are from a sampler, --unscale auto undoes the model's scale"
                 );
                 self.note(latent, what);
             }
             // The explicit request cannot be fulfilled.
             (true, false) if matches!(self.by, Some(Previews::By(_))) => {
-                self.note(latent, "written as stored, since unscaled already".to_owned());
+                self.note(latent, "written as stored, because already unscaled".to_owned());
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Array layouts of programs in the ecosystem, recognised by content.
+//! Array layouts of programs in the ecosystem, recognized by content.
 //!
 //! A layout identifies the latents among a file's arrays, and its other data: texts, and small
 //! arrays of types that latents cannot have. `model_info` keeps all of this as a [`SourceFile`], so

@@ -103,7 +103,7 @@ impl SourceArray {
     /// If the type is unknown.
     pub fn kind(&self) -> Result<Type> {
         Type::of_name(&self.dtype)
-            .with_context(|| format!("{}: there is no dtype {}", escape(&self.name), escape(&self.dtype)))
+            .with_context(|| format!("{}: unknown dtype {}", escape(&self.name), escape(&self.dtype)))
     }
 
     /// The bytes of the kept values.
@@ -117,10 +117,10 @@ impl SourceArray {
             bail!("{name} has neither a latent's key nor values");
         };
         let bytes = from_json(other, values.0.get())
-            .with_context(|| format!("{name}: its values are not of the dtype {}", escape(&self.dtype)))?;
+            .with_context(|| format!("{name}: its values do not have the dtype {}", escape(&self.dtype)))?;
         ensure!(
             Type::Other(other).size_of_array(&self.shape) == Some(bytes.len() as u64),
-            "{name} has {} values, which are not those of its shape",
+            "{name} has {} values, which does not match its shape",
             bytes.len() / other_size(other)
         );
         Ok(bytes)
@@ -425,13 +425,13 @@ mod tests {
             ("float64", "\"0000000000000x00\""),
         ] {
             let error = member(dtype, &[1], values).bytes().unwrap_err().to_string();
-            assert_eq!(error, format!("x: its values are not of the dtype {dtype}"), "{values}");
+            assert_eq!(error, format!("x: its values do not have the dtype {dtype}"), "{values}");
         }
         for shape in [&[3][..], &[], &[usize::MAX, 2], &[usize::MAX, usize::MAX]] {
             let error = member("int32", shape, "[1,2]").bytes().unwrap_err().to_string();
-            assert_eq!(error, "x has 2 values, which are not those of its shape");
+            assert_eq!(error, "x has 2 values, which does not match its shape");
         }
-        assert_eq!(member("int9", &[1], "[1]").bytes().unwrap_err().to_string(), "x: there is no dtype int9");
+        assert_eq!(member("int9", &[1], "[1]").bytes().unwrap_err().to_string(), "x: unknown dtype int9");
         assert!(member("float32", &[1], "[1]").bytes().is_err());
     }
 

@@ -79,7 +79,7 @@ impl Files {
     }
 
     fn add_folder(&mut self, folder: &Path, recursive: bool) -> Result<()> {
-        ensure!(recursive, "{} is a folder; -r looks at all .gen5 files below it", shown(folder));
+        ensure!(recursive, "{} is a folder; -r reads all .gen5 files below it", shown(folder));
         self.several = true;
         let found = below(folder)?;
         ensure!(!found.is_empty(), "there is no .gen5 file below {}", shown(folder));
@@ -110,7 +110,7 @@ fn below(folder: &Path) -> Result<Vec<FoundPath>> {
 }
 
 fn not_looked_at(path: &Path, cause: &io::Error) -> anyhow::Error {
-    anyhow!("could not look at {}: {cause}", shown(path))
+    anyhow!("could not inspect {}: {cause}", shown(path))
 }
 
 /// The files that a path selects: the path itself, or the sorted matches of a pattern, without
@@ -135,7 +135,7 @@ fn matches(path: &Path) -> Option<Result<Vec<FoundPath>>> {
         return None;
     }
     let pattern = Pattern::parse(path)
-        .with_context(|| format!("{} is there neither as a file nor, as a pattern, valid", shown(path)));
+        .with_context(|| format!("{} is neither an existing file nor a valid pattern", shown(path)));
     Some(pattern.map(|Pattern { start, steps, only_folders }| {
         let mut found = find_paths(start, &steps);
         found.retain(|(path, result)| !only_folders || result.is_err() || path.is_dir());

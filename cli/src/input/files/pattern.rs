@@ -42,7 +42,7 @@ pub(super) enum Invalid {
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OpenClass => "a [ needs its ] in the same name; [[] matches the character [",
+            Self::OpenClass => "a [ needs a closing ] in the same name; [[] matches the character [",
             Self::PartialAnyFolders => "** matches folders, and must be a whole name, as in **/*.gen5",
         })
     }

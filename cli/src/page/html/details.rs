@@ -78,9 +78,9 @@ fn sections(content: &Content) -> Markup {
         section {
             h2 { "Hashes" }
             @match &content.integrity {
-                Integrity::Verified => p { "Every payload was hashed, and is what was stored." },
+                Integrity::Verified => p { "Every payload was hashed and matches its record." },
                 Integrity::Damaged(damage) => p {
-                    (damage.len()) " of " (count(content.chunks, "chunk")) " are not what was stored."
+                    (damage.len()) " of " (count(content.chunks, "chunk")) " do not match their records."
                 },
                 Integrity::Unchecked => p { "They were not compared." },
             }
@@ -101,7 +101,7 @@ fn stored_image(image: &ShownImage, metadata: &ShownMetadata) -> Markup {
                     @if let Some(picture) = picture { (shown(picture, &described(metadata), "", true)) }
                     figcaption {
                         "Stored image: " (kind) ", " (width) " × " (height) ", " (size)
-                        @if picture.is_none() { "; there is no room for it in this page" }
+                        @if picture.is_none() { "; there is no room for it on this page" }
                         @if *is_scaled { "; shown smaller" }
                     }
                 }
@@ -128,7 +128,7 @@ fn metadata(metadata: &ShownMetadata) -> Markup {
         return html! {
             section.metadata {
                 h2 { "Metadata" }
-                p.error { "Not as the format has it (" (line(problem)) "); as stored:" }
+                p.error { "Not valid (" (line(problem)) "); as stored:" }
                 pre.long tabindex="0" { (raw.json_lines()) }
             }
         };
@@ -198,7 +198,7 @@ fn environment(environment: &ShownEnvironment) -> Markup {
 
 fn drift(comparison: &SortedDrift) -> Markup {
     let drift = comparison.drift();
-    let text = |side: Option<&str>| line(side.unwrap_or("not there"));
+    let text = |side: Option<&str>| line(side.unwrap_or("missing"));
     html! {
         p { "Compared with the machine that made this page: " (comparison.summary()) "." }
         @if !drift.is_empty() {
