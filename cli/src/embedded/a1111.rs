@@ -16,7 +16,7 @@ use crate::embedded::generation::snake_case;
 
 /// Parses text of this format with `\n` as line breaks, recognized by a block of pairs or at least a
 /// negative prompt.
-pub fn parse(text: &str) -> Option<Generation> {
+pub(super) fn parse(text: &str) -> Option<Generation> {
     let text = text.trim();
     if is_xml(text) {
         return None;

@@ -7,16 +7,13 @@ use gen5::metadata::Extra;
 
 use super::{Generation, MAX_SETTINGS, json};
 
-/// Parses text of this format, alone or in XMP.
-pub fn parse(text: &str) -> Option<Generation> {
-    match comment_of_xmp(text) {
-        Some(comment) => read(&comment),
-        None => read(text),
-    }
+/// Parses XMP with an object of this format.
+pub(super) fn parse(xmp: &str) -> Option<Generation> {
+    read(&json::object(&comment_of_xmp(xmp)?)?)
 }
 
-fn read(text: &str) -> Option<Generation> {
-    let members = json::object(text)?;
+/// Reads an object of this format.
+pub(super) fn read(members: &Extra) -> Option<Generation> {
     let has = |name| members.get(name).is_some();
     if !has("c") || !(has("uc") || has("v2")) || !(has("sampler") || has("steps")) {
         return None;
@@ -115,7 +112,6 @@ mod tests {
         let escaped = object.replace('&', "&amp;").replace('"', "&quot;");
         let half = object.replace('&', "&amp;");
         for text in [
-            object.to_owned(),
             format!(
                 "<x:xmpmeta><exif:UserComment><rdf:Alt><rdf:li xml:lang=\"x-default\">{escaped}</rdf:li>"
             ),
@@ -128,10 +124,11 @@ mod tests {
                 (Some("a \"b\" & c"), Some(20), Some(5))
             );
         }
-        for text in
-            ["", "<", "<exif:UserComment>{", "<exif:UserComment>a", "{\"c\": \"a\"}", "{\"c\":1,\"uc\":2}"]
-        {
-            assert_eq!(parse(text), None, "{text}");
+        for xmp in ["", "<", "<exif:UserComment>{", "<exif:UserComment>a", object] {
+            assert_eq!(parse(xmp), None, "{xmp}");
+        }
+        for object in [r#"{"c": "a"}"#, r#"{"c": 1, "uc": 2}"#] {
+            assert_eq!(read(&json::object(object).unwrap()), None, "{object}");
         }
     }
 
@@ -139,7 +136,7 @@ mod tests {
     fn the_second_level_fills_gaps() {
         let text = r#"{"c":"a","sampler":"DDIM","seed":5,"v2":{"seed":6,"steps":8,"sampler":3,"guidanceScale":2.5,
             "model":"sea_f16.ckpt","loras":[{"file":"ink_lora_f16.ckpt","weight":0.5},{"file":"x.ckpt","weight":0}]}}"#;
-        let found = read(text).unwrap();
+        let found = read(&json::object(text).unwrap()).unwrap();
         assert_eq!((found.seed, found.steps, found.cfg_scale), (Some(5), Some(8), Some(2.5)));
         assert_eq!((found.sampler.as_deref(), found.model_name.as_deref()), (Some("DDIM"), Some("sea_f16")));
         assert_eq!(found.tags, ["ink_lora_f16"]);

@@ -1,19 +1,19 @@
 //! The format of Easy Diffusion: `prompt`, `num_inference_steps`, `use_stable_diffusion_model` and
 //! others, or `Prompt`, `Steps`, `Stable Diffusion model`, as separate texts or as a JSON object.
 
+use gen5::metadata::Extra;
+
 use super::generation::snake_case;
 use super::{Generation, MAX_SETTINGS, Text, json};
 
-/// Parses the texts of an image, whose keywords are the names of settings, or the object in one of
-/// them.
-pub fn read(texts: &[Text]) -> Option<Generation> {
+/// Reads the texts of an image, whose keywords are the names of settings.
+pub(super) fn read_all(texts: &[Text]) -> Option<Generation> {
     let settings = texts.iter().map(|text| (text.keyword.as_str(), Value::Text(&text.text)));
-    from_settings(&settings.collect::<Vec<_>>()).or_else(|| texts.iter().find_map(|text| parse(&text.text)))
+    from_settings(&settings.collect::<Vec<_>>())
 }
 
-/// Parses text that is an object.
-fn parse(text: &str) -> Option<Generation> {
-    let members = json::object(text)?;
+/// Reads an object of this format.
+pub(super) fn read(members: &Extra) -> Option<Generation> {
     from_settings(&members.iter().map(|(name, value)| (name, Value::Json(value))).collect::<Vec<_>>())
 }
 
@@ -152,7 +152,7 @@ mod tests {
             ("lora_alpha", weight),
         ];
         let texts = texts.map(|(keyword, text)| Text { keyword: keyword.into(), text: text.into() });
-        read(&texts).unwrap().tags
+        read_all(&texts).unwrap().tags
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
             r#"{"use_stable_diffusion_model": "a"}"#,
             r#"{"Steps": 1, "Prompt": "a"}"#,
         ] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(read(&json::object(text).unwrap()), None, "{text}");
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The format of Fooocus: a JSON object. Its other scheme uses the format of AUTOMATIC1111, and
 //! `a1111` reads it.
 
+use gen5::metadata::Extra;
+
 use super::generation::snake_case;
 use super::{Generation, MAX_SETTINGS, json};
 
-/// Parses text of this format. Older versions use labels as names (`Base Model`), newer ones snake
+/// Reads an object of this format. Older versions use labels as names (`Base Model`), newer ones snake
 /// case.
-pub fn parse(text: &str) -> Option<Generation> {
-    let members = json::object(text)?;
+pub(super) fn read(members: &Extra) -> Option<Generation> {
     let named = |name: &str| {
         members.iter().find(|(known, _)| snake_case(known) == name).and_then(|(_, value)| json::text(value))
     };
@@ -59,6 +60,10 @@ fn lora(generation: &mut Generation, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Option<Generation> {
+        read(&json::object(text)?)
+    }
 
     #[test]
     fn labels_are_names() {

@@ -1,11 +1,12 @@
 //! The format of Fooocus-MRE, a variant of Fooocus: a JSON object with the prompt before and after
 //! styles, `{"prompt": …, "real_prompt": […], "cfg": 7.0, "base_model": …, "l1": …, "w1": 0.5}`.
 
+use gen5::metadata::Extra;
+
 use super::{Generation, json};
 
-/// Parses text of this format.
-pub fn parse(text: &str) -> Option<Generation> {
-    let members = json::object(text)?;
+/// Reads an object of this format.
+pub(super) fn read(members: &Extra) -> Option<Generation> {
     members.get("real_prompt")?;
     members.get("base_model")?;
     let mut generation = Generation::new("Fooocus-MRE");
@@ -33,6 +34,10 @@ pub fn parse(text: &str) -> Option<Generation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Option<Generation> {
+        read(&json::object(text)?)
+    }
 
     #[test]
     fn loras_without_weight_are_not_used() {

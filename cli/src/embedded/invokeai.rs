@@ -5,12 +5,9 @@ use gen5::metadata::Extra;
 
 use super::{Generation, MAX_SETTINGS, json};
 
-/// Parses text in one of the three formats.
-pub fn parse(text: &str) -> Option<Generation> {
-    if let Some(members) = json::object(text) {
-        return metadata(&members).or_else(|| sd_metadata(&members));
-    }
-    dream(text)
+/// Reads an object in one of the two formats that are objects.
+pub(super) fn read(members: &Extra) -> Option<Generation> {
+    metadata(members).or_else(|| sd_metadata(members))
 }
 
 const GENERATOR: &str = "InvokeAI";
@@ -119,7 +116,7 @@ const SWITCHES: [(&str, &str); 14] = [
 
 /// `Dream`, written by the first versions: a quoted prompt, and switches with or without a space
 /// before the value.
-fn dream(text: &str) -> Option<Generation> {
+pub(super) fn dream(text: &str) -> Option<Generation> {
     let text = text.trim();
     if !text.starts_with('"') {
         return None;
@@ -161,13 +158,13 @@ mod tests {
             r#""a \"blue\" cat" -s50 -S7 -C7.5 -Ak_lms"#,
             r#""a \"blue\" cat" --steps=50 --seed 7 --cfg_scale=7.5 --sampler k_lms --hires_fix"#,
         ] {
-            let found = parse(text).unwrap();
+            let found = dream(text).unwrap();
             assert_eq!(found.prompt.as_deref(), Some("a \"blue\" cat"));
             assert_eq!((found.steps, found.seed, found.cfg_scale), (Some(50), Some(7), Some(7.5)));
             assert_eq!(found.sampler.as_deref(), Some("k_lms"));
         }
         for text in ["", "\"", "\"a\"", "\"a\" -s", "\"a -s 5", "a -s 5", "\"a\" -\u{e9}5"] {
-            assert!(parse(text).is_none(), "{text}");
+            assert!(dream(text).is_none(), "{text}");
         }
     }
 
@@ -176,7 +173,7 @@ mod tests {
         for text in
             ["{}", r#"{"app_version": "4"}"#, r#"{"image": {"seed": 1}}"#, r#"{"image": {"prompt": {}}}"#]
         {
-            assert!(parse(text).is_none(), "{text}");
+            assert!(read(&json::object(text).unwrap()).is_none(), "{text}");
         }
     }
 }

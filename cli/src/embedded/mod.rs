@@ -7,32 +7,33 @@
 //! constants here bound time and memory, nothing panics, and problems in a text are reported next to
 //! the rest of the result.
 
-pub mod a1111;
+mod a1111;
 mod block;
 mod civitai;
 pub mod comfyui;
-pub mod drawthings;
-pub mod easydiffusion;
+mod drawthings;
+mod easydiffusion;
 mod encoding;
 mod exif;
-pub mod fooocus;
-pub mod fooocus_mre;
+mod fooocus;
+mod fooocus_mre;
 mod generation;
-pub mod invokeai;
+mod invokeai;
 mod jpeg;
 mod json;
 mod loras;
-pub mod novelai;
+mod novelai;
 mod pairs;
 mod png;
 mod sdcpp;
-pub mod swarmui;
+mod swarmui;
 mod webp;
 
 use std::borrow::Cow;
 use std::io::Read;
 
 use flate2::bufread::ZlibDecoder;
+use gen5::metadata::Extra;
 
 pub use generation::Generation;
 pub(crate) use json::{members, without_bare_words};
@@ -104,18 +105,22 @@ pub fn read(image: &[u8]) -> Embedded {
 /// images move text to other places.
 pub fn understand(texts: &[Text]) -> Option<Generation> {
     let texts = &*normalized(texts);
-    let parsers: [fn(&str) -> Option<Generation>; 7] = [
-        invokeai::parse,
-        swarmui::parse,
-        fooocus_mre::parse,
-        fooocus::parse,
-        drawthings::parse,
-        a1111::parse,
-        comfyui::parse,
+    // A graph can have megabytes, so that it is parsed once for all formats that are objects.
+    let objects: Vec<Extra> = texts.iter().filter_map(|text| json::object(&text.text)).collect();
+    let of_objects: [fn(&Extra) -> Option<Generation>; 6] = [
+        easydiffusion::read,
+        invokeai::read,
+        swarmui::read,
+        fooocus_mre::read,
+        fooocus::read,
+        drawthings::read,
     ];
-    novelai::read(texts)
-        .or_else(|| easydiffusion::read(texts))
-        .or_else(|| parsers.iter().find_map(|parse| texts.iter().find_map(|text| parse(&text.text))))
+    let of_texts: [fn(&str) -> Option<Generation>; 4] =
+        [invokeai::dream, drawthings::parse, a1111::parse, comfyui::parse];
+    novelai::read_all(texts, &objects)
+        .or_else(|| easydiffusion::read_all(texts))
+        .or_else(|| of_objects.iter().find_map(|read| objects.iter().find_map(read)))
+        .or_else(|| of_texts.iter().find_map(|parse| texts.iter().find_map(|text| parse(&text.text))))
 }
 
 /// The texts as the parsers expect them: without zero bytes around them, without a byte order mark,

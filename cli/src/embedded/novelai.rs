@@ -4,14 +4,13 @@ use gen5::metadata::Extra;
 
 use super::{Generation, MAX_SETTINGS, Text, json};
 
-/// Parses the texts of a NovelAI image. In Exif, some are members of one object and others are
-/// fields.
-pub fn read(texts: &[Text]) -> Option<Generation> {
+/// Reads the texts of a NovelAI image. In Exif, some are members of one of the objects among the
+/// texts, and others are fields.
+pub(super) fn read_all(texts: &[Text], objects: &[Extra]) -> Option<Generation> {
     let texts: Vec<(&str, &str)> =
         texts.iter().map(|text| (text.keyword.as_str(), text.text.as_str())).collect();
     from_texts(&texts).or_else(|| {
-        texts.iter().find_map(|(_, text)| {
-            let members = json::object(text)?;
+        objects.iter().find_map(|members| {
             // Without its own `Comment`, the image's would be used, which has already failed.
             members.get("Comment")?;
             let inner: Vec<(&str, String)> = members
@@ -104,7 +103,7 @@ mod tests {
             ("NovelAI Diffusion V4 37442FCA", "NovelAI Diffusion V4", Some("37442FCA")),
             ("Stable Diffusion", "Stable Diffusion", None),
         ] {
-            let found = read(&[comment.clone(), text("Source", source)]).unwrap();
+            let found = read_all(&[comment.clone(), text("Source", source)], &[]).unwrap();
             assert_eq!((found.model_name.as_deref(), found.model_hash.as_deref()), (Some(name), hash));
         }
     }
@@ -112,8 +111,8 @@ mod tests {
     #[test]
     fn another_comment_is_not_its() {
         let comment = text("Comment", r#"{"steps": 28, "sampler": "k_euler"}"#);
-        assert!(read(std::slice::from_ref(&comment)).is_none());
-        assert!(read(&[comment.clone(), text("Software", "Paint")]).is_none());
-        assert!(read(&[comment, text("Software", "NovelAI")]).is_some());
+        assert!(read_all(std::slice::from_ref(&comment), &[]).is_none());
+        assert!(read_all(&[comment.clone(), text("Software", "Paint")], &[]).is_none());
+        assert!(read_all(&[comment, text("Software", "NovelAI")], &[]).is_some());
     }
 }

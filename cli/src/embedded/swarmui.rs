@@ -5,9 +5,8 @@ use gen5::metadata::Extra;
 
 use super::{Generation, MAX_SETTINGS, json};
 
-/// Parses text of this format. Numbers may be spelled as text, and lists with commas.
-pub fn parse(text: &str) -> Option<Generation> {
-    let members = json::object(text)?;
+/// Reads an object of this format. Numbers may be spelled as text, and lists with commas.
+pub(super) fn read(members: &Extra) -> Option<Generation> {
     let parameters = members.get("sui_image_params").and_then(json::object)?;
     let mut generation = Generation::new("SwarmUI");
     for (name, value) in parameters.iter() {
@@ -53,6 +52,10 @@ fn model_hash(generation: &mut Generation, models: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Option<Generation> {
+        read(&json::object(text)?)
+    }
 
     #[test]
     fn lists_are_arrays_or_have_commas() {

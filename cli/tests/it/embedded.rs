@@ -585,6 +585,106 @@ fn text_that_is_made_to_take_long_does_not() {
     }
 }
 
+/// A graph of 2,000 nodes whose first node is a sampler. `node` makes each of the others from its
+/// number and the name of the next one.
+fn graph_of_2000_nodes(node: impl Fn(usize, &str) -> Value) -> String {
+    let sampler = json!({
+        "class_type": "KSampler",
+        "inputs": {
+            "model": ["1", 0], "positive": ["1", 0], "negative": ["1", 0], "latent_image": ["1", 0],
+            "seed": 5, "steps": ["1", 0], "sampler_name": ["1", 0], "cfg": ["1", 0],
+        },
+    });
+    let others = (1..2000).map(|number| (number.to_string(), node(number, &(number + 1).to_string())));
+    let mut nodes: serde_json::Map<String, Value> = others.collect();
+    nodes.insert("0".into(), sampler);
+    Value::Object(nodes).to_string()
+}
+
+#[test]
+fn graphs_of_2000_nodes_take_less_than_50_ms() {
+    let node = |class: &str, inputs: Value| json!({"class_type": class, "inputs": inputs});
+    let fan = |number: usize, prefix: &str, count: usize| -> serde_json::Map<String, Value> {
+        let next = |at: usize| json!([(number + at).to_string(), 0]);
+        (1..=count).map(|at| (format!("{prefix}{at}"), next(at))).collect()
+    };
+    let graphs = [
+        ("reroutes", graph_of_2000_nodes(|_, next| node("Reroute", json!({"": [next, 0]})))),
+        (
+            "LoRAs",
+            graph_of_2000_nodes(|number, next| {
+                let inputs =
+                    json!({"model": [next, 0], "lora_name": format!("{number}"), "strength_model": 1});
+                node("LoraLoaderModelOnly", inputs)
+            }),
+        ),
+        (
+            "conditioning, each of two",
+            graph_of_2000_nodes(|number, _| {
+                node("ConditioningCombine", fan(number, "conditioning_", 2).into())
+            }),
+        ),
+        (
+            "conditioning, each of ten",
+            graph_of_2000_nodes(|number, _| {
+                node("ConditioningMulti", fan(number, "conditioning_", 10).into())
+            }),
+        ),
+        (
+            "texts, each of the next one twice",
+            graph_of_2000_nodes(|number, next| match number {
+                1 => node("CLIPTextEncode", json!({"text": [next, 0]})),
+                1990.. => node("String", json!({"text": "sea"})),
+                _ => node("StringConcatenate", json!({"string_a": [next, 0], "string_b": [next, 0]})),
+            }),
+        ),
+        (
+            "texts, each of the next one twice, at the depth that is still joined",
+            graph_of_2000_nodes(|number, next| match number {
+                1 => node("CLIPTextEncode", json!({"text": [next, 0]})),
+                30.. => node("String", json!({"text": "sea"})),
+                _ => node("StringConcatenate", json!({"string_a": [next, 0], "string_b": [next, 0]})),
+            }),
+        ),
+        (
+            "samplers",
+            graph_of_2000_nodes(|_, next| {
+                let link = json!([next, 0]);
+                let inputs = json!({
+                    "model": link, "positive": link, "negative": link, "latent_image": link, "seed": link,
+                    "steps": link, "sampler_name": link,
+                });
+                node("KSampler", inputs)
+            }),
+        ),
+        (
+            "switches",
+            graph_of_2000_nodes(|number, _| node("Any Switch (rgthree)", fan(number, "any_", 10).into())),
+        ),
+        ("pipes", graph_of_2000_nodes(|_, next| node("FromBasicPipe", json!({"basic_pipe": [next, 0]})))),
+        (
+            "one ring",
+            graph_of_2000_nodes(|number, _| {
+                node("Reroute", json!({"": [(number % 1999 + 1).to_string(), 0]}))
+            }),
+        ),
+        ("inputs", graph_of_2000_nodes(|number, _| node("Other", fan(number, "x", 10).into()))),
+    ];
+    // Without optimization and beside other tests, it takes up to twenty times as long.
+    let most = if cfg!(debug_assertions) { 1000 } else { 50 };
+    for (name, graph) in &graphs {
+        let image = png(&[("prompt", graph)]);
+        // The shortest of several tries: other programs only make it longer.
+        let time = (0..5).map(|_| {
+            let start = std::time::Instant::now();
+            assert_eq!(embedded::read(&image).texts.len(), 1);
+            start.elapsed()
+        });
+        let time = time.min().unwrap();
+        assert!(time.as_millis() < most, "{name}: {time:?}");
+    }
+}
+
 /// Texts whose keywords are names of settings.
 fn separate_texts() -> impl Strategy<Value = Vec<Text>> {
     let keywords = [

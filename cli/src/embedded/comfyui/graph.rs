@@ -8,10 +8,12 @@ use std::cell::Cell;
 use serde_json::{Map, Value};
 
 use super::nodes::{self, Pick};
-use crate::embedded::MAX_TEXT_BYTES;
 
 /// Maximum number of links followed in one graph. A thousand nodes take about ten thousand.
-const MAX_STEPS: usize = 200_000;
+const MAX_STEPS: usize = 100_000;
+
+/// Maximum number of bytes of all texts that one graph assembles.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Maximum number of inputs examined per node.
 const MAX_INPUTS: usize = 1000;
@@ -90,7 +92,7 @@ impl<'a> Node<'a> {
 impl<'a> Graph<'a> {
     /// Returns a graph if any of the members is a node.
     pub(super) fn new(nodes: &'a Map<String, Value>) -> Option<Self> {
-        let graph = Self { nodes, steps: Cell::new(MAX_STEPS), room: Cell::new(MAX_TEXT_BYTES) };
+        let graph = Self { nodes, steps: Cell::new(MAX_STEPS), room: Cell::new(MAX_TEXT) };
         let has_node = graph.nodes().next().is_some();
         has_node.then_some(graph)
     }
