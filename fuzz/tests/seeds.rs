@@ -8,8 +8,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gen5::chunk::Digest;
 use gen5::Reader;
+use gen5::chunk::Digest;
 
 /// The files in a folder.
 fn files(folder: impl AsRef<Path>) -> Vec<PathBuf> {
